@@ -1,0 +1,31 @@
+# make demo and make test set a fresh machine up by themselves; all they need is Python 3.11 or newer.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+TASK ?= image_classification
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format
+
+help: ## show these lines
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: .venv/installed ## fill .venv with tested versions
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (a minute or two, the first time only) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[demo,sweep,dev]'
+	@touch $@
+
+demo: install ## train on bundled data and show the score beside its baselines; TASK=NAME picks the task
+	@$(BIN)/python train.py task=$(TASK)
+
+test: install ## run all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
+
+lint: install ## check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: install ## mend style
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

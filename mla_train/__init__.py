@@ -1,0 +1,1 @@
+"""Trains attention models on downstream tasks; see README.md."""

@@ -1,0 +1,249 @@
+"""From a command line to a typed config. No torch here: a wrong option is answered before torch is loaded.
+
+Options of `task` and `data` are checked against the dataclass that stands beside their class: the options of
+`package.Name` are `package.config.NameConfig` (or `NameConfig` in the module itself, if it has no `config` beside it).
+"""
+
+import importlib
+import importlib.util
+import re
+from dataclasses import dataclass, field, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mla_train.config import TrainConfig
+from mla_train.errors import UserError, did_you_mean
+
+ConfigStore.instance().store(name="schema", node=TrainConfig)
+
+
+@dataclass
+class Choices:
+    """The folders of choices: conf/ and what --config-dir adds.
+
+    Attributes:
+        folders: Where choices are looked for.
+        groups: Name of a group to the names of its choices.
+    """
+
+    folders: list[Path]
+    groups: dict[str, set[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.groups = {}
+        for folder in self.folders:
+            for group in (path for path in folder.iterdir() if path.is_dir()):
+                names = {file.stem for file in group.glob("*.yaml")}
+                if names:
+                    self.groups.setdefault(group.name, set()).update(names)
+
+
+def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> None:
+    """Looks for misspelled keys and choices.
+
+    Args:
+        overrides: Words of the command line such as `encoder=tiny`.
+        choices: What there is to choose from.
+        keys: All keys of the composed config, nested ones with dots.
+
+    Raises:
+        UserError: Names the word and the nearest right one.
+    """
+    for override in parse_overrides(overrides):
+        key = override.key_or_group
+        if override.is_delete() or override.is_add() or key.startswith("hydra."):
+            continue
+        if key in choices.groups:
+            for name in _chosen_names(override):
+                if name not in choices.groups[key]:
+                    raise UserError(
+                        f"{key}={name}: there is no such {key}. {did_you_mean(name, choices.groups[key])}"
+                        + (f" All: {', '.join(sorted(choices.groups[key]))}." if len(choices.groups[key]) > 1 else "")
+                    )
+        elif key not in keys:
+            raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.groups.keys())}")
+
+
+def parse_overrides(overrides: list[str]) -> list[Override]:
+    """Reads `key=value` words by Hydra's grammar.
+
+    Raises:
+        UserError: A word does not follow it.
+    """
+    parser = OverridesParser.create()
+    parsed = []
+    for word in overrides:
+        try:
+            parsed.append(parser.parse_override(word))
+        except HydraException:
+            hint = "options are written key=value, such as epochs=10; quote values with spaces: 'key=\"a b\"'"
+            raise UserError(f"cannot read '{word}': {hint}") from None
+    return parsed
+
+
+def _chosen_names(override: Override) -> list[str]:
+    """Choices of a group that a word names: one, a list, or a sweep over either."""
+    values = override.value()
+    if isinstance(values, ChoiceSweep):
+        values = values.list
+    values = values if isinstance(values, list) else [values]
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [str(item) for item in flat if item is not None]
+
+
+def _nearest_key(key: str, keys: set[str]) -> str:
+    """The hint for a key that is not there: the same name elsewhere, a similar one beside it, a similar one anywhere."""
+    parents = {known.rpartition(".")[0] for known in keys}
+    leaves = keys - parents  # single values, not groups of them
+    parent, _, leaf = key.rpartition(".")
+    elsewhere = sorted(known for known in leaves if known.rpartition(".")[2] == leaf)
+    if elsewhere:
+        return f"Did you mean {' or '.join(elsewhere[:3])}?"
+    beside = {known.rpartition(".")[2] for known in leaves if known.rpartition(".")[0] == parent}
+    if parent in parents and parent:
+        return did_you_mean(leaf, {name for name in beside if not name.startswith("_")})
+    return did_you_mean(key, leaves if get_close_matches(key, leaves) else beside | parents - {""})
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to one of dotted keys; inner nodes are kept beside their leaves."""
+    flat = {}
+    for key, value in config.items():
+        flat[f"{prefix}{key}"] = value
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+    return flat
+
+
+def explain(error: Exception) -> str:
+    """Hydra's and OmegaConf's messages as one sentence, the innermost cause first."""
+    while isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    key = getattr(error, "full_key", None)
+    lines = [line.strip() for line in str(error).splitlines()]
+    message = " ".join(line for line in lines if line and not line.startswith(("full_key", "object_type", "reference")))
+    named = re.search(r"full_key: (\S+)", str(error))
+    key = key or (named.group(1) if named else None)
+    return f"{key}: {message}" if key else message
+
+
+def typed(config: DictConfig) -> TrainConfig:
+    """Checks a composed config and turns it into dataclasses.
+
+    Args:
+        config: As Hydra or a run's config.yaml gives it.
+
+    Raises:
+        UserError: A value has the wrong type, an option is unknown, or choices do not fit each other.
+    """
+    part = ""
+    try:
+        whole: Any = OmegaConf.merge(OmegaConf.structured(TrainConfig), config)
+        for part in ("task", "data"):
+            if whole[part] is None:
+                raise UserError(f"no {part} is chosen: say {part}=NAME")
+            schema = options_class(whole[part].get("_target_"), part)
+            if schema is not None:
+                whole[part] = OmegaConf.merge(OmegaConf.structured(schema), whole[part])
+        part = ""
+        result = OmegaConf.to_object(whole)
+    except OmegaConfBaseException as error:
+        message = explain(error)
+        match = re.search(r"Key '(\w+)' not in '(\w+)'", message)
+        if match:
+            names = {key for key in schema.__dataclass_fields__ if not key.startswith("_")}
+            raise UserError(f"unknown key {part}.{match.group(1)}. {did_you_mean(match.group(1), names)}") from None
+        raise UserError(f"{part}.{message}" if part else message) from None
+    assert isinstance(result, TrainConfig)
+    check(result)
+    return result
+
+
+def options_class(target: str | None, part: str) -> Any:
+    """The dataclass of options beside a class, or None where there is none.
+
+    Args:
+        target: Import path of the class, `package.Name`.
+        part: Whose it is, for messages.
+
+    Raises:
+        UserError: The path names nothing that can be imported.
+    """
+    if not target or "." not in target:
+        raise UserError(
+            f"{part}._target_ must name a class by its import path, such as tasks.name.Class; it is {target}"
+        )
+    module, _, name = target.rpartition(".")
+    for candidate in (f"{module}.config", module):
+        try:
+            found = getattr(importlib.import_module(candidate), f"{name}Config", None)
+        except ModuleNotFoundError as error:
+            if error.name is None or not candidate.startswith(error.name):
+                raise
+            continue
+        if is_dataclass(found):
+            return found
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        raise UserError(
+            f"{part}._target_ names {target}, but there is no package {module}; "
+            "a folder given with --config-dir is searched too"
+        )
+    return None
+
+
+def check(config: TrainConfig) -> None:
+    """Looks for values that have the right type and still cannot be meant.
+
+    Raises:
+        UserError: Says which, and what would do.
+    """
+
+    def require(good: bool, message: str) -> None:
+        if not good:
+            raise UserError(message)
+
+    r, h = config.regularization, config.hardware
+    require(config.epochs >= 1, f"epochs={config.epochs}: at least 1 is needed")
+    require(config.batch_size >= 1, f"batch_size={config.batch_size}: at least 1 is needed")
+    require(config.lr > 0, f"lr={config.lr}: must be positive, 1e-3 is usual")
+    require(config.seed >= 0, f"seed={config.seed}: must be 0 or more")
+    require(h.accumulate >= 1, f"hardware.accumulate={h.accumulate}: at least 1 is needed")
+    require(h.workers >= 0, f"hardware.workers={h.workers}: must be 0 or more")
+    for name in ("dropout", "attention_dropout", "stochastic_depth", "label_smoothing", "ema_decay"):
+        value = getattr(r, name)
+        require(0 <= value < 1, f"regularization.{name}={value}: must lie in 0 to below 1")
+    require(r.weight_decay >= 0, f"regularization.weight_decay={r.weight_decay}: must be 0 or more")
+    require(
+        0 <= config.optimizer.warmup < 1, f"optimizer.warmup={config.optimizer.warmup}: a share of steps, 0 to below 1"
+    )
+    require(config.encoder.depth >= 1, f"encoder.depth={config.encoder.depth}: at least 1 is needed")
+    require(
+        config.encoder.num_heads >= 1 and config.encoder.dim % config.encoder.num_heads == 0,
+        f"encoder.dim={config.encoder.dim} must be a multiple of encoder.num_heads={config.encoder.num_heads}",
+    )
+    require(
+        h.strategy in ("auto", "ddp", "fsdp"),
+        f"hardware.strategy={h.strategy}: {did_you_mean(h.strategy, ['auto', 'ddp', 'fsdp'])}",
+    )
+    accelerators = ["auto", "cpu", "gpu", "cuda", "mps"]
+    require(
+        h.accelerator in accelerators,
+        f"hardware.accelerator={h.accelerator}: {did_you_mean(h.accelerator, accelerators)}",
+    )
+    precisions = ["32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"]
+    require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
+    task, data = (getattr(part, "_target_", "") for part in (config.task, config.data))
+    homes = [target.split(".") for target in (task, data) if target and target.startswith("tasks.")]
+    require(
+        len(homes) < 2 or homes[0][1] == homes[1][1],
+        f"data={getattr(config.data, 'name', '?')} does not belong to task={getattr(config.task, 'name', '?')}: "
+        f"leave data= away to get the task's own set, or say task={homes[-1][1] if homes else ''}",
+    )

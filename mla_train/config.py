@@ -1,0 +1,253 @@
+"""All that a user may choose, as dataclasses: the one place where names, types and defaults of options stand.
+
+Nothing heavy is imported here, so that a wrong option is answered before torch is loaded. `conf/*.yaml` fills these
+classes; a task's own options stand in the task's `config.py` and use the same manner.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Kind(Enum):
+    """The attention of a block."""
+
+    mla = "mla"
+    mha = "mha"
+    gqa = "gqa"
+    mqa = "mqa"
+
+
+class Norm(Enum):
+    rmsnorm = "rmsnorm"
+    layernorm = "layernorm"
+
+
+class Activation(Enum):
+    gelu = "gelu"
+    swiglu = "swiglu"
+
+
+class Augmentation(Enum):
+    """How hard the training examples are varied; what each level means is the task's to say."""
+
+    none = "none"
+    light = "light"
+    strong = "strong"
+
+
+class Optimizer(Enum):
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+class Schedule(Enum):
+    """The learning rate after warm-up."""
+
+    cosine = "cosine"
+    linear = "linear"
+    constant = "constant"
+
+
+class WandbMode(Enum):
+    """`auto` is online where the user is logged in, offline elsewhere."""
+
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+
+
+@dataclass
+class AttentionConfig:
+    """The attention layer. Sizes left at null follow `encoder.dim` and `encoder.num_heads`.
+
+    Attributes:
+        kind: Which attention.
+        kv_lora_rank: Width of the key-value latent (mla); null is dim / 4.
+        q_lora_rank: Width of the query latent (mla); null projects queries directly.
+        qk_nope_head_dim: Part of a query/key head that carries no position (mla); null is head_dim / 2.
+        qk_rope_head_dim: Part that is rotated by position and shared by all heads (mla); null is head_dim / 2.
+        v_head_dim: Width of a value head (mla); null is head_dim.
+        num_kv_heads: Key-value heads of gqa; null is num_heads / 4, at least 1.
+        rope_theta: Base of the rotary frequencies.
+    """
+
+    kind: Kind = Kind.mla
+    kv_lora_rank: int | None = None
+    q_lora_rank: int | None = None
+    qk_nope_head_dim: int | None = None
+    qk_rope_head_dim: int | None = None
+    v_head_dim: int | None = None
+    num_kv_heads: int | None = None
+    rope_theta: float = 10000.0
+
+
+@dataclass
+class EncoderConfig:
+    """The stack of blocks.
+
+    Attributes:
+        dim: Width of the residual stream.
+        depth: Number of blocks.
+        num_heads: Attention heads a block.
+        mlp_ratio: Hidden width of the feed-forward part over `dim`.
+        norm: Normalisation in front of each part (pre-norm).
+        activation: Feed-forward non-linearity; swiglu keeps the parameter count of gelu.
+    """
+
+    dim: int = 128
+    depth: int = 4
+    num_heads: int = 4
+    mlp_ratio: float = 2.0
+    norm: Norm = Norm.rmsnorm
+    activation: Activation = Activation.gelu
+
+
+@dataclass
+class RegularizationConfig:
+    """What keeps the model from learning the training set by heart.
+
+    Attributes:
+        dropout: Residual dropout.
+        attention_dropout: Share of keys hidden from all queries of a head.
+        stochastic_depth: Share of residual branches skipped in the last block; earlier blocks skip less.
+        weight_decay: Decay of matrices; biases, norms and embeddings of position are spared.
+        label_smoothing: Probability mass spread over all classes.
+        augmentation: Variation of training examples.
+        ema_decay: Decay of the exponential moving average of weights; 0 is off.
+        early_stopping: Epochs without a better validation score before stopping; 0 is off.
+    """
+
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = Augmentation.none
+    ema_decay: float = 0.0
+    early_stopping: int = 0
+
+
+@dataclass
+class OptimizerConfig:
+    """How weights follow gradients.
+
+    Attributes:
+        name: Update rule.
+        beta1: First-moment decay of adamw; momentum of sgd.
+        beta2: Second-moment decay of adamw.
+        schedule: Learning rate after warm-up, down to `final_lr` times its peak.
+        warmup: Share of all steps in which the rate rises from zero.
+        final_lr: Rate at the end over the peak rate.
+        gradient_clip: Largest global gradient norm; 0 is off.
+    """
+
+    name: Optimizer = Optimizer.adamw
+    beta1: float = 0.9
+    beta2: float = 0.98
+    schedule: Schedule = Schedule.cosine
+    warmup: float = 0.05
+    final_lr: float = 0.01
+    gradient_clip: float = 1.0
+
+
+@dataclass
+class HardwareConfig:
+    """Where and how the arithmetic is done. Nothing here changes what is learnt, only how fast.
+
+    Attributes:
+        accelerator: cpu, gpu, mps or auto.
+        devices: Number of devices, or auto.
+        strategy: auto, ddp or fsdp.
+        precision: Lightning's name of it: 32-true, bf16-mixed, 16-mixed.
+        compile: Compile the network; pays on a GPU in long runs.
+        accumulate: Micro-batches that make up one step of `batch_size` examples.
+        workers: Processes that load data; 0 loads in the main process.
+        threads: CPU threads of torch; null leaves torch's choice.
+        deterministic: Refuse operations whose result varies from run to run.
+    """
+
+    accelerator: str = "cpu"
+    devices: Any = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    compile: bool = False
+    accumulate: int = 1
+    workers: int = 0
+    threads: int | None = None
+    deterministic: bool = False
+
+
+@dataclass
+class WandbConfig:
+    project: str = "mla-train"
+    mode: WandbMode = WandbMode.auto
+    entity: str | None = None
+    name: str | None = None
+    group: str | None = None
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class LoggerConfig:
+    """Who else is told the metrics; metrics.csv is always written.
+
+    Attributes:
+        csv: Here so that `logger=csv` has a name; it cannot be switched off.
+        wandb: Weights & Biases, null is off.
+        tensorboard: TensorBoard event files in the run folder.
+        every: Steps between two rows of training metrics.
+    """
+
+    csv: bool = True
+    wandb: WandbConfig | None = None
+    tensorboard: bool = False
+    every: int = 20
+
+
+@dataclass
+class CheckpointConfig:
+    """When the run is written down.
+
+    Attributes:
+        minutes: Longest time between two writings of last.ckpt; each epoch's end writes it too.
+    """
+
+    minutes: float = 10.0
+
+
+@dataclass
+class DebugConfig:
+    """Ways to look for faults.
+
+    Attributes:
+        overfit: Train and evaluate on this many training examples; a sound model learns them by heart. 0 is off.
+        fast: Stop each part after two batches, one epoch: does everything run?
+        profile: Write a profile of the first steps into the run folder.
+    """
+
+    overfit: int = 0
+    fast: bool = False
+    profile: bool = False
+
+
+@dataclass
+class TrainConfig:
+    """A whole run. The keys are in the order in which `train.py --help` shows them."""
+
+    task: Any = None
+    data: Any = None
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    regularization: RegularizationConfig = field(default_factory=RegularizationConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    epochs: int = 30
+    batch_size: int = 64
+    lr: float = 1e-3
+    seed: int = 0
+    run_dir: str | None = None
+    resume: str | None = None

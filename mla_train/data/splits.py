@@ -1,0 +1,36 @@
+"""Cutting data into parts, the same way for every `seed` of a run."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from mla_train.errors import UserError
+
+
+def stratified_cut(labels: Sequence[int] | np.ndarray, share: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts off a part in which every class has its share.
+
+    Args:
+        labels: Class of each example.
+        share: Of the part that is cut off, 0 to 1.
+        split_seed: Chooses which examples.
+
+    Returns:
+        Indices that stay and indices that are cut off, both in ascending order.
+
+    Raises:
+        UserError: There are too few examples of a class.
+    """
+    labels = np.asarray(labels)
+    counts = Counter(labels.tolist())
+    cut = round(len(labels) * share)
+    rarest, fewest = min(counts.items(), key=lambda item: item[1])
+    if fewest < 2 or cut < len(counts) or len(labels) - cut < len(counts):
+        raise UserError(
+            f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: class "
+            f"{rarest} has {fewest}. At least 2 of each class and more in all are needed, or give that part yourself"
+        )
+    stay, off = train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)
+    return np.sort(stay), np.sort(off)

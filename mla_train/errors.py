@@ -1,0 +1,30 @@
+"""Errors that a user can mend: one clear sentence with the way out, shown without a traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something in the command, the config or the data is not as it must be."""
+
+
+class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault
+    """The run was asked to stop and can go on later.
+
+    Args:
+        message: How to go on.
+        exit_code: 128 plus the signal's number.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Names the close ones among choices, else all of them (if they are few): the tail of an error message."""
+    choices = sorted(choices)
+    close = get_close_matches(word, choices, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"Choose from {', '.join(choices)}." if len(choices) <= 40 else ""

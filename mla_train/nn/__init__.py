@@ -1,0 +1,36 @@
+"""The network: attention, positions, encoder, embeddings. Needs torch and nothing else."""
+
+from mla_train.nn.attention import Attention, build_attention
+from mla_train.nn.cache import Cache, KeyValueCache, LatentCache
+from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
+from mla_train.nn.encoder import Encoder, EncoderBlock, FeedForward
+from mla_train.nn.latent_attention import MultiheadLatentAttention
+from mla_train.nn.multihead_attention import GroupedQueryAttention
+from mla_train.nn.pictures import ConvTokenizer, PatchEmbedding, default_halvings
+from mla_train.nn.pooling import AttentionPooling, ClassToken, MeanPooling
+from mla_train.nn.rotary import RotaryEmbedding, Rotation, grid_positions, rotate
+
+__all__ = [
+    "Attention",
+    "AttentionPooling",
+    "Cache",
+    "ClassToken",
+    "ConvTokenizer",
+    "Encoder",
+    "EncoderBlock",
+    "FeedForward",
+    "GroupedQueryAttention",
+    "KeyValueCache",
+    "LatentCache",
+    "MeanPooling",
+    "MultiheadLatentAttention",
+    "PatchEmbedding",
+    "RotaryEmbedding",
+    "Rotation",
+    "build_attention",
+    "default_halvings",
+    "from_deepseek_v3",
+    "grid_positions",
+    "rotate",
+    "to_deepseek_v3",
+]

@@ -1,0 +1,45 @@
+"""From a config to an attention layer."""
+
+from mla_train.config import AttentionConfig, Kind
+from mla_train.nn.latent_attention import MultiheadLatentAttention
+from mla_train.nn.multihead_attention import GroupedQueryAttention
+
+Attention = MultiheadLatentAttention | GroupedQueryAttention
+
+
+def build_attention(
+    config: AttentionConfig, dim: int, num_heads: int, rotary_axes: int = 1, dropout: float = 0.0
+) -> Attention:
+    """Builds a layer; sizes that the config leaves open follow dim and num_heads.
+
+    Args:
+        config: Kind and sizes.
+        dim: Width of the residual stream.
+        num_heads: Attention heads.
+        rotary_axes: 0 without rotary positions, 1 for sequences, 2 for pictures.
+        dropout: Share of keys hidden in training.
+
+    Raises:
+        ValueError: Sizes do not fit each other.
+    """
+    if dim % num_heads:
+        raise ValueError(f"encoder.dim ({dim}) must be a multiple of encoder.num_heads ({num_heads})")
+    head_dim = dim // num_heads
+    if config.kind is Kind.mla:
+        rope = (head_dim // 2 if rotary_axes else 0) if config.qk_rope_head_dim is None else config.qk_rope_head_dim
+        return MultiheadLatentAttention(
+            dim,
+            num_heads,
+            kv_lora_rank=config.kv_lora_rank or max(dim // 4, 1),
+            qk_nope_head_dim=head_dim - rope if config.qk_nope_head_dim is None else config.qk_nope_head_dim,
+            qk_rope_head_dim=rope,
+            v_head_dim=config.v_head_dim or head_dim,
+            q_lora_rank=config.q_lora_rank,
+            dropout=dropout,
+        )
+    kv_heads = {
+        Kind.mha: num_heads,
+        Kind.gqa: config.num_kv_heads or max(num_heads // 4, 1),
+        Kind.mqa: 1,
+    }[config.kind]
+    return GroupedQueryAttention(dim, num_heads, kv_heads, head_dim, dropout)

@@ -1,0 +1,159 @@
+"""Writing the run down so that it can be cut anywhere and goes on exactly.
+
+last.ckpt is written at each epoch's end, every few minutes between, and when the run is asked to stop; best.ckpt when
+the validation score is the best so far (of equal scores the later one, which has seen more). Both are written beside
+their name and moved there whole: a cut or a full disk leaves the old file.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+
+from mla_train.data.sampling import TrainSampler
+from mla_train.errors import Interrupted, UserError
+from mla_train.training.loggers import CsvLogger
+from mla_train.training.task import Task
+
+
+class Checkpoints(Checkpoint):
+    """Keeps best.ckpt and last.ckpt, and the place in the data.
+
+    Args:
+        folder: Where they are written.
+        sampler: Whose place is kept.
+        minutes: Longest time between two writings of last.ckpt.
+        resume_command: What a stopped user should type.
+    """
+
+    def __init__(self, folder: Path, sampler: TrainSampler, minutes: float, resume_command: str) -> None:
+        self.folder = folder
+        self.sampler = sampler
+        self.minutes = minutes
+        self.resume_command = resume_command
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        self._epoch, self._batch = 0, 0
+        self._written = time.monotonic()
+        self._signal: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    # The state that a checkpoint carries.
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best score so far and the next micro-batch."""
+        return {
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "epoch": self._epoch,
+            "batch": self._batch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to the place in the data at which the checkpoint was written."""
+        self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
+        self._epoch, self._batch = state["epoch"], state["batch"]
+        self.sampler.set_position(self._epoch, self._batch)
+
+    # When it is written.
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Listens to Ctrl-C and SIGTERM, and stops at once where early stopping had decided so before the cut."""
+        self._written = time.monotonic()
+        for logger in trainer.loggers:
+            if isinstance(logger, CsvLogger):
+                logger.forget_after(trainer.global_step)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._on_signal)
+        stopper = trainer.early_stopping_callback
+        if isinstance(stopper, EarlyStopping) and stopper.wait_count >= stopper.patience:
+            trainer.should_stop = True
+
+    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        """Gives signals back."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:  # asked twice: do not wait for the end of the step
+            signal.default_int_handler(number, frame)
+        self._signal = number
+
+    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Shuffles anew."""
+        self.sampler.set_position(trainer.current_epoch)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes last.ckpt after some minutes, or on the way out; never in the middle of a step."""
+        at_step_end = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        at_epoch_end = batch_idx + 1 == len(self.sampler)  # comes soon, after validation
+        if not at_step_end or at_epoch_end:
+            return
+        self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
+        stop = self._asked_to_stop(trainer)
+        late = time.monotonic() - self._written > self.minutes * 60
+        if stop or trainer.strategy.reduce_boolean_decision(late, all=False):
+            self._write(trainer, "last.ckpt")
+        if stop:
+            self._leave(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Writes best.ckpt if the score deserves it."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        assert isinstance(task, Task)
+        score = float(trainer.callback_metrics[f"val/{task.monitor}"])
+        sign = 1 if task.directions[task.monitor] == "max" else -1
+        if self.best_score is None or sign * score >= sign * self.best_score:
+            self.best_score, self.best_epoch = score, trainer.current_epoch
+            self._write(trainer, "best.ckpt")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Writes last.ckpt; the next micro-batch is the first of the next epoch."""
+        self._epoch, self._batch = trainer.current_epoch + 1, 0
+        self._write(trainer, "last.ckpt")
+        if self._asked_to_stop(trainer):
+            self._leave(trainer)
+
+    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
+        return trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False)
+
+    def _leave(self, trainer: L.Trainer) -> None:
+        number = self._signal or signal.SIGTERM
+        raise Interrupted(
+            f"Stopped in epoch {trainer.current_epoch + 1} after step {trainer.global_step}; "
+            f"all is kept. Go on with: {self.resume_command}",
+            exit_code=128 + number,
+        )
+
+    def _write(self, trainer: L.Trainer, name: str) -> None:
+        """Writes a checkpoint whole or not at all.
+
+        Raises:
+            UserError: The disk is full or the folder cannot be written to.
+        """
+        assert isinstance(trainer.lightning_module, Task)
+        trainer.lightning_module.stop_if_not_finite()
+        self._written = time.monotonic()
+        unfinished = self.folder / f".{name}.unfinished"
+        try:
+            trainer.save_checkpoint(unfinished)
+            if trainer.is_global_zero:
+                with unfinished.open("rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(unfinished, self.folder / name)
+        except (OSError, RuntimeError) as error:
+            unfinished.unlink(missing_ok=True)
+            if isinstance(error, OSError) or "file write" in str(error):
+                raise UserError(
+                    f"cannot write {self.folder / name}: {error}. Make room, then go on with: {self.resume_command}"
+                ) from error
+            raise

@@ -1,0 +1,63 @@
+"""The optimiser's parameter groups and the learning rate's course."""
+
+from collections.abc import Callable
+from math import cos, pi
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from mla_train.config import Optimizer, OptimizerConfig, Schedule, TrainConfig
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD; only matrices and convolutions decay, embeddings, norms and biases do not.
+
+    Args:
+        model: Whose parameters are trained.
+        config: The whole run's.
+    """
+    spared = {
+        id(parameter)
+        for module in model.modules()
+        for parameter in module.parameters(recurse=False)
+        if parameter.dim() < 2 or not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
+    }
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if id(p) not in spared], "weight_decay": config.regularization.weight_decay},
+        {"params": [p for p in parameters if id(p) in spared], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    o = config.optimizer
+    if o.name is Optimizer.sgd:
+        return torch.optim.SGD(groups, lr=config.lr, momentum=o.beta1, nesterov=o.beta1 > 0)
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(o.beta1, o.beta2), fused=True)
+
+
+def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int], float]:
+    """Learning rate over its peak at each step: up in a line, then down as the schedule says.
+
+    Args:
+        config: Schedule and warm-up.
+        steps: All steps of the run.
+    """
+    warmup = round(config.warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = min(1.0, (step - warmup) / max(1, steps - warmup))
+        falling = {
+            Schedule.cosine: (1 + cos(pi * done)) / 2,
+            Schedule.linear: 1 - done,
+            Schedule.constant: 1.0,
+        }[config.schedule]
+        return config.final_lr + (1 - config.final_lr) * falling
+
+    return factor
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, config: OptimizerConfig, steps: int) -> LambdaLR:
+    """The learning rate's course, step by step; see `learning_rate_factor`."""
+    return LambdaLR(optimizer, learning_rate_factor(config, steps))

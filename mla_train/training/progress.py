@@ -1,0 +1,142 @@
+"""One progress bar over the whole run, and how fast it goes."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm.auto import tqdm
+
+from mla_train.training.task import Task
+
+logger = logging.getLogger(__name__)
+
+
+class RunProgress(ProgressBar):
+    """Shows epoch, loss, validation score and examples a second; without a terminal prints a line now and then.
+
+    Args:
+        batch_size: Global examples of a step.
+        seconds_between_lines: How often a line is printed where there is no terminal.
+    """
+
+    def __init__(self, batch_size: int, seconds_between_lines: float = 10.0) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.seconds_between_lines = seconds_between_lines
+        self.seconds = 0.0
+        self.examples = 0
+        self.tokens = 0
+        self._started = 0.0
+        self._wall_before = 0.0
+        self._wall_start: float | None = None
+        self._bar: Any = None
+        self._last_line = 0.0
+        self._shown: dict[str, str] = {}
+
+    def disable(self) -> None:
+        """Called on all processes but the first."""
+        self._enabled = False
+
+    _enabled = True
+
+    @property
+    def examples_per_second(self) -> float:
+        """Training examples of all processes, without validation."""
+        return self.examples / max(self.seconds, 1e-9)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Encoder tokens of all processes, without validation."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+    @property
+    def wall_seconds(self) -> float:
+        """From the start of training to now, validation and all, without the time between a cut and its resumption."""
+        running = 0.0 if self._wall_start is None else time.perf_counter() - self._wall_start
+        return self._wall_before + running
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counts so far, so that a resumed run reports the whole."""
+        counts = {name: getattr(self, name) for name in ("seconds", "examples", "tokens")}
+        return counts | {"wall": self.wall_seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.seconds, self.examples, self.tokens = state["seconds"], state["examples"], state["tokens"]
+        self._wall_before = state["wall"]
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Opens the bar at the step where the run is."""
+        self._wall_start = time.perf_counter()
+        if self._enabled and sys.stderr.isatty():
+            total = int(trainer.estimated_stepping_batches)
+            self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", dynamic_ncols=True, leave=True)
+
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Starts the clock at the first batch of an epoch; loading of later ones is on it."""
+        if not self._started:
+            self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts and shows."""
+        assert isinstance(task, Task)
+        now = time.perf_counter()
+        self.seconds += now - self._started
+        self._started = now
+        self.examples += len(batch) * trainer.world_size
+        self.tokens += task.tokens(batch) * trainer.world_size
+        if self._bar is not None and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self._bar.update()
+            if trainer.global_step % task.config.logger.every == 0:
+                self._show(trainer, task)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Logs the speed of the run so far."""
+        assert isinstance(task, Task)
+        task.log_everywhere(
+            {"speed/examples_per_second": self.examples_per_second, "speed/tokens_per_second": self.tokens_per_second}
+        )
+
+    def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Stops the wall clock and closes the bar."""
+        self._wall_before, self._wall_start = self.wall_seconds, None
+        self._close()
+
+    def on_validation_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Stops the clock."""
+        self._started = 0.0
+
+    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """Shows the new score."""
+        if trainer.state.fn != "fit" or not self._enabled:
+            return
+        assert isinstance(task, Task)
+        score = float(trainer.callback_metrics[f"val/{task.monitor}"])
+        self._shown[f"val {task.monitor}"] = f"{score:.4f}"
+        self._show(trainer, task)
+        values = ", ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
+        logger.info("epoch %d, step %d: %s", trainer.current_epoch + 1, trainer.global_step, values)
+
+    def _show(self, trainer: L.Trainer, task: Task) -> None:
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        values = {**self._shown, "examples/s": f"{self.examples_per_second:,.0f}"}
+        if self._bar is not None:
+            self._bar.set_description(epoch, refresh=False)
+            self._bar.set_postfix(values)
+        elif time.monotonic() - self._last_line > self.seconds_between_lines:
+            self._last_line = time.monotonic()
+            print(f"{epoch}  " + "  ".join(f"{name} {value}" for name, value in values.items()), flush=True)
+
+    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+        """Closes the bar."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

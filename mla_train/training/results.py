@@ -1,0 +1,129 @@
+"""results.json, the one file that people, comparisons and sweeps read; and the table at the end of a run."""
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mla_train.config import TrainConfig
+from mla_train.data.module import DataModule
+from mla_train.training.checkpoints import Checkpoints
+from mla_train.training.progress import RunProgress
+from mla_train.training.run_folder import RunFolder
+from mla_train.training.task import Evaluation, Task
+
+
+def write_results(
+    config: TrainConfig,
+    folder: RunFolder,
+    task: Task,
+    data: DataModule,
+    evaluations: dict[str, Evaluation],
+    baselines: dict[str, dict[str, float]],
+    checkpoints: Checkpoints,
+    progress: RunProgress,
+) -> dict[str, Any]:
+    """Writes figures, predictions.jsonl and, last of all, results.json, whose presence says that the run is finished.
+
+    Returns:
+        What results.json holds.
+    """
+    test = evaluations["test"]
+    task.figures(test.predictions, data, folder.figures)
+    with (folder.path / "predictions.jsonl").open("w") as stream:
+        for record in task.records(test.predictions, data):
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    size = next(task.parameters()).element_size()
+    options = {part: getattr(config, part) for part in ("task", "data")}
+    results = {
+        **{part: o["name"] if isinstance(o, dict) else o.name for part, o in options.items()},
+        "attention": config.attention.kind.value,
+        "seed": config.seed,
+        "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},
+        "directions": {"loss": "min", **task.directions},
+        "monitor": {
+            "name": f"val/{task.monitor}",
+            "mode": task.directions[task.monitor],
+            "best": checkpoints.best_score,
+            "epoch": (checkpoints.best_epoch or 0) + 1,
+        },
+        "baselines": baselines,
+        "model": {
+            "parameters": sum(p.numel() for p in task.parameters()),
+            "cache_bytes_per_token": task.cache_width * size,
+        },
+        "speed": {
+            "seconds": round(progress.wall_seconds, 2),
+            "examples_per_second": round(progress.examples_per_second, 1),
+            "tokens_per_second": round(progress.tokens_per_second, 1),
+        },
+        "examples": {split: len(getattr(data, split)) for split in ("train", "val", "test")},
+        "environment": environment(),
+        "details": task.details(test.predictions),
+    }
+    unfinished = folder.results.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    unfinished.replace(folder.results)
+    return results
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and command: what is needed to run it again."""
+    versions = {}
+    for package in ("torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "wandb"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "git_commit": git_commit(),
+        "command": shlex.join(["python", *sys.argv]),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of this code, with `-dirty` where it has been changed since; None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    """What a finished run's results.json holds."""
+    return json.loads(file.read_text())
+
+
+def show(results: dict[str, Any], folder: Path) -> None:
+    """Prints the scores beside the baselines, and where all is."""
+    console = Console()
+    scores = results["metrics"]["test"]
+    names = [name for name in results["directions"] if name in scores and name != "loss"]
+    table = Table(title=f"{results['task']} on {results['data']}, test split")
+    table.add_column("")
+    for name in names:
+        arrow = "higher is better" if results["directions"][name] == "max" else "lower is better"
+        table.add_column(f"{name}\n[dim]{arrow}[/]", justify="right")
+    table.add_row(f"this model ({results['attention']})", *(f"{scores[name]:.4f}" for name in names), style="bold")
+    for baseline, values in results["baselines"].items():
+        table.add_row(baseline, *(f"{values[name]:.4f}" if name in values else "" for name in names))
+    console.print(table)
+    speed, model = results["speed"], results["model"]
+    console.print(
+        f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "
+        f"{speed['examples_per_second']:,.0f} examples/s · best epoch {results['monitor']['epoch']}",
+        highlight=False,
+    )
+    print(f"Run folder: {folder}")

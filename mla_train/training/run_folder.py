@@ -1,0 +1,175 @@
+"""One run, one folder: where it is, and what is done when something is there already."""
+
+import os
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mla_train.compose import flatten
+from mla_train.config import TrainConfig
+from mla_train.errors import UserError
+
+RUNS = Path("runs")
+# Says to the other processes of a distributed run which folder the first one chose.
+CHOSEN = "MLA_TRAIN_RUN_DIR"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """What stands where in a run folder.
+
+    Attributes:
+        path: The folder.
+        resumed: Whether a checkpoint is there to go on from.
+        fresh: Whether the path is ours to change if it is taken.
+    """
+
+    path: Path
+    resumed: bool = False
+    fresh: bool = False
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def results(self) -> Path:
+        """Scores, baselines and costs; there when the run is finished."""
+        return self.path / "results.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """best.ckpt and last.ckpt."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Weights and facts, for use without the trainer."""
+        return self.path / "model"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.path / "figures"
+
+
+def plain(config: TrainConfig) -> dict[str, Any]:
+    """A config as nested dicts of plain values."""
+    return OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)  # type: ignore[return-value]
+
+
+def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
+    """Makes the folder and writes the config into it; a fresh path gets a number if another run has just taken it."""
+    path, number = folder.path, 1
+    if _is_child():
+        return folder
+    if folder.fresh:
+        while True:
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError:
+                number += 1
+                path = folder.path.with_name(f"{folder.path.name}_{number}")
+    folder = RunFolder(path, folder.resumed)
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    folder.figures.mkdir(exist_ok=True)
+    if not folder.config.is_file():
+        folder.config.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))))
+    os.environ[CHOSEN] = str(path.resolve())
+    return folder
+
+
+def _is_child() -> bool:
+    """Whether another process has chosen the folder."""
+    return CHOSEN in os.environ and int(os.environ.get("LOCAL_RANK", 0)) > 0
+
+
+def find_run(config: TrainConfig) -> RunFolder:
+    """Finds the folder of a run without making it.
+
+    Args:
+        config: `run_dir` and `resume` choose the folder, all else must agree with what is there.
+
+    Raises:
+        UserError: The folder holds something else, or a run of another config.
+    """
+    if _is_child():
+        path = Path(os.environ[CHOSEN])
+        return RunFolder(path, resumed=(path / "checkpoints" / "last.ckpt").is_file())
+    if config.resume == "auto" and config.run_dir is None:
+        return _newest_unfinished(config) or _fresh_run(config)
+    if config.resume not in (None, "auto"):
+        assert config.resume is not None
+        folder = RunFolder(Path(config.resume))
+        if config.run_dir is not None and Path(config.run_dir).resolve() != folder.path.resolve():
+            raise UserError(f"resume={config.resume} and run_dir={config.run_dir} name two folders; leave one away")
+        if not folder.config.is_file():
+            raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
+        return _continued(folder, config)
+    if config.run_dir is None:
+        return _fresh_run(config)
+    folder = RunFolder(Path(config.run_dir))
+    if not folder.path.exists():
+        return folder
+    if not folder.path.is_dir():
+        raise UserError(f"run_dir={config.run_dir} is a file; name a folder")
+    if folder.config.is_file():
+        if config.resume is None:
+            raise UserError(
+                f"run_dir={config.run_dir} holds a run already: add resume=auto to go on with it, or name another folder"
+            )
+        return _continued(folder, config)
+    if any(folder.path.iterdir()):
+        raise UserError(f"run_dir={config.run_dir} is not empty and holds no run; name an empty or a new folder")
+    return folder
+
+
+def _fresh_run(config: TrainConfig) -> RunFolder:
+    return RunFolder(RUNS / config.task.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), fresh=True)
+
+
+def _newest_unfinished(config: TrainConfig) -> RunFolder | None:
+    for path in sorted((RUNS / config.task.name).glob("*/config.yaml"), reverse=True):
+        folder = RunFolder(path.parent, resumed=(path.parent / "checkpoints" / "last.ckpt").is_file())
+        if not folder.results.is_file() and not _differences(folder, config):
+            return folder
+    return None
+
+
+def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
+    differing = _differences(folder, config)
+    if differing:
+        raise UserError(
+            f"{folder.path} was begun with another config; it differs in "
+            + ", ".join(f"{key} ({old} there, {new} now)" for key, old, new in differing)
+            + ". Give the same options, or leave them all away and say resume="
+            + str(folder.path)
+        )
+    return RunFolder(folder.path, resumed=(folder.checkpoints / "last.ckpt").is_file())
+
+
+def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
+    """Keys whose values differ between a folder's config and this one: (key, there, here)."""
+    there: Any = OmegaConf.to_container(OmegaConf.load(folder.config))
+    flat_there, here = flatten(there), flatten(plain(config))
+    keys = dict.fromkeys([*flat_there, *here])
+    return [
+        (key, flat_there.get(key), here.get(key))
+        for key in keys
+        if key not in ("run_dir", "resume")
+        and not isinstance(here.get(key), dict)
+        and not isinstance(flat_there.get(key), dict)
+        and flat_there.get(key) != here.get(key)
+    ]
+
+
+def resume_command(folder: RunFolder) -> str:
+    """What to type to go on with a run."""
+    config_dir = [word for i, word in enumerate(sys.argv) if "--config-dir" in (word, sys.argv[i - 1] if i else "")]
+    return " ".join(["python", sys.argv[0], *config_dir, f"resume={folder.path}"])

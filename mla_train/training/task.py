@@ -1,0 +1,247 @@
+"""The base of tasks: what a task writes, and how it is trained and evaluated."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed
+from torch import Tensor
+
+from mla_train.config import TrainConfig
+from mla_train.data.batch import Batch
+from mla_train.data.sampling import mix, reseed
+from mla_train.errors import UserError
+from mla_train.training.optimizers import build_optimizer, build_schedule
+
+Predictions = dict[str, Any]
+"""Columns of equal length, one row an example: numpy arrays or lists."""
+
+
+@dataclass
+class Evaluation:
+    """What was found on a split.
+
+    Attributes:
+        metrics: Name to value.
+        predictions: One row an example, in the split's order.
+    """
+
+    metrics: dict[str, float]
+    predictions: Predictions
+
+
+class Task(L.LightningModule):
+    """A task: a network, its loss and its metrics.
+
+    A subclass writes the methods of the first half. It says nothing about optimisers, logging, checkpoints, devices
+    or the schedule; those are the run's.
+
+    Args:
+        config: The whole run's; `config.task` holds the task's own options.
+
+    Attributes:
+        facts_class: Dataclass of what the network must know of the data.
+        directions: Name of each metric to "max" or "min".
+        monitor: The metric of the validation split that chooses the best checkpoint.
+    """
+
+    facts_class: ClassVar[type]
+    directions: ClassVar[Mapping[str, str]]
+    monitor: ClassVar[str]
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.evaluation: Evaluation | None = None
+        self._parts: list[Predictions] = []
+        self._step_sum: Tensor = torch.zeros(2)
+        self._log_sum: Tensor = torch.zeros(2)
+        self._eval_sum: Tensor = torch.zeros(2)
+
+    # What a task writes.
+
+    @abstractmethod
+    def build(self, facts: Any) -> None:
+        """Makes the network from the facts of the data."""
+
+    @abstractmethod
+    def forward(self, batch: Any) -> Any:
+        """The network's outputs for a batch."""
+
+    @abstractmethod
+    def loss(self, outputs: Any, batch: Any) -> tuple[Tensor, int | Tensor]:
+        """Sum of the losses of a batch and the number of terms in it.
+
+        The run divides by the number over all processes and accumulation steps, so that a batch gives the same step
+        however it is cut.
+        """
+
+    @abstractmethod
+    def predict(self, outputs: Any, batch: Any) -> Predictions:
+        """What the outputs mean, on the CPU: columns with one row an example."""
+
+    @abstractmethod
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Scores of predictions; columns hold what `predict` returned, for a whole split."""
+
+    def records(self, predictions: Predictions, data: Any) -> list[dict[str, Any]]:
+        """Rows of predictions.jsonl, for people; none by default."""
+        return []
+
+    def details(self, predictions: Predictions) -> dict[str, Any]:
+        """More about the test split for results.json, such as scores of each class."""
+        return {}
+
+    def figures(self, predictions: Predictions, data: Any, folder: Path) -> None:
+        """Draws PNG pictures of the test split into a folder."""
+
+    def baselines(self, data: Any) -> dict[str, Predictions]:
+        """Predictions for the test split that simple models make."""
+        return {}
+
+    def tokens(self, batch: Any) -> int:
+        """Tokens of a batch that the encoder reads."""
+        return len(batch)
+
+    @property
+    def cache_width(self) -> int:
+        """Numbers that decoding would keep for each token, over all layers."""
+        encoder = getattr(self, "encoder", None) or getattr(getattr(self, "network", None), "encoder", None)
+        return getattr(encoder, "cache_width", 0)
+
+    # How it is trained.
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and the learning rate of each step."""
+        optimizer = build_optimizer(self, self.config)
+        schedule = build_schedule(optimizer, self.config.optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Makes the step's randomness a function of (seed, step, process)."""
+        reseed(mix(self.config.seed, self.trainer.current_epoch, batch_idx, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One micro-batch; gradients of the sum are scaled once its step's count is known."""
+        total, count = self.loss(self(batch), batch)
+        self._step_sum = self._step_sum.to(total.device)
+        self._step_sum += torch.stack([total.detach(), torch.as_tensor(count, device=total.device)])
+        return total
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Divides gradients by the number of loss terms in the whole step."""
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(self._step_sum)
+        loss_sum, count = self._step_sum
+        # Lightning has divided by the accumulation steps, the strategy by the processes.
+        scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / count
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        torch._foreach_mul_(gradients, scale)
+        self._log_sum = self._log_sum.to(self._step_sum) + self._step_sum
+        self._step_sum = torch.zeros_like(self._step_sum)
+        step = self.global_step + 1
+        if loss_sum.device.type == "cpu" or step % self.config.logger.every == 0:
+            self.stop_if_not_finite()
+        if step % self.config.logger.every == 0:
+            self._log_training(optimizer, step)
+
+    def stop_if_not_finite(self) -> None:
+        """Raises an error if a loss since the last logged one was not a finite number.
+
+        Raises:
+            UserError: Names the step and the learning rate.
+        """
+        if not torch.isfinite(self._log_sum[0]):
+            rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+            raise UserError(
+                f"the loss became {self._log_sum[0].item()} at step {self.global_step + 1} (learning rate {rate:.3g}). "
+                f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip; "
+                "checkpoints/ holds the last good state"
+            )
+
+    def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        loss_sum, count = self._log_sum.tolist()
+        self._log_sum = torch.zeros_like(self._log_sum)
+        metrics = {"train/loss": loss_sum / count, "train/lr": optimizer.param_groups[0]["lr"]}
+        self.log_everywhere(metrics, step)
+
+    def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Tells all loggers, beside the epoch."""
+        for logger in self.loggers:
+            logger.log_metrics(metrics | {"epoch": self.current_epoch}, self.global_step if step is None else step)
+
+    # How it is evaluated.
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the last evaluation."""
+        self._parts, self._eval_sum = [], torch.zeros(2, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects what is predicted for a batch."""
+        outputs = self(batch)
+        total, count = self.loss(outputs, batch)
+        self._eval_sum += torch.stack([total, torch.as_tensor(count, device=total.device)])
+        self._parts.append({"index": batch.index.cpu().numpy()} | self.predict(outputs, batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores the validation split."""
+        self._evaluate()
+        if self.trainer.sanity_checking or (not self.trainer.training and not self.trainer.validating):
+            return
+        assert self.evaluation is not None
+        metrics = {f"val/{name}": value for name, value in self.evaluation.metrics.items()}
+        self.log_dict(metrics, logger=False)
+        if self.trainer.state.fn == "fit":
+            self.log_everywhere(metrics)
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets the last evaluation."""
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects what is predicted for a batch."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Scores the test split."""
+        self._evaluate()
+
+    def _evaluate(self) -> None:
+        """Gathers the predictions of all processes and scores them."""
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(self._eval_sum)
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, self._parts)
+            self._parts = [part for parts in gathered for part in parts]
+        predictions = merge(self._parts)
+        loss_sum, count = self._eval_sum.tolist()
+        self.evaluation = Evaluation({"loss": loss_sum / count, **self.metrics(predictions)}, predictions)
+        self._parts = []
+
+
+def merge(parts: list[Predictions]) -> Predictions:
+    """Joins the predictions of batches and brings them into the order of the split.
+
+    Args:
+        parts: Each with an `index` column.
+
+    Raises:
+        RuntimeError: An example is there twice.
+    """
+    index = np.concatenate([part["index"] for part in parts])
+    order = np.argsort(index)
+    if len(np.unique(index)) != len(index):
+        raise RuntimeError("an example was evaluated twice")
+    joined: Predictions = {}
+    for name, first in parts[0].items():
+        if isinstance(first, np.ndarray):
+            joined[name] = np.concatenate([part[name] for part in parts])[order]
+        else:
+            column = [item for part in parts for item in part[name]]
+            joined[name] = [column[i] for i in order]
+    return joined

@@ -1,0 +1,19 @@
+"""Which class does a picture show? Nothing heavy is imported before it is asked for."""
+
+from typing import Any
+
+HOMES = {
+    "ImageClassificationTask": "task",
+    "DigitsData": "named",
+    "TorchvisionData": "named",
+    "ImageFolderData": "folder",
+    "ImageTableData": "table",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
