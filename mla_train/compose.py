@@ -151,8 +151,7 @@ def typed(config: DictConfig) -> TrainConfig:
             if whole[part] is None:
                 raise UserError(f"no {part} is chosen: say {part}=NAME")
             schema = options_class(whole[part].get("_target_"), part)
-            if schema is not None:
-                whole[part] = OmegaConf.merge(OmegaConf.structured(schema), whole[part])
+            whole[part] = OmegaConf.merge(OmegaConf.structured(schema), whole[part])
         part = ""
         result = OmegaConf.to_object(whole)
     except OmegaConfBaseException as error:
@@ -168,19 +167,17 @@ def typed(config: DictConfig) -> TrainConfig:
 
 
 def options_class(target: str | None, part: str) -> Any:
-    """The dataclass of options beside a class, or None where there is none.
+    """The dataclass of options that belongs to a class.
 
     Args:
         target: Import path of the class, `package.Name`.
         part: Whose it is, for messages.
 
     Raises:
-        UserError: The path names nothing that can be imported.
+        UserError: The path names nothing that can be imported, or there is no such dataclass.
     """
     if not target or "." not in target:
-        raise UserError(
-            f"{part}._target_ must name a class by its import path, such as tasks.name.Class; it is {target}"
-        )
+        raise UserError(f"{part}._target_ is {target}; it must name a class by its import path, as in tasks.name.Class")
     module, _, name = target.rpartition(".")
     for candidate in (f"{module}.config", module):
         try:
@@ -191,12 +188,18 @@ def options_class(target: str | None, part: str) -> Any:
             continue
         if is_dataclass(found):
             return found
-    if importlib.util.find_spec(module.partition(".")[0]) is None:
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    if there:
         raise UserError(
-            f"{part}._target_ names {target}, but there is no package {module}; "
-            "a folder given with --config-dir is searched too"
+            f"the options of {target} must stand in a dataclass {name}Config, in {module}.config or {module}"
         )
-    return None
+    raise UserError(
+        f"{part}._target_ names {target}, but there is no {module} to import; it is looked for beside train.py and in the "
+        "folder given with --config-dir"
+    )
 
 
 def check(config: TrainConfig) -> None:
@@ -240,10 +243,9 @@ def check(config: TrainConfig) -> None:
     )
     precisions = ["32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"]
     require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
-    task, data = (getattr(part, "_target_", "") for part in (config.task, config.data))
-    homes = [target.split(".") for target in (task, data) if target and target.startswith("tasks.")]
+    task, data = (part._target_.split(".")[:2] for part in (config.task, config.data))
     require(
-        len(homes) < 2 or homes[0][1] == homes[1][1],
-        f"data={getattr(config.data, 'name', '?')} does not belong to task={getattr(config.task, 'name', '?')}: "
-        f"leave data= away to get the task's own set, or say task={homes[-1][1] if homes else ''}",
+        task == data or "tasks" not in (task[0], data[0]) or task[0] != data[0],
+        f"data={config.data.name} does not belong to task={config.task.name}: leave data= away to get the task's own set, "
+        f"or say task={data[1]}",
     )

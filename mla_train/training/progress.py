@@ -90,8 +90,9 @@ class RunProgress(ProgressBar):
         self._started = now
         self.examples += len(batch) * trainer.world_size
         self.tokens += task.tokens(batch) * trainer.world_size
-        if self._bar is not None and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            self._bar.update()
+        if self._enabled and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            if self._bar is not None:
+                self._bar.update()
             if trainer.global_step % task.config.logger.every == 0:
                 self._show(trainer, task)
 
@@ -130,7 +131,8 @@ class RunProgress(ProgressBar):
             self._bar.set_postfix(values)
         elif time.monotonic() - self._last_line > self.seconds_between_lines:
             self._last_line = time.monotonic()
-            print(f"{epoch}  " + "  ".join(f"{name} {value}" for name, value in values.items()), flush=True)
+            done = f"{epoch}  step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
+            print(f"{done}  " + "  ".join(f"{name} {value}" for name, value in values.items()), flush=True)
 
     def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
         """Closes the bar."""

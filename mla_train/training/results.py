@@ -41,9 +41,9 @@ def write_results(
         for record in task.records(test.predictions, data):
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")
     size = next(task.parameters()).element_size()
-    options = {part: getattr(config, part) for part in ("task", "data")}
     results = {
-        **{part: o["name"] if isinstance(o, dict) else o.name for part, o in options.items()},
+        "task": config.task.name,
+        "data": config.data.name,
         "attention": config.attention.kind.value,
         "seed": config.seed,
         "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},

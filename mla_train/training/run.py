@@ -136,7 +136,7 @@ def build_task(config: TrainConfig, facts: Any) -> Task:
         facts = task.facts_class(**facts)
     if not isinstance(facts, task.facts_class):
         raise UserError(
-            f"data={_name(config.data)} gives {type(facts).__name__}, task={_name(config.task)} needs "
+            f"data={config.data.name} gives {type(facts).__name__}, task={config.task.name} needs "
             f"{task.facts_class.__name__}: choose a data set of this task"
         )
     try:
@@ -146,16 +146,11 @@ def build_task(config: TrainConfig, facts: Any) -> Task:
     return task
 
 
-def _build(options: Any, base: type, config: TrainConfig) -> Any:
-    target = options["_target_"] if isinstance(options, dict) else options._target_
-    found: Any = get_class(target)
+def _build(options: Any, base: Any, config: TrainConfig) -> Any:
+    found: Any = get_class(options._target_)
     if not issubclass(found, base):
-        raise UserError(f"{target} is not a {base.__name__}")
+        raise UserError(f"{options._target_} is not a {base.__name__}")
     return found(config)
-
-
-def _name(options: Any) -> str:
-    return options["name"] if isinstance(options, dict) else options.name
 
 
 def check_hardware(config: TrainConfig) -> None:
@@ -165,8 +160,12 @@ def check_hardware(config: TrainConfig) -> None:
         UserError: Says what to choose instead.
     """
     wanted = config.hardware.accelerator
-    there = {"gpu": torch.cuda.is_available, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if wanted in there and not there[wanted]():
+    there = {
+        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(wanted, True):
         raise UserError(
             f"hardware.accelerator={wanted}: torch finds no such device here. Choose hardware=cpu, or for several "
             "processes hardware=ddp hardware.accelerator=cpu hardware.devices=2"
@@ -230,7 +229,7 @@ def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFold
     parameters = sum(p.numel() for p in task.parameters())
     e = config.encoder
     return (
-        f"{_name(config.task)} on {_name(config.data)}: {len(data.train):,} training, {len(data.val):,} validation, "
+        f"{config.task.name} on {config.data.name}: {len(data.train):,} training, {len(data.val):,} validation, "
         f"{len(data.test):,} test examples\n"
         f"{config.attention.kind.value} encoder, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
         f"{'going on in' if folder.resumed else 'run folder'} {folder.path}"

@@ -49,7 +49,7 @@ class ImageFolderData(ImageData):
             part: [classes.index(name) for name, paths in found.items() for _ in paths] for part, found in files.items()
         }
         names = {part: [str(path.relative_to(root)) for path in paths] for part, paths in pictures.items()}
-        read_parts(self, dict(pictures), names, labels, classes)
+        read_parts(self, pictures, names, labels, classes)
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path | None:

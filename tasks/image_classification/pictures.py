@@ -1,7 +1,7 @@
 """Reading the user's own pictures: any size, grey or colour, whole or broken."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +98,7 @@ def _to_array(image: Image.Image, size: tuple[int, int], channels: int) -> np.nd
 
 def read_parts(
     data: ImageData,
-    sources: dict[str, list[Source]],
+    sources: Mapping[str, Sequence[Source]],
     names: dict[str, list[str]],
     labels: dict[str, list[int]],
     classes: list[str],

@@ -41,7 +41,7 @@ class ImageClassificationTask(Task):
 
     def predict(self, outputs: Tensor, batch: ImageBatch) -> Predictions:
         """True class, predicted class, and the probability of each class."""
-        probabilities = outputs.float().softmax(-1).cpu().numpy()
+        probabilities = outputs.detach().float().softmax(-1).cpu().numpy()
         return {
             "label": batch.labels.cpu().numpy(),
             "predicted": probabilities.argmax(-1),

@@ -1,0 +1,29 @@
+"""Fixtures of all tests."""
+
+import os
+
+import pytest
+import torch
+
+from tests.helpers import SHARED_DATA
+
+# Programs that tests start inherit these: no account, no hub, one thread each so that two tests can run beside each other.
+os.environ["WANDB_MODE"] = "offline"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
+os.environ.pop("MLA_TRAIN_RUN_DIR", None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_cache(tmp_path_factory):
+    """Baselines of a test session are kept apart from the user's."""
+    os.environ["MLA_TRAIN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data sets; tests that need it skip where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the data sets are not at {SHARED_DATA}")
+    return SHARED_DATA

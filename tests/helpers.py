@@ -1,0 +1,43 @@
+"""What tests share: the command line, configs, small pictures."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from mla_train.compose import typed
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+SMALL = ["encoder=tiny", "encoder.dim=16", "encoder.num_heads=2"]
+
+
+def train(*words, cwd, check=True, timeout=240, env=None):
+    """Runs train.py as a user does, in a folder of its own."""
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ | (env or {}), check=False
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def config(*words):
+    """A typed config, composed as train.py composes it."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return typed(compose("train", list(words)))
+
+
+def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colour=True):
+    """Pictures whose brightness tells the class."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            shape = (*size[::-1], 3) if colour else size[::-1]
+            pixels = generator.integers(0, 100, shape) + 150 * (number % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")

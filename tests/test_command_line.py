@@ -1,0 +1,79 @@
+"""Mistakes on the command line: one clear line with the way out, fast, before anything is made."""
+
+import time
+
+import pytest
+
+from tests.helpers import ROOT, train
+
+MISTAKES = {
+    "epohcs=3": "Did you mean epochs?",
+    "encoder.dpeth=3": "Did you mean depth",
+    "kv_lora_rank=3": "Did you mean attention.kv_lora_rank?",
+    "task.poling=mean": "Did you mean pooling",
+    "data.rot=x": "split_seed",
+    "encoder=tinny": "Did you mean tiny? All: base, small, tiny.",
+    "task=image_clasification": "Did you mean image_classification?",
+    "regularization=[light,strnog]": "Did you mean strong?",
+    "lr=abc": "lr: Value 'abc' of type 'str' could not be converted to Float",
+    "task.pooling=men": "task.pooling: Invalid value 'men', expected one of [mean, cls, attention]",
+    "regularization.dropout=1.5": "must lie in 0 to below 1",
+    "encoder.num_heads=3": "encoder.dim=128 must be a multiple of encoder.num_heads=3",
+    "hardware.precision=bf16": "bf16-",
+    "epochs=0": "at least 1 is needed",
+    "resume=nowhere": "there is no run in that folder",
+    "--epochs": "unknown flag --epochs",
+    "epochs": "options are written key=value",
+    "--config-dir=nowhere": "there is no such folder",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_one_line_with_the_way_out(words, tmp_path):
+    done = train(words, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert MISTAKES[words] in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_multirun_with_several_processes_is_refused(tmp_path):
+    done = train("-m", "hardware=ddp", "seed=0,1", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "-m cannot be combined with hardware.strategy=ddp" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["epohcs=3"], ["lr=abc"]])
+def test_answers_do_not_wait_for_torch(words, tmp_path):
+    # torch alone takes seconds to import: what it is not loaded for is known to be fast, whatever the machine.
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit('torch was imported')")
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = train(*words, cwd=tmp_path, check=False, env={"PYTHONPATH": str(tmp_path)})
+        times.append(time.perf_counter() - start)
+        assert "torch was imported" not in done.stderr + done.stdout
+    assert min(times) < 3
+
+
+def test_help_lists_every_choice_and_key(tmp_path):
+    text = train("--help", cwd=tmp_path).stdout
+    for group in (folder for folder in (ROOT / "conf").iterdir() if folder.is_dir()):
+        for file in group.glob("*.yaml"):
+            assert file.stem in text
+    for key in ("run_dir", "resume", "seed", "epochs", "batch_size", "lr", "kv_lora_rank"):
+        assert key in text
+
+
+def test_no_gpu_is_said_with_the_way_out(tmp_path):
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("there is a GPU")
+    done = train("hardware=gpu", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "Choose hardware=cpu" in done.stderr
+    assert not (tmp_path / "runs").exists()

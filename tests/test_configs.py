@@ -1,0 +1,94 @@
+"""Every YAML in conf/ composes, says all its options, and gives a model that takes a step."""
+
+import dataclasses
+import re
+
+import pytest
+import torch
+import yaml
+
+from mla_train.compose import options_class
+from mla_train.training.run import build_data, build_task
+from tasks.image_classification.data import ImageBatch, ImageFacts
+from tests.helpers import ROOT, config
+
+CONF = ROOT / "conf"
+CHOICES = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+
+
+def picture_facts(channels, size, classes):
+    names = [str(i) for i in range(classes)]
+    return ImageFacts(channels, size, size, names, [100.0] * channels, [50.0] * channels)
+
+
+# What the data of each YAML would say of itself.
+FACTS = {
+    "digits": picture_facts(1, 8, 10),
+    "fashion_mnist": picture_facts(1, 28, 10),
+    "mnist": picture_facts(1, 28, 10),
+    "cifar10": picture_facts(3, 32, 10),
+    "cifar100": picture_facts(3, 32, 100),
+    "image_folder": picture_facts(3, 64, 3),
+    "image_table": picture_facts(3, 40, 2),
+}
+
+
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_every_yaml_composes_and_its_model_takes_a_step(group, name):
+    settings = config(f"{group}={name}")
+    facts = FACTS[settings.data.name]
+    assert build_data(settings) is not None
+    task = build_task(settings, facts)
+    images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)
+    batch = ImageBatch(torch.arange(4), images, torch.tensor([0, 1, 0, 1]))
+    total, count = task.loss(task(batch), batch)
+    (total / count).backward()
+    assert count == 4
+    assert torch.isfinite(total)
+    assert all(torch.isfinite(p.grad).all() for p in task.parameters() if p.grad is not None)
+    metrics = task.metrics(task.predict(task(batch), batch))
+    assert metrics.keys() == task.directions.keys()
+    assert all(0 <= value <= 1 for value in metrics.values())
+
+
+@pytest.mark.parametrize("tokenizer", ["conv", "patch"])
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
+@pytest.mark.parametrize("attention", ["mla", "mha"])
+def test_every_choice_of_the_task_builds(tokenizer, positions, pooling, attention):
+    settings = config(
+        f"task.tokenizer={tokenizer}", f"task.positions={positions}", f"task.pooling={pooling}",
+        f"attention={attention}", "encoder=tiny",
+    )  # fmt: skip
+    task = build_task(settings, picture_facts(3, 20, 2)).eval()
+    assert task.network(torch.randint(0, 256, (2, 3, 20, 20))).shape == (2, 2)
+
+
+@pytest.mark.parametrize(("group", "name"), [choice for choice in CHOICES if choice[0] in ("task", "data")])
+def test_yaml_and_dataclass_have_the_same_options(group, name):
+    written = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())[group]
+    schema = options_class(written["_target_"], group)
+    assert written.keys() == {field.name for field in dataclasses.fields(schema)}
+    for field in dataclasses.fields(schema):
+        default = getattr(field.default, "value", field.default)
+        if group == "task" or name in ("digits", "image_folder", "image_table"):
+            assert written[field.name] == default
+
+
+def test_every_yaml_says_what_it_is():
+    for file in CONF.glob("*/*.yaml"):
+        comments = [line for line in file.read_text().splitlines() if re.match(r"# [^@]", line)]
+        assert comments, file
+
+
+def test_lists_of_regularization_and_loggers_compose():
+    settings = config("regularization=[light,strong]", "logger=[csv,wandb,tensorboard]")
+    assert settings.regularization.stochastic_depth == 0.1
+    assert settings.logger.wandb is not None
+    assert settings.logger.tensorboard
+
+
+def test_choosing_a_task_picks_its_bundled_data_and_single_keys_win():
+    assert config("task=image_classification").data.name == "digits"
+    assert config("data=fashion_mnist").epochs == 20
+    assert config("data=fashion_mnist", "epochs=3").epochs == 3

@@ -1,0 +1,76 @@
+"""The documents say what is true: their files and commands are taken out and run."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, train, write_pictures
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
+# Commands that need what a test cannot have are composed, not run.
+QUICK = ["debug=fast", "encoder=tiny"]
+
+
+def blocks(document, language):
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def commands():
+    for document in DOCUMENTS:
+        for block in blocks(document, "bash"):
+            joined = block.replace("\\\n", " ")
+            for line in joined.splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:2] == ["python", "train.py"]:
+                    yield pytest.param(document, words[2:], id=f"{document.relative_to(ROOT)}: {' '.join(words[2:])}")
+
+
+@pytest.mark.slow
+def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
+    document = ROOT / "docs" / "new_task.md"
+    for language in ("yaml", "python"):
+        for block in blocks(document, language):
+            file = tmp_path / block.splitlines()[0].removeprefix("# file: ")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.split("\n", 1)[1])
+    (command,) = [p.values[1] for p in commands() if p.values[0] == document]
+    done = train(*command, "run_dir=run", cwd=tmp_path)
+    assert "samples on breast_cancer, test split" in done.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["metrics"]["test"]["accuracy"] > 0.9 > results["baselines"]["majority"]["accuracy"]
+    wrong = train(*command, "data.splt_seed=1", cwd=tmp_path, check=False)
+    assert "Did you mean split_seed" in wrong.stderr
+    (tmp_path / "run" / "results.json").unlink()
+    resumed = train("--config-dir", "mine", "resume=run", cwd=tmp_path)
+    assert "going on in run" in resumed.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), [p for p in commands() if "new_task" not in p.id])
+def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_data):
+    """As written, only shorter; FOLDER and the like stand for the user's own things."""
+    write_pictures(tmp_path / "pictures")
+    folders = {"FOLDER": str(shared_data / "image"), "TABLE": str(shared_data / "image" / "cifar10_20k")}
+    words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words]
+    if "--help" in words:
+        train(*words, cwd=tmp_path)
+        return
+    done = train(*words, *QUICK, cwd=tmp_path)
+    assert "Run folder: " in done.stdout
+
+
+def test_make_targets_in_the_readme_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        for block in blocks(document, "bash"):
+            for word in re.findall(r"^make ([a-z]+)", block, re.MULTILINE):
+                assert word in targets
+
+
+def test_links_between_documents_lead_somewhere():
+    for document in DOCUMENTS:
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / Path(link)).exists(), f"{document}: {link}"

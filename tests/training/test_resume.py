@@ -1,0 +1,123 @@
+"""A run that is cut ends where the uninterrupted run ends: bit for bit, averaged weights and best score included."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tests.helpers import ROOT, SMALL, train
+
+pytestmark = pytest.mark.slow
+WORDS = [*SMALL, "regularization=strong", "regularization.early_stopping=0", "epochs=4", "batch_size=128"]
+
+
+def weights(run, name="last.ckpt"):
+    return torch.load(run / "checkpoints" / name, weights_only=True)
+
+
+def assert_same_end(one, other):
+    for name in ("last.ckpt", "best.ckpt"):
+        first, second = weights(one, name), weights(other, name)
+        for part in ("state_dict", "current_model_state"):
+            assert first[part].keys() == second[part].keys()
+            for key in first[part]:
+                assert torch.equal(first[part][key], second[part][key]), (name, part, key)
+        assert first["global_step"] == second["global_step"]
+    results = [json.loads((run / "results.json").read_text()) for run in (one, other)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["monitor"] == results[1]["monitor"]
+
+
+def start(*words, cwd):
+    command = [sys.executable, str(ROOT / "train.py"), *words]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_step(run, wanted, process):
+    """Waits until last.ckpt was written in the middle of an epoch, at or after a step."""
+    deadline = time.monotonic() + 120
+    file = run / "checkpoints" / "last.ckpt"
+    while time.monotonic() < deadline:
+        if file.is_file():
+            step = torch.load(file, weights_only=True, mmap=False)["global_step"]
+            if step >= wanted and step % 10:
+                return step
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint came")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    train(*WORDS, "run_dir=run", cwd=folder)
+    return folder / "run"
+
+
+def test_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
+    # Two cuts in the middle of epochs; minutes=0 writes last.ckpt at every step, so that a cut has somewhere to fall.
+    words = [*WORDS, "run_dir=run", "resume=auto", "checkpoint.minutes=0"]
+    run = tmp_path / "run"
+    for wanted in (13, 25):
+        process = start(*words, cwd=tmp_path)
+        wait_for_step(run, wanted, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (run / "results.json").exists()
+    train(*words, cwd=tmp_path)
+    assert_same_end(uninterrupted, run)
+    rows = (run / "metrics.csv").read_text().splitlines()
+    steps = [int(row.split(",")[0]) for row in rows[1:]]
+    assert steps == sorted(set(steps))
+    expected = (uninterrupted / "metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == [row.split(",")[0] for row in expected]
+    # A finished run is only shown.
+    again = train(*words, cwd=tmp_path)
+    assert "finished already" in again.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_the_run_says_how_to_go_on(number, uninterrupted, tmp_path):
+    words = [*WORDS, "run_dir=run"]
+    process = start(*words, "checkpoint.minutes=0", cwd=tmp_path)
+    wait_for_step(tmp_path / "run", 7, process)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    assert "resume=" in said.splitlines()[-1]
+    command = said.split("Go on with: ")[1].split()
+    assert command[0] == "python"
+    train(*command[2:], cwd=tmp_path)  # nothing but resume=FOLDER: the rest stands in the run's config
+    assert_same_end(uninterrupted, tmp_path / "run")
+
+
+def test_another_config_is_refused_with_the_differing_keys(uninterrupted):
+    done = train(*WORDS, "lr=0.5", f"run_dir={uninterrupted}", "resume=auto", cwd=uninterrupted.parent, check=False)
+    assert done.returncode == 2
+    assert "lr (0.002 there, 0.5 now)" in done.stderr
+    occupied = train(*WORDS, f"run_dir={uninterrupted}", cwd=uninterrupted.parent, check=False)
+    assert occupied.returncode == 2
+    assert "add resume=auto" in occupied.stderr
+
+
+def test_auto_without_a_folder_takes_the_newest_unfinished_run_of_this_config(tmp_path):
+    words = [*SMALL, "epochs=2", "resume=auto"]
+    process = start(*words, "checkpoint.minutes=0", cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (found := list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    run = found[0].parent.parent
+    done = train(*words, "checkpoint.minutes=0", cwd=tmp_path)
+    assert f"going on in {run.relative_to(tmp_path)}" in done.stdout
+    other = train(*words, "checkpoint.minutes=0", "seed=1", "debug=fast", cwd=tmp_path)
+    assert "run folder runs" in other.stdout
+    assert len(list(tmp_path.glob("runs/*/*/results.json"))) == 2

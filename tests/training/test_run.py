@@ -1,0 +1,166 @@
+"""One run in this process: what it leaves behind, what it logs, what stops it."""
+
+import csv
+import errno
+import json
+import sys
+
+import lightning as L
+import pytest
+import torch
+
+from mla_train.errors import UserError
+from mla_train.training.checkpoints import Checkpoints
+from mla_train.training.model_folder import load_model
+from mla_train.training.run import build_data, run
+from mla_train.training.run_folder import find_run
+from tests.helpers import SMALL, config
+
+
+@pytest.fixture(autouse=True)
+def as_from_a_shell(monkeypatch):
+    monkeypatch.delenv("MLA_TRAIN_RUN_DIR", raising=False)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+
+
+def go(folder, *words):
+    settings = config(*SMALL, "epochs=2", f"run_dir={folder}", *words)
+    return run(settings, find_run(settings))
+
+
+def test_a_run_leaves_what_the_design_names(tmp_path):
+    folder = tmp_path / "run"
+    results = go(folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "metrics.csv", "results.json", "checkpoints", "model", "figures", "predictions.jsonl", "log.txt",
+    }  # fmt: skip
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (folder / "figures").iterdir()} == {"confusion.png", "mistakes.png"}
+    stored = json.loads((folder / "results.json").read_text())
+    assert stored == results
+    expected = ("task", "data", "attention", "seed", "metrics", "directions", "monitor", "baselines", "model", "speed")
+    assert stored.keys() >= {*expected, "environment"}
+    assert (stored["task"], stored["data"], stored["attention"]) == ("image_classification", "digits", "mla")
+    assert set(stored["baselines"]) == {"majority", "linear"}
+    assert stored["baselines"]["linear"]["accuracy"] > 0.94
+    assert stored["monitor"]["best"] == pytest.approx(stored["metrics"]["val"]["accuracy"])
+    # tiny: 2 layers, latent 16/4 and rotary part 8/2, four bytes each
+    assert stored["model"]["cache_bytes_per_token"] == 2 * (4 + 4) * 4
+    assert stored["speed"]["tokens_per_second"] == pytest.approx(16 * stored["speed"]["examples_per_second"], rel=1e-2)
+    with (folder / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == ["20", "40"]
+    assert all(row["train/loss"] and row["val/accuracy"] and row["speed/examples_per_second"] for row in rows)
+
+
+def test_the_kept_model_predicts_what_the_run_predicted(tmp_path):
+    folder = tmp_path / "run"
+    go(folder)
+    task = load_model(folder)
+    data = build_data(task.config)
+    data.setup()
+    batch = data.collate([data.test[i] for i in range(len(data.test))], training=False)
+    with torch.no_grad():
+        said = task.predict(task(batch), batch)["predicted"]
+    written = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert [row["predicted"] for row in written] == [task.facts.classes[i] for i in said]
+
+
+def test_the_test_split_is_read_once_after_training(tmp_path, monkeypatch):
+    seen = []
+    from tasks.image_classification.data import ImageSplit
+
+    original = ImageSplit.__getitem__
+
+    def watch(self, index):
+        if len(self) == 359:
+            seen.append(index)
+        return original(self, index)
+
+    monkeypatch.setattr(ImageSplit, "__getitem__", watch)
+    go(tmp_path / "run")
+    assert sorted(seen) == list(range(359))
+
+
+def test_splits_do_not_follow_the_seed():
+    sets = []
+    for words in (["seed=0"], ["seed=1"], ["data.split_seed=1"]):
+        data = build_data(config(*words))
+        data.setup()
+        sets.append(data.test.images)
+    assert torch.equal(sets[0], sets[1])
+    assert not torch.equal(sets[0], sets[2])
+
+
+def test_a_diverging_run_stops_with_step_and_rate_and_keeps_the_last_good_state(tmp_path):
+    folder = tmp_path / "run"
+    words = ["optimizer.name=sgd", "lr=1e30", "optimizer.gradient_clip=0", "optimizer.warmup=0"]
+    words += ["optimizer.schedule=constant", "checkpoint.minutes=0"]
+    with pytest.raises(UserError, match=r"the loss became (nan|inf) at step \d+ \(learning rate 1e\+30\)"):
+        go(folder, *words)
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] >= 1
+    assert not (folder / "results.json").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    save, calls = L.Trainer.save_checkpoint, []
+
+    def fails_later(self, path, *args, **kwargs):
+        calls.append(path)
+        if len(calls) == 3:
+            path.write_bytes(b"half a checkpoint")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", fails_later)
+    with pytest.raises(UserError, match=r"No space left on device.*Make room, then go on with: python .*resume="):
+        go(folder)
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
+
+
+def test_overfit_learns_by_heart_and_fast_runs_through(tmp_path):
+    heart = go(tmp_path / "heart", "debug=overfit", "encoder.dim=64", "epochs=60", "lr=3e-3")
+    assert heart["metrics"]["val"]["accuracy"] == 1.0
+    assert heart["examples"]["train"] == 1258
+    go(tmp_path / "fast", "debug=fast")
+    go(tmp_path / "profile", "debug=profile", "epochs=1")
+    assert list((tmp_path / "profile").glob("*.json"))
+
+
+def test_early_stopping_stops_and_stays_stopped_after_resumption(tmp_path):
+    folder = tmp_path / "run"
+    words = ["epochs=30", "regularization.early_stopping=2", "lr=1e-9", "regularization.ema_decay=0"]
+    results = go(folder, *words)
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert len(rows) - 1 < 10
+    (folder / "results.json").unlink()
+    again = go(folder, *words, "resume=auto")
+    assert again["metrics"] == results["metrics"]
+    assert len((folder / "metrics.csv").read_text().splitlines()) == len(rows)
+
+
+def test_wandb_writes_offline_under_one_id_and_tensorboard_beside(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb_config"))
+    import wandb
+
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        go(folder, "logger=[wandb,tensorboard]", "logger.wandb.mode=offline", "debug=fast")
+        assert wandb.run is None  # finished
+        name = (folder / "wandb" / "run_id").read_text()
+        assert len(list(folder.glob(f"wandb/offline-run-*-{name}/run-{name}.wandb"))) == 1
+        assert list(folder.glob("tensorboard/events.out.tfevents.*"))
+        assert (folder / "metrics.csv").is_file()
+    assert len({(folder / "wandb" / "run_id").read_text() for folder in folders}) == 2
+
+
+def test_checkpoints_hold_plain_data_only(tmp_path):
+    go(tmp_path / "run", "debug=fast", "regularization=strong")
+    for name in ("best.ckpt", "last.ckpt"):
+        torch.load(tmp_path / "run" / "checkpoints" / name, weights_only=True)
+    assert issubclass(Checkpoints, L.pytorch.callbacks.Checkpoint)
