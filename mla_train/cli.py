@@ -41,6 +41,9 @@ def main(config_dir: Path) -> None:
         message = str(error) if isinstance(error, UserError) else explain(error)
         print(message if isinstance(error, Interrupted) else f"error: {message}", file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, Interrupted) else 2)
+    except KeyboardInterrupt:
+        print("Stopped; a run that had begun goes on with resume=auto", file=sys.stderr)
+        sys.exit(130)
 
 
 def _run_hydra(config_dir: Path) -> None:

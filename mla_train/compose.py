@@ -219,7 +219,7 @@ def check(config: TrainConfig) -> None:
     require(config.lr > 0, f"lr={config.lr}: must be positive, 1e-3 is usual")
     require(config.seed >= 0, f"seed={config.seed}: must be 0 or more")
     require(h.accumulate >= 1, f"hardware.accumulate={h.accumulate}: at least 1 is needed")
-    require(h.workers >= 0, f"hardware.workers={h.workers}: must be 0 or more")
+    require((h.workers or 0) >= 0, f"hardware.workers={h.workers}: must be 0 or more")
     for name in ("dropout", "attention_dropout", "stochastic_depth", "label_smoothing", "ema_decay"):
         value = getattr(r, name)
         require(0 <= value < 1, f"regularization.{name}={value}: must lie in 0 to below 1")
@@ -233,6 +233,10 @@ def check(config: TrainConfig) -> None:
         f"encoder.dim={config.encoder.dim} must be a multiple of encoder.num_heads={config.encoder.num_heads}",
     )
     require(
+        not (h.strategy == "fsdp" and r.ema_decay),
+        "hardware=fsdp divides the weights among processes, so they cannot be averaged: add regularization.ema_decay=0",
+    )
+    require(
         h.strategy in ("auto", "ddp", "fsdp"),
         f"hardware.strategy={h.strategy}: {did_you_mean(h.strategy, ['auto', 'ddp', 'fsdp'])}",
     )
@@ -241,7 +245,7 @@ def check(config: TrainConfig) -> None:
         h.accelerator in accelerators,
         f"hardware.accelerator={h.accelerator}: {did_you_mean(h.accelerator, accelerators)}",
     )
-    precisions = ["32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"]
+    precisions = ["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"]
     require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
     task, data = (part._target_.split(".")[:2] for part in (config.task, config.data))
     require(

@@ -159,10 +159,10 @@ class HardwareConfig:
         accelerator: cpu, gpu, mps or auto.
         devices: Number of devices, or auto.
         strategy: auto, ddp or fsdp.
-        precision: Lightning's name of it: 32-true, bf16-mixed, 16-mixed.
+        precision: 32-true, bf16-mixed or 16-mixed; auto is bf16-mixed on a GPU that has it, 32-true elsewhere.
         compile: Compile the network; pays on a GPU in long runs.
         accumulate: Micro-batches that make up one step of `batch_size` examples.
-        workers: Processes that load data; 0 loads in the main process.
+        workers: Processes that load data, 0 loads in the main process; null is 4 beside a GPU, else 0.
         threads: CPU threads of torch; null leaves torch's choice.
         deterministic: Refuse operations whose result varies from run to run.
     """
@@ -170,10 +170,10 @@ class HardwareConfig:
     accelerator: str = "cpu"
     devices: Any = 1
     strategy: str = "auto"
-    precision: str = "32-true"
+    precision: str = "auto"
     compile: bool = False
     accumulate: int = 1
-    workers: int = 0
+    workers: int | None = None
     threads: int | None = None
     deterministic: bool = False
 

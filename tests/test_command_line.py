@@ -22,6 +22,7 @@ MISTAKES = {
     "hardware.precision=bf16": "bf16-",
     "epochs=0": "at least 1 is needed",
     "resume=nowhere": "there is no run in that folder",
+    "hardware=fsdp": "add regularization.ema_decay=0",
     "--epochs": "unknown flag --epochs",
     "epochs": "options are written key=value",
     "--config-dir=nowhere": "there is no such folder",

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from mla_train.compose import options_class
-from mla_train.training.run import build_data, build_task
+from mla_train.training.build import build_data, build_task
 from tasks.image_classification.data import ImageBatch, ImageFacts
 from tests.helpers import ROOT, config
 
@@ -35,7 +35,8 @@ FACTS = {
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_yaml_composes_and_its_model_takes_a_step(group, name):
-    settings = config(f"{group}={name}")
+    more = ["regularization.ema_decay=0"] if name == "fsdp" else []
+    settings = config(f"{group}={name}", *more)
     facts = FACTS[settings.data.name]
     assert build_data(settings) is not None
     task = build_task(settings, facts)

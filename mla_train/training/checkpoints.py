@@ -7,6 +7,7 @@ their name and moved there whole: a cut or a full disk leaves the old file.
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -84,6 +85,7 @@ class Checkpoints(Checkpoint):
         if self._signal is not None:  # asked twice: do not wait for the end of the step
             signal.default_int_handler(number, frame)
         self._signal = number
+        print("\nstopping after this step (once more: at once) ...", file=sys.stderr, flush=True)
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Shuffles anew."""

@@ -96,6 +96,6 @@ def overfitted(data: DataModule, config: TrainConfig) -> dict[str, Any]:
 
 
 def _workers(config: TrainConfig) -> dict[str, Any]:
-    count = config.hardware.workers
     on_gpu = config.hardware.accelerator in ("gpu", "cuda")
+    count = config.hardware.workers if config.hardware.workers is not None else 4 * on_gpu
     return {"num_workers": count, "pin_memory": on_gpu, "persistent_workers": count > 0}

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from mla_train.compose import typed
 from mla_train.errors import UserError
+from mla_train.training.build import build_task
 from mla_train.training.task import Task
 
 
@@ -37,8 +38,6 @@ def load_model(run: Path) -> Task:
     Raises:
         UserError: There is no finished model in it.
     """
-    from mla_train.training.run import build_task
-
     weights = run / "model" / "model.safetensors"
     if not weights.is_file():
         raise UserError(f"{run} holds no finished model ({weights} is missing)")

@@ -32,7 +32,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     o = config.optimizer
     if o.name is Optimizer.sgd:
         return torch.optim.SGD(groups, lr=config.lr, momentum=o.beta1, nesterov=o.beta1 > 0)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(o.beta1, o.beta2), fused=True)
+    fused = config.hardware.precision != "16-mixed"  # a fused step undoes loss scaling itself, after clipping
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(o.beta1, o.beta2), fused=fused)
 
 
 def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int], float]:

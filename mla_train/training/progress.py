@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from math import isnan
 from typing import Any
 
 import lightning as L
@@ -121,11 +122,14 @@ class RunProgress(ProgressBar):
         self._shown[f"val {task.monitor}"] = f"{score:.4f}"
         self._show(trainer, task)
         values = ", ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
-        logger.info("epoch %d, step %d: %s", trainer.current_epoch + 1, trainer.global_step, values)
+        speed = f"{self.examples_per_second:,.0f} examples/s, {self.tokens_per_second:,.0f} tokens/s"
+        logger.info("epoch %d, step %d: %s, %s", trainer.current_epoch + 1, trainer.global_step, values, speed)
 
     def _show(self, trainer: L.Trainer, task: Task) -> None:
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        values = {**self._shown, "examples/s": f"{self.examples_per_second:,.0f}"}
+        speed = f"{self.examples_per_second:,.0f}"
+        loss = {} if isnan(task.train_loss) else {"loss": f"{task.train_loss:.4f}"}
+        values = {**loss, **self._shown, "examples/s": speed}
         if self._bar is not None:
             self._bar.set_description(epoch, refresh=False)
             self._bar.set_postfix(values)

@@ -8,24 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
-from hydra.utils import get_class
-from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
-from lightning.pytorch.profilers import PyTorchProfiler
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from lightning.pytorch.callbacks import WeightAveraging
 
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import TrainSampler
 from mla_train.errors import UserError
+from mla_train.training.build import build_data, build_task, build_trainer, check_hardware
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.loaders import evaluation_loader, train_loader
-from mla_train.training.loggers import CsvLogger, wandb_logger
+from mla_train.training.curves import draw_curves
+from mla_train.training.loaders import evaluation_loader, overfitted, train_loader
 from mla_train.training.model_folder import save_model
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
-from mla_train.training.run_folder import RunFolder, plain, prepare_run, resume_command
+from mla_train.training.run_folder import RunFolder, prepare_run, resume_command
 from mla_train.training.task import Evaluation, Task
 
 
@@ -84,9 +81,9 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         evaluations = {}
         best = folder.checkpoints / "best.ckpt"
         trainer.validate(task, val, ckpt_path=best, verbose=False)
-        evaluations["val"] = _taken(task)
+        evaluations["val"] = _taken(task, config, data, "val")
         trainer.test(task, evaluation_loader(data, config, "test", rank, world_size), verbose=False)
-        evaluations["test"] = _taken(task)
+        evaluations["test"] = _taken(task, config, data, "test")
         if not trainer.is_global_zero:
             return {}
         save_model(task, data.facts, folder.model)
@@ -95,6 +92,7 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
             name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
             for name, predictions in baselines.items()
         }
+        draw_curves(folder.path / "metrics.csv", task.monitor, folder.figures / "curves.png")
         results = write_results(config, folder, task, data, evaluations, scores, checkpoints, progress)
         for logger in trainer.loggers:
             logger.log_metrics(
@@ -111,118 +109,13 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
             wandb.finish()
 
 
-def _taken(task: Task) -> Evaluation:
+def _taken(task: Task, config: TrainConfig, data: DataModule, split: str) -> Evaluation:
+    """What was just found, after making sure that no example was left out."""
     assert task.evaluation is not None
+    scored, there = len(task.evaluation.predictions["index"]), len(overfitted(data, config)[split])
+    if scored != there and not config.debug.fast:
+        raise RuntimeError(f"{scored} of {there} examples of the {split} split were scored")
     return task.evaluation
-
-
-def build_data(config: TrainConfig) -> DataModule:
-    """The data set that the config names, not yet read."""
-    return _build(config.data, DataModule, config)
-
-
-def build_task(config: TrainConfig, facts: Any) -> Task:
-    """The task that the config names, with its network.
-
-    Args:
-        config: The whole run's.
-        facts: Of the data; a dict, as a model folder keeps them, is made into the task's class of facts.
-
-    Raises:
-        UserError: Sizes do not fit each other.
-    """
-    task = _build(config.task, Task, config)
-    if isinstance(facts, dict):
-        facts = task.facts_class(**facts)
-    if not isinstance(facts, task.facts_class):
-        raise UserError(
-            f"data={config.data.name} gives {type(facts).__name__}, task={config.task.name} needs "
-            f"{task.facts_class.__name__}: choose a data set of this task"
-        )
-    try:
-        task.build(facts)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return task
-
-
-def _build(options: Any, base: Any, config: TrainConfig) -> Any:
-    found: Any = get_class(options._target_)
-    if not issubclass(found, base):
-        raise UserError(f"{options._target_} is not a {base.__name__}")
-    return found(config)
-
-
-def check_hardware(config: TrainConfig) -> None:
-    """Raises an error where the wanted device is not there.
-
-    Raises:
-        UserError: Says what to choose instead.
-    """
-    wanted = config.hardware.accelerator
-    there = {
-        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(wanted, True):
-        raise UserError(
-            f"hardware.accelerator={wanted}: torch finds no such device here. Choose hardware=cpu, or for several "
-            "processes hardware=ddp hardware.accelerator=cpu hardware.devices=2"
-        )
-
-
-def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: RunProgress) -> L.Trainer:
-    """Lightning's trainer with our callbacks and loggers."""
-    h, r = config.hardware, config.regularization
-    callbacks: list[Callback] = [progress]
-    if r.ema_decay:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(r.ema_decay), use_buffers=False))
-    if r.early_stopping:
-        mode = task.directions[task.monitor]
-        callbacks.append(EarlyStopping(f"val/{task.monitor}", mode=mode, patience=r.early_stopping, check_finite=False))
-    loggers: list[Any] = [CsvLogger(folder.path / "metrics.csv")]
-    if config.logger.wandb is not None:
-        loggers.append(wandb_logger(config.logger.wandb, folder.path, plain(config)))
-    if config.logger.tensorboard:
-        from lightning.pytorch.loggers import TensorBoardLogger
-
-        loggers.append(TensorBoardLogger(folder.path, name="", version="tensorboard"))
-    profiler = None
-    if config.debug.profile:
-        profiler = PyTorchProfiler(dirpath=folder.path, filename="profile", export_to_chrome=True)
-    limit: dict[str, Any] = {}
-    if config.debug.fast:
-        limit = {"limit_train_batches": 2, "limit_val_batches": 2, "limit_test_batches": 2}
-    strategy: Any = h.strategy
-    if h.strategy == "ddp":
-        from lightning.pytorch.strategies import DDPStrategy
-
-        strategy = DDPStrategy(broadcast_buffers=False, process_group_backend=None)
-    elif h.strategy == "fsdp":
-        from lightning.pytorch.strategies import FSDPStrategy
-
-        strategy = FSDPStrategy(state_dict_type="full")
-    return L.Trainer(
-        accelerator="gpu" if h.accelerator == "cuda" else h.accelerator,
-        devices=h.devices,
-        strategy=strategy,
-        precision=h.precision,  # type: ignore[arg-type]
-        max_epochs=1 if config.debug.fast else config.epochs,
-        accumulate_grad_batches=h.accumulate,
-        gradient_clip_val=config.optimizer.gradient_clip or None,
-        deterministic=h.deterministic or None,
-        callbacks=callbacks,
-        logger=loggers,
-        profiler=profiler,
-        default_root_dir=folder.path,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        enable_checkpointing=False,  # ours is added when the data's order is known
-        log_every_n_steps=config.logger.every,
-        **limit,
-    )
 
 
 def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFolder) -> str:

@@ -171,5 +171,6 @@ def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any,
 
 def resume_command(folder: RunFolder) -> str:
     """What to type to go on with a run."""
-    config_dir = [word for i, word in enumerate(sys.argv) if "--config-dir" in (word, sys.argv[i - 1] if i else "")]
-    return " ".join(["python", sys.argv[0], *config_dir, f"resume={folder.path}"])
+    words, flags = sys.argv[1:], ("--config-dir", "-cd")
+    kept = [word for i, word in enumerate(words) if word.startswith(flags) or (i and words[i - 1] in flags)]
+    return " ".join(["python", sys.argv[0], *kept, f"resume={folder.path}"])

@@ -58,6 +58,7 @@ class Task(L.LightningModule):
         super().__init__()
         self.config = config
         self.evaluation: Evaluation | None = None
+        self.train_loss = float("nan")
         self._parts: list[Predictions] = []
         self._step_sum: Tensor = torch.zeros(2)
         self._log_sum: Tensor = torch.zeros(2)
@@ -150,6 +151,16 @@ class Task(L.LightningModule):
         if step % self.config.logger.every == 0:
             self._log_training(optimizer, step)
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the global norm; divided weights know how to take theirs."""
+        own_clip: Any = getattr(self.trainer.model, "clip_grad_norm_", None)  # FSDP has one
+        if gradient_clip_val and own_clip is not None:
+            own_clip(gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def stop_if_not_finite(self) -> None:
         """Raises an error if a loss since the last logged one was not a finite number.
 
@@ -167,7 +178,8 @@ class Task(L.LightningModule):
     def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         loss_sum, count = self._log_sum.tolist()
         self._log_sum = torch.zeros_like(self._log_sum)
-        metrics = {"train/loss": loss_sum / count, "train/lr": optimizer.param_groups[0]["lr"]}
+        self.train_loss = loss_sum / count
+        metrics = {"train/loss": self.train_loss, "train/lr": optimizer.param_groups[0]["lr"]}
         self.log_everywhere(metrics, step)
 
     def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:

@@ -10,8 +10,7 @@ from tests.helpers import SMALL, train
 pytestmark = pytest.mark.slow
 WORDS = [*SMALL, "regularization=none", "epochs=2", "batch_size=100", "logger.every=1", "run_dir=run"]
 WAYS = {
-    "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2", "hardware.precision=32-true",
-                      "hardware.workers=0"],
+    "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2"],
     "accumulation": ["hardware.accumulate=4"],
 }  # fmt: skip
 

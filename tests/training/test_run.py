@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from mla_train.errors import UserError
+from mla_train.training.build import build_data
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.model_folder import load_model
-from mla_train.training.run import build_data, run
+from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from tests.helpers import SMALL, config
 
@@ -35,7 +36,7 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
         "config.yaml", "metrics.csv", "results.json", "checkpoints", "model", "figures", "predictions.jsonl", "log.txt",
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert {path.name for path in (folder / "figures").iterdir()} == {"confusion.png", "mistakes.png"}
+    assert {path.name for path in (folder / "figures").iterdir()} == {"confusion.png", "mistakes.png", "curves.png"}
     stored = json.loads((folder / "results.json").read_text())
     assert stored == results
     expected = ("task", "data", "attention", "seed", "metrics", "directions", "monitor", "baselines", "model", "speed")

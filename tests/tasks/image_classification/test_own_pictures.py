@@ -10,7 +10,7 @@ from datasets import Dataset
 from PIL import Image
 
 from mla_train.errors import UserError
-from mla_train.training.run import build_data
+from mla_train.training.build import build_data
 from tests.helpers import config, write_pictures
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mla_train.config import Augmentation
-from mla_train.training.run import build_data, build_task
+from mla_train.training.build import build_data, build_task
 from tasks.image_classification.data import ImageBatch, ImageFacts, build_mixing, build_transform
 from tasks.image_classification.figures import draw_confusion, draw_mistakes
 from tests.helpers import SMALL, config

@@ -1,0 +1,135 @@
+"""From a config to its parts: data set, task, trainer."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import get_class
+from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
+from lightning.pytorch.profilers import PyTorchProfiler
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from mla_train.config import HardwareConfig, TrainConfig
+from mla_train.data.module import DataModule
+from mla_train.errors import UserError
+from mla_train.training.loggers import CsvLogger, wandb_logger
+from mla_train.training.progress import RunProgress
+from mla_train.training.run_folder import RunFolder, plain
+from mla_train.training.task import Task
+
+
+def build_data(config: TrainConfig) -> DataModule:
+    """The data set that the config names, not yet read."""
+    return _build(config.data, DataModule, config)
+
+
+def build_task(config: TrainConfig, facts: Any) -> Task:
+    """The task that the config names, with its network.
+
+    Args:
+        config: The whole run's.
+        facts: Of the data; a dict, as a model folder keeps them, is made into the task's class of facts.
+
+    Raises:
+        UserError: Sizes do not fit each other.
+    """
+    task = _build(config.task, Task, config)
+    if isinstance(facts, dict):
+        facts = task.facts_class(**facts)
+    if not isinstance(facts, task.facts_class):
+        raise UserError(
+            f"data={config.data.name} gives {type(facts).__name__}, task={config.task.name} needs "
+            f"{task.facts_class.__name__}: choose a data set of this task"
+        )
+    try:
+        task.build(facts)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return task
+
+
+def _build(options: Any, base: Any, config: TrainConfig) -> Any:
+    found: Any = get_class(options._target_)
+    if not issubclass(found, base):
+        raise UserError(f"{options._target_} is not a {base.__name__}")
+    return found(config)
+
+
+def check_hardware(config: TrainConfig) -> None:
+    """Raises an error where the wanted device is not there.
+
+    Raises:
+        UserError: Says what to choose instead.
+    """
+    wanted = config.hardware.accelerator
+    there = {
+        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(wanted, True):
+        raise UserError(
+            f"hardware.accelerator={wanted}: torch finds no such device here. Choose hardware=cpu, or for several "
+            "processes hardware=ddp hardware.accelerator=cpu hardware.devices=2"
+        )
+
+
+def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: RunProgress) -> L.Trainer:
+    """Lightning's trainer with our callbacks and loggers."""
+    h, r = config.hardware, config.regularization
+    callbacks: list[Callback] = [progress]
+    if r.ema_decay:
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(r.ema_decay), use_buffers=False))
+    if r.early_stopping:
+        mode = task.directions[task.monitor]
+        callbacks.append(EarlyStopping(f"val/{task.monitor}", mode=mode, patience=r.early_stopping, check_finite=False))
+    loggers: list[Any] = [CsvLogger(folder.path / "metrics.csv")]
+    if config.logger.wandb is not None:
+        loggers.append(wandb_logger(config.logger.wandb, folder.path, plain(config)))
+    if config.logger.tensorboard:
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(folder.path, name="", version="tensorboard"))
+    profiler = None
+    if config.debug.profile:
+        profiler = PyTorchProfiler(dirpath=folder.path, filename="profile", export_to_chrome=True)
+    limit: dict[str, Any] = {}
+    if config.debug.fast:
+        limit = {"limit_train_batches": 2, "limit_val_batches": 2, "limit_test_batches": 2}
+    strategy: Any = h.strategy
+    if h.strategy == "ddp":
+        from lightning.pytorch.strategies import DDPStrategy
+
+        strategy = DDPStrategy(broadcast_buffers=False, process_group_backend=None)
+    elif h.strategy == "fsdp":
+        from lightning.pytorch.strategies import FSDPStrategy
+
+        strategy = FSDPStrategy(state_dict_type="full")
+    return L.Trainer(
+        accelerator="gpu" if h.accelerator == "cuda" else h.accelerator,
+        devices=h.devices,
+        strategy=strategy,
+        precision=precision(h),  # type: ignore[arg-type]
+        max_epochs=1 if config.debug.fast else config.epochs,
+        accumulate_grad_batches=h.accumulate,
+        gradient_clip_val=config.optimizer.gradient_clip or None,
+        deterministic=h.deterministic or None,
+        callbacks=callbacks,
+        logger=loggers,
+        profiler=profiler,
+        default_root_dir=folder.path,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_checkpointing=False,  # ours is added when the data's order is known
+        log_every_n_steps=config.logger.every,
+        **limit,
+    )
+
+
+def precision(hardware: HardwareConfig) -> str:
+    """Lightning's name of the arithmetic: what the config says, or bfloat16 on a GPU that has it and float32 elsewhere."""
+    if hardware.precision != "auto":
+        return hardware.precision
+    on_gpu = hardware.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
