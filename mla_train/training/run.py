@@ -1,5 +1,6 @@
 """A run from config to results: data, network, training, one look at the test split, and what is left behind."""
 
+import errno
 import logging
 import sys
 import warnings
@@ -24,6 +25,8 @@ from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, prepare_run, resume_command
 from mla_train.training.task import Evaluation, Task
+
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
@@ -53,8 +56,15 @@ def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     task = build_task(config, data.facts)
     folder = prepare_run(folder, config)  # only now: a command that cannot work leaves nothing behind
-    with log_file(folder.path / "log.txt"):
-        return _train(config, folder, data, task)
+    try:
+        with log_file(folder.path / "log.txt"):
+            return _train(config, folder, data, task)
+    except OSError as error:
+        if error.errno not in DISK_TROUBLE:
+            raise
+        raise UserError(
+            f"cannot write to {folder.path}: {error.strerror}. Make room, then go on with: {resume_command(folder)}"
+        ) from error
 
 
 def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task) -> dict[str, Any]:
@@ -74,13 +84,15 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
     try:
         val = evaluation_loader(data, config, "val", rank, world_size)
         last = folder.checkpoints / "last.ckpt" if folder.resumed else None
-        trainer.fit(task, loader, val, ckpt_path=last)
+        if last is not None:
+            check_readable(last)
+        trainer.fit(task, loader, val, ckpt_path=last, weights_only=True)
         # Best weights are averaged ones already; the averaging callback would exchange them for the last.
         callbacks = [c for c in trainer.callbacks if not isinstance(c, WeightAveraging)]  # type: ignore[attr-defined]
         trainer.callbacks = callbacks  # type: ignore[attr-defined]
         evaluations = {}
         best = folder.checkpoints / "best.ckpt"
-        trainer.validate(task, val, ckpt_path=best, verbose=False)
+        trainer.validate(task, val, ckpt_path=best, weights_only=True, verbose=False)
         evaluations["val"] = _taken(task, config, data, "val")
         trainer.test(task, evaluation_loader(data, config, "test", rank, world_size), verbose=False)
         evaluations["test"] = _taken(task, config, data, "test")
@@ -116,6 +128,20 @@ def _taken(task: Task, config: TrainConfig, data: DataModule, split: str) -> Eva
     if scored != there and not config.debug.fast:
         raise RuntimeError(f"{scored} of {there} examples of the {split} split were scored")
     return task.evaluation
+
+
+def check_readable(checkpoint: Path) -> None:
+    """Makes sure that a checkpoint is whole and holds nothing but data.
+
+    Raises:
+        UserError: It does not.
+    """
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a broken file makes the reader stumble over
+        raise UserError(
+            f"{checkpoint} cannot be read: it is broken or holds more than data. Remove it to begin this run anew"
+        ) from error
 
 
 def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFolder) -> str:

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import subprocess
 import sys
 
 import lightning as L
@@ -11,11 +12,10 @@ import torch
 
 from mla_train.errors import UserError
 from mla_train.training.build import build_data
-from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from tests.helpers import SMALL, config
+from tests.helpers import ROOT, SMALL, config
 
 
 @pytest.fixture(autouse=True)
@@ -160,8 +160,40 @@ def test_wandb_writes_offline_under_one_id_and_tensorboard_beside(tmp_path, monk
     assert len({(folder / "wandb" / "run_id").read_text() for folder in folders}) == 2
 
 
-def test_checkpoints_hold_plain_data_only(tmp_path):
-    go(tmp_path / "run", "debug=fast", "regularization=strong")
+class Burglar:
+    """Unpickled, it leaves a trace."""
+
+    def __init__(self, trace):
+        self.trace = str(trace)
+
+    def __reduce__(self):
+        return open, (self.trace, "w")
+
+
+def test_checkpoints_hold_data_only_and_no_other_is_loaded(tmp_path):
+    folder = tmp_path / "run"
+    go(folder, "debug=fast", "regularization=strong")
     for name in ("best.ckpt", "last.ckpt"):
-        torch.load(tmp_path / "run" / "checkpoints" / name, weights_only=True)
-    assert issubclass(Checkpoints, L.pytorch.callbacks.Checkpoint)
+        torch.load(folder / "checkpoints" / name, weights_only=True)
+    (folder / "results.json").unlink()
+    for content in ({"state_dict": {}, "burglar": Burglar(tmp_path / "trace")}, None):
+        if content is None:
+            (folder / "checkpoints" / "last.ckpt").write_bytes(b"broken")
+        else:
+            torch.save(content, folder / "checkpoints" / "last.ckpt")
+        with pytest.raises(UserError, match=r"last\.ckpt cannot be read.*Remove it to begin this run anew"):
+            go(folder, "debug=fast", "regularization=strong", "resume=auto")
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.slow
+def test_a_disk_without_room_is_one_line(tmp_path):
+    # The limit on the size of a file stands for the full disk: writing the first checkpoint fails for real.
+    command = f"ulimit -f 40; exec {sys.executable} {ROOT / 'train.py'} encoder=tiny epochs=1 run_dir=run"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "Make room, then go on with: python" in done.stderr
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
