@@ -249,7 +249,7 @@ def check(config: TrainConfig) -> None:
     require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
     task, data = (part._target_.split(".")[:2] for part in (config.task, config.data))
     require(
-        task == data or "tasks" not in (task[0], data[0]) or task[0] != data[0],
+        task == data or not task[0] == data[0] == "tasks",
         f"data={config.data.name} does not belong to task={config.task.name}: leave data= away to get the task's own set, "
         f"or say task={data[1]}",
     )

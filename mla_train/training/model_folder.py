@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
@@ -14,18 +15,17 @@ from mla_train.training.build import build_task
 from mla_train.training.task import Task
 
 
-def save_model(task: Task, facts: Any, folder: Path) -> None:
+def save_model(checkpoint: Path, facts: Any, folder: Path) -> None:
     """Writes model.safetensors and preprocessing.json.
 
     Args:
-        task: With the weights to keep.
+        checkpoint: Whose weights are kept.
         facts: What the network was built from.
         folder: Made if need be.
     """
     folder.mkdir(exist_ok=True)
-    save_file(
-        {name: weight.contiguous().cpu() for name, weight in task.state_dict().items()}, folder / "model.safetensors"
-    )
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "model.safetensors")
     (folder / "preprocessing.json").write_text(json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
 
 

@@ -98,7 +98,7 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         evaluations["test"] = _taken(task, config, data, "test")
         if not trainer.is_global_zero:
             return {}
-        save_model(task, data.facts, folder.model)
+        save_model(best, data.facts, folder.model)
         baselines = {} if config.debug.fast or config.debug.overfit else task.baselines(data)
         scores = {
             name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}

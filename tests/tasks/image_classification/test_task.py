@@ -1,5 +1,7 @@
 """Loss, metrics, augmentation and pictures of the task."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mla_train.config import Augmentation
+from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
 from tasks.image_classification.data import ImageBatch, ImageFacts, build_mixing, build_transform
 from tasks.image_classification.figures import draw_confusion, draw_mistakes
@@ -108,8 +111,15 @@ def test_figures_are_drawn_for_few_and_many_classes_with_and_without_mistakes(tm
                 assert min(Image.open(tmp_path / f"{name}.png").size) > 200
 
 
-def test_too_many_halvings_are_refused():
-    from mla_train.errors import UserError
+def test_facts_of_another_task_are_refused():
+    @dataclass
+    class OtherFacts:
+        words: int
 
+    with pytest.raises(UserError, match="data=digits gives OtherFacts, task=image_classification needs ImageFacts"):
+        build_task(config(), OtherFacts(3))
+
+
+def test_too_many_halvings_are_refused():
     with pytest.raises(UserError, match=r"task.halvings=4 does not suit pictures of 8 x 8"):
         build("task.halvings=4")
