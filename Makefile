@@ -21,7 +21,7 @@ install: .venv/installed ## fill .venv with tested versions
 demo: install ## train on bundled data and show the score beside its baselines; TASK=NAME picks the task
 	@$(BIN)/python train.py task=$(TASK)
 
-test: install ## run all tests
+test: lint ## check style and types, run all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
 
 lint: install ## check style and types
