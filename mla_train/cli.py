@@ -118,6 +118,7 @@ def _job(composed: DictConfig) -> None:
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)
+    print("loading torch ...", flush=True)  # takes seconds; all that could be answered without it has been
 
     from mla_train.training.run import run
 
