@@ -27,11 +27,17 @@ def main(config_dir: Path) -> None:
     """
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, instead of Hydra printing and exiting
-    sys.argv[1:] = [word.replace("--multirun", "-m") for word in sys.argv[1:]]
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
     try:
         _extend_import_path()
         try:
             _run_hydra(config_dir)
+        except ValueError as error:
+            if "Config group override" not in str(error):
+                raise
+            raise UserError(
+                "a choice is missing: task=, data= and the other groups each need the name of a choice"
+            ) from None
         except HydraException:
             _name_the_wrong_word(config_dir)
             raise
@@ -59,6 +65,9 @@ def _run_hydra(config_dir: Path) -> None:
             _job(composed)
         except UserError as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
+                if isinstance(error, Interrupted):  # asked to stop: the other jobs too
+                    print(error, file=sys.stderr)
+                    sys.exit(error.exit_code)
                 raise
             stopped.append(error)
 
@@ -107,10 +116,11 @@ def _job(composed: DictConfig) -> None:
     details = HydraConfig.get()
     config = typed(composed)
     if details.mode is RunMode.MULTIRUN:
-        if config.hardware.strategy != "auto":
+        h = config.hardware
+        if h.strategy != "auto" or str(h.devices) != "1":
             raise UserError(
-                f"-m cannot be combined with hardware.strategy={config.hardware.strategy}: each process would start the "
-                "whole multirun again; run the jobs one by one"
+                f"-m cannot be combined with hardware.strategy={h.strategy} and hardware.devices={h.devices}: each "
+                "process would start the whole multirun again; run the jobs one by one"
             )
         if config.run_dir:
             config.run_dir = str(Path(config.run_dir) / str(details.job.num))

@@ -110,6 +110,9 @@ def _nearest_key(key: str, keys: set[str]) -> str:
     beside = {known.rpartition(".")[2] for known in leaves if known.rpartition(".")[0] == parent}
     if parent in parents and parent:
         return did_you_mean(leaf, {name for name in beside if not name.startswith("_")})
+    close_groups = get_close_matches(key, parents - {""}, n=1, cutoff=0.75)
+    if close_groups:
+        return f"Did you mean {close_groups[0]}?"
     return did_you_mean(key, leaves if get_close_matches(key, leaves) else beside | parents - {""})
 
 
@@ -157,7 +160,7 @@ def typed(config: DictConfig) -> TrainConfig:
     except OmegaConfBaseException as error:
         message = explain(error)
         match = re.search(r"Key '(\w+)' not in '(\w+)'", message)
-        if match:
+        if match and part:
             names = {key for key in schema.__dataclass_fields__ if not key.startswith("_")}
             raise UserError(f"unknown key {part}.{match.group(1)}. {did_you_mean(match.group(1), names)}") from None
         raise UserError(f"{part}.{message}" if part else message) from None
@@ -213,25 +216,37 @@ def check(config: TrainConfig) -> None:
         if not good:
             raise UserError(message)
 
-    r, h = config.regularization, config.hardware
-    require(config.epochs >= 1, f"epochs={config.epochs}: at least 1 is needed")
-    require(config.batch_size >= 1, f"batch_size={config.batch_size}: at least 1 is needed")
+    def at_least(least: float, *keys: str) -> None:
+        for key in keys:
+            value = OmegaConf.select(everything, key)
+            require(value is None or value >= least, f"{key}={value}: must be {least:g} or more")
+
+    def between(low: float, high: float, *keys: str) -> None:
+        for key in keys:
+            value = OmegaConf.select(everything, key)
+            require(low <= value < high, f"{key}={value}: must lie in {low:g} to below {high:g}")
+
+    everything = OmegaConf.structured(config)
+    r, h, e = config.regularization, config.hardware, config.encoder
+    at_least(1, "epochs", "batch_size", "encoder.dim", "encoder.depth", "encoder.num_heads", "hardware.accumulate")
+    at_least(1, "hardware.threads", "logger.every", "attention.kv_lora_rank", "attention.q_lora_rank")
+    at_least(1, "attention.v_head_dim", "attention.num_kv_heads")
+    at_least(
+        0, "seed", "data.split_seed", "hardware.workers", "regularization.weight_decay", "regularization.early_stopping"
+    )
+    at_least(0, "optimizer.gradient_clip", "checkpoint.minutes", "debug.overfit")
+    at_least(0, "attention.qk_nope_head_dim", "attention.qk_rope_head_dim")
+    between(0, 1, "regularization.dropout", "regularization.attention_dropout", "regularization.stochastic_depth")
+    between(0, 1, "regularization.label_smoothing", "regularization.ema_decay", "optimizer.warmup")
+    between(0, 1, "optimizer.beta1", "optimizer.beta2", "optimizer.final_lr")
     require(config.lr > 0, f"lr={config.lr}: must be positive, 1e-3 is usual")
-    require(config.seed >= 0, f"seed={config.seed}: must be 0 or more")
-    require(h.accumulate >= 1, f"hardware.accumulate={h.accumulate}: at least 1 is needed")
-    require((h.workers or 0) >= 0, f"hardware.workers={h.workers}: must be 0 or more")
-    for name in ("dropout", "attention_dropout", "stochastic_depth", "label_smoothing", "ema_decay"):
-        value = getattr(r, name)
-        require(0 <= value < 1, f"regularization.{name}={value}: must lie in 0 to below 1")
-    require(r.weight_decay >= 0, f"regularization.weight_decay={r.weight_decay}: must be 0 or more")
+    require(e.mlp_ratio * e.dim >= 1, f"encoder.mlp_ratio={e.mlp_ratio}: must be positive, 2 to 4 is usual")
+    require(config.attention.rope_theta > 0, f"attention.rope_theta={config.attention.rope_theta}: must be positive")
     require(
-        0 <= config.optimizer.warmup < 1, f"optimizer.warmup={config.optimizer.warmup}: a share of steps, 0 to below 1"
+        str(h.devices) == "auto" or (str(h.devices).isdecimal() and int(h.devices) >= 1),
+        f"hardware.devices={h.devices}: must be a number from 1, or auto",
     )
-    require(config.encoder.depth >= 1, f"encoder.depth={config.encoder.depth}: at least 1 is needed")
-    require(
-        config.encoder.num_heads >= 1 and config.encoder.dim % config.encoder.num_heads == 0,
-        f"encoder.dim={config.encoder.dim} must be a multiple of encoder.num_heads={config.encoder.num_heads}",
-    )
+    require(e.dim % e.num_heads == 0, f"encoder.dim={e.dim} must be a multiple of encoder.num_heads={e.num_heads}")
     require(
         not (h.strategy == "fsdp" and r.ema_decay),
         "hardware=fsdp divides the weights among processes, so they cannot be averaged: add regularization.ema_decay=0",
@@ -245,7 +260,7 @@ def check(config: TrainConfig) -> None:
         h.accelerator in accelerators,
         f"hardware.accelerator={h.accelerator}: {did_you_mean(h.accelerator, accelerators)}",
     )
-    precisions = ["auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "64-true"]
+    precisions = ["auto", "32-true", "bf16-mixed", "16-mixed"]
     require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
     task, data = (part._target_.split(".")[:2] for part in (config.task, config.data))
     require(

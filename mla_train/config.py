@@ -153,7 +153,7 @@ class OptimizerConfig:
 
 @dataclass
 class HardwareConfig:
-    """Where and how the arithmetic is done. Nothing here changes what is learnt, only how fast.
+    """Where and how the arithmetic is done: how fast, and with which rounding and which dropped numbers.
 
     Attributes:
         accelerator: cpu, gpu, mps or auto.

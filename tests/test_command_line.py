@@ -19,8 +19,15 @@ MISTAKES = {
     "task.pooling=men": "task.pooling: Invalid value 'men', expected one of [mean, cls, attention]",
     "regularization.dropout=1.5": "must lie in 0 to below 1",
     "encoder.num_heads=3": "encoder.dim=128 must be a multiple of encoder.num_heads=3",
-    "hardware.precision=bf16": "bf16-",
-    "epochs=0": "at least 1 is needed",
+    "hardware.precision=bf16": "Choose from 16-mixed, 32-true, auto, bf16-mixed.",
+    "epochs=0": "must be 1 or more",
+    "attention.kv_lora_rank=0": "must be 1 or more",
+    "optimizer.beta1=2": "must lie in 0 to below 1",
+    "hardware.devices=abc": "must be a number from 1, or auto",
+    "encoder.mlp_ratio=0": "must be positive",
+    "encoderr=tiny": "Did you mean encoder?",
+    "task=null": "a choice is missing",
+    "run_dir=/dev/null/x": "/dev/null is a file, not a folder",
     "resume=nowhere": "there is no run in that folder",
     "hardware=fsdp": "add regularization.ema_decay=0",
     "--epochs": "unknown flag --epochs",
@@ -39,10 +46,11 @@ def test_a_mistake_is_one_line_with_the_way_out(words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_multirun_with_several_processes_is_refused(tmp_path):
-    done = train("-m", "hardware=ddp", "seed=0,1", cwd=tmp_path, check=False)
+@pytest.mark.parametrize("words", ["hardware=ddp", "hardware.devices=2"])
+def test_multirun_with_several_processes_is_refused(words, tmp_path):
+    done = train("-m", words, "seed=0,1", cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert "-m cannot be combined with hardware.strategy=ddp" in done.stderr
+    assert "-m cannot be combined with" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.helpers import ROOT, train, write_pictures
 
@@ -60,6 +61,17 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
         return
     done = train(*words, *QUICK, cwd=tmp_path)
     assert "Run folder: " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_model_is_used_as_the_readme_says(tmp_path, monkeypatch):
+    train("run_dir=runs/mine", *QUICK, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks(ROOT / "README.md", "python")
+    names = {"images": torch.randint(0, 256, (2, 1, 8, 8))}
+    exec(block, names)
+    assert names["scores"].shape == (2, 10)
+    assert names["task"].facts.classes == [str(i) for i in range(10)]
 
 
 def test_make_targets_in_the_readme_exist():

@@ -23,14 +23,19 @@ def stratified_cut(labels: Sequence[int] | np.ndarray, share: float, split_seed:
     Raises:
         UserError: There are too few examples of a class.
     """
+    if not 0 < share < 1:
+        raise UserError(
+            f"cannot cut a share of {share:g} off for evaluation: it must lie between 0 and 1, 0.1 is usual"
+        )
     labels = np.asarray(labels)
     counts = Counter(labels.tolist())
     cut = round(len(labels) * share)
     rarest, fewest = min(counts.items(), key=lambda item: item[1])
     if fewest < 2 or cut < len(counts) or len(labels) - cut < len(counts):
         raise UserError(
-            f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: class "
-            f"{rarest} has {fewest}. At least 2 of each class and more in all are needed, or give that part yourself"
+            f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: class number "
+            f"{rarest} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes; "
+            "raise the share, or give that part yourself"
         )
     stay, off = train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)
     return np.sort(stay), np.sort(off)

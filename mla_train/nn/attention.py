@@ -26,6 +26,11 @@ def build_attention(
         raise ValueError(f"encoder.dim ({dim}) must be a multiple of encoder.num_heads ({num_heads})")
     head_dim = dim // num_heads
     if config.kind is Kind.mla:
+        if (config.qk_rope_head_dim or 0) > head_dim and config.qk_nope_head_dim is None:
+            raise ValueError(
+                f"attention.qk_rope_head_dim ({config.qk_rope_head_dim}) is wider than a head ({head_dim}); make it "
+                "narrower or give attention.qk_nope_head_dim too"
+            )
         rope = (head_dim // 2 if rotary_axes else 0) if config.qk_rope_head_dim is None else config.qk_rope_head_dim
         return MultiheadLatentAttention(
             dim,

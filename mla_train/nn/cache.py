@@ -5,7 +5,10 @@ from torch import Tensor
 
 
 class Cache:
-    """Tensors that grow along their last but one dimension, in buffers that double when full."""
+    """Tensors that grow along their last but one dimension, in buffers that double when full.
+
+    It is made for decoding: gradients do not pass through it.
+    """
 
     def __init__(self) -> None:
         self._buffers: tuple[Tensor, ...] = ()

@@ -62,7 +62,12 @@ def attention_mask(
         key_padding_mask: True at padding, `(batch, keys)`.
         is_causal: Query i sees keys up to i.
         dropkey: Probability of hiding a key from all queries of a head.
+
+    Raises:
+        ValueError: More queries than keys are to be causal: which keys come before a query is not said then.
     """
+    if is_causal and queries > keys:
+        raise ValueError(f"is_causal needs at least as many keys as queries, got {keys} and {queries}")
     mask = None if key_padding_mask is None else ~key_padding_mask[:, None, None, :]
     if dropkey > 0:
         kept = torch.rand(batch, heads, 1, keys, device=device) >= dropkey

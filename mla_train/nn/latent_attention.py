@@ -125,7 +125,12 @@ class MultiheadLatentAttention(nn.Module):
 
         Returns:
             `(batch, length, dim)`.
+
+        Raises:
+            ValueError: Attention over a memory is to be causal.
         """
+        if memory is not None and is_causal:
+            raise ValueError("is_causal has no meaning over a memory: its tokens stand at no place in x")
         batch, length, _ = x.shape
         query = self.q_up(self.q_norm(self.q_down(x))).view(batch, length, self.num_heads, -1).transpose(1, 2)
         nope_query, rope_query = query.split([self.qk_nope_head_dim, self.qk_rope_head_dim], dim=-1)

@@ -75,7 +75,12 @@ class GroupedQueryAttention(nn.Module):
 
         Returns:
             `(batch, length, dim)`.
+
+        Raises:
+            ValueError: Attention over a memory is to be causal.
         """
+        if memory is not None and is_causal:
+            raise ValueError("is_causal has no meaning over a memory: its tokens stand at no place in x")
         batch, length, _ = x.shape
         query = self.q(x).view(batch, length, self.num_heads, self.head_dim).transpose(1, 2)
         if rotation is not None:

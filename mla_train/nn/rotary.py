@@ -33,7 +33,10 @@ class RotaryEmbedding(nn.Module):
     def __init__(self, dim: int, axes: int = 1, theta: float = 10000.0) -> None:
         super().__init__()
         if dim % (2 * axes):
-            raise ValueError(f"{axes}-D rotary positions need a width divisible by {2 * axes}, got {dim}")
+            raise ValueError(
+                f"{axes}-D rotary positions need a width divisible by {2 * axes}, got {dim}: change attention.qk_rope_head_dim "
+                "(mla; half of encoder.dim / encoder.num_heads by default) or encoder.dim"
+            )
         self.axes = axes
         width = dim // axes
         exponents = torch.arange(0, width, 2, dtype=torch.float32) / width

@@ -1,5 +1,6 @@
 """From a config to its parts: data set, task, trainer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -7,7 +8,7 @@ import torch
 from hydra.utils import get_class
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from lightning.pytorch.profilers import PyTorchProfiler
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 
 from mla_train.config import HardwareConfig, TrainConfig
 from mla_train.data.module import DataModule
@@ -43,8 +44,8 @@ def build_task(config: TrainConfig, facts: Any) -> Task:
         )
     try:
         task.build(facts)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    except (ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise UserError(f"these sizes do not make a network: {error}") from error
     return task
 
 
@@ -79,7 +80,7 @@ def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: 
     h, r = config.hardware, config.regularization
     callbacks: list[Callback] = [progress]
     if r.ema_decay:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(r.ema_decay), use_buffers=False))
+        callbacks.append(WeightAveraging(multi_avg_fn=moving_average(r.ema_decay), use_buffers=False))
     if r.early_stopping:
         mode = task.directions[task.monitor]
         callbacks.append(EarlyStopping(f"val/{task.monitor}", mode=mode, patience=r.early_stopping, check_finite=False))
@@ -125,6 +126,22 @@ def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: 
         log_every_n_steps=config.logger.every,
         **limit,
     )
+
+
+def moving_average(decay: float) -> Callable[..., None]:
+    """An exponential moving average that forgets fast at first: the decay is at most (1 + n) / (10 + n) after n steps.
+
+    Without that the average of a short run would still hold much of the random weights it began with.
+
+    Args:
+        decay: In the long run.
+    """
+
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
+        n = float(steps)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
 
 
 def precision(hardware: HardwareConfig) -> str:

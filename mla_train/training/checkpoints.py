@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from math import isnan
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -100,10 +101,12 @@ class Checkpoints(Checkpoint):
         if not at_step_end or at_epoch_end:
             return
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
-        stop = self._asked_to_stop(trainer)
         late = time.monotonic() - self._written > self.minutes * 60
-        if stop or trainer.strategy.reduce_boolean_decision(late, all=False):
-            self._write(trainer, "last.ckpt")
+        # One question to all processes a step: is it time to write, be it to stop?
+        if not trainer.strategy.reduce_boolean_decision(late or self._signal is not None, all=False):
+            return
+        stop = self._asked_to_stop(trainer)
+        self._write(trainer, "last.ckpt")
         if stop:
             self._leave(trainer)
 
@@ -114,6 +117,8 @@ class Checkpoints(Checkpoint):
         assert isinstance(task, Task)
         score = float(trainer.callback_metrics[f"val/{task.monitor}"])
         sign = 1 if task.directions[task.monitor] == "max" else -1
+        if isnan(score):
+            return
         if self.best_score is None or sign * score >= sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch
             self._write(trainer, "best.ckpt")
@@ -143,7 +148,7 @@ class Checkpoints(Checkpoint):
             UserError: The disk is full or the folder cannot be written to.
         """
         assert isinstance(trainer.lightning_module, Task)
-        trainer.lightning_module.stop_if_not_finite()
+        trainer.lightning_module.stop_if_not_finite(weights=True)
         self._written = time.monotonic()
         unfinished = self.folder / f".{name}.unfinished"
         try:
@@ -152,6 +157,9 @@ class Checkpoints(Checkpoint):
                 with unfinished.open("rb") as file:
                     os.fsync(file.fileno())
                 os.replace(unfinished, self.folder / name)
+                for logger in trainer.loggers:
+                    if isinstance(logger, CsvLogger):
+                        logger.save()
         except (OSError, RuntimeError) as error:
             unfinished.unlink(missing_ok=True)
             if isinstance(error, OSError) or "file write" in str(error):

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mla_train.config import TrainConfig
@@ -81,7 +82,7 @@ def evaluation_loader(data: DataModule, config: TrainConfig, split: str, rank: i
     if len(examples) < world_size:
         raise UserError(f"the {split} split has {len(examples)} examples for {world_size} processes; use fewer")
     batches = evaluation_batches(
-        len(examples), 2 * config.batch_size // config.hardware.accumulate or 1, rank, world_size
+        len(examples), max(1, 2 * config.batch_size // (config.hardware.accumulate * world_size)), rank, world_size
     )
     collate = partial(data.collate, training=False)
     return DataLoader(examples, batch_sampler=batches, collate_fn=collate, **_workers(config))
@@ -96,6 +97,6 @@ def overfitted(data: DataModule, config: TrainConfig) -> dict[str, Any]:
 
 
 def _workers(config: TrainConfig) -> dict[str, Any]:
-    on_gpu = config.hardware.accelerator in ("gpu", "cuda")
+    on_gpu = config.hardware.accelerator != "cpu" and torch.cuda.is_available()
     count = config.hardware.workers if config.hardware.workers is not None else 4 * on_gpu
     return {"num_workers": count, "pin_memory": on_gpu, "persistent_workers": count > 0}

@@ -1,11 +1,13 @@
 """Who is told the metrics: metrics.csv always, W&B and TensorBoard on demand."""
 
 import csv
+import netrc
 import os
 import uuid
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
@@ -59,8 +61,8 @@ class CsvLogger(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Writes the file anew, whole or not at all."""
-        columns = list(dict.fromkeys(name for row in self._rows.values() for name in row))
-        columns = ["step", "epoch", *(name for name in columns if name not in ("step", "epoch"))]
+        names = {name for row in self._rows.values() for name in row}
+        columns = ["step", "epoch", *sorted(names - {"step", "epoch"})]
         unfinished = self.file.with_suffix(".csv.unfinished")
         with unfinished.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, columns)
@@ -81,6 +83,17 @@ class CsvLogger(Logger):
         return self
 
 
+def _logged_in(host: str) -> bool:
+    """Whether a W&B key is in the environment or in the file where `wandb login` puts it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        file = os.environ.get("NETRC") or str(Path.home() / ".netrc")
+        return netrc.netrc(file).authenticators(urlparse(host).hostname or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
 def wandb_logger(config: WandbConfig, folder: Path, settings: dict[str, Any]) -> Any:
     """W&B's logger, with the run's id kept in the folder from the first moment.
 
@@ -98,7 +111,7 @@ def wandb_logger(config: WandbConfig, folder: Path, settings: dict[str, Any]) ->
         id_file.write_text(uuid.uuid4().hex[:12])
     mode = config.mode
     if mode is WandbMode.auto:
-        mode = WandbMode.online if wandb.api.api_key else WandbMode.offline
+        mode = WandbMode.online if _logged_in(wandb.Settings().base_url) else WandbMode.offline
     logger = WandbLogger(
         project=config.project,
         entity=config.entity,

@@ -48,7 +48,7 @@ def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int],
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        done = min(1.0, (step - warmup) / max(1, steps - warmup))
+        done = min(1.0, (step - warmup) / max(1, steps - 1 - warmup))
         falling = {
             Schedule.cosine: (1 + cos(pi * done)) / 2,
             Schedule.linear: 1 - done,

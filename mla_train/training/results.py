@@ -2,9 +2,7 @@
 
 import json
 import platform
-import shlex
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,7 +49,7 @@ def write_results(
         "monitor": {
             "name": f"val/{task.monitor}",
             "mode": task.directions[task.monitor],
-            "best": checkpoints.best_score,
+            "best": evaluations["val"].metrics[task.monitor],
             "epoch": (checkpoints.best_epoch or 0) + 1,
         },
         "baselines": baselines,
@@ -65,7 +63,8 @@ def write_results(
             "tokens_per_second": round(progress.tokens_per_second, 1),
         },
         "examples": {split: len(getattr(data, split)) for split in ("train", "val", "test")},
-        "environment": environment(),
+        "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
+        "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
         "details": task.details(test.predictions),
     }
     unfinished = folder.results.with_suffix(".unfinished")
@@ -74,8 +73,12 @@ def write_results(
     return results
 
 
-def environment() -> dict[str, Any]:
-    """Versions, commit and command: what is needed to run it again."""
+def environment(command: str) -> dict[str, Any]:
+    """Versions, commit and command: what is needed to run it again.
+
+    Args:
+        command: With which the run began.
+    """
     versions = {}
     for package in ("torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "wandb"):
         try:
@@ -87,7 +90,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions,
         "git_commit": git_commit(),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command,
     }
 
 
@@ -111,7 +114,10 @@ def show(results: dict[str, Any], folder: Path) -> None:
     console = Console()
     scores = results["metrics"]["test"]
     names = [name for name in results["directions"] if name in scores and name != "loss"]
-    table = Table(title=f"{results['task']} on {results['data']}, test split")
+    title = f"{results['task']} on {results['data']}, test split"
+    if results["debug"]:
+        title += f" (debug={','.join(results['debug'])}: not a score to quote)"
+    table = Table(title=title)
     table.add_column("")
     for name in names:
         arrow = "higher is better" if results["directions"][name] == "max" else "lower is better"

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
 
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import TrainSampler
-from mla_train.errors import UserError
+from mla_train.errors import Interrupted, UserError
 from mla_train.training.build import build_data, build_task, build_trainer, check_hardware
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.curves import draw_curves
@@ -23,7 +23,7 @@ from mla_train.training.loaders import evaluation_loader, overfitted, train_load
 from mla_train.training.model_folder import save_model
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
-from mla_train.training.run_folder import RunFolder, prepare_run, resume_command
+from mla_train.training.run_folder import RunFolder, alone, is_child, prepare_run, resume_command
 from mla_train.training.task import Evaluation, Task
 
 DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -55,9 +55,10 @@ def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
     data.setup()
     torch.manual_seed(config.seed)
     task = build_task(config, data.facts)
-    folder = prepare_run(folder, config)  # only now: a command that cannot work leaves nothing behind
+    existed = folder.path.exists()
+    folder = prepare_run(folder, config)
     try:
-        with log_file(folder.path / "log.txt"):
+        with alone(folder), log_file(folder.path / "log.txt"):
             return _train(config, folder, data, task)
     except OSError as error:
         if error.errno not in DISK_TROUBLE:
@@ -65,6 +66,13 @@ def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
         raise UserError(
             f"cannot write to {folder.path}: {error.strerror}. Make room, then go on with: {resume_command(folder)}"
         ) from error
+    finally:
+        if (
+            folder.nothing_done() and not is_child()
+        ):  # a command that cannot work leaves nothing behind that would block the next
+            shutil.rmtree(folder.path)
+            if existed:
+                folder.path.mkdir()
 
 
 def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task) -> dict[str, Any]:
@@ -87,11 +95,15 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         if last is not None:
             check_readable(last)
         trainer.fit(task, loader, val, ckpt_path=last, weights_only=True)
-        # Best weights are averaged ones already; the averaging callback would exchange them for the last.
-        callbacks = [c for c in trainer.callbacks if not isinstance(c, WeightAveraging)]  # type: ignore[attr-defined]
-        trainer.callbacks = callbacks  # type: ignore[attr-defined]
+        # Best weights are averaged already, and counters stand at the end: neither is to be restored with the weights.
+        trainer.callbacks = []  # type: ignore[attr-defined]
         evaluations = {}
         best = folder.checkpoints / "best.ckpt"
+        if not best.is_file():
+            raise UserError(
+                f"{best} is missing: it was removed, or no validation score was a number. "
+                f"Remove {folder.path} and run again"
+            )
         trainer.validate(task, val, ckpt_path=best, weights_only=True, verbose=False)
         evaluations["val"] = _taken(task, config, data, "val")
         trainer.test(task, evaluation_loader(data, config, "test", rank, world_size), verbose=False)
@@ -99,6 +111,7 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         if not trainer.is_global_zero:
             return {}
         save_model(best, data.facts, folder.model)
+        print("computing baselines (remembered for the next run) ...", flush=True)
         baselines = {} if config.debug.fast or config.debug.overfit else task.baselines(data)
         scores = {
             name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
@@ -174,6 +187,9 @@ def log_file(file: Path) -> Iterator[None]:
     logging.getLogger("mla_train").info("command: %s", " ".join(sys.argv))
     try:
         yield
+    except Interrupted as request:
+        logging.getLogger("mla_train").info("%s", request)
+        raise
     except Exception as error:
         logging.getLogger("mla_train").error("%s", error, exc_info=not isinstance(error, UserError))
         raise

@@ -1,7 +1,12 @@
 """One run, one folder: where it is, and what is done when something is there already."""
 
+import fcntl
 import os
+import re
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,6 +62,38 @@ class RunFolder:
         """Pictures."""
         return self.path / "figures"
 
+    def nothing_done(self) -> bool:
+        """Whether no step was logged and no state written, so that nothing would be lost with the folder."""
+        kept = (self.path / "metrics.csv", self.results, self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt")
+        return self.path.is_dir() and self.config.is_file() and not any(file.exists() for file in kept)
+
+
+@contextmanager
+def alone(folder: RunFolder) -> Iterator[None]:
+    """Holds a lock on the run while it is trained.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    if is_child():
+        yield
+        return
+    with folder.config.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder.path} is being trained by another process; wait for it or stop it") from None
+        yield
+
+
+def _is_locked(folder: RunFolder) -> bool:
+    with folder.config.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
 
 def plain(config: TrainConfig) -> dict[str, Any]:
     """A config as nested dicts of plain values."""
@@ -66,7 +103,7 @@ def plain(config: TrainConfig) -> dict[str, Any]:
 def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
     """Makes the folder and writes the config into it; a fresh path gets a number if another run has just taken it."""
     path, number = folder.path, 1
-    if _is_child():
+    if is_child():
         return folder
     if folder.fresh:
         while True:
@@ -80,12 +117,13 @@ def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     folder.figures.mkdir(exist_ok=True)
     if not folder.config.is_file():
-        folder.config.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))))
+        command = "# " + shlex.join(["python", *sys.argv]).replace("\n", " ") + "\n"
+        folder.config.write_text(command + OmegaConf.to_yaml(OmegaConf.create(plain(config))))
     os.environ[CHOSEN] = str(path.resolve())
     return folder
 
 
-def _is_child() -> bool:
+def is_child() -> bool:
     """Whether another process has chosen the folder."""
     return CHOSEN in os.environ and int(os.environ.get("LOCAL_RANK", 0)) > 0
 
@@ -99,7 +137,7 @@ def find_run(config: TrainConfig) -> RunFolder:
     Raises:
         UserError: The folder holds something else, or a run of another config.
     """
-    if _is_child():
+    if is_child():
         path = Path(os.environ[CHOSEN])
         return RunFolder(path, resumed=(path / "checkpoints" / "last.ckpt").is_file())
     if config.resume == "auto" and config.run_dir is None:
@@ -115,6 +153,9 @@ def find_run(config: TrainConfig) -> RunFolder:
     if config.run_dir is None:
         return _fresh_run(config)
     folder = RunFolder(Path(config.run_dir))
+    blocking = next((parent for parent in folder.path.parents if parent.exists() and not parent.is_dir()), None)
+    if blocking is not None:
+        raise UserError(f"run_dir={config.run_dir}: {blocking} is a file, not a folder")
     if not folder.path.exists():
         return folder
     if not folder.path.is_dir():
@@ -137,7 +178,7 @@ def _fresh_run(config: TrainConfig) -> RunFolder:
 def _newest_unfinished(config: TrainConfig) -> RunFolder | None:
     for path in sorted((RUNS / config.task.name).glob("*/config.yaml"), reverse=True):
         folder = RunFolder(path.parent, resumed=(path.parent / "checkpoints" / "last.ckpt").is_file())
-        if not folder.results.is_file() and not _differences(folder, config):
+        if not folder.results.is_file() and not _differences(folder, config) and not _is_locked(folder):
             return folder
     return None
 
@@ -173,4 +214,7 @@ def resume_command(folder: RunFolder) -> str:
     """What to type to go on with a run."""
     words, flags = sys.argv[1:], ("--config-dir", "-cd")
     kept = [word for i, word in enumerate(words) if word.startswith(flags) or (i and words[i - 1] in flags)]
-    return " ".join(["python", sys.argv[0], *kept, f"resume={folder.path}"])
+    path = str(folder.path)
+    if not re.fullmatch(r"[\w./+-]+", path):  # Hydra wants quotes of its own
+        path = "'" + path.replace("'", "\\'") + "'"
+    return shlex.join(["python", sys.argv[0], *kept, f"resume={path}"])

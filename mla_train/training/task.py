@@ -78,8 +78,8 @@ class Task(L.LightningModule):
     def loss(self, outputs: Any, batch: Any) -> tuple[Tensor, int | Tensor]:
         """Sum of the losses of a batch and the number of terms in it.
 
-        The run divides by the number over all processes and accumulation steps, so that a batch gives the same step
-        however it is cut.
+        The run divides by the number over all processes and accumulation steps, so that without dropout a batch gives
+        the same step however it is cut.
         """
 
     @abstractmethod
@@ -161,19 +161,33 @@ class Task(L.LightningModule):
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def stop_if_not_finite(self) -> None:
+    def stop_if_not_finite(self, weights: bool = False) -> None:
         """Raises an error if a loss since the last logged one was not a finite number.
+
+        Args:
+            weights: Look at all weights too.
 
         Raises:
             UserError: Names the step and the learning rate.
         """
-        if not torch.isfinite(self._log_sum[0]):
+        finite = bool(torch.isfinite(self._log_sum[0]))
+        if weights:
+            finite = finite and all(bool(torch.isfinite(p).all()) for p in self.parameters())
+        if not finite:
             rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
             raise UserError(
-                f"the loss became {self._log_sum[0].item()} at step {self.global_step + 1} (learning rate {rate:.3g}). "
+                f"the loss became {self._log_sum[0].item() if not weights else 'nan'} at step {self.global_step + 1} (learning rate {rate:.3g}). "
                 f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip; "
                 "checkpoints/ holds the last good state"
             )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the losses that are not logged yet, so that a resumed run logs the same curve."""
+        checkpoint["log_sum"] = self._log_sum.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them up again."""
+        self._log_sum = checkpoint["log_sum"]
 
     def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         loss_sum, count = self._log_sum.tolist()

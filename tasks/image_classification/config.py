@@ -89,8 +89,8 @@ class OwnImagesConfig:
         channels: 1 for grey, 3 for colour; null looks at the pictures.
         on_error: Stop at a broken picture or leave it out.
         horizontal_flip: Whether a mirrored picture shows the same class.
-        val_share: Cut from train where there is no val.
         test_share: Cut from train where there is no test.
+        val_share: Cut from what is left where there is no val.
         split_seed: Chooses which examples are cut off.
     """
 
@@ -125,7 +125,7 @@ class ImageTableDataConfig(OwnImagesConfig):
         hub: Name of a set on the hub instead, such as uoft-cs/cifar10.
         revision: Commit of the hub set.
         image_column: Null takes the first column that holds pictures.
-        label_column: Null takes label, labels or class.
+        label_column: Null takes label, labels, class or fine_label.
     """
 
     _target_: str = "tasks.image_classification.ImageTableData"

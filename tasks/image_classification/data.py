@@ -103,8 +103,7 @@ class ImageData(DataModule):
         if lacking:
             raise UserError(f"the training split has no picture of class {', '.join(lacking)}, which val or test has")
         _, channels, height, width = train.images.shape
-        # One channel at a time, over a sample where there are many, to stay small in memory.
-        sample = train.images[:: max(1, len(train) // 10_000)].float()
+        sample = train.images[:: -(-len(train) // 10_000)].float()  # at most 10,000, to stay small in memory
         mean, std = sample.mean(dim=(0, 2, 3)), sample.std(dim=(0, 2, 3)).clamp(min=1.0)
         self.facts = ImageFacts(channels, height, width, classes, mean.tolist(), std.tolist())
         self.train, self.val, self.test = train, val, test

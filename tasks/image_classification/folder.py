@@ -67,7 +67,7 @@ def _class_files(folder: Path) -> dict[str, list[Path]]:
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
             files = (path for path in sorted(child.rglob("*")) if not path.name.startswith("."))
-            pictures = [path for path in files if path.suffix.lower() in endings and path.is_file()]
+            pictures = [path for path in files if path.suffix.lower() in endings and not path.is_dir()]
             if pictures:
                 found[child.name] = pictures
     if not found:

@@ -13,7 +13,9 @@ from mla_train.errors import UserError
 from tasks.image_classification.config import OnError, OwnImagesConfig
 from tasks.image_classification.data import ImageData, ImageSplit
 
-GREY_MODES = {"1", "L", "I", "I;16", "F"}
+WIDE_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}
+GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
+LARGEST = 1024
 LARGEST_KEPT = 96
 USUAL_SIZE = 64
 
@@ -46,17 +48,26 @@ def decode(
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             broken[i] = error
     sizes = {size for size, _ in headers.values()}
+    if options.channels not in (None, 1, 3):
+        raise UserError(f"data.channels={options.channels}: 1 is grey, 3 is colour")
     channels = options.channels or (1 if all(mode in GREY_MODES for _, mode in headers.values()) else 3)
-    if channels not in (1, 3):
-        raise UserError(f"data.channels={channels}: 1 is grey, 3 is colour")
-    if options.image_size is not None and options.image_size < 4:
-        raise UserError(f"data.image_size={options.image_size}: at least 4 pixels are needed")
+    if options.image_size is not None and not 4 <= options.image_size <= LARGEST:
+        raise UserError(f"data.image_size={options.image_size}: from 4 to {LARGEST} pixels")
     if options.image_size:
         size = (options.image_size, options.image_size)
     elif len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_KEPT:
         size = next(iter(sizes))
     else:
         size = (USUAL_SIZE, USUAL_SIZE)
+
+    others = sizes - {size}
+    if others:
+        shown = ", ".join(f"{width} x {height}" for width, height in sorted(others)[:3]) + (
+            ", ..." if len(others) > 3 else ""
+        )
+        notes.append(
+            f"pictures of {shown} are cut to their middle and brought to {size[0]} x {size[1]} (data.image_size)"
+        )
 
     arrays, read = [], []
     for i in tqdm(headers, desc="reading pictures", unit="picture", disable=len(headers) < 2000, leave=False):
@@ -86,14 +97,26 @@ def _open(source: Source) -> Image.Image:
 def _to_array(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
     """One picture as bytes: turned upright, its middle cut out in the wanted shape, then resized."""
     image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "I;16", "F"):  # more than 8 bits: bring the range to 0..255
-        wide = np.asarray(image, dtype=np.float32)
-        image = Image.fromarray((wide * (255 / max(wide.max(), 255))).astype(np.uint8))
+    if image.mode in WIDE_MODES:
+        image = _to_bytes(image)
+    elif image.has_transparency_data:  # what shows through is white, as on paper
+        behind = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(behind, image.convert("RGBA"))
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != size:
         image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1).copy()
+
+
+def _to_bytes(image: Image.Image) -> Image.Image:
+    """Brings numbers of more than 8 bits to 0..255: 16 bits from their whole range, floats from 0..1 if they lie there."""
+    wide: np.ndarray = np.asarray(image, dtype=np.float32)
+    if image.mode == "F" and wide.max() <= 1:
+        wide = wide * 255
+    elif wide.max() > 255:
+        wide = wide / 257
+    return Image.fromarray(wide.clip(0, 255).astype(np.uint8))
 
 
 def read_parts(

@@ -1,5 +1,6 @@
 """Pictures in a column of a table: parquet files, or a set on the Hugging Face hub."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,21 @@ class ImageTableData(ImageData):
                     raise UserError(
                         f"{part} has no column {name} (data.{option}); there are {', '.join(table.column_names)}"
                     )
-        values = {part: table[label_column] for part, table in tables.items()}
+        values = {part: list(table[label_column]) for part, table in tables.items()}
+        for part, found in values.items():
+            odd = [
+                i for i, label in enumerate(found) if label is None or label != label or not isinstance(label, Hashable)
+            ]
+            if odd:
+                raise UserError(
+                    f"column {label_column} of {part} has {len(odd)} cells that are empty or no single label, the first in "
+                    f"row {odd[0]}; mend or remove these rows"
+                )
         known = set(values["train"])
         for part, found in values.items():
             unknown = sorted({str(label) for label in set(found) - known})
             if unknown:
                 raise UserError(f"{part} has label {', '.join(unknown[:5])}, which train lacks")
-        if None in known:
-            raise UserError(f"column {label_column} of train has empty cells; fill them or remove the rows")
         order = sorted(known)
         numbers = {label: number for number, label in enumerate(order)}
         names = getattr(tables["train"].features[label_column], "names", None)
@@ -118,10 +126,9 @@ def _undecoded(table: Any) -> Any:
 
 
 def _picture_column(table: Any) -> str | None:
-    """The first column whose first cell holds bytes."""
-    if not len(table):
-        return None
-    return next((name for name, cell in table[0].items() if _bytes(cell)), None)
+    """The first column that holds bytes somewhere in its first rows."""
+    rows = (table[i] for i in range(min(len(table), 100)))
+    return next((name for row in rows for name, cell in row.items() if _bytes(cell)), None)
 
 
 def _bytes(cell: Any) -> bytes:

@@ -91,7 +91,6 @@ class ImageClassificationTask(Task):
 
     def baselines(self, data: ImageData) -> dict[str, Predictions]:
         """The most frequent class, and logistic regression on pixels (of at most 32 x 32)."""
-        print("computing baselines (the first time only) ...", flush=True)
         train, test = data.train.labels.numpy(), data.test.labels.numpy()
         linear = cached(logistic_regression)(_pixels(data.train.images), train, _pixels(data.test.images))
         return {

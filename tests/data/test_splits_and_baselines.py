@@ -22,7 +22,7 @@ def test_the_cut_follows_its_own_seed():
 
 
 def test_too_few_examples_are_named():
-    with pytest.raises(UserError, match="class 1 has 1"):
+    with pytest.raises(UserError, match="class number 1 has 1"):
         stratified_cut([0] * 20 + [1], 0.2, 0)
 
 

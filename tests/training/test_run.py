@@ -2,19 +2,23 @@
 
 import csv
 import errno
+import fcntl
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
 
+from mla_train.compose import parse_overrides
 from mla_train.errors import UserError
-from mla_train.training.build import build_data
+from mla_train.training.build import build_data, moving_average
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
-from mla_train.training.run_folder import find_run
+from mla_train.training.run_folder import RunFolder, find_run, resume_command
 from tests.helpers import ROOT, SMALL, config
 
 
@@ -158,6 +162,70 @@ def test_wandb_writes_offline_under_one_id_and_tensorboard_beside(tmp_path, monk
         assert list(folder.glob("tensorboard/events.out.tfevents.*"))
         assert (folder / "metrics.csv").is_file()
     assert len({(folder / "wandb" / "run_id").read_text() for folder in folders}) == 2
+
+
+def test_without_login_wandb_stays_offline(tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    go(tmp_path / "run", "logger=wandb", "debug=fast")
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+
+
+def test_the_average_of_weights_follows_closely_at_first():
+    update = moving_average(0.99)
+    averaged, current = [torch.zeros(3)], [torch.ones(3)]
+    update(averaged, current, torch.tensor(0))
+    torch.testing.assert_close(averaged[0], torch.full((3,), 0.9))
+    averaged = [torch.zeros(3)]
+    update(averaged, current, torch.tensor(10_000))
+    torch.testing.assert_close(averaged[0], torch.full((3,), 0.01))
+
+
+def test_a_command_that_cannot_work_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError, match="cannot be cut into 100 parts"):
+        go(tmp_path / "run", "hardware.accumulate=100")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="cannot be cut into 100 parts"):
+        go(tmp_path / "empty", "hardware.accumulate=100")
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
+    folder = tmp_path / "run"
+    go(folder, "debug=fast")
+    (folder / "results.json").unlink()
+    with (folder / "config.yaml").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="being trained by another process"):
+            go(folder, "debug=fast", "resume=auto")
+    assert go(folder, "debug=fast", "resume=auto")["debug"] == ["fast"]
+
+
+def test_a_lost_best_checkpoint_is_said(tmp_path):
+    folder = tmp_path / "run"
+    go(folder, "debug=fast")
+    (folder / "results.json").unlink()
+    (folder / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(UserError, match=r"best\.ckpt is missing"):
+        go(folder, "debug=fast", "resume=auto")
+
+
+def test_seconds_are_those_of_the_whole_run_whichever_epoch_was_best(tmp_path):
+    results = go(tmp_path / "run", "epochs=3", "lr=1e-9", "regularization.ema_decay=0")
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        last = list(csv.DictReader(stream))[-1]
+    # Another rate is that of the last epoch's end: nothing was taken back when the best weights were loaded.
+    assert results["speed"]["examples_per_second"] == pytest.approx(float(last["speed/examples_per_second"]), abs=0.1)
+
+
+def test_the_command_to_go_on_can_be_pasted(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--config-dir", "my tasks", "seed=1"])
+    command = shlex.split(resume_command(RunFolder(Path("runs/it's mine"))))
+    assert command[:4] == ["python", "train.py", "--config-dir", "my tasks"]
+    (override,) = parse_overrides(command[4:])
+    assert override.value() == "runs/it's mine"
 
 
 class Burglar:

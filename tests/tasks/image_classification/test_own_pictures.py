@@ -74,7 +74,31 @@ def test_any_size_and_colour(tmp_path):
         (tmp_path / root / "more").rmdir()
     colour, grey = folder(tmp_path / "mixed"), folder(tmp_path / "grey", "data.image_size=24")
     assert tuple(colour.train.images.shape[1:]) == (3, 64, 64)
+    assert "20 x 50, 30 x 20 are cut to their middle and brought to 64 x 64" in colour.notes[0]
     assert tuple(grey.train.images.shape[1:]) == (1, 24, 24)
+
+
+def test_more_bits_and_transparency_keep_their_content(tmp_path):
+    ramp = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    see_through = np.zeros((8, 8, 4), dtype=np.uint8)
+    see_through[2:6, 2:6, 3] = 255  # a black square on nothing
+    for number in range(12):
+        for name, picture in {
+            "float": Image.fromarray(ramp),
+            "sixteen": Image.fromarray((ramp * 65535).astype(np.uint16)),
+            "clear": Image.fromarray(see_through, "RGBA"),
+        }.items():
+            (tmp_path / name).mkdir(exist_ok=True)
+            picture.save(tmp_path / name / f"{number}.{'tif' if name == 'float' else 'png'}")
+    data = folder(tmp_path, "regularization=none", "data.channels=1")
+    pictures = {
+        data.facts.classes[label]: image for label, image in zip(data.test.labels, data.test.images, strict=True)
+    }
+    expected = torch.from_numpy(ramp * 255)
+    for name in ("float", "sixteen"):
+        assert (pictures[name][0].float() - expected).abs().max() <= 1
+    assert pictures["clear"][0, 0, 0] == 255
+    assert pictures["clear"][0, 3, 3] == 0
 
 
 def test_broken_pictures_are_named_and_counted(tmp_path):
@@ -98,7 +122,7 @@ def test_broken_pictures_are_named_and_counted(tmp_path):
         (lambda root: root.mkdir(), "holds no pictures in class folders"),
         (lambda root: write_pictures(root, ("cat",)), r"a single class \(cat\)"),
         (lambda root: write_pictures(root / "test"), "has test but no train folder"),
-        (lambda root: write_pictures(root, count=1), "class 0 has 1"),
+        (lambda root: write_pictures(root, count=1), "class number 0 has 1"),
     ],
 )
 def test_bad_folders_are_explained(build, message, tmp_path):
