@@ -16,6 +16,7 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
+from mla_train.nn import Encoder
 from mla_train.training.optimizers import build_optimizer, build_schedule
 
 Predictions = dict[str, Any]
@@ -112,8 +113,7 @@ class Task(L.LightningModule):
     @property
     def cache_width(self) -> int:
         """Numbers that decoding would keep for each token, over all layers."""
-        encoder = getattr(self, "encoder", None) or getattr(getattr(self, "network", None), "encoder", None)
-        return getattr(encoder, "cache_width", 0)
+        return sum(module.cache_width for module in self.modules() if isinstance(module, Encoder))
 
     # How it is trained.
 
@@ -178,7 +178,7 @@ class Task(L.LightningModule):
             raise UserError(
                 f"the loss became {self._log_sum[0].item() if not weights else 'nan'} at step {self.global_step + 1} (learning rate {rate:.3g}). "
                 f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip; "
-                "checkpoints/ holds the last good state"
+                "what was written into checkpoints/ before, if anything, is good"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

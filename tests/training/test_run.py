@@ -162,6 +162,11 @@ def test_wandb_writes_offline_under_one_id_and_tensorboard_beside(tmp_path, monk
         assert list(folder.glob("tensorboard/events.out.tfevents.*"))
         assert (folder / "metrics.csv").is_file()
     assert len({(folder / "wandb" / "run_id").read_text() for folder in folders}) == 2
+    # A resumed run goes on under its id.
+    (folders[0] / "results.json").unlink()
+    go(folders[0], "logger=[wandb,tensorboard]", "logger.wandb.mode=offline", "debug=fast", "resume=auto")
+    name = (folders[0] / "wandb" / "run_id").read_text()
+    assert {file.stem for file in folders[0].glob("wandb/offline-run-*/*.wandb")} == {f"run-{name}"}
 
 
 def test_without_login_wandb_stays_offline(tmp_path, monkeypatch):
