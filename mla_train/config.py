@@ -36,6 +36,13 @@ class Augmentation(Enum):
     strong = "strong"
 
 
+class OnError(Enum):
+    """What to do with an example that cannot be read."""
+
+    stop = "stop"
+    skip = "skip"
+
+
 class Optimizer(Enum):
     adamw = "adamw"
     sgd = "sgd"

@@ -24,7 +24,7 @@ class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Names the close ones among choices, else all of them (if they are few): the tail of an error message."""
     choices = sorted(choices)
-    close = get_close_matches(word, choices, n=3, cutoff=0.6)
+    close = get_close_matches(word, choices, n=3, cutoff=0.85) or get_close_matches(word, choices, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Choose from {', '.join(choices)}." if len(choices) <= 40 else ""

@@ -8,6 +8,8 @@ from sklearn.model_selection import train_test_split
 
 from mla_train.errors import UserError
 
+PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
+
 
 def stratified_cut(labels: Sequence[int] | np.ndarray, share: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Cuts off a part in which every class has its share.

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from mla_train.config import OnError
+
 
 class Tokenizer(Enum):
     conv = "conv"
@@ -18,13 +20,6 @@ class Pooling(Enum):
     mean = "mean"
     cls = "cls"
     attention = "attention"
-
-
-class OnError(Enum):
-    """What to do with a picture that cannot be read."""
-
-    stop = "stop"
-    skip = "skip"
 
 
 @dataclass

@@ -1,42 +1,15 @@
-"""Pictures of what the classifier does well and badly."""
+"""Pictures of what the classifier does badly."""
 
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
+
+from mla_train.training.classification import worst_mistakes
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-
-MOST_LABELLED = 30
-
-
-def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str], file: Path) -> None:
-    """True class by row, predicted class by column; cells show the share of the row.
-
-    Args:
-        label: True class numbers.
-        predicted: Predicted class numbers.
-        classes: Their names.
-        file: The PNG to write.
-    """
-    counts = confusion_matrix(label, predicted, labels=np.arange(len(classes)))
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = min(4 + 0.4 * len(classes), 14)
-    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
-    shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= MOST_LABELLED:
-        axes.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
-        axes.set_yticks(range(len(classes)), classes)
-        for row, column in np.argwhere(counts):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="true", title=f"accuracy {np.trace(counts) / counts.sum():.4f}")
-    figure.colorbar(shown, label="share of the true class", shrink=0.8)
-    figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 def draw_mistakes(
@@ -52,8 +25,7 @@ def draw_mistakes(
         most: How many are shown.
     """
     confidence = predictions["probability"].max(-1)
-    wrong = np.flatnonzero(predictions["label"] != predictions["predicted"])
-    wrong = wrong[np.argsort(-confidence[wrong])][:most]
+    wrong = worst_mistakes(predictions, most)
     columns = min(6, max(1, len(wrong)))
     rows = max(1, -(-len(wrong) // columns))
     figure, grid = plt.subplots(rows, columns, figsize=(2 * columns, 2.5 * rows), squeeze=False, layout="constrained")

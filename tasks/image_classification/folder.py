@@ -4,12 +4,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from mla_train.data.splits import PART_NAMES
 from mla_train.errors import UserError
 from tasks.image_classification.config import ImageFolderDataConfig
 from tasks.image_classification.data import ImageData
 from tasks.image_classification.pictures import read_parts
-
-PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
 class ImageFolderData(ImageData):

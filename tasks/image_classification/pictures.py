@@ -9,8 +9,9 @@ import torch
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from mla_train.config import OnError
 from mla_train.errors import UserError
-from tasks.image_classification.config import OnError, OwnImagesConfig
+from tasks.image_classification.config import OwnImagesConfig
 from tasks.image_classification.data import ImageData, ImageSplit
 
 WIDE_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}

@@ -4,10 +4,10 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+from mla_train.data.splits import PART_NAMES
 from mla_train.errors import UserError, did_you_mean
 from tasks.image_classification.config import ImageTableDataConfig
 from tasks.image_classification.data import ImageData
-from tasks.image_classification.folder import PART_NAMES
 from tasks.image_classification.pictures import read_parts
 
 LABEL_NAMES = ("label", "labels", "class", "fine_label")

@@ -1,4 +1,4 @@
-"""The task: loss, metrics, pictures for people and baselines."""
+"""The task: pictures in, classes out; pictures for people and baselines."""
 
 from pathlib import Path
 from typing import Any
@@ -6,24 +6,22 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import accuracy_score, classification_report, f1_score
 from torch import Tensor
 
 from mla_train.data.baselines import cached, logistic_regression, majority
-from mla_train.training.task import Predictions, Task
+from mla_train.training.classification import Classification
+from mla_train.training.task import Predictions
 from tasks.image_classification.data import ImageBatch, ImageData, ImageFacts
-from tasks.image_classification.figures import draw_confusion, draw_mistakes
+from tasks.image_classification.figures import draw_mistakes
 from tasks.image_classification.network import ImageClassifier
 
 LINEAR_SIZE = 32
 
 
-class ImageClassificationTask(Task):
-    """Cross-entropy over the classes of pictures."""
+class ImageClassificationTask(Classification):
+    """Which class does a picture show?"""
 
     facts_class = ImageFacts
-    directions = {"accuracy": "max", "macro_f1": "max"}
-    monitor = "accuracy"
 
     def build(self, facts: ImageFacts) -> None:
         """Makes the network for pictures of this size and these classes."""
@@ -34,59 +32,13 @@ class ImageClassificationTask(Task):
         """Class scores, `(batch, classes)`."""
         return self.network(batch.images)
 
-    def loss(self, outputs: Tensor, batch: ImageBatch) -> tuple[Tensor, int]:
-        """Cross-entropy, smoothed in training only, and the number of pictures."""
-        smoothing = self.config.regularization.label_smoothing if self.training else 0.0
-        return F.cross_entropy(outputs, batch.labels, label_smoothing=smoothing, reduction="sum"), len(batch)
-
-    def predict(self, outputs: Tensor, batch: ImageBatch) -> Predictions:
-        """True class, predicted class, and the probability of each class."""
-        probabilities = outputs.detach().float().softmax(-1).cpu().numpy()
-        return {
-            "label": batch.labels.cpu().numpy(),
-            "predicted": probabilities.argmax(-1),
-            "probability": probabilities,
-        }
-
-    def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """Share of right answers, and F1 averaged over the classes that occur."""
-        label, predicted = predictions["label"], predictions["predicted"]
-        return {
-            "accuracy": float(accuracy_score(label, predicted)),
-            "macro_f1": float(f1_score(label, predicted, average="macro", zero_division=0)),
-        }
-
-    def details(self, predictions: Predictions) -> dict[str, Any]:
-        """Precision, recall and F1 of each class."""
-        classes = self.facts.classes
-        report = classification_report(
-            predictions["label"],
-            predictions["predicted"],
-            labels=np.arange(len(classes)),
-            target_names=classes,
-            output_dict=True,
-            zero_division=0,
-        )
-        return {"per_class": {name: report[name] for name in classes}}
-
-    def records(self, predictions: Predictions, data: ImageData) -> list[dict[str, Any]]:
-        """Each picture with its true and predicted class."""
-        classes, sources = self.facts.classes, data.test.sources
-        rows = zip(*(predictions[name] for name in ("index", "label", "predicted", "probability")), strict=True)
-        return [
-            {
-                "index": int(i),
-                **({"source": sources[i]} if sources else {}),
-                "label": classes[label],
-                "predicted": classes[predicted],
-                "confidence": round(float(probability[predicted]), 4),
-            }
-            for i, label, predicted, probability in rows
-        ]
+    def describe(self, index: int, data: ImageData) -> dict[str, Any]:
+        """Where the picture comes from, if that has a name."""
+        return {"source": data.test.sources[index]} if data.test.sources else {}
 
     def figures(self, predictions: Predictions, data: ImageData, folder: Path) -> None:
         """Confusion matrix and worst mistakes."""
-        draw_confusion(predictions["label"], predictions["predicted"], self.facts.classes, folder / "confusion.png")
+        super().figures(predictions, data, folder)
         draw_mistakes(predictions, data.test.images, self.facts.classes, folder / "mistakes.png")
 
     def baselines(self, data: ImageData) -> dict[str, Predictions]:

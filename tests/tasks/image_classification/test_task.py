@@ -11,8 +11,9 @@ from PIL import Image
 from mla_train.config import Augmentation
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
+from mla_train.training.classification import draw_confusion
 from tasks.image_classification.data import ImageBatch, ImageFacts, build_mixing, build_transform
-from tasks.image_classification.figures import draw_confusion, draw_mistakes
+from tasks.image_classification.figures import draw_mistakes
 from tests.helpers import SMALL, config
 
 FACTS = ImageFacts(1, 8, 8, ["a", "b", "c"], [80.0], [60.0])
