@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+import numpy as np
+
 from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 
@@ -50,6 +52,14 @@ class DataModule:
             UserError: The data is not as it must be.
         """
         raise TypeError(f"{type(self).__name__} must write setup()")
+
+    def lengths(self, split: str) -> np.ndarray | None:
+        """Length of each example of a split in tokens; given, batches are made of examples of similar length.
+
+        Args:
+            split: "train", "val" or "test".
+        """
+        return None
 
     def collate(self, examples: list[Any], training: bool) -> Batch:
         """Makes a batch of examples.

@@ -52,6 +52,33 @@ def shuffled(size: int, batch_size: int, seed: int) -> Plan:
     return plan
 
 
+def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50) -> Plan:
+    """Plans epochs of batches whose examples are of similar length, so that little is padded.
+
+    Examples are shuffled, sorted by length within pools of some batches, cut into batches, and these shuffled again.
+
+    Args:
+        lengths: Of each example, in tokens.
+        batch_size: Examples in a batch, at most.
+        seed: Of the run.
+        pool: Batches that are sorted together; more leaves less padding and less chance.
+
+    Returns:
+        A function from an epoch to its global batches of indices.
+    """
+    count = -(-len(lengths) // batch_size)
+
+    def plan(epoch: int) -> list[np.ndarray]:
+        generator = np.random.default_rng((seed, epoch))
+        order = generator.permutation(len(lengths))
+        pools = np.array_split(order, -(-count // pool))
+        order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
+        batches = np.array_split(order, count)
+        return [batches[i] for i in generator.permutation(count)]
+
+    return plan
+
+
 class TrainSampler(Sampler[list[Draw]]):
     """Micro-batches of one process, from any point of any epoch on.
 
@@ -88,7 +115,9 @@ class TrainSampler(Sampler[list[Draw]]):
             yield [Draw(int(index), mix(self.seed, self.epoch, int(index))) for index in piece]
 
 
-def evaluation_batches(size: int, batch_size: int, rank: int = 0, world_size: int = 1) -> list[list[int]]:
+def evaluation_batches(
+    size: int, batch_size: int, rank: int = 0, world_size: int = 1, lengths: np.ndarray | None = None
+) -> list[list[int]]:
     """Batches of one process that, over all processes, hold each example exactly once.
 
     All processes get as many batches, so that none waits for another; batches differ in size by one at most.
@@ -98,6 +127,8 @@ def evaluation_batches(size: int, batch_size: int, rank: int = 0, world_size: in
         batch_size: Examples in a batch, at most.
         rank: This process.
         world_size: Number of processes.
+        lengths: Of each example; given, examples of similar length stand together.
     """
     count = -(-size // (batch_size * world_size)) * world_size
-    return [piece.tolist() for piece in np.array_split(np.arange(size), count)[rank::world_size]]
+    order = np.arange(size) if lengths is None else np.argsort(-lengths, kind="stable")
+    return [piece.tolist() for piece in np.array_split(order, count)[rank::world_size]]

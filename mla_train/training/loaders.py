@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule, Examples
-from mla_train.data.sampling import Draw, TrainSampler, evaluation_batches, reseed, shuffled
+from mla_train.data.sampling import Draw, TrainSampler, bucketed, evaluation_batches, reseed, shuffled
 from mla_train.errors import UserError
 
 
@@ -58,7 +59,12 @@ def train_loader(data: DataModule, config: TrainConfig, rank: int, world_size: i
     examples = overfitted(data, config)["train"]
     parts = world_size * config.hardware.accumulate
     batch_size = min(config.batch_size, len(examples))
-    sampler = TrainSampler(shuffled(len(examples), batch_size, config.seed), config.seed, parts, rank, world_size)
+    lengths = _lengths(data, config, "train")
+    if lengths is None:
+        plan = shuffled(len(examples), batch_size, config.seed)
+    else:
+        plan = bucketed(lengths, batch_size, config.seed)
+    sampler = TrainSampler(plan, config.seed, parts, rank, world_size)
     if min(len(batch) for batch in sampler.plan(0)) < parts:
         raise UserError(
             f"a batch of {batch_size} cannot be cut into {parts} parts (processes x hardware.accumulate): "
@@ -82,10 +88,21 @@ def evaluation_loader(data: DataModule, config: TrainConfig, split: str, rank: i
     if len(examples) < world_size:
         raise UserError(f"the {split} split has {len(examples)} examples for {world_size} processes; use fewer")
     batches = evaluation_batches(
-        len(examples), max(1, 2 * config.batch_size // (config.hardware.accumulate * world_size)), rank, world_size
+        len(examples),
+        max(1, 2 * config.batch_size // (config.hardware.accumulate * world_size)),
+        rank,
+        world_size,
+        _lengths(data, config, split),
     )
     collate = partial(data.collate, training=False)
     return DataLoader(examples, batch_sampler=batches, collate_fn=collate, **_workers(config))
+
+
+def _lengths(data: DataModule, config: TrainConfig, split: str) -> np.ndarray | None:
+    if config.debug.overfit:
+        lengths = data.lengths("train")
+        return None if lengths is None else lengths[: config.debug.overfit]
+    return data.lengths(split)
 
 
 def overfitted(data: DataModule, config: TrainConfig) -> dict[str, Any]:

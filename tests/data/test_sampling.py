@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mla_train.data.sampling import TrainSampler, evaluation_batches, mix, reseed, shuffled
+from mla_train.data.sampling import TrainSampler, bucketed, evaluation_batches, mix, reseed, shuffled
 
 sizes = st.integers(1, 300)
 
@@ -67,3 +67,32 @@ def test_reseeding_repeats_the_numbers():
     first = torch.rand(3)
     reseed(5)
     assert torch.equal(first, torch.rand(3))
+
+
+@given(size=sizes, batch_size=st.integers(1, 64), seed=st.integers(0, 9), epoch=st.integers(0, 3))
+def test_buckets_hold_every_example_once_in_batches_of_even_size(size, batch_size, seed, epoch):
+    lengths = np.random.default_rng(0).integers(1, 100, size)
+    batches = bucketed(lengths, batch_size, seed)(epoch)
+    assert sorted(np.concatenate(batches)) == list(range(size))
+    assert len(batches) == len(shuffled(size, batch_size, seed)(epoch))
+    assert max(map(len, batches)) <= batch_size
+
+
+def padding_share(batches, lengths):
+    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+    return 1 - lengths.sum() / padded
+
+
+def test_buckets_leave_little_padding_on_sentences_and_reviews():
+    generator = np.random.default_rng(0)
+    for mean, spread in ((20, 0.5), (250, 0.7)):
+        lengths = np.clip(generator.lognormal(np.log(mean), spread, 7000), 1, 1000).astype(int)
+        assert padding_share(bucketed(lengths, 64, 0)(0), lengths) < 0.10
+        assert padding_share(shuffled(7000, 64, 0)(0), lengths) > 0.45
+
+
+def test_evaluation_in_buckets_sees_every_example_once():
+    lengths = np.random.default_rng(0).integers(1, 100, 101)
+    shards = [evaluation_batches(101, 8, rank, 2, lengths) for rank in range(2)]
+    assert sorted(i for shard in shards for batch in shard for i in batch) == list(range(101))
+    assert padding_share([np.array(b) for shard in shards for b in shard], lengths) < 0.1
