@@ -6,6 +6,7 @@ from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
 from mla_train.nn.encoder import Encoder, EncoderBlock, FeedForward
 from mla_train.nn.latent_attention import MultiheadLatentAttention
 from mla_train.nn.multihead_attention import GroupedQueryAttention
+from mla_train.nn.ngrams import HashedNgrams
 from mla_train.nn.pictures import ConvTokenizer, PatchEmbedding, default_halvings
 from mla_train.nn.pooling import AttentionPooling, ClassToken, MeanPooling
 from mla_train.nn.rotary import RotaryEmbedding, Rotation, grid_positions, rotate
@@ -20,6 +21,7 @@ __all__ = [
     "EncoderBlock",
     "FeedForward",
     "GroupedQueryAttention",
+    "HashedNgrams",
     "KeyValueCache",
     "LatentCache",
     "MeanPooling",

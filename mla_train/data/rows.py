@@ -1,0 +1,149 @@
+"""Reading tables of any usual kind: jsonl, csv, tsv, parquet; the first three also as .gz, .xz or .bz2."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mla_train.data.splits import PART_NAMES
+from mla_train.errors import UserError
+
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+
+@dataclass
+class Rows:
+    """A table in memory.
+
+    Attributes:
+        file: Where it came from.
+        columns: Names of its columns.
+        rows: Each a dict of cells.
+        broken: Rows that could not be read, named by file and line.
+    """
+
+    file: Path
+    columns: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def column(self, name: str) -> list[Any]:
+        """The cells of a column.
+
+        Raises:
+            UserError: There is no such column; the message lists those that exist.
+        """
+        if name not in self.columns:
+            raise UserError(f"{self.file} has no column {name}; there are {', '.join(self.columns)}")
+        return [row.get(name) for row in self.rows]
+
+
+def read_rows(file: Path) -> Rows:
+    """Reads a table; broken rows are noted, not raised.
+
+    Args:
+        file: Its ending says how it is to be read.
+
+    Raises:
+        UserError: The file is not there, is of another kind, is not UTF-8 or has no rows.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such file ({file.resolve()})")
+    opener: Any = OPENERS.get(file.suffix, open)
+    stem = file.with_suffix("") if file.suffix in OPENERS else file
+    kind = stem.suffix
+    if kind not in ENDINGS:
+        raise UserError(f"{file}: cannot read {kind or 'a file without ending'}; use {', '.join(ENDINGS)}")
+    table = Rows(file)
+    try:
+        if kind == ".parquet":
+            _read_parquet(table)
+        else:
+            with opener(file, "rb") as stream:
+                lines = stream.read()
+            if kind in (".jsonl", ".json"):
+                _read_json_lines(table, lines)
+            else:
+                _read_separated(table, lines, "\t" if kind == ".tsv" else ",")
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise UserError(f"{file} cannot be read: {error}") from error
+    if not table.rows and not table.broken:
+        raise UserError(f"{file} has no rows")
+    return table
+
+
+def _read_json_lines(table: Rows, content: bytes) -> None:
+    columns: dict[str, None] = {}
+    for number, line in enumerate(content.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:  # not JSON, or not UTF-8
+            row = None
+        if isinstance(row, dict):
+            table.rows.append(row)
+            columns |= dict.fromkeys(row)
+        else:
+            table.broken.append(f"{table.file} line {number}")
+    table.columns = list(columns)
+
+
+def _read_separated(table: Rows, content: bytes, separator: str) -> None:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{table.file} is not UTF-8 (line {line}); save it in that encoding") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restkey="", strict=True)
+    table.columns = list(reader.fieldnames or [])
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error:
+            table.broken.append(f"{table.file} line {reader.line_num}")
+            continue
+        if row is None:
+            return
+        if "" in row or None in row.values():  # more or fewer cells than columns
+            table.broken.append(f"{table.file} line {reader.line_num}")
+        else:
+            table.rows.append(row)
+
+
+def _read_parquet(table: Rows) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        content = pyarrow.parquet.read_table(table.file)
+    except pyarrow.ArrowInvalid as error:
+        raise UserError(f"{table.file} cannot be read: {error}") from error
+    table.columns, table.rows = list(content.column_names), content.to_pylist()
+
+
+def find_parts(root: Path) -> dict[str, Path]:
+    """Files of a folder that hold train, val and test; val may be called valid, validation or dev.
+
+    Args:
+        root: The folder.
+
+    Raises:
+        UserError: There is no such folder, or no train file in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"data.root={root}: there is no such folder ({root.resolve()})")
+    found = {}
+    for part, names in PART_NAMES.items():
+        files = [f for name in names for ending in ENDINGS for f in sorted(root.glob(f"{name}{ending}*"))]
+        if files:
+            found[part] = files[0]
+    if "train" not in found:
+        raise UserError(f"{root} holds no train file (train{', train'.join(ENDINGS)}, or these with .gz or .xz)")
+    return found

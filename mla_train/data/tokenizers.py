@@ -1,0 +1,61 @@
+"""Words, pieces of words or characters as numbers, by the `tokenizers` library, learnt on the training split."""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+PAD, UNK = "[PAD]", "[UNK]"
+PAD_ID, UNK_ID = 0, 1
+
+
+class TokenizerKind(Enum):
+    """bpe: pieces of words down to bytes; word: whole words; char: single characters."""
+
+    bpe = "bpe"
+    word = "word"
+    char = "char"
+
+
+def learn_tokenizer(
+    texts: Iterable[str], kind: TokenizerKind, vocab_size: int, lowercase: bool = False, min_frequency: int = 2
+) -> Tokenizer:
+    """Learns a vocabulary.
+
+    Args:
+        texts: Of the training split alone.
+        kind: What a token is.
+        vocab_size: Most tokens.
+        lowercase: Fold upper case.
+        min_frequency: How often a token must occur.
+
+    Returns:
+        A tokenizer with padding 0 and unknown 1 that normalises (NFKC), and can be kept as JSON.
+    """
+    special = [PAD, UNK]
+    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
+    if lowercase:
+        steps.append(normalizers.Lowercase())
+    trainer: trainers.Trainer
+    if kind is TokenizerKind.bpe:
+        tokenizer = Tokenizer(models.BPE(unk_token=UNK))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    else:
+        tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
+        by_word = pre_tokenizers.Whitespace()
+        by_character = pre_tokenizers.Split(Regex("."), "isolated")
+        tokenizer.pre_tokenizer = by_word if kind is TokenizerKind.word else by_character
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=special, show_progress=False
+        )
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
