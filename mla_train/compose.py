@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config import TrainConfig
-from mla_train.errors import UserError, did_you_mean
+from mla_train.errors import UserError, did_you_mean, require
 
 ConfigStore.instance().store(name="schema", node=TrainConfig)
 
@@ -206,15 +206,11 @@ def options_class(target: str | None, part: str) -> Any:
 
 
 def check(config: TrainConfig) -> None:
-    """Looks for values that have the right type and still cannot be meant.
+    """Looks for values that have the right type and still cannot be meant; task and data may have a `check()` too.
 
     Raises:
         UserError: Says which, and what would do.
     """
-
-    def require(good: bool, message: str) -> None:
-        if not good:
-            raise UserError(message)
 
     def at_least(least: float, *keys: str) -> None:
         for key in keys:
@@ -262,6 +258,9 @@ def check(config: TrainConfig) -> None:
     )
     precisions = ["auto", "32-true", "bf16-mixed", "16-mixed"]
     require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
+    for part in (config.task, config.data):
+        if hasattr(part, "check"):
+            part.check()
     task, data = (part._target_.split(".")[:2] for part in (config.task, config.data))
     require(
         task == data or not task[0] == data[0] == "tasks",

@@ -21,6 +21,12 @@ class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault
         self.exit_code = exit_code
 
 
+def require(good: bool, message: str) -> None:
+    """Raises UserError with a message unless all is good."""
+    if not good:
+        raise UserError(message)
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Names the close ones among choices, else all of them (if they are few): the tail of an error message."""
     choices = sorted(choices)

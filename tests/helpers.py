@@ -1,5 +1,6 @@
-"""What tests share: the command line, configs, small pictures."""
+"""What tests share: the command line, configs, small pictures and texts."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -41,3 +42,12 @@ def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colo
             shape = (*size[::-1], 3) if colour else size[::-1]
             pixels = generator.integers(0, 100, shape) + 150 * (number % 2)
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+
+
+def write_reviews(file, count=30):
+    """A table of short texts whose words tell the label."""
+    words = {"good": ["fine", "nice", "great"], "bad": ["poor", "awful", "sad"]}
+    with file.open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["text", "label"])
+        table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)

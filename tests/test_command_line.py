@@ -26,6 +26,10 @@ MISTAKES = {
     "hardware.devices=abc": "must be a number from 1, or auto",
     "encoder.mlp_ratio=0": "must be positive",
     "encoderr=tiny": "Did you mean encoder?",
+    "task=text_classification task.stride=2": "add for instance task.convolutions=[7]",
+    "task=text_classification data=sst2 data.val_share=2": "must lie between 0 and 1",
+    "task=text_classification data.tokens=words": "expected one of [bpe, word, char]",
+    "task=text_classification data=digits": "data=digits does not belong to task=text_classification",
     "task=null": "a choice is missing",
     "run_dir=/dev/null/x": "/dev/null is a file, not a folder",
     "resume=nowhere": "there is no run in that folder",
@@ -38,7 +42,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_one_line_with_the_way_out(words, tmp_path):
-    done = train(words, cwd=tmp_path, check=False)
+    done = train(*words.split(), cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert MISTAKES[words] in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

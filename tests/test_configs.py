@@ -10,6 +10,7 @@ import yaml
 from mla_train.compose import options_class
 from mla_train.training.build import build_data, build_task
 from tasks.image_classification.data import ImageBatch, ImageFacts
+from tasks.text_classification.data import TextBatch, TextFacts
 from tests.helpers import ROOT, config
 
 CONF = ROOT / "conf"
@@ -30,18 +31,42 @@ FACTS = {
     "cifar100": picture_facts(3, 32, 100),
     "image_folder": picture_facts(3, 64, 3),
     "image_table": picture_facts(3, 40, 2),
+    **{
+        name: TextFacts(["a", "b", "c"], 50, 512, "{}", 7)
+        for name in ("language_id", "sst2", "trec", "ag_news", "imdb")
+    },
+    "text_files": TextFacts(["a", "b"], 50, 512, "{}", 7),
 }
+
+
+def batch_for(facts):
+    """Four examples of what the facts describe."""
+    labels = torch.tensor([0, 1, 0, 1])
+    if isinstance(facts, TextFacts):
+        tokens = torch.randint(1, facts.vocab_size, (4, 9))
+        tokens[0, 5:] = 0
+        return TextBatch(
+            torch.arange(4), tokens, torch.tensor([0, 3, 6]), torch.rand(3), torch.tensor([0, 1, 1, 3]), labels
+        )
+    images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)
+    return ImageBatch(torch.arange(4), images, labels)
+
+
+def task_of(data):
+    """The task to whose folder a data set belongs."""
+    return yaml.safe_load((CONF / "data" / f"{data}.yaml").read_text())["data"]["_target_"].split(".")[1]
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_yaml_composes_and_its_model_takes_a_step(group, name):
     more = ["regularization.ema_decay=0"] if name == "fsdp" else []
+    if group == "data":
+        more.append(f"task={task_of(name)}")
     settings = config(f"{group}={name}", *more)
     facts = FACTS[settings.data.name]
     assert build_data(settings) is not None
     task = build_task(settings, facts)
-    images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)
-    batch = ImageBatch(torch.arange(4), images, torch.tensor([0, 1, 0, 1]))
+    batch = batch_for(facts)
     total, count = task.loss(task(batch), batch)
     (total / count).backward()
     assert count == 4
@@ -72,7 +97,9 @@ def test_yaml_and_dataclass_have_the_same_options(group, name):
     assert written.keys() == {field.name for field in dataclasses.fields(schema)}
     for field in dataclasses.fields(schema):
         default = getattr(field.default, "value", field.default)
-        if group == "task" or name in ("digits", "image_folder", "image_table"):
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        if group == "task" or name in ("digits", "image_folder", "image_table", "language_id", "text_files"):
             assert written[field.name] == default
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import ROOT, train, write_pictures
+from tests.helpers import ROOT, train, write_pictures, write_reviews
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
 # Commands that need what a test cannot have are composed, not run.
 QUICK = ["debug=fast", "encoder=tiny"]
+# What FOLDER stands for beside a name; else the pictures.
+FOLDERS = {"trec": "text/trec6", "sst2": "text/sst2", "ag_news": "text/agnews_10k", "imdb": "text/imdb"}
 
 
 def blocks(document, language):
@@ -54,7 +56,9 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
 def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_data):
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "pictures")
-    folders = {"FOLDER": str(shared_data / "image"), "TABLE": str(shared_data / "image" / "cifar10_20k")}
+    write_reviews(tmp_path / "reviews.csv")
+    folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
+    folders = {"FOLDER": str(shared_data / folder), "TABLE": str(shared_data / "image" / "cifar10_20k")}
     words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words]
     if "--help" in words:
         train(*words, cwd=tmp_path)

@@ -1,25 +1,9 @@
-"""What a model has to beat, computed by scikit-learn on the same split, and remembered between runs."""
+"""What a model has to beat, computed by scikit-learn on the same split."""
 
-import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import joblib
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-
-
-def cache_folder() -> Path:
-    """Where results are kept that cost time and can be computed again: $MLA_TRAIN_CACHE or ~/.cache/mla_train."""
-    return Path(os.environ.get("MLA_TRAIN_CACHE", Path.home() / ".cache" / "mla_train"))
-
-
-def cached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Remembers results on disk by the content of the arguments and the code of the function."""
-    return joblib.Memory(cache_folder() / "baselines", verbose=0).cache(function)
 
 
 def majority(train_labels: np.ndarray, size: int) -> np.ndarray:

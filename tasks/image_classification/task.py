@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mla_train.data.baselines import cached, logistic_regression, majority
+from mla_train.data.baselines import logistic_regression, majority
+from mla_train.data.cache import cached
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions
 from tasks.image_classification.data import ImageBatch, ImageData, ImageFacts

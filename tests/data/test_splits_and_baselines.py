@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mla_train.data.baselines import cached, logistic_regression, majority
+from mla_train.data.baselines import logistic_regression, majority
+from mla_train.data.cache import cached
 from mla_train.data.splits import stratified_cut
 from mla_train.errors import UserError
 

@@ -1,0 +1,28 @@
+"""What costs time and can be computed again is remembered on disk, by content."""
+
+import os
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+
+def cache_folder() -> Path:
+    """$MLA_TRAIN_CACHE or ~/.cache/mla_train."""
+    return Path(os.environ.get("MLA_TRAIN_CACHE", Path.home() / ".cache" / "mla_train"))
+
+
+def cached(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Remembers results on disk by the content of the arguments and the code of the function."""
+    remembered = joblib.Memory(cache_folder(), verbose=0).cache(function)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # joblib remarks that large arguments take time
+            return remembered(*arguments)
+
+    return call

@@ -1,0 +1,247 @@
+"""What all sets of texts share: cleaning, tokens, terms, batches of similar length."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from mla_train.config import Augmentation
+from mla_train.data.batch import Batch
+from mla_train.data.cache import cached
+from mla_train.data.module import DataModule
+from mla_train.data.splits import stratified_cut
+from mla_train.data.terms import Terms
+from mla_train.data.tokenizers import PAD_ID, UNK_ID, TokenizerKind, learn_tokenizer
+from mla_train.errors import UserError
+
+# Share of the tokens that are hidden from training, each time others: half removed, half made unknown.
+HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.2, Augmentation.strong: 0.4}
+
+
+@dataclass
+class TextFacts:
+    """What the network must know of the texts.
+
+    Attributes:
+        classes: Their names.
+        vocab_size: Number of tokens.
+        max_length: Longest text in tokens.
+        tokenizer: As the `tokenizers` library writes it, JSON.
+        num_terms: Number of terms; 0 is none.
+        terms: As `Terms.to_json` writes them.
+    """
+
+    classes: list[str]
+    vocab_size: int
+    max_length: int
+    tokenizer: str
+    num_terms: int = 0
+    terms: str = ""
+
+
+@dataclass
+class TextBatch(Batch):
+    """Texts and their classes.
+
+    Attributes:
+        tokens: Padded with 0, `(batch, length)`.
+        terms: Numbers of the terms of all texts in a row, `(terms,)`.
+        weights: Their TF-IDF weights, `(terms,)`.
+        offsets: Where the terms of each text begin, `(batch,)`.
+        labels: Class numbers, `(batch,)`.
+    """
+
+    tokens: Tensor
+    terms: Tensor
+    weights: Tensor
+    offsets: Tensor
+    labels: Tensor
+
+    @property
+    def key_padding_mask(self) -> Tensor:
+        """True at padding, `(batch, length)`."""
+        return self.tokens == PAD_ID
+
+
+@dataclass
+class TextSplit:
+    """Texts in memory.
+
+    Attributes:
+        texts: After cleaning.
+        labels: Class numbers, `(examples,)`.
+        tokens: Numbers of the tokens of each text.
+        terms: Weights of the terms of each text, `(examples, terms)`.
+        hidden: Share of tokens that are hidden from training.
+    """
+
+    texts: list[str]
+    labels: np.ndarray
+    tokens: list[np.ndarray] | None = None
+    terms: scipy.sparse.csr_matrix | None = None
+    hidden: float = 0.0
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor, np.ndarray, np.ndarray, int]:
+        """Place, tokens, terms, their weights, and class number."""
+        assert self.tokens is not None
+        assert self.terms is not None
+        tokens = torch.from_numpy(self.tokens[index].astype(np.int64))
+        if self.hidden:
+            tokens = hide(tokens, self.hidden)
+        row = slice(self.terms.indptr[index], self.terms.indptr[index + 1])
+        return index, tokens, self.terms.indices[row], self.terms.data[row], int(self.labels[index])
+
+    def part(self, index: np.ndarray) -> "TextSplit":
+        """Some of the texts."""
+        return TextSplit([self.texts[i] for i in index], self.labels[index])
+
+
+def hide(tokens: Tensor, share: float) -> Tensor:
+    """Removes half of a random share of tokens and makes the other half unknown; one token stays at least.
+
+    Args:
+        tokens: `(length,)`.
+        share: Of the tokens.
+    """
+    chance = torch.rand(len(tokens))
+    tokens = tokens.masked_fill(chance < share, UNK_ID)
+    kept = tokens[chance >= share / 2]
+    return kept if len(kept) else tokens[:1]
+
+
+def clean(text: str) -> str:
+    """One form for what looks the same (Unicode NFC), single blanks."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+class TextData(DataModule):
+    """Base of text sets: a subclass reads texts, this one does the rest."""
+
+    train: TextSplit
+    val: TextSplit
+    test: TextSplit
+
+    def finish(self, parts: dict[str, TextSplit], classes: list[str]) -> None:
+        """Cleans the parts, learns the tokens on train and derives the facts.
+
+        Raises:
+            UserError: There is a single class, or train lacks one.
+        """
+        options = self.config.data
+        if len(classes) < 2:
+            raise UserError(f"there is a single class ({', '.join(classes)}); a classifier needs at least two")
+        parts = self._without_waste(parts)
+        counts = np.bincount(parts["train"].labels, minlength=len(classes))
+        lacking = [name for name, count in zip(classes, counts, strict=True) if not count]
+        if lacking:
+            raise UserError(f"the training split has no text of class {', '.join(lacking)}, which val or test has")
+        texts = {part: split.texts for part, split in parts.items()}
+        kind = TokenizerKind(options.tokens.value)
+        tokenizer, tokens, terms, weights = cached(read_texts)(
+            texts, kind, options.vocab_size, options.lowercase, options.min_frequency, options.terms
+        )
+        cut = 0
+        for part, split in parts.items():
+            cut += sum(len(ids) > options.max_length for ids in tokens[part])
+            split.tokens = [ids[: options.max_length] for ids in tokens[part]]
+            split.terms = weights[part]
+        if cut:
+            self.notes.append(f"cut {cut:,} texts off at {options.max_length} tokens (data.max_length)")
+        self.train, self.val, self.test = parts["train"], parts["val"], parts["test"]
+        self.train.hidden = HIDDEN[self.config.regularization.augmentation]
+        self.facts = TextFacts(
+            classes,
+            Tokenizer.from_str(tokenizer).get_vocab_size(),
+            options.max_length,
+            tokenizer,
+            self.train.terms.shape[1],  # type: ignore[union-attr]
+            terms,
+        )
+
+    def _without_waste(self, parts: dict[str, TextSplit]) -> dict[str, TextSplit]:
+        """Leaves out empty texts and repeated training texts; counts texts that train shares with test."""
+        kept = {}
+        for name, split in parts.items():
+            texts = [clean(text) for text in split.texts]
+            seen: set[tuple[str, int]] = set()
+            index = []
+            for i, text in enumerate(texts):
+                row = (text, int(split.labels[i]))
+                if text and not (name == "train" and row in seen):
+                    index.append(i)
+                seen.add(row)
+            empty = sum(not text for text in texts)
+            repeated = len(texts) - empty - len(index)
+            if empty:
+                self.notes.append(f"left out {empty:,} empty texts of {name}")
+            if repeated:
+                self.notes.append(f"left out {repeated:,} repeated texts of {name}")
+            if not index:
+                raise UserError(f"the {name} part has no text that is not empty")
+            kept[name] = TextSplit([texts[i] for i in index], split.labels[index])
+        shared = len(set(kept["train"].texts) & set(kept["test"].texts))
+        if shared:
+            self.notes.append(f"{shared:,} texts of test are in train too; they stay, so that scores can be compared")
+        return kept
+
+    def cut(self, whole: TextSplit, share: float) -> tuple[TextSplit, TextSplit]:
+        """Cuts a stratified part off."""
+        stay, off = stratified_cut(whole.labels, share, self.config.data.split_seed)
+        return whole.part(stay), whole.part(off)
+
+    def lengths(self, split: str) -> np.ndarray:
+        """Tokens of each text."""
+        return np.array([len(tokens) for tokens in getattr(self, split).tokens])
+
+    def collate(self, examples: Sequence[Any], training: bool) -> TextBatch:
+        """Pads texts to the longest."""
+        index, tokens, terms, weights, labels = zip(*examples, strict=True)
+        offsets = np.cumsum([0, *map(len, terms[:-1])])
+        return TextBatch(
+            index=torch.tensor(index),
+            tokens=torch.nn.utils.rnn.pad_sequence(list(tokens), batch_first=True, padding_value=PAD_ID),
+            terms=torch.from_numpy(np.concatenate(terms).astype(np.int64)),
+            weights=torch.from_numpy(np.concatenate(weights)),
+            offsets=torch.from_numpy(offsets),
+            labels=torch.tensor(labels),
+        )
+
+
+def read_texts(
+    texts: dict[str, list[str]], kind: TokenizerKind, vocab_size: int, lowercase: bool, min_frequency: int, terms: int
+) -> tuple[str, dict[str, list[np.ndarray]], str, dict[str, scipy.sparse.csr_matrix]]:
+    """Learns tokens and terms on the training part and finds them in all parts.
+
+    Args:
+        texts: Of the parts; one is "train".
+        kind: What a token is.
+        vocab_size: Most tokens.
+        lowercase: Fold upper case.
+        min_frequency: How often a token must occur.
+        terms: Most terms of each kind; 0 is none.
+
+    Returns:
+        The tokenizer as JSON, token numbers of each text, the terms as JSON, weights of the terms.
+    """
+    tokenizer = learn_tokenizer(texts["train"], kind, vocab_size, lowercase, min_frequency)
+    tokens: dict[str, list[np.ndarray]] = {}
+    for part, some in texts.items():
+        tokens[part] = []
+        for start in range(0, len(some), 1000):
+            for encoding in tokenizer.encode_batch_fast(some[start : start + 1000]):
+                tokens[part].append(np.array(encoding.ids or [UNK_ID], dtype=np.int32))
+    if not terms:
+        nothing = {part: scipy.sparse.csr_matrix((len(some), 0), dtype=np.float32) for part, some in texts.items()}
+        return tokenizer.to_str(), tokens, "", nothing
+    known = Terms.learn(texts["train"], terms)
+    return tokenizer.to_str(), tokens, known.to_json(), {part: known.matrix(some) for part, some in texts.items()}
