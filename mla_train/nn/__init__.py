@@ -2,6 +2,8 @@
 
 from mla_train.nn.attention import Attention, build_attention
 from mla_train.nn.cache import Cache, KeyValueCache, LatentCache
+from mla_train.nn.decoder import Decoder, DecoderCache
+from mla_train.nn.decoding import Hypothesis, beam_search, sample
 from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
 from mla_train.nn.encoder import Encoder, EncoderBlock, FeedForward
 from mla_train.nn.latent_attention import MultiheadLatentAttention
@@ -17,11 +19,14 @@ __all__ = [
     "Cache",
     "ClassToken",
     "ConvTokenizer",
+    "Decoder",
+    "DecoderCache",
     "Encoder",
     "EncoderBlock",
     "FeedForward",
     "GroupedQueryAttention",
     "HashedNgrams",
+    "Hypothesis",
     "KeyValueCache",
     "LatentCache",
     "MeanPooling",
@@ -29,10 +34,12 @@ __all__ = [
     "PatchEmbedding",
     "RotaryEmbedding",
     "Rotation",
+    "beam_search",
     "build_attention",
     "default_halvings",
     "from_deepseek_v3",
     "grid_positions",
     "rotate",
+    "sample",
     "to_deepseek_v3",
 ]

@@ -68,6 +68,21 @@ class ResidualDropout(nn.Module):
         return branch
 
 
+def init_stack(stack: nn.Module, branches: int) -> None:
+    """Matrices keep the scale of what they read; those that write into the stream shrink with its number of branches.
+
+    Args:
+        stack: Encoder or decoder.
+        branches: Residual branches that write into one stream.
+    """
+    for name, module in stack.named_modules():
+        if isinstance(module, nn.Linear):
+            std = module.in_features**-0.5
+            if name.endswith((".out", ".down")):
+                std /= branches**0.5
+            nn.init.trunc_normal_(module.weight, std=std, a=-3 * std, b=3 * std)
+
+
 class EncoderBlock(nn.Module):
     """x + attention(norm(x)), then x + feed_forward(norm(x)).
 
@@ -149,18 +164,9 @@ class Encoder(nn.Module):
             rope_dim = blocks[0].attention.rope_dim
             if rope_dim:
                 self.rotary = RotaryEmbedding(rope_dim, rotary_axes, attention.rope_theta)
-        self._init_weights()
+        init_stack(self, branches=2 * len(blocks))
         # Numbers that decoding with these layers would keep for each token.
         self.cache_width = sum(block.attention.cache_width for block in blocks)
-
-    def _init_weights(self) -> None:
-        """Matrices keep the scale of what they read; those that write into the stream shrink with depth."""
-        for name, module in self.named_modules():
-            if isinstance(module, nn.Linear):
-                std = module.in_features**-0.5
-                if name.endswith((".out", ".down")):
-                    std /= (2 * len(self.blocks)) ** 0.5
-                nn.init.trunc_normal_(module.weight, std=std, a=-3 * std, b=3 * std)
 
     def forward(
         self,

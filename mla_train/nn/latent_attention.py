@@ -187,9 +187,9 @@ class MultiheadLatentAttention(nn.Module):
         query = torch.cat([nope_query @ key_up, rope_query], dim=-1)
         batch, heads, length, width = query.shape
         key = latent.unsqueeze(1)
-        if mask is None and not is_causal:
+        if not is_causal and (mask is None or mask.shape[1:3] == (1, 1)):
             # All heads look at the same keys: one head with more queries does without copies of them.
-            seen = attend(query.reshape(batch, 1, heads * length, width), key, key, self.scale)
+            seen = attend(query.reshape(batch, 1, heads * length, width), key, key, self.scale, mask)
             seen = seen.view(batch, heads, length, width)
         else:
             key = key.expand(-1, heads, -1, -1)

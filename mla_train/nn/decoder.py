@@ -1,0 +1,162 @@
+"""The decoder: causal self-attention, attention over what the encoder read, and a feed-forward part."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mla_train.config import AttentionConfig, EncoderConfig, RegularizationConfig
+from mla_train.nn.attention import build_attention
+from mla_train.nn.cache import Cache
+from mla_train.nn.encoder import FeedForward, ResidualDropout, build_norm, init_stack
+from mla_train.nn.rotary import RotaryEmbedding, Rotation
+
+
+class DecoderCache:
+    """What all blocks remember between the tokens of one decoding.
+
+    The memory is remembered once a source, however many beams read it.
+
+    Args:
+        own: One cache a block, of the decoded tokens.
+        cross: One cache a block, of the memory.
+    """
+
+    def __init__(self, own: Sequence[Cache], cross: Sequence[Cache]) -> None:
+        self.own = own
+        self.cross = cross
+
+    def __len__(self) -> int:
+        """Number of tokens decoded so far."""
+        return len(self.own[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(cache.nbytes for cache in (*self.own, *self.cross))
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keeps the beams that go on, `(new_batch,)`."""
+        for cache in self.own:
+            cache.reorder(rows)
+
+    def keep(self, sources: Tensor) -> None:
+        """Keeps the sources that are not finished, `(new_sources,)`; their beams are kept by `reorder`."""
+        for cache in self.cross:
+            cache.reorder(sources)
+
+
+class DecoderBlock(nn.Module):
+    """x + attention(norm(x)), x + cross_attention(norm(x), memory), x + feed_forward(norm(x)).
+
+    Args:
+        decoder: Sizes, norm and activation.
+        attention: Of the tokens among themselves.
+        cross: Over the memory, without positions.
+        regularization: Dropout rates.
+        drop_path: Probability of skipping a branch.
+    """
+
+    def __init__(
+        self,
+        decoder: EncoderConfig,
+        attention: AttentionConfig,
+        cross: AttentionConfig,
+        regularization: RegularizationConfig,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        dim, heads, dropout = decoder.dim, decoder.num_heads, regularization.attention_dropout
+        self.attention_norm = build_norm(decoder.norm, dim)
+        self.attention = build_attention(attention, dim, heads, 1, dropout)
+        self.cross_norm = build_norm(decoder.norm, dim)
+        self.cross_attention = build_attention(cross, dim, heads, 0, dropout)
+        self.feed_forward_norm = build_norm(decoder.norm, dim)
+        self.feed_forward = FeedForward(dim, int(dim * decoder.mlp_ratio), decoder.activation)
+        self.residual = ResidualDropout(regularization.dropout, drop_path)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        rotation: Rotation | None = None,
+        memory_padding_mask: Tensor | None = None,
+        own: Cache | None = None,
+        cross: Cache | None = None,
+    ) -> Tensor:
+        """One block; see `Decoder.forward`."""
+        attended = self.attention(self.attention_norm(x), rotation, is_causal=True, cache=own)
+        x = x + self.residual(attended)
+        # Beams of a source are more queries to the same memory.
+        query = self.cross_norm(x).reshape(len(memory), -1, x.size(-1))
+        seen = self.cross_attention(query, memory=memory, key_padding_mask=memory_padding_mask, cache=cross)
+        x = x + self.residual(seen.view_as(x))
+        return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
+
+
+class Decoder(nn.Module):
+    """A stack of blocks with a norm at its end.
+
+    Args:
+        decoder: Sizes, norm and activation.
+        attention: Of the tokens among themselves.
+        cross: Over the memory.
+        regularization: Dropout rates; stochastic depth grows linearly from the first block to the last.
+    """
+
+    def __init__(
+        self,
+        decoder: EncoderConfig,
+        attention: AttentionConfig,
+        cross: AttentionConfig,
+        regularization: RegularizationConfig,
+    ) -> None:
+        super().__init__()
+        drop_paths = torch.linspace(0, regularization.stochastic_depth, decoder.depth).tolist()
+        blocks = [DecoderBlock(decoder, attention, cross, regularization, drop_path) for drop_path in drop_paths]
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = build_norm(decoder.norm, decoder.dim)
+        rope_dim = blocks[0].attention.rope_dim
+        self.rotary = RotaryEmbedding(rope_dim, 1, attention.rope_theta) if rope_dim else None
+        init_stack(self, branches=3 * len(blocks))
+        # Numbers that decoding keeps for each target token, and once for each source token.
+        self.cache_width = sum(block.attention.cache_width for block in blocks)
+        self.memory_width = sum(block.cross_attention.cache_width for block in blocks)
+
+    def new_cache(self) -> DecoderCache:
+        """An empty cache for all blocks."""
+        blocks: Any = self.blocks
+        return DecoderCache(
+            [block.attention.new_cache() for block in blocks], [block.cross_attention.new_cache() for block in blocks]
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        memory_padding_mask: Tensor | None = None,
+        cache: DecoderCache | None = None,
+    ) -> Tensor:
+        """Decodes tokens; each sees itself, earlier ones and the memory.
+
+        Padding at the end of x needs no mask: no token sees what comes after it.
+
+        Args:
+            x: `(batch, length, dim)`; with a cache only the new tokens. The batch holds the beams of the first source,
+                then those of the second and so on; without beams, one row a source.
+            memory: What the encoder read, `(sources, keys, dim)`.
+            memory_padding_mask: True at padding, `(sources, keys)`.
+            cache: Remembers the tokens of earlier calls, and the memory.
+
+        Returns:
+            `(batch, length, dim)`.
+        """
+        start = 0 if cache is None else len(cache)
+        rotation = None
+        if self.rotary is not None:
+            rotation = self.rotary(torch.arange(start, start + x.size(1), device=x.device))
+        for number, block in enumerate(self.blocks):
+            own, cross = (None, None) if cache is None else (cache.own[number], cache.cross[number])
+            x = block(x, memory, rotation, memory_padding_mask, own, cross)
+        return self.norm(x)
