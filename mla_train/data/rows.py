@@ -14,6 +14,7 @@ from mla_train.data.splits import PART_NAMES
 from mla_train.errors import UserError
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+BLANK = object()
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -70,7 +71,7 @@ def read_rows(file: Path) -> Rows:
             if kind in (".jsonl", ".json"):
                 _read_json_lines(table, lines)
             else:
-                _read_separated(table, lines, "\t" if kind == ".tsv" else ",")
+                _read_separated(table, lines, "\t" if kind == ".tsv" else _separator(lines))
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
     if not table.rows and not table.broken:
@@ -79,20 +80,33 @@ def read_rows(file: Path) -> Rows:
 
 
 def _read_json_lines(table: Rows, content: bytes) -> None:
+    """One object a line, or one list of objects."""
     columns: dict[str, None] = {}
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:  # not JSON, or not UTF-8
-            row = None
+    whole = _json(content) if content.lstrip().startswith(b"[") else None
+    rows = enumerate(whole if isinstance(whole, list) else map(_json, content.splitlines()), start=1)
+    for number, row in rows:
         if isinstance(row, dict):
             table.rows.append(row)
             columns |= dict.fromkeys(row)
-        else:
-            table.broken.append(f"{table.file} line {number}")
+        elif row is not BLANK:
+            table.broken.append(f"{table.file} {'item' if isinstance(whole, list) else 'line'} {number}")
     table.columns = list(columns)
+
+
+def _json(content: bytes) -> Any:
+    """What a piece of JSON says; None if it is none."""
+    if not content.strip():
+        return BLANK
+    try:
+        return json.loads(content)
+    except ValueError:  # not JSON, or not UTF-8
+        return None
+
+
+def _separator(content: bytes) -> str:
+    """Comma, or semicolon as spreadsheets write it where the comma is the decimal sign."""
+    header = content.partition(b"\n")[0]
+    return ";" if header.count(b";") > header.count(b",") else ","
 
 
 def _read_separated(table: Rows, content: bytes, separator: str) -> None:

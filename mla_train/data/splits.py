@@ -11,13 +11,16 @@ from mla_train.errors import UserError
 PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
-def stratified_cut(labels: Sequence[int] | np.ndarray, share: float, split_seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_cut(
+    labels: Sequence[int] | np.ndarray, share: float, split_seed: int, classes: Sequence[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Cuts off a part in which every class has its share.
 
     Args:
         labels: Class of each example.
         share: Of the part that is cut off, 0 to 1.
         split_seed: Chooses which examples.
+        classes: Their names, for the error message.
 
     Returns:
         Indices that stay and indices that are cut off, both in ascending order.
@@ -33,10 +36,11 @@ def stratified_cut(labels: Sequence[int] | np.ndarray, share: float, split_seed:
     counts = Counter(labels.tolist())
     cut = round(len(labels) * share)
     rarest, fewest = min(counts.items(), key=lambda item: item[1])
+    name = f"class number {rarest}" if classes is None else f"class {classes[rarest]}"
     if fewest < 2 or cut < len(counts) or len(labels) - cut < len(counts):
         raise UserError(
-            f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: class number "
-            f"{rarest} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes; "
+            f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: "
+            f"{name} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes; "
             "raise the share, or give that part yourself"
         )
     stay, off = train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)

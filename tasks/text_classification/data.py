@@ -132,7 +132,11 @@ class TextData(DataModule):
     test: TextSplit
 
     def finish(self, parts: dict[str, TextSplit], classes: list[str]) -> None:
-        """Cleans the parts, learns the tokens on train and derives the facts.
+        """Learns the tokens and terms on train and derives the facts.
+
+        Args:
+            parts: After `without_waste`: train, val and test.
+            classes: Names of the labels.
 
         Raises:
             UserError: There is a single class, or train lacks one.
@@ -140,7 +144,6 @@ class TextData(DataModule):
         options = self.config.data
         if len(classes) < 2:
             raise UserError(f"there is a single class ({', '.join(classes)}); a classifier needs at least two")
-        parts = self._without_waste(parts)
         counts = np.bincount(parts["train"].labels, minlength=len(classes))
         lacking = [name for name, count in zip(classes, counts, strict=True) if not count]
         if lacking:
@@ -168,8 +171,14 @@ class TextData(DataModule):
             terms,
         )
 
-    def _without_waste(self, parts: dict[str, TextSplit]) -> dict[str, TextSplit]:
-        """Leaves out empty texts and repeated training texts; counts texts that train shares with test."""
+    def without_waste(self, parts: dict[str, TextSplit]) -> dict[str, TextSplit]:
+        """Cleans texts, leaves out empty ones and repeated training texts, counts those that train shares with test.
+
+        Parts are cut from train only after this, so that no text is in two of them.
+
+        Raises:
+            UserError: Nothing is left of a part.
+        """
         kept = {}
         for name, split in parts.items():
             texts = [clean(text) for text in split.texts]
@@ -189,14 +198,14 @@ class TextData(DataModule):
             if not index:
                 raise UserError(f"the {name} part has no text that is not empty")
             kept[name] = TextSplit([texts[i] for i in index], split.labels[index])
-        shared = len(set(kept["train"].texts) & set(kept["test"].texts))
+        shared = len(set(kept["train"].texts) & set(kept["test"].texts)) if "test" in kept else 0
         if shared:
             self.notes.append(f"{shared:,} texts of test are in train too; they stay, so that scores can be compared")
         return kept
 
-    def cut(self, whole: TextSplit, share: float) -> tuple[TextSplit, TextSplit]:
+    def cut(self, whole: TextSplit, share: float, classes: list[str]) -> tuple[TextSplit, TextSplit]:
         """Cuts a stratified part off."""
-        stay, off = stratified_cut(whole.labels, share, self.config.data.split_seed)
+        stay, off = stratified_cut(whole.labels, share, self.config.data.split_seed, classes)
         return whole.part(stay), whole.part(off)
 
     def lengths(self, split: str) -> np.ndarray:

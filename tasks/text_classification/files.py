@@ -53,10 +53,11 @@ class TextFilesData(TextData):
             part: TextSplit(texts, np.array([numbers[label] for label in labels]))
             for part, (texts, labels) in columns.items()
         }
+        parts = self.without_waste(parts)
         for part, share in (("test", options.test_share), ("val", options.val_share)):
             if part not in parts:
                 before = len(parts["train"])
-                parts["train"], parts[part] = self.cut(parts["train"], share)
+                parts["train"], parts[part] = self.cut(parts["train"], share, names)
                 self.notes.append(
                     f"no {part} part is given: cut {len(parts[part]):,} of {before:,} training texts off for it, "
                     f"stratified by class (data.split_seed={options.split_seed})"

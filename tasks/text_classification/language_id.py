@@ -71,7 +71,7 @@ class LanguageIdData(TextData):
             part: TextSplit([text for text, _ in found], np.array([label for _, label in found]))
             for part, found in rows.items()
         }
-        self.finish(parts, LANGUAGES)
+        self.finish(self.without_waste(parts), LANGUAGES)
 
 
 def read_catalogs(package: Path) -> dict[str, dict[str, str]]:

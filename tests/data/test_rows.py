@@ -43,6 +43,15 @@ def test_every_kind_gives_the_same_rows(kind, tmp_path):
     assert find_parts(tmp_path) == {"train": tmp_path / f"train{kind}"}
 
 
+def test_a_json_list_and_semicolons_as_spreadsheets_write_them(tmp_path):
+    (tmp_path / "a.json").write_text('[{"a": 1},\n 7, {"a": 2}]')
+    table = read_rows(tmp_path / "a.json")
+    assert table.rows == [{"a": 1}, {"a": 2}]
+    assert [place.rpartition(" ")[2] for place in table.broken] == ["2"]
+    (tmp_path / "a.csv").write_text('text;label\n"well, well";good\n')
+    assert read_rows(tmp_path / "a.csv").rows == [{"text": "well, well", "label": "good"}]
+
+
 def test_broken_rows_are_named_by_line(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n\n{"a": \n{"a": "\xff"}\n[1]\n{"a": 2}\n')
     table = read_rows(tmp_path / "a.jsonl")

@@ -75,6 +75,13 @@ def test_waste_is_left_out_and_counted(tmp_path):
     assert len(data.test) == 10
 
 
+def test_no_text_is_in_two_parts_that_are_cut(tmp_path):
+    data = files(f"data.train={write(tmp_path / 'a.jsonl', rows(30) * 3)}")
+    assert sum(len(part) for part in (data.train, data.val, data.test)) == 60
+    assert set(data.train.texts).isdisjoint(data.val.texts + data.test.texts)
+    assert set(data.val.texts).isdisjoint(data.test.texts)
+
+
 def test_texts_of_any_length_are_cut_and_counted(tmp_path):
     content = [*rows(30), {"text": "long " * 20_000, "label": "good"}]
     data = files(f"data.train={write(tmp_path / 'a.jsonl', content)}", "data.max_length=50", "regularization=none")
@@ -97,6 +104,7 @@ def test_names_of_labels(tmp_path):
         ([row for row in rows(20) if row["label"] == "good"], None, r"single class \(good\)|1 classes"),
         ([*rows(20), {"text": "no label"}], None, "1 rows without label"),
         (rows(20), [{"text": " ", "label": "good"}], "no text that is not empty"),
+        ([*rows(20), {"text": "so so", "label": "mixed"}], None, "class mixed has 1"),
     ],
 )
 def test_bad_rows_are_explained(train, test, message, tmp_path):
