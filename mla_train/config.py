@@ -43,6 +43,14 @@ class OnError(Enum):
     skip = "skip"
 
 
+class TokenizerKind(Enum):
+    """What a token is: pieces of words down to bytes (bpe), whole words, or single characters."""
+
+    bpe = "bpe"
+    word = "word"
+    char = "char"
+
+
 class Optimizer(Enum):
     adamw = "adamw"
     sgd = "sgd"

@@ -46,10 +46,6 @@ class Terms:
             vectorizers[kind] = vectorizer
         return cls(vectorizers)
 
-    def __len__(self) -> int:
-        """Number of terms."""
-        return sum(len(vectorizer.vocabulary_) for vectorizer in self.vectorizers.values())
-
     def matrix(self, texts: Sequence[str]) -> scipy.sparse.csr_matrix:
         """Weights of the terms of each text, `(texts, terms)`; each kind has length one."""
         return scipy.sparse.hstack([v.transform(texts) for v in self.vectorizers.values()]).tocsr()

@@ -1,20 +1,13 @@
 """Words, pieces of words or characters as numbers, by the `tokenizers` library, learnt on the training split."""
 
 from collections.abc import Iterable
-from enum import Enum
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from mla_train.config import TokenizerKind
+
 PAD, UNK = "[PAD]", "[UNK]"
 PAD_ID, UNK_ID = 0, 1
-
-
-class TokenizerKind(Enum):
-    """bpe: pieces of words down to bytes; word: whole words; char: single characters."""
-
-    bpe = "bpe"
-    word = "word"
-    char = "char"
 
 
 def learn_tokenizer(

@@ -66,7 +66,12 @@ def beam_search(
 
     Returns:
         For each source its sequences, the best first.
+
+    Raises:
+        ValueError: The length penalty is negative: which sequences can still win would not be known.
     """
+    if length_penalty < 0:
+        raise ValueError(f"length_penalty must be 0 or more, got {length_penalty}")
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
     alive = torch.arange(len(max_lengths), device=device)
     limits = torch.tensor(max_lengths, device=device)
@@ -96,9 +101,8 @@ def beam_search(
         going_on = []
         for row, source in enumerate(alive.tolist()):
             kept = finished[source] = sorted(finished[source], key=lambda found: -found.score)[:beams]
-            attainable = scores[row, 0].item() / max(max_lengths[source] if length_penalty > 0 else length + 1, 1) ** (
-                length_penalty
-            )
+            # Sums of log probabilities only fall; the longest sequence divides them by most.
+            attainable = scores[row, 0].item() / max_lengths[source] ** length_penalty
             beaten = len(kept) == beams and (early_stopping or attainable <= kept[-1].score)
             if scores[row, 0] > -torch.inf and not beaten:
                 going_on.append(row)

@@ -3,16 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mla_train.config import OnError
+from mla_train.config import OnError, TokenizerKind
 from mla_train.errors import require
-
-
-class Tokens(Enum):
-    """bpe: pieces of words down to bytes; word: whole words; char: single characters."""
-
-    bpe = "bpe"
-    word = "word"
-    char = "char"
 
 
 class Pooling(Enum):
@@ -74,7 +66,7 @@ class TextConfig:
         split_seed: Chooses which examples go into which part, where parts are cut.
     """
 
-    tokens: Tokens = Tokens.word
+    tokens: TokenizerKind = TokenizerKind.word
     vocab_size: int = 30000
     min_frequency: int = 2
     lowercase: bool = True
@@ -100,7 +92,7 @@ class LanguageIdDataConfig(TextConfig):
 
     _target_: str = "tasks.text_classification.LanguageIdData"
     name: str = "language_id"
-    tokens: Tokens = Tokens.char
+    tokens: TokenizerKind = TokenizerKind.char
     lowercase: bool = False
     min_characters: int = 24
 

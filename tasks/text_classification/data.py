@@ -11,13 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mla_train.config import Augmentation
+from mla_train.config import Augmentation, TokenizerKind
 from mla_train.data.batch import Batch
 from mla_train.data.cache import cached
 from mla_train.data.module import DataModule
 from mla_train.data.splits import stratified_cut
 from mla_train.data.terms import Terms
-from mla_train.data.tokenizers import PAD_ID, UNK_ID, TokenizerKind, learn_tokenizer
+from mla_train.data.tokenizers import PAD_ID, UNK_ID, learn_tokenizer
 from mla_train.errors import UserError
 
 # Share of the tokens that are hidden from training, each time others: half removed, half made unknown.
@@ -149,9 +149,8 @@ class TextData(DataModule):
         if lacking:
             raise UserError(f"the training split has no text of class {', '.join(lacking)}, which val or test has")
         texts = {part: split.texts for part, split in parts.items()}
-        kind = TokenizerKind(options.tokens.value)
         tokenizer, tokens, terms, weights = cached(read_texts)(
-            texts, kind, options.vocab_size, options.lowercase, options.min_frequency, options.terms
+            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.terms
         )
         cut = 0
         for part, split in parts.items():
@@ -167,14 +166,14 @@ class TextData(DataModule):
             Tokenizer.from_str(tokenizer).get_vocab_size(),
             options.max_length,
             tokenizer,
-            self.train.terms.shape[1],  # type: ignore[union-attr]
+            weights["train"].shape[1],
             terms,
         )
 
     def without_waste(self, parts: dict[str, TextSplit]) -> dict[str, TextSplit]:
         """Cleans texts, leaves out empty ones and repeated training texts, counts those that train shares with test.
 
-        Parts are cut from train only after this, so that no text is in two of them.
+        Parts are cut from train only after this, so that no row is in two of them.
 
         Raises:
             UserError: Nothing is left of a part.
@@ -191,6 +190,12 @@ class TextData(DataModule):
                 seen.add(row)
             empty = sum(not text for text in texts)
             repeated = len(texts) - empty - len(index)
+            labels_of: dict[str, set[int]] = {}
+            for text, label in seen:
+                labels_of.setdefault(text, set()).add(label)
+            torn = sum(len(labels) > 1 for text, labels in labels_of.items() if text)
+            if torn:
+                self.notes.append(f"{torn:,} texts of {name} stand there under more than one label; they stay")
             if empty:
                 self.notes.append(f"left out {empty:,} empty texts of {name}")
             if repeated:

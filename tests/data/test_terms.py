@@ -10,6 +10,10 @@ from mla_train.data.terms import Terms
 TEXTS = ["What is a cat ?", "what is a dog", "Où est le chat ?", "Wo ist die Katze?", "is it a cat"]
 
 
+def width(known):
+    return known.matrix(["x"]).shape[1]
+
+
 def test_words_are_weighted_as_by_scikit_learn():
     known = Terms.learn(TEXTS, 1000)
     reference = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", min_df=2, sublinear_tf=True)
@@ -24,17 +28,17 @@ def test_words_are_weighted_as_by_scikit_learn():
 def test_a_saved_vocabulary_finds_the_same_terms():
     known = Terms.learn(TEXTS, 50)
     again = Terms.from_json(known.to_json())
-    assert len(again) == len(known) > 50
+    assert width(again) == width(known) > 50
     np.testing.assert_allclose(again.matrix(TEXTS).toarray(), known.matrix(TEXTS).toarray(), rtol=1e-4)
 
 
 def test_at_most_so_many_terms_of_each_kind_and_those_that_occur_twice():
-    assert len(Terms.learn(TEXTS, 3)) == 6
+    assert width(Terms.learn(TEXTS, 3)) == 6
     assert "dog" not in Terms.learn(TEXTS, 1000).vectorizers["words"].vocabulary_
 
 
 def test_texts_without_repetition_still_have_terms():
-    assert len(Terms.learn(["one", "two"], 10)) > 0
+    assert width(Terms.learn(["one", "two"], 10)) > 0
 
 
 @pytest.mark.parametrize(("limit", "kinds"), [(10, {"words"}), (1000, {"words", "pieces"})])

@@ -3,7 +3,8 @@
 import pytest
 from tokenizers import Tokenizer
 
-from mla_train.data.tokenizers import PAD_ID, UNK_ID, TokenizerKind, learn_tokenizer
+from mla_train.config import TokenizerKind
+from mla_train.data.tokenizers import PAD_ID, UNK_ID, learn_tokenizer
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "ein Hund saß"] * 3
 

@@ -96,8 +96,10 @@ def test_early_stopping_ends_sooner_and_n_best_cuts(sources):
     long, short = ToyStepper(model, memory, mask), ToyStepper(model, memory, mask)
     beam_search(long, limits, start=START, end=END, beams=3)
     found = beam_search(short, limits, start=START, end=END, beams=3, early_stopping=True, n_best=2)
-    assert sum(short.rows) <= sum(long.rows)
-    assert all(len(f) <= 2 for f in found)
+    assert sum(short.rows) < sum(long.rows)
+    assert max(len(f) for f in found) == 2
+    with pytest.raises(ValueError, match="length_penalty must be 0 or more"):
+        beam_search(short, limits, start=START, end=END, length_penalty=-1)
 
 
 @torch.no_grad()

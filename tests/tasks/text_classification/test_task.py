@@ -42,7 +42,7 @@ def test_the_kept_model_knows_its_tokens_and_terms(run):
     task = load_model(run)
     assert task.facts.classes == ["bad", "good"]
     known = Terms.from_json(task.facts.terms)
-    assert len(known) == task.facts.num_terms == task.network.terms.num_embeddings
+    assert known.matrix(["x"]).shape[1] == task.facts.num_terms == task.network.terms.num_embeddings
     column = known.vectorizers["words"].vocabulary_["awful"]
     assert column < task.facts.num_terms
     # What the term says alone: the part of the head that reads terms.
