@@ -53,6 +53,9 @@ class DataModule:
         """
         raise TypeError(f"{type(self).__name__} must write setup()")
 
+    even_tokens: bool = False
+    """Whether batches hold as many tokens each instead of as many examples, where there are lengths."""
+
     def lengths(self, split: str) -> np.ndarray | None:
         """Length of each example of a split in tokens; given, batches are made of examples of similar length.
 

@@ -52,16 +52,17 @@ def shuffled(size: int, batch_size: int, seed: int) -> Plan:
     return plan
 
 
-def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50) -> Plan:
+def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, even_tokens: bool = False) -> Plan:
     """Plans epochs of batches whose examples are of similar length, so that little is padded.
 
     Examples are shuffled, sorted by length within pools of some batches, cut into batches, and these shuffled again.
 
     Args:
         lengths: Of each example, in tokens.
-        batch_size: Examples in a batch, at most.
+        batch_size: Examples in a batch, at most; on average, with even_tokens.
         seed: Of the run.
         pool: Batches that are sorted together; more leaves less padding and less chance.
+        even_tokens: Batches hold as many tokens each instead of as many examples.
 
     Returns:
         A function from an epoch to its global batches of indices.
@@ -73,8 +74,13 @@ def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50) ->
         order = generator.permutation(len(lengths))
         pools = np.array_split(order, -(-count // pool))
         order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
-        batches = np.array_split(order, count)
-        return [batches[i] for i in generator.permutation(count)]
+        if even_tokens:
+            ends = np.cumsum(lengths[order])
+            cuts = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count)
+            batches = [batch for batch in np.split(order, cuts) if len(batch)]
+        else:
+            batches = np.array_split(order, count)
+        return [batches[i] for i in generator.permutation(len(batches))]
 
     return plan
 

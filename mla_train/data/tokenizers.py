@@ -6,12 +6,17 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from mla_train.config import TokenizerKind
 
-PAD, UNK = "[PAD]", "[UNK]"
-PAD_ID, UNK_ID = 0, 1
+PAD, UNK, START, END = "[PAD]", "[UNK]", "[START]", "[END]"
+PAD_ID, UNK_ID, START_ID, END_ID = 0, 1, 2, 3
 
 
 def learn_tokenizer(
-    texts: Iterable[str], kind: TokenizerKind, vocab_size: int, lowercase: bool = False, min_frequency: int = 2
+    texts: Iterable[str],
+    kind: TokenizerKind,
+    vocab_size: int,
+    lowercase: bool = False,
+    min_frequency: int = 2,
+    to_write: bool = False,
 ) -> Tokenizer:
     """Learns a vocabulary.
 
@@ -21,12 +26,14 @@ def learn_tokenizer(
         vocab_size: Most tokens.
         lowercase: Fold upper case.
         min_frequency: How often a token must occur.
+        to_write: For a model that writes texts: signs that only look alike stay apart (NFC instead of NFKC), and there
+            are a start token 2 and an end token 3.
 
     Returns:
-        A tokenizer with padding 0 and unknown 1 that normalises (NFKC), and can be kept as JSON.
+        A tokenizer with padding 0 and unknown 1 that normalises, and can be kept as JSON.
     """
-    special = [PAD, UNK]
-    steps: list[normalizers.Normalizer] = [normalizers.NFKC()]
+    special = [PAD, UNK, START, END] if to_write else [PAD, UNK]
+    steps: list[normalizers.Normalizer] = [normalizers.NFC() if to_write else normalizers.NFKC()]
     if lowercase:
         steps.append(normalizers.Lowercase())
     trainer: trainers.Trainer
@@ -46,6 +53,8 @@ def learn_tokenizer(
         by_word = pre_tokenizers.Whitespace()
         by_character = pre_tokenizers.Split(Regex("."), "isolated")
         tokenizer.pre_tokenizer = by_word if kind is TokenizerKind.word else by_character
+        if kind is TokenizerKind.char:
+            tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(
             vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=special, show_progress=False
         )

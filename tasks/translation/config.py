@@ -1,0 +1,168 @@
+"""Options of the task and of its data sets; no torch here."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mla_train.config import AttentionConfig, Kind, OnError
+from mla_train.errors import require
+
+
+class Tokens(Enum):
+    """bpe: pieces of words down to bytes; char: single characters."""
+
+    bpe = "bpe"
+    char = "char"
+
+
+class Model(Enum):
+    """transformer: encoder and decoder of attention blocks; seq2seq: GRUs with additive attention (Bahdanau 2014)."""
+
+    transformer = "transformer"
+    seq2seq = "seq2seq"
+
+
+class TooLong(Enum):
+    """What to do with sentences over data.max_length."""
+
+    cut = "cut"
+    drop = "drop"
+
+
+@dataclass
+class DecoderConfig:
+    """The decoder; its width, heads, norm and activation are the encoder's.
+
+    Attributes:
+        depth: Number of blocks; null is the encoder's.
+        self: Attention among target tokens; null is `attention.kind`.
+        cross: Attention over the source; null is `attention.kind`.
+    """
+
+    depth: int | None = None
+    self: Kind | None = None
+    cross: Kind | None = None
+
+
+@dataclass
+class TranslationTaskConfig:
+    """The network and how it decodes.
+
+    Attributes:
+        model: Which network.
+        decoder: Of the transformer.
+        beams: Sequences followed at a time when the test split is translated; 1 is greedy.
+        length_penalty: 0 prefers short translations, 1 compares means of log probabilities.
+        val_sample: Validation sentences that are translated, greedily, after each epoch.
+        r_drop: Weight of the divergence between two passes with other dropout (Liang et al. 2021); 0 is off.
+    """
+
+    _target_: str = "tasks.translation.TranslationTask"
+    name: str = "translation"
+    model: Model = Model.transformer
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    beams: int = 5
+    length_penalty: float = 1.0
+    val_sample: int = 200
+    r_drop: float = 0.0
+
+    def check(self) -> None:
+        """Looks for values that cannot be meant."""
+        require(self.beams >= 1, f"task.beams={self.beams}: must be 1 (greedy) or more")
+        require(self.length_penalty >= 0, f"task.length_penalty={self.length_penalty}: must be 0 or more")
+        require(self.r_drop >= 0, f"task.r_drop={self.r_drop}: must be 0 or more")
+        require(self.val_sample >= 0, f"task.val_sample={self.val_sample}: must be 0 or more")
+        require(self.decoder.depth is None or self.decoder.depth >= 1, "task.decoder.depth: must be 1 or more")
+
+
+def attention_of(kind: Kind | None, attention: AttentionConfig) -> AttentionConfig:
+    """The attention of one place of the decoder: as everywhere, but for its kind."""
+    from dataclasses import replace
+
+    return attention if kind is None else replace(attention, kind=kind)
+
+
+@dataclass
+class PairConfig:
+    """What all sets of sentence pairs have in common.
+
+    Attributes:
+        tokens: What a token is.
+        vocab_size: Most tokens, learnt on the training split.
+        joint: One vocabulary for both languages, whose embeddings are shared.
+        lowercase: Fold upper case.
+        max_length: Longest sentence in tokens.
+        too_long: Cut longer sentences off or drop the pair; in test they are always cut.
+        split_seed: Chooses which pairs go into which part, where parts are cut.
+    """
+
+    tokens: Tokens = Tokens.bpe
+    vocab_size: int = 8000
+    joint: bool = True
+    lowercase: bool = False
+    max_length: int = 128
+    too_long: TooLong = TooLong.cut
+    split_seed: int = 0
+
+    def check(self) -> None:
+        """Looks for values that cannot be meant."""
+        require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 8000 is usual")
+        require(self.max_length >= 2, f"data.max_length={self.max_length}: must be 2 or more")
+
+
+@dataclass
+class CldrPhrasesDataConfig(PairConfig):
+    """Phrases of CLDR from the package Babel.
+
+    Attributes:
+        target_language: Any CLDR language, such as de, fr or pt_BR; the source is English.
+        train_size: Training phrases, names of territories, languages and scripts among them.
+        val_size: Validation phrases.
+        test_size: Test phrases.
+    """
+
+    _target_: str = "tasks.translation.CldrPhrasesData"
+    name: str = "cldr_phrases"
+    tokens: Tokens = Tokens.char
+    target_language: str = "de"
+    train_size: int = 20000
+    val_size: int = 1000
+    test_size: int = 2000
+
+
+@dataclass
+class PairFilesDataConfig(PairConfig):
+    """Sentence pairs in jsonl, csv, tsv or parquet files, in two aligned text files, or in a set on the hub.
+
+    Attributes:
+        root: Folder with train, val and test files.
+        train: The training file, instead of root; two files with a comma between them are aligned line by line.
+        val: The validation file; null cuts one from train.
+        test: The test file; null cuts one from train.
+        hub: Name of a set on the hub, where no files are named.
+        revision: Commit of the hub set.
+        source_column: Where the source stands.
+        target_column: Where the target stands.
+        on_error: Stop at a broken row or leave it out.
+        val_share: Cut from train where there is no val.
+        test_share: Cut from train where there is no test.
+    """
+
+    _target_: str = "tasks.translation.PairFilesData"
+    name: str = "pair_files"
+    root: str | None = None
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+    source_column: str = "source"
+    target_column: str = "target"
+    on_error: OnError = OnError.stop
+    val_share: float = 0.05
+    test_share: float = 0.05
+
+    def check(self) -> None:
+        """Looks for values that cannot be meant."""
+        super().check()
+        require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
+        require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")

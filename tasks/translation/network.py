@@ -1,0 +1,101 @@
+"""Encoder, decoder and the embeddings that they share; and the decoding that is under way."""
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from mla_train.config import TrainConfig
+from mla_train.data.tokenizers import PAD_ID
+from mla_train.nn import Decoder, Encoder
+from tasks.translation.config import TranslationTaskConfig, attention_of
+from tasks.translation.data import TranslationFacts
+
+
+class Translator(nn.Module):
+    """Source tokens and target tokens so far in, scores of the next target token out.
+
+    The target embedding is the output matrix too (Press and Wolf 2017); with a joint vocabulary the source shares it.
+
+    Args:
+        config: The whole run's.
+        facts: Of the sentence pairs.
+    """
+
+    def __init__(self, config: TrainConfig, facts: TranslationFacts) -> None:
+        super().__init__()
+        options, dim = config.task, config.encoder.dim
+        assert isinstance(options, TranslationTaskConfig)
+        self.scale = dim**0.5
+        self.target_embedding = nn.Embedding(facts.target_vocab_size, dim, padding_idx=PAD_ID)
+        self.source_embedding = (
+            self.target_embedding if facts.joint else nn.Embedding(facts.source_vocab_size, dim, padding_idx=PAD_ID)
+        )
+        for embedding in (self.target_embedding, self.source_embedding):
+            nn.init.normal_(embedding.weight, std=dim**-0.5)
+        self.encoder = Encoder(config.encoder, config.attention, config.regularization)
+        shape = replace(config.encoder, depth=options.decoder.depth or config.encoder.depth)
+        own = attention_of(options.decoder.self, config.attention)
+        cross = attention_of(options.decoder.cross, config.attention)
+        self.decoder = Decoder(shape, own, cross, config.regularization)
+        self.dropout = nn.Dropout(config.regularization.dropout)
+
+    def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The memory of source tokens `(batch, length)`: `(batch, length, dim)`, and True at padding."""
+        mask = source == PAD_ID
+        padding = mask if bool(mask.any()) else None
+        x = self.dropout(self.source_embedding(source) * self.scale)
+        return self.encoder(x, key_padding_mask=padding), padding
+
+    def decode(self, target: Tensor, memory: Tensor, padding: Tensor | None, cache: object = None) -> Tensor:
+        """Scores of the token after each, `(batch, length, target_vocab)`."""
+        x = self.dropout(self.target_embedding(target) * self.scale)
+        return self.decoder(x, memory, padding, cache) @ self.target_embedding.weight.T
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Scores of all next tokens.
+
+        Args:
+            source: `(batch, source_length)`.
+            target: Begins with the start token, `(batch, target_length)`.
+
+        Returns:
+            `(batch, target_length, target_vocab)`.
+        """
+        return self.decode(target, *self.encode(source))
+
+    def stepper(self, source: Tensor) -> "TranslatorStepper":
+        """A decoding of these sources that is about to begin."""
+        return TranslatorStepper(self, source)
+
+
+class TranslatorStepper:
+    """A decoding under way, on its caches.
+
+    Args:
+        network: Which decodes.
+        source: `(sources, length)`.
+    """
+
+    def __init__(self, network: Translator, source: Tensor) -> None:
+        self.network = network
+        self.memory, self.padding = network.encode(source)
+        self.cache = network.decoder.new_cache()
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Scores of the next token of each row, `(rows, target_vocab)`."""
+        return self.network.decode(tokens.unsqueeze(1), self.memory, self.padding, self.cache)[:, -1]
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keeps these beams."""
+        self.cache.reorder(rows)
+
+    def keep(self, sources: Tensor) -> None:
+        """Keeps these sources."""
+        self.cache.keep(sources)
+        self.memory = self.memory[sources]
+        self.padding = None if self.padding is None else self.padding[sources]
+
+
+def greedy_limit(source: Tensor) -> list[int]:
+    """Most target tokens of each source: half as long again as the source, and ten."""
+    return [int(1.5 * length) + 10 for length in (source != PAD_ID).sum(1).tolist()]
