@@ -27,11 +27,12 @@ class Translator(nn.Module):
         assert isinstance(options, TranslationTaskConfig)
         self.scale = dim**0.5
         self.target_embedding = nn.Embedding(facts.target_vocab_size, dim, padding_idx=PAD_ID)
-        self.source_embedding = (
-            self.target_embedding if facts.joint else nn.Embedding(facts.source_vocab_size, dim, padding_idx=PAD_ID)
-        )
-        for embedding in (self.target_embedding, self.source_embedding):
-            nn.init.normal_(embedding.weight, std=dim**-0.5)
+        self.own_source_embedding = None
+        if not facts.joint:
+            self.own_source_embedding = nn.Embedding(facts.source_vocab_size, dim, padding_idx=PAD_ID)
+        for embedding in (self.target_embedding, self.own_source_embedding):
+            if embedding is not None:
+                nn.init.normal_(embedding.weight, std=dim**-0.5)
         self.encoder = Encoder(config.encoder, config.attention, config.regularization)
         shape = replace(config.encoder, depth=options.decoder.depth or config.encoder.depth)
         own = attention_of(options.decoder.self, config.attention)
@@ -43,7 +44,8 @@ class Translator(nn.Module):
         """The memory of source tokens `(batch, length)`: `(batch, length, dim)`, and True at padding."""
         mask = source == PAD_ID
         padding = mask if bool(mask.any()) else None
-        x = self.dropout(self.source_embedding(source) * self.scale)
+        embedding = self.target_embedding if self.own_source_embedding is None else self.own_source_embedding
+        x = self.dropout(embedding(source) * self.scale)
         return self.encoder(x, key_padding_mask=padding), padding
 
     def decode(self, target: Tensor, memory: Tensor, padding: Tensor | None, cache: object = None) -> Tensor:
