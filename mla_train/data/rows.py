@@ -145,6 +145,8 @@ def _read_parquet(table: Rows) -> None:
 def find_parts(root: Path) -> dict[str, Path]:
     """Files of a folder that hold train, val and test; val may be called valid, validation or dev.
 
+    Where no file is called test alone, the first of those whose name begins so is taken (test_2016, test_2017).
+
     Args:
         root: The folder.
 
@@ -158,6 +160,9 @@ def find_parts(root: Path) -> dict[str, Path]:
         files = [f for name in names for ending in ENDINGS for f in sorted(root.glob(f"{name}{ending}*"))]
         if files:
             found[part] = files[0]
+    if "test" not in found:
+        others = [f for f in sorted(root.glob("test[_-]*")) if any(ending in f.suffixes for ending in ENDINGS)]
+        found |= {"test": others[0]} if others else {}
     if "train" not in found:
         raise UserError(f"{root} holds no train file (train{', train'.join(ENDINGS)}, or these with .gz or .xz)")
     return found

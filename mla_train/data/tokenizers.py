@@ -39,7 +39,11 @@ def learn_tokenizer(
     trainer: trainers.Trainer
     if kind is TokenizerKind.bpe:
         tokenizer = Tokenizer(models.BPE(unk_token=UNK))
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        pieces: list[pre_tokenizers.PreTokenizer] = [pre_tokenizers.ByteLevel(add_prefix_space=True)]
+        if to_write:
+            pieces.insert(0, pre_tokenizers.Digits(individual_digits=True))
+            pieces[1] = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(pieces)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,

@@ -5,9 +5,14 @@ that pays several times the time. So narrower heads are padded with zeros, and a
 mask (DropKey, Li et al. 2022, arXiv 2208.02646) instead of dropping probabilities.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+observers: list[Callable[[Tensor, Tensor, float, Tensor | None, bool], None]] = []
+"""Called with query, key, scale, mask and is_causal of each attention; for `mla_train.inspect`, else empty."""
 
 
 def attend(
@@ -32,6 +37,8 @@ def attend(
     Returns:
         `(batch, heads, queries, v_dim)`.
     """
+    for observe in observers:
+        observe(query, key, scale, mask, is_causal)
     qk_dim, v_dim = query.size(-1), value.size(-1)
     if qk_dim < v_dim:
         query, key = F.pad(query, (0, v_dim - qk_dim)), F.pad(key, (0, v_dim - qk_dim))

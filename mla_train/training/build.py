@@ -81,6 +81,8 @@ def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: 
     callbacks: list[Callback] = [progress]
     if r.ema_decay:
         callbacks.append(WeightAveraging(multi_avg_fn=moving_average(r.ema_decay), use_buffers=False))
+    if r.average_epochs:
+        callbacks.append(EpochAveraging(r.average_epochs, config.epochs))
     if r.early_stopping:
         mode = task.directions[task.monitor]
         callbacks.append(EarlyStopping(f"val/{task.monitor}", mode=mode, patience=r.early_stopping, check_finite=False))
@@ -142,6 +144,35 @@ def moving_average(decay: float) -> Callable[..., None]:
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
     return update
+
+
+class EpochAveraging(WeightAveraging):
+    """Equal average of the weights that stand at the end of each of the last epochs (Vaswani et al. 2017).
+
+    Before those epochs, what is validated and kept are the newest weights.
+
+    Args:
+        last: How many epochs.
+        epochs: Of the whole run.
+    """
+
+    def __init__(self, last: int, epochs: int) -> None:
+        before = max(0, epochs - last)
+
+        def update(averaged: list[Tensor], current: list[Tensor], epochs_done: Tensor) -> None:
+            torch._foreach_lerp_(averaged, current, 1 / (1 + max(0, int(epochs_done) - before)))
+
+        super().__init__(multi_avg_fn=update, use_buffers=False)
+        self.steps_per_epoch = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes where epochs end: the average is taken before they are validated."""
+        super().on_train_start(trainer, pl_module)
+        self.steps_per_epoch = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After the last step of an epoch."""
+        return step_idx is not None and (step_idx + 1) % self.steps_per_epoch == 0
 
 
 def precision(hardware: HardwareConfig) -> str:

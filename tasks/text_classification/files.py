@@ -1,13 +1,11 @@
 """Texts in files of one's own, in folders of the usual shape, or on the Hugging Face hub."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mla_train.config import OnError
-from mla_train.data.rows import Rows, find_parts, read_rows
-from mla_train.data.splits import PART_NAMES
+from mla_train.data.rows import Rows
+from mla_train.data.tables import read_tables, report_broken
 from mla_train.errors import UserError
 from tasks.text_classification.config import TextFilesDataConfig
 from tasks.text_classification.data import TextData, TextSplit
@@ -27,16 +25,8 @@ class TextFilesData(TextData):
         """
         options = self.config.data
         assert isinstance(options, TextFilesDataConfig)
-        tables = _tables(options)
-        broken = [place for table in tables.values() for place in table.broken]
-        if broken:
-            shown = ", ".join(broken[:5]) + (", ..." if len(broken) > 5 else "")
-            if options.on_error is OnError.stop:
-                raise UserError(
-                    f"{len(broken)} rows cannot be read: {shown}. Mend or remove them, or leave them out with "
-                    "data.on_error=skip"
-                )
-            self.notes.append(f"left out {len(broken)} rows that cannot be read: {shown}")
+        tables = read_tables(options, "texts")
+        self.notes += report_broken(tables, options.on_error)
         columns = {part: _columns(table, options) for part, table in tables.items()}
         order = sorted(set(columns["train"][1]), key=_label_order)
         for part, (_, labels) in columns.items():
@@ -92,34 +82,3 @@ def _columns(table: Rows, options: TextFilesDataConfig) -> tuple[list[str], list
     if empty:
         raise UserError(f"{table.file} has {len(empty)} rows without {label_column}, the first is row {empty[0] + 1}")
     return ["" if text is None else str(text) for text in texts], labels
-
-
-def _tables(options: TextFilesDataConfig) -> dict[str, Rows]:
-    """Parts that the options name."""
-    named = {part: getattr(options, part) for part in ("train", "val", "test") if getattr(options, part)}
-    if options.root is not None:
-        return {part: read_rows(file) for part, file in find_parts(Path(options.root)).items()}
-    if named:
-        if "train" not in named:
-            raise UserError("data.train is missing: name the training file")
-        return {part: read_rows(Path(file)) for part, file in named.items()}
-    if options.hub is None:
-        raise UserError("say where the texts are: data.root=FOLDER, data.train=FILE or data.hub=NAME")
-    return _hub_tables(options)
-
-
-def _hub_tables(options: TextFilesDataConfig) -> dict[str, Rows]:
-    from datasets import load_dataset
-
-    try:
-        loaded = load_dataset(options.hub, revision=options.revision)
-    except Exception as error:  # the library raises many kinds, all of which mean the same here
-        raise UserError(
-            f"cannot load {options.hub} from the hub: {error}. With its files at hand, name their folder: data.root=FOLDER"
-        ) from error
-    tables = {}
-    for part, names in PART_NAMES.items():
-        found = next((loaded[name] for name in names if name in loaded), None)
-        if found is not None:
-            tables[part] = Rows(Path(f"{options.hub}/{part}"), list(found.column_names), list(found))
-    return tables

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from mla_train.config import AttentionConfig, Kind, OnError
 from mla_train.errors import require
@@ -92,6 +93,7 @@ class PairConfig:
         lowercase: Fold upper case.
         max_length: Longest sentence in tokens.
         too_long: Cut longer sentences off or drop the pair; in test they are always cut.
+        target_language: Of the translations, such as de; how words are cut for `bleu_tokenized`.
         split_seed: Chooses which pairs go into which part, where parts are cut.
     """
 
@@ -101,6 +103,7 @@ class PairConfig:
     lowercase: bool = False
     max_length: int = 128
     too_long: TooLong = TooLong.cut
+    target_language: str = "en"
     split_seed: int = 0
 
     def check(self) -> None:
@@ -134,10 +137,11 @@ class PairFilesDataConfig(PairConfig):
     """Sentence pairs in jsonl, csv, tsv or parquet files, in two aligned text files, or in a set on the hub.
 
     Attributes:
-        root: Folder with train, val and test files.
-        train: The training file, instead of root; two files with a comma between them are aligned line by line.
-        val: The validation file; null cuts one from train.
-        test: The test file; null cuts one from train.
+        root: Folder with train, val and test files; the files may be pairs, such as train.en and train.de, whose endings
+            are the names of the columns.
+        train: The training file, instead of root; a list of two text files is aligned line by line.
+        val: The validation file or files; null cuts a part from train.
+        test: The test file or files; null cuts a part from train.
         hub: Name of a set on the hub, where no files are named.
         revision: Commit of the hub set.
         source_column: Where the source stands.
@@ -150,9 +154,9 @@ class PairFilesDataConfig(PairConfig):
     _target_: str = "tasks.translation.PairFilesData"
     name: str = "pair_files"
     root: str | None = None
-    train: str | None = None
-    val: str | None = None
-    test: str | None = None
+    train: Any = None
+    val: Any = None
+    test: Any = None
     hub: str | None = None
     revision: str | None = None
     source_column: str = "source"
@@ -166,3 +170,10 @@ class PairFilesDataConfig(PairConfig):
         super().check()
         require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
         require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")
+        for part in ("train", "val", "test"):
+            files = getattr(self, part)
+            aligned = isinstance(files, list) and len(files) == 2 and all(isinstance(file, str) for file in files)
+            require(
+                files is None or isinstance(files, str) or aligned,
+                f"data.{part}={files}: must be a file, or two aligned text files: data.{part}=[FILE,FILE]",
+            )

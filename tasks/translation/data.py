@@ -3,10 +3,11 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.model_selection import GroupShuffleSplit
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -15,9 +16,10 @@ from mla_train.data.batch import Batch
 from mla_train.data.cache import cached
 from mla_train.data.module import DataModule
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, TokenizerKind, learn_tokenizer
+from mla_train.errors import UserError
 from tasks.translation.config import TooLong
 
-# Share of the source and target tokens that training reads as unknown, each time others.
+# Token dropout: share of the source and target tokens that training reads as unknown, each time others.
 HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.0, Augmentation.strong: 0.1}
 
 
@@ -30,6 +32,8 @@ class TranslationFacts:
         target_vocab_size: Number of target tokens.
         joint: Whether both are the same.
         max_length: Longest sentence in tokens.
+        lowercase: Whether translations are in lower case.
+        target_language: Of the translations, such as de; how words are cut for `bleu_tokenized`.
         source_tokenizer: As the `tokenizers` library writes it, JSON.
         target_tokenizer: The same for the target; empty if joint.
     """
@@ -38,6 +42,8 @@ class TranslationFacts:
     target_vocab_size: int
     joint: bool
     max_length: int
+    lowercase: bool
+    target_language: str
     source_tokenizer: str
     target_tokenizer: str
 
@@ -50,11 +56,29 @@ class TranslationBatch(Batch):
         source: Ends with the end token, padded with 0, `(batch, source_length)`.
         target: Begins with the start token and ends with the end token, padded, `(batch, 1 + target_length)`.
         read: What the decoder reads: the target without its last token, some of it hidden, `(batch, target_length)`.
+        references: The translations to be scored against, as they were given.
     """
 
     source: Tensor
     target: Tensor
     read: Tensor
+    references: list[str]
+
+
+class Example(NamedTuple):
+    """A sentence pair as a batch is made of it.
+
+    Attributes:
+        index: Place in its part.
+        source: Tokens, the end token last.
+        target: Tokens between start and end token.
+        reference: The target as text.
+    """
+
+    index: int
+    source: Tensor
+    target: Tensor
+    reference: str
 
 
 @dataclass
@@ -77,10 +101,15 @@ class PairSplit:
         """Number of pairs."""
         return len(self.sources)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor, Tensor]:
-        """Place, source and target tokens, with the end token and the target's start token."""
+    def __getitem__(self, index: int) -> Example:
+        """A pair with the tokens that mark start and end."""
         source = torch.tensor([*self.source_tokens[index], END_ID])
-        return index, source, torch.tensor([START_ID, *self.target_tokens[index], END_ID])
+        target = torch.tensor([START_ID, *self.target_tokens[index], END_ID])
+        return Example(index, source, target, self.targets[index])
+
+    def only(self, rows: Sequence[int] | np.ndarray) -> "PairSplit":
+        """These pairs."""
+        return PairSplit(*([column[i] for i in rows] for column in vars(self).values() if column))
 
 
 def clean(text: str) -> str:
@@ -97,6 +126,50 @@ class PairData(DataModule):
     facts: TranslationFacts
     even_tokens = True
 
+    def without_waste(self, parts: dict[str, PairSplit]) -> dict[str, PairSplit]:
+        """Leaves out pairs with an empty side and repeated training pairs, counts sources that train shares with test.
+
+        Raises:
+            UserError: Nothing is left of a part.
+        """
+        kept = {}
+        for part, split in parts.items():
+            pairs = list(zip(split.sources, split.targets, strict=True))
+            full = [i for i, (source, target) in enumerate(pairs) if source and target]
+            if len(full) < len(pairs):
+                self.notes.append(f"left out {len(pairs) - len(full):,} pairs of {part} with an empty side")
+            rows = list({pairs[i]: i for i in reversed(full)}.values())[::-1] if part == "train" else full
+            if len(rows) < len(full):
+                self.notes.append(f"left out {len(full) - len(rows):,} repeated pairs of {part}")
+            if not rows:
+                raise UserError(f"{part} has no pair of sentences")
+            kept[part] = split.only(rows)
+        if "test" in kept:
+            known = set(kept["train"].sources)
+            shared = sum(source in known for source in kept["test"].sources)
+            if shared:
+                self.notes.append(
+                    f"{shared:,} sources of test are in train too; they stay, so that scores can be compared"
+                )
+        return kept
+
+    def cut(self, split: PairSplit, share: float) -> tuple[PairSplit, PairSplit]:
+        """Cuts a part off; all translations of a source stay together.
+
+        Args:
+            split: To be cut.
+            share: Of the sources that are cut off.
+
+        Raises:
+            UserError: There are too few.
+        """
+        try:
+            cutter = GroupShuffleSplit(1, test_size=share, random_state=self.config.data.split_seed)
+            stay, off = next(cutter.split(split.sources, groups=split.sources))
+        except ValueError as error:
+            raise UserError(f"cannot cut {share:.0%} of {len(split)} pairs off for evaluation: {error}") from error
+        return split.only(stay), split.only(off)
+
     def finish(self, parts: dict[str, PairSplit]) -> None:
         """Learns the tokens on train and derives the facts."""
         options = self.config.data
@@ -105,32 +178,41 @@ class PairData(DataModule):
         source_json, target_json, tokens = cached(read_pairs)(
             texts, kind, options.vocab_size, options.lowercase, options.joint
         )
-        cut = 0
         for part, split in parts.items():
             split.source_tokens, split.target_tokens = tokens[part]
-            long = [max(len(s), len(t)) > options.max_length for s, t in zip(*tokens[part], strict=True)]
-            if options.too_long is TooLong.drop and part != "test" and any(long):
-                keep = [i for i, over in enumerate(long) if not over]
-                parts[part] = PairSplit(*([column[i] for i in keep] for column in vars(split).values()))
-                self.notes.append(f"left out {sum(long):,} pairs of {part} over {options.max_length} tokens")
-            elif any(long):
-                split.source_tokens = [ids[: options.max_length] for ids in split.source_tokens]
-                split.target_tokens = [ids[: options.max_length] for ids in split.target_tokens]
-                cut += sum(long)
-        if cut:
-            self.notes.append(f"cut {cut:,} pairs off at {options.max_length} tokens (data.max_length)")
-        unknown = sum(int((ids == UNK_ID).sum()) for split in parts.values() for ids in split.source_tokens)
-        if unknown:
-            self.notes.append(f"{unknown:,} source tokens are unknown")
+            parts[part] = self._within_limit(part, split)
+            unknown = sum(int((ids == UNK_ID).sum()) for ids in (*split.source_tokens, *split.target_tokens))
+            if unknown:
+                self.notes.append(f"{unknown:,} tokens of {part} are unknown: no {options.tokens.value} of train")
         self.train, self.val, self.test = parts["train"], parts["val"], parts["test"]
         self.facts = TranslationFacts(
             Tokenizer.from_str(source_json).get_vocab_size(),
             Tokenizer.from_str(target_json or source_json).get_vocab_size(),
             options.joint,
             options.max_length,
+            options.lowercase,
+            options.target_language,
             source_json,
             target_json,
         )
+
+    def _within_limit(self, part: str, split: PairSplit) -> PairSplit:
+        """Cuts or drops what is too long; references stay whole, and test keeps all its pairs."""
+        options = self.config.data
+        longest = np.array([max(len(s), len(t)) for s, t in zip(split.source_tokens, split.target_tokens, strict=True)])
+        fits = np.flatnonzero(longest <= options.max_length)
+        if len(fits) == len(longest):
+            return split
+        over = f"{len(longest) - len(fits):,} pairs of {part}"
+        if options.too_long is TooLong.drop and part != "test":
+            if not len(fits):
+                raise UserError(f"all pairs of {part} are over data.max_length={options.max_length} tokens")
+            self.notes.append(f"left out {over} over {options.max_length} tokens (data.max_length)")
+            return split.only(fits)
+        self.notes.append(f"cut {over} off at {options.max_length} tokens (data.max_length)")
+        split.source_tokens = [ids[: options.max_length] for ids in split.source_tokens]
+        split.target_tokens = [ids[: options.max_length] for ids in split.target_tokens]
+        return split
 
     def lengths(self, split: str) -> np.ndarray:
         """Tokens of the longer side of each pair."""
@@ -139,7 +221,7 @@ class PairData(DataModule):
 
     def collate(self, examples: Sequence[Any], training: bool) -> TranslationBatch:
         """Pads sentences to the longest and hides tokens from training."""
-        index, sources, targets = zip(*examples, strict=True)
+        index, sources, targets, references = zip(*examples, strict=True)
         source, target = (
             torch.nn.utils.rnn.pad_sequence(list(side), batch_first=True, padding_value=PAD_ID)
             for side in (sources, targets)
@@ -147,9 +229,18 @@ class PairData(DataModule):
         read = target[:, :-1]
         share = HIDDEN[self.config.regularization.augmentation]
         if training and share:
-            source, read = (side.masked_fill((torch.rand(side.shape) < share) & (side > END_ID), UNK_ID)
-                            for side in (source, read))  # fmt: skip
-        return TranslationBatch(torch.tensor(index), source, target, read)
+            source, read = (hidden(side, share) for side in (source, read))
+        return TranslationBatch(torch.tensor(index), source, target, read, list(references))
+
+
+def hidden(tokens: Tensor, share: float) -> Tensor:
+    """Tokens of which some are made unknown, but none that marks start, end or padding.
+
+    Args:
+        tokens: Of any shape.
+        share: How many.
+    """
+    return tokens.masked_fill((torch.rand(tokens.shape) < share) & (tokens > END_ID), UNK_ID)
 
 
 Pairs = dict[str, tuple[list[str], list[str]]]

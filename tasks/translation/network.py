@@ -1,11 +1,13 @@
 """Encoder, decoder and the embeddings that they share; and the decoding that is under way."""
 
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID
+from mla_train.inspect.attention_maps import attention_maps
 from mla_train.nn import Decoder, Encoder
 from tasks.translation.config import TranslationTaskConfig, attention_of
 from tasks.translation.data import TranslationFacts
@@ -65,6 +67,16 @@ class Translator(nn.Module):
         """
         return self.decode(target, *self.encode(source))
 
+    def attention_map(self, source: Tensor, target: Tensor) -> Tensor:
+        """Weights of source tokens for each target token, `(batch, target_length, source_length)`.
+
+        The mean over the heads of the last block's cross-attention, which is the nearest to what is written.
+        """
+        last: Any = self.decoder.blocks[-1]
+        with attention_maps([last.cross_attention]) as (maps,):
+            self(source, target)
+        return maps[0].mean(1)
+
     def stepper(self, source: Tensor) -> "TranslatorStepper":
         """A decoding of these sources that is about to begin."""
         return TranslatorStepper(self, source)
@@ -98,6 +110,6 @@ class TranslatorStepper:
         self.padding = None if self.padding is None else self.padding[sources]
 
 
-def greedy_limit(source: Tensor) -> list[int]:
+def longest_output(source: Tensor) -> list[int]:
     """Most target tokens of each source: half as long again as the source, and ten."""
     return [int(1.5 * length) + 10 for length in (source != PAD_ID).sum(1).tolist()]

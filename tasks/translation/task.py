@@ -1,7 +1,9 @@
 """The task: sentences in, their translation out."""
 
+from pathlib import Path
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -9,23 +11,31 @@ from torch import Tensor
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID
 from mla_train.nn import beam_search
 from mla_train.training.task import Predictions, Task
-from tasks.translation.config import TranslationTaskConfig
+from tasks.translation.baselines import copied, nearest
+from tasks.translation.config import Model, TranslationTaskConfig
 from tasks.translation.data import PairData, TranslationBatch, TranslationFacts
-from tasks.translation.network import Translator, greedy_limit
+from tasks.translation.figures import draw_bleu_by_length, draw_maps
+from tasks.translation.network import Translator, longest_output
+from tasks.translation.scores import Scores
+from tasks.translation.seq2seq import Seq2Seq
 
 
 class TranslationTask(Task):
     """What does a sentence mean in another language?"""
 
     facts_class = TranslationFacts
-    directions = {"bleu": "max", "chrf": "max", "exact_match": "max"}
+    directions = {"bleu": "max", "bleu_tokenized": "max", "chrf": "max", "exact_match": "max"}
     monitor = "bleu"
 
     def build(self, facts: TranslationFacts) -> None:
         """Makes the network for these vocabularies."""
+        options = self.config.task
+        assert isinstance(options, TranslationTaskConfig)
+        self.options = options
         self.facts = facts
-        self.network = Translator(self.config, facts)
+        self.network = {Model.transformer: Translator, Model.seq2seq: Seq2Seq}[options.model](self.config, facts)
         self.written = Tokenizer.from_str(facts.target_tokenizer or facts.source_tokenizer)
+        self.scores = Scores(facts.target_language, facts.lowercase)
 
     def forward(self, batch: TranslationBatch) -> Tensor:
         """Scores of the next target tokens, `(batch, target_length, target_vocab)`."""
@@ -40,44 +50,75 @@ class TranslationTask(Task):
         )
         return loss, (following != PAD_ID).sum()
 
+    def divergence(self, first: Tensor, second: Tensor, batch: TranslationBatch) -> Tensor:
+        """How far two passes are apart, summed over target tokens."""
+        real = batch.target[:, 1:] != PAD_ID
+        return super().divergence(first[real], second[real], batch)
+
     def predict(self, outputs: Tensor, batch: TranslationBatch) -> Predictions:
-        """The translations, by beam search at the end and greedily between epochs."""
-        options = self.config.task
-        assert isinstance(options, TranslationTaskConfig)
-        beams = options.beams if self.trainer.testing else 1
+        """The translations: by beam search at the end; greedily, and of some sentences only, between epochs."""
+        chosen = torch.arange(len(batch), device=batch.source.device)
+        fitting = self.trainer.state.fn == "fit"
+        if fitting and self.options.val_sample is not None:
+            chosen = (batch.index < self.options.val_sample).nonzero().flatten()
+        translated: list[str | None] = [None] * len(batch)
+        if len(chosen):
+            texts = self.translate(batch.source[chosen], beams=1 if fitting else self.options.beams)
+            for row, text in zip(chosen.tolist(), texts, strict=True):
+                translated[row] = text
+        return {"output": translated, "reference": batch.references}
+
+    def translate(self, source: Tensor, beams: int) -> list[str]:
+        """The best translation of each source.
+
+        Args:
+            source: Tokens, padded, `(batch, length)`.
+            beams: Sequences followed at a time.
+        """
         found = beam_search(
-            self.network.stepper(batch.source),
-            greedy_limit(batch.source),
+            self.network.stepper(source),
+            longest_output(source),
             start=START_ID,
             end=END_ID,
             beams=beams,
-            length_penalty=options.length_penalty,
-            device=batch.source.device,
+            length_penalty=self.options.length_penalty,
+            device=source.device,
         )
-        return {
-            "output": self.written.decode_batch([list(best[0].tokens) for best in found]),
-            "reference": self.written.decode_batch(batch.target.tolist()),
-        }
+        return self.written.decode_batch([list(best[0].tokens) for best in found])
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """BLEU and chrF by sacrebleu, and the share of translations that are the reference to the letter."""
-        import sacrebleu
+        """BLEU and chrF of those that are translated, and the share that is the reference to the letter."""
+        pairs = zip(predictions["output"], predictions["reference"], strict=True)
+        translated = [(output, reference) for output, reference in pairs if output is not None]
+        return (
+            self.scores(*map(list, zip(*translated, strict=True)))
+            if translated
+            else dict.fromkeys(self.directions, 0.0)
+        )
 
-        output, reference = predictions["output"], predictions["reference"]
-        return {
-            "bleu": sacrebleu.corpus_bleu(output, [reference]).score,
-            "chrf": sacrebleu.corpus_chrf(output, [reference]).score,
-            "exact_match": sum(o == r for o, r in zip(output, reference, strict=True)) / len(output),
-        }
+    def details(self, predictions: Predictions) -> dict[str, Any]:
+        """What exactly the scores mean, in sacrebleu's words."""
+        return {"signatures": self.scores.signatures}
 
     def records(self, predictions: Predictions, data: PairData) -> list[dict[str, Any]]:
         """Each source with its reference and output."""
+        rows = zip(*(predictions[name] for name in ("index", "reference", "output")), strict=True)
         return [
             {"index": int(i), "source": data.test.sources[i], "reference": reference, "output": output}
-            for i, reference, output in zip(
-                predictions["index"], predictions["reference"], predictions["output"], strict=True
-            )
+            for i, reference, output in rows
         ]
+
+    def baselines(self, data: PairData) -> dict[str, Predictions]:
+        """The source as it is; the translation of the most similar training source."""
+        return {
+            "copy": {"output": copied(data), "reference": data.test.targets},
+            "nearest": {"output": nearest(data), "reference": data.test.targets},
+        }
+
+    def figures(self, predictions: Predictions, data: PairData, folder: Path) -> None:
+        """BLEU by length of the source, and where decoders look."""
+        draw_bleu_by_length(predictions, data.test.sources, self.scores, folder / "bleu_by_length.png")
+        draw_maps(self.network, predictions, data, folder / "cross_attention.png")
 
     def tokens(self, batch: TranslationBatch) -> int:
         """Target tokens that are not padding."""

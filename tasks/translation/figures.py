@@ -1,0 +1,89 @@
+"""Pictures of a translation model: BLEU by length, and where the decoder looks."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from mla_train.data.tokenizers import PAD_ID, START_ID
+from mla_train.training.task import Predictions
+from tasks.translation.data import PairData
+from tasks.translation.scores import Scores
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+MAPS = 4
+GROUPS = 6
+
+
+def draw_bleu_by_length(predictions: Predictions, sources: list[str], scores: Scores, file: Path) -> None:
+    """BLEU of groups of test sentences of growing length, about as many in each.
+
+    Args:
+        predictions: Columns index, output and reference.
+        sources: Of the test part.
+        scores: How BLEU is counted.
+        file: The PNG to write.
+    """
+    words = np.array([len(sources[i].split()) for i in predictions["index"]])
+    edges = np.unique(np.quantile(words, np.linspace(0, 1, GROUPS + 1), method="nearest"))
+    group = np.clip(np.searchsorted(edges, words, side="right") - 1, 0, max(len(edges) - 2, 0))
+    names, bleus = [], []
+    for number in np.unique(group):
+        rows = np.flatnonzero(group == number)
+        outputs, references = ([predictions[name][i] for i in rows] for name in ("output", "reference"))
+        low, high = words[rows].min(), words[rows].max()
+        names.append(f"{low}" if low == high else f"{low}-{high}")
+        names[-1] += f"\n({len(rows)})"
+        bleus.append(scores(outputs, references)["bleu"])
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    bars = axes.bar(names, bleus, color="tab:blue")
+    axes.bar_label(bars, fmt="%.1f")
+    axes.set(xlabel="words of the source (sentences)", ylabel="BLEU", title="BLEU by length", ylim=(0, 105))
+    figure.savefig(file, dpi=120)
+    plt.close(figure)
+
+
+@torch.no_grad()
+def draw_maps(network: Any, predictions: Predictions, data: PairData, file: Path) -> None:
+    """For a few test sentences: how much of its attention each output token gives to each source token.
+
+    Args:
+        network: Has `attention_map`.
+        predictions: Column output.
+        data: The test part and the tokenizers.
+        file: The PNG to write.
+    """
+    facts = data.facts
+    reading = Tokenizer.from_str(facts.source_tokenizer)
+    writing = Tokenizer.from_str(facts.target_tokenizer or facts.source_tokenizer)
+    lengths = np.array([len(data.test.source_tokens[i]) for i in predictions["index"]])
+    # Of about the usual length: short ones show nothing, long ones cannot be read.
+    rows = np.argsort(np.abs(lengths - np.median(lengths)), kind="stable")[:MAPS]
+    figure, grid = plt.subplots(2, 2, figsize=(13, 12), layout="constrained", squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    device = next(network.parameters()).device
+    for row, axes in zip(rows, grid.flat, strict=False):
+        source = data.test[int(predictions["index"][row])].source
+        target = torch.tensor([START_ID, *writing.encode(predictions["output"][row]).ids])
+        weights = network.attention_map(source[None].to(device), target[None].to(device))[0].float().cpu()
+        seen = [spell(reading, [number]) for number in source.tolist()]
+        said = [spell(writing, [number]) for number in [*target[1:].tolist(), PAD_ID]]
+        axes.set_axis_on()
+        axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto")
+        axes.set_xticks(range(len(seen)), seen, rotation=90)
+        axes.set_yticks(range(len(said)), said)
+        axes.set(xlabel="source", ylabel="output")
+    figure.suptitle("where each output token looks in the source (mean over heads, last block)")
+    figure.savefig(file, dpi=100)
+    plt.close(figure)
+
+
+def spell(tokenizer: Tokenizer, numbers: list[int]) -> str:
+    """A token as people write it; the one that marks the end as a full stop in a box."""
+    return tokenizer.decode(numbers).strip() or "∎"
