@@ -230,7 +230,14 @@ def check(config: TrainConfig) -> None:
     at_least(
         0, "seed", "data.split_seed", "hardware.workers", "regularization.weight_decay", "regularization.early_stopping"
     )
-    at_least(0, "optimizer.gradient_clip", "checkpoint.minutes", "debug.overfit")
+    at_least(
+        0,
+        "regularization.r_drop",
+        "regularization.average_epochs",
+        "optimizer.gradient_clip",
+        "checkpoint.minutes",
+        "debug.overfit",
+    )
     at_least(0, "attention.qk_nope_head_dim", "attention.qk_rope_head_dim")
     between(0, 1, "regularization.dropout", "regularization.attention_dropout", "regularization.stochastic_depth")
     between(0, 1, "regularization.label_smoothing", "regularization.ema_decay", "optimizer.warmup")
@@ -244,8 +251,14 @@ def check(config: TrainConfig) -> None:
     )
     require(e.dim % e.num_heads == 0, f"encoder.dim={e.dim} must be a multiple of encoder.num_heads={e.num_heads}")
     require(
-        not (h.strategy == "fsdp" and r.ema_decay),
-        "hardware=fsdp divides the weights among processes, so they cannot be averaged: add regularization.ema_decay=0",
+        not (h.strategy == "fsdp" and (r.ema_decay or r.average_epochs)),
+        "hardware=fsdp divides the weights among processes, so they cannot be averaged: add regularization.ema_decay=0"
+        + (" regularization.average_epochs=0" if r.average_epochs else ""),
+    )
+    require(
+        not (r.ema_decay and r.average_epochs),
+        f"regularization.average_epochs={r.average_epochs} and ema_decay={r.ema_decay:g} are two ways to average "
+        "weights: set one of them to 0",
     )
     require(
         h.strategy in ("auto", "ddp", "fsdp"),

@@ -8,9 +8,12 @@ import torch
 import yaml
 
 from mla_train.compose import options_class
+from mla_train.config import TokenizerKind
+from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
 from mla_train.training.build import build_data, build_task
 from tasks.image_classification.data import ImageBatch, ImageFacts
 from tasks.text_classification.data import TextBatch, TextFacts
+from tasks.translation.data import TranslationBatch, TranslationFacts
 from tests.helpers import ROOT, config
 
 CONF = ROOT / "conf"
@@ -20,6 +23,13 @@ CHOICES = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"
 def picture_facts(channels, size, classes):
     names = [str(i) for i in range(classes)]
     return ImageFacts(channels, size, size, names, [100.0] * channels, [50.0] * channels)
+
+
+def pair_facts():
+    letters = learn_tokenizer(["a b c d e f"] * 3, TokenizerKind.char, 50, to_write=True)
+    return TranslationFacts(
+        letters.get_vocab_size(), letters.get_vocab_size(), True, 32, False, "de", letters.to_str(), ""
+    )
 
 
 # What the data of each YAML would say of itself.
@@ -36,6 +46,7 @@ FACTS = {
         for name in ("language_id", "sst2", "trec", "ag_news", "imdb")
     },
     "text_files": TextFacts(["a", "b"], 50, 512, "{}", 7),
+    **{name: pair_facts() for name in ("cldr_phrases", "multi30k", "pair_files")},
 }
 
 
@@ -48,6 +59,10 @@ def batch_for(facts):
         return TextBatch(
             torch.arange(4), tokens, torch.tensor([0, 3, 6]), torch.rand(3), torch.tensor([0, 1, 1, 3]), labels
         )
+    if isinstance(facts, TranslationFacts):
+        tokens = torch.randint(END_ID + 1, facts.source_vocab_size, (4, 7))
+        tokens[:, 0], tokens[:, -1] = START_ID, END_ID
+        return TranslationBatch(torch.arange(4), tokens[:, 1:], tokens, tokens[:, :-1], ["a b"] * 4)
     images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)
     return ImageBatch(torch.arange(4), images, labels)
 
@@ -69,12 +84,12 @@ def test_every_yaml_composes_and_its_model_takes_a_step(group, name):
     batch = batch_for(facts)
     total, count = task.loss(task(batch), batch)
     (total / count).backward()
-    assert count == 4
+    assert count == (4 if hasattr(batch, "labels") else 4 * 6)  # sentences count each target token
     assert torch.isfinite(total)
     assert all(torch.isfinite(p.grad).all() for p in task.parameters() if p.grad is not None)
     metrics = task.metrics(task.predict(task(batch), batch))
     assert metrics.keys() == task.directions.keys()
-    assert all(0 <= value <= 1 for value in metrics.values())
+    assert all(0 <= value <= 100 for value in metrics.values())
 
 
 @pytest.mark.parametrize("tokenizer", ["conv", "patch"])
@@ -99,7 +114,16 @@ def test_yaml_and_dataclass_have_the_same_options(group, name):
         default = getattr(field.default, "value", field.default)
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        if group == "task" or name in ("digits", "image_folder", "image_table", "language_id", "text_files"):
+            default = dataclasses.asdict(default) if dataclasses.is_dataclass(default) else default
+        if group == "task" or name in (
+            "digits",
+            "image_folder",
+            "image_table",
+            "language_id",
+            "text_files",
+            "cldr_phrases",
+            "pair_files",
+        ):
             assert written[field.name] == default
 
 

@@ -1,18 +1,11 @@
 """Options of the task and of its data sets; no torch here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from mla_train.config import AttentionConfig, Kind, OnError
+from mla_train.config import AttentionConfig, Kind, OnError, TokenizerKind
 from mla_train.errors import require
-
-
-class Tokens(Enum):
-    """bpe: pieces of words down to bytes; char: single characters."""
-
-    bpe = "bpe"
-    char = "char"
 
 
 class Model(Enum):
@@ -53,8 +46,7 @@ class TranslationTaskConfig:
         decoder: Of the transformer.
         beams: Sequences followed at a time when the test split is translated; 1 is greedy.
         length_penalty: 0 prefers short translations, 1 compares means of log probabilities.
-        val_sample: Validation sentences that are translated, greedily, after each epoch.
-        r_drop: Weight of the divergence between two passes with other dropout (Liang et al. 2021); 0 is off.
+        val_sample: Validation sentences that are translated, greedily, after each epoch; null is all.
     """
 
     _target_: str = "tasks.translation.TranslationTask"
@@ -63,22 +55,21 @@ class TranslationTaskConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     beams: int = 5
     length_penalty: float = 1.0
-    val_sample: int = 200
-    r_drop: float = 0.0
+    val_sample: int | None = 500
 
     def check(self) -> None:
         """Looks for values that cannot be meant."""
         require(self.beams >= 1, f"task.beams={self.beams}: must be 1 (greedy) or more")
         require(self.length_penalty >= 0, f"task.length_penalty={self.length_penalty}: must be 0 or more")
-        require(self.r_drop >= 0, f"task.r_drop={self.r_drop}: must be 0 or more")
-        require(self.val_sample >= 0, f"task.val_sample={self.val_sample}: must be 0 or more")
+        require(
+            self.val_sample is None or self.val_sample >= 1,
+            f"task.val_sample={self.val_sample}: must be 1 or more, or null for all",
+        )
         require(self.decoder.depth is None or self.decoder.depth >= 1, "task.decoder.depth: must be 1 or more")
 
 
 def attention_of(kind: Kind | None, attention: AttentionConfig) -> AttentionConfig:
     """The attention of one place of the decoder: as everywhere, but for its kind."""
-    from dataclasses import replace
-
     return attention if kind is None else replace(attention, kind=kind)
 
 
@@ -87,7 +78,7 @@ class PairConfig:
     """What all sets of sentence pairs have in common.
 
     Attributes:
-        tokens: What a token is.
+        tokens: What a token is: pieces of words or characters.
         vocab_size: Most tokens, learnt on the training split.
         joint: One vocabulary for both languages, whose embeddings are shared.
         lowercase: Fold upper case.
@@ -97,7 +88,7 @@ class PairConfig:
         split_seed: Chooses which pairs go into which part, where parts are cut.
     """
 
-    tokens: Tokens = Tokens.bpe
+    tokens: TokenizerKind = TokenizerKind.bpe
     vocab_size: int = 8000
     joint: bool = True
     lowercase: bool = False
@@ -110,6 +101,10 @@ class PairConfig:
         """Looks for values that cannot be meant."""
         require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 8000 is usual")
         require(self.max_length >= 2, f"data.max_length={self.max_length}: must be 2 or more")
+        require(
+            self.tokens is not TokenizerKind.word,
+            "data.tokens=word: a translation cannot be written in whole words; choose bpe or char",
+        )
 
 
 @dataclass
@@ -125,11 +120,18 @@ class CldrPhrasesDataConfig(PairConfig):
 
     _target_: str = "tasks.translation.CldrPhrasesData"
     name: str = "cldr_phrases"
-    tokens: Tokens = Tokens.char
+    vocab_size: int = 2000
     target_language: str = "de"
-    train_size: int = 20000
+    train_size: int = 60000
     val_size: int = 1000
     test_size: int = 2000
+
+    def check(self) -> None:
+        """Looks for values that cannot be meant."""
+        super().check()
+        for part in ("train", "val", "test"):
+            size = getattr(self, f"{part}_size")
+            require(1 <= size <= 1_000_000, f"data.{part}_size={size}: must lie between 1 and 1,000,000")
 
 
 @dataclass

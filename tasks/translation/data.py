@@ -11,11 +11,11 @@ from sklearn.model_selection import GroupShuffleSplit
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mla_train.config import Augmentation
+from mla_train.config import Augmentation, TokenizerKind
 from mla_train.data.batch import Batch
 from mla_train.data.cache import cached
 from mla_train.data.module import DataModule
-from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, TokenizerKind, learn_tokenizer
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, learn_tokenizer
 from mla_train.errors import UserError
 from tasks.translation.config import TooLong
 
@@ -69,13 +69,13 @@ class Example(NamedTuple):
     """A sentence pair as a batch is made of it.
 
     Attributes:
-        index: Place in its part.
+        place: In its part.
         source: Tokens, the end token last.
         target: Tokens between start and end token.
         reference: The target as text.
     """
 
-    index: int
+    place: int
     source: Tensor
     target: Tensor
     reference: str
@@ -125,6 +125,7 @@ class PairData(DataModule):
     test: PairSplit
     facts: TranslationFacts
     even_tokens = True
+    pool = 100
 
     def without_waste(self, parts: dict[str, PairSplit]) -> dict[str, PairSplit]:
         """Leaves out pairs with an empty side and repeated training pairs, counts sources that train shares with test.
@@ -173,10 +174,9 @@ class PairData(DataModule):
     def finish(self, parts: dict[str, PairSplit]) -> None:
         """Learns the tokens on train and derives the facts."""
         options = self.config.data
-        kind = TokenizerKind(options.tokens.value)
         texts = {part: (split.sources, split.targets) for part, split in parts.items()}
         source_json, target_json, tokens = cached(read_pairs)(
-            texts, kind, options.vocab_size, options.lowercase, options.joint
+            texts, options.tokens, options.vocab_size, options.lowercase, options.joint
         )
         for part, split in parts.items():
             split.source_tokens, split.target_tokens = tokens[part]
@@ -215,9 +215,10 @@ class PairData(DataModule):
         return split
 
     def lengths(self, split: str) -> np.ndarray:
-        """Tokens of the longer side of each pair."""
+        """Tokens of the longer side of each pair, and a thousandth of the target's: it orders pairs that are as long."""
         part = getattr(self, split)
-        return np.array([max(len(s), len(t)) + 1 for s, t in zip(part.source_tokens, part.target_tokens, strict=True)])
+        source, target = (np.array([len(ids) + 1 for ids in side]) for side in (part.source_tokens, part.target_tokens))
+        return np.maximum(source, target) + target / 1000
 
     def collate(self, examples: Sequence[Any], training: bool) -> TranslationBatch:
         """Pads sentences to the longest and hides tokens from training."""

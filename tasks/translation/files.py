@@ -53,15 +53,13 @@ def _aligned_files(options: PairFilesDataConfig) -> dict[str, tuple[Path, Path]]
         if lists and "train" not in lists:
             raise UserError("data.train is missing: name the two training files")
         return lists
-    found = {}
+    columns = (options.source_column, options.target_column)
+    found: dict[str, tuple[Path, Path]] = {}
     for part, names in PART_NAMES.items():
         for name in names:
-            sides = [
-                next(iter(sorted(Path(options.root).glob(f"{name}.{side}*"))), None)
-                for side in (options.source_column, options.target_column)
-            ]
-            if sides[0] is not None and sides[1] is not None:
-                found.setdefault(part, (sides[0], sides[1]))
+            sides = [sorted(Path(options.root).glob(f"{name}.{side}*")) for side in columns]
+            if all(sides):
+                found.setdefault(part, (sides[0][0], sides[1][0]))
     return found if "train" in found else {}
 
 
@@ -101,4 +99,4 @@ def _columns(table: Rows, options: PairFilesDataConfig) -> PairSplit:
             there = ", ".join(table.columns)
             raise UserError(f"{table.file} has no column {name}; there are {there}. Name the one with {option}=")
         sides.append(["" if cell is None else clean(str(cell)) for cell in table.column(name)])
-    return PairSplit(*sides)
+    return PairSplit(sides[0], sides[1])

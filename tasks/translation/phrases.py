@@ -2,12 +2,15 @@
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from babel import Locale, dates, lists, numbers, units
+
+Value = tuple[str, ...]
+Say = Callable[[Locale], str]
 
 
 @dataclass(frozen=True)
@@ -15,107 +18,17 @@ class Phrase:
     """A value said in two languages.
 
     Attributes:
-        kind: What sort of value.
-        value: The value itself; all phrases of a value are in one part.
+        kind: What sort of phrase.
+        value: What is said; whatever says it, in whichever form, is in one part. Begins with its own sort: a date in a
+            moment is the same value as a date alone, a number of kilometres the same as a number of euros.
         source: How the source language says it.
         target: How the target language says it.
     """
 
     kind: str
-    value: tuple[str, ...]
+    value: Value
     source: str
     target: str
-
-
-Drawn = tuple[tuple[str, ...], Callable[[Locale], str]]
-
-
-def _date(chance: random.Random) -> Drawn:
-    day = date(1990, 1, 1) + timedelta(days=chance.randrange(365 * 50))
-    form = chance.choice(["medium", "long", "full"])
-    return (day.isoformat(),), lambda locale: dates.format_date(day, form, locale)
-
-
-def _moment(chance: random.Random) -> Drawn:
-    day = datetime(1990, 1, 1) + timedelta(minutes=chance.randrange(60 * 24 * 365 * 50))
-    form = chance.choice(["medium", "long"])
-
-    def say(locale: Locale) -> str:
-        return f"{dates.format_date(day, form, locale)}, {dates.format_time(day, 'short', locale=locale)}"
-
-    return (day.isoformat(),), say
-
-
-def _time(chance: random.Random) -> Drawn:
-    moment = time(chance.randrange(24), chance.randrange(60), chance.randrange(60))
-    return (moment.isoformat(),), lambda locale: dates.format_time(moment, "medium", locale=locale)
-
-
-def _interval(chance: random.Random) -> Drawn:
-    first = date(1990, 1, 1) + timedelta(days=chance.randrange(365 * 50))
-    last = first + timedelta(days=chance.randrange(1, 400))
-
-    def say(locale: Locale) -> str:
-        return dates.format_interval(first, last, "yMMMd", locale=locale)
-
-    return (first.isoformat(), last.isoformat()), say
-
-
-def _distance(chance: random.Random) -> Drawn:
-    unit = chance.choice(["second", "minute", "hour", "day", "week", "month", "year"])
-    amount = chance.choice([-1, 1]) * chance.randrange(1, 100)
-    seconds = dict(second=1, minute=60, hour=3600, day=86400, week=604800, month=2592000, year=31536000)[unit]
-
-    def say(locale: Locale) -> str:
-        step = timedelta(seconds=amount * seconds)
-        return dates.format_timedelta(step, granularity="second", threshold=1e9 if unit == "second" else 0.9,
-                                      add_direction=True, locale=locale)  # fmt: skip
-
-    return (str(amount), unit), say
-
-
-def _number(chance: random.Random) -> float:
-    digits = chance.randrange(1, 7)
-    return round(chance.uniform(10 ** (digits - 1), 10**digits), chance.choice([0, 0, 1, 2]))
-
-
-def _amount(chance: random.Random) -> Drawn:
-    number, unit = _number(chance), chance.choice(UNITS)
-    length: Any = chance.choice(["long", "short"])
-    return (f"{number!r}", unit), lambda locale: units.format_unit(number, unit, length, locale=locale)
-
-
-def _money(chance: random.Random) -> Drawn:
-    number, currency = _number(chance), chance.choice(CURRENCIES)
-    form: Any = chance.choice(["standard", "name"])
-
-    def say(locale: Locale) -> str:
-        return numbers.format_currency(number, currency, locale=locale, format_type=form)
-
-    return (f"{number!r}", currency), say
-
-
-def _decimal(chance: random.Random) -> Drawn:
-    number = _number(chance)
-    percent = chance.random() < 0.3
-
-    def say(locale: Locale) -> str:
-        if percent:
-            return numbers.format_percent(round(number) / 1000, locale=locale, decimal_quantization=False)
-        return numbers.format_decimal(number, locale=locale)
-
-    return (f"{number!r}",), say
-
-
-def _list(chance: random.Random) -> Drawn:
-    table = chance.choice(["territories", "languages"])
-    names = [chance.choice(NAMES[table]) for _ in range(chance.choice([2, 2, 3]))]
-    style: Any = chance.choice(["standard", "or"])
-
-    def say(locale: Locale) -> str:
-        return lists.format_list([getattr(locale, table)[name] for name in names], style=style, locale=locale)
-
-    return (table, *names), say
 
 
 UNITS = [
@@ -128,60 +41,175 @@ UNITS = [
 ]  # fmt: skip
 CURRENCIES = ["EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD", "INR", "CNY",
               "BRL", "MXN", "ZAR", "KRW", "TRY"]  # fmt: skip
-NAMES: dict[str, list[str]] = {"territories": [], "languages": [], "scripts": []}
-KINDS: dict[str, Callable[[random.Random], Drawn]] = {
-    "date": _date,
-    "moment": _moment,
-    "time": _time,
-    "interval": _interval,
-    "distance": _distance,
-    "unit": _amount,
-    "currency": _money,
-    "number": _decimal,
-    "list": _list,
-}
+SECONDS = {
+    "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000, "year": 31_536_000,
+}  # fmt: skip
+
+NAMES = ("territories", "languages", "scripts")
 
 
-def part_of(kind: str, value: tuple[str, ...], split_seed: int) -> str:
-    """The part in which all phrases of a value are: a function of the value alone."""
-    digest = hashlib.sha256(f"{split_seed}|{kind}|{'|'.join(value)}".encode()).digest()
-    place = int.from_bytes(digest[:4], "big") % 100
-    return "train" if place < 70 else "val" if place < 80 else "test"  # 70/10/20
-
-
-def name_phrases(source: Locale, target: Locale) -> Iterator[Phrase]:
-    """Names of territories, languages and scripts; who has not read them cannot know them, so all are for training."""
-    for table in NAMES:
-        theirs, ours = getattr(source, table), getattr(target, table)
-        for code in sorted(set(theirs) & set(ours)):
-            yield Phrase("name", (table, code), theirs[code], ours[code])
-
-
-def draw_phrases(target_language: str, sizes: dict[str, int], split_seed: int) -> dict[str, list[Phrase]]:
-    """Draws phrases until every part is full.
+class Phrasebook:
+    """Draws phrases.
 
     Args:
-        target_language: A CLDR language, such as de or pt_BR; the source is English.
+        source: Language of the sources.
+        target: Language of the targets.
+    """
+
+    def __init__(self, source: Locale, target: Locale) -> None:
+        self.source, self.target = source, target
+        # Codes of names that both languages have.
+        self.names = {table: sorted({*getattr(source, table)} & {*getattr(target, table)}) for table in NAMES}
+        self.kinds: dict[str, Callable[[random.Random], tuple[Value, Say]]] = {
+            "date": self.date,
+            "moment": self.moment,
+            "time": self.time,
+            "interval": self.interval,
+            "distance": self.distance,
+            "unit": self.unit,
+            "currency": self.currency,
+            "number": self.number,
+            "list": self.list,
+        }
+
+    def draw(self, chance: random.Random) -> Phrase:
+        """A phrase of any kind but a name."""
+        kind = chance.choice(list(self.kinds))
+        value, say = self.kinds[kind](chance)
+        return Phrase(kind, value, say(self.source), say(self.target))
+
+    def all_names(self) -> list[Phrase]:
+        """Names of territories, languages and scripts, each alone; of two that are written alike the first."""
+        found: dict[str, Phrase] = {}
+        for table, codes in self.names.items():
+            for code in codes:
+                source, target = getattr(self.source, table)[code], getattr(self.target, table)[code]
+                found.setdefault(source, Phrase("name", (table, code), source, target))
+        return list(found.values())
+
+    def date(self, chance: random.Random) -> tuple[Value, Say]:
+        """May 24, 2000."""
+        day, form = _day(chance), chance.choice(["medium", "long", "full"])
+        return ("date", day.isoformat()), lambda locale: dates.format_date(day, form, locale)
+
+    def moment(self, chance: random.Random) -> tuple[Value, Say]:
+        """May 24, 2000, 5:04 PM."""
+        moment = datetime.combine(_day(chance), time(chance.randrange(24), chance.randrange(60)))
+        form = chance.choice(["medium", "long"])
+
+        def say(locale: Locale) -> str:
+            return f"{dates.format_date(moment, form, locale)}, {dates.format_time(moment, 'short', locale=locale)}"
+
+        return ("date", moment.date().isoformat()), say
+
+    def time(self, chance: random.Random) -> tuple[Value, Say]:
+        """5:04:00 PM."""
+        moment = time(chance.randrange(24), chance.randrange(60), chance.randrange(60))
+        return ("time", moment.isoformat()), lambda locale: dates.format_time(moment, "medium", locale=locale)
+
+    def interval(self, chance: random.Random) -> tuple[Value, Say]:
+        """May 24 to Nov 24, 2000."""
+        first = _day(chance)
+        last = first + timedelta(days=chance.randrange(1, 400))
+
+        def say(locale: Locale) -> str:
+            return dates.format_interval(first, last, "yMMMd", locale=locale)
+
+        return ("interval", first.isoformat(), last.isoformat()), say
+
+    def distance(self, chance: random.Random) -> tuple[Value, Say]:
+        """In 3 weeks."""
+        unit = chance.choice(list(SECONDS))
+        amount = chance.choice([-1, 1]) * chance.randrange(1, 100)
+        step = timedelta(seconds=amount * SECONDS[unit])
+        # A threshold so high that seconds stay seconds; the others are said in the unit that they fill.
+        threshold = 1e9 if unit == "second" else 0.9
+
+        def say(locale: Locale) -> str:
+            return dates.format_timedelta(step, "second", threshold, add_direction=True, locale=locale)
+
+        return ("distance", str(step.total_seconds())), say
+
+    def unit(self, chance: random.Random) -> tuple[Value, Say]:
+        """64.6 kilometers."""
+        number, unit = _number(chance), chance.choice(UNITS)
+        length: Any = chance.choice(["long", "short"])
+        return ("number", f"{number!r}"), lambda locale: units.format_unit(number, unit, length, locale=locale)
+
+    def currency(self, chance: random.Random) -> tuple[Value, Say]:
+        """$64.60, or 64.60 US dollars."""
+        number, currency = _number(chance), chance.choice(CURRENCIES)
+        form: Any = chance.choice(["standard", "name"])
+
+        def say(locale: Locale) -> str:
+            return numbers.format_currency(number, currency, locale=locale, format_type=form)
+
+        return ("number", f"{number!r}"), say
+
+    def number(self, chance: random.Random) -> tuple[Value, Say]:
+        """64,123.6 or 41.3%."""
+        number, percent = _number(chance), chance.random() < 0.3
+        if percent:
+            number = round(number) / 1000
+
+        def say(locale: Locale) -> str:
+            if percent:
+                return numbers.format_percent(number, locale=locale, decimal_quantization=False)
+            return numbers.format_decimal(number, locale=locale)
+
+        return ("number", f"{number!r}"), say
+
+    def list(self, chance: random.Random) -> tuple[Value, Say]:
+        """Greece or Egypt."""
+        table = chance.choice(["territories", "languages"])
+        names = [chance.choice(self.names[table]) for _ in range(chance.choice([2, 2, 3]))]
+        style: Any = chance.choice(["standard", "or"])
+
+        def say(locale: Locale) -> str:
+            return lists.format_list([getattr(locale, table)[name] for name in names], style=style, locale=locale)
+
+        return (table, *sorted(names)), say
+
+
+def _day(chance: random.Random) -> date:
+    return date(1990, 1, 1) + timedelta(days=chance.randrange(365 * 50))
+
+
+def _number(chance: random.Random) -> float:
+    digits = chance.randrange(1, 7)
+    number = round(chance.uniform(10 ** (digits - 1), 10**digits), chance.choice([0, 0, 1, 2]))
+    return int(number) if number.is_integer() else number
+
+
+def part_of(value: Value, split_seed: int) -> str:
+    """The part in which all phrases of a value are, 70/10/20: a function of the value alone."""
+    digest = hashlib.sha256("|".join([str(split_seed), *value]).encode()).digest()
+    place = int.from_bytes(digest[:4], "big") % 100
+    return "train" if place < 70 else "val" if place < 80 else "test"
+
+
+def draw_phrases(source: Locale, target: Locale, sizes: dict[str, int], split_seed: int) -> dict[str, list[Phrase]]:
+    """Draws phrases until every part is full.
+
+    Names alone are all for training: who has never read a name cannot know it. They come back in lists; a list is held
+    out by the names that stand in it together.
+
+    Args:
+        source: Language of the sources.
+        target: Language of the targets.
         sizes: Phrases of train, val and test, names in train included.
         split_seed: Chooses values and their parts.
 
     Returns:
-        Part to its phrases; none is in two parts, nor is a value.
+        Part to its phrases; no value is in two parts, and no source twice.
     """
-    source, target = Locale("en"), Locale.parse(target_language)
-    names = list(name_phrases(source, target))
-    for table in NAMES:
-        NAMES[table] = [phrase.value[1] for phrase in names if phrase.value[0] == table]
-    chance = random.Random(split_seed)
-    parts: dict[str, list[Phrase]] = {"train": names[: sizes["train"]], "val": [], "test": []}
-    home: dict[str, str] = {phrase.source: "train" for phrase in names}
-    kinds = list(KINDS)
+    book, chance = Phrasebook(source, target), random.Random(split_seed)
+    parts: dict[str, list[Phrase]] = {"train": book.all_names()[: sizes["train"]], "val": [], "test": []}
+    said = {phrase.source for phrase in parts["train"]}
     while any(len(parts[part]) < sizes[part] for part in parts):
-        kind = chance.choice(kinds)
-        value, say = KINDS[kind](chance)
-        part = part_of(kind, value, split_seed)
-        phrase = Phrase(kind, value, say(source), say(target))
-        if len(parts[part]) < sizes[part] and phrase.source not in home:
-            home[phrase.source] = part
+        phrase = book.draw(chance)
+        part = part_of(phrase.value, split_seed)
+        if len(parts[part]) < sizes[part] and phrase.source not in said:
+            said.add(phrase.source)
             parts[part].append(phrase)
     return parts

@@ -33,7 +33,11 @@ class TranslationTask(Task):
         assert isinstance(options, TranslationTaskConfig)
         self.options = options
         self.facts = facts
-        self.network = {Model.transformer: Translator, Model.seq2seq: Seq2Seq}[options.model](self.config, facts)
+        self.network: Translator | Seq2Seq
+        if options.model is Model.seq2seq:
+            self.network = Seq2Seq(self.config, facts)
+        else:
+            self.network = Translator(self.config, facts)
         self.written = Tokenizer.from_str(facts.target_tokenizer or facts.source_tokenizer)
         self.scores = Scores(facts.target_language, facts.lowercase)
 
@@ -58,7 +62,7 @@ class TranslationTask(Task):
     def predict(self, outputs: Tensor, batch: TranslationBatch) -> Predictions:
         """The translations: by beam search at the end; greedily, and of some sentences only, between epochs."""
         chosen = torch.arange(len(batch), device=batch.source.device)
-        fitting = self.trainer.state.fn == "fit"
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         if fitting and self.options.val_sample is not None:
             chosen = (batch.index < self.options.val_sample).nonzero().flatten()
         translated: list[str | None] = [None] * len(batch)
@@ -119,6 +123,11 @@ class TranslationTask(Task):
         """BLEU by length of the source, and where decoders look."""
         draw_bleu_by_length(predictions, data.test.sources, self.scores, folder / "bleu_by_length.png")
         draw_maps(self.network, predictions, data, folder / "cross_attention.png")
+
+    @property
+    def cache_width(self) -> int:
+        """Numbers that decoding keeps for each target token; a recurrent network keeps one state for all."""
+        return self.network.decoder.cache_width if isinstance(self.network, Translator) else 0
 
     def tokens(self, batch: TranslationBatch) -> int:
         """Target tokens that are not padding."""

@@ -1,0 +1,248 @@
+"""Sentence pairs: from files of all kinds to batches, and what is wrong with them."""
+
+import csv
+import gzip
+import json
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from mla_train.data.sampling import bucketed, shuffled
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID
+from mla_train.errors import UserError
+from mla_train.training.build import build_data
+from tests.helpers import config
+
+WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
+
+
+def pairs(count, seed=0):
+    """Numbers in words, in English and German."""
+    chance = np.random.default_rng(seed)
+    drawn = [chance.choice(list(WORDS), chance.integers(1, 6)) for _ in range(count)]
+    return [(" ".join(words), " ".join(WORDS[word] for word in words)) for words in drawn]
+
+
+def distinct(count):
+    return list(dict.fromkeys(pairs(4 * count)))[:count]
+
+
+def write(file, content, source="source", target="target"):
+    if file.suffixes[0] == ".jsonl":
+        opener = gzip.open if file.suffix == ".gz" else open
+        with opener(file, "wt") as stream:
+            stream.writelines(json.dumps({source: s, target: t}) + "\n" for s, t in content)
+    else:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream, delimiter="\t" if file.suffix == ".tsv" else ",").writerows([(source, target), *content])
+    return file
+
+
+def read(*words):
+    data = build_data(config("task=translation", "data=pair_files", "data.vocab_size=300", *words))
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.tsv"])
+def test_tables_of_all_kinds(tmp_path, name):
+    data = read(f"data.train={write(tmp_path / name, distinct(60))}", "data.test_share=0.2", "data.val_share=0.1")
+    assert sorted(map(len, (data.train, data.val, data.test))) == [5, 12, 43]
+    assert "no test part is given: cut 12 of 60 training pairs off for it" in data.notes[0]
+    together = {*zip(data.train.sources, data.train.targets, strict=True)} | {
+        *zip(data.val.sources, data.val.targets, strict=True)
+    }
+    assert together | {*zip(data.test.sources, data.test.targets, strict=True)} == {*distinct(60)}
+
+
+def test_parquet_and_named_columns(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sides = list(zip(*distinct(40), strict=True))
+    parquet.write_table(pyarrow.table({"en": list(sides[0]), "de": list(sides[1])}), tmp_path / "a.parquet")
+    data = read(f"data.train={tmp_path / 'a.parquet'}", "data.source_column=de", "data.target_column=en")
+    assert data.train.sources[0] in {t for _, t in distinct(40)}
+
+
+def write_aligned(folder, part, content, ending=""):
+    for side, name in enumerate(("en", "de")):
+        text = "".join(f"{pair[side]}\n" for pair in content)
+        file = folder / f"{part}.{name}{ending}"
+        file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_aligned_text_files(tmp_path, ending):
+    write_aligned(tmp_path, "train", distinct(50)[:40], ending)
+    write_aligned(tmp_path, "valid", distinct(50)[40:], ending)
+    named = read(
+        f"data.train=[{tmp_path}/train.en{ending},{tmp_path}/train.de{ending}]",
+        f"data.val=[{tmp_path}/valid.en{ending},{tmp_path}/valid.de{ending}]",
+    )
+    folder = read(f"data.root={tmp_path}", "data.source_column=en", "data.target_column=de")
+    for data in (named, folder):
+        assert data.val.sources == [s for s, _ in distinct(50)[40:]]
+        assert len(data.train) + len(data.test) == 40
+
+
+def test_aligned_files_of_unequal_length_name_the_line(tmp_path):
+    write_aligned(tmp_path, "train", distinct(30))
+    with (tmp_path / "train.de").open("a") as stream:
+        stream.write("noch eine\n")
+    with pytest.raises(UserError, match=r"line 31 of .*train.de has no partner in .*train.en"):
+        read(f"data.train=[{tmp_path}/train.en,{tmp_path}/train.de]")
+
+
+def test_lines_end_at_line_ends_only(tmp_path):
+    content = [*distinct(30), ("form\x0cfeed\u2028and more", "Seite\x0cund\u2028mehr")]
+    write_aligned(tmp_path, "train", content)
+    data = read(f"data.train=[{tmp_path}/train.en,{tmp_path}/train.de]")
+    assert len(data.train) + len(data.val) + len(data.test) == 31
+
+
+def test_waste_is_left_out_and_counted(tmp_path):
+    content = distinct(40)
+    train = write(tmp_path / "train.csv", [*content, content[3], ("lonely", ""), ("", "einsam")])
+    test = write(tmp_path / "test.csv", [content[0], ("nine", "neun"), ("ten", " ")])
+    data = read(f"data.train={train}", f"data.test={test}")
+    assert data.notes[:4] == [
+        "left out 2 pairs of train with an empty side",
+        "left out 1 repeated pairs of train",
+        "left out 1 pairs of test with an empty side",
+        "1 sources of test are in train too; they stay, so that scores can be compared",
+    ]
+    assert len(data.test) == 2
+
+
+def test_translations_of_a_source_stay_in_one_part(tmp_path):
+    content = [
+        (f"{source} {i}", f"{target} {form}") for i, (source, target) in enumerate(distinct(50)) for form in "ab"
+    ]
+    data = read(f"data.train={write(tmp_path / 'a.csv', content)}", "data.test_share=0.3")
+    assert len(data.test) == 30
+    assert not set(data.test.sources) & set(data.train.sources)
+    assert not set(data.val.sources) & set(data.train.sources)
+
+
+@pytest.mark.parametrize(
+    ("how", "left", "note"), [("cut", 40, "cut 1 pairs of train"), ("drop", 39, "left out 1 pairs")]
+)
+def test_long_sentences(tmp_path, how, left, note):
+    long = [(" ".join(["one"] * 90), " ".join(["eins"] * 90))]
+    train = write(tmp_path / "train.csv", [*distinct(39), *long])
+    test = write(tmp_path / "test.csv", [("six six six", "sechs sechs sechs"), *long])
+    data = read(
+        f"data.train={train}", f"data.test={test}", f"data.val={test}", "data.max_length=64", f"data.too_long={how}",
+        "data.tokens=char",
+    )  # fmt: skip
+    assert len(data.train) == left
+    assert note in " ".join(data.notes)
+    # Test keeps all pairs, whole references included.
+    assert len(data.test) == 2
+    assert data.test[1].reference == long[0][1]
+    assert len(data.test[1].source) == 65
+    assert int(data.lengths("test").max()) == 65
+
+
+def test_unknown_characters_are_counted_and_bytes_know_all(tmp_path):
+    train = write(tmp_path / "train.csv", distinct(40))
+    test = write(tmp_path / "test.csv", [("one ☃", "eins ☃")])
+    files = [f"data.train={train}", f"data.test={test}"]
+    assert "2 tokens of test are unknown: no char of train" in read(*files, "data.tokens=char").notes
+    data = read(*files)
+    assert "unknown" not in " ".join(data.notes)
+    assert Tokenizer.from_str(data.facts.source_tokenizer).decode(data.test.source_tokens[0].tolist()) == "one ☃"
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("tokens", ["bpe", "char"])
+def test_tokens_are_written_back_as_they_were(tmp_path, joint, tokens):
+    odd = ("Two 24.5 „cats“…", "Zwei 24,5 »Katzen«…  ")
+    again = (odd[0] + "!", odd[1] + "!")
+    data = read(
+        f"data.train={write(tmp_path / 'a.csv', [*distinct(40), odd, again])}", f"data.joint={joint}", f"data.tokens={tokens}",
+        "data.test_share=0.1", "data.split_seed=1",
+    )  # fmt: skip
+    writing = Tokenizer.from_str(data.facts.target_tokenizer or data.facts.source_tokenizer)
+    assert (data.facts.target_tokenizer == "") is joint
+    assert any("24,5" in text for text in data.train.targets)
+    for text, numbers in zip(data.train.targets, data.train.target_tokens, strict=True):
+        if tokens == "char" and text.endswith("!"):
+            continue  # a sign that occurs once is unknown
+        assert writing.decode(numbers.tolist()) == text
+    # Digits stand alone, so that numbers that were never read can be written.
+    assert all(len(writing.decode([n])) == 1 for n in range(writing.get_vocab_size()) if writing.decode([n]).isdigit())
+
+
+def test_batches_mark_start_and_end_and_hide_tokens_from_training(tmp_path):
+    data = read(f"data.train={write(tmp_path / 'a.csv', distinct(60))}", "regularization=strong")
+    torch.manual_seed(0)
+    batch = data.collate([data.train[i] for i in range(30)], training=True)
+    assert (batch.target[:, 0] == START_ID).all()
+    for row in range(30):
+        length = int((batch.target[row] != PAD_ID).sum())
+        assert batch.target[row, length - 1] == END_ID
+        assert batch.source[row, int((batch.source[row] != PAD_ID).sum()) - 1] == END_ID
+    assert (batch.target != UNK_ID).all()
+    assert 0.02 < float((batch.read == UNK_ID).float().mean()) < 0.2
+    assert (batch.read[:, 0] == START_ID).all()
+    quiet = data.collate([data.train[i] for i in range(30)], training=False)
+    assert torch.equal(quiet.read, quiet.target[:, :-1])
+    assert batch.references == data.train.targets[:30]
+
+
+def test_batches_hold_as_many_tokens_and_every_pair_once():
+    lengths = np.random.default_rng(0).integers(3, 60, 2000)
+    plan = bucketed(lengths, 50, 0, even_tokens=True)
+    for epoch in (0, 1):
+        batches = plan(epoch)
+        assert len(batches) == 40
+        assert sorted(np.concatenate(batches)) == list(range(2000))
+        tokens = [lengths[batch].sum() for batch in batches]
+        assert max(tokens) - min(tokens) < 2 * 60
+    assert not np.array_equal(plan(0)[0], plan(1)[0])
+
+
+def test_multi30k_is_padded_little(shared_data):
+    root = shared_data / "translation" / "multi30k_en_de"
+    data = build_data(config("task=translation", "data=multi30k", f"data.root={root}"))
+    data.setup()
+    assert list(map(len, (data.train, data.val, data.test))) == [28997, 1014, 1000]
+    assert "test_2016_flickr" in " ".join(data.notes)
+    sides = [np.array([len(ids) + 1 for ids in side]) for side in (data.train.source_tokens, data.train.target_tokens)]
+
+    def padding(batches):
+        held = sum(int(side[batch].max()) * len(batch) for side in sides for batch in batches)
+        return 1 - sum(side.sum() for side in sides) / held
+
+    assert padding(bucketed(data.lengths("train"), 64, 0, data.pool, data.even_tokens)(0)) < 0.10
+    assert padding(shuffled(len(data.train), 64, 0)(0)) > 0.4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], r"say where the sentence pairs are: data\.root=FOLDER, data\.train=FILE or data\.hub=NAME"),
+        (["data.train=nowhere.csv"], "there is no such file"),
+        (["data.train=A", "data.source_column=english"], "no column english; there are source, target. Name the one"),
+        (["data.train=[A,B,C]"], "two aligned text files"),
+        (["data.train=[x.en,x.de]"], "x.en cannot be read: No such file"),
+        (["data.val=[x.en,x.de]"], "data.train is missing"),
+        (["data.train=A", "data.val=[x.en,x.de]"], "all be tables or all be pairs of text files"),
+        (["data.train=EMPTY"], "train has no pair of sentences"),
+        (["data.train=ONE"], "cannot cut 5% of 1 pairs off for evaluation"),
+        (["data.train=A", "data.max_length=2", "data.too_long=drop"], "all pairs of val are over data.max_length=2"),
+    ],
+)
+def test_errors_say_what_to_do(tmp_path, words, message):
+    files = {
+        "A": write(tmp_path / "a.csv", distinct(40)),
+        "EMPTY": write(tmp_path / "empty.csv", [("", "")]),
+        "ONE": write(tmp_path / "one.csv", distinct(1)),
+    }
+    for name, file in files.items():
+        words = [f"data.train={file}" if word == f"data.train={name}" else word for word in words]
+    with pytest.raises(UserError, match=message):
+        read(*words)
