@@ -34,6 +34,7 @@ MISTAKES = {
     "run_dir=/dev/null/x": "/dev/null is a file, not a folder",
     "resume=nowhere": "there is no run in that folder",
     "hardware=fsdp": "add regularization.ema_decay=0",
+    "regularization.average_epochs=3": "two ways to average weights: set one of them to 0",
     "--epochs": "unknown flag --epochs",
     "epochs": "options are written key=value",
     "--config-dir=nowhere": "there is no such folder",

@@ -6,9 +6,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
+from sacrebleu.metrics import BLEU
 from tokenizers import Tokenizer
 
-from mla_train.data.tokenizers import PAD_ID, START_ID
+from mla_train.data.tokenizers import END_ID, START_ID
 from mla_train.training.task import Predictions
 from tasks.translation.data import PairData
 from tasks.translation.scores import Scores
@@ -16,7 +17,7 @@ from tasks.translation.scores import Scores
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-MAPS = 4
+QUANTILES = (0.5, 0.65, 0.8, 0.9)  # lengths of the sentences whose maps are drawn
 GROUPS = 6
 
 
@@ -32,6 +33,8 @@ def draw_bleu_by_length(predictions: Predictions, sources: list[str], scores: Sc
     words = np.array([len(sources[i].split()) for i in predictions["index"]])
     edges = np.unique(np.quantile(words, np.linspace(0, 1, GROUPS + 1), method="nearest"))
     group = np.clip(np.searchsorted(edges, words, side="right") - 1, 0, max(len(edges) - 2, 0))
+    # Where no sentence has four words, shorter pieces alone are counted.
+    bleu = BLEU(lowercase=scores.lowercase, effective_order=True)
     names, bleus = [], []
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)
@@ -39,7 +42,7 @@ def draw_bleu_by_length(predictions: Predictions, sources: list[str], scores: Sc
         low, high = words[rows].min(), words[rows].max()
         names.append(f"{low}" if low == high else f"{low}-{high}")
         names[-1] += f"\n({len(rows)})"
-        bleus.append(scores(outputs, references)["bleu"])
+        bleus.append(bleu.corpus_score(outputs, [references]).score)
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     bars = axes.bar(names, bleus, color="tab:blue")
     axes.bar_label(bars, fmt="%.1f")
@@ -62,8 +65,9 @@ def draw_maps(network: Any, predictions: Predictions, data: PairData, file: Path
     reading = Tokenizer.from_str(facts.source_tokenizer)
     writing = Tokenizer.from_str(facts.target_tokenizer or facts.source_tokenizer)
     lengths = np.array([len(data.test.source_tokens[i]) for i in predictions["index"]])
-    # Of about the usual length: short ones show nothing, long ones cannot be read.
-    rows = np.argsort(np.abs(lengths - np.median(lengths)), kind="stable")[:MAPS]
+    # From usual to rather long: short ones show nothing, the longest cannot be read.
+    order = np.argsort(lengths, kind="stable")
+    rows = dict.fromkeys(order[(np.array(QUANTILES) * (len(order) - 1)).astype(int)].tolist())
     figure, grid = plt.subplots(2, 2, figsize=(13, 12), layout="constrained", squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -72,8 +76,8 @@ def draw_maps(network: Any, predictions: Predictions, data: PairData, file: Path
         source = data.test[int(predictions["index"][row])].source
         target = torch.tensor([START_ID, *writing.encode(predictions["output"][row]).ids])
         weights = network.attention_map(source[None].to(device), target[None].to(device))[0].float().cpu()
-        seen = [spell(reading, [number]) for number in source.tolist()]
-        said = [spell(writing, [number]) for number in [*target[1:].tolist(), PAD_ID]]
+        seen = spell(reading, source.tolist())
+        said = spell(writing, [*target[1:].tolist(), END_ID])
         axes.set_axis_on()
         axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto")
         axes.set_xticks(range(len(seen)), seen, rotation=90)
@@ -84,6 +88,6 @@ def draw_maps(network: Any, predictions: Predictions, data: PairData, file: Path
     plt.close(figure)
 
 
-def spell(tokenizer: Tokenizer, numbers: list[int]) -> str:
-    """A token as people write it; the one that marks the end as a full stop in a box."""
-    return tokenizer.decode(numbers).strip() or "∎"
+def spell(tokenizer: Tokenizer, numbers: list[int]) -> list[str]:
+    """Tokens as people can read them: blanks are shown, and the end."""
+    return ["end" if n == END_ID else tokenizer.decode([n]).replace(" ", "␣") for n in numbers]

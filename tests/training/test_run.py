@@ -187,6 +187,50 @@ def test_the_average_of_weights_follows_closely_at_first():
     torch.testing.assert_close(averaged[0], torch.full((3,), 0.01))
 
 
+def test_average_of_the_last_epochs_is_the_mean_of_their_weights(tmp_path, monkeypatch):
+    """Also when the run is cut between two of them."""
+    from mla_train.training.checkpoints import Checkpoints
+
+    seen = []
+    write = Checkpoints._write
+
+    def note(self, trainer, name):
+        write(self, trainer, name)
+        if name == "last.ckpt":
+            seen.append({key: value.clone() for key, value in trainer.lightning_module.state_dict().items()})
+
+    monkeypatch.setattr(Checkpoints, "_write", note)
+    words = ["epochs=5", "regularization.ema_decay=0", "regularization.average_epochs=3", "batch_size=256"]
+    whole = go(tmp_path / "whole", *words)
+    assert len(seen) == 5
+    kept = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    for key, value in kept.items():
+        torch.testing.assert_close(value, torch.stack([weights[key] for weights in seen[2:]]).mean(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_epoch_start", stop_in_epoch(3))
+        with pytest.raises(RuntimeError, match="cut"):
+            go(tmp_path / "cut", *words)
+    again = go(tmp_path / "cut", *words, "resume=auto")
+    assert again["metrics"] == whole["metrics"]
+
+
+def stop_in_epoch(number):
+    def on_train_epoch_start(self, trainer, task):
+        if trainer.current_epoch == number:
+            raise RuntimeError("cut")
+        self.sampler.set_position(trainer.current_epoch)
+
+    return on_train_epoch_start
+
+
+def test_r_drop_adds_the_divergence_of_two_passes(tmp_path):
+    """Without dropout both passes are the same and the term is nothing."""
+    quiet = ["regularization=none", "epochs=1"]
+    assert go(tmp_path / "a", *quiet)["metrics"] == go(tmp_path / "b", *quiet, "regularization.r_drop=5")["metrics"]
+    loud = ["regularization=none", "regularization.dropout=0.3", "epochs=1"]
+    assert go(tmp_path / "c", *loud)["metrics"] != go(tmp_path / "d", *loud, "regularization.r_drop=5")["metrics"]
+
+
 def test_a_command_that_cannot_work_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match="cannot be cut into 100 parts"):
         go(tmp_path / "run", "hardware.accumulate=100")
