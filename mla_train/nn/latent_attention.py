@@ -184,7 +184,9 @@ class MultiheadLatentAttention(nn.Module):
         """Looks at latents as they are: `(batch, heads, length, v_head_dim)`."""
         up = self.kv_up.weight.view(self.num_heads, -1, self.kv_lora_rank)
         key_up, value_up = up.split([self.qk_nope_head_dim, self.v_head_dim], dim=1)
-        query = torch.cat([nope_query @ key_up, rope_query], dim=-1)
+        # einsum multiplies head by head; `@` would first copy the matrices for each row of the batch.
+        nope_query = torch.einsum("bhld,hdr->bhlr", nope_query, key_up)
+        query = torch.cat([nope_query, rope_query], dim=-1)
         batch, heads, length, width = query.shape
         key = latent.unsqueeze(1)
         if not is_causal and (mask is None or mask.shape[1:3] == (1, 1)):
@@ -194,4 +196,4 @@ class MultiheadLatentAttention(nn.Module):
         else:
             key = key.expand(-1, heads, -1, -1)
             seen = attend(query, key, key, self.scale, mask, is_causal)
-        return seen[..., : self.kv_lora_rank] @ value_up.transpose(1, 2)
+        return torch.einsum("bhlr,hdr->bhld", seen[..., : self.kv_lora_rank], value_up)

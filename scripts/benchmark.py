@@ -1,0 +1,219 @@
+"""Times what the project claims to be fast: `python scripts/benchmark.py decode`, `... batches task=translation`.
+
+All ways are timed in one run, by turns, and medians are compared: a machine's mood then touches all alike.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mla_train.compose import typed
+from mla_train.config import AttentionConfig, EncoderConfig, Kind, RegularizationConfig
+from mla_train.data.module import DataModule
+from mla_train.data.sampling import bucketed, shuffled
+from mla_train.nn import Decoder, beam_search
+from mla_train.training.build import build_data, build_task
+from mla_train.training.optimizers import build_optimizer
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+START, END, VOCAB = 1, 2, 1000
+
+
+class Writer(nn.Module):
+    """A decoder with random weights that writes until it must stop.
+
+    Args:
+        kind: Of its attention.
+        sizes: Of its blocks.
+    """
+
+    def __init__(self, kind: Kind, sizes: EncoderConfig) -> None:
+        super().__init__()
+        attention = AttentionConfig(kind)
+        self.embedding = nn.Embedding(VOCAB, sizes.dim)
+        self.decoder = Decoder(sizes, attention, attention, RegularizationConfig())
+        self.head = nn.Linear(sizes.dim, VOCAB)
+        with torch.no_grad():
+            self.head.bias[END] = -1e4
+
+
+class Stepper:
+    """A decoding under way.
+
+    Args:
+        writer: Which writes.
+        memory: What it looks at, `(sources, length, dim)`.
+        cached: Remember earlier tokens instead of reading them again at each step.
+    """
+
+    def __init__(self, writer: Writer, memory: Tensor, cached: bool) -> None:
+        self.writer, self.memory = writer, memory
+        self.cache = writer.decoder.new_cache() if cached else None
+        self.tokens: Tensor | None = None
+        self.most_bytes = 0
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Scores of the next tokens, `(rows, VOCAB)`."""
+        new = tokens.unsqueeze(1)
+        if self.cache is None:
+            new = self.tokens = new if self.tokens is None else torch.cat([self.tokens, new], 1)
+        read = self.writer.decoder(self.writer.embedding(new), self.memory, None, self.cache)
+        if self.cache is not None:
+            self.most_bytes = max(self.most_bytes, self.cache.nbytes)
+        return self.writer.head(read[:, -1])
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keeps these beams."""
+        if self.cache is not None:
+            self.cache.reorder(rows)
+        elif self.tokens is not None:
+            self.tokens = self.tokens[rows]
+
+    def keep(self, sources: Tensor) -> None:
+        """Keeps these sources."""
+        self.memory = self.memory[sources]
+        if self.cache is not None:
+            self.cache.keep(sources)
+
+
+def by_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Median of what each way gives, taken by turns after one round to warm up.
+
+    Args:
+        ways: Name to a function that returns a speed.
+        rounds: Turns that count.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in tqdm(range(rounds + 1), leave=False, disable=not sys.stderr.isatty()):
+        for name, way in ways.items():
+            speed = way()
+            if turn:
+                found[name].append(speed)
+    return {name: median(speeds) for name, speeds in found.items()}
+
+
+def decode(options: argparse.Namespace) -> None:
+    """Beam search with MLA's latent cache beside multi-head attention of the same size, and without any cache."""
+    sizes = EncoderConfig(dim=options.dim, depth=options.depth, num_heads=options.heads)
+    torch.manual_seed(0)
+    writers = {kind: Writer(kind, sizes).eval() for kind in (Kind.mla, Kind.mha)}
+    memory = torch.randn(options.sources, options.memory, options.dim)
+    table = Table(title=f"beam search, {options.beams} beams, {options.sources} sources of {options.memory} tokens, "
+                        f"width {options.dim}, {options.depth} blocks, {options.heads} heads")  # fmt: skip
+    for column in ("length", "way", "tokens/s", "against mha", "cache of beams", "all bytes"):
+        table.add_column(column, justify="right")
+    for length in options.lengths:
+        most: dict[str, int] = {}
+
+        def timed(name: str, kind: Kind, cached: bool, length: int = length, most: dict[str, int] = most) -> float:
+            stepper = Stepper(writers[kind], memory, cached)
+            began = time.perf_counter()
+            found = beam_search(stepper, [length] * len(memory), start=START, end=END, beams=options.beams)
+            seconds = time.perf_counter() - began
+            assert all(len(best[0].tokens) == length - 1 for best in found)
+            most[name] = stepper.most_bytes
+            return len(memory) * options.beams * length / seconds
+
+        ways = {"mla": (Kind.mla, True), "mha": (Kind.mha, True)}
+        if length <= options.uncached_up_to:
+            ways["mla, no cache"] = (Kind.mla, False)
+        speeds = by_turns({name: lambda name=name, way=way: timed(name, *way) for name, way in ways.items()},
+                          options.rounds)  # type: ignore[misc]  # fmt: skip
+        for name, speed in speeds.items():
+            width = writers[ways[name][0]].decoder.cache_width
+            share = width / writers[Kind.mha].decoder.cache_width
+            held = f"{4 * width:,} B a token ({share:.1%})" if most[name] else "none"
+            table.add_row(
+                str(length), name, f"{speed:,.0f}", f"{speed / speeds['mha']:.2f}x", held, f"{most[name]:,}"
+            )  # fmt: skip
+    Console().print(table)
+
+
+def padding(data: DataModule, batches: Sequence[np.ndarray]) -> float:
+    """Share of padding, where every example is padded to the longest of its batch."""
+    lengths = data.lengths("train")
+    assert lengths is not None
+    return 1 - float(lengths.sum() / sum(lengths[batch].max() * len(batch) for batch in batches))
+
+
+def batches(options: argparse.Namespace) -> None:
+    """Training with batches of similar length beside batches of random examples, both padded to their longest."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = typed(compose("train", options.overrides))
+    data = build_data(config)
+    data.setup()
+    lengths = data.lengths("train")
+    if lengths is None:
+        sys.exit(f"error: the examples of data={config.data.name} all have one length; there is nothing to compare")
+    plans = {
+        "similar length": bucketed(lengths, config.batch_size, config.seed, data.pool, data.even_tokens)(0),
+        "random": shuffled(len(lengths), config.batch_size, config.seed)(0),
+    }
+    task = build_task(config, data.facts)
+    optimizer = build_optimizer(task, config)
+    places = dict.fromkeys(plans, 0)
+
+    def steps(name: str) -> float:
+        plan, tokens, began = plans[name], 0, time.perf_counter()
+        for _ in range(options.steps):
+            rows = plan[places[name] % len(plan)]
+            places[name] += 1
+            batch = data.collate([data.train[int(i)] for i in rows], training=True)
+            total, count = task.loss(task(batch), batch)
+            (total / count).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            tokens += task.tokens(batch)
+        return tokens / (time.perf_counter() - began)
+
+    speeds = by_turns({name: lambda name=name: steps(name) for name in plans}, options.rounds)  # type: ignore[misc]
+    table = Table(title=f"training on {config.data.name}, batches of {config.batch_size}, {config.encoder.dim} wide")
+    for column in ("batches", "padding", "real tokens/s", "against random"):
+        table.add_column(column, justify="right")
+    for name, speed in speeds.items():
+        ratio = f"{speed / speeds['random']:.2f}x"
+        table.add_row(name, f"{padding(data, plans[name]):.1%}", f"{speed:,.0f}", ratio)
+    Console().print(table)
+
+
+def main() -> None:
+    """Reads the options and times."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch")
+    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each way")
+    commands = parser.add_subparsers(required=True, metavar="decode|batches")
+    part = commands.add_parser("decode", help=decode.__doc__, formatter_class=parser.formatter_class)
+    part.set_defaults(run=decode)
+    for name, default, what in (
+        ("dim", 512, "width"),
+        ("depth", 4, "blocks"),
+        ("heads", 8, "attention heads"),
+        ("beams", 5, "beams a source"),
+        ("sources", 4, "sources decoded together"),
+        ("memory", 32, "tokens of each source"),
+        ("uncached-up-to", 64, "longest length that is also decoded without a cache"),
+    ):
+        part.add_argument(f"--{name}", type=int, default=default, help=what)
+    part.add_argument("--lengths", type=int, nargs="+", default=[64, 256, 1024], help="tokens that are written")
+    part = commands.add_parser("batches", help=batches.__doc__, formatter_class=parser.formatter_class)
+    part.set_defaults(run=batches)
+    part.add_argument("--steps", type=int, default=40, help="steps in a turn")
+    part.add_argument("overrides", nargs="*", help="as for train.py")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()
