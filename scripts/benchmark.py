@@ -7,8 +7,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from mla_train.compose import typed
 from mla_train.config import AttentionConfig, EncoderConfig, Kind, RegularizationConfig
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
+from mla_train.errors import UserError
 from mla_train.nn import Decoder, beam_search
 from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
@@ -88,19 +91,35 @@ class Stepper:
 
 
 def by_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median of what each way gives, taken by turns after one round to warm up.
+    """Median of what each way gives, taken by turns.
 
     Args:
         ways: Name to a function that returns a speed.
         rounds: Turns that count.
     """
     found: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in tqdm(range(rounds + 1), leave=False, disable=not sys.stderr.isatty()):
+    for _ in tqdm(range(rounds), leave=False, disable=not sys.stderr.isatty()):
         for name, way in ways.items():
-            speed = way()
-            if turn:
-                found[name].append(speed)
+            found[name].append(way())
     return {name: median(speeds) for name, speeds in found.items()}
+
+
+def written(writer: Writer, memory: Tensor, cached: bool, length: int, beams: int) -> tuple[float, int]:
+    """Tokens of all beams that are written in a second, and the most bytes that were remembered.
+
+    Args:
+        writer: Which writes.
+        memory: What it looks at.
+        cached: Remember earlier tokens.
+        length: Tokens of each sequence.
+        beams: Of each source.
+    """
+    stepper = Stepper(writer, memory, cached)
+    began = time.perf_counter()
+    found = beam_search(stepper, [length] * len(memory), start=START, end=END, beams=beams)
+    seconds = time.perf_counter() - began
+    assert all(len(best[0].tokens) == length - 1 for best in found)
+    return len(memory) * beams * length / seconds, stepper.most_bytes
 
 
 def decode(options: argparse.Namespace) -> None:
@@ -109,34 +128,34 @@ def decode(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     writers = {kind: Writer(kind, sizes).eval() for kind in (Kind.mla, Kind.mha)}
     memory = torch.randn(options.sources, options.memory, options.dim)
-    table = Table(title=f"beam search, {options.beams} beams, {options.sources} sources of {options.memory} tokens, "
-                        f"width {options.dim}, {options.depth} blocks, {options.heads} heads")  # fmt: skip
-    for column in ("length", "way", "tokens/s", "against mha", "cache of beams", "all bytes"):
+    table = Table(
+        title=f"beam search, {options.beams} beams, {options.sources} sources of {options.memory} tokens, "
+        f"width {options.dim}, {options.depth} blocks, {options.heads} heads, {options.threads} threads",
+        caption="bytes a token: of the sequence that is written, all blocks; MB: the most that was held, source included",
+    )
+    for column in ("length", "attention", "tokens/s", "speed", "bytes a token", "share", "MB"):
         table.add_column(column, justify="right")
+    full = writers[Kind.mha].decoder.cache_width
+    for writer in writers.values():  # warm up
+        written(writer, memory, True, 16, options.beams)
     for length in options.lengths:
-        most: dict[str, int] = {}
-
-        def timed(name: str, kind: Kind, cached: bool, length: int = length, most: dict[str, int] = most) -> float:
-            stepper = Stepper(writers[kind], memory, cached)
-            began = time.perf_counter()
-            found = beam_search(stepper, [length] * len(memory), start=START, end=END, beams=options.beams)
-            seconds = time.perf_counter() - began
-            assert all(len(best[0].tokens) == length - 1 for best in found)
-            most[name] = stepper.most_bytes
-            return len(memory) * options.beams * length / seconds
-
         ways = {"mla": (Kind.mla, True), "mha": (Kind.mha, True)}
         if length <= options.uncached_up_to:
             ways["mla, no cache"] = (Kind.mla, False)
-        speeds = by_turns({name: lambda name=name, way=way: timed(name, *way) for name, way in ways.items()},
-                          options.rounds)  # type: ignore[misc]  # fmt: skip
+        held: dict[str, int] = {}
+
+        def once(name: str, length: int = length, ways: Any = ways, held: dict[str, int] = held) -> float:
+            kind, cached = ways[name]
+            speed, held[name] = written(writers[kind], memory, cached, length, options.beams)
+            return speed
+
+        speeds = by_turns({name: partial(once, name) for name in ways}, options.rounds)
         for name, speed in speeds.items():
-            width = writers[ways[name][0]].decoder.cache_width
-            share = width / writers[Kind.mha].decoder.cache_width
-            held = f"{4 * width:,} B a token ({share:.1%})" if most[name] else "none"
-            table.add_row(
-                str(length), name, f"{speed:,.0f}", f"{speed / speeds['mha']:.2f}x", held, f"{most[name]:,}"
-            )  # fmt: skip
+            kind, cached = ways[name]
+            width = writers[kind].decoder.cache_width * cached
+            row = [f"{speed:,.0f}", f"{speed / speeds['mha']:.2f}x", f"{4 * width:,}", f"{width / full:.1%}"]
+            table.add_row(str(length), name, *row, f"{held[name] / 1e6:.1f}")
+        table.add_section()
     Console().print(table)
 
 
@@ -155,7 +174,7 @@ def batches(options: argparse.Namespace) -> None:
     data.setup()
     lengths = data.lengths("train")
     if lengths is None:
-        sys.exit(f"error: the examples of data={config.data.name} all have one length; there is nothing to compare")
+        raise UserError(f"the examples of data={config.data.name} all have one length: there is nothing to compare")
     plans = {
         "similar length": bucketed(lengths, config.batch_size, config.seed, data.pool, data.even_tokens)(0),
         "random": shuffled(len(lengths), config.batch_size, config.seed)(0),
@@ -177,7 +196,9 @@ def batches(options: argparse.Namespace) -> None:
             tokens += task.tokens(batch)
         return tokens / (time.perf_counter() - began)
 
-    speeds = by_turns({name: lambda name=name: steps(name) for name in plans}, options.rounds)  # type: ignore[misc]
+    for name in plans:  # warm up
+        steps(name)
+    speeds = by_turns({name: partial(steps, name) for name in plans}, options.rounds)
     table = Table(title=f"training on {config.data.name}, batches of {config.batch_size}, {config.encoder.dim} wide")
     for column in ("batches", "padding", "real tokens/s", "against random"):
         table.add_column(column, justify="right")
@@ -189,30 +210,35 @@ def batches(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Reads the options and times."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch")
-    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each way")
+    shape = argparse.ArgumentDefaultsHelpFormatter
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch")
+    common.add_argument("--rounds", type=int, default=3, help="timed turns of each way")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="decode|batches")
-    part = commands.add_parser("decode", help=decode.__doc__, formatter_class=parser.formatter_class)
+    part = commands.add_parser("decode", parents=[common], help=decode.__doc__, formatter_class=shape)
     part.set_defaults(run=decode)
     for name, default, what in (
-        ("dim", 512, "width"),
+        ("dim", 256, "width"),
         ("depth", 4, "blocks"),
         ("heads", 8, "attention heads"),
         ("beams", 5, "beams a source"),
-        ("sources", 4, "sources decoded together"),
+        ("sources", 8, "sources decoded together"),
         ("memory", 32, "tokens of each source"),
         ("uncached-up-to", 64, "longest length that is also decoded without a cache"),
     ):
         part.add_argument(f"--{name}", type=int, default=default, help=what)
     part.add_argument("--lengths", type=int, nargs="+", default=[64, 256, 1024], help="tokens that are written")
-    part = commands.add_parser("batches", help=batches.__doc__, formatter_class=parser.formatter_class)
+    part = commands.add_parser("batches", parents=[common], help=batches.__doc__, formatter_class=shape)
     part.set_defaults(run=batches)
     part.add_argument("--steps", type=int, default=40, help="steps in a turn")
     part.add_argument("overrides", nargs="*", help="as for train.py")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    options.run(options)
+    try:
+        options.run(options)
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -3,32 +3,46 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.helpers import ROOT, train, write_pictures, write_reviews
+from tests.tasks.translation.test_data import distinct, write, write_aligned
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
 # Commands that need what a test cannot have are composed, not run.
 QUICK = ["debug=fast", "encoder=tiny"]
 # What FOLDER stands for beside a name; else the pictures.
-FOLDERS = {"trec": "text/trec6", "sst2": "text/sst2", "ag_news": "text/agnews_10k", "imdb": "text/imdb"}
+FOLDERS = {
+    "trec": "text/trec6",
+    "sst2": "text/sst2",
+    "ag_news": "text/agnews_10k",
+    "imdb": "text/imdb",
+    "multi30k": "translation/multi30k_en_de",
+}
+# How scripts are made short.
+SHORT = {
+    "decode": ["--lengths", "8", "16", "--dim", "32", "--heads", "2", "--rounds", "1"],
+    "batches": ["--steps", "1", "--rounds", "1"],
+}
 
 
 def blocks(document, language):
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
-def commands():
+def commands(program="train.py"):
     for document in DOCUMENTS:
         for block in blocks(document, "bash"):
             joined = block.replace("\\\n", " ")
             for line in joined.splitlines():
                 words = shlex.split(line, comments=True)
-                if words[:2] == ["python", "train.py"]:
-                    yield pytest.param(document, words[2:], id=f"{document.relative_to(ROOT)}: {' '.join(words[2:])}")
+                if words[:1] == ["python"] and words[1].startswith(program):
+                    yield pytest.param(document, words[1:], id=f"{document.relative_to(ROOT)}: {' '.join(words[1:])}")
 
 
 @pytest.mark.slow
@@ -40,11 +54,11 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.split("\n", 1)[1])
     (command,) = [p.values[1] for p in commands() if p.values[0] == document]
-    done = train(*command, "run_dir=run", cwd=tmp_path)
+    done = train(*command[1:], "run_dir=run", cwd=tmp_path)
     assert "samples on breast_cancer, test split" in done.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["metrics"]["test"]["accuracy"] > 0.9 > results["baselines"]["majority"]["accuracy"]
-    wrong = train(*command, "data.splt_seed=1", cwd=tmp_path, check=False)
+    wrong = train(*command[1:], "data.splt_seed=1", cwd=tmp_path, check=False)
     assert "Did you mean split_seed" in wrong.stderr
     (tmp_path / "run" / "results.json").unlink()
     resumed = train("--config-dir", "mine", "resume=run", cwd=tmp_path)
@@ -57,14 +71,28 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "pictures")
     write_reviews(tmp_path / "reviews.csv")
+    write(tmp_path / "pairs.csv", distinct(60))
+    write_aligned(tmp_path, "train", distinct(60))
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
     folders = {"FOLDER": str(shared_data / folder), "TABLE": str(shared_data / "image" / "cifar10_20k")}
-    words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words]
+    words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words[1:]]
     if "--help" in words:
         train(*words, cwd=tmp_path)
         return
     done = train(*words, *QUICK, cwd=tmp_path)
     assert "Run folder: " in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), commands("scripts/"))
+def test_every_script_in_the_documents_runs(document, words, shared_data):
+    """As written, only shorter."""
+    folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
+    words = [re.sub(r"\bFOLDER\b", str(shared_data / folder), word) for word in words]
+    command = [sys.executable, str(ROOT / words[0]), words[1], *SHORT[words[1]], *words[2:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1.00x" in done.stdout
 
 
 @pytest.mark.slow

@@ -80,7 +80,18 @@ def environment(command: str) -> dict[str, Any]:
         command: With which the run began.
     """
     versions = {}
-    for package in ("torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "wandb"):
+    for package in (
+        "torch",
+        "lightning",
+        "hydra-core",
+        "torchvision",
+        "scikit-learn",
+        "numpy",
+        "datasets",
+        "tokenizers",
+        "sacrebleu",
+        "wandb",
+    ):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -120,7 +131,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
     table = Table(title=title)
     table.add_column("")
     for name in names:
-        arrow = "higher is better" if results["directions"][name] == "max" else "lower is better"
+        arrow = "↑ better" if results["directions"][name] == "max" else "↓ better"
         table.add_column(f"{name}\n[dim]{arrow}[/]", justify="right")
     table.add_row(f"this model ({results['attention']})", *(f"{scores[name]:.4f}" for name in names), style="bold")
     for baseline, values in results["baselines"].items():

@@ -11,12 +11,11 @@ from mla_train.inspect.attention_maps import attention_maps
 from mla_train.nn import Decoder, Encoder
 from tasks.translation.config import TranslationTaskConfig, attention_of
 from tasks.translation.data import TranslationFacts
+from tasks.translation.embeddings import Embeddings
 
 
 class Translator(nn.Module):
     """Source tokens and target tokens so far in, scores of the next target token out.
-
-    The target embedding is the output matrix too (Press and Wolf 2017); with a joint vocabulary the source shares it.
 
     Args:
         config: The whole run's.
@@ -25,35 +24,24 @@ class Translator(nn.Module):
 
     def __init__(self, config: TrainConfig, facts: TranslationFacts) -> None:
         super().__init__()
-        options, dim = config.task, config.encoder.dim
+        options = config.task
         assert isinstance(options, TranslationTaskConfig)
-        self.scale = dim**0.5
-        self.target_embedding = nn.Embedding(facts.target_vocab_size, dim, padding_idx=PAD_ID)
-        self.own_source_embedding = None
-        if not facts.joint:
-            self.own_source_embedding = nn.Embedding(facts.source_vocab_size, dim, padding_idx=PAD_ID)
-        for embedding in (self.target_embedding, self.own_source_embedding):
-            if embedding is not None:
-                nn.init.normal_(embedding.weight, std=dim**-0.5)
+        self.embeddings = Embeddings(facts, config.encoder.dim, config.regularization.dropout)
         self.encoder = Encoder(config.encoder, config.attention, config.regularization)
         shape = replace(config.encoder, depth=options.decoder.depth or config.encoder.depth)
         own = attention_of(options.decoder.self, config.attention)
         cross = attention_of(options.decoder.cross, config.attention)
         self.decoder = Decoder(shape, own, cross, config.regularization)
-        self.dropout = nn.Dropout(config.regularization.dropout)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor | None]:
         """The memory of source tokens `(batch, length)`: `(batch, length, dim)`, and True at padding."""
         mask = source == PAD_ID
         padding = mask if bool(mask.any()) else None
-        embedding = self.target_embedding if self.own_source_embedding is None else self.own_source_embedding
-        x = self.dropout(embedding(source) * self.scale)
-        return self.encoder(x, key_padding_mask=padding), padding
+        return self.encoder(self.embeddings.source(source), key_padding_mask=padding), padding
 
     def decode(self, target: Tensor, memory: Tensor, padding: Tensor | None, cache: object = None) -> Tensor:
         """Scores of the token after each, `(batch, length, target_vocab)`."""
-        x = self.dropout(self.target_embedding(target) * self.scale)
-        return self.decoder(x, memory, padding, cache) @ self.target_embedding.weight.T
+        return self.embeddings.scores(self.decoder(self.embeddings.target(target), memory, padding, cache))
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Scores of all next tokens.

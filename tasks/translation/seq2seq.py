@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID
 from tasks.translation.data import TranslationFacts
+from tasks.translation.embeddings import Embeddings
 
 
 class Seq2Seq(nn.Module):
@@ -26,13 +27,7 @@ class Seq2Seq(nn.Module):
     def __init__(self, config: TrainConfig, facts: TranslationFacts) -> None:
         super().__init__()
         dim, dropout = config.encoder.dim, config.regularization.dropout
-        self.target_embedding = nn.Embedding(facts.target_vocab_size, dim, padding_idx=PAD_ID)
-        self.own_source_embedding = None
-        if not facts.joint:
-            self.own_source_embedding = nn.Embedding(facts.source_vocab_size, dim, padding_idx=PAD_ID)
-        for embedding in (self.target_embedding, self.own_source_embedding):
-            if embedding is not None:
-                nn.init.normal_(embedding.weight, std=dim**-0.5)
+        self.embeddings = Embeddings(facts, dim, dropout)
         depth = config.encoder.depth
         self.reader = nn.GRU(
             dim, dim, depth, batch_first=True, bidirectional=True, dropout=dropout if depth > 1 else 0.0
@@ -43,7 +38,6 @@ class Seq2Seq(nn.Module):
         self.energy = nn.Linear(dim, 1, bias=False)
         self.writer = nn.GRU(3 * dim, dim, batch_first=True)
         self.before_output = nn.Linear(4 * dim, dim)
-        self.scale = dim**0.5
         self.dropout = nn.Dropout(dropout)
 
     def encode(self, source: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,10 +47,10 @@ class Seq2Seq(nn.Module):
             Memory `(batch, length, 2 dim)`, True at its padding, and the decoder's first state `(batch, dim)`.
         """
         padding = source == PAD_ID
-        embedding = self.target_embedding if self.own_source_embedding is None else self.own_source_embedding
-        x = self.dropout(embedding(source) * self.scale)
         lengths = (~padding).sum(1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.embeddings.source(source), lengths, batch_first=True, enforce_sorted=False
+        )
         read, last = self.reader(packed)
         memory, _ = nn.utils.rnn.pad_packed_sequence(read, batch_first=True, total_length=source.size(1))
         return self.dropout(memory), padding, self.first_state(last[-1]).tanh()
@@ -92,7 +86,7 @@ class Seq2Seq(nn.Module):
         Returns:
             What the output matrix reads `(batch, dim)`, the new state `(batch, dim)`, weights `(batch, length)`.
         """
-        embedded = self.dropout(self.target_embedding(tokens) * self.scale)
+        embedded = self.embeddings.target(tokens)
         context, weights = self.attend(state, memory, projected, padding)
         _, new = self.writer(torch.cat([embedded, context], -1).unsqueeze(1), state.unsqueeze(0))
         state = new.squeeze(0)
@@ -108,23 +102,21 @@ class Seq2Seq(nn.Module):
         Returns:
             `(batch, target_length, target_vocab)`.
         """
-        memory, padding, state = self.encode(source)
-        projected = self.of_memory(memory)
-        outputs = []
-        for tokens in target.unbind(1):
-            output, state, _ = self.decode_step(tokens, state, memory, projected, padding)
-            outputs.append(output)
-        return torch.stack(outputs, 1) @ self.target_embedding.weight.T
+        return self.embeddings.scores(self._walk(source, target)[0])
 
     def attention_map(self, source: Tensor, target: Tensor) -> Tensor:
         """Weights of source tokens for each target token, `(batch, target_length, source_length)`."""
+        return self._walk(source, target)[1]
+
+    def _walk(self, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         memory, padding, state = self.encode(source)
         projected = self.of_memory(memory)
-        maps = []
+        outputs, maps = [], []
         for tokens in target.unbind(1):
-            _, state, weights = self.decode_step(tokens, state, memory, projected, padding)
+            output, state, weights = self.decode_step(tokens, state, memory, projected, padding)
+            outputs.append(output)
             maps.append(weights)
-        return torch.stack(maps, 1)
+        return torch.stack(outputs, 1), torch.stack(maps, 1)
 
     def stepper(self, source: Tensor) -> "Seq2SeqStepper":
         """A decoding of these sources that is about to begin."""
@@ -151,7 +143,7 @@ class Seq2SeqStepper:
             self.state = self.state.repeat_interleave(beams, 0)
         per_beam = [x.repeat_interleave(beams, 0) for x in (self.memory, self.projected, self.padding)]
         output, self.state, _ = self.network.decode_step(tokens, self.state, *per_beam)
-        return output @ self.network.target_embedding.weight.T
+        return self.network.embeddings.scores(output)
 
     def reorder(self, rows: Tensor) -> None:
         """Keeps these beams."""
