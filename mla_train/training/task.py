@@ -71,6 +71,9 @@ class Task(L.LightningModule):
     def build(self, facts: Any) -> None:
         """Makes the network from the facts of the data."""
 
+    def begin(self, data: Any) -> None:
+        """Sets weights that can be computed from the training split at once; called when a training begins anew."""
+
     @abstractmethod
     def forward(self, batch: Any) -> Any:
         """The network's outputs for a batch."""
