@@ -261,6 +261,15 @@ def check(config: TrainConfig) -> None:
         "weights: set one of them to 0",
     )
     require(
+        r.average_epochs <= config.epochs,
+        f"regularization.average_epochs={r.average_epochs}: there are only epochs={config.epochs}",
+    )
+    require(
+        not (r.average_epochs and r.early_stopping),
+        "regularization.average_epochs averages the last epochs, so that stopping early would leave none: "
+        "add regularization.early_stopping=0",
+    )
+    require(
         h.strategy in ("auto", "ddp", "fsdp"),
         f"hardware.strategy={h.strategy}: {did_you_mean(h.strategy, ['auto', 'ddp', 'fsdp'])}",
     )

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mla_train.compose import typed
+from mla_train.compose import explain, typed
 from mla_train.config import AttentionConfig, EncoderConfig, Kind, RegularizationConfig
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
@@ -131,7 +133,7 @@ def decode(options: argparse.Namespace) -> None:
     table = Table(
         title=f"beam search, {options.beams} beams, {options.sources} sources of {options.memory} tokens, "
         f"width {options.dim}, {options.depth} blocks, {options.heads} heads, {options.threads} threads",
-        caption="bytes a token: of the sequence that is written, all blocks; MB: the most that was held, source included",
+        caption="bytes a token: of the sequence that is written, all blocks; MB: the most that was remembered, source included",
     )
     for column in ("length", "attention", "tokens/s", "speed", "bytes a token", "share", "MB"):
         table.add_column(column, justify="right")
@@ -159,17 +161,27 @@ def decode(options: argparse.Namespace) -> None:
     Console().print(table)
 
 
-def padding(data: DataModule, batches: Sequence[np.ndarray]) -> float:
-    """Share of padding, where every example is padded to the longest of its batch."""
-    lengths = data.lengths("train")
-    assert lengths is not None
-    return 1 - float(lengths.sum() / sum(lengths[batch].max() * len(batch) for batch in batches))
+def padding(data: DataModule, plan: Sequence[np.ndarray]) -> float:
+    """Share of zeros among the tokens of an epoch's batches."""
+    zeros = tokens = 0
+    for rows in tqdm(plan, leave=False, disable=not sys.stderr.isatty()):
+        batch = data.collate([data.train[int(i)] for i in rows], training=False)
+        for side in vars(batch).values():
+            if isinstance(side, Tensor) and side.dim() == 2 and not side.is_floating_point():
+                zeros, tokens = zeros + int((side == 0).sum()), tokens + side.numel()
+    return zeros / tokens
 
 
 def batches(options: argparse.Namespace) -> None:
-    """Training with batches of similar length beside batches of random examples, both padded to their longest."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = typed(compose("train", options.overrides))
+    """Training with batches of similar length beside batches of random examples, both padded to their longest.
+
+    Forward, backward and step of the optimizer are timed, without R-Drop, clipping and averaging.
+    """
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = typed(compose("train", options.overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
     data = build_data(config)
     data.setup()
     lengths = data.lengths("train")
@@ -200,7 +212,7 @@ def batches(options: argparse.Namespace) -> None:
         steps(name)
     speeds = by_turns({name: partial(steps, name) for name in plans}, options.rounds)
     table = Table(title=f"training on {config.data.name}, batches of {config.batch_size}, {config.encoder.dim} wide")
-    for column in ("batches", "padding", "real tokens/s", "against random"):
+    for column in ("batches", "padding", "tokens/s, padding left out", "against random"):
         table.add_column(column, justify="right")
     for name, speed in speeds.items():
         ratio = f"{speed / speeds['random']:.2f}x"
@@ -229,7 +241,12 @@ def main() -> None:
     ):
         part.add_argument(f"--{name}", type=int, default=default, help=what)
     part.add_argument("--lengths", type=int, nargs="+", default=[64, 256, 1024], help="tokens that are written")
-    part = commands.add_parser("batches", parents=[common], help=batches.__doc__, formatter_class=shape)
+    part = commands.add_parser(
+        "batches",
+        parents=[common],
+        help="training with batches of similar length beside random ones",
+        formatter_class=shape,
+    )
     part.set_defaults(run=batches)
     part.add_argument("--steps", type=int, default=40, help="steps in a turn")
     part.add_argument("overrides", nargs="*", help="as for train.py")

@@ -8,7 +8,7 @@ import json
 import lzma
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mla_train.data.splits import PART_NAMES
 from mla_train.errors import UserError
@@ -72,6 +72,12 @@ def read_rows(file: Path) -> Rows:
                 _read_json_lines(table, lines)
             else:
                 _read_separated(table, lines, "\t" if kind == ".tsv" else _separator(lines))
+                if kind == ".tsv" and b'"' in lines:
+                    # Tabs need no quotes: where these do not close, they are part of the text.
+                    plain = Rows(file)
+                    _read_separated(plain, lines, "\t", csv.QUOTE_NONE)
+                    if (-len(plain.broken), len(plain.rows)) > (-len(table.broken), len(table.rows)):
+                        table = plain
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
     if not table.rows and not table.broken:
@@ -109,13 +115,15 @@ def _separator(content: bytes) -> str:
     return ";" if header.count(b";") > header.count(b",") else ","
 
 
-def _read_separated(table: Rows, content: bytes, separator: str) -> None:
+def _read_separated(table: Rows, content: bytes, separator: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> None:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"{table.file} is not UTF-8 (line {line}); save it in that encoding") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restkey="", strict=True)
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=separator, restkey="", strict=True, quoting=quoting
+    )
     table.columns = list(reader.fieldnames or [])
     while True:
         try:

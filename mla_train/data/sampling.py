@@ -52,7 +52,9 @@ def shuffled(size: int, batch_size: int, seed: int) -> Plan:
     return plan
 
 
-def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, even_tokens: bool = False) -> Plan:
+def bucketed(
+    lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, even_tokens: bool = False, least: int = 1
+) -> Plan:
     """Plans epochs of batches whose examples are of similar length, so that little is padded.
 
     Examples are shuffled, sorted by length within pools of some batches, cut into batches, and these shuffled again.
@@ -63,6 +65,7 @@ def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, ev
         seed: Of the run.
         pool: Batches that are sorted together; more leaves less padding and less chance.
         even_tokens: Batches hold as many tokens each instead of as many examples.
+        least: Examples in a batch at least, with even_tokens, so that it can be cut into micro-batches.
 
     Returns:
         A function from an epoch to its global batches of indices.
@@ -77,7 +80,10 @@ def bucketed(lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, ev
         if even_tokens:
             ends = np.cumsum(lengths[order])
             cuts = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count)
-            batches = [batch for batch in np.split(order, cuts) if len(batch)]
+            # All epochs have as many batches, and none is smaller than it may be, however long single examples are.
+            room = least * np.arange(1, count)
+            cuts = np.maximum.accumulate(np.maximum(cuts - room, 0)) + room
+            batches = np.split(order, np.minimum(cuts, len(order) - room[::-1]))
         else:
             batches = np.array_split(order, count)
         return [batches[i] for i in generator.permutation(len(batches))]

@@ -64,4 +64,15 @@ def learn_tokenizer(
         )
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.train_from_iterator(texts, trainer)
+    return _literal(tokenizer)
+
+
+def read_tokenizer(written: str) -> Tokenizer:
+    """A tokenizer from its JSON."""
+    return _literal(Tokenizer.from_str(written))
+
+
+def _literal(tokenizer: Tokenizer) -> Tokenizer:
+    """Reads [PAD] and the like in a text as what it is: text. The library does not keep this in JSON."""
+    tokenizer.encode_special_tokens = True
     return tokenizer

@@ -61,7 +61,7 @@ def beam_search(
         beams: Sequences that are followed at a time; 1 is greedy.
         length_penalty: 0 prefers short sequences, 1 compares means of log probabilities.
         n_best: Sequences returned a source, at most.
-        early_stopping: Done as soon as `beams` sequences are finished, beaten or not.
+        early_stopping: Done as soon as `beams` sequences are finished, beaten or not; always so with one beam.
         device: Where the stepper lives.
 
     Returns:
@@ -72,6 +72,7 @@ def beam_search(
     """
     if length_penalty < 0:
         raise ValueError(f"length_penalty must be 0 or more, got {length_penalty}")
+    early_stopping = early_stopping or beams == 1
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
     alive = torch.arange(len(max_lengths), device=device)
     limits = torch.tensor(max_lengths, device=device)

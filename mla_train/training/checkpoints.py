@@ -31,13 +31,17 @@ class Checkpoints(Checkpoint):
         sampler: Whose place is kept.
         minutes: Longest time between two writings of last.ckpt.
         resume_command: What a stopped user should type.
+        first: Epoch from which on one may be the best, counted from 0.
     """
 
-    def __init__(self, folder: Path, sampler: TrainSampler, minutes: float, resume_command: str) -> None:
+    def __init__(
+        self, folder: Path, sampler: TrainSampler, minutes: float, resume_command: str, first: int = 0
+    ) -> None:
         self.folder = folder
         self.sampler = sampler
         self.minutes = minutes
         self.resume_command = resume_command
+        self.first = first
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._epoch, self._batch = 0, 0
@@ -117,7 +121,7 @@ class Checkpoints(Checkpoint):
         assert isinstance(task, Task)
         score = float(trainer.callback_metrics[f"val/{task.monitor}"])
         sign = 1 if task.directions[task.monitor] == "max" else -1
-        if isnan(score):
+        if isnan(score) or trainer.current_epoch < self.first:
             return
         if self.best_score is None or sign * score >= sign * self.best_score:
             self.best_score, self.best_epoch = score, trainer.current_epoch

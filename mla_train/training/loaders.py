@@ -63,7 +63,7 @@ def train_loader(data: DataModule, config: TrainConfig, rank: int, world_size: i
     if lengths is None:
         plan = shuffled(len(examples), batch_size, config.seed)
     else:
-        plan = bucketed(lengths, batch_size, config.seed, data.pool, data.even_tokens)
+        plan = bucketed(lengths, batch_size, config.seed, data.pool, data.even_tokens, parts)
     sampler = TrainSampler(plan, config.seed, parts, rank, world_size)
     if min(len(batch) for batch in sampler.plan(0)) < parts:
         raise UserError(

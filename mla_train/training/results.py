@@ -44,14 +44,14 @@ def write_results(
     results = {
         "task": config.task.name,
         "data": config.data.name,
-        "attention": config.attention.kind.value,
+        "attention": task.kind,
         "seed": config.seed,
         "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},
         "directions": {"loss": "min", **task.directions},
         "monitor": {
             "name": f"val/{task.monitor}",
             "mode": task.directions[task.monitor],
-            "best": evaluations["val"].metrics[task.monitor],
+            "best": checkpoints.best_score,
             "epoch": (checkpoints.best_epoch or 0) + 1,
         },
         "baselines": baselines,
@@ -122,6 +122,11 @@ def read_results(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
+def _written(value: float) -> str:
+    """Four digits after the point; two where that is enough."""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
+
+
 def show(results: dict[str, Any], folder: Path) -> None:
     """Prints the scores beside the baselines, and where all is."""
     console = Console()
@@ -135,9 +140,9 @@ def show(results: dict[str, Any], folder: Path) -> None:
     for name in names:
         arrow = "↑ better" if results["directions"][name] == "max" else "↓ better"
         table.add_column(f"{name}\n[dim]{arrow}[/]", justify="right")
-    table.add_row(f"this model ({results['attention']})", *(f"{scores[name]:.4f}" for name in names), style="bold")
+    table.add_row(f"this model ({results['attention']})", *(_written(scores[name]) for name in names), style="bold")
     for baseline, values in results["baselines"].items():
-        table.add_row(baseline, *(f"{values[name]:.4f}" if name in values else "" for name in names))
+        table.add_row(baseline, *(_written(values[name]) if name in values else "" for name in names))
     console.print(table)
     speed, model = results["speed"], results["model"]
     console.print(

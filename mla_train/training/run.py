@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,14 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
     rank, world_size = trainer.global_rank, trainer.world_size
     loader = train_loader(data, config, rank, world_size)
     assert isinstance(loader.batch_sampler, TrainSampler)
+    r = config.regularization
     checkpoints = Checkpoints(
-        folder.checkpoints, loader.batch_sampler, config.checkpoint.minutes, resume_command(folder)
+        folder.checkpoints,
+        loader.batch_sampler,
+        config.checkpoint.minutes,
+        resume_command(folder),
+        # Who wants averaged weights gets them: earlier epochs are not candidates.
+        first=(trainer.max_epochs or 0) - r.average_epochs if r.average_epochs else 0,
     )
     trainer.callbacks.append(checkpoints)  # type: ignore[attr-defined]
     if trainer.is_global_zero:
@@ -113,14 +120,17 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         if not trainer.is_global_zero:
             return {}
         save_model(best, data.facts, folder.model)
-        print("computing baselines (remembered for the next run) ...", flush=True)
+        print("computing baselines ...", flush=True)
         baselines = {} if config.debug.fast or config.debug.overfit else task.baselines(data)
         scores = {
             name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
             for name, predictions in baselines.items()
         }
         draw_curves(folder.path / "metrics.csv", task.monitor, folder.figures / "curves.png")
-        results = write_results(config, folder, task, data, evaluations, scores, checkpoints, progress)
+        if config.debug.overfit:  # evaluated on the first training examples
+            data = copy(data)
+            data.test = data.train
+        results = write_results(config, folder, task.eval(), data, evaluations, scores, checkpoints, progress)
         for logger in trainer.loggers:
             logger.log_metrics(
                 {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}, trainer.global_step
@@ -165,7 +175,7 @@ def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFold
     return (
         f"{config.task.name} on {config.data.name}: {len(data.train):,} training, {len(data.val):,} validation, "
         f"{len(data.test):,} test examples\n"
-        f"{config.attention.kind.value} encoder, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
+        f"{task.kind}, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
         f"{'going on in' if folder.resumed else 'run folder'} {folder.path}"
     )
 

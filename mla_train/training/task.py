@@ -123,8 +123,13 @@ class Task(L.LightningModule):
         return ((p.exp() - q.exp()) * (p - q)).sum() / 4
 
     def tokens(self, batch: Any) -> int:
-        """Tokens of a batch that the encoder reads."""
+        """Tokens of a batch without padding: those that the encoder reads, or that a decoder writes."""
         return len(batch)
+
+    @property
+    def kind(self) -> str:
+        """What the network is, in a word: the kind of its attention."""
+        return self.config.attention.kind.value
 
     @property
     def cache_width(self) -> int:

@@ -5,7 +5,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tasks.translation.data import PairData
 
-ROWS = 500  # sources compared with all of train at a time
+CELLS = 20_000_000  # similarities that are held at a time
 
 
 def copied(data: PairData) -> list[str]:
@@ -21,5 +21,6 @@ def nearest(data: PairData) -> list[str]:
     except ValueError:  # nothing occurs twice
         known = vectorizer.set_params(min_df=1).fit_transform(data.train.sources)
     asked = vectorizer.transform(data.test.sources)
-    found = [(asked[row : row + ROWS] @ known.T).toarray().argmax(1) for row in range(0, asked.shape[0], ROWS)]
+    rows = max(1, CELLS // known.shape[0])
+    found = [(asked[row : row + rows] @ known.T).toarray().argmax(1) for row in range(0, asked.shape[0], rows)]
     return [data.train.targets[i] for i in np.concatenate(found)]

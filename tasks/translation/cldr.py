@@ -37,10 +37,11 @@ def _checked(language: str) -> str:
     except (ValueError, babel.UnknownLocaleError) as error:
         names = babel.Locale("en").languages
         near = [code for code, name in names.items() if name.lower() == language.lower()]
-        near = near or get_close_matches(language, known, 3, 0)
+        near = near or get_close_matches(language, known, 3)
         raise UserError(
-            f"data.target_language={language}: CLDR has no such language. Did you mean {', '.join(near)}? "
-            f"There are {len(known)}, written like de, fr or pt_BR"
+            f"data.target_language={language}: CLDR has no such language. "
+            + (f"Did you mean {', '.join(near)}? " if near else "")
+            + f"There are {len(known)}, written like de, fr or pt_BR"
         ) from error
 
 

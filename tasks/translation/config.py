@@ -66,6 +66,10 @@ class TranslationTaskConfig:
             f"task.val_sample={self.val_sample}: must be 1 or more, or null for all",
         )
         require(self.decoder.depth is None or self.decoder.depth >= 1, "task.decoder.depth: must be 1 or more")
+        require(
+            self.model is Model.transformer or self.decoder == DecoderConfig(),
+            "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
+        )
 
 
 def attention_of(kind: Kind | None, attention: AttentionConfig) -> AttentionConfig:
@@ -172,6 +176,10 @@ class PairFilesDataConfig(PairConfig):
         super().check()
         require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
         require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")
+        require(
+            self.source_column != self.target_column,
+            f"data.source_column and data.target_column are both {self.source_column}",
+        )
         for part in ("train", "val", "test"):
             files = getattr(self, part)
             aligned = isinstance(files, list) and len(files) == 2 and all(isinstance(file, str) for file in files)

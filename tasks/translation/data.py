@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from mla_train.config import Augmentation, TokenizerKind
 from mla_train.data.batch import Batch
 from mla_train.data.cache import cached
 from mla_train.data.module import DataModule
-from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, learn_tokenizer
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from tasks.translation.config import TooLong
 
+FEWEST = 20  # sources of which parts are cut
 # Token dropout: share of the source and target tokens that training reads as unknown, each time others.
 HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.0, Augmentation.strong: 0.1}
 
@@ -34,6 +34,7 @@ class TranslationFacts:
         max_length: Longest sentence in tokens.
         lowercase: Whether translations are in lower case.
         target_language: Of the translations, such as de; how words are cut for `bleu_tokenized`.
+        growth: Tokens of a translation for each of its source, seldom more.
         source_tokenizer: As the `tokenizers` library writes it, JSON.
         target_tokenizer: The same for the target; empty if joint.
     """
@@ -44,6 +45,7 @@ class TranslationFacts:
     max_length: int
     lowercase: bool
     target_language: str
+    growth: float
     source_tokenizer: str
     target_tokenizer: str
 
@@ -56,7 +58,7 @@ class TranslationBatch(Batch):
         source: Ends with the end token, padded with 0, `(batch, source_length)`.
         target: Begins with the start token and ends with the end token, padded, `(batch, 1 + target_length)`.
         read: What the decoder reads: the target without its last token, some of it hidden, `(batch, target_length)`.
-        references: The translations to be scored against, as they were given.
+        references: The translations to be scored against, in one Unicode form and with single blanks, else as given.
     """
 
     source: Tensor
@@ -139,20 +141,27 @@ class PairData(DataModule):
             full = [i for i, (source, target) in enumerate(pairs) if source and target]
             if len(full) < len(pairs):
                 self.notes.append(f"left out {len(pairs) - len(full):,} pairs of {part} with an empty side")
-            rows = list({pairs[i]: i for i in reversed(full)}.values())[::-1] if part == "train" else full
+            rows = full
+            if part == "train":
+                first = {(self.key(pairs[i][0]), self.key(pairs[i][1])): i for i in reversed(full)}
+                rows = sorted(first.values())
             if len(rows) < len(full):
                 self.notes.append(f"left out {len(full) - len(rows):,} repeated pairs of {part}")
             if not rows:
                 raise UserError(f"{part} has no pair of sentences")
             kept[part] = split.only(rows)
-        if "test" in kept:
-            known = set(kept["train"].sources)
-            shared = sum(source in known for source in kept["test"].sources)
+        keys = {part: {self.key(source) for source in split.sources} for part, split in kept.items()}
+        for part, other in (("test", "train"), ("val", "train"), ("test", "val")):
+            shared = len(keys.get(part, set()) & keys.get(other, set()))
             if shared:
                 self.notes.append(
-                    f"{shared:,} sources of test are in train too; they stay, so that scores can be compared"
+                    f"{shared:,} sources of {part} are in {other} too; they stay, so that scores can be compared"
                 )
         return kept
+
+    def key(self, text: str) -> str:
+        """What makes a sentence the same as another."""
+        return text.lower() if self.config.data.lowercase else text
 
     def cut(self, split: PairSplit, share: float) -> tuple[PairSplit, PairSplit]:
         """Cuts a part off; all translations of a source stay together.
@@ -164,11 +173,14 @@ class PairData(DataModule):
         Raises:
             UserError: There are too few.
         """
-        try:
-            cutter = GroupShuffleSplit(1, test_size=share, random_state=self.config.data.split_seed)
-            stay, off = next(cutter.split(split.sources, groups=split.sources))
-        except ValueError as error:
-            raise UserError(f"cannot cut {share:.0%} of {len(split)} pairs off for evaluation: {error}") from error
+        groups = [self.key(source) for source in split.sources]
+        if len(set(groups)) < FEWEST:
+            raise UserError(
+                f"cannot cut parts for evaluation off {len(set(groups))} sources, needed are {FEWEST}: give more, or name "
+                "files for all parts: data.train= data.val= data.test="
+            )
+        cutter = GroupShuffleSplit(1, test_size=share, random_state=self.config.data.split_seed)
+        stay, off = next(cutter.split(split.sources, groups=groups))
         return split.only(stay), split.only(off)
 
     def finish(self, parts: dict[str, PairSplit]) -> None:
@@ -186,12 +198,13 @@ class PairData(DataModule):
                 self.notes.append(f"{unknown:,} tokens of {part} are unknown: no {options.tokens.value} of train")
         self.train, self.val, self.test = parts["train"], parts["val"], parts["test"]
         self.facts = TranslationFacts(
-            Tokenizer.from_str(source_json).get_vocab_size(),
-            Tokenizer.from_str(target_json or source_json).get_vocab_size(),
+            read_tokenizer(source_json).get_vocab_size(),
+            read_tokenizer(target_json or source_json).get_vocab_size(),
             options.joint,
             options.max_length,
             options.lowercase,
             options.target_language,
+            growth(self.train),
             source_json,
             target_json,
         )
@@ -232,6 +245,12 @@ class PairData(DataModule):
         if training and share:
             source, read = (hidden(side, share) for side in (source, read))
         return TranslationBatch(torch.tensor(index), source, target, read, list(references))
+
+
+def growth(split: PairSplit) -> float:
+    """Tokens of a translation for each of its source that one in a thousand exceeds; at least 1.5."""
+    ratios = [(len(t) + 1) / (len(s) + 1) for s, t in zip(split.source_tokens, split.target_tokens, strict=True)]
+    return max(1.5, round(float(np.quantile(ratios, 0.999)), 2))
 
 
 def hidden(tokens: Tensor, share: float) -> Tensor:

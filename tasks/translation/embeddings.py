@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from mla_train.data.tokenizers import PAD_ID
 from tasks.translation.data import TranslationFacts
 
 
@@ -20,8 +19,8 @@ class Embeddings(nn.Module):
     def __init__(self, facts: TranslationFacts, dim: int, dropout: float) -> None:
         super().__init__()
         self.scale = dim**0.5
-        self.written = nn.Embedding(facts.target_vocab_size, dim, padding_idx=PAD_ID)
-        self.read = None if facts.joint else nn.Embedding(facts.source_vocab_size, dim, padding_idx=PAD_ID)
+        self.written = nn.Embedding(facts.target_vocab_size, dim)
+        self.read = None if facts.joint else nn.Embedding(facts.source_vocab_size, dim)
         for embedding in (self.written, self.read):
             if embedding is not None:
                 nn.init.normal_(embedding.weight, std=dim**-0.5)

@@ -9,7 +9,7 @@ import torch
 from sacrebleu.metrics import BLEU
 from tokenizers import Tokenizer
 
-from mla_train.data.tokenizers import END_ID, START_ID
+from mla_train.data.tokenizers import END_ID, START_ID, read_tokenizer
 from mla_train.training.task import Predictions
 from tasks.translation.data import PairData
 from tasks.translation.scores import Scores
@@ -52,18 +52,21 @@ def draw_bleu_by_length(predictions: Predictions, sources: list[str], scores: Sc
 
 
 @torch.no_grad()
-def draw_maps(network: Any, predictions: Predictions, data: PairData, file: Path) -> None:
+def draw_maps(network: Any, predictions: Predictions, data: PairData, title: str, file: Path) -> None:
     """For a few test sentences: how much of its attention each output token gives to each source token.
+
+    Above each map stands the reference.
 
     Args:
         network: Has `attention_map`.
         predictions: Column output.
         data: The test part and the tokenizers.
+        title: Of the picture.
         file: The PNG to write.
     """
     facts = data.facts
-    reading = Tokenizer.from_str(facts.source_tokenizer)
-    writing = Tokenizer.from_str(facts.target_tokenizer or facts.source_tokenizer)
+    reading = read_tokenizer(facts.source_tokenizer)
+    writing = read_tokenizer(facts.target_tokenizer or facts.source_tokenizer)
     lengths = np.array([len(data.test.source_tokens[i]) for i in predictions["index"]])
     # From usual to rather long: short ones show nothing, the longest cannot be read.
     order = np.argsort(lengths, kind="stable")
@@ -79,11 +82,13 @@ def draw_maps(network: Any, predictions: Predictions, data: PairData, file: Path
         seen = spell(reading, source.tolist())
         said = spell(writing, [*target[1:].tolist(), END_ID])
         axes.set_axis_on()
-        axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto")
+        image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_title(data.test.targets[int(predictions["index"][row])], fontsize=9, wrap=True)
         axes.set_xticks(range(len(seen)), seen, rotation=90)
         axes.set_yticks(range(len(said)), said)
         axes.set(xlabel="source", ylabel="output")
-    figure.suptitle("where each output token looks in the source (mean over heads, last block)")
+    figure.colorbar(image, ax=grid, shrink=0.4, label="share of attention")
+    figure.suptitle(title)
     figure.savefig(file, dpi=100)
     plt.close(figure)
 

@@ -98,6 +98,11 @@ class TranslatorStepper:
         self.padding = None if self.padding is None else self.padding[sources]
 
 
-def longest_output(source: Tensor) -> list[int]:
-    """Most target tokens of each source: half as long again as the source, and ten."""
-    return [int(1.5 * length) + 10 for length in (source != PAD_ID).sum(1).tolist()]
+def longest_output(source: Tensor, growth: float = 1.5) -> list[int]:
+    """Most target tokens of each source: so many times its own, and ten.
+
+    Args:
+        source: `(batch, length)`.
+        growth: Of the facts.
+    """
+    return [int(growth * length) + 10 for length in (source != PAD_ID).sum(1).tolist()]

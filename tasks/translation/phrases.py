@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 from babel import Locale, dates, lists, numbers, units
 
 Value = tuple[str, ...]
+Values = tuple[Value, ...]
 Say = Callable[[Locale], str]
 
 
@@ -19,14 +21,15 @@ class Phrase:
 
     Attributes:
         kind: What sort of phrase.
-        value: What is said; whatever says it, in whichever form, is in one part. Begins with its own sort: a date in a
-            moment is the same value as a date alone, a number of kilometres the same as a number of euros.
+        values: What is said: dates, numbers as they are written, names that stand together. Whatever says a value, in
+            whichever form, is in one part: a date alone, in a moment or at the end of an interval; a number of kilometres, of
+            euros or of weeks.
         source: How the source language says it.
         target: How the target language says it.
     """
 
     kind: str
-    value: Value
+    values: tuple[Value, ...]
     source: str
     target: str
 
@@ -46,6 +49,7 @@ SECONDS = {
 }  # fmt: skip
 
 NAMES = ("territories", "languages", "scripts")
+MOST_LISTED = 3  # names in a list
 
 
 class Phrasebook:
@@ -60,7 +64,7 @@ class Phrasebook:
         self.source, self.target = source, target
         # Codes of names that both languages have.
         self.names = {table: sorted({*getattr(source, table)} & {*getattr(target, table)}) for table in NAMES}
-        self.kinds: dict[str, Callable[[random.Random], tuple[Value, Say]]] = {
+        self.kinds: dict[str, Callable[[random.Random], tuple[Values | None, Say]]] = {
             "date": self.date,
             "moment": self.moment,
             "time": self.time,
@@ -69,14 +73,19 @@ class Phrasebook:
             "unit": self.unit,
             "currency": self.currency,
             "number": self.number,
-            "list": self.list,
         }
+        self.listed = [table for table in ("territories", "languages") if len(self.names[table]) >= MOST_LISTED]
+        if self.listed:
+            self.kinds["list"] = self.list
 
     def draw(self, chance: random.Random) -> Phrase:
-        """A phrase of any kind but a name."""
+        """A phrase of any kind but a name; kinds that give no values of their own are known by their numbers."""
         kind = chance.choice(list(self.kinds))
-        value, say = self.kinds[kind](chance)
-        return Phrase(kind, value, say(self.source), say(self.target))
+        values, say = self.kinds[kind](chance)
+        source = say(self.source)
+        if values is None:
+            values = tuple(("number", digits) for digits in re.findall(r"\d(?:[\d,.]*\d)?", source))
+        return Phrase(kind, values, source, say(self.target))
 
     def all_names(self) -> list[Phrase]:
         """Names of territories, languages and scripts, each alone; of two that are written alike the first."""
@@ -84,15 +93,15 @@ class Phrasebook:
         for table, codes in self.names.items():
             for code in codes:
                 source, target = getattr(self.source, table)[code], getattr(self.target, table)[code]
-                found.setdefault(source, Phrase("name", (table, code), source, target))
+                found.setdefault(source, Phrase("name", ((table, code),), source, target))
         return list(found.values())
 
-    def date(self, chance: random.Random) -> tuple[Value, Say]:
+    def date(self, chance: random.Random) -> tuple[Values | None, Say]:
         """May 24, 2000."""
         day, form = _day(chance), chance.choice(["medium", "long", "full"])
-        return ("date", day.isoformat()), lambda locale: dates.format_date(day, form, locale)
+        return (("date", day.isoformat()),), lambda locale: dates.format_date(day, form, locale)
 
-    def moment(self, chance: random.Random) -> tuple[Value, Say]:
+    def moment(self, chance: random.Random) -> tuple[Values | None, Say]:
         """May 24, 2000, 5:04 PM."""
         moment = datetime.combine(_day(chance), time(chance.randrange(24), chance.randrange(60)))
         form = chance.choice(["medium", "long"])
@@ -100,14 +109,14 @@ class Phrasebook:
         def say(locale: Locale) -> str:
             return f"{dates.format_date(moment, form, locale)}, {dates.format_time(moment, 'short', locale=locale)}"
 
-        return ("date", moment.date().isoformat()), say
+        return (("date", moment.date().isoformat()),), say
 
-    def time(self, chance: random.Random) -> tuple[Value, Say]:
+    def time(self, chance: random.Random) -> tuple[Values | None, Say]:
         """5:04:00 PM."""
         moment = time(chance.randrange(24), chance.randrange(60), chance.randrange(60))
-        return ("time", moment.isoformat()), lambda locale: dates.format_time(moment, "medium", locale=locale)
+        return (("time", moment.isoformat()),), lambda locale: dates.format_time(moment, "medium", locale=locale)
 
-    def interval(self, chance: random.Random) -> tuple[Value, Say]:
+    def interval(self, chance: random.Random) -> tuple[Values | None, Say]:
         """May 24 to Nov 24, 2000."""
         first = _day(chance)
         last = first + timedelta(days=chance.randrange(1, 400))
@@ -115,9 +124,9 @@ class Phrasebook:
         def say(locale: Locale) -> str:
             return dates.format_interval(first, last, "yMMMd", locale=locale)
 
-        return ("interval", first.isoformat(), last.isoformat()), say
+        return (("date", first.isoformat()), ("date", last.isoformat())), say
 
-    def distance(self, chance: random.Random) -> tuple[Value, Say]:
+    def distance(self, chance: random.Random) -> tuple[Values | None, Say]:
         """In 3 weeks."""
         unit = chance.choice(list(SECONDS))
         amount = chance.choice([-1, 1]) * chance.randrange(1, 100)
@@ -128,15 +137,15 @@ class Phrasebook:
         def say(locale: Locale) -> str:
             return dates.format_timedelta(step, "second", threshold, add_direction=True, locale=locale)
 
-        return ("distance", str(step.total_seconds())), say
+        return None, say
 
-    def unit(self, chance: random.Random) -> tuple[Value, Say]:
+    def unit(self, chance: random.Random) -> tuple[Values | None, Say]:
         """64.6 kilometers."""
         number, unit = _number(chance), chance.choice(UNITS)
         length: Any = chance.choice(["long", "short"])
-        return ("number", f"{number!r}"), lambda locale: units.format_unit(number, unit, length, locale=locale)
+        return None, lambda locale: units.format_unit(number, unit, length, locale=locale)
 
-    def currency(self, chance: random.Random) -> tuple[Value, Say]:
+    def currency(self, chance: random.Random) -> tuple[Values | None, Say]:
         """$64.60, or 64.60 US dollars."""
         number, currency = _number(chance), chance.choice(CURRENCIES)
         form: Any = chance.choice(["standard", "name"])
@@ -144,9 +153,9 @@ class Phrasebook:
         def say(locale: Locale) -> str:
             return numbers.format_currency(number, currency, locale=locale, format_type=form)
 
-        return ("number", f"{number!r}"), say
+        return None, say
 
-    def number(self, chance: random.Random) -> tuple[Value, Say]:
+    def number(self, chance: random.Random) -> tuple[Values | None, Say]:
         """64,123.6 or 41.3%."""
         number, percent = _number(chance), chance.random() < 0.3
         if percent:
@@ -157,18 +166,18 @@ class Phrasebook:
                 return numbers.format_percent(number, locale=locale, decimal_quantization=False)
             return numbers.format_decimal(number, locale=locale)
 
-        return ("number", f"{number!r}"), say
+        return None, say
 
-    def list(self, chance: random.Random) -> tuple[Value, Say]:
+    def list(self, chance: random.Random) -> tuple[Values | None, Say]:
         """Greece or Egypt."""
-        table = chance.choice(["territories", "languages"])
-        names = [chance.choice(self.names[table]) for _ in range(chance.choice([2, 2, 3]))]
+        table = chance.choice(self.listed)
+        names = chance.sample(self.names[table], chance.choice([2, 2, MOST_LISTED]))
         style: Any = chance.choice(["standard", "or"])
 
         def say(locale: Locale) -> str:
             return lists.format_list([getattr(locale, table)[name] for name in names], style=style, locale=locale)
 
-        return (table, *sorted(names)), say
+        return ((table, *sorted(names)),), say
 
 
 def _day(chance: random.Random) -> date:
@@ -182,7 +191,7 @@ def _number(chance: random.Random) -> float:
 
 
 def part_of(value: Value, split_seed: int) -> str:
-    """The part in which all phrases of a value are, 70/10/20: a function of the value alone."""
+    """The part in which a value is, 70/10/20: a function of the value alone."""
     digest = hashlib.sha256("|".join([str(split_seed), *value]).encode()).digest()
     place = int.from_bytes(digest[:4], "big") % 100
     return "train" if place < 70 else "val" if place < 80 else "test"
@@ -208,7 +217,9 @@ def draw_phrases(source: Locale, target: Locale, sizes: dict[str, int], split_se
     said = {phrase.source for phrase in parts["train"]}
     while any(len(parts[part]) < sizes[part] for part in parts):
         phrase = book.draw(chance)
-        part = part_of(phrase.value, split_seed)
+        part, *others = {part_of(value, split_seed) for value in phrase.values}
+        if others:
+            continue  # says values of two parts
         if len(parts[part]) < sizes[part] and phrase.source not in said:
             said.add(phrase.source)
             parts[part].append(phrase)

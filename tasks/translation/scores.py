@@ -5,12 +5,16 @@ from functools import lru_cache
 from sacrebleu.metrics import BLEU, CHRF
 from sacremoses import MosesTokenizer
 
+# Languages that put no blanks between words.
+CUT = {"zh": "zh", "ja": "char", "ko": "char", "th": "char", "lo": "char", "my": "char", "km": "char"}
+
 
 class Scores:
     """Scores of translations against one reference each.
 
-    `bleu` is sacrebleu's on plain text, comparable everywhere. `bleu_tokenized` is what papers on Multi30k report: both
-    sides cut into words as Moses does and in lower case, then BLEU. `exact_match` is the share that is the reference to
+    `bleu` is sacrebleu's on plain text (characters where words are not set apart). `bleu_tokenized` is near to what papers
+    on Multi30k report: both sides cut into words as Moses does, without its normalisation of punctuation, and in lower
+    case, then BLEU. `exact_match` is the share that is the reference to
     the letter.
 
     Args:
@@ -20,7 +24,7 @@ class Scores:
 
     def __init__(self, language: str, lowercase: bool) -> None:
         self.lowercase = lowercase
-        self.bleu = BLEU(lowercase=lowercase)
+        self.bleu = BLEU(lowercase=lowercase, tokenize=CUT.get(language.split("_")[0], "13a"))
         self.bleu_tokenized = BLEU(tokenize="none", force=True)
         self.chrf = CHRF(lowercase=lowercase)
         moses = MosesTokenizer(lang=language)

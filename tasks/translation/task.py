@@ -5,10 +5,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import Tensor
 
-from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
 from mla_train.nn import beam_search
 from mla_train.training.task import Predictions, Task
 from tasks.translation.baselines import copied, nearest
@@ -38,7 +37,7 @@ class TranslationTask(Task):
             self.network = Seq2Seq(self.config, facts)
         else:
             self.network = Translator(self.config, facts)
-        self.written = Tokenizer.from_str(facts.target_tokenizer or facts.source_tokenizer)
+        self.written = read_tokenizer(facts.target_tokenizer or facts.source_tokenizer)
         self.scores = Scores(facts.target_language, facts.lowercase)
 
     def forward(self, batch: TranslationBatch) -> Tensor:
@@ -64,7 +63,9 @@ class TranslationTask(Task):
         chosen = torch.arange(len(batch), device=batch.source.device)
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         if fitting and self.options.val_sample is not None:
-            chosen = (batch.index < self.options.val_sample).nonzero().flatten()
+            # Spread over the whole part: files may be in an order.
+            size = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+            chosen = (batch.index % -(-size // self.options.val_sample) == 0).nonzero().flatten()
         translated: list[str | None] = [None] * len(batch)
         if len(chosen):
             texts = self.translate(batch.source[chosen], beams=1 if fitting else self.options.beams)
@@ -81,7 +82,7 @@ class TranslationTask(Task):
         """
         found = beam_search(
             self.network.stepper(source),
-            longest_output(source),
+            longest_output(source, self.facts.growth),
             start=START_ID,
             end=END_ID,
             beams=beams,
@@ -122,7 +123,18 @@ class TranslationTask(Task):
     def figures(self, predictions: Predictions, data: PairData, folder: Path) -> None:
         """BLEU by length of the source, and where decoders look."""
         draw_bleu_by_length(predictions, data.test.sources, self.scores, folder / "bleu_by_length.png")
-        draw_maps(self.network, predictions, data, folder / "cross_attention.png")
+        title = "where each output token looks in the source"
+        if not isinstance(self.network, Seq2Seq):
+            title += " (mean over heads, last block)"
+        draw_maps(self.network, predictions, data, title, folder / "cross_attention.png")
+
+    @property
+    def kind(self) -> str:
+        """The kinds of attention of encoder, decoder and between them, or that it is recurrent."""
+        if isinstance(self.network, Seq2Seq):
+            return "seq2seq"
+        kinds = [self.config.attention.kind, self.options.decoder.self, self.options.decoder.cross]
+        return "+".join(dict.fromkeys(kind.value for kind in kinds if kind is not None))
 
     @property
     def cache_width(self) -> int:

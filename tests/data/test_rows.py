@@ -97,3 +97,11 @@ def test_validation_may_have_several_names(tmp_path):
     for name in ("train", "validation", "test"):
         (tmp_path / f"{name}.csv").write_text("a\n1\n")
     assert set(find_parts(tmp_path)) == {"train", "val", "test"}
+
+
+def test_quotes_inside_tab_separated_texts_are_text(tmp_path):
+    file = tmp_path / "a.tsv"
+    file.write_text('text\tlabel\n"Hi" he said\tx\n"never closed\ty\nplain\tz\n"and open again\tx\n')
+    table = read_rows(file)
+    assert table.broken == []
+    assert [row["text"] for row in table.rows] == ['"Hi" he said', '"never closed', "plain", '"and open again']

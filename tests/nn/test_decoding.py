@@ -60,7 +60,9 @@ def plain_beam_search(model, memory, mask, limit, beams, penalty):
         finished += [(c[1:-1], s / length**penalty) for c, s in candidates[:beams] if c[-1] == END]
         finished = sorted(finished, key=lambda f: -f[1])[:beams]
         running = [(c, s) for c, s in candidates if c[-1] != END][:beams]
-        if not running or (len(finished) == beams and running[0][1] / limit**penalty <= finished[-1][1]):
+        if not running or (
+            len(finished) == beams and (beams == 1 or running[0][1] / limit**penalty <= finished[-1][1])
+        ):
             break
     return finished
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mla_train.compose import parse_overrides
 from mla_train.errors import UserError
-from mla_train.training.build import build_data, moving_average
+from mla_train.training.build import build_data, build_task, moving_average
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import RunFolder, find_run, resume_command
@@ -225,6 +226,21 @@ def stop_in_epoch(number):
 
 def test_r_drop_adds_the_divergence_of_two_passes(tmp_path):
     """Without dropout both passes are the same and the term is nothing."""
+    settings = config(*SMALL, "regularization=none", "regularization.dropout=0.3", "regularization.r_drop=5")
+    data = build_data(settings)
+    data.setup()
+    task = build_task(settings, data.facts).train()
+    batch = data.collate([data.train[i] for i in range(8)], training=False)
+    torch.manual_seed(0)
+    first, second = task(batch), task(batch)
+    expected = (task.loss(first, batch)[0] + task.loss(second, batch)[0]) / 2
+    p, q = first.log_softmax(-1), second.log_softmax(-1)
+    expected = (
+        expected
+        + 5 * (F.kl_div(p, q, log_target=True, reduction="sum") + F.kl_div(q, p, log_target=True, reduction="sum")) / 4
+    )
+    torch.manual_seed(0)
+    torch.testing.assert_close(task.training_step(batch, 0), expected)
     quiet = ["regularization=none", "epochs=1"]
     assert go(tmp_path / "a", *quiet)["metrics"] == go(tmp_path / "b", *quiet, "regularization.r_drop=5")["metrics"]
     loud = ["regularization=none", "regularization.dropout=0.3", "epochs=1"]

@@ -3,14 +3,17 @@
 import csv
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from mla_train.data.sampling import bucketed, shuffled
-from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.training.build import build_data
 from tests.helpers import config
@@ -146,6 +149,50 @@ def test_long_sentences(tmp_path, how, left, note):
     assert int(data.lengths("test").max()) == 65
 
 
+def test_what_is_named_counts_before_the_folder(tmp_path):
+    write_aligned(tmp_path, "train", distinct(60)[:40])
+    write_aligned(tmp_path, "test_2016", distinct(60)[40:50], ".gz")
+    (tmp_path / "train.de.bak").write_text("old")
+    words = [f"data.root={tmp_path}", "data.source_column=en", "data.target_column=de"]
+    data = read(*words)
+    assert data.test.sources == [s for s, _ in distinct(60)[40:50]]
+    assert "test_2016.en.gz" in data.notes[0]
+    table = write(tmp_path / "other.csv", distinct(60)[50:], "en", "de")
+    assert read(*words, f"data.test={table}").test.sources == [s for s, _ in distinct(60)[50:]]
+
+
+def test_pairs_as_the_hub_often_holds_them(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps({"id": i, "translation": {"en": s, "de": t}}) + "\n" for i, (s, t) in enumerate(distinct(40))
+        )
+    )
+    data = read(f"data.train={file}", "data.source_column=en", "data.target_column=de")
+    assert len(data.train) + len(data.val) + len(data.test) == 40
+
+
+def test_signs_that_look_like_special_tokens_are_text(tmp_path):
+    odd = ("one [PAD] two [END]", "eins [START] zwei [UNK]")
+    data = read(
+        f"data.train={write(tmp_path / 'a.csv', distinct(40))}", f"data.test={write(tmp_path / 'b.csv', [odd])}"
+    )
+    assert data.test.source_tokens[0].min() > END_ID
+    reading = read_tokenizer(data.facts.source_tokenizer)
+    assert reading.encode(odd[0]).ids == data.test.source_tokens[0].tolist()
+    assert reading.decode(data.test.target_tokens[0].tolist()) == odd[1]
+
+
+def test_casing_does_not_hide_a_shared_source(tmp_path):
+    content = [
+        (form(f"{source} {i}"), f"{target} {form('a')}")
+        for i, (source, target) in enumerate(distinct(60))
+        for form in (str, str.upper)
+    ]
+    data = read(f"data.train={write(tmp_path / 'a.csv', content)}", "data.test_share=0.3", "data.lowercase=true")
+    assert not {s.lower() for s in data.test.sources} & {s.lower() for s in data.train.sources}
+
+
 def test_unknown_characters_are_counted_and_bytes_know_all(tmp_path):
     train = write(tmp_path / "train.csv", distinct(40))
     test = write(tmp_path / "test.csv", [("one ☃", "eins ☃")])
@@ -205,6 +252,20 @@ def test_batches_hold_as_many_tokens_and_every_pair_once():
     assert not np.array_equal(plan(0)[0], plan(1)[0])
 
 
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 3), st.integers(40, 200))
+def test_batches_of_tokens_are_never_too_small_and_as_many_in_each_epoch(batch_size, least, seed, size):
+    """Also where a few sentences are a hundred times as long as the others."""
+    lengths = np.where(np.random.default_rng(seed).random(size) < 0.05, 500, 5)
+    count = -(-size // batch_size)
+    assume(count * least <= size)
+    plan = bucketed(lengths, batch_size, seed, even_tokens=True, least=least)
+    for epoch in range(3):
+        batches = plan(epoch)
+        assert len(batches) == count
+        assert min(map(len, batches)) >= least
+        assert sorted(np.concatenate(batches)) == list(range(size))
+
+
 def test_multi30k_is_padded_little(shared_data):
     root = shared_data / "translation" / "multi30k_en_de"
     data = build_data(config("task=translation", "data=multi30k", f"data.root={root}"))
@@ -230,9 +291,11 @@ def test_multi30k_is_padded_little(shared_data):
         (["data.train=[A,B,C]"], "two aligned text files"),
         (["data.train=[x.en,x.de]"], "x.en cannot be read: No such file"),
         (["data.val=[x.en,x.de]"], "data.train is missing"),
-        (["data.train=A", "data.val=[x.en,x.de]"], "all be tables or all be pairs of text files"),
+        (["data.train=A", "data.source_column=target"], "are both target"),
+        (["data.train=FOLDER"], "is a folder: data.root="),
+        (["data.root=FOLDER"], "aligned texts, say which is which: data.source_column=de data.target_column=en"),
         (["data.train=EMPTY"], "train has no pair of sentences"),
-        (["data.train=ONE"], "cannot cut 5% of 1 pairs off for evaluation"),
+        (["data.train=ONE"], "cannot cut parts for evaluation off 1 sources, needed are 20"),
         (["data.train=A", "data.max_length=2", "data.too_long=drop"], "all pairs of val are over data.max_length=2"),
     ],
 )
@@ -241,8 +304,11 @@ def test_errors_say_what_to_do(tmp_path, words, message):
         "A": write(tmp_path / "a.csv", distinct(40)),
         "EMPTY": write(tmp_path / "empty.csv", [("", "")]),
         "ONE": write(tmp_path / "one.csv", distinct(1)),
+        "FOLDER": tmp_path / "texts",
     }
+    files["FOLDER"].mkdir()
+    write_aligned(files["FOLDER"], "train", distinct(40))
     for name, file in files.items():
-        words = [f"data.train={file}" if word == f"data.train={name}" else word for word in words]
+        words = [re.sub(f"={name}$", f"={file}", word) for word in words]
     with pytest.raises(UserError, match=message):
         read(*words)

@@ -88,7 +88,7 @@ def test_maps_are_shares_of_real_source_tokens(model, pairs):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_joint_vocabulary_has_one_embedding_and_two_have_two(model):
     facts = pair_facts()
-    apart = TranslationFacts(12, 9, False, 32, False, "de", facts.source_tokenizer, facts.source_tokenizer)
+    apart = TranslationFacts(12, 9, False, 32, False, "de", 1.5, facts.source_tokenizer, facts.source_tokenizer)
     joint, separate = network(model), network(model, facts=apart)
     assert separate(torch.full((1, 2), 11), torch.full((1, 3), START_ID)).shape == (1, 3, 9)
     rows = sum(p.numel() for p in separate.parameters()) - sum(p.numel() for p in joint.parameters())

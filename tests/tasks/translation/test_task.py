@@ -6,8 +6,12 @@ import pytest
 import sacrebleu
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from omegaconf import OmegaConf
 
-from mla_train.training.build import build_task
+from mla_train.compose import typed
+from mla_train.training.build import build_data, build_task
 from mla_train.training.model_folder import load_model
 from tasks.translation.scores import Scores
 from tests.helpers import config, train
@@ -63,12 +67,46 @@ def test_predictions_and_figures(run):
     assert min(drawn.values()) > 5000
 
 
+def test_figures_show_what_they_say(run, monkeypatch, tmp_path):
+    data = build_data(typed(OmegaConf.load(run / "config.yaml")))
+    monkeypatch.chdir(run.parent)
+    data.setup()
+    rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    predictions = {name: [row[name] for row in rows] for name in ("index", "output", "reference")}
+    task = load_model(run)
+    maps, bars = [], []
+    monkeypatch.setattr(Axes, "imshow", lambda self, shown, **_: maps.append(shown) or ScalarMappable())
+    monkeypatch.setattr(Axes, "bar", lambda self, names, heights, **_: bars.append((names, heights)))
+    monkeypatch.setattr(Axes, "bar_label", lambda *_, **__: None)
+    task.figures(predictions, data, tmp_path)
+    assert len(maps) == 4
+    assert all(torch.allclose(shown.sum(-1), torch.ones(len(shown))) for shown in maps)
+    # Each word is translated alone and in order: most of the attention lies near the diagonal.
+    assert all(shown[0].argmax() <= 1 for shown in maps)
+    ((names, heights),) = bars
+    counts = [int(name.split("(")[1][:-1]) for name in names]
+    assert sum(counts) == len(rows)
+    low, high = names[-1].split("\n")[0].split("-")
+    longest = [row for row in rows if int(low) <= len(row["source"].split()) <= int(high)]
+    assert len(longest) == counts[-1]
+    sides = [[row[name] for row in longest] for name in ("output", "reference")]
+    assert heights[-1] == pytest.approx(sacrebleu.corpus_bleu(sides[0], [sides[1]]).score)
+
+
 def test_the_kept_model_translates(run):
     task = load_model(run)
     tokenizer = task.written
     source = torch.tensor([[*tokenizer.encode("two three one").ids, 3]])
     with torch.no_grad():
         assert task.translate(source, beams=4) == ["zwei drei eins"]
+
+
+def test_overfitted_examples_are_shown_with_their_own_sources(folder, tmp_path):
+    words = [*LEARN, "epochs=1", "debug=overfit", "debug.overfit=60", f"run_dir={tmp_path / 'run'}"]
+    train(*words, cwd=folder)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 60
+    assert all(row["reference"] == " ".join(WORDS[word] for word in row["source"].split()) for row in rows)
 
 
 @pytest.mark.slow
@@ -112,10 +150,11 @@ def test_only_the_sample_is_translated_while_training(monkeypatch):
         class state:
             fn = "fit"
 
+    Fitting.val_dataloaders = type("Loader", (), {"dataset": range(4)})
     monkeypatch.setattr(type(task), "trainer", Fitting)
     monkeypatch.setattr(task, "_trainer", Fitting)
     predictions = task.predict(None, batch)
-    assert [output is None for output in predictions["output"]] == [False, False, True, True]
+    assert [output is None for output in predictions["output"]] == [False, True, False, True]  # spread
     assert task.metrics(predictions).keys() == task.directions.keys()
 
 
