@@ -36,12 +36,11 @@ class Forecaster(nn.Module):
         self.options, self.facts = options, facts
         look_back, horizon, patch, channels = facts.look_back, facts.horizon, options.patch, len(facts.names)
         self.weight = nn.Parameter(torch.zeros(look_back, horizon)) if options.linear else None
+        self.last: Tensor
         self.register_buffer("last", torch.tensor(True))
         self.cycle = nn.Parameter(torch.zeros(facts.period, channels)) if options.cycle else None
         self.past_patches, self.future_patches = math.ceil(look_back / patch), math.ceil(horizon / patch)
-        self.quantiles = nn.Parameter(torch.zeros(horizon, len(options.quantiles)))
-        with torch.no_grad():
-            self.quantiles += torch.tensor(options.quantiles) - 0.5
+        self.quantiles = nn.Parameter((torch.tensor(options.quantiles) - 0.5).repeat(horizon, 1))
         if not options.residual:
             return
         known = facts.num_known * options.calendar
@@ -84,7 +83,6 @@ class Forecaster(nn.Module):
             The point forecast `(batch, channels, horizon)` and the quantiles `(batch, channels, horizon, levels)`.
         """
         look_back, horizon = self.facts.look_back, self.facts.horizon
-        cycle = past.new_zeros(())
         if self.cycle is not None:
             steps = (phase.unsqueeze(1) + torch.arange(look_back + horizon, device=past.device)) % self.facts.period
             cycle = self.cycle[steps].transpose(1, 2)
@@ -94,7 +92,8 @@ class Forecaster(nn.Module):
         if self.weight is not None:
             linear = (past - middle) @ self.weight + middle
         spread = past.std(-1, keepdim=True) + 1e-2
-        point, offsets = linear, self.quantiles
+        point = linear
+        offsets: Tensor = self.quantiles
         if self.options.residual:
             written = self._residual(past, linear, known, observed, spread)
             point = linear + self.gate * spread * written[..., 0]

@@ -105,7 +105,11 @@ def _read(path: str | None) -> pd.DataFrame:
     if not file.is_file():
         raise UserError(f"{file}: there is no such file ({file.resolve()})")
     try:
-        table = pd.read_parquet(file) if ".parquet" in file.suffixes else pd.read_csv(file, sep=None, engine="python")
+        if file.suffix == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            header = pd.read_csv(file, sep="\0", nrows=0, engine="c").columns[0]  # the whole line, unpacked if need be
+            table = pd.read_csv(file, sep=max(",;\t|", key=header.count))
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise UserError(f"{file} cannot be read as csv or parquet: {error}") from error
     if isinstance(table.index, pd.DatetimeIndex):  # parquet keeps an index
@@ -142,7 +146,7 @@ def _time_column(table: pd.DataFrame, path: str | None) -> str:
 def _times(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     """Times of the usual ways to write them; whole numbers are seconds or milliseconds since 1970."""
     if pd.api.types.is_numeric_dtype(column):
-        return pd.DatetimeIndex(pd.to_datetime(column, unit="ms" if column.abs().max() > 1e11 else "s"))
+        return pd.DatetimeIndex(pd.to_datetime(column, unit="ms" if column.abs().max() > 1e11 else "s")).as_unit("ns")
     try:
         times = pd.to_datetime(column)  # one way of writing for all
     except (ValueError, TypeError):
@@ -150,7 +154,7 @@ def _times(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     if times.isna().any():
         row = int(np.flatnonzero(times.isna())[0])
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no time")
-    index = pd.DatetimeIndex(times)
+    index = pd.DatetimeIndex(times).as_unit("ns")
     return index.tz_convert("UTC").tz_localize(None) if index.tz is not None else index
 
 

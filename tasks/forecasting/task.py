@@ -55,7 +55,8 @@ class ForecastingTask(Task):
     def loss(self, outputs: tuple[Tensor, Tensor], batch: ForecastBatch) -> tuple[Tensor, Tensor]:
         """Loss of the point forecast, and pinball loss of the quantiles, over the steps that were measured."""
         point, quantiles = outputs
-        total = POINT_LOSSES[self.options.loss](point, batch.future, reduction="none")[batch.real].sum()
+        measure: Any = POINT_LOSSES[self.options.loss]
+        total = measure(point, batch.future, reduction="none")[batch.real].sum()
         if self.options.quantiles and self.training:
             levels = torch.tensor(self.options.quantiles, device=point.device)
             error = (batch.future.unsqueeze(-1) - quantiles)[batch.real]
