@@ -110,8 +110,9 @@ class Forecaster(nn.Module):
         mean = past.mean(-1, keepdim=True)
         patch = self.options.patch
         x = self._patches((past - mean) / spread, front=True)
-        weather = self._patches(observed.transpose(1, 2), front=True).transpose(1, 2).flatten(2)
-        x = torch.cat([x, weather.unsqueeze(1).expand(-1, channels, -1, -1)], -1)
+        if self.facts.num_observed:
+            weather = self._patches(observed.transpose(1, 2), front=True).transpose(1, 2).flatten(2)
+            x = torch.cat([x, weather.unsqueeze(1).expand(-1, channels, -1, -1)], -1)
         y = self._patches((linear - mean) / spread, front=False)
         tokens = torch.cat([self.read_past(x), self.read_future(y)], 2)
         if self.read_known is not None:
