@@ -235,12 +235,12 @@ def main() -> None:
         ("depth", 4, "blocks"),
         ("heads", 8, "attention heads"),
         ("beams", 5, "beams a source"),
-        ("sources", 8, "sources decoded together"),
+        ("sources", 16, "sources decoded together"),
         ("memory", 32, "tokens of each source"),
         ("uncached-up-to", 64, "longest length that is also decoded without a cache"),
     ):
         part.add_argument(f"--{name}", type=int, default=default, help=what)
-    part.add_argument("--lengths", type=int, nargs="+", default=[64, 256, 1024], help="tokens that are written")
+    part.add_argument("--lengths", type=int, nargs="+", default=[64, 256], help="tokens that are written")
     part = commands.add_parser(
         "batches",
         parents=[common],

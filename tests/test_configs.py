@@ -159,3 +159,11 @@ def test_choosing_a_task_picks_its_bundled_data_and_single_keys_win():
     assert config("task=image_classification").data.name == "digits"
     assert config("data=fashion_mnist").epochs == 20
     assert config("data=fashion_mnist", "epochs=3").epochs == 3
+
+
+@pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "experiment"])
+def test_recipes_say_what_they_reached_or_that_nobody_knows(name):
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()
+    header = " ".join(line.removeprefix("# ") for line in lines if line.startswith("#"))
+    assert f"python train.py experiment={name}" in header
+    assert re.search(r"seeds? \d", header) or "Not yet run to the end" in header

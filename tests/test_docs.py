@@ -118,3 +118,8 @@ def test_links_between_documents_lead_somewhere():
     for document in DOCUMENTS:
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / Path(link)).exists(), f"{document}: {link}"
+
+
+def test_nothing_is_left_to_be_filled_in():
+    for document in DOCUMENTS:
+        assert not re.search(r"\b(TABLE_|TODO|TBD|XXX)", document.read_text()), document

@@ -184,9 +184,9 @@ class MultiheadLatentAttention(nn.Module):
         """Looks at latents as they are: `(batch, heads, length, v_head_dim)`."""
         up = self.kv_up.weight.view(self.num_heads, -1, self.kv_lora_rank)
         key_up, value_up = up.split([self.qk_nope_head_dim, self.v_head_dim], dim=1)
-        # einsum multiplies head by head; `@` would first copy the matrices for each row of the batch.
-        nope_query = torch.einsum("bhld,hdr->bhlr", nope_query, key_up)
-        query = torch.cat([nope_query, rope_query], dim=-1)
+        query = per_head(nope_query, key_up)
+        if self.qk_rope_head_dim:
+            query = torch.cat([query, rope_query], dim=-1)
         batch, heads, length, width = query.shape
         key = latent.unsqueeze(1)
         if not is_causal and (mask is None or mask.shape[1:3] == (1, 1)):
@@ -196,4 +196,22 @@ class MultiheadLatentAttention(nn.Module):
         else:
             key = key.expand(-1, heads, -1, -1)
             seen = attend(query, key, key, self.scale, mask, is_causal)
-        return torch.einsum("bhlr,hdr->bhld", seen[..., : self.kv_lora_rank], value_up)
+        return per_head(seen[..., : self.kv_lora_rank], value_up.transpose(1, 2))
+
+
+def per_head(x: Tensor, matrices: Tensor) -> Tensor:
+    """Multiplies what belongs to a head by the head's matrix.
+
+    As one product a head: `@` would first copy the matrices for each row of the batch, and einsum takes twice the time to
+    get going, which counts where there is one new token.
+
+    Args:
+        x: `(batch, heads, length, width)`.
+        matrices: `(heads, width, new_width)`.
+
+    Returns:
+        `(batch, heads, length, new_width)`.
+    """
+    batch, heads, length, width = x.shape
+    product = torch.bmm(x.transpose(0, 1).reshape(heads, batch * length, width), matrices)
+    return product.view(heads, batch, length, -1).transpose(0, 1)
