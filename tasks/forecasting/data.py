@@ -17,7 +17,6 @@ from mla_train.errors import UserError
 
 # Noise on what training reads, over the spread of the window; share of its steps that `strong` hides.
 NOISE, HIDDEN = 0.02, 0.1
-CALENDAR = 6  # sine and cosine of the time of day, the day of the week and the day of the year
 
 
 @dataclass
@@ -161,7 +160,7 @@ class SeriesData(DataModule):
         if gaps:
             self.notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
         covariates = [_filled(_scaled(part, a)) for part in (series.known, series.observed)]
-        self.known = np.concatenate([calendar(series.times), covariates[0]], 1).astype(np.float32)
+        self.known = np.concatenate([calendar(series.times, a), covariates[0]], 1).astype(np.float32)
         self.observed = covariates[1].astype(np.float32)
         self.train = Windows(0, a - look_back - horizon + 1)
         self.val = Windows(a - look_back, b - a - horizon + 1)
@@ -229,11 +228,22 @@ def varied(past: Tensor, augmentation: Augmentation) -> Tensor:
     return past
 
 
-def calendar(times: pd.DatetimeIndex) -> np.ndarray:
-    """Sine and cosine of the time of day, the day of the week and the day of the year, `(rows, 6)`."""
+def calendar(times: pd.DatetimeIndex, train: int) -> np.ndarray:
+    """Sine and cosine of the time of day, the day of the week and, if known, the day of the year, `(rows, 4 or 6)`.
+
+    The day of the year is told only where training rows span two years: a season that was seen once cannot be told from
+    what else happened on its days.
+
+    Args:
+        times: Of the rows.
+        train: Number of training rows.
+    """
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
-    turns = np.stack([day, (times.dayofweek + day) / 7, (times.dayofyear - 1 + day) / 365.25], 1) * 2 * np.pi
-    return np.concatenate([np.sin(turns), np.cos(turns)], 1)
+    turns = [day, (times.dayofweek + day) / 7]
+    if times[train - 1] - times[0] >= pd.Timedelta(days=2 * 365):
+        turns.append((times.dayofyear - 1 + day) / 365.25)
+    angles = np.stack(turns, 1) * 2 * np.pi
+    return np.concatenate([np.sin(angles), np.cos(angles)], 1)
 
 
 def find_period(values: np.ndarray, longest: int = 800) -> int:

@@ -93,7 +93,7 @@ def test_covariates_are_not_forecast(tmp_path):
     frame["holiday"] = frame["holiday"].astype(int)
     data = read(tmp_path, frame, "data.known=[holiday]", "data.observed=[wind]")
     assert data.facts.names == ["load", "price"]
-    assert (data.facts.num_known, data.facts.num_observed) == (7, 1)
+    assert (data.facts.num_known, data.facts.num_observed) == (5, 1)
     assert "note is not numeric and not forecast" in " ".join(data.notes)
     assert read(tmp_path, frame, "data.targets=[price]").facts.names == ["price"]
 

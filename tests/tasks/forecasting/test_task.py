@@ -95,9 +95,9 @@ def test_known_covariates_reach_the_forecast_and_observed_ones_only_from_the_pas
     with torch.no_grad():
         task.network.gate.fill_(1)
     batch = data.collate([data.test[0]], training=False)
-    assert (batch.known.shape, batch.observed.shape) == ((1, 30, 7), (1, 24, 1))
+    assert (batch.known.shape, batch.observed.shape) == ((1, 30, 5), (1, 24, 1))
     before = task(batch)[0]
-    batch.known[:, -1, 6] += 1
+    batch.known[:, -1, 4] += 1
     assert not torch.allclose(task(batch)[0], before)
 
 
@@ -165,7 +165,7 @@ def test_the_bundled_traffic(tmp_path):
     data = build_data(config("task=forecasting"))
     data.setup()
     assert list(map(len, (data.train, data.val, data.test))) == [12073, 1729, 3481]
-    assert (data.facts.period, data.facts.num_known, data.facts.num_observed) == (168, 7, 4)
+    assert (data.facts.period, data.facts.num_known, data.facts.num_observed) == (168, 5, 4)
     future = data.windows("test")[1]
     assert np.mean((baselines.seasonal_naive(data) - future) ** 2) == pytest.approx(0.0775, abs=1e-3)
     assert np.mean((baselines.linear(data) - future) ** 2) == pytest.approx(0.0585, abs=1e-3)
