@@ -44,7 +44,7 @@ def write_results(
     results = {
         "task": config.task.name,
         "data": config.data.name,
-        "attention": task.kind,
+        "attention": task.architecture,
         "seed": config.seed,
         "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},
         "directions": {"loss": "min", **task.directions},
@@ -135,7 +135,8 @@ def show(results: dict[str, Any], folder: Path) -> None:
     title = f"{results['task']} on {results['data']}, test split"
     if results["debug"]:
         title += f" (debug={','.join(results['debug'])}: not a score to quote)"
-    table = Table(title=title)
+    console.print(f"[italic]{title}[/]", highlight=False, soft_wrap=True)
+    table = Table()
     table.add_column("")
     for name in names:
         arrow = "↑ better" if results["directions"][name] == "max" else "↓ better"

@@ -175,7 +175,7 @@ def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFold
     return (
         f"{config.task.name} on {config.data.name}: {len(data.train):,} training, {len(data.val):,} validation, "
         f"{len(data.test):,} test examples\n"
-        f"{task.kind}, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
+        f"{task.architecture}, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
         f"{'going on in' if folder.resumed else 'run folder'} {folder.path}"
     )
 

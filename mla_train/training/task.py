@@ -127,7 +127,7 @@ class Task(L.LightningModule):
         return len(batch)
 
     @property
-    def kind(self) -> str:
+    def architecture(self) -> str:
         """What the network is, in a word: the kind of its attention."""
         return self.config.attention.kind.value
 

@@ -129,7 +129,7 @@ class TranslationTask(Task):
         draw_maps(self.network, predictions, data, title, folder / "cross_attention.png")
 
     @property
-    def kind(self) -> str:
+    def architecture(self) -> str:
         """The kinds of attention of encoder, decoder and between them, or that it is recurrent."""
         if isinstance(self.network, Seq2Seq):
             return "seq2seq"
