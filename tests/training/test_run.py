@@ -50,6 +50,7 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
     assert set(stored["baselines"]) == {"majority", "linear"}
     assert stored["baselines"]["linear"]["accuracy"] > 0.94
     assert stored["monitor"]["best"] == pytest.approx(stored["metrics"]["val"]["accuracy"])
+    assert stored["attention"] == "mla"
     # tiny: 2 layers, latent 16/4 and rotary part 8/2, four bytes each
     assert stored["model"]["cache_bytes_per_token"] == 2 * (4 + 4) * 4
     assert stored["speed"]["tokens_per_second"] == pytest.approx(16 * stored["speed"]["examples_per_second"], rel=1e-2)
@@ -204,6 +205,7 @@ def test_average_of_the_last_epochs_is_the_mean_of_their_weights(tmp_path, monke
     words = ["epochs=5", "regularization.ema_decay=0", "regularization.average_epochs=3", "batch_size=256"]
     whole = go(tmp_path / "whole", *words)
     assert len(seen) == 5
+    assert whole["monitor"]["epoch"] >= 3  # an epoch before the average is no candidate
     kept = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     for key, value in kept.items():
         torch.testing.assert_close(value, torch.stack([weights[key] for weights in seen[2:]]).mean(0))

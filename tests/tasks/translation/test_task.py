@@ -1,6 +1,8 @@
 """The whole task at the command line: own pairs, their scores, pictures and the kept model."""
 
+import csv
 import json
+import sys
 
 import pytest
 import sacrebleu
@@ -13,6 +15,9 @@ from omegaconf import OmegaConf
 from mla_train.compose import typed
 from mla_train.training.build import build_data, build_task
 from mla_train.training.model_folder import load_model
+from mla_train.training.run import run as run_whole
+from mla_train.training.run_folder import find_run
+from tasks.translation import TranslationTask
 from tasks.translation.scores import Scores
 from tests.helpers import config, train
 from tests.tasks.translation.test_data import WORDS, distinct, write
@@ -109,6 +114,23 @@ def test_overfitted_examples_are_shown_with_their_own_sources(folder, tmp_path):
     assert all(row["reference"] == " ".join(WORDS[word] for word in row["source"].split()) for row in rows)
 
 
+def test_figures_are_drawn_by_the_network_at_rest_and_the_score_that_chose_is_kept(folder, tmp_path, monkeypatch):
+    """With dropout on, maps would not be those of the translations."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLA_TRAIN_RUN_DIR", raising=False)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    at_rest = []
+    monkeypatch.setattr(TranslationTask, "figures", lambda self, *_: at_rest.append(not self.training))
+    settings = config(*LEARN, "epochs=3", "task.val_sample=5", "encoder.dim=16", f"run_dir={tmp_path / 'run'}")
+    results = run_whole(settings, find_run(settings))
+    assert at_rest == [True]
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        scores = [float(row["val/bleu"]) for row in csv.DictReader(stream) if row["val/bleu"]]
+    # Of a greedy sample, not of the whole part by beam search.
+    assert results["monitor"]["best"] == pytest.approx(max(scores))
+    assert results["monitor"]["epoch"] == len(scores) - scores[::-1].index(max(scores))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
@@ -122,6 +144,9 @@ def test_other_ways_learn_too(folder, words, tmp_path):
     done = train(*LEARN, *words, f"run_dir={tmp_path / 'run'}", cwd=folder)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["metrics"]["test"]["bleu"] > 1.3 * results["baselines"]["nearest"]["bleu"], done.stdout
+    assert results["attention"] == (
+        "seq2seq" if "task.model=seq2seq" in words else "mha" if "attention=mha" in words else "mla"
+    )
     if "data.lowercase=true" in words:
         assert "case:lc" in results["details"]["signatures"]["bleu"]
 
