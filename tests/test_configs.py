@@ -47,7 +47,7 @@ FACTS = {
     },
     "text_files": TextFacts(["a", "b"], 50, 512, "{}", 7),
     **{
-        name: ForecastingFacts(["a", "b"], 20, 7, 5, 7, 1, [0.0, 1.0], [1.0, 2.0], [0.5, 0.5])
+        name: ForecastingFacts(["a", "b"], 20, 7, 5, 7, 1, True, [0.0, 1.0], [1.0, 2.0], [0.5, 0.5])
         for name in ("traffic", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "series_csv")
     },
     **{name: pair_facts() for name in ("cldr_phrases", "multi30k", "pair_files")},

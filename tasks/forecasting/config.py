@@ -50,8 +50,8 @@ class ForecastingTaskConfig:
     cycle: bool = True
     calendar: bool = True
     channels: Channels = Channels.independent
-    patch: int = 12
-    loss: Loss = Loss.mse
+    patch: int = 24
+    loss: Loss = Loss.huber
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
 
     def check(self) -> None:

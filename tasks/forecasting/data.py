@@ -15,8 +15,9 @@ from mla_train.data.batch import Batch
 from mla_train.data.module import DataModule
 from mla_train.errors import UserError
 
-# Noise on what training reads, over the spread of the window; share of its steps that `strong` hides.
-NOISE, HIDDEN = 0.02, 0.1
+# What `light` does to a window that is learnt from: noise on its past, over its spread. `strong` also stretches past and
+# future by a random factor about 1 and hides a share of the past's steps as if they were gaps.
+NOISE, STRETCH, HIDDEN = 0.02, 0.1, 0.02
 
 
 @dataclass
@@ -30,6 +31,7 @@ class ForecastingFacts:
         period: Steps of a cycle.
         num_known: Covariates that are known ahead, calendar included.
         num_observed: Covariates that are known up to the present.
+        gaps: Some steps of the past that are learnt from are gaps.
         mean: Of each series, over training rows.
         std: Of each series, over training rows.
         naive_error: Mean absolute error of last period's value on training rows, scaled; MASE divides by it.
@@ -41,6 +43,7 @@ class ForecastingFacts:
     period: int
     num_known: int
     num_observed: int
+    gaps: bool
     mean: list[float]
     std: list[float]
     naive_error: list[float]
@@ -53,7 +56,7 @@ class ForecastBatch(Batch):
     Attributes:
         past: What is read, `(batch, channels, look_back)`; gaps hold the last value before them.
         future: What is to be forecast, `(batch, channels, horizon)`.
-        real: True where the future was measured, `(batch, channels, horizon)`.
+        real: True where a value was measured, `(batch, channels, look_back + horizon)`.
         known: Covariates known ahead, `(batch, look_back + horizon, num_known)`.
         observed: Covariates known up to the present, `(batch, look_back, num_observed)`.
         phase: Place in the cycle of the first step, `(batch,)`.
@@ -169,8 +172,9 @@ class SeriesData(DataModule):
         if options.period is None:
             self.notes.append(f"the cycle is {period} steps long (data.period)")
         naive = np.abs(self.values[period:a] - self.values[: a - period]).mean(0)
+        gappy = not self.real[:a].all() or self.config.regularization.augmentation is Augmentation.strong
         self.facts = ForecastingFacts(
-            series.names, look_back, horizon, period, self.known.shape[1], self.observed.shape[1],
+            series.names, look_back, horizon, period, self.known.shape[1], self.observed.shape[1], gappy,
             mean.tolist(), std.tolist(), np.maximum(naive, 1e-8).tolist(),
         )  # fmt: skip
 
@@ -197,35 +201,42 @@ class SeriesData(DataModule):
         look_back, horizon = self.facts.look_back, self.facts.horizon
         rows = starts[:, None] + np.arange(look_back + horizon)
         values = torch.from_numpy(self.values[rows]).transpose(1, 2)
-        past, future = values[..., :look_back], values[..., look_back:]
+        real = torch.from_numpy(self.real[rows]).transpose(1, 2)
         if training:
-            past = varied(past, self.config.regularization.augmentation)
+            values, real = varied(values, real, look_back, self.config.regularization.augmentation)
         return ForecastBatch(
             torch.from_numpy(index),
-            past,
-            future,
-            torch.from_numpy(self.real[rows[:, look_back:]]).transpose(1, 2),
+            values[..., :look_back],
+            values[..., look_back:],
+            real,
             torch.from_numpy(self.known[rows]),
             torch.from_numpy(self.observed[rows[:, :look_back]]),
             torch.from_numpy(starts % self.facts.period),
         )
 
 
-def varied(past: Tensor, augmentation: Augmentation) -> Tensor:
-    """What is read, changed a little: noise, and for `strong` also single steps that are hidden.
+def varied(values: Tensor, real: Tensor, look_back: int, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
+    """Windows, changed a little.
 
     Args:
-        past: `(batch, channels, look_back)`.
+        values: Past and future, `(batch, channels, steps)`.
+        real: True where a value was measured, of the same shape.
+        look_back: Steps that are past.
         augmentation: How much.
     """
     if augmentation is Augmentation.none:
-        return past
-    spread = past.std(-1, keepdim=True)
-    past = past + NOISE * spread * torch.randn_like(past)
+        return values, real
+    past, future = values[..., :look_back], values[..., look_back:]
+    mean, spread = past.mean(-1, keepdim=True), past.std(-1, keepdim=True)
     if augmentation is Augmentation.strong:
-        hidden = torch.rand_like(past) < HIDDEN
-        past = torch.where(hidden, past.mean(-1, keepdim=True), past)
-    return past
+        factor = 1 + STRETCH * torch.randn_like(mean)
+        past, future = mean + factor * (past - mean), mean + factor * (future - mean)
+        seen = torch.rand_like(past) >= HIDDEN
+        seen[..., 0] = True
+        last = torch.where(seen, torch.arange(look_back), 0).cummax(-1).values  # as gaps are filled
+        past, real = past.gather(-1, last), torch.cat([real[..., :look_back] & seen, real[..., look_back:]], -1)
+    past = past + NOISE * spread * torch.randn_like(past)
+    return torch.cat([past, future], -1), real
 
 
 def calendar(times: pd.DatetimeIndex, train: int) -> np.ndarray:

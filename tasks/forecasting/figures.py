@@ -1,5 +1,6 @@
 """Pictures of forecasts: good, usual and bad ones, where errors are, and what is looked at."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from mla_train.inspect.attention_maps import attention_maps
 from mla_train.training.task import Predictions
 from tasks.forecasting.data import ForecastingFacts, SeriesData
+from tasks.forecasting.network import Residual
 
 matplotlib.use("Agg")
 import matplotlib.dates as mdates
@@ -98,23 +100,22 @@ def draw_errors(
 
 
 @torch.no_grad()
-def draw_attention(network: Any, batch: Any, file: Path) -> None:
+def draw_attention(network: Residual, forecast: Callable[[], Any], file: Path) -> None:
     """How much of their attention the forecast patches give to each patch, mean over heads, windows and blocks.
 
     Args:
-        network: Has encoder and numbers of patches.
-        batch: Some windows.
+        network: Whose attention.
+        forecast: Lets it read some windows.
         file: The PNG to write.
     """
-    layers = [block.attention for block in network.encoder.blocks]
-    with attention_maps(layers) as maps:
-        network(batch.past, batch.known, batch.observed, batch.phase)
+    with attention_maps([block.get_submodule("attention") for block in network.encoder.blocks]) as maps:
+        forecast()
     shown = torch.stack([calls[0].mean((0, 1)) for calls in maps]).mean(0)
     length = network.past_patches + network.future_patches
     if shown.size(-1) != length:  # channels mixed: over all series
         shown = shown.unflatten(0, (-1, length)).unflatten(-1, (-1, length)).mean(0).sum(1)
     future = shown[network.past_patches :].cpu().numpy()
-    patch = network.options.patch
+    patch = network.patch
     first = -network.past_patches * patch
     figure, axes = plt.subplots(figsize=(10, 1.5 + 0.4 * min(len(future), 12)), layout="constrained")
     image = axes.imshow(future, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest",

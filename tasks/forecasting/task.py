@@ -50,23 +50,24 @@ class ForecastingTask(Task):
 
     def forward(self, batch: ForecastBatch) -> tuple[Tensor, Tensor]:
         """Point forecast `(batch, channels, horizon)` and quantiles `(batch, channels, horizon, levels)`."""
-        return self.network(batch.past, batch.known, batch.observed, batch.phase)
+        return self.network(batch)
 
     def loss(self, outputs: tuple[Tensor, Tensor], batch: ForecastBatch) -> tuple[Tensor, Tensor]:
         """Loss of the point forecast, and pinball loss of the quantiles, over the steps that were measured."""
         point, quantiles = outputs
+        real = batch.real[..., self.facts.look_back :]
         measure: Any = POINT_LOSSES[self.options.loss]
-        total = measure(point, batch.future, reduction="none")[batch.real].sum()
+        total = measure(point, batch.future, reduction="none")[real].sum()
         if self.options.quantiles and self.training:
             levels = torch.tensor(self.options.quantiles, device=point.device)
-            error = (batch.future.unsqueeze(-1) - quantiles)[batch.real]
+            error = (batch.future.unsqueeze(-1) - quantiles)[real]
             total = total + torch.maximum(levels * error, (levels - 1) * error).mean(-1).sum()
-        return total, batch.real.sum()
+        return total, real.sum()
 
     def predict(self, outputs: tuple[Tensor, Tensor], batch: ForecastBatch) -> Predictions:
         """Forecast, quantiles in rising order, and what was measured."""
         point, quantiles = outputs
-        found = {"forecast": point, "future": batch.future, "real": batch.real}
+        found = {"forecast": point, "future": batch.future, "real": batch.real[..., self.facts.look_back :]}
         if self.options.quantiles:
             found["quantiles"] = quantiles.sort(-1).values
         return {name: value.detach().cpu().numpy() for name, value in found.items()}
@@ -131,14 +132,15 @@ class ForecastingTask(Task):
         """Forecasts, errors, and what the encoder looks at."""
         draw_windows(predictions, data, self.options.quantiles, folder / "forecasts.png")
         draw_errors(predictions, self.simple, self.facts, folder / "errors.png")
-        if self.options.residual:
+        if self.network.residual is not None:
             places = np.linspace(0, len(data.test) - 1, min(64, len(data.test))).astype(int)
             batch = data.collate([data.test[int(place)] for place in places], training=False).to(self.device)
-            draw_attention(self.network, batch, folder / "attention.png")
+            draw_attention(self.network.residual, lambda: self(batch), folder / "attention.png")
 
     def tokens(self, batch: ForecastBatch) -> int:
         """Patches that the encoder reads."""
-        return len(batch) * len(self.facts.names) * (self.network.past_patches + self.network.future_patches)
+        part = self.network.residual
+        return len(batch) * len(self.facts.names) * (part.past_patches + part.future_patches if part else 1)
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:

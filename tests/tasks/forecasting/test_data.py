@@ -107,7 +107,8 @@ def test_gaps_are_filled_from_the_past_and_not_scored(tmp_path):
     assert data.values[331, 0] == data.values[329, 0]
     assert data.values[0, 1] == 0
     batch = data.collate([data.test[i] for i in range(len(data.test))], training=False)
-    assert int((~batch.real).sum()) == 3 * 6
+    assert int((~batch.real[..., 24:]).sum()) == 3 * 6
+    assert data.facts.gaps  # row 0 of price
     task = build_task(data.config, data.facts)
     outputs = task(batch)
     total, count = task.eval().loss(outputs, batch)
@@ -127,13 +128,13 @@ def test_changing_the_future_changes_neither_what_is_fitted_nor_what_is_read(tmp
         torch.manual_seed(0)
         task.begin(data)
         with torch.no_grad():
-            task.network.gate.fill_(0.5)
-            for parameter in task.network.write.parameters():
+            task.network.residual.gate.fill_(0.5)
+            for parameter in task.network.residual.write.parameters():
                 parameter.fill_(0.1)
         examples = [data.test[i] for i in range(31)]  # whose past ends before row 351
         found.append((data.facts, task.state_dict(), task(data.collate(examples, training=False))))
     assert found[0][0] == found[1][0]
-    for name in ("weight", "cycle", "last"):
+    for name in ("ridge", "profile", "last"):
         assert torch.equal(found[0][1][f"network.{name}"], found[1][1][f"network.{name}"])
     torch.manual_seed(0)
     for one, other in zip(found[0][2], found[1][2], strict=True):

@@ -78,7 +78,7 @@ def test_independent_series_do_not_see_each_other_and_mixed_ones_do(built):
     for channels, same in (("independent", True), ("mixing", False)):
         data, task = built(f"task.channels={channels}")
         with torch.no_grad():
-            task.network.gate.fill_(1)
+            task.network.residual.gate.fill_(1)
         batch = data.collate([data.test[i] for i in range(4)], training=False)
         before = task(batch)[0]
         batch.past[:, 1] += torch.randn(4, 24)
@@ -93,7 +93,7 @@ def test_known_covariates_reach_the_forecast_and_observed_ones_only_from_the_pas
     task = build_task(data.config, data.facts).eval()
     task.begin(data)
     with torch.no_grad():
-        task.network.gate.fill_(1)
+        task.network.residual.gate.fill_(1)
     batch = data.collate([data.test[0]], training=False)
     assert (batch.known.shape, batch.observed.shape) == ((1, 30, 5), (1, 24, 1))
     before = task(batch)[0]
