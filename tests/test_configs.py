@@ -70,7 +70,7 @@ def batch_for(facts):
     if isinstance(facts, ForecastingFacts):
         values = torch.randn(4, 2, 27)
         return ForecastBatch(
-            torch.arange(4), values[..., :20], values[..., 20:], torch.ones(4, 2, 7, dtype=torch.bool),
+            torch.arange(4), values[..., :20], values[..., 20:], torch.ones(4, 2, 27, dtype=torch.bool),
             torch.randn(4, 27, 7), torch.randn(4, 20, 1), torch.arange(4),
         )  # fmt: skip
     images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)

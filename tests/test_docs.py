@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.helpers import ROOT, train, write_pictures, write_reviews
+from tests.tasks.forecasting.test_data import table
 from tests.tasks.translation.test_data import distinct, write, write_aligned
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
@@ -23,6 +24,7 @@ FOLDERS = {
     "ag_news": "text/agnews_10k",
     "imdb": "text/imdb",
     "multi30k": "translation/multi30k_en_de",
+    "ett": "forecasting",
 }
 # How scripts are made short.
 SHORT = {
@@ -71,6 +73,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "pictures")
     write_reviews(tmp_path / "reviews.csv")
+    table().to_csv(tmp_path / "load.csv", index=False)
     write(tmp_path / "pairs.csv", distinct(60))
     write_aligned(tmp_path, "train", distinct(60))
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")

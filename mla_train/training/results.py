@@ -92,6 +92,8 @@ def environment(command: str) -> dict[str, Any]:
         "datasets",
         "tokenizers",
         "sacrebleu",
+        "pandas",
+        "autots",
         "wandb",
     ):
         try:

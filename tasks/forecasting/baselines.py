@@ -1,6 +1,7 @@
 """What a forecast has to beat, on the same windows."""
 
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
@@ -74,14 +75,16 @@ def _boosted(
         {*range(1, min(24, look_back) + 1), *(lag for lag in (48, 72, 96, 120, 144, 168) if lag <= look_back)}
     )
 
+    pasts = pd.DataFrame(values).rolling(look_back)
+    mean, spread = (found.to_numpy()[look_back - 1 :] for found in (pasts.mean(), pasts.std()))
+
     def table(starts: np.ndarray, steps: np.ndarray, series: np.ndarray) -> np.ndarray:
         now = starts + look_back  # the row of the first step
         target = now + steps
         back = period * (steps // period + 1)
         columns = [steps, series, values[target - back, series], values[np.maximum(target - 2 * back, 0), series]]
         columns += [values[now - lag, series] for lag in lags]
-        past = np.lib.stride_tricks.sliding_window_view(values, look_back, axis=0)
-        columns += [past.mean(-1)[starts, series], past.std(-1)[starts, series]]
+        columns += [mean[starts, series], spread[starts, series]]
         return np.column_stack([*columns, known[target], observed[now - 1]]).astype(np.float32)
 
     first, count = train

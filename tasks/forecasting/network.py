@@ -12,7 +12,7 @@ from tasks.forecasting.config import Channels, ForecastingTaskConfig
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.forecasting.ridge import Ridge
 
-SLOW = 0.1  # what begins as a closed-form solution moves this much as fast as the rest
+SLOW = 0.01  # what begins as a closed-form solution moves this much as fast as the rest
 
 
 class Forecaster(nn.Module):
@@ -109,8 +109,9 @@ class Residual(nn.Module):
         known = facts.num_known * options.calendar
         self.past_patches, self.future_patches = math.ceil(facts.look_back / patch), math.ceil(facts.horizon / patch)
         self.width = dim // 2
-        self.read_past = nn.Linear(patch * (1 + facts.gaps + facts.num_observed), dim)
+        self.read_past = nn.Linear(patch * (1 + facts.gaps), dim)
         self.read_future = nn.Linear(patch, dim)
+        self.read_observed = nn.Linear(patch * facts.num_observed, dim) if facts.num_observed else None
         self.read_known = nn.Linear(patch * known, dim) if known else None
         self.read_level = nn.Linear(2, dim)
         self.step = nn.Sequential(nn.Linear(known + 2, dim), nn.GELU(), nn.Linear(dim, self.width), nn.GELU())
@@ -140,24 +141,21 @@ class Residual(nn.Module):
             Behind a gate that begins shut `(batch, channels, horizon)`, and `(batch, channels, horizon, levels)`.
         """
         channels, mean = x.size(1), x.mean(-1, keepdim=True)
-
-        def of_each(covariates: Tensor) -> Tensor:
-            return covariates.unsqueeze(1).expand(-1, channels, -1, -1)
-
-        past = [((x - mean) / spread).unsqueeze(-1), of_each(batch.observed)]
-        if self.gaps:
-            past.append(~batch.real[..., : self.look_back, None])
+        past = ((x - mean) / spread).unsqueeze(-1)
         future = ((linear - mean) / spread).detach().unsqueeze(-1)
-        known = of_each(batch.known if self.calendar else batch.known[..., :0])
+        if self.gaps:
+            past = torch.cat([past, ~batch.real[..., : self.look_back, None]], -1)
+        # Covariates are the same for all channels: they are read once.
+        known = (batch.known if self.calendar else batch.known[..., :0]).unsqueeze(1)
         known_past, known_future = known.split([self.look_back, self.horizon], 2)
-        step = self.step(torch.cat([future, ahead.detach().unsqueeze(-1), known_future], -1))
-        tokens = torch.cat(
-            [
-                self.read_past(self._patches(torch.cat(past, -1), front=True)),
-                self.read_future(self._patches(future, front=False)) + self.read_step(self._patches(step, front=False)),
-            ],
-            2,
-        )
+        of_step = [future, ahead.detach().unsqueeze(-1), known_future.expand(-1, channels, -1, -1)]
+        step = self.step(torch.cat(of_step, -1))
+        read_past = self.read_past(self._patches(past, front=True))
+        if self.read_observed is not None:
+            read_past = read_past + self.read_observed(self._patches(batch.observed.unsqueeze(1), front=True))
+        steps = self._patches(step, front=False)
+        read_future = self.read_future(self._patches(future, front=False)) + self.read_step(steps)
+        tokens = torch.cat([read_past, read_future], 2)
         if self.read_known is not None:
             patches = [self._patches(known_past, front=True), self._patches(known_future, front=False)]
             tokens = tokens + self.read_known(torch.cat(patches, 2))
@@ -165,10 +163,9 @@ class Residual(nn.Module):
         if self.name is not None:
             tokens = tokens + self.name.weight.unsqueeze(1)
         read = self._encoded(self.dropout(tokens))[:, :, self.past_patches :]
-        by_place = self.write(read).unflatten(-1, (self.patch, -1)).flatten(2, 3)[:, :, : self.horizon]
-        asked = self.write_step(read).unflatten(-1, (-1, self.width)).repeat_interleave(self.patch, 2)
-        by_step = asked[:, :, : self.horizon] @ step.unsqueeze(-1)
-        written = by_place + by_step.squeeze(-1) * self.width**-0.5
+        by_place = self.write(read).unflatten(-1, (self.patch, -1))
+        by_step = steps.unflatten(-1, (self.patch, -1)) @ self.write_step(read).unflatten(-1, (self.width, -1))
+        written = (by_place + by_step * self.width**-0.5).flatten(2, 3)[:, :, : self.horizon]
         return self.gate * written[..., 0], written[..., 1:]
 
     def _encoded(self, tokens: Tensor) -> Tensor:

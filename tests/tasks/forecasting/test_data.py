@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
+from mla_train.config import Augmentation
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
-from tasks.forecasting.data import find_period
+from tasks.forecasting import baselines, ridge
+from tasks.forecasting.data import HIDDEN, NOISE, STRETCH, find_period, varied
 from tests.helpers import config
 
 SMALL = ["data.look_back=24", "data.horizon=6"]
@@ -149,6 +151,45 @@ def test_changing_the_future_changes_neither_what_is_fitted_nor_what_is_read(tmp
         task(data.collate([data.test[31 + i] for i in range(5)], training=False))[0],
         task(read(tmp_path, frame).collate([data.test[31 + i] for i in range(5)], training=False))[0],
     )
+
+
+def test_changing_val_and_test_changes_neither_scaler_nor_cycle_nor_the_ridge_of_a_strength(tmp_path):
+    """Validation rows choose strength and centre of the ridge, and nothing else."""
+    frame = table()
+    changed = frame.copy()
+    changed.loc[280:, ["load", "price"]] = np.random.default_rng(0).normal(100, 50, (120, 2))
+    one, other = read(tmp_path, frame), read(tmp_path, changed)
+    assert one.facts == other.facts
+    np.testing.assert_array_equal(baselines.cycle_profile(one), baselines.cycle_profile(other))
+    fits = [ridge.moments(*data.windows("train"), last=True) for data in (one, other)]
+    for first, second in zip(*fits, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_variation_of_windows(tmp_path):
+    values, real = torch.randn(500, 2, 30).cumsum(-1), torch.ones(500, 2, 30, dtype=torch.bool)
+    torch.manual_seed(0)
+    for augmentation in Augmentation:
+        found, seen = varied(values, real, 24, augmentation)
+        if augmentation is Augmentation.none:
+            assert found is values
+            continue
+        spread = values[..., :24].std(-1, keepdim=True)
+        noise = (found - values)[..., :24] / spread
+        if augmentation is Augmentation.light:
+            assert float(noise.std()) == pytest.approx(NOISE, rel=0.05)
+            assert torch.equal(found[..., 24:], values[..., 24:])
+            assert seen.all()
+        else:
+            assert float((~seen[..., :24]).float().mean()) == pytest.approx(HIDDEN, rel=0.2)
+            assert seen[..., 24:].all()
+            mean = values[..., :24].mean(-1, keepdim=True)
+            factors = (found[..., 24:] - mean) / (values[..., 24:] - mean)
+            torch.testing.assert_close(factors[..., :1].expand(-1, -1, 6), factors, rtol=1e-2, atol=1e-2)
+            assert float(factors[..., 0].std()) == pytest.approx(STRETCH, rel=0.2)
+            hidden = ~seen[..., 1:24]
+            near = (found[..., 1:24] - found[..., :23]).abs() / spread
+            assert float(near[hidden].max()) < 10 * NOISE  # the last value before, but for noise
 
 
 def test_resampling(tmp_path):

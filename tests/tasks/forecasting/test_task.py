@@ -58,6 +58,7 @@ def test_it_begins_as_the_ridge_of_what_the_cycle_leaves(built):
         ["task.loss=mae", "attention=mha"],
         ["task.loss=huber", "task.quantiles=[0.5]"],
         ["data.known=[load]"],
+        ["regularization.augmentation=strong"],
     ],
 )
 def test_every_choice_learns_something(built, words):
@@ -72,6 +73,59 @@ def test_every_choice_learns_something(built, words):
         optimizer.zero_grad()
         losses.append(float(total / count))
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["task.calendar=false"], ["task.patch=5"], ["data.known=[]", "task.quantiles=[]"]]
+)
+def test_a_step_is_written_by_its_place_and_by_its_own_vector(built, words):
+    """The patched product is that of each step with the token of its patch."""
+    data, task = built(*words)
+    part = task.network.residual
+    batch = data.collate([data.test[i] for i in range(4)], training=False)
+    seen = {}
+    part.write.register_forward_hook(lambda _, read, out: seen.update(place=out, read=read[0]))
+    part.write_step.register_forward_hook(lambda _, read, out: seen.update(asked=out))
+    part.step.register_forward_hook(lambda _, read, out: seen.update(step=out))
+    x, linear = batch.past, torch.randn(4, 2, 6)
+    with torch.no_grad():
+        part.gate.fill_(1)
+        added, moved = part(x, x.std(-1, keepdim=True), linear, torch.randn(4, 2, 6), batch)
+    levels = 1 + moved.size(-1)
+    for step in range(6):
+        token, place = divmod(step, part.patch)
+        by_place = seen["place"][:, :, token].unflatten(-1, (part.patch, levels))[:, :, place]
+        asked = seen["asked"][:, :, token].unflatten(-1, (part.width, levels))
+        by_step = torch.einsum("bcwl,bcw->bcl", asked, seen["step"][:, :, step]) / part.width**0.5
+        both = torch.cat([added[:, :, step, None], moved[:, :, step]], -1)
+        torch.testing.assert_close(both, by_place + by_step)
+
+
+def test_gaps_are_told_to_the_encoder_alone(tmp_path):
+    frame = table()
+    frame.loc[40:44, "load"] = np.nan
+    data = read(tmp_path, frame, *SIZES)
+    task = build_task(data.config, data.facts).eval()
+    task.begin(data)
+    batch = data.collate([data.test[0]], training=False)
+    before = task(batch)[0]
+    batch.real[..., 3] = False
+    torch.testing.assert_close(task(batch)[0], before)
+    with torch.no_grad():
+        task.network.residual.gate.fill_(1)
+    told = task(batch)[0]
+    batch.real[..., 3] = True
+    assert not torch.allclose(task(batch)[0], told)
+
+
+def test_divergence_of_two_passes_is_that_of_normal_distributions(built):
+    data, task = built()
+    batch = data.collate([data.test[i] for i in range(3)], training=False)
+    one, other = (torch.randn(3, 2, 6) for _ in range(2))
+    normal = torch.distributions.Normal
+    kl = torch.distributions.kl_divergence
+    expected = (kl(normal(one, 1.0), normal(other, 1.0)) + kl(normal(other, 1.0), normal(one, 1.0))).sum() / 4
+    assert float(task.divergence((one, None), (other, None), batch)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_independent_series_do_not_see_each_other_and_mixed_ones_do(built):
