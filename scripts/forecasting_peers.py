@@ -1,7 +1,7 @@
 """Our forecaster beside PatchTST and iTransformer of the package neuralforecast: same windows, same time to train.
 
     pip install neuralforecast
-    python scripts/forecasting_peers.py --data ETTh1.csv --look-back 96 --horizon 96
+    python scripts/forecasting_peers.py --data ETTh1.csv --look-back 96 --horizon 96 experiment=etth1
 
 Ours is trained first; the seconds which that took are the most that a peer gets. Peers have their own defaults but for the
 loss, which is the squared error. Scaler and borders are the literature's, and every window of the test part is scored.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,10 @@ def peer(name: str, file: Path, look_back: int, horizon: int, seed: int, seconds
     Returns:
         Scores on the test part, and seconds of training.
     """
-    try:
-        from neuralforecast import NeuralForecast
-        from neuralforecast.losses.pytorch import MSE
-        from neuralforecast.models import PatchTST, iTransformer
-    except ImportError:
-        sys.exit("error: the peers stand in the package neuralforecast: pip install neuralforecast")
+    from neuralforecast import NeuralForecast
+    from neuralforecast.losses.pytorch import MSE
+    from neuralforecast.models import PatchTST, iTransformer
+
     a, b, end = BORDERS[file.stem]
     table = pd.read_csv(file, parse_dates=["date"]).iloc[:end]
     names = [column for column in table.columns if column != "date"]
@@ -88,7 +87,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("words", nargs="*", help="more for train.py, such as experiment=etth1_96")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
+    if find_spec("neuralforecast") is None:
+        sys.exit("error: the peers are a package: pip install neuralforecast")
     if arguments.data.stem not in BORDERS:
         sys.exit(f"error: --data {arguments.data}: must be one of {', '.join(BORDERS)}")
     if not arguments.data.is_file():

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("document", "words"), commands("scripts/"))
+@pytest.mark.parametrize(("document", "words"), commands("scripts/benchmark"))
 def test_every_script_in_the_documents_runs(document, words, shared_data):
     """As written, only shorter."""
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
@@ -96,6 +97,19 @@ def test_every_script_in_the_documents_runs(document, words, shared_data):
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert "1.00x" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), commands("scripts/forecasting_peers"))
+def test_peers_are_trained_beside_ours(document, words, shared_data):
+    """As written, on a short horizon; or what to install."""
+    words = [word.replace("FOLDER", str(shared_data / "forecasting")) for word in words]
+    command = [sys.executable, str(ROOT / words[0]), *words[1:], "--horizon", "24", "debug=fast"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    if find_spec("neuralforecast") is None:
+        assert (done.returncode, done.stderr) == (1, "error: the peers are a package: pip install neuralforecast\n")
+        pytest.skip("peers are outside the default install: pip install neuralforecast")
+    assert "iTransformer" in done.stdout, done.stderr
 
 
 @pytest.mark.slow

@@ -79,7 +79,9 @@ def draw_errors(
     def by_step(forecast: np.ndarray) -> np.ndarray:
         return np.nanmean(np.where(real, (forecast - future) ** 2, np.nan), (0, 1))
 
-    figure, (steps, series) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    several = len(facts.names) > 1
+    figure, panels = plt.subplots(1, 1 + several, figsize=(7 + 5 * several, 4.5), layout="constrained", squeeze=False)
+    steps = panels[0, 0]
     ahead = np.arange(1, facts.horizon + 1)
     ours = by_step(predictions["forecast"])
     for name, forecast in baselines.items():
@@ -89,11 +91,12 @@ def draw_errors(
     steps.plot(ahead, ours, label="this model", color="black", linewidth=2)
     steps.set(xlabel="steps ahead", ylabel="mse (scaled)", title="error by step", ylim=(0, None))
     steps.legend(fontsize=8)
-    errors = np.nanmean(np.where(real, (predictions["forecast"] - future) ** 2, np.nan), (0, 2))
-    order = np.argsort(-errors)[:MOST_NAMES]
-    series.barh([facts.names[i] for i in order][::-1], errors[order][::-1], color="tab:blue")
-    series.set(xlabel="mse (scaled)", title="error by series")
-    for axes in (steps, series):
+    if several:
+        errors = np.nanmean(np.where(real, (predictions["forecast"] - future) ** 2, np.nan), (0, 2))
+        order = np.argsort(-errors)[:MOST_NAMES]
+        panels[0, 1].barh([facts.names[i] for i in order][::-1], errors[order][::-1], color="tab:blue")
+        panels[0, 1].set(xlabel="mse (scaled)", title="error by series")
+    for axes in panels.flat:
         axes.grid(alpha=0.3)
     figure.savefig(file, dpi=110)
     plt.close(figure)
