@@ -38,10 +38,14 @@ def seasonal_profile(data: SeriesData) -> np.ndarray:
 
 
 def cycle_profile(data: SeriesData) -> np.ndarray:
-    """Mean of each place of the cycle over the training rows, `(period, channels)`."""
+    """Mean of what was measured at each place of the cycle in the training rows, `(period, channels)`; else 0, the mean."""
     a, period = data.borders[0], data.facts.period
+    real = data.real[:a]
+    values = np.where(real, data.values[:a], 0)
     places = np.arange(a) % period
-    return np.stack([data.values[:a][places == place].mean(0) for place in range(period)])
+    sums = np.stack([values[places == place].sum(0) for place in range(period)])
+    counts = np.stack([real[places == place].sum(0) for place in range(period)])
+    return (sums / np.maximum(counts, 1)).astype(np.float32)
 
 
 def linear(data: SeriesData) -> np.ndarray:
@@ -59,14 +63,14 @@ def boosting(data: SeriesData, seed: int = 0) -> np.ndarray:
         seed: Chooses the rows that are learnt from, where there are very many.
     """
     forecasts = cached(_boosted)(
-        data.values, data.known, data.observed, data.facts.look_back, data.facts.horizon, data.facts.period,
+        data.values, data.real, data.known, data.observed, data.facts.look_back, data.facts.horizon, data.facts.period,
         (data.train.first, len(data.train)), (data.test.first, len(data.test)), seed,
     )  # fmt: skip
     return forecasts.transpose(0, 2, 1)
 
 
 def _boosted(
-    values: np.ndarray, known: np.ndarray, observed: np.ndarray, look_back: int, horizon: int, period: int,
+    values: np.ndarray, real: np.ndarray, known: np.ndarray, observed: np.ndarray, look_back: int, horizon: int, period: int,
     train: tuple[int, int], test: tuple[int, int], seed: int,
 ) -> np.ndarray:  # fmt: skip
     channels = values.shape[1]
@@ -91,6 +95,8 @@ def _boosted(
     size = min(LEARNT_FROM, count * horizon * channels)
     starts = first + chance.integers(max(0, period - look_back), count, size)
     steps, series = chance.integers(0, horizon, size), chance.integers(0, channels, size)
+    measured = real[starts + look_back + steps, series]
+    starts, steps, series = starts[measured], steps[measured], series[measured]
     target = values[starts + look_back + steps, series]
     last = values[starts + look_back - 1, series]
     model = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.1, max_leaf_nodes=63, random_state=seed)

@@ -123,3 +123,15 @@ class SeriesCsvDataConfig(SeriesConfig):
     rows: int | None = None
     resample: Resample = Resample.refuse
     frequency: str | None = None
+
+    def check(self) -> None:
+        """Looks for values that cannot be meant."""
+        super().check()
+        require(self.rows is None or self.rows >= 1, f"data.rows={self.rows}: must be 1 or more")
+        require(
+            self.targets is None or len(self.targets) > 0, "data.targets=[]: name a column, or leave it out for all"
+        )
+        require(
+            self.frequency is None or self.resample is not Resample.refuse,
+            f"data.frequency={self.frequency} is the distance of rows after resampling: add data.resample=mean or fill",
+        )

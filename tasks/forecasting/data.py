@@ -34,7 +34,8 @@ class ForecastingFacts:
         gaps: Some steps of the past that are learnt from are gaps.
         mean: Of each series, over training rows.
         std: Of each series, over training rows.
-        naive_error: Mean absolute error of last period's value on training rows, scaled; MASE divides by it.
+        naive_error: Mean absolute error of last period's value on training rows, scaled; MASE divides by it. 1 where a
+            series repeats itself.
     """
 
     names: list[str]
@@ -153,11 +154,15 @@ class SeriesData(DataModule):
         if empty:
             raise UserError(f"column {', '.join(empty)} has no value in the training rows; leave it out: data.targets=")
         self.real = ~np.isnan(series.values)
+        for part, rows in (("val", self.real[a:b]), ("test", self.real[b:end])):
+            if not rows.any():
+                raise UserError(f"{part} has no measured value; move its borders: data.split=")
         mean, std = np.nanmean(series.values[:a], 0), np.nanstd(series.values[:a], 0)
-        constant = [name for name, value in zip(series.names, std, strict=True) if value < 1e-12]
+        still = std < 1e-9 * np.maximum(1.0, np.abs(mean))
+        constant = [name for name, value in zip(series.names, still, strict=True) if value]
         if constant:
             self.notes.append(f"{', '.join(constant)} does not change in the training rows; it is only centred")
-        std = np.where(std < 1e-12, 1.0, std)
+        std = np.where(still, 1.0, std)
         self.values = _filled((series.values - mean) / std).astype(np.float32)
         gaps = int((~self.real).sum())
         if gaps:
@@ -171,11 +176,19 @@ class SeriesData(DataModule):
         period = options.period or find_period(self.values[:a])
         if options.period is None:
             self.notes.append(f"the cycle is {period} steps long (data.period)")
-        naive = np.abs(self.values[period:a] - self.values[: a - period]).mean(0)
+        most = a - horizon - 1
+        if period > most:
+            raise UserError(f"data.period={period}: {a:,} training rows allow at most {most}")
+        change = np.where(
+            self.real[period:a] & self.real[: a - period], self.values[period:a] - self.values[: a - period], 0
+        )
+        pairs = (self.real[period:a] & self.real[: a - period]).sum(0)
+        naive = np.abs(change).sum(0) / np.maximum(pairs, 1)
+        naive = np.where(naive < 1e-6, 1.0, naive)  # a series that repeats itself: its mase is its mae
         gappy = not self.real[:a].all() or self.config.regularization.augmentation is Augmentation.strong
         self.facts = ForecastingFacts(
             series.names, look_back, horizon, period, self.known.shape[1], self.observed.shape[1], gappy,
-            mean.tolist(), std.tolist(), np.maximum(naive, 1e-8).tolist(),
+            mean.tolist(), std.tolist(), naive.tolist(),
         )  # fmt: skip
 
     def windows(self, part: str, places: Sequence[int] | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -250,9 +263,9 @@ def calendar(times: pd.DatetimeIndex, train: int) -> np.ndarray:
         train: Number of training rows.
     """
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
-    turns = [day, (times.dayofweek + day) / 7]
+    turns = [day, (times.weekday + day) / 7]
     if times[train - 1] - times[0] >= pd.Timedelta(days=2 * 365):
-        turns.append((times.dayofyear - 1 + day) / 365.25)
+        turns.append((times.day_of_year - 1 + day) / 365.25)
     angles = np.stack(turns, 1) * 2 * np.pi
     return np.concatenate([np.sin(angles), np.cos(angles)], 1)
 
@@ -301,6 +314,8 @@ def _borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, i
     rows = len(times)
     if all(isinstance(value, float) for value in split):
         train, val = split[:2]
+        if len(split) > 2:
+            raise UserError(f"data.split={list(split)}: two shares, of train and val; the rest is test")
         if not (0 < train < 1 and 0 < val < 1 and train + val < 1):
             raise UserError(f"data.split={list(split)}: shares of train and val must leave something for test")
         return round(rows * train), round(rows * train) + round(rows * val), rows
@@ -310,7 +325,9 @@ def _borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, i
             found.append(value)
             continue
         try:
-            found.append(int(times.searchsorted(pd.Timestamp(datetime.fromisoformat(str(value))))))
+            date = pd.Timestamp(datetime.fromisoformat(str(value)))
+            date = date.tz_convert("UTC").tz_localize(None) if date.tz is not None else date
+            found.append(int(times.searchsorted(date)))
         except ValueError as error:
             raise UserError(f"data.split: {value} is no share, row or date such as 2018-01-31") from error
     borders = [*found, rows][:3]

@@ -1,5 +1,6 @@
 """Time series in a table of one's own, and the sets of the literature that come as one."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,12 @@ class SeriesCsvData(SeriesData):
             table = table.iloc[: options.rows]
         time_column = options.time_column or _time_column(table, options.path)
         _must_have(table, [time_column, *(options.targets or []), *options.known, *options.observed], options.path)
+        roles = [*(options.targets or []), *options.known, *options.observed]
+        twice = sorted({name for name in roles if roles.count(name) > 1})
+        if twice:
+            raise UserError(
+                f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two"
+            )
         times = _times(table[time_column], options.path)
         others = [name for name in table.columns if name != time_column]
         numbers = {name: _numbers(table[name], options.path) for name in self._wanted(others, table)}
@@ -71,23 +78,28 @@ class SeriesCsvData(SeriesData):
                     f"{options.path}: {index[row - 1]} stands there twice (row {row}). data.resample=mean takes the mean"
                 )
             steps = np.diff(index.asi8)
+            if not len(steps):
+                raise UserError(f"{options.path} has one row; a series has more")
             usual = np.median(steps)
             months = pd.infer_freq(index) if len(index) > 2 else None  # months and years differ in length
             odd = np.flatnonzero(steps != usual)
             if len(odd) and months is None:
+                first = odd[0]
                 raise UserError(
                     f"{options.path}: rows are usually {pd.Timedelta(int(usual))} apart, but {len(odd)} are not; the first "
-                    f"is {index[odd[0] + 1]} after {index[odd[0]]}. Choose data.resample=mean (gaps stay gaps) or fill"
+                    f"is {index[first + 1]} after {index[first]}. Choose data.resample=mean (gaps stay gaps) or fill, at a "
+                    f"distance of data.frequency={options.frequency or _frequency(index)}"
                 )
             return frame
         frame = frame.sort_index()
-        steps = np.diff(pd.DatetimeIndex(frame.index).asi8)
-        usual = pd.Timedelta(int(pd.Series(steps[steps > 0]).mode().iloc[0]))
-        frequency = options.frequency or usual
+        index = pd.DatetimeIndex(frame.index)
+        if index[0] == index[-1]:
+            raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
+        frequency = options.frequency or _frequency(index)
         try:
             regular = frame.resample(frequency).mean()
-        except ValueError as error:
-            raise UserError(f"data.frequency={options.frequency}: {error}; write 15min, 1h, 1D or 1MS") from error
+        except (ValueError, ZeroDivisionError) as error:
+            raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
         gaps = int(regular.isna().all(axis=1).sum())
         if options.resample is Resample.fill:
             regular = regular.ffill()
@@ -96,6 +108,17 @@ class SeriesCsvData(SeriesData):
             + ("filled with the last value" if options.resample is Resample.fill else "gaps")
         )
         return regular
+
+
+def _frequency(index: pd.DatetimeIndex) -> str:
+    """The distance that most rows have, in pandas' words; beginnings of months and years and working days are known."""
+    steps = np.diff(index.asi8)
+    usual = pd.Timedelta(int(pd.Series(steps[steps > 0]).mode().iloc[0]))
+    if usual >= pd.Timedelta(days=28) and (index.day == 1).all() and (index == index.normalize()).all():
+        return "YS" if usual >= pd.Timedelta(days=365) else "MS"
+    if usual == pd.Timedelta(days=1) and (index.weekday < 5).all() and len(index) > 10:
+        return "B"
+    return pd.tseries.frequencies.to_offset(usual).freqstr
 
 
 def _read(path: str | None) -> pd.DataFrame:
@@ -109,7 +132,11 @@ def _read(path: str | None) -> pd.DataFrame:
             table = pd.read_parquet(file)
         else:
             header = pd.read_csv(file, sep="\0", nrows=0, engine="c").columns[0]  # the whole line, unpacked if need be
-            table = pd.read_csv(file, sep=max(",;\t|", key=header.count))
+            separator = max(",;\t|", key=header.count)
+            table = pd.read_csv(file, sep=separator)
+            texts = table.select_dtypes(["object", "str"]).head(100).astype(str)
+            if separator != "," and texts.apply(lambda column: column.str.fullmatch(r"[-+]?\d+,\d+").any()).any():
+                table = pd.read_csv(file, sep=separator, decimal=",")
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise UserError(f"{file} cannot be read as csv or parquet: {error}") from error
     if isinstance(table.index, pd.DatetimeIndex):  # parquet keeps an index
@@ -132,9 +159,11 @@ def _time_column(table: pd.DataFrame, path: str | None) -> str:
         column = table[name]
         if pd.api.types.is_datetime64_any_dtype(column):
             return name
+        if name in named and column.notna().all():
+            return name
         if not pd.api.types.is_numeric_dtype(column):
             try:
-                pd.to_datetime(column.iloc[:100], format="mixed", dayfirst=False)
+                pd.to_datetime(column.iloc[:100], format="mixed", utc=True)
             except (ValueError, TypeError):
                 continue
             return name
@@ -144,18 +173,60 @@ def _time_column(table: pd.DataFrame, path: str | None) -> str:
 
 
 def _times(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
-    """Times of the usual ways to write them; whole numbers are seconds or milliseconds since 1970."""
+    """Times of the usual ways to write them, one way for all rows, in universal time where they have a zone.
+
+    Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be either,
+    the order is taken that lets rows follow each other more evenly.
+    """
+    missing = column.isna()
+    if missing.any():
+        raise UserError(
+            f"{path}: there is no time in row {int(np.flatnonzero(missing)[0]) + 1} of column {column.name}"
+        )
     if pd.api.types.is_numeric_dtype(column):
-        return pd.DatetimeIndex(pd.to_datetime(column, unit="ms" if column.abs().max() > 1e11 else "s")).as_unit("ns")
-    try:
-        times = pd.to_datetime(column)  # one way of writing for all
-    except (ValueError, TypeError):
-        times = pd.to_datetime(column, format="mixed", errors="coerce")
-    if times.isna().any():
-        row = int(np.flatnonzero(times.isna())[0])
+        return _from_numbers(column, path)
+    found = []
+    for how in ({}, {"dayfirst": True}, {"format": "ISO8601"}):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of dayfirst where years come first
+                found.append(pd.DatetimeIndex(pd.to_datetime(column, utc=True, **how)))
+        except (ValueError, TypeError):
+            continue
+    if not found:
+        each = pd.to_datetime(column, format="mixed", errors="coerce", utc=True)
+        row = int(np.flatnonzero(each.isna())[0]) if each.isna().any() else None
+        if row is None:
+            raise UserError(f"{path}: the times of column {column.name} are written in several ways; write all alike")
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no time")
-    index = pd.DatetimeIndex(times).as_unit("ns")
-    return index.tz_convert("UTC").tz_localize(None) if index.tz is not None else index
+    return min(found, key=_unevenness).tz_convert("UTC").tz_localize(None).as_unit("ns")
+
+
+def _unevenness(times: pd.DatetimeIndex) -> tuple[int, float]:
+    """How often times go back, and the longest step over the shortest."""
+    steps = np.diff(times.asi8)
+    forward = steps[steps > 0]
+    return int((steps < 0).sum()), float(forward.max() / forward.min()) if len(forward) else 1.0
+
+
+def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
+    """Years, days as 20180131, or seconds, milli-, micro- or nanoseconds since 1970."""
+    least, most = column.min(), column.max()
+    try:
+        if least >= 1678 and most <= 2261:
+            return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format="%Y")).as_unit("ns")
+        if least >= 16780101 and most <= 22611231:
+            return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format="%Y%m%d")).as_unit("ns")
+        unit = next((unit for unit, top in (("s", 1e10), ("ms", 1e13), ("us", 1e16)) if most < top), "ns")
+        times = pd.DatetimeIndex(pd.to_datetime(column, unit=unit)).as_unit("ns")
+    except ValueError as error:
+        raise UserError(f"{path}: the numbers of column {column.name} are no times: {error}") from error
+    if times[-1] < pd.Timestamp("1971"):
+        raise UserError(
+            f"{path}: the numbers of column {column.name} are no times; write years, days such as 20180131, or seconds "
+            "since 1970"
+        )
+    return times
 
 
 def _numbers(column: pd.Series, path: str | None) -> np.ndarray:

@@ -62,7 +62,7 @@ class ForecastingTask(Task):
             levels = torch.tensor(self.options.quantiles, device=point.device)
             error = (batch.future.unsqueeze(-1) - quantiles)[real]
             total = total + torch.maximum(levels * error, (levels - 1) * error).mean(-1).sum()
-        return total, real.sum()
+        return total, real.sum().clamp(min=1)  # a batch that falls into a gap teaches nothing
 
     def divergence(self, first: Any, second: Any, batch: ForecastBatch) -> Tensor:
         """The same for points as for class scores, if a point is the mean of a normal distribution of spread 1."""
@@ -85,8 +85,8 @@ class ForecastingTask(Task):
         real = predictions["real"]
         squared = np.where(real, (predictions["forecast"] - predictions["future"]) ** 2, np.nan)
         found: dict[str, Any] = {
-            "mse_by_series": dict(zip(self.facts.names, np.nanmean(squared, (0, 2)).round(6).tolist(), strict=True)),
-            "mse_by_step": np.nanmean(squared, (0, 1)).round(6).tolist(),
+            "mse_by_series": dict(zip(self.facts.names, _rounded(_means(squared, (0, 2))), strict=True)),
+            "mse_by_step": _rounded(_means(squared, (0, 1))),
             "period": self.facts.period,
         }
         if "quantiles" in predictions:
@@ -94,7 +94,7 @@ class ForecastingTask(Task):
         return found
 
     def records(self, predictions: Predictions, data: SeriesData) -> list[dict[str, Any]]:
-        """Windows that follow each other without overlap: each test row is forecast in one of them, in original units."""
+        """Windows that follow each other without overlap, in original units; steps that fill no last one are left out."""
         rows = []
         mean, std = np.array(self.facts.mean)[:, None], np.array(self.facts.std)[:, None]
         for place in range(0, len(predictions["index"]), self.facts.horizon):
@@ -145,6 +145,12 @@ class ForecastingTask(Task):
         """Patches that the encoder reads."""
         part = self.network.residual
         return len(batch) * len(self.facts.names) * (part.past_patches + part.future_patches if part else 1)
+
+
+def _means(values: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
+    """Means of what is no NaN; NaN where there is nothing else."""
+    count = (~np.isnan(values)).sum(axes)
+    return np.where(count, np.nansum(values, axes) / np.maximum(count, 1), np.nan)
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:

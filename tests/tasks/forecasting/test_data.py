@@ -43,6 +43,9 @@ def read(folder, frame, *words, name="a.csv", **how):
         ("a.csv", {"date_format": "%m/%d/%Y %H:%M"}),
         ("a.csv", {"date_format": "%Y%m%dT%H%M%SZ"}),
         ("a.csv", {"date_format": "%d %B %Y %H:%M"}),
+        ("a.csv", {"date_format": "%d.%m.%Y %H:%M"}),
+        ("a.csv", {"date_format": "%Y-%m-%dT%H:%M:%S+00:00"}),
+        ("a.csv", {"sep": ";", "decimal": ","}),
     ],
 )
 def test_tables_of_all_kinds(tmp_path, name, how):
@@ -53,14 +56,84 @@ def test_tables_of_all_kinds(tmp_path, name, how):
     assert list(map(len, (data.train, data.val, data.test))) == [280 - 30 + 1, 40 - 6 + 1, 80 - 6 + 1]
 
 
-@pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_times_as_numbers(tmp_path, unit):
     frame = table()
-    frame["date"] = (frame["date"].astype("int64") // frame["date"].astype("int64").iloc[0]) * 0 + (
-        frame["date"] - pd.Timestamp(0)
-    ) // pd.Timedelta("1s") * unit
-    data = read(tmp_path, frame, "data.time_column=date")
+    frame["date"] = (frame["date"] - pd.Timestamp(0)) // pd.Timedelta(1, unit)
+    data = read(tmp_path, frame)
     assert data.series.times[1] == pd.Timestamp("2024-01-01 01:00")
+
+
+@pytest.mark.parametrize(
+    ("frequency", "written", "last"),
+    [
+        ("D", "%d.%m.%Y", "2021-02-03"),  # 13.01. tells the order, 01.02. does not
+        ("MS", "%d/%m/%Y", "2053-04-01"),  # no row tells it, but months follow each other
+        ("MS", "%m/%d/%Y", "2053-04-01"),
+        ("D", "%Y%m%d", "2021-02-03"),
+        ("YS", "%Y", "2219-01-01"),
+    ],
+)
+def test_order_of_day_and_month_and_numbers_that_are_dates(tmp_path, frequency, written, last):
+    rows = 400 if frequency != "YS" else 200
+    frame = table(rows)
+    start = "2020-01-01"
+    frame["date"] = pd.date_range(start, periods=rows, freq=frequency).strftime(written)
+    data = read(tmp_path, frame, "data.look_back=12", "data.period=12")
+    assert data.series.times[-1] == pd.Timestamp(last)
+    assert data.series.times.is_monotonic_increasing
+
+
+def test_a_change_of_the_clock(tmp_path):
+    frame = table()
+    local = pd.date_range("2024-03-25", periods=400, freq="1h", tz="Europe/Berlin")
+    frame["date"] = [time.isoformat() for time in local]
+    data = read(tmp_path, frame)
+    assert data.series.times[0] == pd.Timestamp("2024-03-24 23:00")
+
+
+@pytest.mark.parametrize(("frequency", "dropped"), [("MS", 5), ("YS", 5), ("B", 7)])
+def test_months_and_working_days_are_resampled_to_themselves(tmp_path, frequency, dropped):
+    rows = 200
+    frame = table(rows)
+    frame["date"] = pd.date_range("2000-01-01", periods=rows, freq=frequency)
+    words = ["data.look_back=12", "data.period=12"]
+    with pytest.raises(UserError, match=f"data.frequency={frequency}"):
+        read(tmp_path, frame.drop(index=dropped), *words)
+    data = read(tmp_path, frame.drop(index=dropped), *words, "data.resample=mean")
+    np.testing.assert_array_equal(data.series.times, frame["date"])
+    assert np.isnan(data.series.values[dropped]).all()
+    assert int((~data.real).sum()) == 2
+
+
+def test_what_is_measured_alone_is_counted(tmp_path):
+    """Filled values are no truth for the cycle, nor for what MASE divides by."""
+    frame, chance = table(), np.random.default_rng(0)
+    frame["load"] = chance.normal(size=400) + 10 * (np.arange(400) % 24 == 0)
+    gappy = frame.copy()
+    gappy.loc[chance.random(400) < 0.6, "load"] = np.nan
+    whole, partly = (read(tmp_path, content, "data.period=24").facts.naive_error for content in (frame, gappy))
+    assert partly[0] * read(tmp_path, gappy).facts.std[0] == pytest.approx(
+        whole[0] * read(tmp_path, frame).facts.std[0], rel=0.25
+    )
+    data = read(tmp_path, gappy, "data.period=24")
+    measured = gappy["load"][:280][(np.arange(280) % 24 == 0)].mean()
+    assert baselines.cycle_profile(data)[0, 0] * data.facts.std[0] + data.facts.mean[0] == pytest.approx(
+        measured, rel=1e-4
+    )
+
+
+def test_a_window_that_falls_into_a_gap_teaches_nothing(tmp_path):
+    frame = table()
+    frame.loc[60:120, ["load", "price"]] = np.nan
+    data = read(tmp_path, frame)
+    task = build_task(data.config, data.facts)
+    batch = data.collate([data.train[50]], training=True)
+    assert not batch.real[..., 24:].any()
+    total, count = task.loss(task(batch), batch)
+    (total / count).backward()
+    assert (float(total), int(count)) == (0, 1)
+    assert all(float(p.grad.abs().sum()) == 0 for p in task.parameters() if p.grad is not None)
 
 
 def test_each_test_row_is_scored_by_as_many_windows_as_there_are(tmp_path):
@@ -84,6 +157,7 @@ def test_each_test_row_is_scored_by_as_many_windows_as_there_are(tmp_path):
         ("[200,250]", (200, 250, 400)),
         ("[200,250,300]", (200, 250, 300)),
         ("[2024-01-08,2024-01-12]", (168, 264, 400)),
+        ("['2024-01-08T00:00:00Z','2024-01-12T01:00:00+01:00']", (168, 264, 400)),
     ],
 )
 def test_borders_as_shares_rows_or_dates(tmp_path, split, borders):
@@ -238,6 +312,17 @@ def test_the_period_is_found(period):
         (lambda t: t, ["data.split=[0.9,0.2]"], "must leave something for test"),
         (lambda t: t, ["data.split=[soon,later]"], "no share, row or date"),
         (lambda t: t, ["data.resample=mean", "data.frequency=hourly"], "write 15min, 1h"),
+        (lambda t: t, ["data.resample=mean", "data.frequency=0h"], "write 15min, 1h"),
+        (lambda t: t, ["data.frequency=1h"], "add data.resample=mean or fill"),
+        (lambda t: t, ["data.targets=[load,price]", "data.known=[load]"], "load: a column is one of"),
+        (lambda t: t, ["data.targets=[]"], "name a column"),
+        (lambda t: t, ["data.rows=-5"], "must be 1 or more"),
+        (lambda t: t, ["data.split=[0.7,0.1,0.2]"], "two shares, of train and val"),
+        (lambda t: t, ["data.period=300"], "280 training rows allow at most 273"),
+        (lambda t: t.assign(load=t["load"][:280], price=t["price"][:280]), [], "val has no measured value"),
+        (lambda t: t.assign(date=range(400)), [], "the numbers of column date are no times"),
+        (lambda t: t.assign(date=t["date"].where(t.index != 6)), [], "no time in row 7 of column date"),
+        (lambda t: t.assign(date="2024-01-01"), ["data.resample=mean"], "all rows are of 2024-01-01"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, change, words, message):

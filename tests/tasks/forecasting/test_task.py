@@ -179,6 +179,15 @@ def test_scores_are_those_of_scikit_learn(built):
     assert all(value == 0 for value in perfect.values())
 
 
+def test_a_series_that_repeats_itself_does_not_drown_the_others(tmp_path):
+    data = read(tmp_path, table(flat=12345678.9, day=np.arange(400) % 24))
+    assert data.facts.naive_error[2:] == [1.0, 1.0]
+    assert data.facts.std[2] == 1.0
+    values = data.windows("test")[1] + 0.1
+    found = scores({"forecast": values, "future": values - 0.1, "real": np.ones_like(values, bool)}, data.facts, [])
+    assert found["mase"] < 100
+
+
 def test_baselines_look_only_back(tmp_path):
     frame = table()
     data = read(tmp_path, frame)
