@@ -50,6 +50,9 @@ def main(config_dir: Path) -> None:
     except KeyboardInterrupt:
         print("Stopped; a run that had begun goes on with resume=auto", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _run_hydra(config_dir: Path) -> None:

@@ -129,8 +129,8 @@ class RegularizationConfig:
         weight_decay: Decay of matrices; biases, norms and embeddings of position are spared.
         label_smoothing: Probability mass spread over all classes.
         augmentation: Variation of training examples.
-        r_drop: Weight of the divergence between two passes with other dropout (Liang et al. 2021), for tasks whose
-            outputs are class scores; twice the cost. 0 is off.
+        r_drop: Weight of the divergence between two passes with other dropout (Liang et al. 2021); twice the
+            cost. 0 is off.
         ema_decay: Decay of the exponential moving average of weights; 0 is off.
         average_epochs: Instead of ema_decay, equal average of the weights at the end of this many last epochs; 0 is off.
         early_stopping: Epochs without a better validation score before stopping; 0 is off.

@@ -1,5 +1,7 @@
 """Mistakes on the command line: one clear line with the way out, fast, before anything is made."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -52,6 +54,12 @@ def test_a_mistake_is_one_line_with_the_way_out(words, tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    command = f"{sys.executable} {ROOT / 'train.py'} --help | head -1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("words", ["hardware=ddp", "hardware.devices=2"])

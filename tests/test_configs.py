@@ -11,6 +11,7 @@ from mla_train.compose import options_class
 from mla_train.config import TokenizerKind
 from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
 from mla_train.training.build import build_data, build_task
+from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.image_classification.data import ImageBatch, ImageFacts
 from tasks.text_classification.data import TextBatch, TextFacts
 from tasks.translation.data import TranslationBatch, TranslationFacts
@@ -45,6 +46,10 @@ FACTS = {
         for name in ("language_id", "sst2", "trec", "ag_news", "imdb")
     },
     "text_files": TextFacts(["a", "b"], 50, 512, "{}", 7),
+    **{
+        name: ForecastingFacts(["a", "b"], 20, 7, 5, 7, 1, True, [0.0, 1.0], [1.0, 2.0], [0.5, 0.5])
+        for name in ("traffic", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "series_csv")
+    },
     **{name: pair_facts() for name in ("cldr_phrases", "multi30k", "pair_files")},
 }
 
@@ -62,6 +67,12 @@ def batch_for(facts):
         tokens = torch.randint(END_ID + 1, facts.source_vocab_size, (4, 7))
         tokens[:, 0], tokens[:, -1] = START_ID, END_ID
         return TranslationBatch(torch.arange(4), tokens[:, 1:], tokens, tokens[:, :-1], ["a b"] * 4)
+    if isinstance(facts, ForecastingFacts):
+        values = torch.randn(4, 2, 27)
+        return ForecastBatch(
+            torch.arange(4), values[..., :20], values[..., 20:], torch.ones(4, 2, 27, dtype=torch.bool),
+            torch.randn(4, 27, 7), torch.randn(4, 20, 1), torch.arange(4),
+        )  # fmt: skip
     images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)
     return ImageBatch(torch.arange(4), images, labels)
 
@@ -83,13 +94,15 @@ def test_every_yaml_composes_and_its_model_takes_a_step(group, name):
     batch = batch_for(facts)
     total, count = task.loss(task(batch), batch)
     (total / count).backward()
-    assert count == (4 if hasattr(batch, "labels") else 4 * 6)  # sentences count each target token
+    # Sentences count each target token, windows each step of each series.
+    assert count == {TranslationFacts: 4 * 6, ForecastingFacts: 4 * 2 * 7}.get(type(facts), 4)
     assert torch.isfinite(total)
     assert all(torch.isfinite(p.grad).all() for p in task.parameters() if p.grad is not None)
     metrics = task.metrics(task.predict(task(batch), batch))
     assert metrics.keys() == task.directions.keys()
-    percent = {"bleu", "bleu_tokenized", "chrf"}
-    assert all(0 <= value <= (100 if name in percent else 1) for name, value in metrics.items())
+    most = {"bleu": 100, "bleu_tokenized": 100, "chrf": 100} if isinstance(facts, TranslationFacts) else {}
+    bounded = not isinstance(facts, ForecastingFacts)
+    assert all(0 <= value <= most.get(name, 1 if bounded else float("inf")) for name, value in metrics.items())
 
 
 @pytest.mark.parametrize("tokenizer", ["conv", "patch"])
@@ -123,6 +136,8 @@ def test_yaml_and_dataclass_have_the_same_options(group, name):
             "text_files",
             "cldr_phrases",
             "pair_files",
+            "traffic",
+            "series_csv",
         ):
             assert written[field.name] == default
 

@@ -5,12 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.helpers import ROOT, train, write_pictures, write_reviews
+from tests.tasks.forecasting.test_data import table
 from tests.tasks.translation.test_data import distinct, write, write_aligned
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
@@ -23,6 +25,7 @@ FOLDERS = {
     "ag_news": "text/agnews_10k",
     "imdb": "text/imdb",
     "multi30k": "translation/multi30k_en_de",
+    "ett": "forecasting",
 }
 # How scripts are made short.
 SHORT = {
@@ -71,6 +74,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "pictures")
     write_reviews(tmp_path / "reviews.csv")
+    table().to_csv(tmp_path / "load.csv", index=False)
     write(tmp_path / "pairs.csv", distinct(60))
     write_aligned(tmp_path, "train", distinct(60))
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
@@ -84,7 +88,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("document", "words"), commands("scripts/"))
+@pytest.mark.parametrize(("document", "words"), commands("scripts/benchmark"))
 def test_every_script_in_the_documents_runs(document, words, shared_data):
     """As written, only shorter."""
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
@@ -93,6 +97,19 @@ def test_every_script_in_the_documents_runs(document, words, shared_data):
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert "1.00x" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), commands("scripts/forecasting_peers"))
+def test_peers_are_trained_beside_ours(document, words, shared_data):
+    """As written, on a short horizon; or what to install."""
+    words = [word.replace("FOLDER", str(shared_data / "forecasting")) for word in words]
+    command = [sys.executable, str(ROOT / words[0]), *words[1:], "--horizon", "24", "debug=fast"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    if find_spec("neuralforecast") is None:
+        assert (done.returncode, done.stderr) == (1, "error: the peers are a package: pip install neuralforecast\n")
+        pytest.skip("peers are outside the default install: pip install neuralforecast")
+    assert "iTransformer" in done.stdout, done.stderr
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.task import Evaluation, Task
 
+MOST_COLUMNS = 5  # of the table; all scores stand in results.json
+
 
 def write_results(
     config: TrainConfig,
@@ -90,6 +92,8 @@ def environment(command: str) -> dict[str, Any]:
         "datasets",
         "tokenizers",
         "sacrebleu",
+        "pandas",
+        "autots",
         "wandb",
     ):
         try:
@@ -129,7 +133,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
     """Prints the scores beside the baselines, and where all is."""
     console = Console()
     scores = results["metrics"]["test"]
-    names = [name for name in results["directions"] if name in scores and name != "loss"]
+    names = [name for name in results["directions"] if name in scores and name != "loss"][:MOST_COLUMNS]
     title = f"{results['task']} on {results['data']}, test split"
     if results["debug"]:
         title += f" (debug={','.join(results['debug'])}: not a score to quote)"

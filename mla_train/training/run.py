@@ -101,6 +101,8 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         last = folder.checkpoints / "last.ckpt" if folder.resumed else None
         if last is not None:
             check_readable(last)
+        if last is None:
+            task.begin(data)
         trainer.fit(task, loader, val, ckpt_path=last, weights_only=True)
         # Best weights are averaged already, and counters stand at the end: neither is to be restored with the weights.
         trainer.callbacks = []  # type: ignore[attr-defined]

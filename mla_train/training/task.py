@@ -71,6 +71,9 @@ class Task(L.LightningModule):
     def build(self, facts: Any) -> None:
         """Makes the network from the facts of the data."""
 
+    def begin(self, data: Any) -> None:
+        """Sets weights that can be computed from the training split at once; called when a training begins anew."""
+
     @abstractmethod
     def forward(self, batch: Any) -> Any:
         """The network's outputs for a batch."""
@@ -106,7 +109,7 @@ class Task(L.LightningModule):
         """Predictions for the test split that simple models make."""
         return {}
 
-    def divergence(self, first: Tensor, second: Tensor, batch: Any) -> Tensor:
+    def divergence(self, first: Any, second: Any, batch: Any) -> Tensor:
         """How far two passes with other dropout are apart: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
 
         Beside the mean of both losses this is the paper's sum of both with half the divergence, halved.

@@ -1,0 +1,188 @@
+"""The forecaster: cycle, ridge and encoder, each a part of one sum."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mla_train.config import TrainConfig
+from mla_train.nn import Encoder
+from tasks.forecasting.config import Channels, ForecastingTaskConfig
+from tasks.forecasting.data import ForecastBatch, ForecastingFacts
+from tasks.forecasting.ridge import Ridge
+
+SLOW = 0.01  # what begins as a closed-form solution moves this much as fast as the rest
+
+
+class Forecaster(nn.Module):
+    """Past in, point forecast and quantiles out.
+
+        x        = past - cycle
+        linear   = (x - centre) W + centre                                        W: the ridge solution, at first
+        forecast = cycle + linear + spread * residual(x, linear, ...)             0, at first
+
+    Args:
+        config: The whole run's.
+        facts: Of the series.
+    """
+
+    def __init__(self, config: TrainConfig, facts: ForecastingFacts) -> None:
+        super().__init__()
+        options = config.task
+        assert isinstance(options, ForecastingTaskConfig)
+        look_back, horizon, channels = facts.look_back, facts.horizon, len(facts.names)
+        self.look_back, self.horizon, self.period = look_back, horizon, facts.period
+        self.ridge: Tensor
+        self.last: Tensor
+        self.profile: Tensor
+        self.register_buffer("ridge", torch.zeros(look_back, horizon))
+        self.register_buffer("last", torch.tensor(True))
+        self.register_buffer("profile", torch.zeros(facts.period, channels))
+        self.linear = nn.Parameter(torch.zeros(look_back, horizon)) if options.linear else None
+        self.cycle = nn.Parameter(torch.zeros(facts.period, channels)) if options.cycle else None
+        self.residual = Residual(config, facts) if options.residual else None
+        self.quantiles = nn.Parameter((torch.tensor(options.quantiles) - 0.5).repeat(horizon, 1))
+
+    @torch.no_grad()
+    def begin(self, ridge: Ridge, profile: np.ndarray) -> None:
+        """Puts the closed-form solution in place.
+
+        Args:
+            ridge: Fitted on what is left when the profile is taken out.
+            profile: Of the cycle, `(period, channels)`; zeros where there is none.
+        """
+        self.last.fill_(ridge.last)
+        if self.linear is not None:
+            self.ridge.copy_(torch.from_numpy(ridge.weight))
+        self.profile.copy_(torch.from_numpy(profile))
+
+    def forward(self, batch: ForecastBatch) -> tuple[Tensor, Tensor]:
+        """Forecasts in scaled units, from all of a batch but its future.
+
+        Returns:
+            The point forecast `(batch, channels, horizon)` and the quantiles `(batch, channels, horizon, levels)`.
+        """
+        past = batch.past
+        size = past.std(-1, keepdim=True) + 1e-2
+        cycle, ahead = torch.zeros_like(past), past.new_zeros(*past.shape[:2], self.horizon)
+        if self.cycle is not None:
+            steps = batch.phase.unsqueeze(1) + torch.arange(self.look_back + self.horizon, device=past.device)
+            both = (self.profile + SLOW * self.cycle)[steps % self.period].transpose(1, 2)
+            cycle, ahead = both.split([self.look_back, self.horizon], -1)
+        x = past - cycle
+        centre = torch.where(self.last, x[..., -1:], x.mean(-1, keepdim=True))
+        linear = centre.expand(-1, -1, self.horizon)
+        if self.linear is not None:
+            linear = (x - centre) @ (self.ridge + SLOW * self.linear) + centre
+        spread = x.std(-1, keepdim=True) + 1e-2
+        point, offsets = linear, self.quantiles
+        if self.residual is not None:
+            added, moved = self.residual(x, spread, linear, ahead, batch)
+            # In units of the past with its cycle, which one unusual week changes little.
+            point, offsets = linear + size * added, self.quantiles + moved
+        # Quantiles follow the point and leave it alone.
+        quantiles = (point + ahead).detach().unsqueeze(-1) + spread.unsqueeze(-1) * offsets
+        return point + ahead, quantiles
+
+
+class Residual(nn.Module):
+    """What the encoder adds to the linear forecast.
+
+    It reads patches of the past, brought to mean 0 and spread 1 (RevIN, Kim et al. 2022), and behind them patches of the
+    steps to be forecast, filled with the linear forecast and all that is known of them ahead. Calendar and linear forecast of
+    a single step also make up a small vector of it, and what a token says of a step is its product with that vector: so
+    a holiday that begins anywhere in a patch is one thing to learn and not one for each place.
+
+    Args:
+        config: The whole run's.
+        facts: Of the series.
+    """
+
+    def __init__(self, config: TrainConfig, facts: ForecastingFacts) -> None:
+        super().__init__()
+        options, dim = config.task, config.encoder.dim
+        assert isinstance(options, ForecastingTaskConfig)
+        self.patch, self.mixing, self.calendar = options.patch, options.channels is Channels.mixing, options.calendar
+        self.look_back, self.horizon, self.gaps = facts.look_back, facts.horizon, facts.gaps
+        patch, levels, channels = options.patch, 1 + len(options.quantiles), len(facts.names)
+        known = facts.num_known * options.calendar
+        self.past_patches, self.future_patches = math.ceil(facts.look_back / patch), math.ceil(facts.horizon / patch)
+        self.width = dim // 2
+        self.read_past = nn.Linear(patch * (1 + facts.gaps), dim)
+        self.read_future = nn.Linear(patch, dim)
+        self.read_observed = nn.Linear(patch * facts.num_observed, dim) if facts.num_observed else None
+        self.read_known = nn.Linear(patch * known, dim) if known else None
+        self.read_level = nn.Linear(2, dim)
+        self.step = nn.Sequential(nn.Linear(known + 2, dim), nn.GELU(), nn.Linear(dim, self.width), nn.GELU())
+        self.read_step = nn.Linear(patch * self.width, dim)
+        self.name = nn.Embedding(channels, dim) if channels > 1 else None
+        if self.name is not None:
+            nn.init.normal_(self.name.weight, std=0.02)
+        self.dropout = nn.Dropout(config.regularization.dropout)
+        self.encoder = Encoder(config.encoder, config.attention, config.regularization)
+        self.write = nn.Linear(dim, patch * levels)
+        self.write_step = nn.Linear(dim, self.width * levels)
+        self.gate = nn.Parameter(torch.zeros(facts.horizon))
+
+    def forward(
+        self, x: Tensor, spread: Tensor, linear: Tensor, ahead: Tensor, batch: ForecastBatch
+    ) -> tuple[Tensor, Tensor]:
+        """What to add to the linear forecast, and how far quantiles move.
+
+        Args:
+            x: Past less its cycle, `(batch, channels, look_back)`.
+            spread: Of x, `(batch, channels, 1)`.
+            linear: Linear forecast of what follows x, `(batch, channels, horizon)`.
+            ahead: The cycle of these steps, `(batch, channels, horizon)`.
+            batch: Covariates and gaps.
+
+        Returns:
+            Behind a gate that begins shut `(batch, channels, horizon)`, and `(batch, channels, horizon, levels)`.
+        """
+        channels, mean = x.size(1), x.mean(-1, keepdim=True)
+        past = ((x - mean) / spread).unsqueeze(-1)
+        future = ((linear - mean) / spread).detach().unsqueeze(-1)
+        if self.gaps:
+            past = torch.cat([past, ~batch.real[..., : self.look_back, None]], -1)
+        # Covariates are the same for all channels: they are read once.
+        known = (batch.known if self.calendar else batch.known[..., :0]).unsqueeze(1)
+        known_past, known_future = known.split([self.look_back, self.horizon], 2)
+        of_step = [future, ahead.detach().unsqueeze(-1), known_future.expand(-1, channels, -1, -1)]
+        step = self.step(torch.cat(of_step, -1))
+        read_past = self.read_past(self._patches(past, front=True))
+        if self.read_observed is not None:
+            read_past = read_past + self.read_observed(self._patches(batch.observed.unsqueeze(1), front=True))
+        steps = self._patches(step, front=False)
+        read_future = self.read_future(self._patches(future, front=False)) + self.read_step(steps)
+        tokens = torch.cat([read_past, read_future], 2)
+        if self.read_known is not None:
+            patches = [self._patches(known_past, front=True), self._patches(known_future, front=False)]
+            tokens = tokens + self.read_known(torch.cat(patches, 2))
+        tokens = tokens + self.read_level(torch.cat([mean, spread.log()], -1)).unsqueeze(2)
+        if self.name is not None:
+            tokens = tokens + self.name.weight.unsqueeze(1)
+        read = self._encoded(self.dropout(tokens))[:, :, self.past_patches :]
+        by_place = self.write(read).unflatten(-1, (self.patch, -1))
+        by_step = steps.unflatten(-1, (self.patch, -1)) @ self.write_step(read).unflatten(-1, (self.width, -1))
+        written = (by_place + by_step * self.width**-0.5).flatten(2, 3)[:, :, : self.horizon]
+        return self.gate * written[..., 0], written[..., 1:]
+
+    def _encoded(self, tokens: Tensor) -> Tensor:
+        """Tokens `(batch, channels, length, dim)` that have seen each other, or those of all channels."""
+        channels, length = tokens.shape[1:3]
+        if not self.mixing:
+            return self.encoder(tokens.flatten(0, 1)).unflatten(0, (-1, channels))
+        positions = torch.arange(length, device=tokens.device).repeat(channels)
+        return self.encoder(tokens.flatten(1, 2), positions).unflatten(1, (channels, length))
+
+    def _patches(self, x: Tensor, front: bool) -> Tensor:
+        """Steps `(batch, channels, steps, numbers)` as patches `(batch, channels, patches, patch * numbers)`.
+
+        What the first or the last patch lacks is the first or the last step again.
+        """
+        lacking = -x.size(2) % self.patch
+        if lacking:
+            edge = (x[:, :, :1] if front else x[:, :, -1:]).expand(-1, -1, lacking, -1)
+            x = torch.cat([edge, x] if front else [x, edge], 2)
+        return x.unflatten(2, (-1, self.patch)).flatten(3)
