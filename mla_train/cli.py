@@ -50,7 +50,10 @@ def main(config_dir: Path) -> None:
     except KeyboardInterrupt:
         print("Stopped; a run that had begun goes on with resume=auto", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:
+        if not any(word in ("--help", "-h") or word.startswith("--cfg") for word in sys.argv):
+            raise
+        # `| head` has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 

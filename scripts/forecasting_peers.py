@@ -45,10 +45,10 @@ def ours(file: Path, look_back: int, horizon: int, seed: int, threads: int, word
 
 
 def peer(name: str, file: Path, look_back: int, horizon: int, seed: int, seconds: float) -> tuple[dict, float]:
-    """Trains a peer for some seconds, with its own defaults, and forecasts every window of the test part.
+    """Trains a peer for some seconds at most, with its own defaults, and forecasts every window of the test part.
 
     Returns:
-        Scores on the test part, and seconds of training.
+        Scores on the test part, and seconds of training and forecasting.
     """
     from neuralforecast import NeuralForecast
     from neuralforecast.losses.pytorch import MSE
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--horizon", type=int, default=96)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("words", nargs="*", help="more for train.py, such as experiment=etth1_96")
+    parser.add_argument("words", nargs="*", help="more for train.py, such as experiment=etth1")
     arguments = parser.parse_intermixed_args()
     if find_spec("neuralforecast") is None:
         sys.exit("error: the peers are a package: pip install neuralforecast")
