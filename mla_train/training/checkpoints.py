@@ -31,7 +31,7 @@ class Checkpoints(Checkpoint):
         sampler: Whose place is kept.
         minutes: Longest time between two writings of last.ckpt.
         resume_command: What a stopped user should type.
-        first: Epoch from which on one may be the best, counted from 0.
+        first: Epochs that must be learnt from before one may be the best.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Checkpoints(Checkpoint):
         self.resume_command = resume_command
         self.first = first
         self.best_score: float | None = None
-        self.best_epoch: int | None = None
+        self.best_epoch = 0  # epochs that were learnt from before
         self._epoch, self._batch = 0, 0
         self._written = time.monotonic()
         self._signal: int | None = None
@@ -116,15 +116,17 @@ class Checkpoints(Checkpoint):
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         """Writes best.ckpt if the score deserves it."""
-        if trainer.sanity_checking or trainer.state.fn != "fit":
+        if trainer.state.fn != "fit":
             return
         assert isinstance(task, Task)
-        score = float(trainer.callback_metrics[f"val/{task.monitor}"])
+        assert task.evaluation is not None
+        score = task.evaluation.metrics[task.monitor]
         sign = 1 if task.directions[task.monitor] == "max" else -1
-        if isnan(score) or trainer.current_epoch < self.first:
+        epoch = trainer.current_epoch + (not trainer.sanity_checking)
+        if isnan(score) or epoch < self.first:
             return
         if self.best_score is None or sign * score >= sign * self.best_score:
-            self.best_score, self.best_epoch = score, trainer.current_epoch
+            self.best_score, self.best_epoch = score, epoch
             self._write(trainer, "best.ckpt")
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:

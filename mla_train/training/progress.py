@@ -118,10 +118,14 @@ class RunProgress(ProgressBar):
         if trainer.state.fn != "fit" or not self._enabled:
             return
         assert isinstance(task, Task)
-        score = float(trainer.callback_metrics[f"val/{task.monitor}"])
-        self._shown[f"val {task.monitor}"] = f"{score:.4f}"
+        assert task.evaluation is not None
+        scores = task.evaluation.metrics
+        self._shown[f"val {task.monitor}"] = f"{scores[task.monitor]:.4f}"
+        if trainer.sanity_checking:
+            print(f"before the first step: val {task.monitor} {scores[task.monitor]:.4f}", flush=True)
+            return
         self._show(trainer, task)
-        values = ", ".join(f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items())
+        values = ", ".join(f"val/{name} {value:.4f}" for name, value in scores.items())
         speed = f"{self.examples_per_second:,.0f} examples/s, {self.tokens_per_second:,.0f} tokens/s"
         logger.info("epoch %d, step %d: %s, %s", trainer.current_epoch + 1, trainer.global_step, values, speed)
 

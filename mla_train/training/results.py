@@ -52,7 +52,7 @@ def write_results(
             "name": f"val/{task.monitor}",
             "mode": task.directions[task.monitor],
             "best": checkpoints.best_score,
-            "epoch": (checkpoints.best_epoch or 0) + 1,
+            "epoch": checkpoints.best_epoch,
         },
         "baselines": baselines,
         "model": {

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         config.checkpoint.minutes,
         resume_command(folder),
         # Who wants averaged weights gets them: earlier epochs are not candidates.
-        first=(trainer.max_epochs or 0) - r.average_epochs if r.average_epochs else 0,
+        first=(trainer.max_epochs or 0) - r.average_epochs + 1 if r.average_epochs else 0,
     )
     trainer.callbacks.append(checkpoints)  # type: ignore[attr-defined]
     if trainer.is_global_zero:
@@ -101,8 +102,8 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         last = folder.checkpoints / "last.ckpt" if folder.resumed else None
         if last is not None:
             check_readable(last)
-        if last is None:
-            task.begin(data)
+        if last is None and task.begin(data):
+            trainer.num_sanity_val_steps = inf
         trainer.fit(task, loader, val, ckpt_path=last, weights_only=True)
         # Best weights are averaged already, and counters stand at the end: neither is to be restored with the weights.
         trainer.callbacks = []  # type: ignore[attr-defined]

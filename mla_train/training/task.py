@@ -71,8 +71,13 @@ class Task(L.LightningModule):
     def build(self, facts: Any) -> None:
         """Makes the network from the facts of the data."""
 
-    def begin(self, data: Any) -> None:
-        """Sets weights that can be computed from the training split at once; called when a training begins anew."""
+    def begin(self, data: Any) -> bool:
+        """Sets weights that can be computed from the training split at once; called when a training begins anew.
+
+        Returns:
+            Whether this is a model already: it then is validated, and kept if no epoch makes it better.
+        """
+        return False
 
     @abstractmethod
     def forward(self, batch: Any) -> Any:
@@ -243,11 +248,12 @@ class Task(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Scores the validation split."""
         self._evaluate()
-        if self.trainer.sanity_checking or (not self.trainer.training and not self.trainer.validating):
+        if not (self.trainer.training or self.trainer.validating or self.trainer.sanity_checking):
             return
         assert self.evaluation is not None
         metrics = {f"val/{name}": value for name, value in self.evaluation.metrics.items()}
-        self.log_dict(metrics, logger=False)
+        if not self.trainer.sanity_checking:  # that is what Lightning calls a validation before the first step
+            self.log_dict(metrics, logger=False)
         if self.trainer.state.fn == "fit":
             self.log_everywhere(metrics)
 

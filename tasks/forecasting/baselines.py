@@ -49,7 +49,7 @@ def cycle_profile(data: SeriesData) -> np.ndarray:
 
 
 def linear(data: SeriesData) -> np.ndarray:
-    """The ridge regression that the network begins with, but without the cycle, `(windows, channels, horizon)`."""
+    """Ridge regression that knows no cycle, `(windows, channels, horizon)`."""
     fitted = ridge.fit(data.windows("train"), data.windows("val"))
     past, _ = data.windows("test")
     return np.concatenate([fitted(past[row : row + 1024]) for row in range(0, len(past), 1024)])

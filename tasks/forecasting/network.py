@@ -1,6 +1,7 @@
 """The forecaster: cycle, ridge and encoder, each a part of one sum."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ class Forecaster(nn.Module):
     """Past in, point forecast and quantiles out.
 
         x        = past - cycle
-        linear   = (x - centre) W + centre                                        W: the ridge solution, at first
+        linear   = (x - mean) W + mean                                            W: the ridge solution, at first
         forecast = cycle + linear + spread * residual(x, linear, ...)             0, at first
 
     Args:
@@ -34,28 +35,51 @@ class Forecaster(nn.Module):
         look_back, horizon, channels = facts.look_back, facts.horizon, len(facts.names)
         self.look_back, self.horizon, self.period = look_back, horizon, facts.period
         self.ridge: Tensor
-        self.last: Tensor
         self.profile: Tensor
         self.register_buffer("ridge", torch.zeros(look_back, horizon))
-        self.register_buffer("last", torch.tensor(True))
         self.register_buffer("profile", torch.zeros(facts.period, channels))
         self.linear = nn.Parameter(torch.zeros(look_back, horizon)) if options.linear else None
         self.cycle = nn.Parameter(torch.zeros(facts.period, channels)) if options.cycle else None
         self.residual = Residual(config, facts) if options.residual else None
+        self.levels = options.quantiles
         self.quantiles = nn.Parameter((torch.tensor(options.quantiles) - 0.5).repeat(horizon, 1))
 
     @torch.no_grad()
-    def begin(self, ridge: Ridge, profile: np.ndarray) -> None:
+    def begin(self, ridge: Ridge, profile: np.ndarray, batch: ForecastBatch) -> None:
         """Puts the closed-form solution in place.
 
         Args:
             ridge: Fitted on what is left when the profile is taken out.
             profile: Of the cycle, `(period, channels)`; zeros where there is none.
+            batch: Windows whose errors the quantiles begin with.
         """
-        self.last.fill_(ridge.last)
         if self.linear is not None:
             self.ridge.copy_(torch.from_numpy(ridge.weight))
         self.profile.copy_(torch.from_numpy(profile))
+        self.quantiles.zero_()
+        _, moved = self(batch)
+        unknown = ~batch.real[..., self.look_back :]
+        for number, level in enumerate(self.levels):
+            # The residual's quantiles begin at random, so that the encoder learns from them before its gate opens.
+            errors = (batch.future - moved[..., number]) / self.closed_form(batch).spread
+            errors = errors.masked_fill(unknown, torch.nan).flatten(0, 1)
+            for step, column in enumerate(errors.T):
+                self.quantiles[step, number] = column.nanquantile(level).nan_to_num(level - 0.5)
+
+    def closed_form(self, batch: ForecastBatch) -> "ClosedForm":
+        """Cycle and linear forecast."""
+        past = batch.past
+        cycle, ahead = torch.zeros_like(past), past.new_zeros(*past.shape[:2], self.horizon)
+        if self.cycle is not None:
+            steps = batch.phase.unsqueeze(1) + torch.arange(self.look_back + self.horizon, device=past.device)
+            both = (self.profile + SLOW * self.cycle)[steps % self.period].transpose(1, 2)
+            cycle, ahead = both.split([self.look_back, self.horizon], -1)
+        x = past - cycle
+        mean = x.mean(-1, keepdim=True)
+        linear = x[..., -1:].expand(-1, -1, self.horizon)
+        if self.linear is not None:
+            linear = (x - mean) @ (self.ridge + SLOW * self.linear) + mean
+        return ClosedForm(x, x.std(-1, keepdim=True) + 1e-2, linear, ahead)
 
     def forward(self, batch: ForecastBatch) -> tuple[Tensor, Tensor]:
         """Forecasts in scaled units, from all of a batch but its future.
@@ -63,27 +87,32 @@ class Forecaster(nn.Module):
         Returns:
             The point forecast `(batch, channels, horizon)` and the quantiles `(batch, channels, horizon, levels)`.
         """
-        past = batch.past
-        size = past.std(-1, keepdim=True) + 1e-2
-        cycle, ahead = torch.zeros_like(past), past.new_zeros(*past.shape[:2], self.horizon)
-        if self.cycle is not None:
-            steps = batch.phase.unsqueeze(1) + torch.arange(self.look_back + self.horizon, device=past.device)
-            both = (self.profile + SLOW * self.cycle)[steps % self.period].transpose(1, 2)
-            cycle, ahead = both.split([self.look_back, self.horizon], -1)
-        x = past - cycle
-        centre = torch.where(self.last, x[..., -1:], x.mean(-1, keepdim=True))
-        linear = centre.expand(-1, -1, self.horizon)
-        if self.linear is not None:
-            linear = (x - centre) @ (self.ridge + SLOW * self.linear) + centre
-        spread = x.std(-1, keepdim=True) + 1e-2
-        point, offsets = linear, self.quantiles
+        found = self.closed_form(batch)
+        point, offsets = found.linear + found.ahead, self.quantiles
         if self.residual is not None:
-            added, moved = self.residual(x, spread, linear, ahead, batch)
+            added, moved = self.residual(found, batch)
             # In units of the past with its cycle, which one unusual week changes little.
-            point, offsets = linear + size * added, self.quantiles + moved
+            size = batch.past.std(-1, keepdim=True) + 1e-2
+            point, offsets = point + size * added, offsets + moved
         # Quantiles follow the point and leave it alone.
-        quantiles = (point + ahead).detach().unsqueeze(-1) + spread.unsqueeze(-1) * offsets
-        return point + ahead, quantiles
+        return point, point.detach().unsqueeze(-1) + found.spread.unsqueeze(-1) * offsets
+
+
+@dataclass
+class ClosedForm:
+    """What needs no encoder.
+
+    Attributes:
+        x: Past less its cycle, `(batch, channels, look_back)`.
+        spread: Of x, `(batch, channels, 1)`.
+        linear: Linear forecast of what follows x, `(batch, channels, horizon)`.
+        ahead: The cycle of these steps, `(batch, channels, horizon)`.
+    """
+
+    x: Tensor
+    spread: Tensor
+    linear: Tensor
+    ahead: Tensor
 
 
 class Residual(nn.Module):
@@ -125,30 +154,26 @@ class Residual(nn.Module):
         self.write_step = nn.Linear(dim, self.width * levels)
         self.gate = nn.Parameter(torch.zeros(facts.horizon))
 
-    def forward(
-        self, x: Tensor, spread: Tensor, linear: Tensor, ahead: Tensor, batch: ForecastBatch
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, found: ClosedForm, batch: ForecastBatch) -> tuple[Tensor, Tensor]:
         """What to add to the linear forecast, and how far quantiles move.
 
         Args:
-            x: Past less its cycle, `(batch, channels, look_back)`.
-            spread: Of x, `(batch, channels, 1)`.
-            linear: Linear forecast of what follows x, `(batch, channels, horizon)`.
-            ahead: The cycle of these steps, `(batch, channels, horizon)`.
+            found: Past less its cycle, cycle and linear forecast.
             batch: Covariates and gaps.
 
         Returns:
             Behind a gate that begins shut `(batch, channels, horizon)`, and `(batch, channels, horizon, levels)`.
         """
+        x, spread = found.x, found.spread
         channels, mean = x.size(1), x.mean(-1, keepdim=True)
         past = ((x - mean) / spread).unsqueeze(-1)
-        future = ((linear - mean) / spread).detach().unsqueeze(-1)
+        future = ((found.linear - mean) / spread).detach().unsqueeze(-1)
         if self.gaps:
             past = torch.cat([past, ~batch.real[..., : self.look_back, None]], -1)
         # Covariates are the same for all channels: they are read once.
         known = (batch.known if self.calendar else batch.known[..., :0]).unsqueeze(1)
         known_past, known_future = known.split([self.look_back, self.horizon], 2)
-        of_step = [future, ahead.detach().unsqueeze(-1), known_future.expand(-1, channels, -1, -1)]
+        of_step = [future, found.ahead.detach().unsqueeze(-1), known_future.expand(-1, channels, -1, -1)]
         step = self.step(torch.cat(of_step, -1))
         read_past = self.read_past(self._patches(past, front=True))
         if self.read_observed is not None:

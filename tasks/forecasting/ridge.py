@@ -1,10 +1,15 @@
 """The linear forecaster in closed form: where the network begins, and the baseline that it has to beat.
 
-With past and future of a window less their centre (the last value, or the mean of the past), and all series pooled:
+With past X and future Y of a window less what its centre makes of them, and all series pooled:
 
-    W = (X'X + strength I)^-1 X'Y            forecast = (past - centre) W + centre
+    W = V (V X'X V + strength I)^-1 V X'Y            forecast = X W + centre
+
+The centre is the last value, the mean of the past, or the mean of that place of the cycle over the past. V is the identity,
+or lets what a weight may be fade with the age of what it reads: the penalised least squares of a prior by which recent
+values matter more. Centre, fading and strength are those with the least error on validation windows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,33 +23,46 @@ class Ridge:
     """A fitted linear forecaster.
 
     Attributes:
-        weight: `(look_back, horizon)`.
-        last: Centred on the last value instead of the mean of the past.
+        weight: `(look_back, horizon)`, the centre's included: each column sums to 1, so levels are carried on.
+        centre: "last", "mean" or "season".
+        memory: Steps in which the weights' prior variance falls to 1/e; None if all ages are alike.
         strength: Of the penalty.
     """
 
     weight: np.ndarray
-    last: bool
+    centre: str
+    memory: int | None
     strength: float
 
     def __call__(self, past: np.ndarray) -> np.ndarray:
         """Forecasts `(..., horizon)` from pasts `(..., look_back)`."""
-        middle = centre(past, self.last)
-        return (past - middle) @ self.weight + middle
+        mean = past.mean(-1, keepdims=True)  # weights sum to 1: this changes rounding alone
+        return (past - mean) @ self.weight + mean
 
 
-def centre(past: np.ndarray, last: bool) -> np.ndarray:
-    """The last value or the mean of pasts `(..., look_back)`, `(..., 1)`."""
-    return past[..., -1:] if last else past.mean(-1, keepdims=True)
+def centres(look_back: int, horizon: int, period: int | None = None) -> Iterator[tuple[str, np.ndarray]]:
+    """What a window is measured from, as weights of its past for each of its steps, `(look_back, look_back + horizon)`.
+
+    Args:
+        look_back: Steps that are read.
+        horizon: Steps that are forecast.
+        period: Steps of the cycle; None leaves out the mean of its places, as does a past that is shorter.
+    """
+    last = np.zeros((look_back, look_back + horizon))
+    last[-1] = 1
+    yield "last", last
+    for name, steps in (("mean", 1), ("season", period)):
+        if steps is not None and steps <= look_back:
+            alike = (np.arange(look_back)[:, None] - np.arange(look_back + horizon)) % steps == 0
+            yield name, alike / alike.sum(0)
 
 
-def moments(past: np.ndarray, future: np.ndarray, last: bool) -> tuple[np.ndarray, np.ndarray, float]:
-    """Sums of products over all windows and series.
+def moments(past: np.ndarray, future: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Sums of products over all windows and series, past and future less the mean of the past.
 
     Args:
         past: `(windows, channels, look_back)`.
         future: `(windows, channels, horizon)`.
-        last: Centre on the last value.
 
     Returns:
         X'X, X'Y and the sum of Y squared.
@@ -53,8 +71,8 @@ def moments(past: np.ndarray, future: np.ndarray, last: bool) -> tuple[np.ndarra
     xx, xy, yy = np.zeros((look_back, look_back)), np.zeros((look_back, horizon)), 0.0
     for row in range(0, len(past), ROWS):
         x, y = past[row : row + ROWS].astype(np.float64), future[row : row + ROWS].astype(np.float64)
-        middle = centre(x, last)
-        x, y = (x - middle).reshape(-1, look_back), (y - middle).reshape(-1, horizon)
+        mean = x.mean(-1, keepdims=True)
+        x, y = (x - mean).reshape(-1, look_back), (y - mean).reshape(-1, horizon)
         xx += x.T @ x
         xy += x.T @ y
         yy += float((y * y).sum())
@@ -62,28 +80,39 @@ def moments(past: np.ndarray, future: np.ndarray, last: bool) -> tuple[np.ndarra
 
 
 def fit(
-    train: tuple[np.ndarray, np.ndarray], val: tuple[np.ndarray, np.ndarray], strengths: tuple[float, ...] = STRENGTHS
+    train: tuple[np.ndarray, np.ndarray],
+    val: tuple[np.ndarray, np.ndarray],
+    period: int | None = None,
+    strengths: tuple[float, ...] = STRENGTHS,
 ) -> Ridge:
-    """The ridge whose centre and strength are best on the validation windows.
+    """The ridge whose centre, memory and strength are best on the validation windows.
 
     The greatest strengths leave next to nothing of the weights: the forecast then is the centre itself.
 
     Args:
         train: Past and future of the training windows, `(windows, channels, look_back)` and `(..., horizon)`.
         val: The same of the validation windows.
+        period: Steps of the cycle, which is also the memory that is tried; None is the plain ridge, which knows neither.
         strengths: Penalties to choose from.
     """
+    xx, xy, _ = moments(*train)
+    seen_xx, seen_xy, seen_yy = moments(*val)
+    look_back, horizon = xy.shape
+    age = np.arange(look_back)[::-1]
     best, least = None, np.inf
-    for last in (True, False):
-        xx, xy, _ = moments(*train, last)
-        seen_xx, seen_xy, seen_yy = moments(*val, last)
-        values, vectors = np.linalg.eigh(xx)
-        turned = vectors.T @ xy
-        for strength in strengths:
-            weight = vectors @ (turned / (values + strength)[:, None])
-            # |Y - XW|^2 on val, from its moments.
-            error = seen_yy - 2 * float((weight * seen_xy).sum()) + float((weight * (seen_xx @ weight)).sum())
-            if error < least:
-                best, least = Ridge(weight, last, strength), error
+    for name, of_step in centres(look_back, horizon, period):
+        centre = of_step[:, look_back:]
+        less = np.eye(look_back) - of_step[:, :look_back]
+        for memory in (None,) if period is None else (None, period):
+            fading = np.ones(look_back) if memory is None else np.exp(-age / (2 * memory))
+            turn = less * fading
+            values, vectors = np.linalg.eigh(turn.T @ xx @ turn)
+            back, turned = turn @ vectors, vectors.T @ (turn.T @ (xy - xx @ centre))
+            for strength in strengths:
+                weight = centre + back @ (turned / (values + strength)[:, None])
+                # |Y - XW|^2 on val, from its moments.
+                error = seen_yy - 2 * float((weight * seen_xy).sum()) + float((weight * (seen_xx @ weight)).sum())
+                if error < least:
+                    best, least = Ridge(weight, name, memory, strength), error
     assert best is not None
     return best

@@ -38,15 +38,19 @@ class ForecastingTask(Task):
         self.simple: dict[str, np.ndarray] = {}
         self.network = Forecaster(self.config, facts)
 
-    def begin(self, data: SeriesData) -> None:
-        """Puts the ridge solution of the training windows in place."""
-        profile = (
-            baselines.cycle_profile(data)
-            if self.options.cycle
-            else np.zeros((self.facts.period, len(self.facts.names)))
-        )
+    def begin(self, data: SeriesData) -> bool:
+        """Puts cycle, ridge and quantiles of the training windows in place: a forecaster before the first step."""
+        period = self.facts.period if self.options.cycle else None
+        profile = baselines.cycle_profile(data) if period else np.zeros((self.facts.period, len(self.facts.names)))
         train, val = (without_cycle(data, part, profile) for part in ("train", "val"))
-        self.network.begin(ridge.fit(train, val), profile)
+        count = min(len(data.train), max(1, 4000 // len(self.facts.names)))
+        places = np.linspace(0, len(data.train) - 1, count).astype(int)
+        batch = data.collate([data.train[int(place)] for place in places], training=False)
+        learning = self.training
+        self.eval()
+        self.network.begin(ridge.fit(train, val, period), profile, batch)
+        self.train(learning)
+        return True
 
     def forward(self, batch: ForecastBatch) -> tuple[Tensor, Tensor]:
         """Point forecast `(batch, channels, horizon)` and quantiles `(batch, channels, horizon, levels)`."""

@@ -210,7 +210,7 @@ def test_changing_the_future_changes_neither_what_is_fitted_nor_what_is_read(tmp
         examples = [data.test[i] for i in range(31)]  # whose past ends before row 351
         found.append((data.facts, task.state_dict(), task(data.collate(examples, training=False))))
     assert found[0][0] == found[1][0]
-    for name in ("ridge", "profile", "last"):
+    for name in ("ridge", "profile"):
         assert torch.equal(found[0][1][f"network.{name}"], found[1][1][f"network.{name}"])
     torch.manual_seed(0)
     for one, other in zip(found[0][2], found[1][2], strict=True):
@@ -235,7 +235,7 @@ def test_changing_val_and_test_changes_neither_scaler_nor_cycle_nor_the_ridge_of
     one, other = read(tmp_path, frame), read(tmp_path, changed)
     assert one.facts == other.facts
     np.testing.assert_array_equal(baselines.cycle_profile(one), baselines.cycle_profile(other))
-    fits = [ridge.moments(*data.windows("train"), last=True) for data in (one, other)]
+    fits = [ridge.moments(*data.windows("train")) for data in (one, other)]
     for first, second in zip(*fits, strict=True):
         np.testing.assert_array_equal(first, second)
 

@@ -16,36 +16,74 @@ def windows(count, channels=2, look_back=12, horizon=5, seed=0):
     return cut[..., :look_back], cut[..., look_back:]
 
 
-@pytest.mark.parametrize("strength", [0.1, 100.0])
-def test_closed_form_is_what_a_solver_finds(strength):
-    past, future = windows(200)
-    found = ridge.fit((past, future), windows(50, seed=1), (strength,))
-    middle = ridge.centre(past, found.last)
-    x, y = (past - middle).reshape(-1, 12), (future - middle).reshape(-1, 5)
-    solved = Solver(alpha=strength, fit_intercept=False).fit(x, y)
-    np.testing.assert_allclose(found.weight, solved.coef_.T, rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(found(past), solved.predict(x).reshape(future.shape) + middle, rtol=1e-6)
+def measured_from(past, name, period=4):
+    """What a centre makes of past and future, written out."""
+    if name == "last":
+        return past[..., -1:], past[..., -1:]
+    if name == "mean":
+        return past.mean(-1, keepdims=True), past.mean(-1, keepdims=True)
+    places = np.arange(past.shape[-1] + 5) % period
+    means = np.stack([past[..., places[: past.shape[-1]] == place].mean(-1) for place in range(period)], -1)
+    return means[..., places[: past.shape[-1]]], means[..., places[past.shape[-1] :]]
 
 
-def test_strength_and_centre_are_the_best_on_validation_windows():
+def solved(train, val, name, memory, strength):
+    """Forecast of a ridge by scikit-learn: a prior that fades is the plain one on inputs that are made smaller."""
+    of_past, of_future = measured_from(train[0], name)
+    fading = np.ones(12) if memory is None else np.exp(-np.arange(12)[::-1] / (2 * memory))
+    x, y = ((train[0] - of_past) * fading).reshape(-1, 12), (train[1] - of_future).reshape(-1, 5)
+    solver = Solver(alpha=strength, fit_intercept=False).fit(x, y)
+    of_past, of_future = measured_from(val[0], name)
+    return solver.predict(((val[0] - of_past) * fading).reshape(-1, 12)).reshape(val[1].shape) + of_future
+
+
+@pytest.mark.parametrize("period", [None, 4])
+def test_the_best_on_validation_windows_of_what_a_solver_finds(period):
     train, val = windows(120), windows(80, seed=1)
-    found = ridge.fit(train, val)
-    errors = {}
-    for last in (True, False):
-        for strength in ridge.STRENGTHS:
-            middle = ridge.centre(train[0], last)
-            x, y = (train[0] - middle).reshape(-1, 12), (train[1] - middle).reshape(-1, 5)
-            weight = np.linalg.solve(x.T @ x + strength * np.eye(12), x.T @ y)
-            errors[last, strength] = np.mean((ridge.Ridge(weight, last, strength)(val[0]) - val[1]) ** 2)
-    assert (found.last, found.strength) == min(errors, key=errors.get)
-    assert np.mean((found(val[0]) - val[1]) ** 2) == pytest.approx(min(errors.values()), rel=1e-6)
+    strengths = (0.1, 10.0, 1000.0)
+    found = ridge.fit(train, val, period, strengths)
+    choices = [
+        (name, memory, strength)
+        for name in ("last", "mean", "season")[: 2 if period is None else 3]
+        for memory in {None, period}
+        for strength in strengths
+    ]
+    errors = {choice: np.mean((solved(train, val, *choice) - val[1]) ** 2) for choice in choices}
+    best = min(errors, key=errors.get)
+    assert (found.centre, found.memory, found.strength) == best
+    np.testing.assert_allclose(found(val[0]), solved(train, val, *best), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("period", [None, 4])
+@pytest.mark.parametrize("strength", [0.1, 100.0])
+def test_levels_are_carried_on(period, strength):
+    past, future = windows(100)
+    found = ridge.fit((past, future), windows(50, seed=1), period, (strength,))
+    np.testing.assert_allclose(found.weight.sum(0), 1, rtol=1e-9)
+    np.testing.assert_allclose(found(past + 3), found(past) + 3, rtol=1e-6)
+
+
+def test_a_cycle_that_changes_from_window_to_window_is_known_from_few_windows():
+    generator = np.random.default_rng(0)
+    days = generator.normal(size=(410, 2, 4))
+    windows = np.tile(days, 5)[..., :17] + 0.3 * generator.normal(size=(410, 2, 17))
+    train, val, test = ((part[..., :12], part[..., 12:]) for part in np.split(windows, [10, 210]))
+    found, plain = ridge.fit(train, val, 4), ridge.fit(train, val)
+    assert found.centre == "season"
+    errors = [np.mean((one(test[0]) - test[1]) ** 2) for one in (found, plain)]
+    assert errors[0] < 0.13 < errors[1]  # .09 is the noise of the future, .03 that of three days
+
+
+def test_a_past_shorter_than_the_cycle_has_no_season():
+    assert [name for name, _ in ridge.centres(12, 5, 13)] == ["last", "mean"]
 
 
 def test_noise_shrinks_to_the_centre():
     generator = np.random.default_rng(0)
     noise = [generator.normal(size=(60, 1, size)) for size in (12, 5, 12, 5)]
     found = ridge.fit((noise[0], noise[1]), (noise[2], noise[3]))
-    assert np.abs(found.weight).max() < 0.05
+    assert found.centre == "mean"
+    np.testing.assert_allclose(found.weight, 1 / 12, atol=0.05)
 
 
 @pytest.mark.parametrize(("look_back", "mse", "mae"), [(512, 0.4006, 0.4217), (96, 0.4382, 0.4277)])

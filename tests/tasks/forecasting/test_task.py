@@ -1,5 +1,6 @@
 """The whole task: its parts, its scores, and a run at the command line."""
 
+import csv
 import json
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_it_begins_as_the_ridge_of_what_the_cycle_leaves(built):
     assert error < 0.05 * np.mean((baselines.repeat_last(data) - data.windows("test")[1]) ** 2)
 
 
+def test_quantiles_begin_as_those_of_the_errors_in_training(tmp_path):
+    frame = table()
+    frame["load"] += np.random.default_rng(0).normal(0, 3, len(frame))
+    data = read(tmp_path, frame, *SIZES, "data.targets=[load]")
+    task = build_task(data.config, data.facts).eval()
+    task.begin(data)
+    batch = data.collate([data.train[i] for i in range(len(data.train))], training=False)
+    found = coverage(task.predict(task(batch), batch), [0.1, 0.5, 0.9])
+    assert found == pytest.approx({"0.1": 0.1, "0.5": 0.5, "0.9": 0.9}, abs=0.02)  # some cross, and are put in order
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -64,6 +76,7 @@ def test_it_begins_as_the_ridge_of_what_the_cycle_leaves(built):
 def test_every_choice_learns_something(built, words):
     data, task = built(*words)
     batch = data.collate([data.train[i] for i in range(32)], training=False)
+    batch.future = batch.future + batch.past.mean(-1, keepdim=True) ** 2  # which no linear path knows
     optimizer = torch.optim.Adam(task.parameters(), 1e-2)
     losses = []
     for _ in range(15):
@@ -87,10 +100,9 @@ def test_a_step_is_written_by_its_place_and_by_its_own_vector(built, words):
     part.write.register_forward_hook(lambda _, read, out: seen.update(place=out, read=read[0]))
     part.write_step.register_forward_hook(lambda _, read, out: seen.update(asked=out))
     part.step.register_forward_hook(lambda _, read, out: seen.update(step=out))
-    x, linear = batch.past, torch.randn(4, 2, 6)
     with torch.no_grad():
         part.gate.fill_(1)
-        added, moved = part(x, x.std(-1, keepdim=True), linear, torch.randn(4, 2, 6), batch)
+        added, moved = part(task.network.closed_form(batch), batch)
     levels = 1 + moved.size(-1)
     for step in range(6):
         token, place = divmod(step, part.patch)
@@ -221,6 +233,20 @@ def test_a_run_on_a_table_of_ones_own(tmp_path):
     }  # fmt: skip
     task = load_model(run)
     assert task.facts.names == ["load", "price"]
+
+
+def test_a_start_that_training_makes_worse_is_kept(tmp_path):
+    table().to_csv(tmp_path / "load.csv", index=False)
+    words = ["task=forecasting", "data=series_csv", "data.path=load.csv", "data.look_back=48", "data.horizon=12"]
+    words += [*SIZES, "lr=10", "epochs=1", "regularization.ema_decay=0", "regularization.early_stopping=0"]
+    train(*words, "run_dir=run", cwd=tmp_path)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["monitor"]["epoch"] == 0
+    assert not load_model(tmp_path / "run").network.residual.gate.any()
+    first, second = (row for row in csv.DictReader((tmp_path / "run" / "metrics.csv").open()) if row["val/mse"])
+    assert float(first["val/mse"]) == pytest.approx(results["metrics"]["val"]["mse"])
+    assert first["step"] == "0"
+    assert float(second["val/mse"]) > float(first["val/mse"])
 
 
 def test_the_bundled_traffic(tmp_path):
