@@ -13,6 +13,9 @@ from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
 from mla_train.training.build import build_data, build_task
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.image_classification.data import ImageBatch, ImageFacts
+from tasks.multimodal_sentiment.data import FeatureFacts, MultimodalBatch, MultimodalFacts
+from tasks.multimodal_sentiment.data import ImageFacts as PictureFacts
+from tasks.multimodal_sentiment.data import TextFacts as ColumnFacts
 from tasks.text_classification.data import TextBatch, TextFacts
 from tasks.translation.data import TranslationBatch, TranslationFacts
 from tests.helpers import ROOT, config
@@ -30,6 +33,11 @@ def pair_facts():
     letters = learn_tokenizer(["a b c d e f"] * 3, TokenizerKind.char, 50, to_write=True)
     size = letters.get_vocab_size()
     return TranslationFacts(size, size, True, 32, False, "de", 1.5, letters.to_str(), "")
+
+
+def text_image_facts(height, width, channels):
+    picture = PictureFacts(channels, height, width, [100.0] * channels, [50.0] * channels)
+    return MultimodalFacts(["text", "image"], {"text": ColumnFacts(50, "{}", 7)}, {"image": picture}, {}, ["a", "b"])
 
 
 # What the data of each YAML would say of itself.
@@ -51,6 +59,16 @@ FACTS = {
         for name in ("traffic", "etth1", "etth2", "ettm1", "ettm2", "exchange_rate", "series_csv")
     },
     **{name: pair_facts() for name in ("cldr_phrases", "multi30k", "pair_files")},
+    "kaomoji": text_image_facts(32, 96, 1),
+    **{name: text_image_facts(64, 64, 3) for name in ("text_image_files", "mvsa_single")},
+    "feature_table": MultimodalFacts(
+        ["voice", "face"],
+        {},
+        {},
+        {"voice": FeatureFacts([0.0] * 3, [1.0] * 3), "face": FeatureFacts([0.0], [2.0])},
+        ["a", "b"],
+        sequences=True,
+    ),
 }
 
 
@@ -73,6 +91,21 @@ def batch_for(facts):
             torch.arange(4), values[..., :20], values[..., 20:], torch.ones(4, 2, 27, dtype=torch.bool),
             torch.randn(4, 27, 7), torch.randn(4, 20, 1), torch.arange(4),
         )  # fmt: skip
+    if isinstance(facts, MultimodalFacts):
+        tokens = {name: torch.randint(1, text.vocab_size, (4, 9)) for name, text in facts.texts.items()}
+        images = {
+            name: torch.randint(0, 256, (4, image.channels, image.height, image.width), dtype=torch.uint8)
+            for name, image in facts.images.items()
+        }
+        features = {name: torch.randn(4, 5, len(feature.mean)) for name, feature in facts.features.items()}
+        inputs = tokens | images | features
+        padding = {
+            name: torch.zeros(4, 1 if name in images else x.size(1), dtype=torch.bool) for name, x in inputs.items()
+        }
+        for mask in padding.values():
+            mask[0] = True
+        terms = {name: (torch.tensor([0, 3, 6]), torch.rand(3), torch.tensor([0, 1, 1, 3])) for name in facts.texts}
+        return MultimodalBatch(torch.arange(4), inputs, padding, terms, labels, torch.tensor([0, 0, 1, 1]))
     images = torch.randint(0, 256, (4, facts.channels, facts.height, facts.width), dtype=torch.uint8)
     return ImageBatch(torch.arange(4), images, labels)
 
@@ -138,6 +171,9 @@ def test_yaml_and_dataclass_have_the_same_options(group, name):
             "pair_files",
             "traffic",
             "series_csv",
+            "kaomoji",
+            "text_image_files",
+            "feature_table",
         ):
             assert written[field.name] == default
 

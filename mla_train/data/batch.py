@@ -29,5 +29,13 @@ class Batch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, function: Any) -> Self:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: function(v) for name, v in values.items() if isinstance(v, Tensor)})
+        return replace(self, **{f.name: _apply(function, getattr(self, f.name)) for f in fields(self)})
+
+
+def _apply(function: Any, value: Any) -> Any:
+    """A function on a tensor, or on those in a dict or tuple; other values stay."""
+    if isinstance(value, dict):
+        return {name: _apply(function, item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_apply(function, item) for item in value)
+    return function(value) if isinstance(value, Tensor) else value

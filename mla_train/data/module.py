@@ -53,6 +53,14 @@ class DataModule:
         """
         raise TypeError(f"{type(self).__name__} must write setup()")
 
+    def count(self, split: str) -> int:
+        """Examples of a split that are scored; others than its items where these are sequences of examples.
+
+        Args:
+            split: "train", "val" or "test".
+        """
+        return len(getattr(self, split))
+
     even_tokens: bool = False
     """Whether batches hold as many tokens each instead of as many examples, where there are lengths."""
 

@@ -5,7 +5,7 @@ from mla_train.nn.cache import Cache, KeyValueCache, LatentCache
 from mla_train.nn.decoder import Decoder, DecoderCache
 from mla_train.nn.decoding import Hypothesis, beam_search, sample
 from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
-from mla_train.nn.encoder import Encoder, EncoderBlock, FeedForward
+from mla_train.nn.encoder import Encoder, EncoderBlock, FeedForward, ResidualDropout, build_norm
 from mla_train.nn.latent_attention import MultiheadLatentAttention
 from mla_train.nn.multihead_attention import GroupedQueryAttention
 from mla_train.nn.ngrams import HashedNgrams
@@ -32,10 +32,12 @@ __all__ = [
     "MeanPooling",
     "MultiheadLatentAttention",
     "PatchEmbedding",
+    "ResidualDropout",
     "RotaryEmbedding",
     "Rotation",
     "beam_search",
     "build_attention",
+    "build_norm",
     "default_halvings",
     "from_deepseek_v3",
     "grid_positions",

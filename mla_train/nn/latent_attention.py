@@ -97,12 +97,16 @@ class MultiheadLatentAttention(nn.Module):
             rope_key = rotate(rope_key.unsqueeze(1), rotation).squeeze(1)
         return torch.cat([self.kv_norm(latent), rope_key], dim=-1)
 
+    def states(self, memory: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, ...]:
+        """What `forward` may be given for a memory, so that several readers share it; see `latent`."""
+        return (self.latent(memory, rotation),)
+
     def forward(
         self,
         x: Tensor,
         rotation: Rotation | None = None,
         *,
-        memory: Tensor | None = None,
+        memory: Tensor | tuple[Tensor, ...] | None = None,
         memory_rotation: Rotation | None = None,
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
@@ -114,8 +118,8 @@ class MultiheadLatentAttention(nn.Module):
         Args:
             x: `(batch, length, dim)`; with a cache only the new tokens.
             rotation: Positions of x.
-            memory: Tokens to look at instead of x, `(batch, keys, dim)`. With a cache it is read once, at the first
-                call, and its latent kept.
+            memory: Tokens to look at instead of x, `(batch, keys, dim)`, or their `states`. With a cache it is read
+                once, at the first call, and its latent kept.
             memory_rotation: Positions of memory.
             key_padding_mask: True at keys that are padding, `(batch, keys)`; with a cache over all keys so far.
             is_causal: Each token sees itself and earlier ones only.
@@ -145,7 +149,7 @@ class MultiheadLatentAttention(nn.Module):
         elif cache is not None and len(cache):
             (latent,) = cache.states
         else:
-            latent = self.latent(memory, memory_rotation)
+            (latent,) = memory if isinstance(memory, tuple) else self.states(memory, memory_rotation)
             if cache is not None:
                 (latent,) = cache.append(latent)
 

@@ -51,12 +51,18 @@ class GroupedQueryAttention(nn.Module):
         """An empty cache for this layer."""
         return KeyValueCache()
 
+    def states(self, memory: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, ...]:
+        """Keys and values of tokens `(batch, keys, dim)`, each `(batch, num_kv_heads, keys, head_dim)`."""
+        batch, keys, _ = memory.shape
+        key, value = self.kv(memory).view(batch, keys, 2, self.num_kv_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        return (key if rotation is None else rotate(key, rotation)), value
+
     def forward(
         self,
         x: Tensor,
         rotation: Rotation | None = None,
         *,
-        memory: Tensor | None = None,
+        memory: Tensor | tuple[Tensor, ...] | None = None,
         memory_rotation: Rotation | None = None,
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
@@ -67,7 +73,8 @@ class GroupedQueryAttention(nn.Module):
         Args:
             x: `(batch, length, dim)`; with a cache only the new tokens.
             rotation: Positions of x.
-            memory: Tokens to look at instead of x, `(batch, keys, dim)`; with a cache read once, at the first call.
+            memory: Tokens to look at instead of x, `(batch, keys, dim)`, or their `states`; with a cache read once, at
+                the first call.
             memory_rotation: Positions of memory.
             key_padding_mask: True at keys that are padding, `(batch, keys)`; with a cache over all keys so far.
             is_causal: Each token sees itself and earlier ones only.
@@ -88,7 +95,9 @@ class GroupedQueryAttention(nn.Module):
         if memory is not None and cache is not None and len(cache):
             key, value = cache.states
         else:
-            key, value = self._keys_values(*((x, rotation) if memory is None else (memory, memory_rotation)))
+            if memory is None:
+                memory = self.states(x, rotation)
+            key, value = memory if isinstance(memory, tuple) else self.states(memory, memory_rotation)
             if cache is not None:
                 key, value = cache.append(key, value)
 
@@ -113,9 +122,3 @@ class GroupedQueryAttention(nn.Module):
                 key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
             heads = attend(query, key, value, scale, mask, kernel_causal)
         return self.out(heads.transpose(1, 2).flatten(2))
-
-    def _keys_values(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor]:
-        """Keys and values of tokens, each `(batch, num_kv_heads, keys, head_dim)`."""
-        batch, keys, _ = x.shape
-        key, value = self.kv(x).view(batch, keys, 2, self.num_kv_heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        return (key if rotation is None else rotate(key, rotation)), value

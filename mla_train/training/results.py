@@ -64,7 +64,7 @@ def write_results(
             "examples_per_second": round(progress.examples_per_second, 1),
             "tokens_per_second": round(progress.tokens_per_second, 1),
         },
-        "examples": {split: len(getattr(data, split)) for split in ("train", "val", "test")},
+        "examples": {split: data.count(split) for split in ("train", "val", "test")},
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
         "details": task.details(test.predictions),

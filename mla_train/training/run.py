@@ -21,7 +21,7 @@ from mla_train.errors import Interrupted, UserError
 from mla_train.training.build import build_data, build_task, build_trainer, check_hardware
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.curves import draw_curves
-from mla_train.training.loaders import evaluation_loader, overfitted, train_loader
+from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.model_folder import save_model
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
@@ -150,8 +150,8 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
 def _taken(task: Task, config: TrainConfig, data: DataModule, split: str) -> Evaluation:
     """What was just found, after making sure that no example was left out."""
     assert task.evaluation is not None
-    scored, there = len(task.evaluation.predictions["index"]), len(overfitted(data, config)[split])
-    if scored != there and not config.debug.fast:
+    scored, there = len(task.evaluation.predictions["index"]), data.count(split)
+    if scored != there and not (config.debug.fast or config.debug.overfit):
         raise RuntimeError(f"{scored} of {there} examples of the {split} split were scored")
     return task.evaluation
 
@@ -173,9 +173,9 @@ def check_readable(checkpoint: Path) -> None:
 def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFolder) -> str:
     parameters = sum(p.numel() for p in task.parameters())
     e = config.encoder
+    train, val, test = map(data.count, ("train", "val", "test"))
     return (
-        f"{config.task.name} on {config.data.name}: {len(data.train):,} training, {len(data.val):,} validation, "
-        f"{len(data.test):,} test examples\n"
+        f"{config.task.name} on {config.data.name}: {train:,} training, {val:,} validation, {test:,} test examples\n"
         f"{task.architecture}, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
         f"{'going on in' if folder.resumed else 'run folder'} {folder.path}"
     )

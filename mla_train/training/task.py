@@ -47,13 +47,13 @@ class Task(L.LightningModule):
 
     Attributes:
         facts_class: Dataclass of what the network must know of the data.
-        directions: Name of each metric to "max" or "min".
+        directions: Name of each metric to "max" or "min"; `build` may set others than the class has.
         monitor: The metric of the validation split that chooses the best checkpoint.
     """
 
     facts_class: ClassVar[type]
-    directions: ClassVar[Mapping[str, str]]
-    monitor: ClassVar[str]
+    directions: Mapping[str, str]
+    monitor: str
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 from mla_train.config import Augmentation
 from mla_train.data.batch import Batch
 from mla_train.data.module import DataModule
+from mla_train.data.pictures import build_transform
 from mla_train.data.splits import stratified_cut
 from mla_train.errors import UserError
 
@@ -123,24 +124,6 @@ class ImageData(DataModule):
         if training and self.mixing is not None and len(batch) > 1:
             batch.images, batch.labels = self.mixing(batch.images.float(), batch.labels)
         return batch
-
-
-def build_transform(level: Augmentation, size: tuple[int, int], horizontal_flip: bool) -> v2.Transform | None:
-    """Variation of single training pictures.
-
-    Args:
-        level: none; light is a shift by up to an eighth, and a flip; strong adds RandAugment and erasing.
-        size: Height and width.
-        horizontal_flip: Whether a mirrored picture shows the same class.
-    """
-    if level is Augmentation.none:
-        return None
-    steps: list[Any] = [v2.RandomCrop(size, padding=max(1, min(size) // 8))]
-    if horizontal_flip:
-        steps.append(v2.RandomHorizontalFlip())
-    if level is Augmentation.strong:
-        steps += [v2.RandAugment(num_ops=2, magnitude=7), v2.RandomErasing(p=0.25)]
-    return v2.Compose(steps) if len(steps) > 1 else steps[0]
 
 
 def build_mixing(level: Augmentation, classes: int) -> v2.Transform | None:

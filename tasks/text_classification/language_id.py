@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mla_train.data.texts import clean
 from mla_train.errors import UserError
 from tasks.text_classification.config import LanguageIdDataConfig
-from tasks.text_classification.data import TextData, TextSplit, clean
+from tasks.text_classification.data import TextData, TextSplit
 
 # Twenty languages in Latin letters, near relatives among them.
 LANGUAGES = [

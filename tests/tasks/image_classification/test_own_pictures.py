@@ -111,7 +111,8 @@ def test_broken_pictures_are_named_and_counted(tmp_path):
     ):
         folder(tmp_path)
     data = folder(tmp_path, "data.on_error=skip")
-    assert "left out 2 of 24" in data.notes[0]
+    assert "2 of 24 pictures" in data.notes[0]
+    assert "left out" in data.notes[0]
     assert sum(len(part) for part in (data.train, data.val, data.test)) == 22
 
 

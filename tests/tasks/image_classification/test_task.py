@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from mla_train.config import Augmentation
+from mla_train.data.pictures import build_transform
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
 from mla_train.training.classification import draw_confusion
-from tasks.image_classification.data import ImageBatch, ImageFacts, build_mixing, build_transform
+from tasks.image_classification.data import ImageBatch, ImageFacts, build_mixing
 from tasks.image_classification.figures import draw_mistakes
 from tests.helpers import SMALL, config
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mla_train.data.texts import hide
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
-from tasks.text_classification.data import hide
 from tasks.text_classification.network import Convolutions
 from tests.helpers import SMALL, config
 

@@ -1,0 +1,339 @@
+"""Features that were computed elsewhere: arrays in one npz or parquet file, an array for each modality.
+
+Rows are counted from 0, in names and in messages, as numpy and pandas count them.
+"""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mla_train.data.splits import PART_NAMES, stratified_cut
+from mla_train.errors import UserError
+from tasks.multimodal_sentiment.config import FeatureTableDataConfig
+from tasks.multimodal_sentiment.data import Features, MultimodalData, MultimodalSplit, singles
+
+ENDINGS = (".npz", ".parquet")
+
+
+class FeatureTableData(MultimodalData):
+    """Features of each modality, labels, and perhaps parts and sequences; missing val or test parts are cut from train."""
+
+    def setup(self) -> None:
+        """Reads the file.
+
+        Raises:
+            UserError: The file or an array is not there, or holds what it must not; parts cannot be cut.
+        """
+        options = self.config.data
+        assert isinstance(options, FeatureTableDataConfig)
+        file, columns = _read(options)
+        values = {name: _features(file, name, columns[name]) for name in options.modalities}
+        labels, classes = _labels(_cells(file, options.label, columns[options.label]))
+        numbers, names = None, np.array([])
+        if options.sequence is not None:
+            numbers, names = pd.factorize(_cells(file, options.sequence, columns[options.sequence]))
+        rows = {"train": np.arange(len(labels))}
+        if options.split is not None:
+            parts = _parts(file, options.split, _cells(file, options.split, columns[options.split]))
+            if numbers is not None:
+                _check_whole(file, parts, numbers, names)
+            rows = {part: np.flatnonzero(parts == part) for part in PART_NAMES if (parts == part).any()}
+        for part, share in (("test", options.test_share), ("val", options.val_share)):
+            if part not in rows:
+                rows["train"], rows[part] = self._cut(part, rows["train"], share, labels, classes, numbers)
+        splits = {
+            part: MultimodalSplit(
+                {name: Features([found[i] for i in index]) for name, found in values.items()},
+                labels[index],
+                [f"row {i}" for i in index],
+                singles(len(index)) if numbers is None else _groups(numbers[index]),
+            )
+            for part, index in rows.items()
+        }
+        self.finish(splits, classes)
+
+    def _cut(
+        self,
+        part: str,
+        rows: np.ndarray,
+        share: float,
+        labels: np.ndarray,
+        classes: list[str],
+        numbers: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows that stay and rows that are cut off for a part; a note says how."""
+        seed = self.config.data.split_seed
+        if numbers is not None:
+            sequences = np.unique(numbers[rows])
+            chosen = _random_cut(len(sequences), share, seed, "sequences")
+            cut = np.isin(numbers[rows], sequences[chosen])
+            how = f"in {len(chosen):,} whole sequences"
+        else:
+            cut = np.zeros(len(rows), dtype=bool)
+            if classes:
+                cut[stratified_cut(labels[rows], share, seed, classes)[1]] = True
+                how = "stratified by class"
+            else:
+                cut[_random_cut(len(rows), share, seed, "examples")] = True
+                how = "at random"
+        self.notes.append(
+            f"no {part} part is given: cut {cut.sum():,} of {len(rows):,} training examples off for it, "
+            f"{how} (data.split_seed={seed})"
+        )
+        return rows[~cut], rows[cut]
+
+
+def _read(options: FeatureTableDataConfig) -> tuple[Path, dict[str, Any]]:
+    """The file and those of its arrays that the options name, all of one length."""
+    if not options.path:
+        raise UserError("say where the features are: data.path=FILE (npz or parquet)")
+    roles = [("data.modalities", name) for name in options.modalities] + [("data.label", options.label)]
+    if options.split is not None:
+        roles.append(("data.split", options.split))
+    if options.sequence is not None:
+        roles.append(("data.sequence", options.sequence))
+    names = [name for _, name in roles]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(
+            f"{', '.join(twice)}: an array is one of data.modalities, data.label, data.split and data.sequence, not two"
+        )
+    file = Path(options.path)
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such file ({file.resolve()})")
+    kind = file.suffix.lower()
+    if kind not in ENDINGS:
+        raise UserError(f"{file}: cannot read {kind or 'a file without ending'}; use {', '.join(ENDINGS)}")
+    columns = (_read_npz if kind == ".npz" else _read_parquet)(file, roles)
+    lengths = {name: len(column) for name, column in columns.items()}
+    other = next((name for name in names if lengths[name] != lengths[options.label]), None)
+    if other is not None:
+        raise UserError(
+            f"{file}: {other} has {lengths[other]:,} rows, but {options.label} has {lengths[options.label]:,}; "
+            "each array needs one row for each example"
+        )
+    if not lengths[options.label]:
+        raise UserError(f"{file} has no rows")
+    return file, columns
+
+
+def _must_have(file: Path, roles: list[tuple[str, str]], there: Sequence[str]) -> None:
+    for option, name in roles:
+        if name not in there:
+            raise UserError(f"{file} has no array {name} ({option}=); there are {', '.join(there)}")
+        if list(there).count(name) > 1:
+            raise UserError(f"{file} has several arrays called {name}; give each a name of its own")
+
+
+def _read_npz(file: Path, roles: list[tuple[str, str]]) -> dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(file):
+        raise UserError(f"{file} is no npz file; write it with numpy.savez")
+    columns = {}
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            _must_have(file, roles, arrays.files)
+            for _, name in roles:
+                columns[name] = _read_array(file, name, arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} cannot be read: {error}; write it anew with numpy.savez") from error
+    return columns
+
+
+def _read_array(file: Path, name: str, arrays: Any) -> np.ndarray:
+    try:
+        array = arrays[name]
+    except ValueError as error:
+        raise UserError(
+            f"{file}: {name} cannot be read: {error}. Save numbers, or strings as an array of dtype str; Python objects "
+            "are refused"
+        ) from error
+    if not isinstance(array, np.ndarray) or not array.ndim:
+        raise UserError(f"{file}: {name} is not an array with a row for each example")
+    return array
+
+
+def _read_parquet(file: Path, roles: list[tuple[str, str]]) -> dict[str, Any]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file) as content:
+            _must_have(file, roles, content.schema_arrow.names)
+            table = content.read(columns=[name for _, name in roles])
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{file} cannot be read as parquet: {error}; write it anew") from error
+    return {name: table.column(name) for _, name in roles}
+
+
+def _cells(file: Path, name: str, column: Any) -> np.ndarray:
+    """Labels, parts or sequences: numbers or strings `(examples,)`, none of them missing.
+
+    Args:
+        file: For messages.
+        name: Of the array.
+        column: From npz, `(examples,)` or with further axes of length 1; or from parquet.
+    """
+    if isinstance(column, np.ndarray):
+        found = f"{column.dtype} of shape {column.shape}"
+        cells = column.reshape(-1) if column.size == len(column) else column
+    else:
+        found, listed = str(column.type), column.to_pylist()
+        _refuse(file, name, "no value", [i for i, cell in enumerate(listed) if cell is None])
+        cells = np.array(None if column.type.num_fields else listed)
+    if cells.ndim != 1 or cells.dtype.kind not in "biufUS":
+        raise UserError(f"{file}: {name} holds {found}; needed is one number or string in each row")
+    if cells.dtype.kind == "S":
+        cells = np.char.decode(cells, "utf-8", "replace")
+    if cells.dtype.kind == "f":
+        _refuse(file, name, "NaN or inf", np.flatnonzero(~np.isfinite(cells)))
+    if cells.dtype.kind == "U":
+        _refuse(file, name, "no value", np.flatnonzero(cells == ""))
+    return cells
+
+
+def _refuse(file: Path, name: str, fault: str, rows: Sequence[int] | np.ndarray) -> None:
+    if len(rows):
+        raise UserError(
+            f"{file}: {name} has {fault} in {len(rows):,} rows, the first is row {rows[0]} (counted from 0); "
+            "mend these rows, or leave them out of the file"
+        )
+
+
+def _labels(cells: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Class numbers and names of the classes, in order; or numbers to be predicted and no names."""
+    if cells.dtype.kind == "f":
+        return cells.astype(np.float64), []
+    words = cells.astype(str)
+    classes = sorted(set(words.tolist()), key=_class_order)
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.array([numbers[word] for word in words.tolist()]), classes
+
+
+def _class_order(name: str) -> tuple[bool, float, str]:
+    """Numbers by size, before words by the alphabet."""
+    try:
+        number = float(name)
+    except ValueError:
+        number = math.inf
+    return (False, number, name) if math.isfinite(number) else (True, 0.0, name)
+
+
+def _parts(file: Path, name: str, cells: np.ndarray) -> np.ndarray:
+    """train, val or test for each row."""
+    known = {alias: part for part, aliases in PART_NAMES.items() for alias in aliases}
+    words = [str(cell).strip().lower() for cell in cells]
+    strange = next((i for i, word in enumerate(words) if word not in known), None)
+    if strange is not None:
+        raise UserError(
+            f"{file}: {name} has {cells[strange]} in row {strange} (counted from 0); parts are called {', '.join(known)}"
+        )
+    parts = np.array([known[word] for word in words])
+    if "train" not in parts:
+        raise UserError(f"{file}: {name} says train of no row; leave data.split= away to have parts cut")
+    return parts
+
+
+def _check_whole(file: Path, parts: np.ndarray, numbers: np.ndarray, names: np.ndarray) -> None:
+    first = parts[np.unique(numbers, return_index=True)[1]]
+    torn = np.flatnonzero(parts != first[numbers])
+    if len(torn):
+        number = numbers[torn[0]]
+        raise UserError(
+            f"{file}: sequence {names[number]} is in {first[number]} and, with row {torn[0]} (counted from 0), in "
+            f"{parts[torn[0]]}; put all rows of a sequence into one part"
+        )
+
+
+def _random_cut(count: int, share: float, seed: int, what: str) -> np.ndarray:
+    """Which of so many are cut off."""
+    cut = round(count * share)
+    if not 0 < cut < count:
+        raise UserError(
+            f"cannot cut {share:.0%} of {count} {what} off for evaluation: that is {cut}; raise the share, or give that "
+            "part yourself with data.split="
+        )
+    return np.random.default_rng(seed).permutation(count)[:cut]
+
+
+def _groups(numbers: np.ndarray) -> list[np.ndarray]:
+    """Places of the rows of each sequence, in order, `(rows of the sequence,)` each."""
+    _, numbers = np.unique(numbers, return_inverse=True)
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+
+
+def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:
+    """Features of each row, `(length, width)`; a single vector has length 1, what is missing 0.
+
+    Args:
+        file: For messages.
+        name: Of the array.
+        column: From npz, `(examples, width)` or `(examples, steps, width)`; or from parquet.
+    """
+    rows = _from_array(file, name, column) if isinstance(column, np.ndarray) else _from_lists(file, name, column)
+    width = next((row.shape[-1] for row in rows if row is not None), 0)
+    values, broken = [], []
+    for i, row in enumerate(rows):
+        if row is None:
+            values.append(np.zeros((0, width), np.float32))
+            continue
+        if row.shape[-1] != width:
+            raise UserError(
+                f"{file}: {name} has {row.shape[-1]} features in row {i} (counted from 0), but {width} in those before; "
+                "give all the same width"
+            )
+        with np.errstate(over="ignore"):
+            value = row.astype(np.float32, copy=False)
+        if not np.isfinite(value).all():
+            broken.append(i)
+        values.append(_without_padding(value) if value.ndim == 2 else value[None])
+    _refuse(file, name, "NaN or inf", broken)
+    return values
+
+
+def _without_padding(steps: np.ndarray) -> np.ndarray:
+    """Leaves out steps of zeros at both ends: MMSA pads CMU-MOSI in front or behind, and what is missing throughout."""
+    there = np.flatnonzero(steps.any(1))
+    return steps[there[0] : there[-1] + 1] if len(there) else steps[:0]
+
+
+def _from_array(file: Path, name: str, array: np.ndarray) -> list[np.ndarray | None]:
+    if array.ndim not in (2, 3) or not array.shape[-1] or array.dtype.kind not in "biuf":
+        raise UserError(
+            f"{file}: {name} holds {array.dtype} of shape {array.shape}; features are numbers of shape (examples, width) "
+            "or (examples, steps, width)"
+        )
+    return list(array)
+
+
+def _from_lists(file: Path, name: str, column: Any) -> list[np.ndarray | None]:
+    """Rows of a parquet column; one that is null or empty is missing."""
+    import pyarrow.compute
+    from pyarrow import types
+
+    kind, depth = column.type, 0
+    while types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    if not types.is_null(column.type) and not (numeric and depth in (1, 2)):
+        raise UserError(f"{file}: {name} holds {column.type}; features are lists of numbers, or lists of such lists")
+    rows: list[np.ndarray | None] = []
+    for i, cell in enumerate(column):
+        if not cell.is_valid or not len(cell.values):
+            rows.append(None)
+        elif depth == 1:
+            rows.append(cell.values.to_numpy(zero_copy_only=False, writable=True))
+        else:
+            widths = pyarrow.compute.list_value_length(cell.values).unique().to_pylist()
+            if len(widths) > 1 or widths == [None]:
+                raise UserError(
+                    f"{file}: {name} has steps of different width in row {i} (counted from 0); give all the same width"
+                )
+            numbers = cell.values.flatten().to_numpy(zero_copy_only=False, writable=True)
+            rows.append(numbers.reshape(len(cell.values), *widths))
+    return rows
