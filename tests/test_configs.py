@@ -131,6 +131,7 @@ def test_every_yaml_composes_and_its_model_takes_a_step(group, name):
     assert count == {TranslationFacts: 4 * 6, ForecastingFacts: 4 * 2 * 7}.get(type(facts), 4)
     assert torch.isfinite(total)
     assert all(torch.isfinite(p.grad).all() for p in task.parameters() if p.grad is not None)
+    task.eval()
     metrics = task.metrics(task.predict(task(batch), batch))
     assert metrics.keys() == task.directions.keys()
     most = {"bleu": 100, "bleu_tokenized": 100, "chrf": 100} if isinstance(facts, TranslationFacts) else {}

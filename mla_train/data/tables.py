@@ -87,3 +87,11 @@ def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
             f"{len(broken)} rows cannot be read: {shown}. Mend or remove them, or leave them out with data.on_error=skip"
         )
     return [f"left out {len(broken)} rows that cannot be read: {shown}"]
+
+
+def label_order(label: Any) -> tuple[bool, float, str]:
+    """Numbers by size, before words by the alphabet."""
+    try:
+        return False, float(label), ""
+    except (TypeError, ValueError):
+        return True, 0.0, str(label)

@@ -28,6 +28,7 @@ class MultimodalSentimentTaskConfig:
         bottlenecks: Latent tokens through which modalities see each other, with fusion=bottleneck.
         term_dim: Width of the embeddings of terms, which are averaged past the encoder; 0 is none.
         halvings: How often a picture is halved before attention; null leaves at most 8 x 8 tokens.
+        alone: Weight of the loss of each modality's answer without the others, in training; 0 is none.
         modality_dropout: Probability that training leaves out a modality of an example, as long as another is there.
         feature_dropout: Dropout of what the encoder and the head read; off where regularization.dropout is 0.
     """
@@ -38,6 +39,7 @@ class MultimodalSentimentTaskConfig:
     bottlenecks: int = 4
     term_dim: int = 64
     halvings: int | None = None
+    alone: float = 0.5
     modality_dropout: float = 0.2
     feature_dropout: float = 0.3
 
@@ -45,6 +47,7 @@ class MultimodalSentimentTaskConfig:
         """Looks for values that cannot be meant."""
         require(self.bottlenecks >= 1, f"task.bottlenecks={self.bottlenecks}: must be 1 or more")
         require(self.term_dim >= 0, f"task.term_dim={self.term_dim}: must be 0 (none) or more")
+        require(self.alone >= 0, f"task.alone={self.alone}: must be 0 (none) or more")
         for name in ("modality_dropout", "feature_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"task.{name}={value}: must lie in 0 to below 1")

@@ -15,6 +15,7 @@ from mla_train.data.cache import cached
 from mla_train.data.pictures import LARGEST, name_broken, read_pictures
 from mla_train.data.rows import Rows, find_parts, read_rows
 from mla_train.data.splits import PART_NAMES, stratified_cut
+from mla_train.data.tables import label_order
 from mla_train.data.texts import clean
 from mla_train.errors import UserError
 from tasks.multimodal_sentiment.config import OnBroken, TextImageFilesDataConfig
@@ -296,11 +297,4 @@ def _order_labels(examples: dict[str, list[Example]]) -> list[Any]:
             raise UserError(
                 f"{part} has label {', '.join(unknown[:5])}, which train lacks; mend or remove these rows of {part}"
             )
-    return sorted(found["train"], key=_label_order)
-
-
-def _label_order(label: Any) -> tuple[bool, float, str]:
-    try:
-        return False, float(label), ""
-    except (TypeError, ValueError):
-        return True, 0.0, str(label)
+    return sorted(found["train"], key=label_order)

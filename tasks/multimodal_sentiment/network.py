@@ -31,6 +31,10 @@ class Encoded:
     terms: dict[str, Tensor]
     sequence: Tensor
 
+    def only(self, modality: str) -> "Encoded":
+        """As if all others were missing throughout."""
+        return self.without([name for name in self.tokens if name != modality])
+
     def without(self, modalities: Collection[str]) -> "Encoded":
         """As if modalities were missing throughout."""
         padding = {n: torch.ones_like(p) if n in modalities else p for n, p in self.padding.items()}
@@ -52,7 +56,7 @@ class MultimodalClassifier(nn.Module):
         super().__init__()
         options = config.task
         assert isinstance(options, MultimodalSentimentTaskConfig)
-        self.facts, dim = facts, config.encoder.dim
+        self.facts, self.alone, dim = facts, options.alone, config.encoder.dim
         outputs = len(facts.classes) or 1
         dropout = options.feature_dropout if config.regularization.dropout else 0.0
         self.embeddings = nn.ModuleDict()
@@ -92,8 +96,16 @@ class MultimodalClassifier(nn.Module):
         self.term_dropout = nn.Dropout(config.regularization.dropout)
 
     def forward(self, batch: MultimodalBatch) -> Tensor:
-        """Class scores `(batch, classes)`, or scaled numbers `(batch, 1)`."""
-        return self.judge(self.encode(batch))
+        """Class scores, or a scaled number, of all modalities together; in training also of each alone.
+
+        Returns:
+            `(batch, outputs)`, in training `(1 + modalities, batch, outputs)` where `task.alone` asks for it.
+        """
+        found = self.encode(batch)
+        together = self.judge(found)
+        if not (self.training and self.alone and len(found.tokens) > 1):
+            return together
+        return torch.stack([together, *(self.judge(found.only(name)) for name in found.tokens)])
 
     def encode(self, batch: MultimodalBatch) -> Encoded:
         """Reads each modality for itself."""

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from sklearn.metrics import f1_score
 from torch import Tensor
@@ -36,14 +37,27 @@ class MultimodalSentimentTask(Classification):
             self.monitor = "mae"
 
     def forward(self, batch: MultimodalBatch) -> Tensor:
-        """Class scores `(batch, classes)`, or scaled numbers `(batch, 1)`."""
+        """Class scores `(batch, classes)`, or scaled numbers `(batch, 1)`; in training also of each modality alone."""
         return self.network(batch)
 
     def loss(self, outputs: Tensor, batch: MultimodalBatch) -> tuple[Tensor, int]:
-        """Cross-entropy, or the absolute error of scaled numbers, and the number of examples."""
-        if self.facts.classes:
-            return super().loss(outputs, batch)
-        return F.l1_loss(outputs.squeeze(-1), batch.labels, reduction="sum"), len(batch)
+        """Cross-entropy, or the absolute error of scaled numbers, and the number of examples.
+
+        What a modality says alone counts where the example has it: else the one that is learnt from fastest would leave
+        nothing to learn for the others (Wang et al. 2020, arXiv 1905.12681).
+        """
+        if outputs.dim() == 2:
+            return self._error(outputs, batch).sum(), len(batch)
+        there = torch.stack([~batch.missing(name) for name in self.facts.modalities])
+        alone = torch.stack([self._error(scores, batch) for scores in outputs[1:]])
+        return self._error(outputs[0], batch).sum() + self.network.alone * (alone * there).sum(), len(batch)
+
+    def _error(self, outputs: Tensor, batch: MultimodalBatch) -> Tensor:
+        """Of each example, `(batch,)`."""
+        if not self.facts.classes:
+            return F.l1_loss(outputs.squeeze(-1), batch.labels, reduction="none")
+        smoothing = self.config.regularization.label_smoothing if self.training else 0.0
+        return F.cross_entropy(outputs, batch.labels, label_smoothing=smoothing, reduction="none")
 
     def divergence(self, first: Tensor, second: Tensor, batch: MultimodalBatch) -> Tensor:
         """Of class scores; of numbers, as if each were the mean of a normal distribution of spread 1."""
@@ -67,12 +81,10 @@ class MultimodalSentimentTask(Classification):
         if self.ablating:
             encoded = self.network.encode(batch)
             for name in self.facts.modalities:
-                others = [other for other in self.facts.modalities if other != name]
-                for key, gone in ((f"only {name}", others), (f"without {name}", [name])):
-                    answers = self._answers(self.network.judge(encoded.without(gone)), batch)
-                    found[key] = answers["predicted"]
-                    if key == f"without {name}":
-                        found[f"support {name}"] = self._support(found, answers)
+                found[f"only {name}"] = self._answers(self.network.judge(encoded.only(name)), batch)["predicted"]
+                without = self._answers(self.network.judge(encoded.without([name])), batch)
+                found[f"without {name}"] = without["predicted"]
+                found[f"support {name}"] = self._support(found, without)
         return found
 
     def _answers(self, outputs: Tensor, batch: MultimodalBatch) -> Predictions:

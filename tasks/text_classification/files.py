@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.rows import Rows
-from mla_train.data.tables import read_tables, report_broken
+from mla_train.data.tables import label_order, read_tables, report_broken
 from mla_train.errors import UserError
 from tasks.text_classification.config import TextFilesDataConfig
 from tasks.text_classification.data import TextData, TextSplit
@@ -28,7 +28,7 @@ class TextFilesData(TextData):
         tables = read_tables(options, "texts")
         self.notes += report_broken(tables, options.on_error)
         columns = {part: _columns(table, options) for part, table in tables.items()}
-        order = sorted(set(columns["train"][1]), key=_label_order)
+        order = sorted(set(columns["train"][1]), key=label_order)
         for part, (_, labels) in columns.items():
             unknown = sorted({str(label) for label in set(labels) - set(order)})
             if unknown:
@@ -53,14 +53,6 @@ class TextFilesData(TextData):
                     f"stratified by class (data.split_seed={options.split_seed})"
                 )
         self.finish(parts, names)
-
-
-def _label_order(label: Any) -> tuple[bool, float, str]:
-    """Numbers by size, before words by the alphabet."""
-    try:
-        return False, float(label), ""
-    except (TypeError, ValueError):
-        return True, 0.0, str(label)
 
 
 def _find_column(table: Rows, asked: str | None, usual: tuple[str, ...], option: str) -> str:
