@@ -35,7 +35,9 @@ class Forecaster(nn.Module):
         look_back, horizon, channels = facts.look_back, facts.horizon, len(facts.names)
         self.look_back, self.horizon, self.period = look_back, horizon, facts.period
         self.ridge: Tensor
+        self.learning: Tensor
         self.profile: Tensor
+        self.register_buffer("learning", torch.tensor(False))
         self.register_buffer("ridge", torch.zeros(look_back, horizon))
         self.register_buffer("profile", torch.zeros(facts.period, channels))
         self.linear = nn.Parameter(torch.zeros(look_back, horizon)) if options.linear else None
@@ -56,13 +58,10 @@ class Forecaster(nn.Module):
         if self.linear is not None:
             self.ridge.copy_(torch.from_numpy(ridge.weight))
         self.profile.copy_(torch.from_numpy(profile))
-        self.quantiles.zero_()
-        _, moved = self(batch)
-        unknown = ~batch.real[..., self.look_back :]
+        found = self.closed_form(batch)
+        errors = (batch.future - found.linear - found.ahead) / found.spread
+        errors = errors.masked_fill(~batch.real[..., self.look_back :], torch.nan).flatten(0, 1)
         for number, level in enumerate(self.levels):
-            # The residual's quantiles begin at random, so that the encoder learns from them before its gate opens.
-            errors = (batch.future - moved[..., number]) / self.closed_form(batch).spread
-            errors = errors.masked_fill(unknown, torch.nan).flatten(0, 1)
             for step, column in enumerate(errors.T):
                 self.quantiles[step, number] = column.nanquantile(level).nan_to_num(level - 0.5)
 
@@ -91,6 +90,9 @@ class Forecaster(nn.Module):
         point, offsets = found.linear + found.ahead, self.quantiles
         if self.residual is not None:
             added, moved = self.residual(found, batch)
+            # Its quantiles are random at first, so that the encoder learns from them before its gate opens.
+            self.learning |= self.training
+            moved = moved * self.learning
             # In units of the past with its cycle, which one unusual week changes little.
             size = batch.past.std(-1, keepdim=True) + 1e-2
             point, offsets = point + size * added, offsets + moved

@@ -46,10 +46,7 @@ class ForecastingTask(Task):
         count = min(len(data.train), max(1, 4000 // len(self.facts.names)))
         places = np.linspace(0, len(data.train) - 1, count).astype(int)
         batch = data.collate([data.train[int(place)] for place in places], training=False)
-        learning = self.training
-        self.eval()
         self.network.begin(ridge.fit(train, val, period), profile, batch)
-        self.train(learning)
         return True
 
     def forward(self, batch: ForecastBatch) -> tuple[Tensor, Tensor]:
