@@ -6,7 +6,8 @@ With past X and future Y of a window less what its centre makes of them, and all
 
 The centre is the last value, the mean of the past, or the mean of that place of the cycle over the past. V is the identity,
 or lets what a weight may be fade with the age of what it reads: the penalised least squares of a prior by which recent
-values matter more. Centre, fading and strength are those with the least error on validation windows.
+values matter more. Centre, fading and strength are those with the least error on validation windows; the cycle's centre
+and fading must be worth a hundredth of it.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 STRENGTHS = tuple(10.0 ** (power / 4) for power in range(0, 33))
+MARGIN = 0.01  # by which the error must be less to take what knows the cycle
 ROWS = 4096  # windows that are multiplied at a time
 
 
@@ -85,7 +87,7 @@ def fit(
     period: int | None = None,
     strengths: tuple[float, ...] = STRENGTHS,
 ) -> Ridge:
-    """The ridge whose centre, memory and strength are best on the validation windows.
+    """The ridge whose centre, memory and strength are best on the validation windows, the plain one if nearly as good.
 
     The greatest strengths leave next to nothing of the weights: the forecast then is the centre itself.
 
@@ -99,7 +101,7 @@ def fit(
     seen_xx, seen_xy, seen_yy = moments(*val)
     look_back, horizon = xy.shape
     age = np.arange(look_back)[::-1]
-    best, least = None, np.inf
+    best: dict[bool, tuple[float, Ridge]] = {}
     for name, of_step in centres(look_back, horizon, period):
         centre = of_step[:, look_back:]
         less = np.eye(look_back) - of_step[:, :look_back]
@@ -112,7 +114,8 @@ def fit(
                 weight = centre + back @ (turned / (values + strength)[:, None])
                 # |Y - XW|^2 on val, from its moments.
                 error = seen_yy - 2 * float((weight * seen_xy).sum()) + float((weight * (seen_xx @ weight)).sum())
-                if error < least:
-                    best, least = Ridge(weight, name, memory, strength), error
-    assert best is not None
-    return best
+                knows = name == "season" or memory is not None
+                if knows not in best or error < best[knows][0]:
+                    best[knows] = error, Ridge(weight, name, memory, strength)
+    knows = True in best and best[True][0] < (1 - MARGIN) * best[False][0]
+    return best[knows][1]
