@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,6 +27,7 @@ FOLDERS = {
     "imdb": "text/imdb",
     "multi30k": "translation/multi30k_en_de",
     "ett": "forecasting",
+    "mvsa": "multimodal/mvsa_single",
 }
 # How scripts are made short.
 SHORT = {
@@ -68,12 +70,23 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     assert "going on in run" in resumed.stdout
 
 
+def write_posts(folder):
+    """Texts with the pictures that stand there, and features of two modalities."""
+    rows = [(name, i) for name in ("cat", "dog") for i in range(12)]
+    lines = [f"a {name} on day {i},pictures/{name}/{i}.png,{name}" for name, i in rows]
+    (folder / "posts.csv").write_text("\n".join(["text,image,label", *lines]) + "\n")
+    generator = np.random.default_rng(0)
+    voice, face = generator.normal(size=(60, 5)), generator.normal(size=(60, 3, 2))
+    np.savez(folder / "clips.npz", voice=voice, face=face, label=np.arange(60) % 2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("document", "words"), [p for p in commands() if "new_task" not in p.id])
 def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_data):
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "pictures")
     write_reviews(tmp_path / "reviews.csv")
+    write_posts(tmp_path)
     table().to_csv(tmp_path / "load.csv", index=False)
     write(tmp_path / "pairs.csv", distinct(60))
     write_aligned(tmp_path, "train", distinct(60))
