@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mla_train.config import OnError, TokenizerKind
+from mla_train.config import OnError, TextOptions, TokenizerKind
 from mla_train.errors import require
 
 
@@ -53,33 +53,14 @@ class TextClassificationTaskConfig:
 
 
 @dataclass
-class TextConfig:
+class TextConfig(TextOptions):
     """What all sets of texts have in common.
 
     Attributes:
-        tokens: What a token is.
-        vocab_size: Most tokens; learnt on the training split.
-        min_frequency: How often a token must occur.
-        lowercase: Fold upper case.
-        terms: Most terms of each kind (words and pairs of words; pieces of words); 0 is none.
-        max_length: Longest text in tokens; the rest is cut off, and counted.
         split_seed: Chooses which examples go into which part, where parts are cut.
     """
 
-    tokens: TokenizerKind = TokenizerKind.word
-    vocab_size: int = 30000
-    min_frequency: int = 2
-    lowercase: bool = True
-    terms: int = 100000
-    max_length: int = 512
     split_seed: int = 0
-
-    def check(self) -> None:
-        """Looks for values that cannot be meant."""
-        require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 10000 is usual")
-        require(self.min_frequency >= 1, f"data.min_frequency={self.min_frequency}: must be 1 or more")
-        require(self.terms >= 0, f"data.terms={self.terms}: must be 0 (none) or more")
-        require(self.max_length >= 1, f"data.max_length={self.max_length}: must be 1 or more")
 
 
 @dataclass

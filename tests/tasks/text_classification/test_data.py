@@ -165,7 +165,7 @@ def test_texts_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
     monkeypatch.setenv("MLA_TRAIN_CACHE", str(tmp_path / "cache"))
     file = write(tmp_path / "a.jsonl", rows(30))
     first = files(f"data.train={file}")
-    monkeypatch.setattr("tasks.text_classification.data.learn_tokenizer", None)
+    monkeypatch.setattr("mla_train.data.texts.learn_tokenizer", None)
     again = files(f"data.train={file}")
     assert again.facts == first.facts
     assert (again.train.terms != first.train.terms).nnz == 0
