@@ -53,6 +53,12 @@ class TokenizerKind(Enum):
     char = "char"
 
 
+def check_shares(val_share: float, test_share: float) -> None:
+    """Looks for shares of train that cannot be cut off for val and test."""
+    require(0 < val_share < 1, f"data.val_share={val_share}: must lie between 0 and 1")
+    require(0 < test_share < 1, f"data.test_share={test_share}: must lie between 0 and 1")
+
+
 @dataclass
 class TextOptions:
     """How texts are read.

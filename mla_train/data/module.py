@@ -53,13 +53,14 @@ class DataModule:
         """
         raise TypeError(f"{type(self).__name__} must write setup()")
 
-    def count(self, split: str) -> int:
-        """Examples of a split that are scored; others than its items where these are sequences of examples.
+    def count(self, split: str, items: int | None = None) -> int:
+        """Examples of a split that are scored; more than its items where these are sequences of examples.
 
         Args:
             split: "train", "val" or "test".
+            items: How many of its items, from the first; None is all.
         """
-        return len(getattr(self, split))
+        return len(range(len(getattr(self, split)))[:items])
 
     even_tokens: bool = False
     """Whether batches hold as many tokens each instead of as many examples, where there are lengths."""

@@ -150,8 +150,10 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
 def _taken(task: Task, config: TrainConfig, data: DataModule, split: str) -> Evaluation:
     """What was just found, after making sure that no example was left out."""
     assert task.evaluation is not None
-    scored, there = len(task.evaluation.predictions["index"]), data.count(split)
-    if scored != there and not (config.debug.fast or config.debug.overfit):
+    few = config.debug.overfit
+    scored = len(task.evaluation.predictions["index"])
+    there = data.count("train", few) if few else data.count(split)
+    if scored != there and not config.debug.fast:
         raise RuntimeError(f"{scored} of {there} examples of the {split} split were scored")
     return task.evaluation
 

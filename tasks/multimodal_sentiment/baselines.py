@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from mla_train.data.cache import cached
-from tasks.multimodal_sentiment.data import Column, Images, MultimodalSplit, Texts
+from tasks.multimodal_sentiment.columns import Column, Images, MultimodalSplit, Texts
 
 PIXELS = 16
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)

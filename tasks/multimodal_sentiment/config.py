@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mla_train.config import TextOptions, TokenizerKind
+from mla_train.config import TextOptions, TokenizerKind, check_shares
 from mla_train.errors import require
 
 
@@ -138,8 +138,7 @@ class TextImageFilesDataConfig(TextImageConfig):
     def check(self) -> None:
         """Looks for values that cannot be meant."""
         super().check()
-        require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
-        require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")
+        check_shares(self.val_share, self.test_share)
 
 
 @dataclass
@@ -172,5 +171,4 @@ class FeatureTableDataConfig:
         """Looks for values that cannot be meant."""
         require(bool(self.modalities), "data.modalities: name one array at least")
         require(len(set(self.modalities)) == len(self.modalities), "data.modalities: one stands there twice")
-        require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
-        require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")
+        check_shares(self.val_share, self.test_share)

@@ -15,8 +15,9 @@ import pandas as pd
 
 from mla_train.data.splits import PART_NAMES, stratified_cut
 from mla_train.errors import UserError
+from tasks.multimodal_sentiment.columns import Features, MultimodalSplit, singles
 from tasks.multimodal_sentiment.config import FeatureTableDataConfig
-from tasks.multimodal_sentiment.data import Features, MultimodalData, MultimodalSplit, singles
+from tasks.multimodal_sentiment.data import MultimodalData
 
 ENDINGS = (".npz", ".parquet")
 

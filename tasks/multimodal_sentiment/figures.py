@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from mla_train.data.tokenizers import read_tokenizer
 from mla_train.inspect.attention_maps import attention_maps
-from tasks.multimodal_sentiment.data import Images, MultimodalData
+from tasks.multimodal_sentiment.columns import Images
+from tasks.multimodal_sentiment.data import MultimodalData
 from tasks.multimodal_sentiment.fusion import CrossAttention
 
 matplotlib.use("Agg")
@@ -67,7 +68,7 @@ def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.d
     lengths = np.array([len(data.test.columns[text].tokens[i]) for i in there])  # type: ignore[union-attr]
     # From rather short to rather long: both what is usual and what is rich.
     order = there[np.argsort(lengths, kind="stable")]
-    rows = order[np.linspace(0.3, 0.9, EXAMPLES).__mul__(len(order) - 1).astype(int)]
+    rows = order[(np.linspace(0.3, 0.9, EXAMPLES) * (len(order) - 1)).astype(int)]
     tokenizer = read_tokenizer(facts.texts[text].tokenizer)
     grid = network.embeddings[picture].tokenizer.grid
     column = data.test.columns[picture]

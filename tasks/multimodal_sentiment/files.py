@@ -18,8 +18,9 @@ from mla_train.data.splits import PART_NAMES, stratified_cut
 from mla_train.data.tables import label_order
 from mla_train.data.texts import clean
 from mla_train.errors import UserError
+from tasks.multimodal_sentiment.columns import Column, Images, MultimodalSplit, Texts, singles
 from tasks.multimodal_sentiment.config import OnBroken, TextImageFilesDataConfig
-from tasks.multimodal_sentiment.data import Column, Images, MultimodalData, MultimodalSplit, Texts, singles
+from tasks.multimodal_sentiment.data import MultimodalData
 
 Stamp = tuple[int, int]
 

@@ -15,8 +15,9 @@ from mla_train.data.cache import cached
 from mla_train.data.splits import stratified_cut
 from mla_train.data.texts import clean
 from mla_train.errors import UserError
+from tasks.multimodal_sentiment.columns import Images, MultimodalSplit, Texts, singles
 from tasks.multimodal_sentiment.config import KaomojiDataConfig
-from tasks.multimodal_sentiment.data import Images, MultimodalData, MultimodalSplit, Texts, singles
+from tasks.multimodal_sentiment.data import MultimodalData
 
 # The first label of a face's emotion to what it feels like.
 POLARITY = {

@@ -14,7 +14,8 @@ from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions
 from tasks.multimodal_sentiment import regression
 from tasks.multimodal_sentiment.baselines import linear_models
-from tasks.multimodal_sentiment.data import MultimodalBatch, MultimodalData, MultimodalFacts, Texts
+from tasks.multimodal_sentiment.columns import Texts
+from tasks.multimodal_sentiment.data import MultimodalBatch, MultimodalData, MultimodalFacts
 from tasks.multimodal_sentiment.figures import draw_ablation, draw_words_over_pictures
 from tasks.multimodal_sentiment.network import MultimodalClassifier
 

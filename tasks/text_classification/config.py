@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mla_train.config import OnError, TextOptions, TokenizerKind
+from mla_train.config import OnError, TextOptions, TokenizerKind, check_shares
 from mla_train.errors import require
 
 
@@ -115,5 +115,4 @@ class TextFilesDataConfig(TextConfig):
     def check(self) -> None:
         """Looks for values that cannot be meant."""
         super().check()
-        require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
-        require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")
+        check_shares(self.val_share, self.test_share)

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from mla_train.training.build import build_data
 from mla_train.training.model_folder import load_model
 from tasks.multimodal_sentiment.baselines import linear_models
-from tasks.multimodal_sentiment.data import Features, MultimodalSplit, singles
+from tasks.multimodal_sentiment.columns import Features, MultimodalSplit, singles
+from tasks.multimodal_sentiment.data import MultimodalData
 from tasks.multimodal_sentiment.kaomoji import POLARITY
 from tests.helpers import config, train
 
@@ -148,3 +149,9 @@ def test_a_run_on_sequences_of_features(tmp_path, labels):
     else:
         assert test["accuracy"] > 0.85 > linear["accuracy"]
     assert load_model(tmp_path / "run").facts.sequences
+
+
+def test_what_is_scored_are_examples_and_not_sequences():
+    data = MultimodalData(config("task=multimodal_sentiment"))
+    data.train = MultimodalSplit({}, np.zeros(6), [""] * 6, [np.array([0, 1, 2]), np.array([3]), np.array([4, 5])])
+    assert (data.count("train"), data.count("train", 2), data.count("train", 9)) == (6, 4, 6)
