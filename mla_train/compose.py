@@ -280,9 +280,12 @@ def check(config: TrainConfig) -> None:
     )
     precisions = ["auto", "32-true", "bf16-mixed", "16-mixed"]
     require(h.precision in precisions, f"hardware.precision={h.precision}: {did_you_mean(h.precision, precisions)}")
+    config.attention.check(e.num_heads)
     for part in (config.task, config.data):
         if hasattr(part, "check"):
             part.check()
+    if hasattr(config.task, "check_run"):
+        config.task.check_run(config)
     task, data = (part._target_.split(".")[:2] for part in (config.task, config.data))
     require(
         task == data or not task[0] == data[0] == "tasks",

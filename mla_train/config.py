@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from mla_train.errors import require
+from mla_train.errors import did_you_mean, require
 
 
 class Kind(Enum):
@@ -18,6 +18,35 @@ class Kind(Enum):
     mha = "mha"
     gqa = "gqa"
     mqa = "mqa"
+
+
+class Score(Enum):
+    """How well a query and a key go together; see mla_train/nn/scores.py."""
+
+    dot = "dot"
+    scaled_dot = "scaled_dot"
+    temperature = "temperature"
+    additive = "additive"
+    hybrid = "hybrid"
+    staged = "staged"
+
+
+# Which tokens look at which; see mla_train/nn/patterns.py. (`global` is a word of Python's own.)
+Pattern = Enum("Pattern", ["global", "window", "local_global", "strided", "topk"])
+
+
+class HeadFusion(Enum):
+    """How heads come together: side by side, or each with a gate that the input opens."""
+
+    concat = "concat"
+    weighted = "weighted"
+
+
+class Select(Enum):
+    """Whether the input chooses channels of the latent."""
+
+    none = "none"
+    gate = "gate"
 
 
 class Norm(Enum):
@@ -121,6 +150,13 @@ class AttentionConfig:
         v_head_dim: Width of a value head (mla); null is head_dim.
         num_kv_heads: Key-value heads of gqa; null is num_heads / 4, at least 1.
         rope_theta: Base of the rotary frequencies.
+        score: How well a query and a key go together; a list gives each head its own.
+        pattern: Which tokens of the encoder look at which.
+        window: Steps to each side that window and local_global reach.
+        stride: Length of a row of strided; null is a picture's own, of sequences the root of the length.
+        topk: Keys that topk keeps and staged selects.
+        fusion: How heads come together; local_global always weighs them.
+        select: Whether the input chooses channels of the latent (mla).
     """
 
     kind: Kind = Kind.mla
@@ -131,6 +167,59 @@ class AttentionConfig:
     v_head_dim: int | None = None
     num_kv_heads: int | None = None
     rope_theta: float = 10000.0
+    score: Any = "scaled_dot"
+    pattern: Pattern = Pattern["global"]
+    window: int = 8
+    stride: int | None = None
+    topk: int = 8
+    fusion: HeadFusion = HeadFusion.concat
+    select: Select = Select.none
+
+    def head_scores(self, num_heads: int) -> list[Score]:
+        """The score of each head.
+
+        Raises:
+            UserError: A name is not known, or there are not as many as heads.
+        """
+        names = self.score if isinstance(self.score, list) else [self.score] * num_heads
+        for name in names:
+            require(
+                str(name) in Score.__members__, f"attention.score={name}: {did_you_mean(str(name), Score.__members__)}"
+            )
+        require(
+            len(names) == num_heads,
+            f"attention.score names {len(names)} heads, encoder.num_heads is {num_heads}: name one score for all heads, "
+            "or one for each",
+        )
+        return [Score[str(name)] for name in names]
+
+    def check(self, num_heads: int) -> None:
+        """Looks for choices that do not fit each other.
+
+        Args:
+            num_heads: Of the encoder.
+
+        Raises:
+            UserError: Says which, and what would do.
+        """
+        scores = self.head_scores(num_heads)
+        for name, least in (("window", 1), ("stride", 2), ("topk", 1)):
+            value = getattr(self, name)
+            require(value is None or value >= least, f"attention.{name}={value}: must be {least} or more")
+        require(
+            num_heads >= 2 or self.pattern.name not in ("local_global", "strided"),
+            f"attention.pattern={self.pattern.name} gives half of the heads something else, and there is one: raise "
+            "encoder.num_heads, or choose attention.pattern=window",
+        )
+        require(
+            not (self.pattern.name == "topk" and Score.staged in scores),
+            "attention.pattern=topk and attention.score=staged both select keys: keep one of them",
+        )
+        require(
+            self.select is Select.none or self.kind is Kind.mla,
+            f"attention.select=gate opens channels of the latent, and attention={self.kind.value} has none: choose "
+            "attention=mla, or attention.fusion=weighted, which opens heads",
+        )
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Where attention looks, recomputed from a layer's own queries and keys; the network itself keeps to its fast kernel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -37,14 +37,7 @@ def attention_maps(layers: Sequence[nn.Module]) -> Iterator[list[list[Tensor]]]:
 
 
 @torch.no_grad()
-def _note(
-    maps: list[Tensor], layer: Any, query: Tensor, key: Tensor, scale: float, mask: Tensor | None, is_causal: bool
-) -> None:
-    scores = query.float() @ key.float().transpose(-1, -2) * scale
-    if is_causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
+def _note(maps: list[Tensor], layer: Any, weights: Callable[[], Tensor]) -> None:
+    found = weights()
     # Absorbed queries of all heads may stand side by side.
-    weights = scores.softmax(-1).nan_to_num(0.0)
-    maps.append(weights.reshape(len(query), layer.num_heads, -1, weights.size(-1)))
+    maps.append(found.reshape(len(found), layer.num_heads, -1, found.size(-1)))

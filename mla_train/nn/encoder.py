@@ -106,7 +106,7 @@ class EncoderBlock(nn.Module):
         dim = encoder.dim
         self.attention_norm = build_norm(encoder.norm, dim)
         self.attention = build_attention(
-            attention, dim, encoder.num_heads, rotary_axes, regularization.attention_dropout
+            attention, dim, encoder.num_heads, rotary_axes, regularization.attention_dropout, patterned=True
         )
         self.feed_forward_norm = build_norm(encoder.norm, dim)
         self.feed_forward = FeedForward(dim, int(dim * encoder.mlp_ratio), encoder.activation)
@@ -118,6 +118,7 @@ class EncoderBlock(nn.Module):
         rotation: Rotation | None = None,
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """One block.
 
@@ -126,9 +127,14 @@ class EncoderBlock(nn.Module):
             rotation: Positions of x.
             key_padding_mask: True at padding, `(batch, length)`.
             is_causal: Each token sees itself and earlier ones only.
+            positions: Where tokens stand, for patterns of attention.
         """
         attended = self.attention(
-            self.attention_norm(x), rotation, key_padding_mask=key_padding_mask, is_causal=is_causal
+            self.attention_norm(x),
+            rotation,
+            key_padding_mask=key_padding_mask,
+            is_causal=is_causal,
+            positions=positions,
         )
         x = x + self.residual(attended)
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
@@ -188,9 +194,7 @@ class Encoder(nn.Module):
         """
         rotation = None
         if self.rotary is not None:
-            if positions is None:
-                positions = torch.arange(x.size(1), device=x.device)
-            rotation = self.rotary(positions)
+            rotation = self.rotary(torch.arange(x.size(1), device=x.device) if positions is None else positions)
         for block in self.blocks:
-            x = block(x, rotation, key_padding_mask, is_causal)
+            x = block(x, rotation, key_padding_mask, is_causal, positions)
         return self.norm(x)

@@ -6,13 +6,14 @@ mask (DropKey, Li et al. 2022, arXiv 2208.02646) instead of dropping probabiliti
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-observers: list[Callable[[Tensor, Tensor, float, Tensor | None, bool], None]] = []
-"""Called with query, key, scale, mask and is_causal of each attention; for `mla_train.inspect`, else empty."""
+observers: list[Callable[[Callable[[], Tensor]], None]] = []
+"""Called at each attention with what makes its weights, `(batch, heads, queries, keys)`; for `mla_train.inspect`, else empty."""
 
 
 def attend(
@@ -38,7 +39,14 @@ def attend(
         `(batch, heads, queries, v_dim)`.
     """
     for observe in observers:
-        observe(query, key, scale, mask, is_causal)
+        observe(partial(attention_weights, query, key, scale, mask, is_causal))
+    return flash(query, key, value, scale, mask, is_causal)
+
+
+def flash(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None, is_causal: bool = False
+) -> Tensor:
+    """`attend`, which nobody watches."""
     qk_dim, v_dim = query.size(-1), value.size(-1)
     if qk_dim < v_dim:
         query, key = F.pad(query, (0, v_dim - qk_dim)), F.pad(key, (0, v_dim - qk_dim))
@@ -46,6 +54,16 @@ def attend(
         value = F.pad(value, (0, qk_dim - v_dim))
     output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=is_causal, scale=scale)
     return output[..., :v_dim]
+
+
+def attention_weights(query: Tensor, key: Tensor, scale: float, mask: Tensor | None, is_causal: bool) -> Tensor:
+    """softmax(query key^T * scale) as it is never written out in training, `(batch, heads, queries, keys)`."""
+    scores = query.float() @ key.float().transpose(-1, -2) * scale
+    if is_causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1).nan_to_num(0.0)
 
 
 def attention_mask(

@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.nn.cache import LatentCache
+from mla_train.nn.compatibility import Compatibility, check_call
+from mla_train.nn.gates import HeadGate, LatentGate
 from mla_train.nn.kernel import attend, attention_mask
 from mla_train.nn.rotary import Rotation, rotate
+from mla_train.nn.scores import QueryScale
 
 
 class MultiheadLatentAttention(nn.Module):
@@ -57,16 +60,21 @@ class MultiheadLatentAttention(nn.Module):
         self.v_head_dim = v_head_dim
         self.q_lora_rank = q_lora_rank
         self.dropout = dropout
-        qk_head_dim = qk_nope_head_dim + qk_rope_head_dim
-        self.scale = qk_head_dim**-0.5 if scale is None else scale
+        self.qk_head_dim = qk_nope_head_dim + qk_rope_head_dim
+        self.scale = self.qk_head_dim**-0.5 if scale is None else scale
 
         self.q_down = nn.Identity() if q_lora_rank is None else nn.Linear(dim, q_lora_rank, bias=False)
         self.q_norm = nn.Identity() if q_lora_rank is None else nn.RMSNorm(q_lora_rank, eps=norm_eps)
-        self.q_up = nn.Linear(q_lora_rank or dim, num_heads * qk_head_dim, bias=False)
+        self.q_up = nn.Linear(q_lora_rank or dim, num_heads * self.qk_head_dim, bias=False)
         self.kv_down = nn.Linear(dim, kv_lora_rank + qk_rope_head_dim, bias=False)
         self.kv_norm = nn.RMSNorm(kv_lora_rank, eps=norm_eps)
         self.kv_up = nn.Linear(kv_lora_rank, num_heads * (qk_nope_head_dim + v_head_dim), bias=False)
         self.out = nn.Linear(num_heads * v_head_dim, dim, bias=False)
+        # What `build_attention` may plug in.
+        self.query_scale: QueryScale | None = None
+        self.compatibility: Compatibility | None = None
+        self.head_gate: HeadGate | None = None
+        self.latent_gate: LatentGate | None = None
 
     @property
     def rope_dim(self) -> int:
@@ -95,7 +103,10 @@ class MultiheadLatentAttention(nn.Module):
         latent, rope_key = self.kv_down(x).split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         if rotation is not None and self.qk_rope_head_dim:
             rope_key = rotate(rope_key.unsqueeze(1), rotation).squeeze(1)
-        return torch.cat([self.kv_norm(latent), rope_key], dim=-1)
+        latent = self.kv_norm(latent)
+        if self.latent_gate is not None:
+            latent = self.latent_gate(latent, x)
+        return torch.cat([latent, rope_key], dim=-1)
 
     def states(self, memory: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, ...]:
         """What `forward` may be given for a memory, so that several readers share it; see `latent`."""
@@ -112,6 +123,7 @@ class MultiheadLatentAttention(nn.Module):
         is_causal: bool = False,
         cache: LatentCache | None = None,
         absorb: bool | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Attends from x to x, or to memory.
 
@@ -126,17 +138,19 @@ class MultiheadLatentAttention(nn.Module):
             cache: Remembers the tokens of earlier calls.
             absorb: Multiply the up-projection into queries and outputs; None chooses the cheaper way, and never
                 absorbs while gradients are wanted.
+            positions: Where tokens stand, for a pattern, `(length,)` or `(length, 2)`; None is a plain row.
 
         Returns:
             `(batch, length, dim)`.
 
         Raises:
-            ValueError: Attention over a memory is to be causal.
+            ValueError: Attention over a memory is to be causal, or what is plugged in cannot do what is asked for.
         """
-        if memory is not None and is_causal:
-            raise ValueError("is_causal has no meaning over a memory: its tokens stand at no place in x")
+        check_call(self.compatibility, memory is not None, is_causal, cache is not None, bool(absorb))
         batch, length, _ = x.shape
         query = self.q_up(self.q_norm(self.q_down(x))).view(batch, length, self.num_heads, -1).transpose(1, 2)
+        if self.query_scale is not None:
+            query = self.query_scale(query)
         nope_query, rope_query = query.split([self.qk_nope_head_dim, self.qk_rope_head_dim], dim=-1)
         if rotation is not None and self.qk_rope_head_dim:
             rope_query = rotate(rope_query, rotation)
@@ -157,13 +171,16 @@ class MultiheadLatentAttention(nn.Module):
         mask, kernel_causal = attention_mask(
             batch, self.num_heads, length, keys, x.device, key_padding_mask, is_causal, self.dropout * self.training
         )
-        if absorb is None:
+        if absorb is None and self.compatibility is None:
             absorb = not torch.is_grad_enabled() and self._absorbing_is_cheaper(length, keys)
         if absorb:
             heads = self._attend_absorbed(nope_query, rope_query, latent, mask, kernel_causal)
         else:
-            heads = self._attend_expanded(query, latent, mask, kernel_causal)
-        return self.out(heads.transpose(1, 2).flatten(2))
+            heads = self._attend_expanded(query, latent, mask, kernel_causal, positions)
+        heads = heads.transpose(1, 2)
+        if self.head_gate is not None:
+            heads = self.head_gate(heads, x)
+        return self.out(heads.flatten(2))
 
     def _absorbing_is_cheaper(self, queries: int, keys: int) -> bool:
         """Compares the multiplications of a head: write out all keys and values, or look at latents themselves."""
@@ -173,13 +190,17 @@ class MultiheadLatentAttention(nn.Module):
         absorbed = queries * project + queries * keys * (2 * rank + rope)
         return absorbed < expanded
 
-    def _attend_expanded(self, query: Tensor, latent: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+    def _attend_expanded(
+        self, query: Tensor, latent: Tensor, mask: Tensor | None, is_causal: bool, positions: Tensor | None
+    ) -> Tensor:
         """Writes keys and values out: `(batch, heads, length, v_head_dim)`."""
         batch, keys, _ = latent.shape
         latent, rope_key = latent.split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         expanded = self.kv_up(latent).view(batch, keys, self.num_heads, -1).transpose(1, 2)
         nope_key, value = expanded.split([self.qk_nope_head_dim, self.v_head_dim], dim=-1)
         key = torch.cat([nope_key, rope_key.unsqueeze(1).expand(-1, self.num_heads, -1, -1)], dim=-1)
+        if self.compatibility is not None:
+            return self.compatibility(query, key, value, self.scale, mask, is_causal, positions)
         return attend(query, key, value, self.scale, mask, is_causal)
 
     def _attend_absorbed(

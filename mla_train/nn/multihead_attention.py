@@ -7,8 +7,11 @@ Ainslie et al. 2023 (arXiv 2305.13245). They differ in one number: how many head
 from torch import Tensor, nn
 
 from mla_train.nn.cache import KeyValueCache
+from mla_train.nn.compatibility import Compatibility, check_call
+from mla_train.nn.gates import HeadGate
 from mla_train.nn.kernel import attend, attention_mask
 from mla_train.nn.rotary import Rotation, rotate
+from mla_train.nn.scores import QueryScale
 
 
 class GroupedQueryAttention(nn.Module):
@@ -36,6 +39,16 @@ class GroupedQueryAttention(nn.Module):
         self.q = nn.Linear(dim, num_heads * head_dim, bias=False)
         self.kv = nn.Linear(dim, 2 * num_kv_heads * head_dim, bias=False)
         self.out = nn.Linear(num_heads * head_dim, dim, bias=False)
+        self.scale = head_dim**-0.5
+        # What `build_attention` may plug in.
+        self.query_scale: QueryScale | None = None
+        self.compatibility: Compatibility | None = None
+        self.head_gate: HeadGate | None = None
+
+    @property
+    def qk_head_dim(self) -> int:
+        """Width of a head's queries and keys."""
+        return self.head_dim
 
     @property
     def rope_dim(self) -> int:
@@ -67,6 +80,7 @@ class GroupedQueryAttention(nn.Module):
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
         cache: KeyValueCache | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
         """Attends from x to x, or to memory; the arguments are those of `MultiheadLatentAttention.forward`.
 
@@ -79,17 +93,19 @@ class GroupedQueryAttention(nn.Module):
             key_padding_mask: True at keys that are padding, `(batch, keys)`; with a cache over all keys so far.
             is_causal: Each token sees itself and earlier ones only.
             cache: Remembers the tokens of earlier calls.
+            positions: Where tokens stand, for a pattern, `(length,)` or `(length, 2)`; None is a plain row.
 
         Returns:
             `(batch, length, dim)`.
 
         Raises:
-            ValueError: Attention over a memory is to be causal.
+            ValueError: Attention over a memory is to be causal, or what is plugged in cannot do what is asked for.
         """
-        if memory is not None and is_causal:
-            raise ValueError("is_causal has no meaning over a memory: its tokens stand at no place in x")
+        check_call(self.compatibility, memory is not None, is_causal, cache is not None, False)
         batch, length, _ = x.shape
         query = self.q(x).view(batch, length, self.num_heads, self.head_dim).transpose(1, 2)
+        if self.query_scale is not None:
+            query = self.query_scale(query)
         if rotation is not None:
             query = rotate(query, rotation)
         if memory is not None and cache is not None and len(cache):
@@ -112,13 +128,18 @@ class GroupedQueryAttention(nn.Module):
             self.dropout * self.training,
         )
         groups = self.num_heads // self.num_kv_heads
-        scale = self.head_dim**-0.5
-        if groups > 1 and mask is None and not kernel_causal:
+        if groups > 1 and mask is None and not kernel_causal and self.compatibility is None:
             # A group's heads look at the same keys: one head with more queries does without copies of them.
             folded = query.reshape(batch, self.num_kv_heads, groups * length, self.head_dim)
-            heads = attend(folded, key, value, scale).view(batch, self.num_heads, length, self.head_dim)
+            heads = attend(folded, key, value, self.scale).view(batch, self.num_heads, length, self.head_dim)
         else:
             if groups > 1:
                 key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-            heads = attend(query, key, value, scale, mask, kernel_causal)
-        return self.out(heads.transpose(1, 2).flatten(2))
+            if self.compatibility is None:
+                heads = attend(query, key, value, self.scale, mask, kernel_causal)
+            else:
+                heads = self.compatibility(query, key, value, self.scale, mask, kernel_causal, positions)
+        heads = heads.transpose(1, 2)
+        if self.head_gate is not None:
+            heads = self.head_gate(heads, x)
+        return self.out(heads.flatten(2))

@@ -200,7 +200,8 @@ class Residual(nn.Module):
         channels, length = tokens.shape[1:3]
         if not self.mixing:
             return self.encoder(tokens.flatten(0, 1)).unflatten(0, (-1, channels))
-        positions = torch.arange(length, device=tokens.device).repeat(channels)
+        # One channel is a plain row, as None says.
+        positions = torch.arange(length, device=tokens.device).repeat(channels) if channels > 1 else None
         return self.encoder(tokens.flatten(1, 2), positions).unflatten(1, (channels, length))
 
     def _patches(self, x: Tensor, front: bool) -> Tensor:
