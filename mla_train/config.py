@@ -30,6 +30,11 @@ class Score(Enum):
     hybrid = "hybrid"
     staged = "staged"
 
+    @property
+    def is_product(self) -> bool:
+        """Whether it is a dot product, but for a factor."""
+        return self in (Score.dot, Score.scaled_dot, Score.temperature)
+
 
 # Which tokens look at which; see mla_train/nn/patterns.py. (`global` is a word of Python's own.)
 Pattern = Enum("Pattern", ["global", "window", "local_global", "strided", "topk"])

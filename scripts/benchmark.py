@@ -1,4 +1,4 @@
-"""Times what the project claims to be fast: `python scripts/benchmark.py decode`, `... batches task=translation`.
+"""Times what the project claims to be fast: `python scripts/benchmark.py decode`, `... patterns`, `... batches task=translation`.
 
 All ways are timed in one run, by turns, and medians are compared: a machine's mood then touches all alike.
 """
@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mla_train.compose import explain, typed
-from mla_train.config import AttentionConfig, EncoderConfig, Kind, RegularizationConfig
+from mla_train.config import AttentionConfig, EncoderConfig, Kind, Pattern, RegularizationConfig
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.errors import UserError
-from mla_train.nn import Decoder, beam_search
+from mla_train.nn import Decoder, Encoder, beam_search
 from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
 
@@ -220,6 +220,34 @@ def batches(options: argparse.Namespace) -> None:
     Console().print(table)
 
 
+def patterns(options: argparse.Namespace) -> None:
+    """One training pass (forward and backward) of encoders whose heads keep to a pattern, beside one where all look at all."""
+    sizes = EncoderConfig(options.dim, options.depth, options.heads)
+    encoders = {}
+    for pattern in ("global", "local_global", "window", "strided"):
+        attention = AttentionConfig(pattern=Pattern[pattern], window=options.window)
+        encoders[pattern] = Encoder(sizes, attention, RegularizationConfig())
+    title = f"{options.dim} wide, {options.depth} blocks, {options.heads} heads, window {options.window}, "
+    table = Table(title=title + f"batches of {options.examples}, {options.threads} threads")
+    for column in ("length", "pattern", "seconds", "against global"):
+        table.add_column(column, justify="right")
+    for length in options.lengths:
+        x = torch.randn(options.examples, length, options.dim)
+
+        def once(encoder: Encoder, x: Tensor = x) -> float:
+            began = time.perf_counter()
+            encoder(x).sum().backward()
+            return time.perf_counter() - began
+
+        for encoder in encoders.values():  # warm up
+            once(encoder)
+        times = by_turns({name: partial(once, encoder) for name, encoder in encoders.items()}, options.rounds)
+        for name, seconds in times.items():
+            table.add_row(f"{length}", name, f"{seconds:.3f}", f"{times['global'] / seconds:.2f}x")
+        table.add_section()
+    Console().print(table)
+
+
 def main() -> None:
     """Reads the options and times."""
     shape = argparse.ArgumentDefaultsHelpFormatter
@@ -227,7 +255,7 @@ def main() -> None:
     common.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch")
     common.add_argument("--rounds", type=int, default=3, help="timed turns of each way")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="decode|batches")
+    commands = parser.add_subparsers(required=True, metavar="decode|patterns|batches")
     part = commands.add_parser("decode", parents=[common], help=decode.__doc__, formatter_class=shape)
     part.set_defaults(run=decode)
     for name, default, what in (
@@ -241,6 +269,17 @@ def main() -> None:
     ):
         part.add_argument(f"--{name}", type=int, default=default, help=what)
     part.add_argument("--lengths", type=int, nargs="+", default=[64, 256], help="tokens that are written")
+    part = commands.add_parser("patterns", parents=[common], help=patterns.__doc__, formatter_class=shape)
+    part.set_defaults(run=patterns)
+    for name, default, what in (
+        ("dim", 64, "width"),
+        ("depth", 2, "blocks"),
+        ("heads", 4, "attention heads"),
+        ("examples", 2, "sequences in a batch"),
+        ("window", 32, "steps to each side that window heads see"),
+    ):
+        part.add_argument(f"--{name}", type=int, default=default, help=what)
+    part.add_argument("--lengths", type=int, nargs="+", default=[1024, 2048], help="tokens")
     part = commands.add_parser(
         "batches",
         parents=[common],

@@ -24,6 +24,7 @@ MISTAKES = {
     "hardware.precision=bf16": "Choose from 16-mixed, 32-true, auto, bf16-mixed.",
     "epochs=0": "must be 1 or more",
     "attention.kv_lora_rank=0": "must be 1 or more",
+    "attention.pattern=windows": "expected one of [global, window, local_global, strided, topk]",
     "optimizer.beta1=2": "must lie in 0 to below 1",
     "hardware.devices=abc": "must be a number from 1, or auto",
     "encoder.mlp_ratio=0": "must be positive",

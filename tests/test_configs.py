@@ -8,8 +8,9 @@ import torch
 import yaml
 
 from mla_train.compose import options_class
-from mla_train.config import TokenizerKind
+from mla_train.config import RegularizationConfig, TokenizerKind
 from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
+from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.image_classification.data import ImageBatch, ImageFacts
@@ -190,6 +191,79 @@ def test_lists_of_regularization_and_loggers_compose():
     assert settings.regularization.stochastic_depth == 0.1
     assert settings.logger.wandb is not None
     assert settings.logger.tensorboard
+
+
+def test_choices_of_regularization_build_on_light_and_lists_add_up():
+    light, none = config().regularization, RegularizationConfig()
+    assert light == config("regularization=light").regularization
+    assert config("regularization=none").regularization == none
+    assert config("regularization=rdrop").regularization == dataclasses.replace(light, r_drop=1.0)
+    assert config("regularization=[none,rdrop]").regularization == dataclasses.replace(none, r_drop=1.0)
+    both = config("regularization=[strong,rdrop]").regularization
+    assert both == dataclasses.replace(config("regularization=strong").regularization, r_drop=1.0)
+
+
+IMPOSSIBLE = {
+    "attention.score=aditive": "Did you mean additive?",
+    "attention.score=[dot,additive]": "names 2 heads, encoder.num_heads is 4",
+    "attention.pattern=local_global encoder.num_heads=1": "choose attention.pattern=window",
+    "attention.pattern=strided encoder.num_heads=1": "choose attention.pattern=window",
+    "attention.pattern=topk attention.score=staged": "keep one of them",
+    "attention.window=0": "must be 1 or more",
+    "attention.topk=0": "must be 1 or more",
+    "attention.stride=1": "must be 2 or more",
+    "attention=mha attention.select=gate": "or attention.fusion=weighted",
+    "task=translation attention.score=additive": "or choose attention.score=temperature",
+    "task=translation attention=mha attention.score=hybrid task.decoder.cross=mla": "add task.decoder.self=mha",
+}
+
+
+@pytest.mark.parametrize("words", IMPOSSIBLE)
+def test_what_does_not_go_together_is_refused_with_what_does(words):
+    with pytest.raises(UserError, match=re.escape(IMPOSSIBLE[words])) as caught:
+        config(*words.split())
+    assert "\n" not in str(caught.value)
+
+
+POSSIBLE = [
+    "attention.score=temperature",
+    "attention.score=[dot,additive,hybrid,staged]",
+    "attention=gqa attention.score=additive",
+    "attention.pattern=window attention.window=2",
+    "attention.pattern=local_global attention.window=2",
+    "attention.pattern=strided attention.fusion=weighted",
+    "attention.pattern=topk attention.topk=2 attention.score=hybrid",
+    "attention.select=gate attention.fusion=weighted",
+]
+TASKS = ["digits", "language_id", "cldr_phrases", "traffic", "kaomoji"]
+
+
+@pytest.mark.parametrize("words", POSSIBLE)
+@pytest.mark.parametrize("data", TASKS)
+def test_all_tasks_take_a_step_with_what_the_toolbox_has(data, words):
+    words = [*words.split(), "encoder.dim=32", "encoder.num_heads=4", "encoder.depth=1", f"task={task_of(data)}"]
+    if data == "cldr_phrases":
+        words += ["task.decoder.self=mha", "task.decoder.cross=mha"]
+    settings = config(*words)
+    task = build_task(settings, FACTS[data])
+    batch = batch_for(FACTS[data])
+    # Heads may begin at zero, so that their first step comes before those of what lies behind.
+    for parameter in task.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    total, count = task.loss(task(batch), batch)
+    (total / count).backward()
+    plugged = ("query_scale", "compatibility", "head_gate", "latent_gate")
+    gradients = {
+        name: parameter.grad
+        for name, parameter in task.named_parameters()
+        if "encoder" in name and any(part in name for part in plugged)
+    }
+    assert gradients or "pattern" in words[0]
+    for name, gradient in gradients.items():
+        assert gradient is not None, name
+        assert gradient.isfinite().all()
+        assert gradient.any(), name
 
 
 def test_choosing_a_task_picks_its_bundled_data_and_single_keys_win():

@@ -33,6 +33,7 @@ FOLDERS = {
 SHORT = {
     "decode": ["--lengths", "8", "16", "--dim", "32", "--heads", "2", "--rounds", "1"],
     "batches": ["--steps", "1", "--rounds", "1"],
+    "patterns": ["--lengths", "64", "--rounds", "1"],
 }
 
 

@@ -6,7 +6,7 @@ from mla_train.nn.gates import HeadGate, LatentGate
 from mla_train.nn.latent_attention import MultiheadLatentAttention
 from mla_train.nn.multihead_attention import GroupedQueryAttention
 from mla_train.nn.patterns import Global, head_patterns
-from mla_train.nn.scores import EXPLICIT, QueryScale
+from mla_train.nn.scores import QueryScale
 
 Attention = MultiheadLatentAttention | GroupedQueryAttention
 
@@ -38,7 +38,7 @@ def build_attention(
     patterns = head_patterns(config, num_heads) if patterned else [Global()] * num_heads
     if any(score in (Score.dot, Score.temperature) for score in scores):
         layer.query_scale = QueryScale(scores, layer.scale)
-    if any(score in EXPLICIT for score in scores) or any(pattern != Global() for pattern in patterns):
+    if not all(score.is_product for score in scores) or any(pattern != Global() for pattern in patterns):
         layer.compatibility = Compatibility(scores, patterns, layer.qk_head_dim, config.topk)
     if config.fusion is HeadFusion.weighted or (patterned and config.pattern is Pattern["local_global"]):
         layer.head_gate = HeadGate(dim, num_heads)

@@ -129,7 +129,7 @@ class Compatibility(nn.Module):
     def __init__(self, scores: Sequence[Score], patterns: Sequence[Global], qk_dim: int, topk: int) -> None:
         super().__init__()
         kinds = [
-            (score if score in EXPLICIT else None, pattern) for score, pattern in zip(scores, patterns, strict=True)
+            (None if score.is_product else score, pattern) for score, pattern in zip(scores, patterns, strict=True)
         ]
         groups = {kind: [head for head, other in enumerate(kinds) if other == kind] for kind in kinds}
         self.groups = nn.ModuleList(HeadGroup(heads, *kind, qk_dim, topk) for kind, heads in groups.items())

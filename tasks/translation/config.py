@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from mla_train.config import AttentionConfig, Kind, OnError, TokenizerKind
+from mla_train.config import AttentionConfig, Kind, OnError, TokenizerKind, TrainConfig
 from mla_train.errors import require
 
 
@@ -69,6 +69,16 @@ class TranslationTaskConfig:
         require(
             self.model is Model.transformer or self.decoder == DecoderConfig(),
             "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
+        )
+
+    def check_run(self, run: TrainConfig) -> None:
+        """Looks for choices of the run that this task cannot do."""
+        written = [score.value for score in run.attention.head_scores(run.encoder.num_heads) if not score.is_product]
+        kinds = [attention_of(kind, run.attention).kind for kind in (self.decoder.self, self.decoder.cross)]
+        require(
+            self.model is Model.seq2seq or not written or Kind.mla not in kinds,
+            f"attention.score={(written or [''])[0]} is no dot product, which alone can be absorbed when MLA decodes: add "
+            "task.decoder.self=mha task.decoder.cross=mha, or choose attention.score=temperature",
         )
 
 

@@ -1,0 +1,114 @@
+"""What may be asked of heads, features and gates beside the task's own loss; each a number to be made small."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def diverse_heads(heads: Tensor, padding: Tensor | None = None) -> Tensor:
+    """How much alike the outputs of heads are: their mean pairwise cosine at each token.
+
+        1 / (h (h - 1)) * sum_{i != j} cos(o_i, o_j)
+
+    The disagreement of outputs of Li et al. 2018 (arXiv 1810.10183), its sign turned. Cost: one pass over the outputs.
+
+    Args:
+        heads: `(batch, length, num_heads, v_head_dim)`.
+        padding: True at tokens that do not count, `(batch, length)`.
+
+    Returns:
+        From -1 / (num_heads - 1) to 1.
+    """
+    count = heads.size(2)
+    unit = F.normalize(heads.float(), dim=-1)
+    # The squared length of the sum holds each pair twice and each head with itself once.
+    alike = (unit.sum(2).square().sum(-1) - unit.square().sum((2, 3))) / (count * (count - 1))
+    if padding is None:
+        return alike.mean()
+    kept = ~padding
+    return (alike * kept).sum() / kept.sum().clamp(min=1)
+
+
+def orthogonal_heads(weight: Tensor, num_heads: int) -> Tensor:
+    """How much the spaces overlap into which heads write: squared cosines between columns of different heads.
+
+        mean_{i != j} |W_i^T W_j|_F^2 / v_head_dim,   columns of unit length
+
+    After the orthogonality that Lee et al. 2019 (arXiv 1910.04500) ask of the heads' context vectors, here of the weights.
+    Cost: (num_heads * v_head_dim)² * dim a step, whatever the batch.
+
+    Args:
+        weight: Of the output projection, `(dim, num_heads * v_head_dim)`.
+        num_heads: Heads.
+
+    Returns:
+        0 where no two heads write into the same direction; v_head_dim / dim is what chance gives.
+    """
+    unit = F.normalize(weight.float(), dim=0)
+    width = weight.size(1) // num_heads
+    cosines = (unit.T @ unit).view(num_heads, width, num_heads, width).square().sum((1, 3)) / width
+    return (cosines.sum() - cosines.diagonal().sum()) / (num_heads * (num_heads - 1))
+
+
+def contrastive_heads(heads: Tensor, padding: Tensor | None = None, temperature: float = 0.5) -> Tensor:
+    """Can a head be told from the others by its output on other tokens of the same example?
+
+    The tokens of an example are parted in two at random; a head's mean output over one part has to be nearest to its own
+    over the other, among all heads (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748). Cost: one pass over the outputs.
+
+    Args:
+        heads: `(batch, length, num_heads, v_head_dim)`.
+        padding: True at tokens that do not count, `(batch, length)`.
+        temperature: Divides cosines.
+
+    Returns:
+        Nats; log(num_heads) is what chance gives.
+    """
+    batch, length, count, _ = heads.shape
+    kept = torch.ones(batch, length, device=heads.device) if padding is None else (~padding).float()
+    first = kept * (torch.rand_like(kept) < 0.5)
+    one, other = (F.normalize((heads.float() * part[..., None, None]).sum(1), dim=-1) for part in (first, kept - first))
+    scores = one @ other.transpose(1, 2) / temperature
+    labels = torch.arange(count, device=heads.device).expand(batch, count)
+    loss = F.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view(batch, count).mean(1)
+    # Both parts need a token.
+    there = ((first.sum(1) > 0) & ((kept - first).sum(1) > 0)).float()
+    return (loss * there).sum() / there.sum().clamp(min=1)
+
+
+def contrastive_classes(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """Supervised contrast (Khosla et al. 2020, arXiv 2004.11362): examples of a class nearer to each other than to others.
+
+        mean_i mean_{p of i's class} -log softmax_{a != i}(cos(z_i, z_a) / temperature)_p
+
+    Cost: batch² * dim.
+
+    Args:
+        features: Pooled, `(batch, dim)`.
+        labels: Classes, `(batch,)`.
+        temperature: Divides cosines.
+
+    Returns:
+        Nats, 0 where no class is there twice.
+    """
+    unit = F.normalize(features.float(), dim=-1)
+    itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    log_shares = (unit @ unit.T / temperature).masked_fill(itself, -1e9).log_softmax(-1)
+    same = (labels.unsqueeze(0) == labels.unsqueeze(1)) & ~itself
+    partners = same.sum(1)
+    loss = -(log_shares * same).sum(1) / partners.clamp(min=1)
+    return (loss * (partners > 0)).sum() / (partners > 0).sum().clamp(min=1)
+
+
+def drop_heads(heads: Tensor, probability: float) -> Tensor:
+    """Leaves whole heads out, others for each example, and scales the rest up (DropHead, Zhou et al. 2020, arXiv 2004.13342).
+
+    Args:
+        heads: `(batch, length, num_heads, v_head_dim)`.
+        probability: Of leaving a head out; one always stays.
+    """
+    batch, _, count, _ = heads.shape
+    chance = torch.rand(batch, count, device=heads.device)
+    kept = (chance >= probability) | (chance == chance.max(1, keepdim=True).values)
+    factor = kept * (count / kept.sum(1, keepdim=True))
+    return heads * factor.to(heads.dtype)[:, None, :, None]
