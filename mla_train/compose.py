@@ -41,7 +41,7 @@ class Choices:
         self.groups = {}
         for folder in self.folders:
             for group in (path for path in folder.iterdir() if path.is_dir()):
-                names = {file.stem for file in group.glob("*.yaml")}
+                names = {file.relative_to(group).with_suffix("").as_posix() for file in group.rglob("*.yaml")}
                 if names:
                     self.groups.setdefault(group.name, set()).update(names)
 

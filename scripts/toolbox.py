@@ -1,0 +1,179 @@
+"""Does it help? Trains every option of conf/experiment/toolbox beside the default and writes docs/toolbox.md.
+
+`python scripts/toolbox.py` takes hours and goes on where it stopped; `--only NAME` takes some options,
+`--seeds 0` a single seed.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib
+
+from mla_train.training.jobs import Job, run_jobs
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = ROOT / "conf" / "experiment" / "toolbox"
+MARK = "<!-- What follows is written by scripts/toolbox.py. -->"
+SETTINGS = {
+    "digits": ["encoder=tiny", "encoder.num_heads=4", "epochs=40"],
+    "traffic": ["task=forecasting", "encoder.num_heads=4"],
+}
+"""What all options are tried on: both are bundled."""
+
+
+@dataclass
+class Row:
+    """What an option reached.
+
+    Attributes:
+        name: Of its file.
+        title: The first line of its file.
+        scores: On test, one a seed.
+        seconds: Of an epoch, the median over seeds.
+        memory: At its peak in MiB, the median over seeds.
+        parameters: Of the network.
+    """
+
+    name: str
+    title: str
+    scores: list[float]
+    seconds: float
+    memory: float
+    parameters: int
+
+
+def read(name: str, jobs: list[Job]) -> Row | None:
+    """The row of an option, None where a run is not finished."""
+    results = [job.results for job in jobs]
+    if None in results:
+        return None
+    title = "nothing of the below" if name == "default" else title_of(name)
+    metric = str(results[0]["monitor"]["name"]).removeprefix("val/")  # type: ignore[index]
+    found: list[dict[str, Any]] = [result for result in results if result is not None]
+    return Row(
+        name,
+        title,
+        [result["metrics"]["test"][metric] for result in found],
+        sorted(result["examples"]["train"] / result["speed"]["examples_per_second"] for result in found)[
+            len(found) // 2
+        ],
+        sorted(result["speed"]["peak_memory_mib"] for result in found)[len(found) // 2],
+        found[0]["model"]["parameters"],
+    )
+
+
+def title_of(name: str) -> str:
+    """What a recipe says of itself in its first comment."""
+    lines = (OPTIONS / f"{name}.yaml").read_text().splitlines()
+    return next(line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line)
+
+
+def table(rows: list[Row], metric: str) -> str:
+    """Markdown, one line an option.
+
+    Args:
+        rows: The default first.
+        metric: Name of the scores.
+    """
+    default = rows[0]
+    lines = [f"| option | {metric} on test | against the default | s an epoch | MiB at most | parameters |"]
+    lines.append("|---|---|---|---|---|---|")
+    for row in rows:
+        change = "" if row is default else difference(row.scores, default.scores)
+        lines.append(
+            f"| `{row.name}` | {spread(row.scores)} | {change} | {row.seconds:.2f} | {row.memory:.0f} | {row.parameters:,} |"
+        )
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
+
+
+def difference(scores: list[float], default: list[float]) -> str:
+    """Mean and standard deviation of what pairs of the same seed differ by."""
+    pairs = [a - b for a, b in zip(scores, default, strict=True)]
+    return f"{mean(pairs):+.4f}" + (f" ± {stdev(pairs):.4f}" if len(pairs) > 1 else "")
+
+
+def draw(rows: list[Row], metric: str, data: str, file: Path) -> None:
+    """A dot a seed, a bar at the mean; the default as a line.
+
+    Args:
+        rows: The default first.
+        metric: Name of the scores.
+        data: Of what.
+        file: The PNG to write.
+    """
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.22 * len(rows)), layout="constrained")
+    for place, row in enumerate(reversed(rows)):
+        axes.plot(row.scores, [place] * len(row.scores), "o", color="tab:blue", markersize=4, alpha=0.6)
+        axes.plot([mean(row.scores)], [place], "|", color="black", markersize=12, markeredgewidth=2)
+    axes.axvline(mean(rows[0].scores), color="tab:orange", linewidth=1)
+    axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=8)
+    axes.set(xlabel=f"{metric} on test", title=f"{data}, {len(rows[0].scores)} seeds; the line is the default")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Runs what is missing and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = sorted(file.stem for file in OPTIONS.glob("*.yaml"))
+    parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="NAME", help="options to try")
+    parser.add_argument("--data", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="on which data")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
+    parser.add_argument("--runs", type=Path, default=Path("runs/toolbox"), help="where runs are kept")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "toolbox.md", help="the page to write")
+    parser.add_argument("more", nargs="*", metavar="KEY=VALUE", help="for all runs, as for train.py")
+    options = parser.parse_args()
+    plan = {
+        (data, name): [
+            Job(
+                [
+                    *SETTINGS[data],
+                    *([] if name == "default" else [f"experiment=toolbox/{name}"]),
+                    f"seed={seed}",
+                    *options.more,
+                ],
+                options.runs / data / name / str(seed),
+            )
+            for seed in options.seeds
+        ]
+        for data in options.data
+        for name in ("default", *options.only)
+    }
+    failed = run_jobs([job for jobs in plan.values() for job in jobs], ROOT / "train.py", options.parallel)
+    for folder, message in failed.items():
+        print(f"{folder}: {message}", file=sys.stderr)
+    parts = [MARK]
+    for data in options.data:
+        rows = [row for name in ("default", *options.only) if (row := read(name, plan[data, name])) is not None]
+        if not rows or rows[0].name != "default":
+            continue
+        results = plan[data, "default"][0].results
+        assert results is not None
+        metric = str(results["monitor"]["name"]).removeprefix("val/")
+        picture = options.out.with_name(f"{options.out.stem}_{data}.png")
+        draw(rows, metric, data, picture)
+        how = " ".join(SETTINGS[data])
+        best = "higher is better" if results["monitor"]["mode"] == "max" else "lower is better"
+        parts.append(f"## {data}\n\n`{how}`, {metric}: {best}.\n\n{table(rows, metric)}\n\n![{data}]({picture.name})")
+    before = options.out.read_text().split(MARK)[0] if options.out.is_file() else "# The toolbox\n\n"
+    options.out.write_text(before + "\n\n".join(parts) + "\n")
+    print(f"wrote {options.out}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

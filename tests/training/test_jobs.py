@@ -1,0 +1,68 @@
+"""Many runs: finished ones are left alone, failed ones are named, the rest goes on."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mla_train.training.jobs import Job, run_jobs
+
+FAKE = """
+import json, pathlib, sys
+words = dict(word.split("=") for word in sys.argv[1:])
+if words["seed"] == "1":
+    sys.exit("error: no luck")
+folder = pathlib.Path(words["run_dir"])
+folder.mkdir(parents=True)
+(folder / "results.json").write_text(json.dumps(words))
+"""
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_runs_that_are_missing_are_run(tmp_path, parallel):
+    program = tmp_path / "fake.py"
+    program.write_text(FAKE)
+    jobs = [Job([f"seed={seed}"], tmp_path / "runs" / str(seed)) for seed in range(4)]
+    jobs[3].folder.mkdir(parents=True)
+    (jobs[3].folder / "results.json").write_text('{"mine": true}')
+    failed = run_jobs(jobs, program, parallel, threads=2)
+    assert failed == {jobs[1].folder: "error: no luck"}
+    assert jobs[0].results == {"seed": "0", "run_dir": str(jobs[0].folder), "resume": "auto", "hardware.threads": "2"}
+    assert jobs[1].results is None
+    assert jobs[3].results == {"mine": True}
+    # Again: only what failed.
+    program.write_text(FAKE.replace('"1"', '"9"'))
+    assert run_jobs(jobs, program) == {}
+    assert jobs[1].results is not None
+
+
+def test_the_toolbox_page_is_written_from_runs(tmp_path, monkeypatch, capsys):
+    from scripts import toolbox
+
+    for name, lift in (("default", 0.0), ("score_dot", 0.1), ("rdrop", -0.1)):
+        for seed in range(2):
+            folder = tmp_path / "runs" / "digits" / name / str(seed)
+            folder.mkdir(parents=True)
+            results = {
+                "monitor": {"name": "val/accuracy", "mode": "max"},
+                "metrics": {"test": {"accuracy": 0.5 + lift + 0.02 * seed}},
+                "examples": {"train": 100},
+                "speed": {"examples_per_second": 50.0, "peak_memory_mib": 600.0},
+                "model": {"parameters": 1234},
+            }
+            (folder / "results.json").write_text(json.dumps(results))
+    page = tmp_path / "page.md"
+    page.write_text("# Mine\n\nWords.\n\n" + toolbox.MARK + "\nold\n")
+    words = ["--only", "score_dot", "rdrop", "--data", "digits", "--seeds", "0", "1", "--runs", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", ["toolbox.py", *words, "--out", str(page)])
+    with pytest.raises(SystemExit) as stopped:
+        toolbox.main()
+    assert stopped.value.code == 0
+    text = page.read_text()
+    assert text.startswith("# Mine\n\nWords.\n\n" + toolbox.MARK)
+    assert "old" not in text
+    assert "| `default` | 0.5100 ± 0.0141 |  | 2.00 | 600 | 1,234 |" in text
+    assert "| `score_dot` | 0.6100 ± 0.0141 | +0.1000 ± 0.0000 |" in text
+    assert (tmp_path / "page_digits.png").stat().st_size > 1000
+    assert Path(tmp_path / "runs" / "digits" / "rdrop" / "0" / "results.json").is_file()
