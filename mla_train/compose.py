@@ -19,10 +19,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mla_train.config import TrainConfig
+from mla_train.config import Block, Latent, Select, TrainConfig
 from mla_train.errors import UserError, did_you_mean, require
 
 ConfigStore.instance().store(name="schema", node=TrainConfig)
+OF_HEADS = ("diverse_heads", "orthogonal_heads", "contrastive_heads")
+"""Terms of regularization that compare heads."""
 
 
 @dataclass
@@ -226,7 +228,7 @@ def check(config: TrainConfig) -> None:
     r, h, e = config.regularization, config.hardware, config.encoder
     at_least(1, "epochs", "batch_size", "encoder.dim", "encoder.depth", "encoder.num_heads", "hardware.accumulate")
     at_least(1, "hardware.threads", "logger.every", "attention.kv_lora_rank", "attention.q_lora_rank")
-    at_least(1, "attention.v_head_dim", "attention.num_kv_heads")
+    at_least(1, "attention.v_head_dim", "attention.num_kv_heads", "encoder.latents", "encoder.latent_dim")
     at_least(
         0, "seed", "data.split_seed", "hardware.workers", "regularization.weight_decay", "regularization.early_stopping"
     )
@@ -241,6 +243,9 @@ def check(config: TrainConfig) -> None:
     at_least(0, "attention.qk_nope_head_dim", "attention.qk_rope_head_dim")
     between(0, 1, "regularization.dropout", "regularization.attention_dropout", "regularization.stochastic_depth")
     between(0, 1, "regularization.label_smoothing", "regularization.ema_decay", "optimizer.warmup")
+    between(0, 1, "regularization.warmup", "regularization.drop_heads")
+    at_least(0, "regularization.kl", "regularization.free_bits", "regularization.reconstruction")
+    at_least(0, *(f"regularization.{name}" for name in (*OF_HEADS, "contrastive_classes", "sparse_features")))
     between(0, 1, "optimizer.beta1", "optimizer.beta2", "optimizer.final_lr")
     require(config.lr > 0, f"lr={config.lr}: must be positive, 1e-3 is usual")
     require(e.mlp_ratio * e.dim >= 1, f"encoder.mlp_ratio={e.mlp_ratio}: must be positive, 2 to 4 is usual")
@@ -250,6 +255,47 @@ def check(config: TrainConfig) -> None:
         f"hardware.devices={h.devices}: must be a number from 1, or auto",
     )
     require(e.dim % e.num_heads == 0, f"encoder.dim={e.dim} must be a multiple of encoder.num_heads={e.num_heads}")
+    for name in (*OF_HEADS, "drop_heads"):
+        require(
+            e.num_heads >= 2 or not getattr(r, name),
+            f"regularization.{name}={getattr(r, name)} is about heads beside each other, and there is one: raise "
+            f"encoder.num_heads, or set regularization.{name}=0",
+        )
+    require(
+        not r.sparse_features or config.attention.select is Select.gate,
+        f"regularization.sparse_features={r.sparse_features} closes gates, and there are none: add attention.select=gate",
+    )
+    watching = [
+        name for name in (*OF_HEADS, "contrastive_classes", "sparse_features", "drop_heads") if getattr(r, name)
+    ]
+    watching += ["kl"] * (e.latent is Latent.variational) + ["reconstruction"] * e.reconstruct
+    require(
+        not (h.compile and watching),
+        f"hardware.compile=true builds a network that cannot be watched, as {(watching or [''])[0]} does: choose "
+        "hardware.compile=false",
+    )
+    require(
+        e.latent is not Latent.array or config.attention.pattern.name == "global",
+        f"encoder.latent=array: latents have no neighbours, which attention.pattern={config.attention.pattern.name} asks "
+        "for; choose attention.pattern=global",
+    )
+    variational = e.latent is Latent.variational
+    require(
+        variational or not r.kl,
+        f"regularization.kl={r.kl}: encoder.latent={e.latent.value} is no distribution; add encoder.latent=variational",
+    )
+    require(
+        variational or e.latent_dim is None,
+        f"encoder.latent_dim={e.latent_dim} is the width of a variational latent: add encoder.latent=variational",
+    )
+    require(
+        e.reconstruct or not r.reconstruction,
+        f"regularization.reconstruction={r.reconstruction}: nothing is reconstructed; add encoder.reconstruct=true",
+    )
+    require(
+        not (e.block is Block.conv_attention and e.latent is Latent.array),
+        "encoder.latent=array: the latents have no neighbours to convolve with; choose encoder.block=attention",
+    )
     require(
         not (h.strategy == "fsdp" and (r.ema_decay or r.average_epochs)),
         "hardware=fsdp divides the weights among processes, so they cannot be averaged: add regularization.ema_decay=0"

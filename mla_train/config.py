@@ -64,6 +64,21 @@ class Activation(Enum):
     swiglu = "swiglu"
 
 
+class Latent(Enum):
+    """What the encoder hands on: what its blocks found (plain), a sample around it, or what an array of latents says."""
+
+    plain = "plain"
+    variational = "variational"
+    array = "array"
+
+
+class Block(Enum):
+    """What stands in a block of the encoder, in front of its feed-forward part."""
+
+    attention = "attention"
+    conv_attention = "conv_attention"
+
+
 class Augmentation(Enum):
     """How hard the training examples are varied; what each level means is the task's to say."""
 
@@ -238,6 +253,13 @@ class EncoderConfig:
         mlp_ratio: Hidden width of the feed-forward part over `dim`.
         norm: Normalisation in front of each part (pre-norm).
         activation: Feed-forward non-linearity; swiglu keeps the parameter count of gelu.
+        block: attention, or conv_attention: a convolution over neighbours in front of it.
+        latent: plain; variational: each token becomes a sample of its own normal distribution, whose distance from the
+            standard one is a loss (regularization.kl); array: blocks run among a few learned latents that read the
+            tokens, at a cost that grows with the length and not with its square.
+        latents: How many, with latent=array.
+        latent_dim: Width of the variational latent; null is dim.
+        reconstruct: Train the encoder to tell its own input, some of which is hidden (regularization.reconstruction).
     """
 
     dim: int = 128
@@ -246,6 +268,11 @@ class EncoderConfig:
     mlp_ratio: float = 2.0
     norm: Norm = Norm.rmsnorm
     activation: Activation = Activation.gelu
+    block: Block = Block.attention
+    latent: Latent = Latent.plain
+    latents: int = 32
+    latent_dim: int | None = None
+    reconstruct: bool = False
 
 
 @dataclass
@@ -261,6 +288,19 @@ class RegularizationConfig:
         augmentation: Variation of training examples.
         r_drop: Weight of the divergence between two passes with other dropout (Liang et al. 2021); twice the
             cost. 0 is off.
+        kl: Weight of the distance between a variational latent and the standard normal distribution, in nats a token;
+            null is 1e-3 with encoder.latent=variational.
+        free_bits: Nats of that distance that are free, for each token and dimension.
+        reconstruction: Weight of the error with which the encoder tells its input; null is 0.1 with
+            encoder.reconstruct=true.
+        diverse_heads: Weight of the mean cosine between outputs of heads (Li et al. 2018); 0 is off, as for all below.
+        orthogonal_heads: Weight of the overlap of the spaces that heads write into.
+        contrastive_heads: Weight of telling heads apart by what they say.
+        contrastive_classes: Weight of the supervised contrast of pooled features (Khosla et al. 2020), in tasks with
+            classes.
+        sparse_features: Weight of how far open the gates of attention.select=gate are.
+        drop_heads: Probability of leaving out a head of the encoder in training (Zhou et al. 2020).
+        warmup: Share of all steps in which the weights of all these terms rise from 0; that of r_drop does not.
         ema_decay: Decay of the exponential moving average of weights; 0 is off.
         average_epochs: Instead of ema_decay, equal average of the weights at the end of this many last epochs; 0 is off.
         early_stopping: Epochs without a better validation score before stopping; 0 is off.
@@ -273,6 +313,16 @@ class RegularizationConfig:
     label_smoothing: float = 0.0
     augmentation: Augmentation = Augmentation.none
     r_drop: float = 0.0
+    kl: float | None = None
+    free_bits: float = 0.0
+    reconstruction: float | None = None
+    diverse_heads: float = 0.0
+    orthogonal_heads: float = 0.0
+    contrastive_heads: float = 0.0
+    contrastive_classes: float = 0.0
+    sparse_features: float = 0.0
+    drop_heads: float = 0.0
+    warmup: float = 0.2
     ema_decay: float = 0.0
     average_epochs: int = 0
     early_stopping: int = 0

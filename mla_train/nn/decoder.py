@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mla_train.config import AttentionConfig, EncoderConfig, RegularizationConfig
 from mla_train.nn.attention import build_attention
 from mla_train.nn.cache import Cache
-from mla_train.nn.encoder import FeedForward, ResidualDropout, build_norm, init_stack
+from mla_train.nn.parts import FeedForward, ResidualDropout, build_norm, init_stack
 from mla_train.nn.rotary import RotaryEmbedding, Rotation
 
 

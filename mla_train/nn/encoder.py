@@ -1,86 +1,16 @@
 """The encoder that all tasks share: pre-norm blocks of attention and a feed-forward part."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Activation, AttentionConfig, EncoderConfig, Norm, RegularizationConfig
+from mla_train.config import AttentionConfig, Block, EncoderConfig, Latent, RegularizationConfig
 from mla_train.nn.attention import build_attention
+from mla_train.nn.convolution import LocalConvolution, lay_out
+from mla_train.nn.latent_array import LatentArray
+from mla_train.nn.parts import FeedForward, ResidualDropout, build_norm, init_stack
+from mla_train.nn.reconstruction import Hiding
 from mla_train.nn.rotary import RotaryEmbedding, Rotation
-
-
-def build_norm(kind: Norm, dim: int) -> nn.Module:
-    """RMSNorm (Zhang and Sennrich 2019) or LayerNorm over the last dimension."""
-    return nn.RMSNorm(dim, eps=1e-6) if kind is Norm.rmsnorm else nn.LayerNorm(dim)
-
-
-class FeedForward(nn.Module):
-    """Two matrices around a GELU, or three around a SwiGLU (Shazeer 2020, arXiv 2002.05202) of as many parameters.
-
-    Args:
-        dim: Width of inputs and outputs, `(..., dim)`.
-        hidden: Hidden width of the GELU form; SwiGLU takes two thirds of it.
-        activation: Which form.
-    """
-
-    def __init__(self, dim: int, hidden: int, activation: Activation) -> None:
-        super().__init__()
-        self.gated = activation is Activation.swiglu
-        hidden = int(hidden * 2 / 3) if self.gated else hidden
-        self.up = nn.Linear(dim, hidden * (2 if self.gated else 1), bias=False)
-        self.down = nn.Linear(hidden, dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps each token by itself, `(..., dim)`."""
-        hidden = self.up(x)
-        if self.gated:
-            gate, hidden = hidden.chunk(2, dim=-1)
-            hidden = F.silu(gate) * hidden
-        else:
-            hidden = F.gelu(hidden)
-        return self.down(hidden)
-
-
-class ResidualDropout(nn.Module):
-    """Dropout of a residual branch: of single numbers, and of the whole branch for some examples.
-
-    The latter is stochastic depth (Huang et al. 2016, arXiv 1603.09382).
-
-    Args:
-        dropout: Probability of dropping a number.
-        drop_path: Probability of dropping the branch.
-    """
-
-    def __init__(self, dropout: float, drop_path: float) -> None:
-        super().__init__()
-        self.dropout = dropout
-        self.drop_path = drop_path
-
-    def forward(self, branch: Tensor) -> Tensor:
-        """Drops from `(batch, length, dim)`."""
-        if not self.training:
-            return branch
-        if self.dropout > 0:
-            branch = F.dropout(branch, self.dropout)
-        if self.drop_path > 0:
-            kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.drop_path
-            branch = branch * (kept / (1 - self.drop_path)).to(branch.dtype)
-        return branch
-
-
-def init_stack(stack: nn.Module, branches: int) -> None:
-    """Matrices keep the scale of what they read; those that write into the stream shrink with its number of branches.
-
-    Args:
-        stack: Encoder or decoder.
-        branches: Residual branches that write into one stream.
-    """
-    for name, module in stack.named_modules():
-        if isinstance(module, nn.Linear):
-            std = module.in_features**-0.5
-            if name.endswith((".out", ".down")):
-                std /= branches**0.5
-            nn.init.trunc_normal_(module.weight, std=std, a=-3 * std, b=3 * std)
+from mla_train.nn.variational import VariationalLatent
 
 
 class EncoderBlock(nn.Module):
@@ -143,6 +73,9 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """A stack of blocks with a norm at its end.
 
+    Around it stands what `encoder.block`, `encoder.latent` and `encoder.reconstruct` ask for: convolutions in front of
+    blocks, an array of latents that the blocks run among, a random latent behind the norm, hidden tokens in training.
+
     Args:
         encoder: Sizes, norm and activation.
         attention: Kind and sizes of attention.
@@ -162,17 +95,31 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         drop_paths = torch.linspace(0, regularization.stochastic_depth, encoder.depth).tolist()
-        blocks = [EncoderBlock(encoder, attention, regularization, rotary_axes, drop_path) for drop_path in drop_paths]
+        over_array = encoder.latent is Latent.array
+        axes = 0 if over_array else rotary_axes  # latents stand at no place
+        blocks = [EncoderBlock(encoder, attention, regularization, axes, drop_path) for drop_path in drop_paths]
         self.blocks = nn.ModuleList(blocks)
         self.norm = build_norm(encoder.norm, encoder.dim)
         self.rotary = None
-        if rotary_axes:
+        if axes:
             rope_dim = blocks[0].attention.rope_dim
             if rope_dim:
-                self.rotary = RotaryEmbedding(rope_dim, rotary_axes, attention.rope_theta)
-        init_stack(self, branches=2 * len(blocks))
+                self.rotary = RotaryEmbedding(rope_dim, axes, attention.rope_theta)
+        self.axes = rotary_axes
+        self.convolutions = None
+        if encoder.block is Block.conv_attention:
+            self.convolutions = nn.ModuleList(
+                LocalConvolution(encoder, regularization, rotary_axes, drop_path) for drop_path in drop_paths
+            )
+        self.array = LatentArray(encoder, attention, regularization, rotary_axes) if over_array else None
+        init_stack(self, branches=(2 if self.convolutions is None else 3) * len(blocks))
+        self.variational = None
+        if encoder.latent is Latent.variational:
+            self.variational = VariationalLatent(encoder.dim, encoder.latent_dim or encoder.dim)
+        self.hiding = Hiding(encoder.dim) if encoder.reconstruct else None
         # Numbers that decoding with these layers would keep for each token.
-        self.cache_width = sum(block.attention.cache_width for block in blocks)
+        layers = [block.attention for block in blocks] if self.array is None else [self.array.reading]
+        self.cache_width = sum(layer.cache_width for layer in layers)
 
     def forward(
         self,
@@ -191,10 +138,21 @@ class Encoder(nn.Module):
 
         Returns:
             `(batch, length, dim)`.
+
+        Raises:
+            ValueError: An array of latents, or a convolution over a picture, is to be causal.
         """
+        if self.hiding is not None:
+            x = self.hiding(x)
+        if self.array is not None:
+            return self.norm(self.array(x, self.blocks, positions, key_padding_mask, is_causal))
+        grid = None if self.convolutions is None else lay_out(positions, x.size(1), self.axes)
         rotation = None
         if self.rotary is not None:
             rotation = self.rotary(torch.arange(x.size(1), device=x.device) if positions is None else positions)
-        for block in self.blocks:
+        for number, block in enumerate(self.blocks):
+            if self.convolutions is not None:
+                x = self.convolutions[number](x, grid, key_padding_mask, is_causal)
             x = block(x, rotation, key_padding_mask, is_causal, positions)
-        return self.norm(x)
+        x = self.norm(x)
+        return x if self.variational is None else self.variational(x, key_padding_mask)

@@ -53,8 +53,9 @@ def orthogonal_heads(weight: Tensor, num_heads: int) -> Tensor:
 def contrastive_heads(heads: Tensor, padding: Tensor | None = None, temperature: float = 0.5) -> Tensor:
     """Can a head be told from the others by its output on other tokens of the same example?
 
-    The tokens of an example are parted in two at random; a head's mean output over one part has to be nearest to its own
-    over the other, among all heads (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748). Cost: one pass over the outputs.
+    The tokens at even places are one view of an example and those at odd places another; a head's mean output over one has
+    to be nearest to its own over the other, among all heads (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748). Cost:
+    one pass over the outputs.
 
     Args:
         heads: `(batch, length, num_heads, v_head_dim)`.
@@ -66,12 +67,12 @@ def contrastive_heads(heads: Tensor, padding: Tensor | None = None, temperature:
     """
     batch, length, count, _ = heads.shape
     kept = torch.ones(batch, length, device=heads.device) if padding is None else (~padding).float()
-    first = kept * (torch.rand_like(kept) < 0.5)
+    first = kept * (torch.arange(length, device=heads.device) % 2 == 0)
     one, other = (F.normalize((heads.float() * part[..., None, None]).sum(1), dim=-1) for part in (first, kept - first))
     scores = one @ other.transpose(1, 2) / temperature
     labels = torch.arange(count, device=heads.device).expand(batch, count)
     loss = F.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view(batch, count).mean(1)
-    # Both parts need a token.
+    # Both views need a token.
     there = ((first.sum(1) > 0) & ((kept - first).sum(1) > 0)).float()
     return (loss * there).sum() / there.sum().clamp(min=1)
 

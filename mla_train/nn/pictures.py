@@ -4,12 +4,27 @@ from itertools import pairwise
 from math import ceil, log2
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def default_halvings(size: int) -> int:
     """Halvings that bring a side of `size` pixels to at most 8 tokens; at least one."""
     return max(1, ceil(log2(size / 8)))
+
+
+def cells(images: Tensor, side: int) -> Tensor:
+    """Cuts pictures into squares, row by row; zeros fill up what is lacking below and to the right.
+
+    Args:
+        images: `(batch, channels, height, width)`.
+        side: Of a square.
+
+    Returns:
+        `(batch, rows * columns, channels * side * side)`.
+    """
+    height, width = images.shape[-2:]
+    return F.unfold(F.pad(images, (0, -width % side, 0, -height % side)), side, stride=side).transpose(1, 2)
 
 
 class PatchEmbedding(nn.Module):
@@ -24,6 +39,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, channels: int, dim: int, image_size: tuple[int, int], patch_size: int) -> None:
         super().__init__()
+        self.side = patch_size
         self.grid = tuple(ceil(side / patch_size) for side in image_size)
         bottom, right = (cells * patch_size - side for cells, side in zip(self.grid, image_size, strict=True))
         self.pad = nn.ZeroPad2d((0, right, 0, bottom))
@@ -54,6 +70,7 @@ class ConvTokenizer(nn.Module):
             steps += [conv, nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1)]
         # Channels last: two to three times as fast on a CPU, and the tokens come out without a copy.
         self.steps = nn.Sequential(*steps).to(memory_format=torch.channels_last)
+        self.side = 2**layers
         rows, columns = image_size
         for _ in range(layers):
             rows, columns = ceil(rows / 2), ceil(columns / 2)

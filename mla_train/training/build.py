@@ -13,10 +13,12 @@ from torch import Tensor
 from mla_train.config import HardwareConfig, TrainConfig
 from mla_train.data.module import DataModule
 from mla_train.errors import UserError
+from mla_train.nn import Reconstruction
 from mla_train.training.loggers import CsvLogger, wandb_logger
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder, plain
 from mla_train.training.task import Task
+from mla_train.training.terms import attach_drop_heads, build_terms
 
 
 def build_data(config: TrainConfig) -> DataModule:
@@ -46,6 +48,11 @@ def build_task(config: TrainConfig, facts: Any) -> Task:
         task.build(facts)
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         raise UserError(f"these sizes do not make a network: {error}") from error
+    if config.encoder.reconstruct:
+        task.reconstruction = Reconstruction(config.encoder.dim, task.inputs())
+    if config.regularization.drop_heads:
+        attach_drop_heads(task, config.regularization.drop_heads)
+    task.weigh(build_terms(task, facts))
     return task
 
 

@@ -16,8 +16,9 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
-from mla_train.nn import Encoder
+from mla_train.nn import Encoder, Input, Reconstruction
 from mla_train.training.optimizers import build_optimizer, build_schedule
+from mla_train.training.terms import Term, warmed_up, watched
 
 Predictions = dict[str, Any]
 """Columns of equal length, one row an example: numpy arrays or lists."""
@@ -49,6 +50,8 @@ class Task(L.LightningModule):
         facts_class: Dataclass of what the network must know of the data.
         directions: Name of each metric to "max" or "min"; `build` may set others than the class has.
         monitor: The metric of the validation split that chooses the best checkpoint.
+        reconstruction: Reads the encoder's input from its output, with `encoder.reconstruct`; made after `build`.
+        terms: Losses beside the task's own; see `weigh`.
     """
 
     facts_class: ClassVar[type]
@@ -61,9 +64,16 @@ class Task(L.LightningModule):
         self.evaluation: Evaluation | None = None
         self.train_loss = float("nan")
         self._parts: list[Predictions] = []
-        self._step_sum: Tensor = torch.zeros(2)
-        self._log_sum: Tensor = torch.zeros(2)
-        self._eval_sum: Tensor = torch.zeros(2)
+        self.reconstruction: Reconstruction | None = None
+        self.terms: list[Term] = []
+        self._steps = 0
+        self.weigh([])
+
+    def weigh(self, terms: list[Term]) -> None:
+        """Takes terms into the loss, beside the task's own."""
+        self.terms = terms
+        # Of the loss, its count, and each term times the count.
+        self._step_sum, self._log_sum, self._eval_sum = (torch.zeros(2 + len(terms)) for _ in range(3))
 
     # What a task writes.
 
@@ -114,6 +124,17 @@ class Task(L.LightningModule):
         """Predictions for the test split that simple models make."""
         return {}
 
+    def inputs(self) -> list[Input]:
+        """What each call of the encoder reads in `forward`, in their order; needed for `encoder.reconstruct` alone.
+
+        Raises:
+            UserError: The task does not say it.
+        """
+        raise UserError(
+            f"encoder.reconstruct=true: {type(self).__name__} does not say what its encoder reads; "
+            "write its method `inputs`, or leave encoder.reconstruct=false"
+        )
+
     def divergence(self, first: Any, second: Any, batch: Any) -> Tensor:
         """How far two passes with other dropout are apart: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
 
@@ -146,7 +167,8 @@ class Task(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimiser and the learning rate of each step."""
         optimizer = build_optimizer(self, self.config)
-        schedule = build_schedule(optimizer, self.config.optimizer, int(self.trainer.estimated_stepping_batches))
+        self._steps = int(self.trainer.estimated_stepping_batches)
+        schedule = build_schedule(optimizer, self.config.optimizer, self._steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -155,21 +177,30 @@ class Task(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One micro-batch; gradients of the sum are scaled once its step's count is known."""
-        outputs = self(batch)
+        outputs, terms = watched(self, batch)
         total, count = self.loss(outputs, batch)
         if self.config.regularization.r_drop:
             again = self(batch)  # other dropout
             total = (total + self.loss(again, batch)[0]) / 2
             total = total + self.config.regularization.r_drop * self.divergence(outputs, again, batch)
         self._step_sum = self._step_sum.to(total.device)
-        self._step_sum += torch.stack([total.detach(), torch.as_tensor(count, device=total.device)])
+        self._step_sum += self._sums(total, count, terms)
+        # Terms are means; like this they weigh as much as the loss, however many examples a step has.
+        warm = warmed_up(self.global_step, self._steps, self.config.regularization.warmup)
+        for term in self.terms:
+            total = total + warm * term.weight * count * terms[term.name]
         return total
+
+    def _sums(self, total: Tensor, count: int | Tensor, terms: dict[str, Tensor]) -> Tensor:
+        """What is summed over batches: loss, count, and each term times the count."""
+        sums = [total, torch.as_tensor(count, device=total.device), *(count * value for value in terms.values())]
+        return torch.stack([value.detach() for value in sums])
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Divides gradients by the number of loss terms in the whole step."""
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(self._step_sum)
-        loss_sum, count = self._step_sum
+        loss_sum, count = self._step_sum[:2]
         # Lightning has divided by the accumulation steps, the strategy by the processes.
         scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / count
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -201,13 +232,13 @@ class Task(L.LightningModule):
         Raises:
             UserError: Names the step and the learning rate.
         """
-        finite = bool(torch.isfinite(self._log_sum[0]))
+        finite = bool(torch.isfinite(self._log_sum).all())
         if weights:
             finite = finite and all(bool(torch.isfinite(p).all()) for p in self.parameters())
         if not finite:
             rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
             raise UserError(
-                f"the loss became {self._log_sum[0].item() if not weights else 'nan'} at step {self.global_step + 1} (learning rate {rate:.3g}). "
+                f"the loss became {self._log_sum.sum().item() if not weights else 'nan'} at step {self.global_step + 1} (learning rate {rate:.3g}). "
                 f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip; "
                 "what was written into checkpoints/ before, if anything, is good"
             )
@@ -221,10 +252,11 @@ class Task(L.LightningModule):
         self._log_sum = checkpoint["log_sum"]
 
     def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
-        loss_sum, count = self._log_sum.tolist()
+        loss_sum, count, *term_sums = self._log_sum.tolist()
         self._log_sum = torch.zeros_like(self._log_sum)
         self.train_loss = loss_sum / count
         metrics = {"train/loss": self.train_loss, "train/lr": optimizer.param_groups[0]["lr"]}
+        metrics |= {f"train/{term.name}": value / count for term, value in zip(self.terms, term_sums, strict=True)}
         self.log_everywhere(metrics, step)
 
     def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -236,13 +268,13 @@ class Task(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the last evaluation."""
-        self._parts, self._eval_sum = [], torch.zeros(2, device=self.device)
+        self._parts, self._eval_sum = [], torch.zeros(2 + len(self.terms), device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects what is predicted for a batch."""
-        outputs = self(batch)
+        outputs, terms = watched(self, batch)
         total, count = self.loss(outputs, batch)
-        self._eval_sum += torch.stack([total, torch.as_tensor(count, device=total.device)])
+        self._eval_sum += self._sums(total, count, terms)
         self._parts.append({"index": batch.index.cpu().numpy()} | self.predict(outputs, batch))
 
     def on_validation_epoch_end(self) -> None:
@@ -277,8 +309,10 @@ class Task(L.LightningModule):
             torch.distributed.all_gather_object(gathered, self._parts)
             self._parts = [part for parts in gathered for part in parts]
         predictions = merge(self._parts)
-        loss_sum, count = self._eval_sum.tolist()
-        self.evaluation = Evaluation({"loss": loss_sum / count, **self.metrics(predictions)}, predictions)
+        loss_sum, count, *term_sums = self._eval_sum.tolist()
+        terms = {term.name: value / count for term, value in zip(self.terms, term_sums, strict=True)}
+        metrics = {"loss": loss_sum / count, **terms, **self.metrics(predictions)}
+        self.evaluation = Evaluation(metrics, predictions)
         self._parts = []
 
 

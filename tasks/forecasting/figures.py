@@ -106,14 +106,22 @@ def draw_errors(
 def draw_attention(network: Residual, forecast: Callable[[], Any], file: Path) -> None:
     """How much of their attention the forecast patches give to each patch, mean over heads, windows and blocks.
 
+    With an array of latents it is what they give to latents, times what these give to patches.
+
     Args:
         network: Whose attention.
         forecast: Lets it read some windows.
         file: The PNG to write.
     """
-    with attention_maps([block.get_submodule("attention") for block in network.encoder.blocks]) as maps:
+    array = network.encoder.array
+    layers = [block.get_submodule("attention") for block in network.encoder.blocks]
+    with attention_maps(layers if array is None else [array.writing, array.reading]) as maps:
         forecast()
-    shown = torch.stack([calls[0].mean((0, 1)) for calls in maps]).mean(0)
+    if array is None:
+        shown = torch.stack([calls[0].mean((0, 1)) for calls in maps]).mean(0)
+    else:
+        written, read = (calls[0].mean(1) for calls in maps)
+        shown = (written @ read).mean(0)
     length = network.past_patches + network.future_patches
     if shown.size(-1) != length:  # channels mixed: over all series
         shown = shown.unflatten(0, (-1, length)).unflatten(-1, (-1, length)).mean(0).sum(1)

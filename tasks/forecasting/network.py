@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
-from mla_train.nn import Encoder
+from mla_train.nn import Encoder, Target
 from tasks.forecasting.config import Channels, ForecastingTaskConfig
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.forecasting.ridge import Ridge
@@ -194,6 +195,20 @@ class Residual(nn.Module):
         by_step = steps.unflatten(-1, (self.patch, -1)) @ self.write_step(read).unflatten(-1, (self.width, -1))
         written = (by_place + by_step * self.width**-0.5).flatten(2, 3)[:, :, : self.horizon]
         return self.gate * written[..., 0], written[..., 1:]
+
+    def told(self, found: ClosedForm, real: Tensor) -> Target:
+        """What the encoder reads of the past, patch by patch; what it reads of the future it was forecast.
+
+        Args:
+            found: Past less its cycle.
+            real: True where a value was measured, `(batch, channels, look_back)`.
+        """
+        past = (found.x - found.x.mean(-1, keepdim=True)) / found.spread
+        behind = (0, 0, 0, self.future_patches)
+        values = F.pad(self._patches(past.detach().unsqueeze(-1), front=True), behind)
+        known = F.pad(self._patches(real.unsqueeze(-1), front=True), behind)
+        tokens = (1, 2) if self.mixing else (0, 1)
+        return Target(values.flatten(*tokens), known.flatten(*tokens))
 
     def _encoded(self, tokens: Tensor) -> Tensor:
         """Tokens `(batch, channels, length, dim)` that have seen each other, or those of all channels."""

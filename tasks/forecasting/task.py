@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mla_train.errors import UserError
+from mla_train.nn import Input, Target
 from mla_train.training.task import Predictions, Task
 from tasks.forecasting import baselines, ridge
 from tasks.forecasting.config import ForecastingTaskConfig, Loss
@@ -64,6 +66,23 @@ class ForecastingTask(Task):
             error = (batch.future.unsqueeze(-1) - quantiles)[real]
             total = total + torch.maximum(levels * error, (levels - 1) * error).mean(-1).sum()
         return total, real.sum().clamp(min=1)  # a batch that falls into a gap teaches nothing
+
+    def inputs(self) -> list[Input]:
+        """Patches of the past, less its cycle, of mean 0 and spread 1.
+
+        Raises:
+            UserError: The network has no encoder.
+        """
+        residual = self.network.residual
+        if residual is None:
+            raise UserError(
+                "encoder.reconstruct=true: task.residual=false leaves the encoder out; add task.residual=true"
+            )
+
+        def read(batch: ForecastBatch) -> Target:
+            return residual.told(self.network.closed_form(batch), batch.real[..., : self.facts.look_back])
+
+        return [Input(self.options.patch, read)]
 
     def divergence(self, first: Any, second: Any, batch: ForecastBatch) -> Tensor:
         """The same for points as for class scores, if a point is the mean of a normal distribution of spread 1."""

@@ -1,6 +1,7 @@
 """From pictures to class scores: tokens, the shared encoder, one vector, one matrix."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
@@ -11,8 +12,10 @@ from mla_train.nn import (
     Encoder,
     MeanPooling,
     PatchEmbedding,
+    Target,
     default_halvings,
     grid_positions,
+    picture_target,
 )
 from tasks.image_classification.config import ImageClassificationTaskConfig, Pooling, Positions, Tokenizer
 from tasks.image_classification.data import ImageFacts
@@ -65,6 +68,16 @@ class ImageClassifier(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
+    def scaled(self, images: Tensor) -> Tensor:
+        """Pictures 0 to 255 with mean 0 and spread 1."""
+        return (images.float() - self.mean) / self.std
+
+    def told(self, images: Tensor) -> Target:
+        """What the encoder reads: the pixels of each cell, none at a class token."""
+        found = picture_target(self.scaled(images), self.tokenizer.side)
+        front = (0, 0, len(self.positions) - found.values.size(1), 0)
+        return Target(F.pad(found.values, front), F.pad(found.known, front))
+
     def forward(self, images: Tensor) -> Tensor:
         """Class scores.
 
@@ -74,7 +87,7 @@ class ImageClassifier(nn.Module):
         Returns:
             `(batch, classes)`.
         """
-        x = self.tokenizer((images.float() - self.mean) / self.std)
+        x = self.tokenizer(self.scaled(images))
         if self.learned is not None:
             x = x + self.learned
         if isinstance(self.pooling, ClassToken):

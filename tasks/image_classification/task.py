@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mla_train.data.baselines import logistic_regression, majority
 from mla_train.data.cache import cached
+from mla_train.nn import Input
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions
 from tasks.image_classification.data import ImageBatch, ImageData, ImageFacts
@@ -32,6 +33,11 @@ class ImageClassificationTask(Classification):
     def forward(self, batch: ImageBatch) -> Tensor:
         """Class scores, `(batch, classes)`."""
         return self.network(batch.images)
+
+    def inputs(self) -> list[Input]:
+        """The pixels of each cell."""
+        size = self.facts.channels * self.network.tokenizer.side**2
+        return [Input(size, lambda batch: self.network.told(batch.images))]
 
     def describe(self, index: int, data: ImageData) -> dict[str, Any]:
         """Where the picture comes from, if that has a name."""

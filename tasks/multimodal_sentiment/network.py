@@ -3,13 +3,22 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mla_train.config import TrainConfig
-from mla_train.data.tokenizers import PAD_ID
-from mla_train.nn import AttentionPooling, ConvTokenizer, Encoder, default_halvings, grid_positions
+from mla_train.config import Latent, TrainConfig
+from mla_train.data.tokenizers import PAD_ID, UNK_ID
+from mla_train.nn import (
+    AttentionPooling,
+    ConvTokenizer,
+    Encoder,
+    Target,
+    default_halvings,
+    grid_positions,
+    picture_target,
+)
 from tasks.multimodal_sentiment.config import Fusion, MultimodalSentimentTaskConfig
 from tasks.multimodal_sentiment.data import FeatureFacts, ImageFacts, MultimodalBatch, MultimodalFacts
 from tasks.multimodal_sentiment.fusion import Bottleneck, CrossAttention
@@ -125,6 +134,15 @@ class MultimodalClassifier(nn.Module):
                 found.terms[name] = self.terms[name](numbers, offsets, self.term_dropout(weights))
         return found
 
+    def told(self, name: str, batch: MultimodalBatch) -> Target:
+        """What the encoder reads of a modality: tokens, pixels of each cell, or scaled features."""
+        x, there = batch.inputs[name], ~batch.padding[name]
+        if name in self.facts.texts:
+            return Target(x, there & (x > UNK_ID))
+        embedding: Any = self.embeddings[name]
+        found = embedding.told(x)
+        return Target(found.values, found.known & there.unsqueeze(-1))
+
     def judge(self, found: Encoded) -> Tensor:
         """What all modalities say together, of the shape of `forward`'s."""
         tokens = found.tokens if self.fusion is None else self.fusion(found.tokens, found.padding)
@@ -191,6 +209,10 @@ class ImageEmbedding(nn.Module):
         """Pictures 0 to 255 `(batch, channels, height, width)` to `(batch, rows * columns, dim)`."""
         return self.tokenizer((images.float() - self.mean) / self.std)
 
+    def told(self, images: Tensor) -> Target:
+        """The scaled pixels of each cell."""
+        return picture_target((images.float() - self.mean) / self.std, self.tokenizer.side)
+
 
 class FeatureEmbedding(nn.Module):
     """Scaled features, projected.
@@ -213,6 +235,11 @@ class FeatureEmbedding(nn.Module):
         """`(batch, length, width)` to `(batch, length, dim)`."""
         return self.project((features - self.mean) / self.std)
 
+    def told(self, features: Tensor) -> Target:
+        """Scaled features."""
+        scaled = (features - self.mean) / self.std
+        return Target(scaled, torch.ones_like(scaled, dtype=torch.bool))
+
 
 class Context(nn.Module):
     """What the other examples of a sequence, such as the utterances of a video, add to each.
@@ -226,7 +253,9 @@ class Context(nn.Module):
     def __init__(self, config: TrainConfig, width: int, outputs: int) -> None:
         super().__init__()
         self.down = nn.Linear(width, config.encoder.dim)
-        self.encoder = Encoder(replace(config.encoder, depth=1), config.attention, config.regularization)
+        # A few examples, not a long input to be told.
+        shape = replace(config.encoder, depth=1, latent=Latent.plain, reconstruct=False)
+        self.encoder = Encoder(shape, config.attention, config.regularization)
         self.head = nn.Linear(config.encoder.dim, outputs, bias=False)
         nn.init.zeros_(self.head.weight)
 

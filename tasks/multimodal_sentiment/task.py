@@ -1,5 +1,6 @@
 """The task: examples of several modalities in, a class or a number out; what each modality is worth."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from mla_train.data.baselines import majority
+from mla_train.nn import Input
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions
 from tasks.multimodal_sentiment import regression
@@ -59,6 +61,16 @@ class MultimodalSentimentTask(Classification):
             return F.l1_loss(outputs.squeeze(-1), batch.labels, reduction="none")
         smoothing = self.config.regularization.label_smoothing if self.training else 0.0
         return F.cross_entropy(outputs, batch.labels, label_smoothing=smoothing, reduction="none")
+
+    def inputs(self) -> list[Input]:
+        """Tokens, pixels of cells and features, one modality after the other."""
+        facts = self.facts
+        sizes = {name: text.vocab_size for name, text in facts.texts.items()}
+        sizes |= {name: len(feature.mean) for name, feature in facts.features.items()}
+        for name, image in facts.images.items():
+            embedding: Any = self.network.embeddings[name]
+            sizes[name] = image.channels * embedding.tokenizer.side**2
+        return [Input(sizes[name], partial(self.network.told, name)) for name in facts.modalities]
 
     def divergence(self, first: Tensor, second: Tensor, batch: MultimodalBatch) -> Tensor:
         """Of class scores; of numbers, as if each were the mean of a normal distribution of spread 1."""

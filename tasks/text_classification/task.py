@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mla_train.data.baselines import majority
 from mla_train.data.cache import cached
+from mla_train.data.tokenizers import UNK_ID
+from mla_train.nn import Input, Target
 from mla_train.training.classification import Classification, worst_mistakes
 from mla_train.training.task import Predictions
 from tasks.text_classification.baselines import tfidf_logistic_regression
@@ -28,6 +30,16 @@ class TextClassificationTask(Classification):
     def forward(self, batch: TextBatch) -> Tensor:
         """Class scores, `(batch, classes)`."""
         return self.network(batch)
+
+    def inputs(self) -> list[Input]:
+        """The tokens; of those that convolutions make one, the first."""
+        stride = self.config.task.stride if self.config.task.convolutions else 1
+
+        def read(batch: TextBatch) -> Target:
+            tokens = batch.tokens[:, ::stride]
+            return Target(tokens, tokens > UNK_ID)
+
+        return [Input(self.facts.vocab_size, read)]
 
     def describe(self, index: int, data: TextData) -> dict[str, Any]:
         """The text."""

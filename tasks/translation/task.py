@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
-from mla_train.nn import beam_search
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, read_tokenizer
+from mla_train.errors import UserError
+from mla_train.nn import Input, Target, beam_search
 from mla_train.training.task import Predictions, Task
 from tasks.translation.baselines import copied, nearest
 from tasks.translation.config import Model, TranslationTaskConfig
@@ -52,6 +53,18 @@ class TranslationTask(Task):
             outputs.flatten(0, 1), following.flatten(), ignore_index=PAD_ID, label_smoothing=smoothing, reduction="sum"
         )
         return loss, (following != PAD_ID).sum()
+
+    def inputs(self) -> list[Input]:
+        """The source tokens.
+
+        Raises:
+            UserError: The network has no encoder.
+        """
+        if isinstance(self.network, Seq2Seq):
+            raise UserError(
+                "encoder.reconstruct=true: task.model=seq2seq has no encoder; choose task.model=transformer"
+            )
+        return [Input(self.facts.source_vocab_size, lambda batch: Target(batch.source, batch.source > UNK_ID))]
 
     def divergence(self, first: Tensor, second: Tensor, batch: TranslationBatch) -> Tensor:
         """How far two passes are apart, summed over target tokens."""

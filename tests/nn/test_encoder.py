@@ -18,7 +18,7 @@ from mla_train.nn import (
     grid_positions,
     rotate,
 )
-from mla_train.nn.encoder import ResidualDropout
+from mla_train.nn.parts import ResidualDropout
 
 
 def build(kind=Kind.mla, rotary_axes=1, norm=Norm.rmsnorm, activation=Activation.gelu, **regularization):
