@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="on which data")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, help="CPU threads of each run; the machine's are shared out by default")
     parser.add_argument("--runs", type=Path, default=Path("runs/toolbox"), help="where runs are kept")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "toolbox.md", help="the page to write")
     parser.add_argument("more", nargs="*", metavar="KEY=VALUE", help="for all runs, as for train.py")
@@ -153,7 +154,9 @@ def main() -> None:
         for data in options.data
         for name in ("default", *options.only)
     }
-    failed = run_jobs([job for jobs in plan.values() for job in jobs], ROOT / "train.py", options.parallel)
+    failed = run_jobs(
+        [job for jobs in plan.values() for job in jobs], ROOT / "train.py", options.parallel, options.threads
+    )
     for folder, message in failed.items():
         print(f"{folder}: {message}", file=sys.stderr)
     parts = [MARK]
