@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/toolbox"), help="where runs are kept")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "toolbox.md", help="the page to write")
     parser.add_argument("more", nargs="*", metavar="KEY=VALUE", help="for all runs, as for train.py")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     plan = {
         (data, name): [
             Job(

@@ -127,6 +127,27 @@ def test_peers_are_trained_beside_ours(document, words, shared_data):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), commands("scripts/toolbox"))
+def test_the_study_of_the_toolbox_runs(document, words, tmp_path):
+    """As written, of one option and for two batches."""
+    short = [
+        "--only",
+        "score_dot",
+        "--seeds",
+        "0",
+        "--data",
+        "digits",
+        "--out",
+        str(tmp_path / "page.md"),
+        "debug=fast",
+    ]
+    command = [sys.executable, str(ROOT / words[0]), *words[1:], *short]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| `score_dot` | 0." in (tmp_path / "page.md").read_text()
+
+
+@pytest.mark.slow
 def test_the_model_is_used_as_the_readme_says(tmp_path, monkeypatch):
     train("run_dir=runs/mine", *QUICK, cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
