@@ -1,0 +1,75 @@
+"""Every recipe of the toolbox learns, and leaves its mark on where a trained model looks."""
+
+import pytest
+import torch
+
+from mla_train.data.sampling import shuffled
+from mla_train.inspect.attention_maps import attention_maps
+from mla_train.training.build import build_data, build_task
+from mla_train.training.terms import watched
+from tests.helpers import ROOT, config
+
+RECIPES = sorted(file.stem for file in (ROOT / "conf" / "experiment" / "toolbox").glob("*.yaml"))
+WORDS = ["encoder=tiny", "encoder.dim=32", "encoder.num_heads=4", "task.pooling=mean"]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = build_data(config(*WORDS, "regularization.augmentation=none"))
+    data.setup()
+    return data
+
+
+def learn(recipe, data, steps=60):
+    """A model after some steps, and its loss over the last ten."""
+    torch.manual_seed(0)
+    settings = config(*WORDS, *([f"experiment=toolbox/{recipe}"] if recipe else []))
+    task = build_task(settings, data.facts)
+    optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
+    losses = []
+    for rows in [rows for epoch in range(4) for rows in shuffled(len(data.train), 64, 0)(epoch)][:steps]:
+        batch = data.collate([data.train[int(i)] for i in rows], training=True)
+        outputs, terms = watched(task, batch)
+        total, count = task.loss(outputs, batch)
+        penalty = sum(term.weight * terms[term.name] for term in task.terms)
+        optimizer.zero_grad()
+        (total / count + penalty).backward()
+        optimizer.step()
+        losses.append(float(total.detach() / count))
+    return task.eval(), sum(losses[-10:]) / 10
+
+
+def looks(task, data):
+    """Weights of the first block, `(examples, heads, 16, 16)`: rows and columns of 4 x 4 cells."""
+    batch = data.collate([data.val[i] for i in range(20)], training=False)
+    with torch.no_grad(), attention_maps([task.network.encoder.blocks[0].attention]) as (maps,):
+        task(batch)
+    return maps[0]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_learns(recipe, digits):
+    task, loss = learn(recipe, digits)
+    assert loss < 1.9  # log 10 is 2.3
+    if recipe == "latent_array":
+        return
+    maps = looks(task, digits)
+    assert maps.shape == (20, 4, 16, 16)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(20, 4, 16))
+    row, column = torch.arange(16) // 4, torch.arange(16) % 4
+    apart = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs())
+    if recipe == "pattern_window":
+        assert not maps[..., apart > 1].any()
+    if recipe == "pattern_local_global":
+        assert not maps[:, :2, apart > 1].any()
+        assert maps[:, 2:, apart > 1].any()
+        assert task.network.encoder.blocks[0].attention.head_gate.weight.any()
+    if recipe == "pattern_strided":
+        assert not maps[:, :2, row[:, None] != row].any()
+        assert not maps[:, 2:, column[:, None] != column].any()
+    if recipe in ("pattern_topk", "score_staged"):
+        assert ((maps > 0).sum(-1) == 4).all()
+    for name, parameter in task.network.encoder.named_parameters():
+        # What is plugged in begins at zero or one and has moved.
+        if name.endswith(("log_factor", "gate.weight", "additive.gate")):
+            assert parameter.abs().max() > 1e-3, name
