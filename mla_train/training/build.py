@@ -49,7 +49,7 @@ def build_task(config: TrainConfig, facts: Any) -> Task:
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         raise UserError(f"these sizes do not make a network: {error}") from error
     if config.encoder.reconstruct:
-        task.reconstruction = Reconstruction(config.encoder.dim, task.inputs())
+        task.reconstruction = Reconstruction(config.encoder.dim, task.encoder_inputs())
     if config.regularization.drop_heads:
         attach_drop_heads(task, config.regularization.drop_heads)
     task.weigh(build_terms(task, facts))

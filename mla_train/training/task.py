@@ -124,7 +124,7 @@ class Task(L.LightningModule):
         """Predictions for the test split that simple models make."""
         return {}
 
-    def inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[Input]:
         """What each call of the encoder reads in `forward`, in their order; needed for `encoder.reconstruct` alone.
 
         Raises:
@@ -132,7 +132,7 @@ class Task(L.LightningModule):
         """
         raise UserError(
             f"encoder.reconstruct=true: {type(self).__name__} does not say what its encoder reads; "
-            "write its method `inputs`, or leave encoder.reconstruct=false"
+            "write its method `encoder_inputs`, or leave encoder.reconstruct=false"
         )
 
     def divergence(self, first: Any, second: Any, batch: Any) -> Tensor:

@@ -180,5 +180,5 @@ def _kl(free_bits: float, calls: list[Call], batch: Any) -> Tensor:
 def _reconstruction(task: "Task", calls: list[Call], batch: Any) -> Tensor:
     """How far off the input is told from the encoder's output."""
     assert task.reconstruction is not None
-    targets = [entry.read(batch) for entry in task.inputs()]
+    targets = [entry.read(batch) for entry in task.encoder_inputs()]
     return task.reconstruction([call.output for call in calls], targets)

@@ -67,7 +67,7 @@ class ForecastingTask(Task):
             total = total + torch.maximum(levels * error, (levels - 1) * error).mean(-1).sum()
         return total, real.sum().clamp(min=1)  # a batch that falls into a gap teaches nothing
 
-    def inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[Input]:
         """Patches of the past, less its cycle, of mean 0 and spread 1.
 
         Raises:

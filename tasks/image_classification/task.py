@@ -34,7 +34,7 @@ class ImageClassificationTask(Classification):
         """Class scores, `(batch, classes)`."""
         return self.network(batch.images)
 
-    def inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[Input]:
         """The pixels of each cell."""
         size = self.facts.channels * self.network.tokenizer.side**2
         return [Input(size, lambda batch: self.network.told(batch.images))]

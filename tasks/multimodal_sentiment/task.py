@@ -62,7 +62,7 @@ class MultimodalSentimentTask(Classification):
         smoothing = self.config.regularization.label_smoothing if self.training else 0.0
         return F.cross_entropy(outputs, batch.labels, label_smoothing=smoothing, reduction="none")
 
-    def inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[Input]:
         """Tokens, pixels of cells and features, one modality after the other."""
         facts = self.facts
         sizes = {name: text.vocab_size for name, text in facts.texts.items()}

@@ -31,7 +31,7 @@ class TextClassificationTask(Classification):
         """Class scores, `(batch, classes)`."""
         return self.network(batch)
 
-    def inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[Input]:
         """The tokens; of those that convolutions make one, the first."""
         stride = self.config.task.stride if self.config.task.convolutions else 1
 

@@ -54,7 +54,7 @@ class TranslationTask(Task):
         )
         return loss, (following != PAD_ID).sum()
 
-    def inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[Input]:
         """The source tokens.
 
         Raises:

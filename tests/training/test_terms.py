@@ -199,7 +199,7 @@ def train_a_little(*words, steps=150, batch_size=32):
     seen, held = (
         data.collate([part[i] for i in range(min(300, len(part)))], training=False) for part in (data.train, data.val)
     )
-    (entry,) = task.inputs()
+    (entry,) = task.encoder_inputs()
     with torch.no_grad():
         error = watched(task.eval(), held)[1]["reconstruction"].item()
     return error, entry.read(seen), entry.read(held)
@@ -254,6 +254,6 @@ def test_who_cannot_reconstruct_says_so(monkeypatch):
     ):
         with pytest.raises(UserError, match=message):
             build_task(config(*words, *SMALL, RECONSTRUCT), FACTS[name])
-    monkeypatch.setattr(ImageClassificationTask, "inputs", Task.inputs)
+    monkeypatch.setattr(ImageClassificationTask, "encoder_inputs", Task.encoder_inputs)
     with pytest.raises(UserError, match="ImageClassificationTask does not say what its encoder reads"):
         build_task(config(*SMALL, RECONSTRUCT), FACTS["digits"])
