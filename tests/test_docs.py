@@ -82,7 +82,9 @@ def write_posts(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("document", "words"), [p for p in commands() if "new_task" not in p.id])
+@pytest.mark.parametrize(
+    ("document", "words"), [p for p in commands() if not re.match(r"docs/(new_task|explain)", p.id)]
+)
 def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_data):
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "pictures")
@@ -124,6 +126,40 @@ def test_peers_are_trained_beside_ours(document, words, shared_data):
         assert (done.returncode, done.stderr) == (1, "error: the peers are a package: pip install neuralforecast\n")
         pytest.skip("peers are outside the default install: pip install neuralforecast")
     assert "iTransformer" in done.stdout, done.stderr
+
+
+def looks():
+    """By words that train it, each run that documents look into, and the words that look."""
+    found = {}
+    for param in commands("scripts/attention"):
+        document, words = param.values
+        run = words[words.index("--run") + 1]
+        (trained,) = [p.values[1] for p in commands() if p.values[0] == document and f"run_dir={run}" in p.values[1]]
+        task = [word for word in trained if word.startswith("task=")]
+        found.setdefault(tuple(task), []).append(words[1:])
+    return [pytest.param(*item, id=" ".join(item[0])) for item in found.items()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "lines"), looks())
+def test_every_look_into_a_run_in_the_documents_draws(task, lines, tmp_path, monkeypatch, capsys):
+    """As written, at a run that was short."""
+    pytest.importorskip("captum")
+    write_pictures(tmp_path, ("cat",), count=1)
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "picture.png")
+    table().rename(columns={"load": "traffic_volume"}).to_csv(tmp_path / "traffic.csv", index=False)
+    train("run_dir=run", *task, *QUICK, "encoder.dim=16", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import attention
+
+    for line in lines:
+        line[line.index("--run") + 1] = "run"
+        monkeypatch.setattr(sys, "argv", ["attention.py", *line])
+        attention.main()
+        files = [Path(file) for file in capsys.readouterr().out.splitlines() if file.endswith(".png")]
+        assert files
+        assert all(file.is_file() for file in files)
 
 
 @pytest.mark.slow

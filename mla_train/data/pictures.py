@@ -94,6 +94,30 @@ def read_pictures(sources: Sequence[Source], image_size: int | None = None, chan
     return Pictures(torch.from_numpy(np.stack(arrays)), np.array(read), sorted(broken), notes)
 
 
+def read_picture(source: Source, size: tuple[int, int], channels: int) -> Tensor:
+    """Reads one picture as a trained model expects it.
+
+    Args:
+        source: A file, or its bytes.
+        size: Height and width.
+        channels: 1 is grey, 3 is colour.
+
+    Returns:
+        Bytes, `(channels, height, width)`.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    name = "the picture" if isinstance(source, bytes) else str(source)
+    if isinstance(source, Path) and not source.is_file():
+        raise UserError(f"{name}: there is no such file ({source.resolve()})")
+    try:
+        with _open(source) as image:
+            return torch.from_numpy(_to_array(image, size[::-1], channels).copy())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name} cannot be read as a picture: {error}") from error
+
+
 def name_broken(broken: Sequence[int], names: Sequence[str]) -> str:
     """How many of the pictures cannot be read, and the first five by name."""
     shown = ", ".join(names[i] for i in broken[:5]) + (", ..." if len(broken) > 5 else "")

@@ -1,6 +1,7 @@
 """What reads texts: one form for what looks the same, tokens, terms, and hiding some of them from training."""
 
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from mla_train.config import Augmentation, TokenizerKind
 from mla_train.data.terms import Terms
-from mla_train.data.tokenizers import UNK_ID, learn_tokenizer
+from mla_train.data.tokenizers import UNK_ID, learn_tokenizer, read_tokenizer
 
 # Share of the tokens that are hidden from training, each time others: half removed, half made unknown.
 HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.2, Augmentation.strong: 0.4}
@@ -61,3 +62,26 @@ def read_texts(
         return tokenizer.to_str(), tokens, "", nothing
     known = Terms.learn(texts["train"], terms)
     return tokenizer.to_str(), tokens, known.to_json(), {part: known.matrix(some) for part, some in texts.items()}
+
+
+class TextReader:
+    """Reads texts as those were read that a model has learnt from.
+
+    Args:
+        tokenizer: JSON.
+        terms: JSON; empty is none.
+        max_length: Longest text in tokens.
+    """
+
+    def __init__(self, tokenizer: str, terms: str, max_length: int) -> None:
+        self.tokenizer = read_tokenizer(tokenizer)
+        self.terms = Terms.from_json(terms) if terms else None
+        self.max_length = max_length
+
+    def __call__(self, texts: Sequence[str]) -> tuple[list[np.ndarray], scipy.sparse.csr_matrix]:
+        """Token numbers of each text, and weights of its terms, `(texts, terms)`."""
+        encodings = self.tokenizer.encode_batch_fast(list(texts))
+        tokens = [np.array(e.ids[: self.max_length] or [UNK_ID], dtype=np.int32) for e in encodings]
+        if self.terms is None:
+            return tokens, scipy.sparse.csr_matrix((len(texts), 0), dtype=np.float32)
+        return tokens, self.terms.matrix(list(texts))

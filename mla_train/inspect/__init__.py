@@ -1,1 +1,1 @@
-"""What a trained model does: maps of attention."""
+"""What a trained model does: where its attention looks, what its heads do, what its answers hang on."""

@@ -1,10 +1,12 @@
 """What all classifiers share: loss, metrics, scores of each class, the confusion matrix."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score
 from torch import Tensor
@@ -81,6 +83,24 @@ class Classification(Task):
     def describe(self, index: int, data: Any) -> dict[str, Any]:
         """What a person should see of a test example in predictions.jsonl."""
         return {}
+
+    @torch.no_grad()
+    def explained(self, batch: Any) -> tuple[Callable[[Tensor], Tensor], str, str]:
+        """What a `View` says of the answer to one example.
+
+        Returns:
+            The log odds of the predicted class as a function of outputs, their name, and the class with its probability.
+        """
+        chances = self(batch)[0].float().softmax(-1)
+        chosen = int(chances.argmax())
+        others = torch.arange(len(chances)) != chosen
+        name = self.facts.classes[chosen]
+
+        def log_odds(outputs: Tensor) -> Tensor:
+            scores = outputs.float()
+            return scores[:, chosen] - scores[:, others.to(scores.device)].logsumexp(-1)
+
+        return log_odds, f"the log odds of {name}", f"{name}, {float(chances[chosen]):.1%}"
 
     def figures(self, predictions: Predictions, data: Any, folder: Path) -> None:
         """The confusion matrix."""

@@ -1,7 +1,7 @@
 """The base of tasks: what a task writes, and how it is trained and evaluated."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,12 +16,16 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
+from mla_train.inspect.views import View
 from mla_train.nn import Encoder, Input, Reconstruction
 from mla_train.training.optimizers import build_optimizer, build_schedule
 from mla_train.training.terms import Term, warmed_up, watched
 
 Predictions = dict[str, Any]
 """Columns of equal length, one row an example: numpy arrays or lists."""
+
+Raw = Mapping[str, Any]
+"""An example as people give it, a part under each name: a text, the name of a file, or what such a file holds."""
 
 
 @dataclass
@@ -134,6 +138,36 @@ class Task(L.LightningModule):
             f"encoder.reconstruct=true: {type(self).__name__} does not say what its encoder reads; "
             "write its method `encoder_inputs`, or leave encoder.reconstruct=false"
         )
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the parts of a raw example, the first of which is meant where none is said."""
+        return ()
+
+    def read(self, raws: Sequence[Raw]) -> Any:
+        """A batch of raw examples, read as the data was that the model has learnt from; its labels mean nothing.
+
+        Raises:
+            UserError: A part is missing or cannot be read, or the task does not say how.
+        """
+        raise UserError(f"task={self.config.task.name} reads its own data alone: it has no read()")
+
+    def raw(self, data: Any, index: int) -> Raw:
+        """An example of the test split as `read` takes it.
+
+        Args:
+            data: The data set, after its `setup`.
+            index: Place in the test split.
+        """
+        raise UserError(f"task={self.config.task.name} does not show its examples: it has no raw()")
+
+    def view(self, raw: Raw) -> View:
+        """An example with what attention looks at and what an answer can be attributed to.
+
+        Raises:
+            UserError: See `read`.
+        """
+        raise UserError(f"task={self.config.task.name} does not show its examples: it has no view()")
 
     def divergence(self, first: Any, second: Any, batch: Any) -> Tensor:
         """How far two passes with other dropout are apart: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).

@@ -36,6 +36,8 @@ class ForecastingFacts:
         std: Of each series, over training rows.
         naive_error: Mean absolute error of last period's value on training rows, scaled; MASE divides by it. 1 where a
             series repeats itself.
+        start: Time of the first row: cycles are counted from there.
+        yearly: The calendar tells the day of the year.
     """
 
     names: list[str]
@@ -48,6 +50,8 @@ class ForecastingFacts:
     mean: list[float]
     std: list[float]
     naive_error: list[float]
+    start: str = ""
+    yearly: bool = False
 
 
 @dataclass
@@ -163,12 +167,14 @@ class SeriesData(DataModule):
         if constant:
             self.notes.append(f"{', '.join(constant)} does not change in the training rows; it is only centred")
         std = np.where(still, 1.0, std)
-        self.values = _filled((series.values - mean) / std).astype(np.float32)
+        self.values = filled((series.values - mean) / std).astype(np.float32)
         gaps = int((~self.real).sum())
         if gaps:
             self.notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
-        covariates = [_filled(_scaled(part, a)) for part in (series.known, series.observed)]
-        self.known = np.concatenate([calendar(series.times, a), covariates[0]], 1).astype(np.float32)
+        # A season that was seen once cannot be told from what else happened on its days.
+        yearly = bool(series.times[a - 1] - series.times[0] >= pd.Timedelta(days=2 * 365))
+        covariates = [filled(_scaled(part, a)) for part in (series.known, series.observed)]
+        self.known = np.concatenate([calendar(series.times, yearly), covariates[0]], 1).astype(np.float32)
         self.observed = covariates[1].astype(np.float32)
         self.train = Windows(0, a - look_back - horizon + 1)
         self.val = Windows(a - look_back, b - a - horizon + 1)
@@ -188,7 +194,7 @@ class SeriesData(DataModule):
         gappy = not self.real[:a].all() or self.config.regularization.augmentation is Augmentation.strong
         self.facts = ForecastingFacts(
             series.names, look_back, horizon, period, self.known.shape[1], self.observed.shape[1], gappy,
-            mean.tolist(), std.tolist(), naive.tolist(),
+            mean.tolist(), std.tolist(), naive.tolist(), str(series.times[0]), yearly,
         )  # fmt: skip
 
     def windows(self, part: str, places: Sequence[int] | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -252,19 +258,16 @@ def varied(values: Tensor, real: Tensor, look_back: int, augmentation: Augmentat
     return torch.cat([past, future], -1), real
 
 
-def calendar(times: pd.DatetimeIndex, train: int) -> np.ndarray:
-    """Sine and cosine of the time of day, the day of the week and, if known, the day of the year, `(rows, 4 or 6)`.
-
-    The day of the year is told only where training rows span two years: a season that was seen once cannot be told from
-    what else happened on its days.
+def calendar(times: pd.DatetimeIndex, yearly: bool) -> np.ndarray:
+    """Sine and cosine of the time of day, the day of the week and, if wanted, the day of the year, `(rows, 4 or 6)`.
 
     Args:
         times: Of the rows.
-        train: Number of training rows.
+        yearly: Tell the day of the year, as where training rows span two years.
     """
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
     turns = [day, (times.weekday + day) / 7]
-    if times[train - 1] - times[0] >= pd.Timedelta(days=2 * 365):
+    if yearly:
         turns.append((times.day_of_year - 1 + day) / 365.25)
     angles = np.stack(turns, 1) * 2 * np.pi
     return np.concatenate([np.sin(angles), np.cos(angles)], 1)
@@ -296,7 +299,7 @@ def find_period(values: np.ndarray, longest: int = 800) -> int:
     return next(lag for lag in peaks if correlation[lag] >= best - 0.05)
 
 
-def _filled(values: np.ndarray) -> np.ndarray:
+def filled(values: np.ndarray) -> np.ndarray:
     """Gaps take the last value before them, those at the beginning zero: nothing from the future."""
     return pd.DataFrame(values).ffill().fillna(0.0).to_numpy()
 

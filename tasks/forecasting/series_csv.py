@@ -24,10 +24,10 @@ class SeriesCsvData(SeriesData):
         """
         options = self.config.data
         assert isinstance(options, SeriesCsvDataConfig)
-        table = _read(options.path)
+        table = read_table(options.path)
         if options.rows is not None:
             table = table.iloc[: options.rows]
-        time_column = options.time_column or _time_column(table, options.path)
+        time_column = options.time_column or time_column_of(table, options.path)
         _must_have(table, [time_column, *(options.targets or []), *options.known, *options.observed], options.path)
         roles = [*(options.targets or []), *options.known, *options.observed]
         twice = sorted({name for name in roles if roles.count(name) > 1})
@@ -35,10 +35,10 @@ class SeriesCsvData(SeriesData):
             raise UserError(
                 f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two"
             )
-        times = _times(table[time_column], options.path)
+        times = times_of(table[time_column], options.path)
         others = [name for name in table.columns if name != time_column]
-        numbers = {name: _numbers(table[name], options.path) for name in self._wanted(others, table)}
-        frame = pd.DataFrame(numbers).set_index(times)
+        values = {name: numbers(table[name], options.path) for name in self._wanted(others, table)}
+        frame = pd.DataFrame(values).set_index(times)
         frame = self._at_one_distance(frame)
         covariates = [frame[list(names)].to_numpy(float) for names in (options.known, options.observed)]
         targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
@@ -121,7 +121,12 @@ def _frequency(index: pd.DatetimeIndex) -> str:
     return pd.tseries.frequencies.to_offset(usual).freqstr
 
 
-def _read(path: str | None) -> pd.DataFrame:
+def read_table(path: str | None) -> pd.DataFrame:
+    """A CSV or parquet file, whatever separates its columns.
+
+    Raises:
+        UserError: It is not there or cannot be read.
+    """
     if path is None:
         raise UserError("say where the table is: data.path=FILE (csv or parquet)")
     file = Path(path)
@@ -152,8 +157,12 @@ def _must_have(table: pd.DataFrame, names: list[str], path: str | None) -> None:
             raise UserError(f"{path} has no column {name}; there are {', '.join(map(str, table.columns))}")
 
 
-def _time_column(table: pd.DataFrame, path: str | None) -> str:
-    """The column of usual name, or the first whose cells can be read as times."""
+def time_column_of(table: pd.DataFrame, path: str | None) -> str:
+    """The column of usual name, or the first whose cells can be read as times.
+
+    Raises:
+        UserError: There is none.
+    """
     named = [name for name in table.columns if str(name).lower() in TIME_NAMES]
     for name in [*named, *table.columns]:
         column = table[name]
@@ -172,11 +181,14 @@ def _time_column(table: pd.DataFrame, path: str | None) -> str:
     )
 
 
-def _times(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
+def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     """Times of the usual ways to write them, one way for all rows, in universal time where they have a zone.
 
     Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be either,
     the order is taken that lets rows follow each other more evenly.
+
+    Raises:
+        UserError: A cell is no time.
     """
     missing = column.isna()
     if missing.any():
@@ -229,7 +241,12 @@ def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     return times
 
 
-def _numbers(column: pd.Series, path: str | None) -> np.ndarray:
+def numbers(column: pd.Series, path: str | None) -> np.ndarray:
+    """The cells of a column; an empty one is NaN.
+
+    Raises:
+        UserError: A cell is no number.
+    """
     found = pd.to_numeric(column, errors="coerce")
     wrong = found.isna() & column.notna() & (column.astype(str).str.strip() != "")
     if wrong.any():

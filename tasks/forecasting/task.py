@@ -1,5 +1,6 @@
 """The task: the past of series in, their future out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.errors import UserError
+from mla_train.inspect.views import View
 from mla_train.nn import Input, Target
-from mla_train.training.task import Predictions, Task
+from mla_train.training.task import Predictions, Raw, Task
 from tasks.forecasting import baselines, ridge
 from tasks.forecasting.config import ForecastingTaskConfig, Loss
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts, SeriesData
 from tasks.forecasting.figures import draw_attention, draw_errors, draw_windows
 from tasks.forecasting.network import Forecaster
+from tasks.forecasting.raw import read_end
 from tasks.forecasting.scores import coverage, scores
+from tasks.forecasting.view import view_window
 
 POINT_LOSSES = {Loss.mse: F.mse_loss, Loss.mae: F.l1_loss, Loss.huber: F.huber_loss}
 
@@ -160,6 +164,35 @@ class ForecastingTask(Task):
             places = np.linspace(0, len(data.test) - 1, min(64, len(data.test))).astype(int)
             batch = data.collate([data.test[int(place)] for place in places], training=False).to(self.device)
             draw_attention(self.network.residual, lambda: self(batch), folder / "attention.png")
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The file of the series, and the one of them that is shown."""
+        return ("series", "column")
+
+    def read(self, raws: Sequence[Raw]) -> ForecastBatch:
+        """The last rows of files as a batch, or windows that are one already.
+
+        Raises:
+            UserError: A file is missing or is not as it must be.
+        """
+        if not all(raw.get("series") is not None for raw in raws):
+            raise UserError("there is no series: name a CSV file")
+        column = getattr(self.config.data, "time_column", None)
+        windows = [
+            window if isinstance(window, ForecastBatch) else read_end(Path(str(window)), self.facts, column)
+            for window in (raw["series"] for raw in raws)
+        ]
+        parts = zip(*(vars(window).values() for window in windows), strict=True)
+        return ForecastBatch(*(torch.cat(tensors) for tensors in parts))
+
+    def raw(self, data: SeriesData, index: int) -> Raw:
+        """The window."""
+        return {"series": data.collate([data.test[index]], training=False)}
+
+    def view(self, raw: Raw) -> View:
+        """Patches over patches along the series; patches of its past as units."""
+        return view_window(self, raw)
 
     def tokens(self, batch: ForecastBatch) -> int:
         """Patches that the encoder reads."""

@@ -1,5 +1,6 @@
 """The task: pictures in, classes out; pictures for people and baselines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from torch import Tensor
 
 from mla_train.data.baselines import logistic_regression, majority
 from mla_train.data.cache import cached
+from mla_train.data.pictures import read_picture
+from mla_train.errors import UserError
+from mla_train.inspect.views import View
 from mla_train.nn import Input
 from mla_train.training.classification import Classification
-from mla_train.training.task import Predictions
+from mla_train.training.task import Predictions, Raw
 from tasks.image_classification.data import ImageBatch, ImageData, ImageFacts
 from tasks.image_classification.figures import draw_mistakes
 from tasks.image_classification.network import ImageClassifier
+from tasks.image_classification.view import view_picture
 
 LINEAR_SIZE = 32
 
@@ -38,6 +43,35 @@ class ImageClassificationTask(Classification):
         """The pixels of each cell."""
         size = self.facts.channels * self.network.tokenizer.side**2
         return [Input(size, lambda batch: self.network.told(batch.images))]
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The picture's file."""
+        return ("image",)
+
+    def read(self, raws: Sequence[Raw]) -> ImageBatch:
+        """Pictures as a batch: files, or bytes `(channels, height, width)` of the right size.
+
+        Raises:
+            UserError: A picture is missing or cannot be read.
+        """
+        if not all(raw.get("image") is not None for raw in raws):
+            raise UserError("there is no image")
+        facts = self.facts
+        size = facts.height, facts.width
+        images = [
+            image if isinstance(image, Tensor) else read_picture(Path(str(image)), size, facts.channels)
+            for image in (raw["image"] for raw in raws)
+        ]
+        return ImageBatch(torch.arange(len(raws)), torch.stack(images), torch.zeros(len(raws), dtype=torch.long))
+
+    def raw(self, data: ImageData, index: int) -> Raw:
+        """The picture."""
+        return {"image": data.test.images[index]}
+
+    def view(self, raw: Raw) -> View:
+        """Patches over the picture; its cells as units."""
+        return view_picture(self, raw)
 
     def describe(self, index: int, data: ImageData) -> dict[str, Any]:
         """Where the picture comes from, if that has a name."""

@@ -1,6 +1,7 @@
 """The task: examples of several modalities in, a class or a number out; what each modality is worth."""
 
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from mla_train.data.baselines import majority
+from mla_train.data.texts import TextReader
+from mla_train.inspect.views import View
 from mla_train.nn import Input
 from mla_train.training.classification import Classification
-from mla_train.training.task import Predictions
+from mla_train.training.task import Predictions, Raw
 from tasks.multimodal_sentiment import regression
 from tasks.multimodal_sentiment.baselines import linear_models
 from tasks.multimodal_sentiment.columns import Texts
 from tasks.multimodal_sentiment.data import MultimodalBatch, MultimodalData, MultimodalFacts
 from tasks.multimodal_sentiment.figures import draw_ablation, draw_words_over_pictures
 from tasks.multimodal_sentiment.network import MultimodalClassifier
+from tasks.multimodal_sentiment.raw import raw_example, read_examples
+from tasks.multimodal_sentiment.view import view_example
 
 
 class MultimodalSentimentTask(Classification):
@@ -159,6 +164,44 @@ class MultimodalSentimentTask(Classification):
         columns = data.test.columns.items()
         texts = {name: column.texts[index] for name, column in columns if isinstance(column, Texts)}
         return {"source": data.test.names[index], **texts}
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The modalities."""
+        return self.facts.modalities
+
+    @cached_property
+    def readers(self) -> dict[str, TextReader]:
+        """Tokens and terms of each modality of texts."""
+        longest = self.config.data.max_length if self.facts.texts else 0
+        return {name: TextReader(text.tokenizer, text.terms, longest) for name, text in self.facts.texts.items()}
+
+    def read(self, raws: Sequence[Raw]) -> MultimodalBatch:
+        """Examples as a batch, each a sequence of its own; a modality that is not given is missing.
+
+        Raises:
+            UserError: A picture cannot be read, or features are given as a text.
+        """
+        data = MultimodalData(self.config)
+        data.facts = self.facts
+        split = read_examples(raws, self.facts, self.readers)
+        return data.collate([split[i] for i in range(len(split))], training=False)
+
+    def raw(self, data: MultimodalData, index: int) -> Raw:
+        """What the data set holds of the example."""
+        return raw_example(data.test, index)
+
+    def view(self, raw: Raw) -> View:
+        """Each modality over itself, words over the others; words, cells and steps as units."""
+        return view_example(self, raw)
+
+    @torch.no_grad()
+    def explained(self, batch: MultimodalBatch) -> tuple[Callable[[Tensor], Tensor], str, str]:
+        """Log odds of the predicted class, or the predicted number."""
+        if self.facts.classes:
+            return super().explained(batch)
+        std, mean = self.facts.std, self.facts.mean
+        return lambda outputs: outputs[:, 0] * std + mean, "the number", f"{float(self(batch)) * std + mean:.3f}"
 
     def figures(self, predictions: Predictions, data: MultimodalData, folder: Path) -> None:
         """Confusion matrix or scatter, the ablation, and words over pictures."""

@@ -1,5 +1,7 @@
 """The task: texts in, classes out; mistakes for people and baselines."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,17 @@ from torch import Tensor
 
 from mla_train.data.baselines import majority
 from mla_train.data.cache import cached
+from mla_train.data.texts import TextReader, clean
 from mla_train.data.tokenizers import UNK_ID
+from mla_train.errors import UserError
+from mla_train.inspect.views import View
 from mla_train.nn import Input, Target
 from mla_train.training.classification import Classification, worst_mistakes
-from mla_train.training.task import Predictions
+from mla_train.training.task import Predictions, Raw
 from tasks.text_classification.baselines import tfidf_logistic_regression
-from tasks.text_classification.data import TextBatch, TextData, TextFacts
+from tasks.text_classification.data import TextBatch, TextData, TextFacts, TextSplit
 from tasks.text_classification.network import TextClassifier
+from tasks.text_classification.view import view_text
 
 
 class TextClassificationTask(Classification):
@@ -40,6 +46,36 @@ class TextClassificationTask(Classification):
             return Target(tokens, tokens > UNK_ID)
 
         return [Input(self.facts.vocab_size, read)]
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The text."""
+        return ("text",)
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """Tokens and terms."""
+        return TextReader(self.facts.tokenizer, self.facts.terms, self.facts.max_length)
+
+    def read(self, raws: Sequence[Raw]) -> TextBatch:
+        """Texts as a batch; one that is empty is a single unknown token.
+
+        Raises:
+            UserError: A text is missing.
+        """
+        if not all(isinstance(raw.get("text"), str) for raw in raws):
+            raise UserError("there is no text")
+        texts = [clean(raw["text"]) for raw in raws]
+        split = TextSplit(texts, np.zeros(len(texts), dtype=int), *self.reader(texts))
+        return TextData(self.config).collate([split[i] for i in range(len(texts))], training=False)
+
+    def raw(self, data: TextData, index: int) -> Raw:
+        """The text."""
+        return {"text": data.test.texts[index]}
+
+    def view(self, raw: Raw) -> View:
+        """Words over words; words as units."""
+        return view_text(self, raw)
 
     def describe(self, index: int, data: TextData) -> dict[str, Any]:
         """The text."""

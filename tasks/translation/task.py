@@ -1,23 +1,27 @@
 """The task: sentences in, their translation out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, read_tokenizer
 from mla_train.errors import UserError
+from mla_train.inspect.views import View
 from mla_train.nn import Input, Target, beam_search
-from mla_train.training.task import Predictions, Task
+from mla_train.training.task import Predictions, Raw, Task
 from tasks.translation.baselines import copied, nearest
 from tasks.translation.config import Model, TranslationTaskConfig
-from tasks.translation.data import PairData, TranslationBatch, TranslationFacts
+from tasks.translation.data import PairData, PairSplit, TranslationBatch, TranslationFacts, clean
 from tasks.translation.figures import draw_bleu_by_length, draw_maps
 from tasks.translation.network import Translator, longest_output
 from tasks.translation.scores import Scores
 from tasks.translation.seq2seq import Seq2Seq
+from tasks.translation.view import view_pair
 
 
 class TranslationTask(Task):
@@ -38,6 +42,7 @@ class TranslationTask(Task):
             self.network = Seq2Seq(self.config, facts)
         else:
             self.network = Translator(self.config, facts)
+        self.reading = read_tokenizer(facts.source_tokenizer)
         self.written = read_tokenizer(facts.target_tokenizer or facts.source_tokenizer)
         self.scores = Scores(facts.target_language, facts.lowercase)
 
@@ -85,6 +90,35 @@ class TranslationTask(Task):
             for row, text in zip(chosen.tolist(), texts, strict=True):
                 translated[row] = text
         return {"output": translated, "reference": batch.references}
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The source, and a translation of it."""
+        return ("source", "target")
+
+    def read(self, raws: Sequence[Raw]) -> TranslationBatch:
+        """Sentences as a batch; without a target its translation is empty.
+
+        Raises:
+            UserError: A source is missing.
+        """
+        if not all(isinstance(raw.get("source"), str) for raw in raws):
+            raise UserError("there is no source")
+        sources, targets = ([clean(raw.get(name, "")) for raw in raws] for name in self.inputs)
+        numbers = (
+            [np.array(found.ids[: self.facts.max_length], dtype=np.int32) for found in tokenizer.encode_batch(side)]
+            for tokenizer, side in ((self.reading, sources), (self.written, targets))
+        )
+        split = PairSplit(sources, targets, *numbers)
+        return PairData(self.config).collate([split[i] for i in range(len(raws))], training=False)
+
+    def raw(self, data: PairData, index: int) -> Raw:
+        """The source alone: what is looked at is what the model writes."""
+        return {"source": data.test.sources[index]}
+
+    def view(self, raw: Raw) -> View:
+        """Source over source and target over source; source words as units."""
+        return view_pair(self, raw)
 
     def translate(self, source: Tensor, beams: int) -> list[str]:
         """The best translation of each source.

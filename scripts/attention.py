@@ -1,0 +1,159 @@
+"""Draws where a trained model looks and what its answer hangs on, for one example.
+
+    python scripts/attention.py --run runs/mine --input "Wo steht das?"
+    python scripts/attention.py --run runs/mine --input digit.png --method attention occlusion shap
+
+An example is given as the model's task reads it, and has one or several parts:
+
+    text_classification    a text
+    image_classification   a picture file
+    translation            the source; target=TEXT is looked at instead of the model's own translation
+    forecasting            a CSV file, of which the last rows are read; column=NAME is shown instead of its first series
+    multimodal_sentiment   its modalities: text=TEXT image=FILE
+
+NAME=VALUE is the part of that name, each in an --input of its own; one JSON object with these names does as well.
+"""
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from mla_train.compose import explain
+from mla_train.data.raw import parse_raw
+from mla_train.errors import UserError, did_you_mean
+from mla_train.inspect.attribution import METHODS, attribute, mask_scores
+from mla_train.inspect.attribution_figures import draw_attributions
+from mla_train.inspect.head_statistics import head_statistics, watch
+from mla_train.inspect.heatmaps import draw_look, draw_statistics
+from mla_train.inspect.views import View
+from mla_train.training.build import build_data
+from mla_train.training.model_folder import load_model
+from mla_train.training.task import Raw, Task
+
+ATTENTION = "attention"
+
+
+def example(task: Task, index: int | None, words: list[str]) -> Raw:
+    """The example that the options name: given, of the test split, or of the test split with parts given anew.
+
+    Args:
+        task: The model.
+        index: Place in the test split.
+        words: Parts.
+    """
+    if index is None and not words:
+        raise UserError("say what to look at: --input, or --index for an example of the test split")
+    given = parse_raw(words, task.inputs) if words else {}
+    if index is None:
+        return given
+    data = build_data(task.config)
+    data.setup()
+    count = data.count("test")
+    if not 0 <= index < count:
+        raise UserError(f"--index {index}: the test split has examples 0 to {count - 1:,}")
+    return {**task.raw(data, index), **given}
+
+
+def draw_attention(task: Task, view: View, layer: int | None, folder: Path) -> list[Path]:
+    """Heat maps of a layer, and statistics of the heads of all.
+
+    Args:
+        task: The model.
+        view: Of the example.
+        layer: Counted from 1; None is the last.
+        folder: Where files are written.
+    """
+    if not view.looks:
+        raise UserError(
+            "this model has no attention heads: choose --method integrated_gradients, occlusion, lime or shap"
+        )
+    depth = max(len(look.layers) for look in view.looks)
+    if layer is not None and not 1 <= layer <= depth:
+        raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
+    with torch.no_grad(), watch([module for look in view.looks for module in look.layers]) as watched:
+        task(view.batch)
+    files, statistics, start = [], {}, 0
+    for look in view.looks:
+        seen = watched[start : start + len(look.layers)]
+        start += len(look.layers)
+        if any(len(each.weights) <= look.call for each in seen):
+            raise UserError(f"{look.name}: this kind of attention does not show its weights")
+        number = min(layer or depth, len(seen))
+        files.append(folder / f"{re.sub('[^a-z0-9]+', '_', look.name.lower())}_layer{number}.png")
+        weights = seen[number - 1].weights[look.call][look.row]
+        draw_look(look, weights, f"{look.name}, layer {number}  ({view.said})", files[-1])
+        statistics[look.name] = [head_statistics(each, look.places, look.call, look.row) for each in seen]
+    found = {name: [asdict(each) for each in layers] for name, layers in statistics.items()}
+    (folder / "heads.json").write_text(json.dumps(found, indent=2) + "\n")
+    draw_statistics(statistics, folder / "heads.png")
+    return [*files, folder / "heads.png", folder / "heads.json"]
+
+
+def draw_attribution(task: Task, view: View, methods: list[str], folder: Path) -> list[Path]:
+    """What the answer hangs on, by each method.
+
+    Args:
+        task: The model.
+        view: Of the example.
+        methods: Of `METHODS`.
+        folder: Where files are written.
+    """
+    found = {method: attribute(method, task, view) for method in methods}
+    whole, blank = mask_scores(task, view)(np.array([[1], [0]]).repeat(len(view), 1))
+    told = {
+        "said": view.said,
+        "scored": view.scored,
+        "score": float(whole),
+        "blank": float(blank),
+        "units": [label for shown in view.units for label in shown.labels],
+    } | {method: values.tolist() for method, values in found.items()}
+    (folder / "attribution.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    draw_attributions(view, found, folder / "attribution.png")
+    return [folder / "attribution.png", folder / "attribution.json"]
+
+
+def main() -> None:
+    """Reads the options and draws."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--input", action="append", default=[], help="a part of the example; may be given again")
+    parser.add_argument("--index", type=int, help="example of the test split, counted from 0")
+    parser.add_argument("--out", type=Path, help="folder for pictures and numbers (default: RUN/attention)")
+    parser.add_argument(
+        "--method", nargs="+", default=[ATTENTION], help=f"{ATTENTION} (default), {', '.join(METHODS)}; several allowed"
+    )
+    parser.add_argument("--layer", type=int, help="whose maps are drawn, counted from 1 (default: the last)")
+    options = parser.parse_args()
+    try:
+        for method in options.method:
+            if method not in (ATTENTION, *METHODS):
+                raise UserError(
+                    f"--method {method}: there is none of that name. {did_you_mean(method, (ATTENTION, *METHODS))}"
+                )
+        task = load_model(options.run)
+        view = task.view(example(task, options.index, options.input))
+        folder = options.out or options.run / "attention"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out {folder}: {error.strerror}") from error
+        print(view.said)
+        files = draw_attention(task, view, options.layer, folder) if ATTENTION in options.method else []
+        methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
+        files += draw_attribution(task, view, methods, folder) if methods else []
+        for file in files:
+            print(file)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"error: {error if isinstance(error, UserError) else explain(error)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""An example of several modalities as people see it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mla_train.data.texts import clean
+from mla_train.data.tokenizers import UNK_ID
+from mla_train.errors import UserError
+from mla_train.inspect.views import Cells, Leaf, Look, Shown, View, Words, picture_leaf, replaced, self_look, with_cells
+from mla_train.inspect.words import TextUnits
+from mla_train.training.task import Raw
+from tasks.multimodal_sentiment.data import MultimodalBatch
+from tasks.multimodal_sentiment.fusion import CrossAttention
+
+if TYPE_CHECKING:
+    from tasks.multimodal_sentiment.task import MultimodalSentimentTask
+
+Put = Callable[[ExitStack, MultimodalBatch, Tensor], None]
+
+
+class ModalityView:
+    """One modality of an example.
+
+    Args:
+        task: With its network.
+        name: Of the modality.
+        batch: The example alone.
+        raw: The same as it was given.
+
+    Attributes:
+        shown: Its words, cells or steps.
+        of: In which of them each token stands, `(tokens,)`.
+        places: Of the tokens, `(tokens, axes)`.
+        leaves: What gradients are taken from, and how a value of it is put into a batch.
+    """
+
+    def __init__(self, task: "MultimodalSentimentTask", name: str, batch: MultimodalBatch, raw: Raw) -> None:
+        self.name, self.raw, facts, network = name, raw[name], task.facts, task.network
+        self.shown: Shown
+        self.leaves: list[tuple[Leaf, Put]] = []
+        given = batch.inputs[name]
+        embedding: Any = network.embeddings[name]
+        if name in facts.images:
+            self.shown = Cells(given[0], embedding.tokenizer.grid)
+            self.mean = torch.tensor(facts.images[name].mean)
+            self.leaves.append((picture_leaf(self.shown), self._put_input))
+            self.places = embedding.positions
+        elif name in facts.texts:
+            reader = task.readers[name]
+            self.text = TextUnits(clean(self.raw), reader.tokenizer, reader.max_length)
+            if not len(self.text.of):
+                raise UserError(f"{name} has no token that this model reads")
+            self.shown = self.text.words
+            unknown = torch.full_like(given, UNK_ID)
+            leaf = Leaf(embedding(given), embedding(unknown), self.text.gather)
+            self.leaves.append((leaf, lambda stack, _, value: stack.enter_context(replaced(embedding, value))))
+            if name in network.terms and len(batch.terms[name][0]):
+                numbers, weights, _ = batch.terms[name]
+                assert reader.terms is not None
+                shares = self.text.term_shares(reader.terms, numbers.numpy())
+                leaf = Leaf(weights.unsqueeze(0), torch.zeros(1, len(weights)), lambda found: shares @ found[0])
+                self.leaves.append((leaf, self._put_terms))
+        else:
+            self.shown = Words([f"{name} {step + 1}" for step in range(given.size(1))])
+            blank = torch.tensor(facts.features[name].mean).expand_as(given)
+            self.leaves.append((Leaf(given, blank, lambda found: found[0].sum(-1)), self._put_input))
+        self.of = self.text.of if name in facts.texts else torch.arange(len(self.shown))
+        if name not in facts.images:
+            self.places = torch.arange(len(self.of)).unsqueeze(1)
+
+    def _put_input(self, _: ExitStack, batch: MultimodalBatch, value: Tensor) -> None:
+        batch.inputs[self.name] = value
+
+    def _put_terms(self, _: ExitStack, batch: MultimodalBatch, value: Tensor) -> None:
+        numbers, _weights, offsets = batch.terms[self.name]
+        batch.terms[self.name] = numbers, value.flatten(), offsets
+
+    def without(self, kept: np.ndarray) -> list[Any]:
+        """What is left of it, one for each row of a mask `(examples, units)`."""
+        if isinstance(self.shown, Cells):
+            return list(with_cells(self.shown, kept, self.mean))
+        if hasattr(self, "text"):
+            return [self.text.without(row) for row in kept]
+        return [self.raw[row.astype(bool)] for row in kept]
+
+
+@torch.no_grad()
+def view_example(task: "MultimodalSentimentTask", raw: Raw) -> View:
+    """Each modality over itself and words over the others; words, cells and steps as units.
+
+    Args:
+        task: With its network.
+        raw: The modalities that are there.
+
+    Raises:
+        UserError: There is none, or a text holds nothing that is a token.
+    """
+    batch, network = task.read([raw]), task.network
+    names = task.facts.modalities
+    parts = {name: ModalityView(task, name, batch, raw) for name in names if not bool(batch.missing(name))}
+    if not parts:
+        raise UserError(f"nothing of {', '.join(names)} is given")
+    layers: Any = [block.attention for block in network.encoder.blocks]
+    looks = [
+        self_look(f"{name} over {name}", layers, part.shown, part.of, places=part.places, call=names.index(name))
+        for name, part in parts.items()
+    ]
+    if isinstance(network.fusion, CrossAttention) and len(names) > 1:
+        looks += _looks_between(parts, names, batch, network)
+
+    def without(kept: np.ndarray) -> MultimodalBatch:
+        borders = np.cumsum([len(part.shown) for part in parts.values()])[:-1]
+        masks = np.split(kept, borders, 1)
+        left = [part.without(mask) for part, mask in zip(parts.values(), masks, strict=True)]
+        return task.read([dict(zip(parts, row, strict=True)) for row in zip(*left, strict=True)])
+
+    # Each leaf belongs to one modality and says nothing of the units of others.
+    sizes = [len(part.shown) for part in parts.values()]
+    leaves, puts = [], []
+    for number, part in enumerate(parts.values()):
+        before, behind = sum(sizes[:number]), sum(sizes[number + 1 :])
+        for leaf, put in part.leaves:
+
+            def gather(found: Tensor, leaf: Leaf = leaf, before: int = before, behind: int = behind) -> Tensor:
+                return torch.cat([torch.zeros(before), leaf.gather(found), torch.zeros(behind)])
+
+            leaves.append(Leaf(leaf.value, leaf.blank, gather))
+            puts.append(put)
+
+    def outputs(values: Sequence[Tensor]) -> Tensor:
+        copies = task.read([raw] * len(values[0]))
+        with ExitStack() as stack:
+            for put, value in zip(puts, values, strict=True):
+                put(stack, copies, value)
+            return network(copies)
+
+    score, scored, said = task.explained(batch)
+    units = [part.shown for part in parts.values()]
+    return View(batch, said, looks, units, without, score, scored, leaves, outputs)
+
+
+def _looks_between(
+    parts: dict[str, ModalityView], names: list[str], batch: MultimodalBatch, network: Any
+) -> list[Look]:
+    """Words and steps over each other modality: all others stand behind each other as keys."""
+    sizes = {
+        name: network.embeddings[name].positions.size(0)
+        if name in network.facts.images
+        else batch.padding[name].size(1)
+        for name in names
+    }
+    looks = []
+    for name, part in parts.items():
+        if isinstance(part.shown, Cells):
+            continue
+        for other in parts:
+            if other == name:
+                continue
+            of = [parts[n].of if n == other else torch.full((sizes[n],), -1) for n in names if n != name]
+            looks.append(
+                Look(f"{name} over {other}", [network.fusion.look.attention], part.shown, parts[other].shown, part.of,
+                     torch.cat(of), call=names.index(name))
+            )  # fmt: skip
+    return looks

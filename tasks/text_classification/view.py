@@ -1,0 +1,67 @@
+"""A text as people see it."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mla_train.data.texts import clean
+from mla_train.data.tokenizers import UNK_ID
+from mla_train.errors import UserError
+from mla_train.inspect.views import Leaf, View, replaced, self_look
+from mla_train.inspect.words import TextUnits
+from mla_train.training.task import Raw
+
+if TYPE_CHECKING:
+    from tasks.text_classification.task import TextClassificationTask
+
+
+def view_text(task: "TextClassificationTask", raw: Raw) -> View:
+    """Words over words; words as units, of which some are taken out of the text.
+
+    Args:
+        task: With its network.
+        raw: The text.
+
+    Raises:
+        UserError: It is empty, or holds nothing that is a token.
+    """
+    batch, network = task.read([raw]), task.network
+    text = clean(raw["text"])
+    units = TextUnits(text, task.reader.tokenizer, task.facts.max_length)
+    if not len(units.of):
+        raise UserError("the text has no token that this model reads")
+    stride = 1 if network.convolutions is None else network.convolutions.stride
+    layers: Any = [block.attention for block in network.encoder.blocks]
+    look = self_look("words over words", layers, units.words, units.of[::stride])
+
+    def without(kept: np.ndarray) -> Any:
+        return task.read([{"text": units.without(row)} for row in kept])
+
+    # Gradients are taken from what embeddings give for tokens and n-grams, and from the weights of terms. Blank are
+    # unknown tokens: at zero the encoder's norms leap.
+    tables: Any = [network.embedding] + ([] if network.ngrams is None else [network.ngrams])
+    unknown = torch.full_like(batch.tokens, UNK_ID)
+    with torch.no_grad():
+        leaves = [Leaf(table(batch.tokens), table(unknown), units.gather) for table in tables]
+    if network.terms is not None and len(batch.terms):
+        assert task.reader.terms is not None
+        weights = batch.weights.unsqueeze(0)
+        shares = units.term_shares(task.reader.terms, batch.terms.numpy())
+        leaves.append(Leaf(weights, torch.zeros_like(weights), lambda found: shares @ found[0]))
+
+    def outputs(values: Sequence[Tensor]) -> Tensor:
+        copies = task.read([raw] * len(values[0]))
+        if len(values) > len(tables):
+            copies = replace(copies, weights=values[-1].flatten())
+        with ExitStack() as stack:
+            for table, value in zip(tables, values, strict=False):
+                stack.enter_context(replaced(table, value))
+            return network(copies)
+
+    score, scored, said = task.explained(batch)
+    return View(batch, said, [look], [units.words], without, score, scored, leaves, outputs)
