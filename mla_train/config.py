@@ -291,7 +291,7 @@ class RegularizationConfig:
         kl: Weight of the distance between a variational latent and the standard normal distribution, in nats a token;
             null is 1e-3 with encoder.latent=variational.
         free_bits: Nats of that distance that are free, for each token and dimension.
-        reconstruction: Weight of the error with which the encoder tells its input; null is 0.1 with
+        reconstruction: Weight of the error with which the encoder tells its input; null is 1 with
             encoder.reconstruct=true.
         diverse_heads: Weight of the mean cosine between outputs of heads (Li et al. 2018); 0 is off, as for all below.
         orthogonal_heads: Weight of the overlap of the spaces that heads write into.

@@ -250,12 +250,18 @@ class Task(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips the global norm; divided weights know how to take theirs."""
+        """Clips the global norm; divided weights know how to take theirs.
+
+        Lightning's own way refuses a fused optimizer under any mixed precision; that is needed where losses are scaled
+        (16-mixed), for which `build_optimizer` takes none.
+        """
+        if not gradient_clip_val:
+            return
         own_clip: Any = getattr(self.trainer.model, "clip_grad_norm_", None)  # FSDP has one
-        if gradient_clip_val and own_clip is not None:
+        if own_clip is not None:
             own_clip(gradient_clip_val)
         else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def stop_if_not_finite(self, weights: bool = False) -> None:
         """Raises an error if a loss since the last logged one was not a finite number.

@@ -79,7 +79,7 @@ def build_terms(task: "Task", facts: Any) -> list[Term]:
         weight = 1e-3 if r.kl is None else r.kl
         found.append(Term("kl", weight, _all(task, Posterior), partial(_kl, r.free_bits)))
     if encoder.reconstruct:
-        weight = 0.1 if r.reconstruction is None else r.reconstruction
+        weight = 1.0 if r.reconstruction is None else r.reconstruction
         hiding = [module for module in _all(task, Encoder) if module.hiding is not None]
         found.append(Term("reconstruction", weight, hiding, partial(_reconstruction, task)))
     return found

@@ -110,6 +110,18 @@ def test_a_diverging_run_stops_with_step_and_rate_and_keeps_the_last_good_state(
     assert not (folder / "results.json").exists()
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_gradients_are_clipped_under_mixed_precision(tmp_path, monkeypatch, precision):
+    clipped = []
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(
+        torch.nn.utils, "clip_grad_norm_", lambda parameters, norm: (clipped.append(norm), clip(parameters, norm))[1]
+    )
+    go(tmp_path / "run", f"hardware.precision={precision}", "debug=fast", "optimizer.gradient_clip=0.5")
+    assert clipped
+    assert set(clipped) == {0.5}
+
+
 def test_a_full_disk_is_said_and_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     save, calls = L.Trainer.save_checkpoint, []
