@@ -71,17 +71,19 @@ def draw_attention(task: Task, view: View, layer: int | None, folder: Path) -> l
         layer: Counted from 1; None is the last.
         folder: Where files are written.
     """
-    if not view.looks:
+    looks = [look for look in view.looks if look.layers]
+    if not looks:
         raise UserError(
-            "this model has no attention heads: choose --method integrated_gradients, occlusion, lime or shap"
+            "this model has no heads with which its parts look at each other: choose --method integrated_gradients, "
+            "occlusion, lime or shap"
         )
-    depth = max(len(look.layers) for look in view.looks)
+    depth = max(len(look.layers) for look in looks)
     if layer is not None and not 1 <= layer <= depth:
         raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
-    with torch.no_grad(), watch([module for look in view.looks for module in look.layers]) as watched:
+    with torch.no_grad(), watch([module for look in looks for module in look.layers]) as watched:
         task(view.batch)
     files, statistics, start = [], {}, 0
-    for look in view.looks:
+    for look in looks:
         seen = watched[start : start + len(look.layers)]
         start += len(look.layers)
         if any(len(each.weights) <= look.call for each in seen):

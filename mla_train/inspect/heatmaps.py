@@ -70,7 +70,7 @@ def _words_over_words(look: Look, maps: dict[str, np.ndarray]) -> Any:
         for axis, labels in ((axes.xaxis, keys), (axes.yaxis, queries)):
             ticks = range(0, len(labels), -(-len(labels) // MOST_LABELS))
             shown = [labels[i] or "␣" for i in ticks]
-            turn = {"rotation": 90} if axis is axes.xaxis else {}
+            turn = {"rotation": 90} if axis is axes.xaxis and max(map(len, shown)) > 2 else {}
             axis.set_ticks(ticks, shown, fontsize=min(8, max(4, 30 * cell)), parse_math=False, **turn)
         axes.tick_params(length=0)
     looking, looked_at = look.name.split(" over ") if " over " in look.name else ("", "")

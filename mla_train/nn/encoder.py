@@ -1,5 +1,7 @@
 """The encoder that all tasks share: pre-norm blocks of attention and a feed-forward part."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -120,6 +122,12 @@ class Encoder(nn.Module):
         # Numbers that decoding with these layers would keep for each token.
         layers = [block.attention for block in blocks] if self.array is None else [self.array.reading]
         self.cache_width = sum(layer.cache_width for layer in layers)
+
+    @property
+    def attention_layers(self) -> list[nn.Module]:
+        """The layers in which tokens look at tokens, from the first to the last; none with an array of latents."""
+        blocks: Any = self.blocks
+        return [block.attention for block in blocks] if self.array is None else []
 
     def forward(
         self,

@@ -48,7 +48,7 @@ def view_window(task: "ForecastingTask", raw: Raw) -> View:
         tokens, channels = torch.arange(len(past) + len(future) - 1), len(facts.names)
         of = torch.full((channels if mixing else 1, len(tokens)), -1)
         of[channel if mixing else 0] = tokens
-        layers: Any = [block.attention for block in network.residual.encoder.blocks]
+        layers = network.residual.encoder.attention_layers
         places = tokens.repeat(len(of)).unsqueeze(1)
         shown = Patches(values, [*past, *future], look_back, name)
         row = 0 if mixing else channel

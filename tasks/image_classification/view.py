@@ -27,7 +27,7 @@ def view_picture(task: "ImageClassificationTask", raw: Raw) -> View:
     batch, network = task.read([raw]), task.network
     rows, columns = network.tokenizer.grid
     cells = Cells(batch.images[0], (rows, columns))
-    layers: Any = [block.attention for block in network.encoder.blocks]
+    layers = network.encoder.attention_layers
     of, places = torch.arange(len(cells)), network.positions.float()
     if isinstance(network.pooling, ClassToken):  # it stands in front, outside of the picture
         of, places = torch.cat([torch.tensor([-1]), of]), places.clone()

@@ -105,7 +105,7 @@ def view_example(task: "MultimodalSentimentTask", raw: Raw) -> View:
     parts = {name: ModalityView(task, name, batch, raw) for name in names if not bool(batch.missing(name))}
     if not parts:
         raise UserError(f"nothing of {', '.join(names)} is given")
-    layers: Any = [block.attention for block in network.encoder.blocks]
+    layers = network.encoder.attention_layers
     looks = [
         self_look(f"{name} over {name}", layers, part.shown, part.of, places=part.places, call=names.index(name))
         for name, part in parts.items()

@@ -36,7 +36,7 @@ def view_text(task: "TextClassificationTask", raw: Raw) -> View:
     if not len(units.of):
         raise UserError("the text has no token that this model reads")
     stride = 1 if network.convolutions is None else network.convolutions.stride
-    layers: Any = [block.attention for block in network.encoder.blocks]
+    layers = network.encoder.attention_layers
     look = self_look("words over words", layers, units.words, units.of[::stride])
 
     def without(kept: np.ndarray) -> Any:

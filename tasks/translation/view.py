@@ -45,7 +45,7 @@ def view_pair(task: "TranslationTask", raw: Raw) -> View:
     looks = []
     if isinstance(network, Translator):
         blocks: Any = network.decoder.blocks
-        own: Any = [block.attention for block in network.encoder.blocks]
+        own = network.encoder.attention_layers
         # The decoder reads the start and all written tokens but the end.
         heard = Words(["start", *writing.words.labels]), torch.cat([torch.tensor([0]), writing.of + 1])
         looks = [
