@@ -6,14 +6,26 @@
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 import matplotlib
+import torch
+from hydra import compose, initialize_config_dir
+from torch.profiler import ProfilerActivity, profile
+from tqdm import tqdm
 
+from mla_train.compose import typed
+from mla_train.data.module import DataModule
+from mla_train.training.build import build_data, build_task
 from mla_train.training.jobs import Job, run_jobs
+from mla_train.training.optimizers import build_optimizer
+from mla_train.training.terms import watched
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -23,9 +35,11 @@ OPTIONS = ROOT / "conf" / "experiment" / "toolbox"
 MARK = "<!-- What follows is written by scripts/toolbox.py. -->"
 SETTINGS = {
     "digits": ["encoder=tiny", "encoder.num_heads=4", "epochs=40"],
-    "traffic": ["task=forecasting", "encoder.num_heads=4"],
+    "traffic": ["task=forecasting", "encoder.num_heads=4", "epochs=4"],
 }
 """What all options are tried on: both are bundled."""
+ROUNDS, STEPS = 5, 3
+"""Turns of each option when steps are timed, and steps in a turn."""
 
 
 @dataclass
@@ -36,17 +50,26 @@ class Row:
         name: Of its file.
         title: The first line of its file.
         scores: On test, one a seed.
-        seconds: Of an epoch, the median over seeds.
-        memory: At its peak in MiB, the median over seeds.
         parameters: Of the network.
     """
 
     name: str
     title: str
     scores: list[float]
+    parameters: int
+
+
+@dataclass
+class Cost:
+    """What training takes.
+
+    Attributes:
+        seconds: Of an epoch, without validation.
+        memory: That a step holds at its peak, weights and libraries left out, in MiB.
+    """
+
     seconds: float
     memory: float
-    parameters: int
 
 
 def read(name: str, jobs: list[Job]) -> Row | None:
@@ -61,10 +84,6 @@ def read(name: str, jobs: list[Job]) -> Row | None:
         name,
         title,
         [result["metrics"]["test"][metric] for result in found],
-        sorted(result["examples"]["train"] / result["speed"]["examples_per_second"] for result in found)[
-            len(found) // 2
-        ],
-        sorted(result["speed"]["peak_memory_mib"] for result in found)[len(found) // 2],
         found[0]["model"]["parameters"],
     )
 
@@ -75,21 +94,80 @@ def title_of(name: str) -> str:
     return next(line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line)
 
 
-def table(rows: list[Row], metric: str) -> str:
+def words_of(data: str, name: str) -> list[str]:
+    """The command line of an option, but for its seed."""
+    return [*SETTINGS[data], *([] if name == "default" else [f"experiment=toolbox/{name}"])]
+
+
+def measure(words: dict[str, list[str]]) -> dict[str, Cost]:
+    """Times training steps of each option by turns, so that a machine's mood touches all alike.
+
+    Args:
+        words: Of each option; all have the same data.
+    """
+    steps, found = {}, {}
+    data: DataModule | None = None
+    for name, line in words.items():
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = typed(compose("train", line))
+        if data is None:
+            data = build_data(config)
+            data.setup()
+        steps[name] = step_of(config, data)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in tqdm(range(1 + ROUNDS), leave=False, disable=not sys.stderr.isatty()):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            for _ in range(STEPS):
+                step()
+            if turn:  # the first warms up
+                seconds[name].append((time.perf_counter() - began) / STEPS)
+    for name, step in steps.items():
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+            step()
+        events = sorted(seen.events() or [], key=lambda event: event.time_range.end)
+        most = max(accumulate(event.self_cpu_memory_usage for event in events), default=0)
+        assert data is not None
+        epoch = median(seconds[name]) * len(data.train) / config.batch_size
+        found[name] = Cost(epoch, most / 2**20)
+    return found
+
+
+def step_of(config: Any, data: DataModule) -> Callable[[], None]:
+    """A training step on one batch, without clipping and averaging."""
+    torch.manual_seed(0)
+    task = build_task(config, data.facts)
+    optimizer = build_optimizer(task, config)
+    batch = data.collate([data.train[i] for i in range(config.batch_size)], training=True)
+
+    def step() -> None:
+        outputs, terms = watched(task, batch)
+        total, count = task.loss(outputs, batch)
+        if config.regularization.r_drop:
+            total = total + task.divergence(outputs, task(batch), batch)
+        (total / count + sum(term.weight * terms[term.name] for term in task.terms)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def table(rows: list[Row], costs: dict[str, Cost], metric: str) -> str:
     """Markdown, one line an option.
 
     Args:
         rows: The default first.
+        costs: By the names of rows.
         metric: Name of the scores.
     """
     default = rows[0]
-    lines = [f"| option | {metric} on test | against the default | s an epoch | MiB at most | parameters |"]
+    lines = [f"| option | {metric} on test | against the default | s an epoch | MiB a step | parameters |"]
     lines.append("|---|---|---|---|---|---|")
     for row in rows:
         change = "" if row is default else difference(row.scores, default.scores)
-        lines.append(
-            f"| `{row.name}` | {spread(row.scores)} | {change} | {row.seconds:.2f} | {row.memory:.0f} | {row.parameters:,} |"
-        )
+        cost = costs[row.name]
+        numbers = f"{cost.seconds:.2f} | {cost.memory:.1f} | {row.parameters:,}"
+        lines.append(f"| `{row.name}` | {spread(row.scores)} | {change} | {numbers} |")
     return "\n".join(lines)
 
 
@@ -140,15 +218,7 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     plan = {
         (data, name): [
-            Job(
-                [
-                    *SETTINGS[data],
-                    *([] if name == "default" else [f"experiment=toolbox/{name}"]),
-                    f"seed={seed}",
-                    *options.more,
-                ],
-                options.runs / data / name / str(seed),
-            )
+            Job([*words_of(data, name), f"seed={seed}", *options.more], options.runs / data / name / str(seed))
             for seed in options.seeds
         ]
         for data in options.data
@@ -167,11 +237,15 @@ def main() -> None:
         results = plan[data, "default"][0].results
         assert results is not None
         metric = str(results["monitor"]["name"]).removeprefix("val/")
+        torch.set_num_threads(1)
+        costs = measure({row.name: [*words_of(data, row.name), *options.more] for row in rows})
         picture = options.out.with_name(f"{options.out.stem}_{data}.png")
         draw(rows, metric, data, picture)
         how = " ".join(SETTINGS[data])
         best = "higher is better" if results["monitor"]["mode"] == "max" else "lower is better"
-        parts.append(f"## {data}\n\n`{how}`, {metric}: {best}.\n\n{table(rows, metric)}\n\n![{data}]({picture.name})")
+        parts.append(
+            f"## {data}\n\n`{how}`, {metric}: {best}.\n\n{table(rows, costs, metric)}\n\n![{data}]({picture.name})"
+        )
     before = options.out.read_text().split(MARK)[0] if options.out.is_file() else "# The toolbox\n\n"
     options.out.write_text(before + "\n\n".join(parts) + "\n")
     print(f"wrote {options.out}")

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from mla_train.compose import typed
+from tests.warm import run_script
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -19,10 +20,19 @@ SMALL = ["encoder=tiny", "encoder.dim=16", "encoder.num_heads=2"]
 
 def train(*words, cwd, check=True, timeout=240, env=None):
     """Runs train.py as a user does, in a folder of its own."""
-    command = [sys.executable, str(ROOT / "train.py"), *words]
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ | (env or {}), check=False
-    )
+    return python("train.py", *words, cwd=cwd, check=check, timeout=timeout, env=env)
+
+
+def python(file, *words, cwd, check=True, timeout=240, env=None):
+    """Runs a script of the project in a process of its own: a fork, or a new one where its beginning matters."""
+    file = ROOT / file
+    if env or any("ddp" in word or "devices" in word for word in map(str, words)):
+        command = [sys.executable, str(file), *words]
+        done = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ | (env or {}), check=False
+        )
+    else:
+        done = run_script(file, words, cwd, timeout)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import ROOT, train, write_pictures, write_reviews
+from tests.helpers import ROOT, python, train, write_pictures, write_reviews
 from tests.tasks.forecasting.test_data import table
 from tests.tasks.translation.test_data import distinct, write, write_aligned
 
@@ -105,13 +105,11 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("document", "words"), commands("scripts/benchmark"))
-def test_every_script_in_the_documents_runs(document, words, shared_data):
+def test_every_script_in_the_documents_runs(document, words, shared_data, tmp_path):
     """As written, only shorter."""
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
     words = [re.sub(r"\bFOLDER\b", str(shared_data / folder), word) for word in words]
-    command = [sys.executable, str(ROOT / words[0]), words[1], *SHORT[words[1]], *words[2:]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
+    done = python(words[0], words[1], *SHORT[words[1]], *words[2:], cwd=tmp_path)
     assert "1.00x" in done.stdout
 
 
@@ -177,9 +175,7 @@ def test_the_study_of_the_toolbox_runs(document, words, tmp_path):
         str(tmp_path / "page.md"),
         "debug=fast",
     ]
-    command = [sys.executable, str(ROOT / words[0]), *words[1:], *short]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    python(words[0], *words[1:], *short, cwd=tmp_path)
     assert "| `score_dot` | 0." in (tmp_path / "page.md").read_text()
 
 

@@ -2,15 +2,20 @@
 
 import json
 import os
-import subprocess
-import sys
+import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from tqdm import tqdm
+
+from mla_train.training.launch import Launcher
+
+PATIENCE = 60
+"""Seconds that a run has to stop in when it is asked to."""
 
 
 @dataclass
@@ -45,21 +50,27 @@ def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int |
         Folders of the runs that failed, with the last line that each printed.
     """
     todo = [job for job in jobs if job.results is None]
-    threads = threads or max(1, (os.cpu_count() or 1) // parallel)
+    launcher = Launcher(train, threads=threads or max(1, (os.cpu_count() or 1) // parallel))
     failed: dict[Path, str] = {}
+    stop = Event()
 
     def run(job: Job) -> None:
-        job.folder.parent.mkdir(parents=True, exist_ok=True)
-        words = [*job.words, f"run_dir={job.folder}", "resume=auto", f"hardware.threads={threads}"]
-        with Path(f"{job.folder}.log").open("w+") as log:
-            done = subprocess.run(
-                [sys.executable, str(train), *words], stdout=log, stderr=subprocess.STDOUT, check=False
-            )
-            if done.returncode:
-                log.seek(0)
-                failed[job.folder] = (log.read().strip().splitlines() or ["no word"])[-1]
+        if stop.is_set():
+            return
+        running = launcher.start([*job.words, f"run_dir={job.folder}", "resume=auto"], Path(f"{job.folder}.log"))
+        while running.running():
+            time.sleep(0.1)
+            if stop.is_set():
+                running.stop(PATIENCE)
+        if job.results is None:
+            failed[job.folder] = running.last_words()
 
     with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(todo), unit="run", disable=not todo) as bar:
-        for _ in pool.map(run, todo):
-            bar.update()
+        try:
+            for done in as_completed([pool.submit(run, job) for job in todo]):
+                done.result()
+                bar.update()
+        except BaseException:
+            stop.set()
+            raise
     return failed

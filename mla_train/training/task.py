@@ -261,7 +261,8 @@ class Task(L.LightningModule):
         if own_clip is not None:
             own_clip(gradient_clip_val)
         else:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def stop_if_not_finite(self, weights: bool = False) -> None:
         """Raises an error if a loss since the last logged one was not a finite number.

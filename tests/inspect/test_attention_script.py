@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.helpers import ROOT, SMALL, train
+from tests.helpers import ROOT, SMALL, python, train
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +19,7 @@ def run(tmp_path_factory):
 
 
 def attention(*words, cwd, check=True):
-    command = [sys.executable, str(ROOT / "scripts" / "attention.py"), *map(str, words)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
-    assert not check or done.returncode == 0, done.stderr
-    return done
+    return python("scripts/attention.py", *map(str, words), cwd=cwd, check=check)
 
 
 @pytest.mark.slow
