@@ -293,7 +293,7 @@ class RegularizationConfig:
         free_bits: Nats of that distance that are free, for each token and dimension.
         reconstruction: Weight of the error with which the encoder tells its input; null is 1 with
             encoder.reconstruct=true.
-        diverse_heads: Weight of the mean cosine between outputs of heads (Li et al. 2018); 0 is off, as for all below.
+        diverse_heads: Weight of the squared cosine between outputs of heads (Li et al. 2018); 0 is off, as for all below.
         orthogonal_heads: Weight of the overlap of the spaces that heads write into.
         contrastive_heads: Weight of telling heads apart by what they say.
         contrastive_classes: Weight of the supervised contrast of pooled features (Khosla et al. 2020), in tasks with

@@ -13,10 +13,10 @@ from mla_train.nn.penalties import contrastive_classes, contrastive_heads, diver
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(2, 5), st.integers(1, 6))
-def test_likeness_of_heads_is_the_mean_cosine_of_pairs(batch, length, heads, width):
+def test_likeness_of_heads_is_the_mean_squared_cosine_of_pairs(batch, length, heads, width):
     torch.manual_seed(0)
     x = torch.randn(batch, length, heads, width)
-    pairs = [F.cosine_similarity(x[:, :, i], x[:, :, j], -1) for i in range(heads) for j in range(heads) if i != j]
+    pairs = [F.cosine_similarity(x[:, :, i], x[:, :, j], -1) ** 2 for i in range(heads) for j in range(heads) if i != j]
     torch.testing.assert_close(diverse_heads(x), torch.stack(pairs).mean(), rtol=1e-4, atol=1e-5)
     padding = torch.zeros(batch, length, dtype=torch.bool)
     padding[0, 1:] = True
@@ -29,7 +29,7 @@ def test_likeness_of_heads_is_the_mean_cosine_of_pairs(batch, length, heads, wid
 def test_equal_heads_are_alike_and_orthogonal_ones_are_not():
     x = torch.randn(2, 3, 1, 4)
     assert float(diverse_heads(x.expand(-1, -1, 3, -1))) == pytest.approx(1)
-    assert float(diverse_heads(torch.cat([x, -x], 2))) == pytest.approx(-1)
+    assert float(diverse_heads(torch.cat([x, -x], 2))) == pytest.approx(1)
     assert float(diverse_heads(torch.eye(3).expand(2, 5, 3, 3))) == pytest.approx(0)
     assert not diverse_heads(x.expand(-1, -1, 3, -1), torch.ones(2, 3, dtype=torch.bool)).any()
 

@@ -146,7 +146,8 @@ def test_terms_of_heads_are_those_of_the_outputs_that_are_there():
     for hook in hooks:
         hook.remove()
     kept = batch.tokens != 0
-    cosines = [torch.cosine_similarity(*heads[kept].unflatten(-1, (2, -1)).unbind(1), dim=-1).mean() for heads in seen]
+    pairs = [heads[kept].unflatten(-1, (2, -1)).unbind(1) for heads in seen]
+    cosines = [(torch.cosine_similarity(*pair, dim=-1) ** 2).mean() for pair in pairs]
     torch.testing.assert_close(found["diverse_heads"], torch.stack(cosines).mean(), rtol=1e-4, atol=1e-5)
     overlaps = [orthogonal_heads(block.attention.out.weight, 2) for block in blocks]
     torch.testing.assert_close(found["orthogonal_heads"], torch.stack(overlaps).mean())
