@@ -266,6 +266,16 @@ def test_all_tasks_take_a_step_with_what_the_toolbox_has(data, words):
         assert gradient.any(), name
 
 
+@pytest.mark.parametrize("data", TASKS)
+def test_all_tasks_take_a_step_of_two_passes(data):
+    task = build_task(config("regularization=rdrop", f"task={task_of(data)}"), FACTS[data])
+    batch = batch_for(FACTS[data])
+    first, second = task(batch), task(batch)
+    total = task.loss(first, batch)[0]
+    (total + task.loss(second, batch)[0] + task.divergence(first, second, batch)).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in task.parameters())
+
+
 def test_choosing_a_task_picks_its_bundled_data_and_single_keys_win():
     assert config("task=image_classification").data.name == "digits"
     assert config("data=fashion_mnist").epochs == 20

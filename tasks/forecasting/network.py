@@ -93,7 +93,7 @@ class Forecaster(nn.Module):
             added, moved = self.residual(found, batch)
             # Its quantiles are random at first, so that the encoder learns from them before its gate opens.
             self.learning |= self.training
-            moved = moved * self.learning
+            moved = moved * self.learning.clone()  # a second pass before the gradient writes it again
             # In units of the past with its cycle, which one unusual week changes little.
             size = batch.past.std(-1, keepdim=True) + 1e-2
             point, offsets = point + size * added, offsets + moved
