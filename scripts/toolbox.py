@@ -48,13 +48,11 @@ class Row:
 
     Attributes:
         name: Of its file.
-        title: The first line of its file.
         scores: On test, one a seed.
         parameters: Of the network.
     """
 
     name: str
-    title: str
     scores: list[float]
     parameters: int
 
@@ -77,21 +75,13 @@ def read(name: str, jobs: list[Job]) -> Row | None:
     results = [job.results for job in jobs]
     if None in results:
         return None
-    title = "nothing of the below" if name == "default" else title_of(name)
     metric = str(results[0]["monitor"]["name"]).removeprefix("val/")  # type: ignore[index]
     found: list[dict[str, Any]] = [result for result in results if result is not None]
     return Row(
         name,
-        title,
         [result["metrics"]["test"][metric] for result in found],
         found[0]["model"]["parameters"],
     )
-
-
-def title_of(name: str) -> str:
-    """What a recipe says of itself in its first comment."""
-    lines = (OPTIONS / f"{name}.yaml").read_text().splitlines()
-    return next(line.removeprefix("# ") for line in lines if line.startswith("# ") and "@package" not in line)
 
 
 def words_of(data: str, name: str) -> list[str]:

@@ -2,14 +2,11 @@
 
 import json
 import platform
-import resource
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -66,7 +63,6 @@ def write_results(
             "seconds": round(progress.wall_seconds, 2),
             "examples_per_second": round(progress.examples_per_second, 1),
             "tokens_per_second": round(progress.tokens_per_second, 1),
-            "peak_memory_mib": round(peak_memory() / 2**20, 1),
         },
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
@@ -77,14 +73,6 @@ def write_results(
     unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     unfinished.replace(folder.results)
     return results
-
-
-def peak_memory() -> int:
-    """Bytes at most: of a GPU what torch has allocated, else of the whole process, libraries and data included."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def environment(command: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -16,10 +16,12 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
 from mla_train.nn import Encoder, Input, Reconstruction
 from mla_train.training.optimizers import build_optimizer, build_schedule
 from mla_train.training.terms import Term, warmed_up, watched
+
+if TYPE_CHECKING:  # what looks at tasks is no part of training them
+    from mla_train.inspect.views import View
 
 Predictions = dict[str, Any]
 """Columns of equal length, one row an example: numpy arrays or lists."""
@@ -161,7 +163,7 @@ class Task(L.LightningModule):
         """
         raise UserError(f"task={self.config.task.name} does not show its examples: it has no raw()")
 
-    def view(self, raw: Raw) -> View:
+    def view(self, raw: Raw) -> "View":
         """An example with what attention looks at and what an answer can be attributed to.
 
         Raises:
