@@ -63,6 +63,7 @@ def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> N
         key = override.key_or_group
         if override.is_delete() or override.is_add() or key.startswith("hydra."):
             continue
+        require(key != "sweep", "sweep= belongs to another command: python scripts/sweep.py sweep=default")
         if key in choices.groups:
             for name in _chosen_names(override):
                 if name not in choices.groups[key]:

@@ -41,6 +41,7 @@ MISTAKES = {
     "regularization.average_epochs=99 regularization.ema_decay=0": "there are only epochs=60",
     "regularization.average_epochs=2 regularization.ema_decay=0 regularization.early_stopping=3": "add regularization.early_stopping=0",
     "task=translation task.model=seq2seq task.decoder.depth=2": "task.decoder belongs to task.model=transformer",
+    "sweep=quick": "python scripts/sweep.py sweep=default",
     "--epochs": "unknown flag --epochs",
     "epochs": "options are written key=value",
     "--config-dir=nowhere": "there is no such folder",

@@ -1,0 +1,152 @@
+"""Which settings are best? `python scripts/sweep.py task=text_classification sweep=quick`.
+
+Words are key=value. The sweep's own:
+
+    sweep      a search space of conf/sweep: default, quick, attention
+    trials     how many, those that were pruned or failed included
+    hours      no trial begins after so many
+    n_jobs     trials at a time
+    sampler    tpe, random, grid or gp                 pruner    median, halving or none
+    objective  a metric of val/; the task's own if none is named
+    retrain    so many of the best are trained again with three seeds
+    run_dir    the sweep's folder; the same command goes on with what is there
+    storage    a database URL for several machines; else a file in the folder
+
+All other words go to train.py. In the folder: trials.csv, experiment/best.yaml, sweep.html and a run folder a trial.
+"""
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+
+from mla_train.compose import Choices, check_overrides, explain, flatten, parse_overrides, typed
+from mla_train.config import TrainConfig
+from mla_train.errors import UserError, did_you_mean, require
+from mla_train.training.space import OWN, Choice, first_settings, read_options, word
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+TRAIN = CONF.parent / "train.py"
+
+
+def composed(words: list[str]) -> tuple[TrainConfig, dict[str, Any]]:
+    """The config of a run, typed and as nested dicts.
+
+    Raises:
+        UserError: A word is wrong.
+    """
+    choices = Choices([CONF])
+    groups = [o.input_line for o in parse_overrides(words) if o.key_or_group in choices.groups and o.input_line]
+    check_overrides(groups, choices, set())
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        plain: Any = OmegaConf.to_container(compose("train", groups))
+        check_overrides(words, choices, set(flatten(plain)))
+        config = compose("train", words)
+    return typed(config), OmegaConf.to_container(config)  # type: ignore[return-value]
+
+
+def check_space(words: list[str], space: dict[str, Choice]) -> None:
+    """Composes each choice once, so that a misspelled one is said before hours are spent."""
+    for name, choice in space.items():
+        values = choice.grid(name) if hasattr(choice, "values") else [choice.low, choice.high]
+        for value in values:
+            composed([*words, f"{name}={word(value)}"])
+
+
+def main() -> None:
+    """Reads the words and sweeps."""
+    words = sys.argv[1:]
+    if any(each in ("-h", "--help") for each in words):
+        print(__doc__)
+        return
+    try:
+        sweep(words)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def sweep(words: list[str]) -> None:
+    """Runs a sweep to the end of its budget.
+
+    Raises:
+        UserError: A word is wrong.
+    """
+    wrong = next((each for each in words if "=" not in each), None)
+    require(
+        wrong is None, f"cannot read '{wrong}': options are written key=value, such as trials=20; --help lists them"
+    )
+    own = {key: value for key, _, value in (each.partition("=") for each in words) if key in (*OWN, "sweep", "run_dir")}
+    passed = [each for each in words if each.partition("=")[0] not in own]
+    named = {each.partition("=")[0] for each in passed}
+    require("resume" not in named, "resume= is a run's; a sweep goes on when its command is given again")
+    name = own.pop("sweep", "default")
+    file = CONF / "sweep" / f"{name}.yaml"
+    known = sorted(other.stem for other in file.parent.glob("*.yaml"))
+    require(
+        name in known, f"sweep={name}: there is no such sweep. {did_you_mean(name, known)} All: {', '.join(known)}."
+    )
+    config, plain = composed(passed)
+    folder = own.pop("run_dir", None)
+    options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
+    space = {place: choice for place, choice in space.items() if place not in named}
+    require(bool(space), "all that this sweep searches is fixed by the command; leave a word away")
+    check_space(passed, space)
+    print("loading torch ...", flush=True)
+
+    from mla_train.inspect.sweep_page import write_page, write_trials
+    from mla_train.training.best import best_recipe, retrain
+    from mla_train.training.launch import Launcher
+    from mla_train.training.sweep import Sweep, goal_of
+
+    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    where = Path(folder or Path("runs") / "sweeps" / f"{config.task.name}_{name}_{now}")
+    goal = goal_of(config, options.objective)
+    threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
+    search = Sweep(options, space, first_settings(space, plain), passed, goal, where, config.seed)
+    study = search.open()
+    one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
+    launcher = Launcher(TRAIN, one_process, (config.task._target_.rpartition(".")[0],), threads)
+    console = Console()
+    console.print(
+        f"{goal.metric} of {config.task.name} on {config.data.name}; up to {options.trials} trials in {where}"
+    )
+
+    def told(trial: FrozenTrial) -> None:
+        write_trials(study, where / "trials.csv")
+        done = [t for t in study.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
+        if done:
+            best_recipe(study, passed, set(Choices([CONF]).groups), where / "experiment" / "best.yaml")
+        settings = " ".join(f"{key}={word(value)}" for key, value in trial.params.items())
+        said = f"{trial.value:.4f}" if trial.value is not None else trial.user_attrs.get("error", "")
+        best = f"best {study.best_value:.4f}" if done else ""
+        seconds = trial.user_attrs.get("seconds", 0)
+        console.print(
+            f"{trial.number:4d} {trial.state.name.lower():9s} {said}  {seconds:.0f} s  {settings}  {best}",
+            highlight=False,
+        )
+
+    try:
+        search.run(study, launcher, told)
+    except KeyboardInterrupt:
+        write_trials(study, where / "trials.csv")
+        print(
+            f"Stopped; go on with: python scripts/sweep.py {' '.join(words)}" + ("" if folder else f" run_dir={where}")
+        )
+        sys.exit(130)
+    if options.retrain:
+        retrain(study, passed, options.retrain, where, TRAIN, options.n_jobs)
+    write_page(study, goal.metric, where, " ".join(["python scripts/sweep.py", *words]))
+    print(f"{where / 'sweep.html'}\npython train.py --config-dir {where} task={config.task.name} experiment=best")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""A sweep goes on whatever its trials do, and finds what is best."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from mla_train.errors import UserError
+from mla_train.inspect.sweep_page import write_page, write_trials
+from mla_train.training.best import best_recipe, ranked
+from mla_train.training.launch import Launcher
+from mla_train.training.space import (
+    Choices,
+    Pruner,
+    Range,
+    Sampler,
+    SweepOptions,
+    first_settings,
+    read_choice,
+    read_options,
+    word,
+)
+from mla_train.training.sweep import Goal, Sweep
+from tests.helpers import ROOT, SMALL, train
+
+# A run of train.py, but for the training: x = .7 is best; it obeys where it is told to fail.
+FAKE = """
+import json, os, pathlib, sys, time
+words = dict(word.split("=", 1) for word in sys.argv[1:])
+folder = pathlib.Path(words["run_dir"])
+folder.mkdir(parents=True)
+number, x = int(folder.name), float(words.get("x", 0.7))
+if str(number) in words.get("fail", "").split("+"):
+    sys.exit("error: no luck")
+if str(number) in words.get("die", "").split("+"):
+    os.kill(os.getpid(), 9)
+rows = ["step,val/score"]
+for epoch in range(int(words.get("epochs", 1))):
+    rows.append(f"{epoch},{1 - abs(x - 0.7) + 0.001 * epoch}")
+    (folder / "metrics.csv").write_text(chr(10).join(rows))
+    time.sleep(float(words.get("pause", 0)))
+value = float("nan") if str(number) in words.get("nan", "").split("+") else 1 - abs(x - 0.7)
+(folder / "results.json").write_text(json.dumps({"metrics": {"val": {"score": value}, "test": {"score": value}}}))
+"""
+
+
+@pytest.fixture
+def launcher(tmp_path):
+    file = tmp_path / "fake.py"
+    file.write_text(FAKE)
+    return Launcher(file, warm=False)
+
+
+def sweep(folder, *words, space=None, first=None, **options):
+    space = {"x": Range(0.0, 1.0)} if space is None else space
+    return Sweep(SweepOptions(**options), space, first or {}, list(words), Goal("val/score", "max"), folder, 0)
+
+
+def go(search, launcher):
+    study, told = search.open(), []
+    search.run(study, launcher, told.append)
+    return study, told
+
+
+def states(study):
+    return [trial.state.name for trial in study.trials]
+
+
+def test_what_fails_is_written_down_and_the_sweep_goes_on(tmp_path, launcher):
+    broken = {"fail": "1+5+9+13", "die": "3+7", "nan": "11+15"}
+    words = [f"{kind}={numbers}" for kind, numbers in broken.items()]
+    study, told = go(sweep(tmp_path / "s", *words, trials=25, n_jobs=2, pruner=Pruner.none), launcher)
+    assert len(told) == 25
+    assert (states(study).count("COMPLETE"), states(study).count("FAIL")) == (17, 8)
+    errors = {trial.number: trial.user_attrs.get("error") for trial in study.trials}
+    assert errors[1] == "error: no luck"
+    assert errors[3] == "ended by SIGKILL, as where memory is used up"
+    assert errors[11] == "val/score is nan"
+    write_trials(study, tmp_path / "s" / "trials.csv")
+    with (tmp_path / "s" / "trials.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["state"] for row in rows].count("fail") == 8
+    assert rows[0].keys() == {"number", "state", "value", "x", "seconds", "error"}
+    assert float(rows[0]["value"]) == pytest.approx(1 - abs(float(rows[0]["x"]) - 0.7), abs=1e-3)
+    # The same words go on from there: there is nothing left to do; more trials are done.
+    assert go(sweep(tmp_path / "s", *words, trials=25), launcher)[1] == []
+    assert len(go(sweep(tmp_path / "s", *words, trials=27), launcher)[1]) == 2
+    with pytest.raises(UserError, match="holds a sweep of other words"):
+        sweep(tmp_path / "s", "fail=2").open()
+
+
+def test_it_finds_what_is_best_and_begins_with_what_is_known(tmp_path, launcher):
+    study, _ = go(sweep(tmp_path / "s", trials=25, n_jobs=2, first={"x": 0.25}), launcher)
+    assert study.trials[0].params == {"x": 0.25}
+    assert study.best_value > 0.97
+    assert ranked(study)[0].number == study.best_trial.number
+
+
+@pytest.mark.parametrize("pruner", [Pruner.median, Pruner.halving])
+def test_bad_trials_are_stopped_early(tmp_path, launcher, pruner):
+    space = {"x": Choices(("0.7", "0.1", "0.2"))}
+    words = ["epochs=12", "pause=0.15"]
+    search = sweep(tmp_path / "s", *words, space=space, trials=7, sampler=Sampler.random, pruner=pruner)
+    study = search.open()
+    for value in ("0.7", "0.7", "0.7", "0.7", "0.7", "0.1", "0.2"):
+        study.enqueue_trial({"x": value})
+    search.run(study, launcher, lambda trial: None)
+    assert states(study)[5:] == ["PRUNED"] * 2
+    assert set(states(study)[:5]) == {"COMPLETE"}
+    assert study.trials[5].user_attrs["seconds"] < study.trials[0].user_attrs["seconds"]
+
+
+def test_a_grid_ends_when_all_of_it_is_done(tmp_path, launcher):
+    space = {"x": Range(0.0, 1.0, step=0.5), "y": Choices(("a", "b"))}
+    study, told = go(sweep(tmp_path / "s", space=space, sampler=Sampler.grid, trials=100), launcher)
+    assert len(told) == 6
+    assert {(t.params["x"], t.params["y"]) for t in study.trials} == {(x, y) for x in (0.0, 0.5, 1.0) for y in "ab"}
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_every_sampler_samples(tmp_path, launcher, sampler):
+    space = {"x": Range(0.0, 1.0, step=0.1), "y": Choices(("a", "b")), "z": Range(1, 3)}
+    _, told = go(sweep(tmp_path / "s", space=space, sampler=sampler, trials=4), launcher)
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 4
+
+
+HOURS = """
+import sys
+from pathlib import Path
+from tests.training.test_sweep import Launcher, sweep
+search = sweep(Path(sys.argv[1]), "epochs=40", "pause=0.1", trials=4)
+search.run(search.open(), Launcher(Path(sys.argv[2]), warm=False), lambda trial: print(trial.number, flush=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_sweep_that_is_cut_off_goes_on_and_loses_what_was_running_alone(tmp_path, launcher, number):
+    folder = tmp_path / "s"
+    command = [sys.executable, "-c", HOURS, str(folder), str(tmp_path / "fake.py")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert process.stdout.readline() == "0\n"
+    time.sleep(1)
+    process.send_signal(number)
+    process.wait(60)
+    search = sweep(folder, "epochs=40", "pause=0.1", trials=4)
+    study = search.open()
+    cut = study.trials[1]
+    assert states(study)[:2] == ["COMPLETE", "FAIL"]
+    assert cut.user_attrs["retired"]
+    study.set_user_attr("plan", study.user_attrs["plan"] | {"words": ["pause=0"]})
+    again = sweep(folder, "pause=0", trials=4)
+    study, told = go(again, launcher)
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 3
+    # What was cut off is tried again, and does not count.
+    assert told[0].params == cut.params
+    write_trials(study, folder / "trials.csv")
+    assert "1,retired," in (folder / "trials.csv").read_text()
+
+
+def test_hours_are_a_budget(tmp_path, launcher):
+    _, told = go(sweep(tmp_path / "s", "epochs=10", "pause=0.1", trials=50, hours=2 / 3600), launcher)
+    assert 1 <= len(told) <= 3
+
+
+# What is searched.
+
+
+def test_spaces_are_read():
+    assert read_choice("lr", {"low": 1, "high": 10.0, "log": True}) == Range(1.0, 10.0, log=True)
+    assert read_choice("depth", {"low": 1, "high": 4}).whole
+    assert read_choice("r", [["none", "rdrop"], "light", None, 0.5, True]).values == (
+        "[none,rdrop]",
+        "light",
+        "null",
+        "0.5",
+        "true",
+    )
+    for wrong in ({"low": 2, "high": 1}, {"low": 1}, [], "abc", {"low": 0, "high": 1, "lgo": True}):
+        with pytest.raises(UserError, match=r"space\.lr: give a list of values"):
+            read_choice("lr", wrong)
+    assert word(0.000123456) == "0.0001235"
+
+
+def test_settings_that_are_known_are_tried_first():
+    space = {
+        "lr": Range(1e-4, 1e-2),
+        "encoder.depth": Range(1, 3),
+        "a": Choices(("x", "0.5")),
+        "other": Range(0.0, 1.0),
+    }
+    assert first_settings(space, {"lr": 1e-3, "encoder": {"depth": 9}, "a": 0.5}) == {"lr": 1e-3, "a": "0.5"}
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "conf" / "sweep").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("task", sorted(file.stem for file in (ROOT / "conf" / "task").glob("*.yaml")))
+def test_every_space_composes_for_every_task(file, task):
+    from scripts.sweep import check_space, composed
+
+    options, space = read_options(file, task, ["trials=3"])
+    assert options.trials == 3
+    words = [f"task={task}"]
+    assert composed(words)[0].task.name == task
+    check_space(words, space)
+
+
+def test_the_best_is_a_recipe(tmp_path, launcher):
+    space = {
+        "lr": Range(1e-3, 1e-2, log=True),
+        "attention": Choices(("mha",)),
+        "regularization": Choices(("[light,rdrop]",)),
+    }
+    words = ["task=image_classification", "encoder=tiny", "task.pooling=mean"]
+    study, _ = go(sweep(tmp_path / "s", *words, space=space, trials=2), launcher)
+    best_recipe(
+        study, words, {"task", "encoder", "attention", "regularization"}, tmp_path / "s" / "experiment" / "best.yaml"
+    )
+    done = train(
+        "--config-dir",
+        str(tmp_path / "s"),
+        "task=image_classification",
+        "experiment=best",
+        "--cfg",
+        "job",
+        cwd=tmp_path,
+    )
+    assert "kind: mha" in done.stdout
+    assert "r_drop: 1.0" in done.stdout
+    assert "pooling: mean" in done.stdout
+    assert f"lr: {float(word(study.best_params['lr']))}" in done.stdout
+    write_trials(study, tmp_path / "s" / "trials.csv")
+    write_page(study, "val/score", tmp_path / "s", "python scripts/sweep.py <task>")
+    page = (tmp_path / "s" / "sweep.html").read_text()
+    assert "&lt;task&gt;" in page
+    assert page.count("data:image/png;base64,") >= 2
+    assert not re.search(r"https?://", page)
+
+
+# The command.
+
+
+def command(*words, cwd, check=True):
+    line = [sys.executable, str(ROOT / "scripts" / "sweep.py"), *words]
+    done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sweep=quik"], "Did you mean quick?"),
+        (["trials=0"], "must be 1 or more"),
+        (["task=text_clasification"], "Did you mean text_classification?"),
+        (["lr=1", "epochs"], "options are written key=value"),
+        (["sampler=tpa"], "sampler"),
+        (["sweep=quick", "sampler=grid"], "sampler=grid needs values or steps"),
+        (["sweep=quick", "lr=1", "regularization.dropout=0"], "leave a word away"),
+        (["objective=test/accuracy"], "judged by the validation split"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, tmp_path):
+    done = command(*words, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_from_the_command_to_the_recipe(tmp_path):
+    words = ["sweep=quick", *SMALL, "epochs=1", "trials=2", "run_dir=s", "retrain=1"]
+    done = command(*words, cwd=tmp_path)
+    assert "up to 2 trials in s" in done.stdout
+    names = {file.name for file in (tmp_path / "s").iterdir()}
+    assert names >= {"trials.csv", "sweep.html", "study.db", "experiment", "trials", "top.csv"}
+    assert "trained again" in (tmp_path / "s" / "sweep.html").read_text()
+    results = json.loads((tmp_path / "s" / "trials" / "0000" / "results.json").read_text())
+    with (tmp_path / "s" / "trials.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert float(rows[0]["value"]) == pytest.approx(results["metrics"]["val"]["accuracy"])
+    train(
+        "--config-dir", "s", "task=image_classification", "experiment=best", "debug=fast", "run_dir=best", cwd=tmp_path
+    )
+    assert "0 trials" not in command(*words, cwd=tmp_path).stdout
+
+
+def test_a_warm_run_is_a_process_of_its_own_that_can_fail_and_be_stopped(tmp_path):
+    launcher = Launcher(ROOT / "train.py", warm=True, threads=1)
+    wrong = launcher.start(["epohcs=3"], tmp_path / "wrong.log")
+    long = launcher.start(["encoder=tiny", "epochs=500", f"run_dir={tmp_path / 'run'}"], tmp_path / "long.log")
+    while wrong.running():
+        time.sleep(0.05)
+    assert "Did you mean epochs?" in wrong.last_words()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "metrics.csv").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert long.process.pid != os.getpid()
+    long.stop(30)
+    assert "resume" in long.last_words()
+    assert optuna.__version__ >= "4"
