@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mla_train.compose import Choices, check_overrides, explain, flatten, parse_overrides, typed
+from mla_train.compose import explain, typed
 from mla_train.config import TrainConfig
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.run_folder import find_run
+from mla_train.words import NO_CHOICE, extend_import_path, name_the_wrong_word
 
 
 def main(config_dir: Path) -> None:
@@ -29,17 +29,15 @@ def main(config_dir: Path) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, instead of Hydra printing and exiting
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
     try:
-        _extend_import_path()
+        extend_import_path(sys.argv[1:])
         try:
             _run_hydra(config_dir)
         except ValueError as error:
             if "Config group override" not in str(error):
                 raise
-            raise UserError(
-                "a choice is missing: task=, data= and the other groups each need the name of a choice"
-            ) from None
+            raise UserError(NO_CHOICE) from None
         except HydraException:
-            _name_the_wrong_word(config_dir)
+            name_the_wrong_word(config_dir, sys.argv[1:])
             raise
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if traceback_wanted:
@@ -80,41 +78,6 @@ def _run_hydra(config_dir: Path) -> None:
     hydra.main(version_base="1.3", config_path=str(config_dir), config_name="train")(job)()
     if stopped:
         raise stopped[0]
-
-
-def _extend_import_path() -> None:
-    """Tasks and data sets of one's own are imported from the folder of --config-dir.
-
-    Raises:
-        UserError: There is no such folder, or a flag is unknown.
-    """
-    arguments, unknown = get_args_parser().parse_known_args(sys.argv[1:])
-    if unknown:
-        raise UserError(f"unknown flag {unknown[0]}; options are written key=value, and --help lists them")
-    if arguments.config_dir:
-        folder = Path(arguments.config_dir).resolve()
-        if not folder.is_dir():
-            raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
-        sys.path.insert(0, str(folder))
-
-
-def _name_the_wrong_word(config_dir: Path) -> None:
-    """Finds what is misspelled, after Hydra has said only that something is not there.
-
-    Raises:
-        UserError: Names the word and the nearest right one.
-    """
-    arguments = get_args_parser().parse_args(sys.argv[1:])
-    folders = [config_dir, *([Path(arguments.config_dir).resolve()] if arguments.config_dir else [])]
-    choices = Choices(folders)
-    overrides = parse_overrides(arguments.overrides)
-    chosen = [o.input_line for o in overrides if o.key_or_group in choices.groups and o.input_line]
-    check_overrides(chosen, choices, set())
-    plain = [o.input_line for o in parse_overrides(chosen) if o.input_line and not o.is_sweep_override()]
-    search_path = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]"]
-    with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
-        config = hydra.compose("train", plain + (search_path if folders[1:] else []))
-    check_overrides(arguments.overrides, choices, set(flatten(OmegaConf.to_container(config))))
 
 
 def _job(composed: DictConfig) -> None:

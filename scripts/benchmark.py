@@ -6,10 +6,9 @@ All ways are timed in one run, by turns, and medians are compared: a machine's m
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from mla_train.config import AttentionConfig, EncoderConfig, Kind, Pattern, Regu
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.errors import UserError
+from mla_train.inspect.timing import by_turns
 from mla_train.nn import Decoder, Encoder, beam_search
 from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
@@ -90,20 +90,6 @@ class Stepper:
         self.memory = self.memory[sources]
         if self.cache is not None:
             self.cache.keep(sources)
-
-
-def by_turns(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median of what each way gives, taken by turns.
-
-    Args:
-        ways: Name to a function that returns a speed.
-        rounds: Turns that count.
-    """
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in tqdm(range(rounds), leave=False, disable=not sys.stderr.isatty()):
-        for name, way in ways.items():
-            found[name].append(way())
-    return {name: median(speeds) for name, speeds in found.items()}
 
 
 def written(writer: Writer, memory: Tensor, cached: bool, length: int, beams: int) -> tuple[float, int]:

@@ -19,38 +19,20 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from mla_train.compose import Choices, check_overrides, explain, flatten, parse_overrides, typed
-from mla_train.config import TrainConfig
+from mla_train.compose import Choices, explain
 from mla_train.errors import UserError, did_you_mean, require
+from mla_train.training.run_folder import plain
 from mla_train.training.space import OWN, Choice, first_settings, read_options, word
+from mla_train.words import compose_words, extend_import_path
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TRAIN = CONF.parent / "train.py"
-
-
-def composed(words: list[str]) -> tuple[TrainConfig, dict[str, Any]]:
-    """The config of a run, typed and as nested dicts.
-
-    Raises:
-        UserError: A word is wrong.
-    """
-    choices = Choices([CONF])
-    groups = [o.input_line for o in parse_overrides(words) if o.key_or_group in choices.groups and o.input_line]
-    check_overrides(groups, choices, set())
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        plain: Any = OmegaConf.to_container(compose("train", groups))
-        check_overrides(words, choices, set(flatten(plain)))
-        config = compose("train", words)
-    return typed(config), OmegaConf.to_container(config)  # type: ignore[return-value]
 
 
 def check_space(words: list[str], space: dict[str, Choice]) -> None:
@@ -58,7 +40,7 @@ def check_space(words: list[str], space: dict[str, Choice]) -> None:
     for name, choice in space.items():
         values = choice.grid(name) if hasattr(choice, "values") else [choice.low, choice.high]
         for value in values:
-            composed([*words, f"{name}={word(value)}"])
+            compose_words(CONF, [*words, f"{name}={word(value)}"])
 
 
 def main() -> None:
@@ -94,7 +76,8 @@ def sweep(words: list[str]) -> None:
     require(
         name in known, f"sweep={name}: there is no such sweep. {did_you_mean(name, known)} All: {', '.join(known)}."
     )
-    config, plain = composed(passed)
+    extend_import_path(passed)
+    config = compose_words(CONF, passed, [*OWN, "sweep"])
     folder = own.pop("run_dir", None)
     options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
     space = {place: choice for place, choice in space.items() if place not in named}
@@ -111,7 +94,7 @@ def sweep(words: list[str]) -> None:
     where = Path(folder or Path("runs") / "sweeps" / f"{config.task.name}_{name}_{now}")
     goal = goal_of(config, options.objective)
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
-    search = Sweep(options, space, first_settings(space, plain), passed, goal, where, config.seed)
+    search = Sweep(options, space, first_settings(space, plain(config)), passed, goal, where, config.seed)
     study = search.open()
     one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
     launcher = Launcher(TRAIN, one_process, (config.task._target_.rpartition(".")[0],), threads)

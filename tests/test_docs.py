@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import ROOT, python, train, write_pictures, write_reviews
+from mla_train.training.run import run
+from mla_train.training.run_folder import find_run
+from scripts import compare, runs
+from tests.helpers import ROOT, config, python, train, write_pictures, write_reviews
+from tests.inspect.test_runs import results
 from tests.tasks.forecasting.test_data import table
 from tests.tasks.translation.test_data import distinct, write, write_aligned
 
@@ -177,6 +181,45 @@ def test_the_study_of_the_toolbox_runs(document, words, tmp_path):
     ]
     python(words[0], *words[1:], *short, cwd=tmp_path)
     assert "| `score_dot` | 0." in (tmp_path / "page.md").read_text()
+
+
+def run_here(jobs, train, parallel=1, threads=None):
+    """Stands for `run_jobs`: the same runs in this process, which has torch loaded."""
+    for job in jobs:
+        done = config(*job.words, f"run_dir={job.folder}")
+        run(done, find_run(done))
+    return {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", sorted({" ".join(p.values[1]) for p in commands("scripts/compare")}))
+def test_every_comparison_in_the_documents_runs(line, tmp_path, monkeypatch, capsys, shared_data):
+    """As written, only shorter."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mla_train.inspect.compare.run_jobs", run_here)
+    monkeypatch.setattr("mla_train.inspect.timing.LEAST", 0.0)
+    words = line.replace("FOLDER", str(shared_data / FOLDERS["trec"])).replace(",gqa,mqa", "").split()[1:]
+    short = [*QUICK, "encoder.dim=32", "seeds=1", "hardware.threads=1"]
+    monkeypatch.setattr(sys, "argv", ["compare.py", *words, *short])
+    with pytest.raises(SystemExit) as stopped:
+        compare.main()
+    assert stopped.value.code == 0
+    assert "One seed does not tell" in capsys.readouterr().out
+    (page,) = tmp_path.glob("runs/compare/*/comparison.html")
+    assert page.stat().st_size > 10000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), commands("scripts/runs"))
+def test_every_list_of_runs_in_the_documents_is_shown(document, words, tmp_path, monkeypatch, capsys):
+    """As written, of a run that was made up."""
+    folder = tmp_path / "runs" / "compare" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(results()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", words)
+    runs.main()
+    assert "mine" in capsys.readouterr().out
 
 
 @pytest.mark.slow

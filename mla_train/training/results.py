@@ -12,6 +12,7 @@ from rich.table import Table
 
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule
+from mla_train.inspect.scores import written
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
@@ -124,11 +125,6 @@ def read_results(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
-def _written(value: float) -> str:
-    """Four digits after the point; two where that is enough."""
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
-
-
 def show(results: dict[str, Any], folder: Path) -> None:
     """Prints the scores beside the baselines, and where all is."""
     console = Console()
@@ -143,9 +139,9 @@ def show(results: dict[str, Any], folder: Path) -> None:
     for name in names:
         arrow = "↑ better" if results["directions"][name] == "max" else "↓ better"
         table.add_column(f"{name}\n[dim]{arrow}[/]", justify="right")
-    table.add_row(f"this model ({results['attention']})", *(_written(scores[name]) for name in names), style="bold")
+    table.add_row(f"this model ({results['attention']})", *(written(scores[name]) for name in names), style="bold")
     for baseline, values in results["baselines"].items():
-        table.add_row(baseline, *(_written(values[name]) if name in values else "" for name in names))
+        table.add_row(baseline, *(written(values[name]) if name in values else "" for name in names))
     console.print(table)
     speed, model = results["speed"], results["model"]
     console.print(

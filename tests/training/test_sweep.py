@@ -29,6 +29,7 @@ from mla_train.training.space import (
     word,
 )
 from mla_train.training.sweep import Goal, Sweep
+from mla_train.words import compose_words
 from tests.helpers import ROOT, SMALL, train
 
 # A run of train.py, but for the training: x = .7 is best; it obeys where it is told to fail.
@@ -204,12 +205,12 @@ def test_settings_that_are_known_are_tried_first():
 @pytest.mark.parametrize("file", sorted((ROOT / "conf" / "sweep").glob("*.yaml")), ids=lambda file: file.stem)
 @pytest.mark.parametrize("task", sorted(file.stem for file in (ROOT / "conf" / "task").glob("*.yaml")))
 def test_every_space_composes_for_every_task(file, task):
-    from scripts.sweep import check_space, composed
+    from scripts.sweep import CONF, check_space
 
     options, space = read_options(file, task, ["trials=3"])
     assert options.trials == 3
     words = [f"task={task}"]
-    assert composed(words)[0].task.name == task
+    assert compose_words(CONF, words).task.name == task
     check_space(words, space)
 
 
