@@ -26,8 +26,8 @@ from mla_train.config import AttentionConfig, EncoderConfig, Kind, Pattern, Regu
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.errors import UserError
-from mla_train.inspect.timing import by_turns
 from mla_train.nn import Decoder, Encoder, beam_search
+from mla_train.studies.timing import by_turns
 from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
 

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from mla_train.errors import UserError
-from mla_train.training.arms import compose_arms, read_plan
+from mla_train.studies.arms import compose_arms, read_plan
 from mla_train.words import extend_import_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,11 +41,11 @@ def main() -> None:
         configs = compose_arms(plan, CONF)
         print("loading torch ...", flush=True)  # takes seconds; mistakes in words have been answered without it
 
-        from mla_train.inspect.compare import compare
-        from mla_train.inspect.comparison import conclusion
-        from mla_train.inspect.comparison_page import failures, summary, write_page
         from mla_train.inspect.tables import print_fitting, terminal
-        from mla_train.training.matching import check_arms
+        from mla_train.studies.compare import compare
+        from mla_train.studies.comparison import conclusion
+        from mla_train.studies.comparison_page import failures, summary, write_page
+        from mla_train.studies.matching import check_arms
 
         arms = check_arms(plan, configs, CONF)
         print(f"{len(arms)} arms, {plan.seeds} seeds, in {plan.run_dir}", flush=True)

@@ -27,8 +27,8 @@ from rich.console import Console
 
 from mla_train.compose import Choices, explain
 from mla_train.errors import UserError, did_you_mean, require
+from mla_train.studies.space import OWN, Choice, first_settings, read_options, word
 from mla_train.training.run_folder import plain
-from mla_train.training.space import OWN, Choice, first_settings, read_options, word
 from mla_train.words import compose_words, extend_import_path
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -85,10 +85,10 @@ def sweep(words: list[str]) -> None:
     check_space(passed, space)
     print("loading torch ...", flush=True)
 
-    from mla_train.inspect.sweep_page import write_page, write_trials
-    from mla_train.training.best import best_recipe, retrain
-    from mla_train.training.launch import Launcher
-    from mla_train.training.sweep import Sweep, goal_of
+    from mla_train.studies.best import best_recipe, retrain
+    from mla_train.studies.launch import Launcher
+    from mla_train.studies.sweep import Sweep, goal_of
+    from mla_train.studies.sweep_page import write_page, write_trials
 
     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     where = Path(folder or Path("runs") / "sweeps" / f"{config.task.name}_{name}_{now}")

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from mla_train.compose import typed
 from mla_train.data.module import DataModule
+from mla_train.studies.jobs import Job, run_jobs
 from mla_train.training.build import build_data, build_task
-from mla_train.training.jobs import Job, run_jobs
 from mla_train.training.optimizers import build_optimizer
 from mla_train.training.terms import watched
 

@@ -196,8 +196,8 @@ def run_here(jobs, train, parallel=1, threads=None):
 def test_every_comparison_in_the_documents_runs(line, tmp_path, monkeypatch, capsys, shared_data):
     """As written, only shorter."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mla_train.inspect.compare.run_jobs", run_here)
-    monkeypatch.setattr("mla_train.inspect.timing.LEAST", 0.0)
+    monkeypatch.setattr("mla_train.studies.compare.run_jobs", run_here)
+    monkeypatch.setattr("mla_train.studies.timing.LEAST", 0.0)
     words = line.replace("FOLDER", str(shared_data / FOLDERS["trec"])).replace(",gqa,mqa", "").split()[1:]
     short = [*QUICK, "encoder.dim=32", "seeds=1", "hardware.threads=1"]
     monkeypatch.setattr(sys, "argv", ["compare.py", *words, *short])

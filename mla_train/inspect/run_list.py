@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from mla_train.inspect.scores import Score, read_score, signed, written
 from mla_train.inspect.tables import Cell, Table, Tone
+from mla_train.training.scores import Score, read_score, signed, written
 
 
 class State(Enum):

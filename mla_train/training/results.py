@@ -12,10 +12,10 @@ from rich.table import Table
 
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule
-from mla_train.inspect.scores import written
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
+from mla_train.training.scores import written
 from mla_train.training.task import Evaluation, Task
 
 MOST_COLUMNS = 5  # of the table; all scores stand in results.json

@@ -14,10 +14,9 @@ import pytest
 from optuna.trial import TrialState
 
 from mla_train.errors import UserError
-from mla_train.inspect.sweep_page import write_page, write_trials
-from mla_train.training.best import best_recipe, ranked
-from mla_train.training.launch import Launcher
-from mla_train.training.space import (
+from mla_train.studies.best import best_recipe, ranked
+from mla_train.studies.launch import Launcher
+from mla_train.studies.space import (
     Choices,
     Pruner,
     Range,
@@ -28,7 +27,8 @@ from mla_train.training.space import (
     read_options,
     word,
 )
-from mla_train.training.sweep import Goal, Sweep
+from mla_train.studies.sweep import Goal, Sweep
+from mla_train.studies.sweep_page import write_page, write_trials
 from mla_train.words import compose_words
 from tests.helpers import ROOT, SMALL, train
 
@@ -136,7 +136,7 @@ def test_every_sampler_samples(tmp_path, launcher, sampler):
 HOURS = """
 import sys
 from pathlib import Path
-from tests.training.test_sweep import Launcher, sweep
+from tests.studies.test_sweep import Launcher, sweep
 search = sweep(Path(sys.argv[1]), "epochs=40", "pause=0.1", trials=4)
 search.run(search.open(), Launcher(Path(sys.argv[2]), warm=False), lambda trial: print(trial.number, flush=True))
 """

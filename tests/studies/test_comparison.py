@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mla_train.inspect.comparison import ArmResults, Comparison, conclusion, holm, paired
-from mla_train.inspect.comparison_page import Circumstances, failures, summary, write_page
+from mla_train.studies.comparison import ArmResults, Comparison, conclusion, holm, paired
+from mla_train.studies.comparison_page import Circumstances, failures, summary, write_page
 
 MLA = [0.912, 0.924, 0.918]
 CLOSE = [0.915, 0.919, 0.921]
@@ -26,7 +26,7 @@ def results(score, seed=0, speed=100.0, mode="max", baseline=0.9):
         "monitor": {"name": "val/accuracy", "mode": mode, "best": score, "epoch": 2},
         "baselines": {} if baseline is None else {"majority": {"accuracy": 0.1}, "linear": {"accuracy": baseline}},
         "model": {"parameters": 1234, "cache_bytes_per_token": 64},
-        "speed": {"seconds": 12.3, "examples_per_second": speed, "peak_memory_mib": 500.0},
+        "speed": {"seconds": 12.3, "examples_per_second": speed},
         "environment": {"command": f"python train.py seed={seed}"},
     }
 

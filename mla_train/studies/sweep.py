@@ -22,9 +22,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, require
+from mla_train.studies.launch import Launcher
+from mla_train.studies.space import Choice, Pruner, Sampler, SweepOptions, word
 from mla_train.training.build import build_data, build_task
-from mla_train.training.launch import Launcher
-from mla_train.training.space import Choice, Pruner, Sampler, SweepOptions, word
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 PATIENCE = 60

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override, ValueType
 from mla_train.compose import parse_overrides
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, did_you_mean, require
-from mla_train.training.jobs import Job
+from mla_train.studies.jobs import Job
 from mla_train.words import compose_words
 
 OWN = ("seeds", "match", "run_dir", "n_jobs")

@@ -7,7 +7,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from mla_train.inspect.comparison import (
+from mla_train.inspect.page import bullets, code, heading, html_table, page, paragraph, picture
+from mla_train.inspect.tables import Cell, Table, Tone, as_markdown
+from mla_train.studies.comparison import (
     ArmResults,
     Comparison,
     conclusion,
@@ -15,10 +17,8 @@ from mla_train.inspect.comparison import (
     p_value,
     spread,
 )
-from mla_train.inspect.comparison_figures import draw_scores, draw_validation
-from mla_train.inspect.page import bullets, code, heading, html_table, page, paragraph, picture
-from mla_train.inspect.scores import Score, read_score, signed, written
-from mla_train.inspect.tables import Cell, Table, Tone, as_markdown
+from mla_train.studies.comparison_figures import draw_scores, draw_validation
+from mla_train.training.scores import Score, read_score, signed, written
 
 
 @dataclass(frozen=True)
@@ -191,15 +191,14 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
 def runs_table(comparison: Comparison, how: Circumstances) -> Table:
     """A row a finished run: all scores, and what they cost."""
     metrics = _metrics(comparison)
-    columns = [comparison.compared, "seed", *metrics, "best epoch", "seconds", "MiB at most", "run folder"]
+    columns = [comparison.compared, "seed", *metrics, "best epoch", "seconds", "run folder"]
     rows = []
     for arm in comparison.arms:
         for seed, results in sorted(arm.runs.items()):
             scores = [results["metrics"]["test"][name] for name in metrics]
             cells = [Cell(arm.name), Cell(str(seed), seed), *(Cell(written(value), value) for value in scores)]
             cells.append(Cell(str(results["monitor"]["epoch"]), results["monitor"]["epoch"]))
-            cells += [_count(results["speed"][key]) for key in ("seconds", "peak_memory_mib")]
-            rows.append([*cells, Cell(str(how.folders[arm.name][seed]))])
+            rows.append([*cells, _count(results["speed"]["seconds"]), Cell(str(how.folders[arm.name][seed]))])
     return Table(columns, rows)
 
 

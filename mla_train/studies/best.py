@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from mla_train.errors import UserError
-from mla_train.training.jobs import Job, run_jobs
-from mla_train.training.space import word
+from mla_train.studies.jobs import Job, run_jobs
+from mla_train.studies.space import word
 
 SEEDS = (0, 1, 2)
 

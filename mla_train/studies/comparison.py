@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy import stats
 
-from mla_train.inspect.scores import Score, read_score, signed, written
+from mla_train.training.scores import Score, read_score, signed, written
 
 CONFIDENCE = 0.95
 LEVEL = 0.05

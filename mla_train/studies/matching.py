@@ -9,7 +9,7 @@ from typing import Any
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule
 from mla_train.errors import UserError, require
-from mla_train.training.arms import RATIO, Arm, Match, Plan
+from mla_train.studies.arms import RATIO, Arm, Match, Plan
 from mla_train.training.build import build_data, build_task, check_hardware
 from mla_train.training.run_folder import plain
 

@@ -13,8 +13,8 @@ import matplotlib
 import optuna
 from optuna.trial import FrozenTrial
 
-from mla_train.training.best import ranked
-from mla_train.training.space import word
+from mla_train.studies.best import ranked
+from mla_train.studies.space import word
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from mla_train.inspect.comparison import Comparison, half_interval
+from mla_train.studies.comparison import Comparison, half_interval
 
 
 def draw_scores(comparison: Comparison, file: Path) -> None:

@@ -11,13 +11,13 @@ import torch
 import yaml
 
 from mla_train.errors import UserError, require
-from mla_train.inspect.comparison import ArmResults, Comparison
-from mla_train.inspect.comparison_page import Circumstances
-from mla_train.inspect.timing import inference_speeds
-from mla_train.training.arms import Plan
-from mla_train.training.jobs import run_jobs
+from mla_train.studies.arms import Plan
+from mla_train.studies.comparison import ArmResults, Comparison
+from mla_train.studies.comparison_page import Circumstances
+from mla_train.studies.jobs import run_jobs
+from mla_train.studies.matching import CheckedArm
+from mla_train.studies.timing import inference_speeds
 from mla_train.training.loaders import evaluation_loader
-from mla_train.training.matching import CheckedArm
 from mla_train.training.model_folder import load_model
 
 TIMED_BATCHES = 32

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mla_train.training.jobs import Job, run_jobs
+from mla_train.studies.jobs import Job, run_jobs
 
 FAKE = """
 import json, pathlib, sys

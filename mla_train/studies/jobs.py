@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mla_train.training.launch import Launcher
+from mla_train.studies.launch import Launcher
 
 PATIENCE = 60
 """Seconds that a run has to stop in when it is asked to."""

@@ -1,0 +1,1 @@
+"""Many runs: how they are started, swept, compared, and what is said of them together."""
