@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -36,8 +37,9 @@ def main(config_dir: Path) -> None:
             if "Config group override" not in str(error):
                 raise
             raise UserError(NO_CHOICE) from None
-        except HydraException:
-            name_the_wrong_word(config_dir, sys.argv[1:])
+        except (HydraException, RuntimeError) as error:
+            if isinstance(error, HydraException) or "Unknown plugin" in str(error):
+                name_the_wrong_word(config_dir, sys.argv[1:])
             raise
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if traceback_wanted:
@@ -93,6 +95,7 @@ def _job(composed: DictConfig) -> None:
             )
         if config.run_dir:
             config.run_dir = str(Path(config.run_dir) / str(details.job.num))
+        sys.argv = _job_command(details, config.run_dir)
     words = [word for word in details.overrides.task if not word.startswith(("resume=", "run_dir="))]
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
@@ -102,6 +105,14 @@ def _job(composed: DictConfig) -> None:
     from mla_train.training.run import run
 
     run(config, folder)
+
+
+def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:
+    """The command line that would run one job of a multirun by itself, wherever it runs now."""
+    words = [word for word in details.overrides.task if not word.startswith("run_dir=")]
+    added = [source.path for source in details.runtime.config_sources if source.provider == "command-line"]
+    flags = [word for path in added for word in ("--config-dir", path)]
+    return ["train.py", *flags, *words, *([f"run_dir={run_dir}"] if run_dir else [])]
 
 
 def _stored_config(config: TrainConfig) -> TrainConfig:

@@ -25,6 +25,8 @@ from mla_train.errors import UserError, did_you_mean, require
 ConfigStore.instance().store(name="schema", node=TrainConfig)
 OF_HEADS = ("diverse_heads", "orthogonal_heads", "contrastive_heads")
 """Terms of regularization that compare heads."""
+LAUNCHERS = {"slurm": "hydra_plugins.hydra_submitit_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
+"""Choices of hydra/launcher and what they need, each an extra of the same name."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Choices:
     def __post_init__(self) -> None:
         self.groups = {}
         for folder in self.folders:
-            for group in (path for path in folder.iterdir() if path.is_dir()):
+            for group in (path for path in folder.iterdir() if path.is_dir() and path.name != "hydra"):
                 names = {file.relative_to(group).with_suffix("").as_posix() for file in group.rglob("*.yaml")}
                 if names:
                     self.groups.setdefault(group.name, set()).update(names)
@@ -61,7 +63,13 @@ def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> N
     """
     for override in parse_overrides(overrides):
         key = override.key_or_group
-        if override.is_delete() or override.is_add() or key.startswith("hydra."):
+        if key == "hydra/launcher":
+            plugin = LAUNCHERS.get(str(override.value()))
+            require(
+                plugin is None or importlib.util.find_spec(plugin) is not None,
+                f"{override.input_line} needs a package that is not here: pip install 'mla-train[{override.value()}]'",
+            )
+        if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/")):
             continue
         require(key != "sweep", "sweep= belongs to another command: python scripts/sweep.py sweep=default")
         if key in choices.groups:

@@ -433,7 +433,12 @@ class DebugConfig:
 
 @dataclass
 class TrainConfig:
-    """A whole run. The keys are in the order in which `train.py --help` shows them."""
+    """A whole run. The keys are in the order in which `train.py --help` shows them.
+
+    Attributes:
+        test: Look at the test split when all is trained; without it val is all that is known of a model, which is how
+            settings are chosen.
+    """
 
     task: Any = None
     data: Any = None
@@ -449,5 +454,6 @@ class TrainConfig:
     batch_size: int = 64
     lr: float = 1e-3
     seed: int = 0
+    test: bool = True
     run_dir: str | None = None
     resume: str | None = None

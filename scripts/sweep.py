@@ -16,6 +16,7 @@ All other words go to train.py. In the folder: trials.csv, experiment/best.yaml,
 """
 
 import os
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
+from tqdm import tqdm
 
 from mla_train.compose import Choices, explain
 from mla_train.errors import UserError, did_you_mean, require
@@ -85,50 +86,56 @@ def sweep(words: list[str]) -> None:
     check_space(passed, space)
     print("loading torch ...", flush=True)
 
-    from mla_train.studies.best import best_recipe, retrain
-    from mla_train.studies.launch import Launcher
+    from mla_train.studies.best import best_recipe, retrain, settings
+    from mla_train.studies.launch import Launcher, homes
     from mla_train.studies.sweep import Sweep, goal_of
-    from mla_train.studies.sweep_page import write_page, write_trials
+    from mla_train.studies.sweep_page import state, write_page, write_trials
 
     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     where = Path(folder or Path("runs") / "sweeps" / f"{config.task.name}_{name}_{now}")
-    goal = goal_of(config, options.objective)
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
+    one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
+    launcher = Launcher(TRAIN, one_process, homes(config.task._target_, config.data._target_), threads)
+    goal = goal_of(config, options.objective)
     search = Sweep(options, space, first_settings(space, plain(config)), passed, goal, where, config.seed)
     study = search.open()
-    one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
-    launcher = Launcher(TRAIN, one_process, (config.task._target_.rpartition(".")[0],), threads)
-    console = Console()
-    console.print(
-        f"{goal.metric} of {config.task.name} on {config.data.name}; up to {options.trials} trials in {where}"
-    )
+    title = f"{goal.metric} of {config.task.name} on {config.data.name}"
+    print(f"{title}: up to {options.trials} trials in {where}")
+    bar = tqdm(total=options.trials, initial=search.begun(study), unit="trial", disable=not sys.stderr.isatty())
 
     def told(trial: FrozenTrial) -> None:
         write_trials(study, where / "trials.csv")
-        done = [t for t in study.get_trials(deepcopy=False) if t.state is TrialState.COMPLETE]
-        if done:
-            best_recipe(study, passed, set(Choices([CONF]).groups), where / "experiment" / "best.yaml")
-        settings = " ".join(f"{key}={word(value)}" for key, value in trial.params.items())
-        said = f"{trial.value:.4f}" if trial.value is not None else trial.user_attrs.get("error", "")
-        best = f"best {study.best_value:.4f}" if done else ""
+        value = f"{trial.value:.4f}" if trial.value is not None else trial.user_attrs.get("error", "")
         seconds = trial.user_attrs.get("seconds", 0)
-        console.print(
-            f"{trial.number:4d} {trial.state.name.lower():9s} {said}  {seconds:.0f} s  {settings}  {best}",
-            highlight=False,
-        )
+        line = f"{trial.number:4d} {state(trial):8s} {value:6s} {seconds:5.0f} s  {' '.join(settings(trial))}"
+        if any(t.state is TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
+            best_recipe(study, passed, set(Choices([CONF]).groups), where / "experiment" / "best.yaml")
+            best = study.best_trial
+            line += "  *" if best.number == trial.number else ""
+            bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")
+        tqdm.write(line)
+        sys.stdout.flush()
+        bar.update(state(trial) != "retired")
 
     try:
         search.run(study, launcher, told)
     except KeyboardInterrupt:
         write_trials(study, where / "trials.csv")
-        print(
-            f"Stopped; go on with: python scripts/sweep.py {' '.join(words)}" + ("" if folder else f" run_dir={where}")
-        )
+        again = words if folder else [*words, f"run_dir={where}"]
+        print(f"Stopped; go on with: python scripts/sweep.py {shlex.join(again)}", file=sys.stderr)
         sys.exit(130)
-    if options.retrain:
+    finally:
+        bar.close()
+    write_trials(study, where / "trials.csv")
+    use = f"python train.py --config-dir {where} task={config.task.name} experiment=best"
+    commands = [shlex.join(["python", "scripts/sweep.py", *words])]
+    finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
+    if options.retrain and finished:
         retrain(study, passed, options.retrain, where, TRAIN, options.n_jobs)
-    write_page(study, goal.metric, where, " ".join(["python scripts/sweep.py", *words]))
-    print(f"{where / 'sweep.html'}\npython train.py --config-dir {where} task={config.task.name} experiment=best")
+    write_page(study, title, where, [*commands, *([use] if finished else [])])
+    print(f"Page: {where / 'sweep.html'}")
+    require(finished, f"no trial was finished; {where / 'trials.csv'} says why")
+    print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {use}")
 
 
 if __name__ == "__main__":

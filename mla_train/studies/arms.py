@@ -163,5 +163,6 @@ def compose_arms(plan: Plan, config_dir: Path) -> list[TrainConfig]:
     keys = plan.compared.split(", ")
     if plan.match is Match.parameters and RATIO in keys:
         raise UserError(f"match=parameters sets {RATIO}, which is compared here: leave one of them away")
+    require(all(config.test for config in configs), "test=false: arms are compared on the test split; leave it away")
     require("hardware.threads" not in keys, "hardware.threads cannot be compared: all arms share the same")
     return configs

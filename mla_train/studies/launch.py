@@ -14,10 +14,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ["mla_train.training.run", "mla_train.cli"]
+PRELOADED = ["mla_train.training.run", "mla_train.cli", "matplotlib.pyplot"]
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Launcher:
         if warm:
             self.server = multiprocessing.get_context("forkserver")
             self.server.set_forkserver_preload([*PRELOADED, *preload])
+            ensure_running()  # it loads while the caller goes on
 
     def start(self, words: list[str], log: Path) -> Running:
         """Starts a run.
@@ -105,6 +108,21 @@ class Launcher:
         process = self.server.Process(target=train_here, args=(words, str(self.train), str(log)))
         process.start()
         return Running(process, log)
+
+
+def homes(*targets: str) -> tuple[str, ...]:
+    """The modules in which classes stand that a config names, to be loaded beforehand.
+
+    Args:
+        targets: Such as `tasks.translation.TranslationTask`; a package that loads its classes late says in `HOMES` where
+            they are.
+    """
+    found = []
+    for target in targets:
+        package, _, name = target.rpartition(".")
+        home = getattr(import_module(package), "HOMES", {}).get(name)
+        found.append(f"{package}.{home}" if home else package)
+    return tuple(found)
 
 
 def train_here(words: list[str], train: str, log: str) -> None:

@@ -196,18 +196,22 @@ class Sweep:
             raise troubles[0]
 
     def _more(self, study: optuna.Study) -> bool:
-        """Whether another trial may begin; those that run count, those that were retired do not."""
-        trials = study.get_trials(deepcopy=False)
-        begun = [t for t in trials if t.state is not TrialState.WAITING and not t.user_attrs.get("retired")]
+        """Whether another trial may begin."""
         if isinstance(study.sampler, Grid) and study.sampler.is_exhausted(study):
             return False
-        return len(begun) < self.options.trials
+        return self.begun(study) < self.options.trials
+
+    def begun(self, study: optuna.Study) -> int:
+        """Trials that run or are over; those that were retired do not count."""
+        trials = study.get_trials(deepcopy=False)
+        return sum(t.state is not TrialState.WAITING and not t.user_attrs.get("retired", False) for t in trials)
 
     def _try(self, study: optuna.Study, trial: Trial, launcher: Launcher, stop: threading.Event) -> None:
         """One trial, from its settings to what it reached."""
         settings = {name: choice.suggest(trial, name) for name, choice in self.space.items()}
         folder = self.folder / "trials" / f"{trial.number:04d}"
-        words = [*self.words, *(f"{name}={word(value)}" for name, value in settings.items())]
+        # Settings are chosen by val; what is told of test belongs to the settings that were chosen.
+        words = ["test=false", *self.words, *(f"{name}={word(value)}" for name, value in settings.items())]
         began = time.monotonic()
         process = launcher.start([*words, f"run_dir={folder}"], folder.with_suffix(".log"))
         seen, pruned = 0, False

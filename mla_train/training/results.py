@@ -15,7 +15,7 @@ from mla_train.data.module import DataModule
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
-from mla_train.training.scores import written
+from mla_train.training.scores import scored_split, written
 from mla_train.training.task import Evaluation, Task
 
 MOST_COLUMNS = 5  # of the table; all scores stand in results.json
@@ -33,14 +33,17 @@ def write_results(
 ) -> dict[str, Any]:
     """Writes figures, predictions.jsonl and, last of all, results.json, whose presence says that the run is finished.
 
+    Where test was not looked at there are no pictures and predictions: they are of that split.
+
     Returns:
         What results.json holds.
     """
-    test = evaluations["test"]
-    task.figures(test.predictions, data, folder.figures)
-    with (folder.path / "predictions.jsonl").open("w") as stream:
-        for record in task.records(test.predictions, data):
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+    test = evaluations.get("test")
+    if test is not None:
+        task.figures(test.predictions, data, folder.figures)
+        with (folder.path / "predictions.jsonl").open("w") as stream:
+            for record in task.records(test.predictions, data):
+                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
     size = next(task.parameters()).element_size()
     results = {
         "task": config.task.name,
@@ -68,7 +71,7 @@ def write_results(
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
-        "details": task.details(test.predictions),
+        "details": {} if test is None else task.details(test.predictions),
     }
     unfinished = folder.results.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
@@ -128,9 +131,10 @@ def read_results(file: Path) -> dict[str, Any]:
 def show(results: dict[str, Any], folder: Path) -> None:
     """Prints the scores beside the baselines, and where all is."""
     console = Console()
-    scores = results["metrics"]["test"]
+    split = scored_split(results)
+    scores = results["metrics"][split]
     names = [name for name in results["directions"] if name in scores and name != "loss"][:MOST_COLUMNS]
-    title = f"{results['task']} on {results['data']}, test split"
+    title = f"{results['task']} on {results['data']}, {'test' if split == 'test' else 'validation'} split"
     if results["debug"]:
         title += f" (debug={','.join(results['debug'])}: not a score to quote)"
     console.print(f"[italic]{title}[/]", highlight=False, soft_wrap=True)

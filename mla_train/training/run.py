@@ -116,26 +116,28 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
             )
         trainer.validate(task, val, ckpt_path=best, weights_only=True, verbose=False)
         evaluations["val"] = _taken(task, config, data, "val")
-        trainer.test(task, evaluation_loader(data, config, "test", rank, world_size), verbose=False)
-        evaluations["test"] = _taken(task, config, data, "test")
+        if config.test:
+            trainer.test(task, evaluation_loader(data, config, "test", rank, world_size), verbose=False)
+            evaluations["test"] = _taken(task, config, data, "test")
         if not trainer.is_global_zero:
             return {}
         save_model(best, data.facts, folder.model)
-        print("computing baselines ...", flush=True)
-        baselines = {} if config.debug.fast or config.debug.overfit else task.baselines(data)
-        scores = {
-            name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
-            for name, predictions in baselines.items()
-        }
+        scores = {}
+        if config.test and not (config.debug.fast or config.debug.overfit):
+            print("computing baselines ...", flush=True)
+            scores = {
+                name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
+                for name, predictions in task.baselines(data).items()
+            }
         draw_curves(folder.path / "metrics.csv", task.monitor, folder.figures / "curves.png")
         if config.debug.overfit:  # evaluated on the first training examples
             data = copy(data)
             data.test = data.train
         results = write_results(config, folder, task.eval(), data, evaluations, scores, checkpoints, progress)
-        for logger in trainer.loggers:
-            logger.log_metrics(
-                {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}, trainer.global_step
-            )
+        if "test" in evaluations:
+            found = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
+            for logger in trainer.loggers:
+                logger.log_metrics(found, trainer.global_step)
         show(results, folder.path)
         return results
     finally:

@@ -10,7 +10,7 @@ class Score:
     """The score of a run on its test split, by the metric that chose its checkpoint.
 
     Attributes:
-        metric: Its name.
+        metric: Its name; `val/` stands before it where test was not looked at.
         value: What the run has.
         higher_is_better: Whether more is better.
         baseline: Name of the best baseline; None where there is none.
@@ -44,12 +44,20 @@ def read_score(results: Mapping[str, Any]) -> Score:
     """
     metric = results["monitor"]["name"].removeprefix("val/")
     higher = results["monitor"]["mode"] == "max"
-    value = results["metrics"]["test"][metric]
+    split = scored_split(results)
+    value = results["metrics"][split][metric]
+    if split == "val":
+        return Score(f"val/{metric}", value, higher)
     baselines = {name: scores[metric] for name, scores in results["baselines"].items() if metric in scores}
     if not baselines:
         return Score(metric, value, higher)
     best = (max if higher else min)(baselines, key=lambda name: baselines[name])
     return Score(metric, value, higher, best, baselines[best])
+
+
+def scored_split(results: Mapping[str, Any]) -> str:
+    """The split that scores are of: val where test was not looked at."""
+    return "test" if "test" in results["metrics"] else "val"
 
 
 def written(value: float) -> str:

@@ -22,7 +22,7 @@ def results(metric="accuracy", mode="max", score=0.9, baselines=None, task="imag
         "monitor": {"name": f"val/{metric}", "mode": mode, "best": score, "epoch": 3},
         "baselines": {"majority": {metric: 0.1}, "linear": {metric: 0.8}} if baselines is None else baselines,
         "model": {"parameters": 1234, "cache_bytes_per_token": 64},
-        "speed": {"seconds": 12.3, "examples_per_second": 100.0, "peak_memory_mib": 500.0},
+        "speed": {"seconds": 12.3, "examples_per_second": 100.0},
         "environment": {"command": "python train.py epochs=1"},
     }
 

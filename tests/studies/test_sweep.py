@@ -239,7 +239,7 @@ def test_the_best_is_a_recipe(tmp_path, launcher):
     assert "pooling: mean" in done.stdout
     assert f"lr: {float(word(study.best_params['lr']))}" in done.stdout
     write_trials(study, tmp_path / "s" / "trials.csv")
-    write_page(study, "val/score", tmp_path / "s", "python scripts/sweep.py <task>")
+    write_page(study, "val/score", tmp_path / "s", ["python scripts/sweep.py <task>"])
     page = (tmp_path / "s" / "sweep.html").read_text()
     assert "&lt;task&gt;" in page
     assert page.count("data:image/png;base64,") >= 2
