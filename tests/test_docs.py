@@ -14,7 +14,7 @@ import torch
 
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import compare, runs
+from scripts import compare, runs, sweep
 from tests.helpers import ROOT, config, python, train, write_pictures, write_reviews
 from tests.inspect.test_runs import results
 from tests.tasks.forecasting.test_data import table
@@ -207,6 +207,21 @@ def test_every_comparison_in_the_documents_runs(line, tmp_path, monkeypatch, cap
     assert "One seed does not tell" in capsys.readouterr().out
     (page,) = tmp_path.glob("runs/compare/*/comparison.html")
     assert page.stat().st_size > 10000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", sorted({" ".join(p.values[1]) for p in commands("scripts/sweep")}))
+def test_every_sweep_in_the_documents_runs(line, tmp_path, monkeypatch, capsys, shared_data):
+    """As written, of one short trial."""
+    monkeypatch.chdir(tmp_path)
+    write_reviews(tmp_path / "reviews.csv")
+    short = ["debug=fast", "encoder=tiny", "trials=1", "retrain=0", "run_dir=s", "n_jobs=1"]
+    words = [word for word in line.split() if word.partition("=")[0] not in [each.partition("=")[0] for each in short]]
+    words = [word.replace("FOLDER", str(shared_data / FOLDERS["trec"])) for word in words]
+    monkeypatch.setattr(sys, "argv", [*words, *short])
+    sweep.main()
+    assert "Train it: python train.py --config-dir s" in capsys.readouterr().out
+    assert (tmp_path / "s" / "sweep.html").stat().st_size > 4000
 
 
 @pytest.mark.slow
