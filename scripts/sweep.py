@@ -2,7 +2,7 @@
 
 Words are key=value. The sweep's own:
 
-    sweep      a search space of conf/sweep: default, quick, attention
+    sweep      a search space of conf/sweep: default, quick, attention; with --config-dir FOLDER one of FOLDER/sweep
     trials     how many, those that were pruned or failed included
     hours      no trial begins after so many
     n_jobs     trials at a time
@@ -18,19 +18,22 @@ All other words go to train.py. In the folder: trials.csv, experiment/best.yaml,
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from mla_train.compose import Choices, explain
+from mla_train.compose import Choices, explain, parse_overrides
+from mla_train.config import TrainConfig
 from mla_train.errors import UserError, did_you_mean, require
-from mla_train.studies.space import OWN, Choice, first_settings, read_options, word
+from mla_train.studies.space import OWN, Choice, SweepOptions, first_settings, read_options, word
 from mla_train.training.run_folder import plain
-from mla_train.words import compose_words, extend_import_path
+from mla_train.words import added_folder, compose_words, extend_import_path
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TRAIN = CONF.parent / "train.py"
@@ -51,39 +54,81 @@ def main() -> None:
         print(__doc__)
         return
     try:
-        sweep(words)
+        sweep(read_command(words))
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
         sys.exit(2)
 
 
-def sweep(words: list[str]) -> None:
-    """Runs a sweep to the end of its budget.
+@dataclass(frozen=True)
+class Command:
+    """What the words ask for.
+
+    Attributes:
+        flags: --config-dir and its folder.
+        passed: Words for every trial.
+        config: Of a trial, but for what is searched.
+        options: The sweep's own.
+        space: What is searched.
+        choices: All that can be chosen.
+        folder: Where all is left.
+        again: The command that goes on.
+    """
+
+    flags: list[str]
+    passed: list[str]
+    config: TrainConfig
+    options: SweepOptions
+    space: dict[str, Choice]
+    choices: Choices
+    folder: Path
+    again: str
+
+    def use(self) -> str:
+        """The command that trains the best settings; Hydra takes one --config-dir."""
+        more = [*self.flags, f"hydra.searchpath=[file://{self.folder.resolve()}]"]
+        task = f"task={self.config.task.name}"
+        words = [*(more if self.flags else ["--config-dir", str(self.folder)]), task, "experiment=best"]
+        return shlex.join(["python", "train.py", *words])
+
+
+def read_command(words: list[str]) -> Command:
+    """Reads and checks all words; no torch here.
 
     Raises:
         UserError: A word is wrong.
     """
-    wrong = next((each for each in words if "=" not in each), None)
-    require(
-        wrong is None, f"cannot read '{wrong}': options are written key=value, such as trials=20; --help lists them"
-    )
-    own = {key: value for key, _, value in (each.partition("=") for each in words) if key in (*OWN, "sweep", "run_dir")}
-    passed = [each for each in words if each.partition("=")[0] not in own]
-    named = {each.partition("=")[0] for each in passed}
-    require("resume" not in named, "resume= is a run's; a sweep goes on when its command is given again")
-    name = own.pop("sweep", "default")
-    file = CONF / "sweep" / f"{name}.yaml"
-    known = sorted(other.stem for other in file.parent.glob("*.yaml"))
-    require(
-        name in known, f"sweep={name}: there is no such sweep. {did_you_mean(name, known)} All: {', '.join(known)}."
-    )
-    extend_import_path(passed)
-    config = compose_words(CONF, passed, [*OWN, "sweep"])
-    folder = own.pop("run_dir", None)
+    added = added_folder(words)
+    flags = [] if added is None else ["--config-dir", str(added)]
+    given = get_args_parser().parse_args(words).overrides
+    parse_overrides(given)
+    own = {key: value for key, _, value in (word.partition("=") for word in given) if key in (*OWN, "sweep", "run_dir")}
+    passed = [word for word in given if word.partition("=")[0] not in own]
+    fixed = {word.partition("=")[0] for word in passed}
+    require("resume" not in fixed, "resume= is a run's; a sweep goes on when its command is given again")
+    choices = Choices([CONF, *([added] if added else [])])
+    name, chosen = own.pop("sweep", "default"), own.pop("run_dir", None)
+    known = choices.groups["sweep"]
+    require(name in known, f"sweep={name}: there is no such sweep. {did_you_mean(name, known)}")
+    file = next(file for folder in choices.folders if (file := folder / "sweep" / f"{name}.yaml").is_file())
+    extend_import_path(words)
+    config = compose_words(CONF, [*flags, *passed], [*OWN, "sweep"])
     options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
-    space = {place: choice for place, choice in space.items() if place not in named}
+    space = {place: choice for place, choice in space.items() if place not in fixed}
     require(bool(space), "all that this sweep searches is fixed by the command; leave a word away")
-    check_space(passed, space)
+    check_space([*flags, *passed], space)
+    fresh = f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder = Path(chosen or Path("runs") / "sweeps" / fresh)
+    again = shlex.join(["python", "scripts/sweep.py", *words, *([] if chosen else [f"run_dir={folder}"])])
+    return Command(flags, passed, config, options, space, choices, folder, again)
+
+
+def sweep(command: Command) -> None:
+    """Runs a sweep to the end of its budget.
+
+    Raises:
+        UserError: What is asked for cannot work, or nothing was finished.
+    """
     print("loading torch ...", flush=True)
 
     from mla_train.studies.best import best_recipe, retrain, settings
@@ -91,13 +136,15 @@ def sweep(words: list[str]) -> None:
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
 
-    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    where = Path(folder or Path("runs") / "sweeps" / f"{config.task.name}_{name}_{now}")
+    config, options, where = command.config, command.options, command.folder
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
     one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
     launcher = Launcher(TRAIN, one_process, homes(config.task._target_, config.data._target_), threads)
     goal = goal_of(config, options.objective)
-    search = Sweep(options, space, first_settings(space, plain(config)), passed, goal, where, config.seed)
+    first = first_settings(command.space, plain(config))
+    # Settings are chosen by val; what is told of test belongs to the settings that were chosen.
+    words = [*command.flags, "test=false", *command.passed]
+    search = Sweep(options, command.space, first, words, goal, where, config.seed)
     study = search.open()
     title = f"{goal.metric} of {config.task.name} on {config.data.name}"
     print(f"{title}: up to {options.trials} trials in {where}")
@@ -109,7 +156,7 @@ def sweep(words: list[str]) -> None:
         seconds = trial.user_attrs.get("seconds", 0)
         line = f"{trial.number:4d} {state(trial):8s} {value:6s} {seconds:5.0f} s  {' '.join(settings(trial))}"
         if any(t.state is TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
-            best_recipe(study, passed, set(Choices([CONF]).groups), where / "experiment" / "best.yaml")
+            best_recipe(study, command.passed, set(command.choices.groups), where / "experiment" / "best.yaml")
             best = study.best_trial
             line += "  *" if best.number == trial.number else ""
             bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")
@@ -121,21 +168,18 @@ def sweep(words: list[str]) -> None:
         search.run(study, launcher, told)
     except KeyboardInterrupt:
         write_trials(study, where / "trials.csv")
-        again = words if folder else [*words, f"run_dir={where}"]
-        print(f"Stopped; go on with: python scripts/sweep.py {shlex.join(again)}", file=sys.stderr)
+        print(f"Stopped; go on with: {command.again}", file=sys.stderr)
         sys.exit(130)
     finally:
         bar.close()
     write_trials(study, where / "trials.csv")
-    use = f"python train.py --config-dir {where} task={config.task.name} experiment=best"
-    commands = [shlex.join(["python", "scripts/sweep.py", *words])]
     finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
     if options.retrain and finished:
-        retrain(study, passed, options.retrain, where, TRAIN, options.n_jobs)
-    write_page(study, title, where, [*commands, *([use] if finished else [])])
+        retrain(study, [*command.flags, *command.passed], options.retrain, where, TRAIN, options.n_jobs)
+    write_page(study, title, where, [command.again, *([command.use()] if finished else [])])
     print(f"Page: {where / 'sweep.html'}")
     require(finished, f"no trial was finished; {where / 'trials.csv'} says why")
-    print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {use}")
+    print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {command.use()}")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,13 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     (tmp_path / "run" / "results.json").unlink()
     resumed = train("--config-dir", "mine", "resume=run", cwd=tmp_path)
     assert "going on in run" in resumed.stdout
+    (tmp_path / "mine" / "sweep").mkdir()
+    (tmp_path / "mine" / "sweep" / "narrow.yaml").write_text("space:\n  lr: [0.0012, 0.0013]\n")
+    words = [*command[1:], "sweep=narrow", "sampler=grid", "debug=fast", "run_dir=s", "hardware.threads=1"]
+    swept = python("scripts/sweep.py", *words, cwd=tmp_path)
+    (use,) = re.findall(r"Train it: python train.py (.*)", swept.stdout)
+    best = train(*shlex.split(use), "--cfg", "job", cwd=tmp_path)
+    assert re.search(r"^lr: 0.001[23]$", best.stdout, re.MULTILINE)
 
 
 def write_posts(folder):

