@@ -219,8 +219,10 @@ class Sweep:
             for epoch, value in enumerate(curve(folder / "metrics.csv", self.goal.metric)[seen:], seen):
                 trial.report(value, epoch)
                 seen += 1
-            if stop.is_set() or (not pruned and seen and trial.should_prune()):
-                pruned = not stop.is_set()
+                # Asked at each epoch, however many were done since the last look: rungs compare the same ones.
+                pruned = pruned or trial.should_prune()
+            if stop.is_set() or pruned:
+                pruned = pruned and not stop.is_set()
                 process.stop(PATIENCE)
                 break
         trial.set_user_attr("seconds", round(time.monotonic() - began, 1))

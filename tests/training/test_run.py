@@ -20,6 +20,7 @@ from mla_train.training.build import build_data, build_task, moving_average
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import RunFolder, find_run, resume_command
+from mla_train.training.scores import read_score
 from tests.helpers import ROOT, SMALL, config
 
 
@@ -87,6 +88,23 @@ def test_the_test_split_is_read_once_after_training(tmp_path, monkeypatch):
     monkeypatch.setattr(ImageSplit, "__getitem__", watch)
     go(tmp_path / "run")
     assert sorted(seen) == list(range(359))
+
+
+def test_a_run_can_leave_the_test_split_alone(tmp_path, monkeypatch, capsys):
+    """test=false: nothing is read of it, and the score that is shown is called what it is."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("test was looked at")
+
+    for name in ("test_step", "baselines", "figures", "records", "details"):
+        monkeypatch.setattr("tasks.image_classification.ImageClassificationTask." + name, refuse)
+    results = go(tmp_path / "run", "test=false")
+    assert list(results["metrics"]) == ["val"]
+    assert results["baselines"] == results["details"] == {}
+    assert "on digits, validation split" in capsys.readouterr().out
+    assert read_score(results).metric == "val/accuracy"
+    assert read_score(results).value == results["metrics"]["val"]["accuracy"]
+    assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == {"curves.png"}
 
 
 def test_splits_do_not_follow_the_seed():
