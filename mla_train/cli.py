@@ -104,7 +104,12 @@ def _job(composed: DictConfig) -> None:
 
     from mla_train.training.run import run
 
-    run(config, folder)
+    media = None
+    if config.logger.wandb is not None:
+        from mla_train.inspect.wandb_media import log_media
+
+        media = log_media
+    run(config, folder, media)
 
 
 def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:

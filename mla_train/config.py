@@ -380,11 +380,24 @@ class HardwareConfig:
 
 @dataclass
 class WandbConfig:
+    """The run on W&B.
+
+    Attributes:
+        project: Where it stands.
+        mode: Whether it is sent.
+        entity: User or team; null is the user.
+        name: null is that of the run folder.
+        group: Runs that are shown together; sweeps and comparisons name their folder.
+        job_type: What it is for: train, sweep, compare, or a word of yours.
+        tags: Beside task, data and kind of attention, which every run has.
+    """
+
     project: str = "mla-train"
     mode: WandbMode = WandbMode.auto
     entity: str | None = None
     name: str | None = None
     group: str | None = None
+    job_type: str = "train"
     tags: list[str] = field(default_factory=list)
 
 

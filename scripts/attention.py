@@ -16,13 +16,10 @@ NAME=VALUE is the part of that name, each in an --input of its own; one JSON obj
 
 import argparse
 import json
-import re
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -31,8 +28,7 @@ from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError, did_you_mean
 from mla_train.inspect.attribution import METHODS, attribute, mask_scores
 from mla_train.inspect.attribution_figures import draw_attributions
-from mla_train.inspect.head_statistics import head_statistics, watch
-from mla_train.inspect.heatmaps import draw_look, draw_statistics
+from mla_train.inspect.looks import draw_attention
 from mla_train.inspect.views import View
 from mla_train.training.build import build_data
 from mla_train.training.model_folder import load_model
@@ -60,43 +56,6 @@ def example(task: Task, index: int | None, words: list[str]) -> Raw:
     if not 0 <= index < count:
         raise UserError(f"--index {index}: the test split has examples 0 to {count - 1:,}")
     return {**task.raw(data, index), **given}
-
-
-def draw_attention(task: Task, view: View, layer: int | None, folder: Path) -> list[Path]:
-    """Heat maps of a layer, and statistics of the heads of all.
-
-    Args:
-        task: The model.
-        view: Of the example.
-        layer: Counted from 1; None is the last.
-        folder: Where files are written.
-    """
-    looks = [look for look in view.looks if look.layers]
-    if not looks:
-        raise UserError(
-            "this model has no heads with which its parts look at each other: choose --method integrated_gradients, "
-            "occlusion, lime or shap"
-        )
-    depth = max(len(look.layers) for look in looks)
-    if layer is not None and not 1 <= layer <= depth:
-        raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
-    with torch.no_grad(), watch([module for look in looks for module in look.layers]) as watched:
-        task(view.batch)
-    files, statistics, start = [], {}, 0
-    for look in looks:
-        seen = watched[start : start + len(look.layers)]
-        start += len(look.layers)
-        if any(len(each.weights) <= look.call for each in seen):
-            raise UserError(f"{look.name}: this kind of attention does not show its weights")
-        number = min(layer or depth, len(seen))
-        files.append(folder / f"{re.sub('[^a-z0-9]+', '_', look.name.lower())}_layer{number}.png")
-        weights = seen[number - 1].weights[look.call][look.row]
-        draw_look(look, weights, f"{look.name}, layer {number}  ({view.said})", files[-1])
-        statistics[look.name] = [head_statistics(each, look.places, look.call, look.row) for each in seen]
-    found = {name: [asdict(each) for each in layers] for name, layers in statistics.items()}
-    (folder / "heads.json").write_text(json.dumps(found, indent=2) + "\n")
-    draw_statistics(statistics, folder / "heads.png")
-    return [*files, folder / "heads.png", folder / "heads.json"]
 
 
 def draw_attribution(task: Task, view: View, methods: list[str], folder: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from mla_train.compose import Choices, explain, parse_overrides
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.studies.space import OWN, Choice, SweepOptions, first_settings, read_options, word
+from mla_train.studies.wandb_group import group_words
 from mla_train.training.run_folder import plain
 from mla_train.words import added_folder, compose_words, extend_import_path
 
@@ -139,7 +140,9 @@ def sweep(command: Command) -> None:
     config, options, where = command.config, command.options, command.folder
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
     one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
-    launcher = Launcher(TRAIN, one_process, homes(config.task._target_, config.data._target_), threads)
+    group = group_words(config, where, "sweep")
+    preload = homes(config.task._target_, config.data._target_)
+    launcher = Launcher(TRAIN, one_process, preload, threads, group)
     goal = goal_of(config, options.objective)
     first = first_settings(command.space, plain(config))
     # Settings are chosen by val; what is told of test belongs to the settings that were chosen.
@@ -175,7 +178,7 @@ def sweep(command: Command) -> None:
     write_trials(study, where / "trials.csv")
     finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
     if options.retrain and finished:
-        retrain(study, [*command.flags, *command.passed], options.retrain, where, TRAIN, options.n_jobs)
+        retrain(study, [*command.flags, *command.passed, *group], options.retrain, where, TRAIN, options.n_jobs)
     write_page(study, title, where, [command.again, *([command.use()] if finished else [])])
     print(f"Page: {where / 'sweep.html'}")
     require(finished, f"no trial was finished; {where / 'trials.csv'} says why")

@@ -14,7 +14,7 @@ import torch
 
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import compare, runs, sweep
+from scripts import compare, runs, sweep, wandb_workspace
 from tests.helpers import ROOT, config, python, train, write_pictures, write_reviews
 from tests.inspect.test_runs import results
 from tests.tasks.forecasting.test_data import table
@@ -242,6 +242,23 @@ def test_every_list_of_runs_in_the_documents_is_shown(document, words, tmp_path,
     monkeypatch.setattr(sys, "argv", words)
     runs.main()
     assert "mine" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_every_dashboard_in_the_documents_is_laid_out(tmp_path, monkeypatch, capsys):
+    """As written, of a run that was short; to save one it asks who you are."""
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    train("run_dir=runs/mine", "logger=wandb", *QUICK, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for param in commands("scripts/wandb_workspace"):
+        monkeypatch.setattr(sys, "argv", param.values[1])
+        if "--dry-run" in param.values[1]:
+            wandb_workspace.main()
+            assert json.loads(capsys.readouterr().out)["project"] == "mla-train"
+        else:
+            with pytest.raises(SystemExit, match="not logged in"):
+                wandb_workspace.main()
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.inspect.head_statistics import HeadStatistics
 from mla_train.inspect.views import Cells, Look, Patches
+from mla_train.nn.head_statistics import HeadStatistics
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

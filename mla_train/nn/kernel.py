@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 observers: list[Callable[[Callable[[], Tensor]], None]] = []
-"""Called at each attention with what makes its weights, `(batch, heads, queries, keys)`; for `mla_train.inspect`, else empty."""
+"""Called at each attention with what makes its weights, `(batch, heads, queries, keys)`; for who watches, else empty."""
 
 
 def attend(

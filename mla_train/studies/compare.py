@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from mla_train.studies.comparison_page import Circumstances
 from mla_train.studies.jobs import run_jobs
 from mla_train.studies.matching import CheckedArm
 from mla_train.studies.timing import inference_speeds
+from mla_train.studies.wandb_group import group_words
 from mla_train.training.loaders import evaluation_loader
 from mla_train.training.model_folder import load_model
 
@@ -38,7 +39,11 @@ def compare(plan: Plan, arms: Sequence[CheckedArm], train: Path, command: str) -
     """
     threads = arms[0].config.hardware.threads or max(1, (os.cpu_count() or 1) // plan.n_jobs)
     _claim(plan, arms, threads, command)
-    jobs = {(arm.arm.name, seed): arm.arm.job(plan.run_dir, seed) for seed in range(plan.seeds) for arm in arms}
+    jobs = {}
+    for seed, arm in product(range(plan.seeds), arms):
+        job = arm.arm.job(plan.run_dir, seed)
+        words = [*job.words, *group_words(arm.config, plan.run_dir, "compare")]
+        jobs[arm.arm.name, seed] = replace(job, words=words)
     for job in jobs.values():
         try:
             _ = job.results

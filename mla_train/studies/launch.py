@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.forkserver import ensure_running
@@ -76,13 +77,19 @@ class Launcher:
         warm: Fork them from a process that has torch loaded.
         preload: Modules to load beside, such as the task's.
         threads: CPU threads of a run; None leaves them to it.
+        words: That each run has behind its own.
     """
 
     def __init__(
-        self, train: Path, warm: bool = True, preload: tuple[str, ...] = (), threads: int | None = None
+        self,
+        train: Path,
+        warm: bool = True,
+        preload: tuple[str, ...] = (),
+        threads: int | None = None,
+        words: Sequence[str] = (),
     ) -> None:
         self.train = train
-        self.more = [] if threads is None else [f"hardware.threads={threads}"]
+        self.more = [*words, *([] if threads is None else [f"hardware.threads={threads}"])]
         self.server: Any = None
         if warm:
             self.server = multiprocessing.get_context("forkserver")

@@ -14,11 +14,13 @@ from mla_train.config import HardwareConfig, TrainConfig
 from mla_train.data.module import DataModule
 from mla_train.errors import UserError
 from mla_train.nn import Reconstruction
-from mla_train.training.loggers import CsvLogger, wandb_logger
+from mla_train.training.attention import AttentionCurves
+from mla_train.training.loggers import CsvLogger
 from mla_train.training.progress import RunProgress
-from mla_train.training.run_folder import RunFolder, plain
+from mla_train.training.run_folder import RunFolder
 from mla_train.training.task import Task
 from mla_train.training.terms import attach_drop_heads, build_terms
+from mla_train.training.wandb_run import wandb_logger
 
 
 def build_data(config: TrainConfig) -> DataModule:
@@ -82,10 +84,15 @@ def check_hardware(config: TrainConfig) -> None:
         )
 
 
-def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: RunProgress) -> L.Trainer:
+def build_trainer(
+    config: TrainConfig, folder: RunFolder, task: Task, data: DataModule, progress: RunProgress
+) -> L.Trainer:
     """Lightning's trainer with our callbacks and loggers."""
     h, r = config.hardware, config.regularization
     callbacks: list[Callback] = [progress]
+    watched = config.logger.wandb is not None or config.logger.tensorboard
+    if watched and not h.compile and h.strategy != "fsdp":  # where modules can be called one example at a time
+        callbacks.append(AttentionCurves(data))
     if r.ema_decay:
         callbacks.append(WeightAveraging(multi_avg_fn=moving_average(r.ema_decay), use_buffers=False))
     if r.average_epochs:
@@ -95,7 +102,7 @@ def build_trainer(config: TrainConfig, folder: RunFolder, task: Task, progress: 
         callbacks.append(EarlyStopping(f"val/{task.monitor}", mode=mode, patience=r.early_stopping, check_finite=False))
     loggers: list[Any] = [CsvLogger(folder.path / "metrics.csv")]
     if config.logger.wandb is not None:
-        loggers.append(wandb_logger(config.logger.wandb, folder.path, plain(config)))
+        loggers.append(wandb_logger(config, folder.path, task.directions))
     if config.logger.tensorboard:
         from lightning.pytorch.loggers import TensorBoardLogger
 

@@ -1,6 +1,6 @@
 """What all classifiers share: loss, metrics, scores of each class, the confusion matrix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,10 @@ class Classification(Task):
             }
             for i, label, predicted, probability in rows
         ]
+
+    def error(self, record: Mapping[str, Any]) -> float:
+        """How certain the model was of a wrong class."""
+        return 0.0 if record["label"] == record["predicted"] else record["confidence"]
 
     def describe(self, index: int, data: Any) -> dict[str, Any]:
         """What a person should see of a test example in predictions.jsonl."""

@@ -1,19 +1,14 @@
-"""Who is told the metrics: metrics.csv always, W&B and TensorBoard on demand."""
+"""The logger that every run has: metrics.csv."""
 
 import csv
-import netrc
 import os
-import uuid
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-
-from mla_train.config import WandbConfig, WandbMode
 
 
 class CsvLogger(Logger):
@@ -81,47 +76,3 @@ class CsvLogger(Logger):
     def experiment(self) -> "CsvLogger":
         """Itself: there is no service behind it."""
         return self
-
-
-def _logged_in(host: str) -> bool:
-    """Whether a W&B key is in the environment or in the file where `wandb login` puts it."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        file = os.environ.get("NETRC") or str(Path.home() / ".netrc")
-        return netrc.netrc(file).authenticators(urlparse(host).hostname or "") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def wandb_logger(config: WandbConfig, folder: Path, settings: dict[str, Any]) -> Any:
-    """W&B's logger, with the run's id kept in the folder from the first moment.
-
-    Args:
-        config: Project, mode and names.
-        folder: The run folder; offline files go to its wandb/.
-        settings: The run's config, as W&B shows it.
-    """
-    import wandb
-    from lightning.pytorch.loggers import WandbLogger
-
-    id_file = folder / "wandb" / "run_id"
-    if not id_file.is_file():
-        id_file.parent.mkdir(exist_ok=True)
-        id_file.write_text(uuid.uuid4().hex[:12])
-    mode = config.mode
-    if mode is WandbMode.auto:
-        mode = WandbMode.online if _logged_in(wandb.Settings().base_url) else WandbMode.offline
-    logger = WandbLogger(
-        project=config.project,
-        entity=config.entity,
-        name=config.name or folder.name,
-        group=config.group,
-        tags=config.tags,
-        id=id_file.read_text().strip(),
-        resume="allow",
-        save_dir=folder,
-        offline=mode is WandbMode.offline,
-    )
-    logger.log_hyperparams(settings)
-    return logger

@@ -5,7 +5,7 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from math import inf
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import WandbLogger
 
 from mla_train.config import TrainConfig
 from mla_train.data.module import DataModule
@@ -27,16 +28,20 @@ from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, alone, is_child, prepare_run, resume_command
 from mla_train.training.task import Evaluation, Task
+from mla_train.training.wandb_run import log_results
 
+Media = Callable[[WandbLogger, DataModule, RunFolder, int], None]
+"""Shows on W&B what a finished run has left; such as `mla_train.inspect.wandb_media.log_media`."""
 DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
-def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
+def run(config: TrainConfig, folder: RunFolder, media: Media | None = None) -> dict[str, Any]:
     """Trains, evaluates and leaves a run folder behind.
 
     Args:
         config: All choices.
         folder: Where to, from `find_run`.
+        media: What is called at the end if W&B is among the loggers.
 
     Returns:
         What results.json says; empty on all processes but the first.
@@ -61,7 +66,7 @@ def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
     folder = prepare_run(folder, config)
     try:
         with alone(folder), log_file(folder.path / "log.txt"):
-            return _train(config, folder, data, task)
+            return _train(config, folder, data, task, media)
     except OSError as error:
         if error.errno not in DISK_TROUBLE:
             raise
@@ -77,9 +82,9 @@ def run(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:
                 folder.path.mkdir()
 
 
-def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task) -> dict[str, Any]:
+def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task, media: Media | None) -> dict[str, Any]:
     progress = RunProgress(config.batch_size)
-    trainer = build_trainer(config, folder, task, progress)
+    trainer = build_trainer(config, folder, task, data, progress)
     rank, world_size = trainer.global_rank, trainer.world_size
     loader = train_loader(data, config, rank, world_size)
     assert isinstance(loader.batch_sampler, TrainSampler)
@@ -138,6 +143,9 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
             found = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(found, trainer.global_step)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                _tell_wandb(logger, config, folder, data, results, media, trainer.global_step)
         show(results, folder.path)
         return results
     finally:
@@ -146,7 +154,26 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task)
         if config.logger.wandb is not None:
             import wandb
 
-            wandb.finish()
+            wandb.finish(exit_code=0 if folder.results.is_file() else 1)
+
+
+def _tell_wandb(
+    logger: WandbLogger,
+    config: TrainConfig,
+    folder: RunFolder,
+    data: DataModule,
+    results: dict[str, Any],
+    media: Media | None,
+    step: int,
+) -> None:
+    """Scores for the summary; of a run that looked at test also its models and what it left for people."""
+    models = {}
+    if config.test:
+        models = {"last": folder.path / "wandb" / "last_model", "best": folder.model}
+        save_model(folder.checkpoints / "last.ckpt", data.facts, models["last"])
+    log_results(logger, results, folder.config, models)
+    if config.test and media is not None:
+        media(logger, data, folder, step)
 
 
 def _taken(task: Task, config: TrainConfig, data: DataModule, split: str) -> Evaluation:

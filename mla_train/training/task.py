@@ -119,6 +119,10 @@ class Task(L.LightningModule):
         """Rows of predictions.jsonl, for people; none by default."""
         return []
 
+    def error(self, record: Mapping[str, Any]) -> float:
+        """How wrong a row of `records` is: 0 is right, and of mistakes the greatest are shown first."""
+        return 0.0
+
     def details(self, predictions: Predictions) -> dict[str, Any]:
         """More about the test split for results.json, such as scores of each class."""
         return {}
@@ -299,7 +303,7 @@ class Task(L.LightningModule):
         self._log_sum = torch.zeros_like(self._log_sum)
         self.train_loss = loss_sum / count
         metrics = {"train/loss": self.train_loss, "train/lr": optimizer.param_groups[0]["lr"]}
-        metrics |= {f"train/{term.name}": value / count for term, value in zip(self.terms, term_sums, strict=True)}
+        metrics |= {f"regularization/{t.name}": value / count for t, value in zip(self.terms, term_sums, strict=True)}
         self.log_everywhere(metrics, step)
 
     def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:

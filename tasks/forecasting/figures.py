@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from mla_train.inspect.attention_maps import attention_maps
+from mla_train.nn.attention_maps import attention_maps
 from mla_train.training.task import Predictions
 from tasks.forecasting.data import ForecastingFacts, SeriesData
 from tasks.forecasting.network import Residual

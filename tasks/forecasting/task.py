@@ -1,6 +1,6 @@
 """The task: the past of series in, their future out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,12 @@ class ForecastingTask(Task):
                     }
                 rows.append(row)
         return rows
+
+    def error(self, record: Mapping[str, Any]) -> float:
+        """Mean squared error of what was measured, in standard deviations of the series."""
+        pairs = zip(record["forecast"], record["measured"], strict=True)
+        squared = [(forecast - measured) ** 2 for forecast, measured in pairs if measured is not None]
+        return float(np.mean(squared or 0.0)) / self.facts.std[self.facts.names.index(record["series"])] ** 2
 
     def baselines(self, data: SeriesData) -> dict[str, Predictions]:
         """What simple forecasters say of the same windows."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mla_train.data.tokenizers import read_tokenizer
-from mla_train.inspect.attention_maps import attention_maps
+from mla_train.nn.attention_maps import attention_maps
 from tasks.multimodal_sentiment.columns import Images
 from tasks.multimodal_sentiment.data import MultimodalData
 from tasks.multimodal_sentiment.fusion import CrossAttention

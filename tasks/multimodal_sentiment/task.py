@@ -1,6 +1,6 @@
 """The task: examples of several modalities in, a class or a number out; what each modality is worth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,10 @@ class MultimodalSentimentTask(Classification):
             for row, support in zip(rows, predictions.get(f"support {name}", ()), strict=False):
                 row.setdefault("contribution", {})[name] = round(float(support), 4)
         return rows
+
+    def error(self, record: Mapping[str, Any]) -> float:
+        """How certain the model was of a wrong class, or how far off its number is."""
+        return super().error(record) if self.facts.classes else abs(record["label"] - record["predicted"])
 
     def describe(self, index: int, data: MultimodalData) -> dict[str, Any]:
         """Where the example comes from, and its texts."""

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID
-from mla_train.inspect.attention_maps import attention_maps
 from mla_train.nn import Decoder, Encoder
+from mla_train.nn.attention_maps import attention_maps
 from tasks.translation.config import TranslationTaskConfig, attention_of
 from tasks.translation.data import TranslationFacts
 from tasks.translation.embeddings import Embeddings

@@ -1,6 +1,6 @@
 """The task: sentences in, their translation out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,10 @@ class TranslationTask(Task):
             {"index": int(i), "source": data.test.sources[i], "reference": reference, "output": output}
             for i, reference, output in rows
         ]
+
+    def error(self, record: Mapping[str, Any]) -> float:
+        """What the sentence lacks to a chrF of 100."""
+        return 100 - self.scores.chrf.sentence_score(record["output"], [record["reference"]]).score
 
     def baselines(self, data: PairData) -> dict[str, Predictions]:
         """The source as it is; the translation of the most similar training source."""

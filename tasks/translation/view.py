@@ -34,7 +34,7 @@ def view_pair(task: "TranslationTask", raw: Raw) -> View:
     batch = task.read([raw])
     source, target = clean(raw["source"]), batch.references[0]
     if not target:
-        target = task.translate(batch.source, beams=task.options.beams)[0]
+        target = clean(task.translate(batch.source, beams=task.options.beams)[0])  # `read` cleans it, too
     whole = {"source": source, "target": target}
     batch = task.read([whole])
     reading = TextUnits(source, task.reading, facts.max_length)

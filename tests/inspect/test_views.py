@@ -8,9 +8,9 @@ import torch
 
 from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError
-from mla_train.inspect.head_statistics import watch
 from mla_train.inspect.heatmaps import draw_look
 from mla_train.inspect.views import Cells, Patches, Words
+from mla_train.nn.head_statistics import watch
 from mla_train.training.build import build_data, build_task
 from tests.helpers import SMALL, config, write_pictures, write_reviews
 from tests.tasks.forecasting.test_data import table

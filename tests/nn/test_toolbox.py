@@ -17,8 +17,8 @@ from mla_train.config import (
     Score,
     Select,
 )
-from mla_train.inspect.attention_maps import attention_maps
 from mla_train.nn import Encoder, RotaryEmbedding, build_attention, compatibility, grid_positions
+from mla_train.nn.attention_maps import attention_maps
 from mla_train.nn.patterns import Strided, Window, head_patterns
 from mla_train.nn.scores import highest
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mla_train.data.sampling import shuffled
-from mla_train.inspect.attention_maps import attention_maps
+from mla_train.nn.attention_maps import attention_maps
 from mla_train.training.build import build_data, build_task
 from mla_train.training.terms import watched
 from tests.helpers import ROOT, config

@@ -6,11 +6,12 @@ import json
 import pytest
 
 from tests.helpers import SMALL, train
+from tests.wandb_files import runs
 
 pytestmark = pytest.mark.slow
 WORDS = [*SMALL, "regularization=none", "epochs=2", "batch_size=100", "logger.every=1", "run_dir=run"]
 WAYS = {
-    "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2"],
+    "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2", "logger=wandb"],
     "accumulation": ["hardware.accumulate=4"],
 }  # fmt: skip
 
@@ -39,3 +40,7 @@ def test_the_curve_does_not_depend_on_how_a_batch_is_cut(way, alone, tmp_path):
     assert results["metrics"]["test"]["accuracy"] == pytest.approx(whole["metrics"]["test"]["accuracy"], abs=0.006)
     assert len((run / "predictions.jsonl").read_text().splitlines()) == results["examples"]["test"] == 359
     assert len(list(tmp_path.glob("*"))) == 1  # no second folder from the second process
+    if way == "two_processes":  # and W&B is told by one of them
+        (logged,) = runs(run)
+        assert [value for (name, _), value in logged.scalars().items() if name == "train/loss"] == curve
+        assert logged.summary["val/accuracy"]["max"] == results["monitor"]["best"]

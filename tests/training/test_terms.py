@@ -98,7 +98,7 @@ def test_a_run_logs_each_term_and_its_model_loads_again(tmp_path, monkeypatch):
     results = go(tmp_path / "run", *words)
     curves = rows(tmp_path / "run")
     for name in ("kl", "reconstruction"):
-        assert all(float(row[f"train/{name}"]) > 0 for row in curves)
+        assert all(float(row[f"regularization/{name}"]) > 0 for row in curves)
         best = results["monitor"]["epoch"] - 1
         assert results["metrics"]["val"][name] == pytest.approx(float(curves[best][f"val/{name}"]), rel=1e-3)
     task = load_model(tmp_path / "run")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mla_train.inspect.attention_maps import attention_maps
+from mla_train.nn.attention_maps import attention_maps
 
 
 @dataclass

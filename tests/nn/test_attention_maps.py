@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from mla_train.config import AttentionConfig, Kind
-from mla_train.inspect.attention_maps import attention_maps
 from mla_train.nn import kernel
 from mla_train.nn.attention import build_attention
+from mla_train.nn.attention_maps import attention_maps
 from mla_train.nn.rotary import RotaryEmbedding
 
 

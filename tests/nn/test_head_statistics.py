@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mla_train.config import AttentionConfig, Kind
-from mla_train.inspect.head_statistics import distance, effective_rank, entropy, head_statistics, redundancy, watch
 from mla_train.nn import Encoder, build_attention, grid_positions
+from mla_train.nn.head_statistics import distance, effective_rank, entropy, head_statistics, redundancy, watch
 from tests.helpers import SMALL, config
 
 

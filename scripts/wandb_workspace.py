@@ -1,0 +1,164 @@
+"""Lays out a W&B dashboard for the runs of a project: best scores first, then curves by kind, tables and pictures.
+
+    python scripts/wandb_workspace.py --run runs/mine --dry-run    # prints the definition, sends nothing
+    python scripts/wandb_workspace.py --run runs/mine              # saves it as a view of the project
+
+What can be shown is read from a finished run with logger=wandb; runs of the same task then share the view.
+"""
+
+import argparse
+import csv
+import re
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mla_train.errors import UserError, require
+from mla_train.training.results import read_results
+from mla_train.training.wandb_run import STEP, logged_in
+
+GROUPS = ("train", "val", "test", "speed", "attention", "regularization")
+VARIED = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regularization.dropout", "seed")
+"""Config keys beside the score in parallel coordinates."""
+
+
+@dataclass
+class Logged:
+    """What a run has on W&B.
+
+    Attributes:
+        monitor: Metric that chose the best checkpoint, such as `val/accuracy`.
+        mode: max or min.
+        scalars: Names of curves.
+        tables: Names of tables.
+        images: Names of pictures.
+        entity: User or team, if the config names one.
+        project: Where it stands.
+        name: Of the view.
+    """
+
+    monitor: str
+    mode: str
+    scalars: list[str]
+    tables: list[str]
+    images: list[str]
+    entity: str | None
+    project: str
+    name: str
+
+
+def read_run(folder: Path) -> Logged:
+    """What a finished run has logged.
+
+    Raises:
+        UserError: It is not finished, or was not logged to W&B.
+    """
+    require((folder / "results.json").is_file(), f"--run {folder}: there is no finished run in that folder")
+    config: Any = OmegaConf.load(folder / "config.yaml")
+    require(config.logger.wandb is not None, f"--run {folder}: it was not logged to W&B; train one with logger=wandb")
+    results = read_results(folder / "results.json")
+    with (folder / "metrics.csv").open(newline="") as stream:
+        scalars = [name for name in next(csv.reader(stream)) if name.partition("/")[0] in GROUPS]
+    return Logged(
+        results["monitor"]["name"],
+        results["monitor"]["mode"],
+        scalars,
+        media_keys(folder, "table"),
+        media_keys(folder, "images"),
+        config.logger.wandb.entity,
+        config.logger.wandb.project,
+        f"{results['task']} on {results['data']}",
+    )
+
+
+def media_keys(folder: Path, kind: str) -> list[str]:
+    """Keys of media: W&B names their files KEY_STEP_HASH."""
+    found = set()
+    for media in folder.glob(f"wandb/*run-*/files/media/{kind}"):
+        files = (file.relative_to(media).as_posix() for file in media.rglob("*") if file.is_file())
+        found |= {re.sub(r"_\d+_[0-9a-f]+\..*$", "", file) for file in files}
+    return sorted(found)
+
+
+def workspace(logged: Logged) -> Any:
+    """The dashboard as W&B's library describes it.
+
+    Args:
+        logged: What there is to show.
+    """
+    import wandb_workspaces.reports.v2 as wr
+    import wandb_workspaces.workspaces as ws
+
+    best = wr.SummaryMetric(f"{logged.monitor}.{logged.mode}")
+    test = wr.SummaryMetric(logged.monitor.replace("val/", "test/", 1))
+    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in VARIED]
+    overview: list[Any] = [
+        wr.BarPlot(title=f"best {logged.monitor}", metrics=[best]),
+        wr.BarPlot(title=test.name, metrics=[test]),
+        wr.ParallelCoordinatesPlot(columns=[*columns, wr.ParallelCoordinatesPlotColumn(best)]),
+        wr.ParameterImportancePlot(with_respect_to=best.name),
+        wr.RunComparer(diff_only="split"),
+    ]
+    sections = [ws.Section("overview", panels=overview, is_open=True, pinned=True)]
+    for group in GROUPS:
+        curves: defaultdict[str, list[str]] = defaultdict(list)
+        for name in logged.scalars:
+            if name.startswith(f"{group}/"):
+                curves[re.sub(r"_\d+$", "", name) if group == "attention" else name].append(name)  # layers side by side
+        panels: list[Any]
+        if group == "test":
+            panels = [wr.BarPlot(title=title, metrics=[wr.SummaryMetric(title)]) for title in curves]
+        else:
+            panels = [wr.LinePlot(title=title, x=STEP, y=[*names]) for title, names in curves.items()]
+        # Another run of the project may have what this one has not.
+        panels = panels or [wr.LinePlot(title=group, x=STEP, metric_regex=f"{group}/.*")]
+        sections.append(ws.Section(group, panels=panels, is_open=group in ("train", "val")))
+    tables = [wr.WeavePanelSummaryTable(table_name=name) for name in logged.tables]
+    images = [wr.MediaBrowser(title=key, media_keys=[key], num_columns=1) for key in logged.images]
+    sections.append(ws.Section("media", panels=[*tables, *images]))
+    pinned = ["run:displayName", f"summary:{best.name}", f"summary:{test.name}"]
+    order = [ws.Ordering(ws.Summary(best.name), ascending=logged.mode == "min")]
+    shown = ws.RunsetSettings(pinned_columns=pinned, order=order)
+    return ws.Workspace(
+        logged.entity or "", logged.project, logged.name, sections, ws.WorkspaceSettings(x_axis=STEP), shown
+    )
+
+
+def definition(dashboard: Any) -> str:
+    """What would be sent, as JSON."""
+    return dashboard._to_model().model_dump_json(indent=2, by_alias=True, exclude_none=True)
+
+
+def main() -> None:
+    """Reads the options, builds the dashboard, prints or saves it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run with logger=wandb")
+    parser.add_argument("--dry-run", action="store_true", help="print the definition and send nothing")
+    options = parser.parse_args()
+    try:
+        logged = read_run(options.run)
+        try:
+            dashboard = workspace(logged)
+        except ModuleNotFoundError as error:
+            raise UserError(f"{error.name} is missing: pip install 'mla-train[wandb]'") from None
+        if options.dry_run:
+            print(definition(dashboard))
+            return
+        require(
+            logged_in(), "not logged in to W&B: run `wandb login` first, or look at what would be sent with --dry-run"
+        )
+        import wandb
+
+        dashboard.entity = logged.entity or wandb.Api().default_entity
+        dashboard.save()
+        print(dashboard.url)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
