@@ -147,7 +147,7 @@ def sweep(command: Command) -> None:
     first = first_settings(command.space, plain(config))
     # Settings are chosen by val; what is told of test belongs to the settings that were chosen.
     words = [*command.flags, "test=false", *command.passed]
-    search = Sweep(options, command.space, first, words, goal, where, config.seed)
+    search = Sweep(options, command.space, first, words, goal, where, config.seed, config.epochs)
     study = search.open()
     title = f"{goal.metric} of {config.task.name} on {config.data.name}"
     print(f"{title}: up to {options.trials} trials in {where}")

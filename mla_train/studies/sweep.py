@@ -85,6 +85,7 @@ class Sweep:
         goal: What trials are judged by.
         folder: Where all is left.
         seed: Of the sampler.
+        epochs: Of a trial, so far as is known.
     """
 
     options: SweepOptions
@@ -94,6 +95,7 @@ class Sweep:
     goal: Goal
     folder: Path
     seed: int = 0
+    epochs: int = 0
 
     def open(self) -> optuna.Study:
         """The study in its storage: a new one, or the one that is there with what was cut off retired.
@@ -122,7 +124,7 @@ class Sweep:
         study.set_user_attr("plan", plan)
         self._retire(study)
         study.sampler = self._sampler(study)
-        study.pruner = pruner(self.options.pruner)
+        study.pruner = pruner(self.options.pruner, self.epochs)
         if not study.trials and self.first and self.options.sampler is not Sampler.grid:
             study.enqueue_trial(self.first)
         return study
@@ -239,12 +241,17 @@ class Sweep:
             study.tell(trial, state=TrialState.FAIL)
 
 
-def pruner(kind: Pruner) -> optuna.pruners.BasePruner:
-    """Optuna's pruner of a kind; the first trials show what is usual, and every trial gets some epochs."""
+def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:
+    """Optuna's pruner of a kind; the first trials show what is usual, and every trial gets some epochs.
+
+    Args:
+        kind: Which.
+        epochs: Of a trial; a slow start is not yet a bad one.
+    """
     if kind is Pruner.halving:
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=3)
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(2, epochs // 9), reduction_factor=3)
     if kind is Pruner.median:
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2)
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=max(2, epochs // 5))
     return optuna.pruners.NopPruner()
 
 
