@@ -52,7 +52,7 @@ rows = ["step,val/score"]
 for epoch in range(int(words.get("epochs", 1))):
     rows.append(f"{epoch},{1 - abs(x - 0.7) + 0.001 * epoch}")
     (folder / "metrics.csv").write_text(chr(10).join(rows))
-    time.sleep(float(words.get("pause", 0)))
+    time.sleep(60 if str(number) in words.get("long", "").split("+") else float(words.get("pause", 0)))
 value = float("nan") if str(number) in words.get("nan", "").split("+") else 1 - abs(x - 0.7)
 (folder / "results.json").write_text(json.dumps({"metrics": {"val": {"score": value}, "test": {"score": value}}}))
 """
@@ -138,11 +138,11 @@ def test_every_sampler_samples(tmp_path, launcher, sampler):
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * 4
 
 
-HOURS = """
+CUT_OFF = """
 import sys
 from pathlib import Path
 from tests.studies.test_sweep import Launcher, sweep
-search = sweep(Path(sys.argv[1]), "epochs=40", "pause=0.1", trials=4)
+search = sweep(Path(sys.argv[1]), "long=1", trials=4)
 search.run(search.open(), Launcher(Path(sys.argv[2]), warm=False), lambda trial: print(trial.number, flush=True))
 """
 
@@ -150,16 +150,16 @@ search.run(search.open(), Launcher(Path(sys.argv[2]), warm=False), lambda trial:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_is_cut_off_goes_on_and_loses_what_was_running_alone(tmp_path, launcher, number):
     folder = tmp_path / "s"
-    command = [sys.executable, "-c", HOURS, str(folder), str(tmp_path / "fake.py")]
+    command = [sys.executable, "-c", CUT_OFF, str(folder), str(tmp_path / "fake.py")]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert process.stdout.readline() == "0\n"
-    time.sleep(1)
+    while not (folder / "trials" / "0001" / "metrics.csv").is_file():
+        time.sleep(0.05)
     process.send_signal(number)
     process.wait(60)
-    search = sweep(folder, "epochs=40", "pause=0.1", trials=4)
-    study = search.open()
+    study = sweep(folder, "long=1", trials=4).open()
     cut = study.trials[1]
     assert states(study)[:2] == ["COMPLETE", "FAIL"]
     assert cut.user_attrs["retired"]
