@@ -24,6 +24,10 @@ def added_folder(words: Sequence[str]) -> Path | None:
         UserError: There is no such folder, or a flag is unknown.
     """
     arguments, unknown = get_args_parser().parse_known_args(words)
+    if unknown and not unknown[0].startswith("-"):
+        raise UserError(
+            f"{unknown[0]} is cut off by a flag from the words before it: write flags such as --config-dir first"
+        )
     if unknown:
         raise UserError(f"unknown flag {unknown[0]}; options are written key=value, and --help lists them")
     if not arguments.config_dir:

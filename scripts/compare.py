@@ -48,7 +48,7 @@ def main() -> None:
         from mla_train.studies.matching import check_arms
 
         arms = check_arms(plan, configs, CONF)
-        print(f"{len(arms)} arms, {plan.seeds} seeds, in {plan.run_dir}", flush=True)
+        print(f"{len(arms)} arms, {plan.seeds} seed{'s' * (plan.seeds > 1)}, in {plan.run_dir}", flush=True)
         again = command
         comparison, how = compare(plan, arms, ROOT / "train.py", command)
         write_page(comparison, how, plan.run_dir)

@@ -31,7 +31,7 @@ from tqdm import tqdm
 from mla_train.compose import Choices, explain, parse_overrides
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, did_you_mean, require
-from mla_train.studies.space import OWN, Choice, SweepOptions, first_settings, read_options, word
+from mla_train.studies.space import OWN, Choice, Sampler, SweepOptions, first_settings, read_options, word
 from mla_train.studies.wandb_group import group_words
 from mla_train.training.run_folder import plain
 from mla_train.words import added_folder, compose_words, extend_import_path
@@ -101,12 +101,15 @@ def read_command(words: list[str]) -> Command:
     """
     added = added_folder(words)
     flags = [] if added is None else ["--config-dir", str(added)]
-    given = get_args_parser().parse_args(words).overrides
+    arguments = get_args_parser().parse_args(words)
+    require(not arguments.multirun, "-m belongs to train.py: a sweep chooses the jobs itself")
+    given = arguments.overrides
     parse_overrides(given)
     own = {key: value for key, _, value in (word.partition("=") for word in given) if key in (*OWN, "sweep", "run_dir")}
     passed = [word for word in given if word.partition("=")[0] not in own]
     fixed = {word.partition("=")[0] for word in passed}
     require("resume" not in fixed, "resume= is a run's; a sweep goes on when its command is given again")
+    require("test" not in fixed, "test= is a run's; trials never look at test, the best trained again (retrain=5) do")
     choices = Choices([CONF, *([added] if added else [])])
     name, chosen = own.pop("sweep", "default"), own.pop("run_dir", None)
     known = choices.groups["sweep"]
@@ -117,6 +120,9 @@ def read_command(words: list[str]) -> Command:
     options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
     space = {place: choice for place, choice in space.items() if place not in fixed}
     require(bool(space), "all that this sweep searches is fixed by the command; leave a word away")
+    if options.sampler is Sampler.grid:
+        for place, choice in space.items():
+            choice.grid(place)
     check_space([*flags, *passed], space)
     fresh = f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = Path(chosen or Path("runs") / "sweeps" / fresh)
@@ -150,14 +156,14 @@ def sweep(command: Command) -> None:
     search = Sweep(options, command.space, first, words, goal, where, config.seed, config.epochs)
     study = search.open()
     title = f"{goal.metric} of {config.task.name} on {config.data.name}"
-    print(f"{title}: up to {options.trials} trials in {where}")
-    bar = tqdm(total=options.trials, initial=search.begun(study), unit="trial", disable=not sys.stderr.isatty())
+    print(f"{title}: up to {search.budget} trials in {where}")
+    bar = tqdm(total=search.budget, initial=search.begun(study), unit="trial", disable=not sys.stderr.isatty())
 
     def told(trial: FrozenTrial) -> None:
         write_trials(study, where / "trials.csv")
-        value = f"{trial.value:.4f}" if trial.value is not None else trial.user_attrs.get("error", "")
-        seconds = trial.user_attrs.get("seconds", 0)
-        line = f"{trial.number:4d} {state(trial):8s} {value:6s} {seconds:5.0f} s  {' '.join(settings(trial))}"
+        value = "" if trial.value is None else f"{trial.value:.4f}"
+        said = [" ".join(settings(trial)), *([trial.user_attrs["error"]] if "error" in trial.user_attrs else [])]
+        line = f"{trial.number:4d} {state(trial):8s} {value:6s} {trial.user_attrs.get('seconds', 0):5.0f} s  {'  '.join(said)}"
         if any(t.state is TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
             best_recipe(study, command.passed, set(command.choices.groups), where / "experiment" / "best.yaml")
             best = study.best_trial
@@ -167,20 +173,28 @@ def sweep(command: Command) -> None:
         sys.stdout.flush()
         bar.update(state(trial) != "retired")
 
+    def show() -> bool:
+        """Writes the page, of as much as there is; says whether a trial is finished."""
+        write_trials(study, where / "trials.csv")
+        finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
+        write_page(study, title, where, [command.again, *([command.use()] if finished else [])])
+        return finished
+
     try:
         search.run(study, launcher, told)
+        bar.close()
+        if show() and options.retrain:
+            retrain(
+                study, [*command.flags, *command.passed, *group], options.retrain, where, TRAIN, options.n_jobs, threads
+            )
+            show()
     except KeyboardInterrupt:
-        write_trials(study, where / "trials.csv")
+        bar.close()
+        show()
         print(f"Stopped; go on with: {command.again}", file=sys.stderr)
         sys.exit(130)
-    finally:
-        bar.close()
-    write_trials(study, where / "trials.csv")
-    finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
-    if options.retrain and finished:
-        retrain(study, [*command.flags, *command.passed, *group], options.retrain, where, TRAIN, options.n_jobs)
-    write_page(study, title, where, [command.again, *([command.use()] if finished else [])])
     print(f"Page: {where / 'sweep.html'}")
+    finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
     require(finished, f"no trial was finished; {where / 'trials.csv'} says why")
     print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {command.use()}")
 

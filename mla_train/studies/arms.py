@@ -99,6 +99,7 @@ def read_plan(words: Sequence[str]) -> Plan:
         UserError: A word cannot be read, or nothing is compared.
     """
     arguments = get_args_parser().parse_args(words)
+    require(not arguments.multirun, "-m belongs to train.py: several values of a key are what is compared")
     own: dict[str, str] = {}
     fixed = [] if arguments.config_dir is None else ["--config-dir", arguments.config_dir]
     swept: list[Override] = []

@@ -40,10 +40,13 @@ def best_recipe(study: optuna.Study, words: list[str], groups: set[str], file: P
     """
     trial = ranked(study)[0]
     chosen: list[Any] = []
+    recipe: list[Any] = []
     keys = OmegaConf.create()
     for override in OverridesParser.create().parse_overrides([*words, *settings(trial)]):
         name, value = override.key_or_group, override.value()
-        if name in groups:
+        if name == "experiment":  # this file takes its place, so it has to build on it
+            recipe.append(value)
+        elif name in groups:
             chosen.append({f"override /{name}": value})
         elif name not in ("run_dir", "hardware.threads"):
             OmegaConf.update(keys, name, value)
@@ -52,12 +55,14 @@ def best_recipe(study: optuna.Study, words: list[str], groups: set[str], file: P
         f"# Trial {trial.number} of {len(study.trials)}: {study.user_attrs['plan']['goal']} {trial.value:.4f}.",
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
-    body = OmegaConf.to_yaml(OmegaConf.merge({"defaults": chosen} if chosen else {}, keys))
+    body = OmegaConf.to_yaml(
+        OmegaConf.merge({"defaults": [*recipe, *chosen, "_self_"]} if recipe or chosen else {}, keys)
+    )
     file.write_text("\n".join(lines) + "\n" + body)
 
 
 def retrain(
-    study: optuna.Study, words: list[str], count: int, folder: Path, train: Path, parallel: int
+    study: optuna.Study, words: list[str], count: int, folder: Path, train: Path, parallel: int, threads: int
 ) -> dict[int, list[float]]:
     """Trains the best trials again with three seeds; top.csv tells what they reach on val and test.
 
@@ -70,6 +75,7 @@ def retrain(
         folder: The sweep's.
         train: The file train.py.
         parallel: Runs at a time.
+        threads: CPU threads of each.
 
     Returns:
         Test scores of each trial's number.
@@ -85,7 +91,7 @@ def retrain(
         ]
         for trial in ranked(study)[:count]
     }
-    failed = run_jobs([job for some in jobs.values() for job in some], train, parallel)
+    failed = run_jobs([job for some in jobs.values() for job in some], train, parallel, threads)
     for where, message in failed.items():
         raise UserError(f"{where}: {message}")
     metric = study.user_attrs["plan"]["goal"].removeprefix("val/")

@@ -39,6 +39,12 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
             score.baseline_value, color="0.35", linestyle="--", linewidth=1, label=f"best baseline: {score.baseline}"
         )
         figure.legend(loc="outside lower right", fontsize=9, frameon=False)
+    # Two seeds have intervals that would hide what they are about: those run out of the picture.
+    shown = [value for arm in arms for value in arm.values]
+    shown += [score.baseline_value] if score.baseline is not None else []
+    room = 2 * max(max(shown) - min(shown), 1e-3)
+    left, right = axes.get_xlim()
+    axes.set_xlim(max(left, min(shown) - room), min(right, max(shown) + room))
     axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.5)
     better = "higher" if score.higher_is_better else "lower"

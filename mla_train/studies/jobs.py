@@ -52,7 +52,7 @@ def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int |
     todo = [job for job in jobs if job.results is None]
     launcher = Launcher(train, threads=threads or max(1, (os.cpu_count() or 1) // parallel))
     failed: dict[Path, str] = {}
-    stop = Event()
+    stop, finished = Event(), 0
 
     def run(job: Job) -> None:
         if stop.is_set():
@@ -65,11 +65,14 @@ def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int |
         if job.results is None:
             failed[job.folder] = running.last_words()
 
-    with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(todo), unit="run", disable=not todo) as bar:
+    with ThreadPoolExecutor(parallel) as pool, tqdm(total=len(todo), unit="run", disable=None if todo else True) as bar:
         try:
             for done in as_completed([pool.submit(run, job) for job in todo]):
                 done.result()
                 bar.update()
+                finished += 1
+                if bar.disable:  # no terminal
+                    print(f"{finished} of {len(todo)} runs done", flush=True)
         except BaseException:
             stop.set()
             raise

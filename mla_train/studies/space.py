@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from mla_train.compose import explain, flatten
 from mla_train.errors import UserError, did_you_mean, require
@@ -94,7 +95,7 @@ class Range:
         )
         step = self.step or 1
         count = int((self.high - self.low) / step + 1e-9) + 1
-        return [self.low + i * step for i in range(count)]
+        return [round(self.low + i * step, 12) for i in range(count)]
 
     def holds(self, value: Any) -> Any:
         """The value if it lies within, else None."""
@@ -155,20 +156,29 @@ def read_options(file: Path, task: str, words: list[str]) -> tuple[SweepOptions,
     """
     try:
         written: Any = OmegaConf.to_container(OmegaConf.load(file))
-        places = {**written.pop("space", {}), **written.pop("tasks", {}).get(task, {})}
+        require(isinstance(written, dict), f"{file}: write keys such as trials and space")
+        parts = [written.pop("space", None) or {}, written.pop("tasks", None) or {}]
+        for part in parts:
+            require(
+                isinstance(part, dict),
+                f"{file}: space names what is searched, tasks what a task adds; {part!r} does not",
+            )
+        added = parts[1].get(task) or {}
+        require(isinstance(added, dict), f"{file}: tasks.{task} names what is searched; {added!r} does not")
         for name in written:
             require(name in OWN, f"{file}: unknown key {name}. {did_you_mean(name, [*OWN, 'space', 'tasks'])}")
         merged = OmegaConf.merge(OmegaConf.structured(SweepOptions), written, OmegaConf.from_dotlist(words))
         options = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
+    except YAMLError as error:
+        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     assert isinstance(options, SweepOptions)
     options.check()
-    space = {name: read_choice(name, value) for name, value in places.items()}
+    space = {name: read_choice(name, value) for name, value in {**parts[0], **added}.items()}
     require(bool(space), f"{file} names nothing to search: write it under `space`")
-    if options.sampler is Sampler.grid:
-        for name, choice in space.items():
-            choice.grid(name)
+    fixed = next((name for name in space if name in ("run_dir", "resume", "test")), None)
+    require(fixed is None, f"space.{fixed}: the sweep itself sets {fixed}")
     return options, space
 
 
@@ -181,12 +191,17 @@ def read_choice(name: str, written: Any) -> Choice:
     if isinstance(written, list) and written:
         return Choices(tuple(map(word, written)))
     keys = {"low", "high", "log", "step"}
-    fine = isinstance(written, dict) and {"low", "high"} <= written.keys() <= keys and written["low"] < written["high"]
+    fine = isinstance(written, dict) and {"low", "high"} <= written.keys() <= keys
+    numbers = [written[key] for key in ("low", "high", "step") if written.get(key) is not None] if fine else []
+    fine = fine and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    fine = fine and written["low"] < written["high"] and not (written.get("log") and written.get("step"))
     require(fine, f"space.{name}: give a list of values, or {{low: .., high: ..}} with log: true or step: ..")
-    low, high = written["low"], written["high"]
+    low, high, log, step = (written.get(key) for key in ("low", "high", "log", "step"))
+    require(not log or low > 0, f"space.{name}: a logarithm needs low above 0")
+    require(step is None or step > 0, f"space.{name}: step must be above 0")
     if not (isinstance(low, int) and isinstance(high, int)):
         low, high = float(low), float(high)
-    return Range(low, high, bool(written.get("log", False)), written.get("step"))
+    return Range(low, high, bool(log), step)
 
 
 def word(value: Any) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from mla_train.studies.launch import Launcher
 from mla_train.studies.space import Choice, Pruner, Sampler, SweepOptions, word
 from mla_train.training.build import build_data, build_task
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 PATIENCE = 60
 """Seconds that a run has to stop in when it is asked to."""
 
@@ -70,7 +69,7 @@ class Grid(optuna.samplers.GridSampler):
     """Optuna's, which would stop a loop of Optuna's own after the last of its trials."""
 
     def after_trial(self, *args: Any) -> None:
-        """Does nothing; `Sweep` asks whether the grid is exhausted."""
+        """Does nothing; `Sweep` knows how many trials a grid has."""
 
 
 @dataclass
@@ -114,12 +113,18 @@ class Sweep:
         except Exception as error:  # whatever a database driver raises
             raise UserError(f"storage={storage}: {str(error).splitlines()[0]}") from error
         space = {name: repr(choice) for name, choice in self.space.items()}
-        plan = {"words": self.words, "goal": self.goal.metric, "space": space}
+        plan = {"words": sorted(self.words), "goal": self.goal.metric, "space": space}
         known = study.user_attrs.get("plan", plan)
-        if known != plan:
-            differs = next(name for name in plan if known[name] != plan[name])
-            raise UserError(
-                f"{self.folder} holds a sweep of other {differs} ({known[differs]}): name another run_dir, or give the same"
+        for name, value in plan.items():
+            there = known[name]
+            if isinstance(value, list):
+                there, value = (
+                    " ".join(w for w in one if w not in two) for one, two in ((there, value), (value, there))
+                )
+            require(
+                there == value,
+                f"{self.folder} holds a sweep of other {name} ({there or 'none'} there, {value or 'none'} here): name "
+                "another run_dir, or give the same",
             )
         study.set_user_attr("plan", plan)
         self._retire(study)
@@ -199,9 +204,14 @@ class Sweep:
 
     def _more(self, study: optuna.Study) -> bool:
         """Whether another trial may begin."""
-        if isinstance(study.sampler, Grid) and study.sampler.is_exhausted(study):
-            return False
-        return self.begun(study) < self.options.trials
+        return self.begun(study) < self.budget
+
+    @property
+    def budget(self) -> int:
+        """Trials at the most: a grid has so many."""
+        if self.options.sampler is not Sampler.grid:
+            return self.options.trials
+        return min(self.options.trials, prod(len(choice.grid(name)) for name, choice in self.space.items()))
 
     def begun(self, study: optuna.Study) -> int:
         """Trials that run or are over; those that were retired do not count."""
@@ -215,14 +225,14 @@ class Sweep:
         words = [*self.words, *(f"{name}={word(value)}" for name, value in settings.items())]
         began = time.monotonic()
         process = launcher.start([*words, f"run_dir={folder}"], folder.with_suffix(".log"))
-        seen, pruned = 0, False
+        seen, pruned, epochs = 0, False, int(settings.get("epochs", self.epochs))
         while process.running():
             time.sleep(0.2)
             for epoch, value in enumerate(curve(folder / "metrics.csv", self.goal.metric)[seen:], seen):
                 trial.report(value, epoch)
                 seen += 1
                 # Asked at each epoch, however many were done since the last look: rungs compare the same ones.
-                pruned = pruned or trial.should_prune()
+                pruned = pruned or (seen != epochs and trial.should_prune())
             if stop.is_set() or pruned:
                 pruned = pruned and not stop.is_set()
                 process.stop(PATIENCE)
@@ -234,10 +244,12 @@ class Sweep:
         elif pruned:
             study.tell(trial, state=TrialState.PRUNED)
         else:
+            error = process.last_words() if found is None else f"{self.goal.metric} is {found}"
             if stop.is_set():
+                error = "cut off; its settings are tried again"
                 trial.set_user_attr("retired", True)
                 study.enqueue_trial(trial.params)
-            trial.set_user_attr("error", process.last_words() if found is None else f"{self.goal.metric} is {found}")
+            trial.set_user_attr("error", error)
             study.tell(trial, state=TrialState.FAIL)
 
 
@@ -256,10 +268,10 @@ def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:
 
 
 def curve(file: Path, metric: str) -> list[float]:
-    """Values of a metric, one an epoch, as far as they are written."""
+    """Values of a metric, one an epoch, as far as they are written; one from before the first step is none of them."""
     try:
         with file.open(newline="") as stream:
-            return [float(row[metric]) for row in csv.DictReader(stream) if row.get(metric)]
+            return [float(row[metric]) for row in csv.DictReader(stream) if row.get(metric) and int(row["step"])]
     except FileNotFoundError:
         return []
 

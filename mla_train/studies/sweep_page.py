@@ -20,6 +20,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from optuna.visualization import matplotlib as drawings
 
+ENOUGH = 8
+"""Finished trials without which nothing can be said of what matters."""
 TONES = {"complete": Tone.plain, "fail": Tone.bad}
 
 
@@ -68,17 +70,20 @@ def write_page(study: optuna.Study, title: str, folder: Path, commands: list[str
     parts = [code("\n".join(commands))]
     if best:
         parts.insert(0, paragraph(f"Best: {best[0].value:.4f} with {' '.join(settings(best[0]))}", "lead"))
-    parts.append(paragraph(f"{counted(study)}. A trial's value is that of its best epoch on the validation split."))
+    parts.append(
+        paragraph(f"{counted(study)}. A trial's value is that of the checkpoint it keeps, on the validation split.")
+    )
     figures: dict[str, Callable[[], Any]] = {
         "History": lambda: drawings.plot_optimization_history(study, target_name=metric),
         "What matters": lambda: drawings.plot_param_importances(study, target_name=metric),
         "All settings": lambda: drawings.plot_parallel_coordinate(study, target_name=metric),
         "Epoch by epoch": lambda: drawings.plot_intermediate_values(study),
     }
-    for title, draw in figures.items():
-        drawn = as_png(draw) if len(best) >= 2 else None
+    for name, draw in figures.items():
+        least = ENOUGH if name == "What matters" else 2
+        drawn = as_png(draw) if len(best) >= least and len({trial.value for trial in best}) > 1 else None
         if drawn:
-            parts += [heading(title), picture(drawn, title)]
+            parts += [heading(name), picture(drawn, name)]
     if (folder / "top.csv").is_file():
         said = "The best of many trials flatters itself; this is what its settings are worth."
         parts += [heading("The best, trained again with three seeds"), paragraph(said, "note")]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ if str(number) in words.get("die", "").split("+"):
     os.kill(os.getpid(), 9)
 rows = ["step,val/score"]
 for epoch in range(int(words.get("epochs", 1))):
-    rows.append(f"{epoch},{1 - abs(x - 0.7) + 0.001 * epoch}")
+    rows.append(f"{epoch + 1},{1 - abs(x - 0.7) + 0.001 * epoch}")
     (folder / "metrics.csv").write_text(chr(10).join(rows))
     time.sleep(60 if str(number) in words.get("long", "").split("+") else float(words.get("pause", 0)))
 value = float("nan") if str(number) in words.get("nan", "").split("+") else 1 - abs(x - 0.7)
@@ -124,11 +125,39 @@ def test_bad_trials_are_stopped_early(tmp_path, launcher, pruner):
     assert study.trials[5].user_attrs["seconds"] < study.trials[0].user_attrs["seconds"]
 
 
-def test_a_grid_ends_when_all_of_it_is_done(tmp_path, launcher):
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_a_grid_ends_when_all_of_it_is_done(tmp_path, launcher, n_jobs):
     space = {"x": Range(0.0, 1.0, step=0.5), "y": Choices(("a", "b"))}
-    study, told = go(sweep(tmp_path / "s", space=space, sampler=Sampler.grid, trials=100), launcher)
+    search = sweep(tmp_path / "s", space=space, sampler=Sampler.grid, trials=100, n_jobs=n_jobs)
+    assert search.budget == 6
+    study, told = go(search, launcher)
     assert len(told) == 6
     assert {(t.params["x"], t.params["y"]) for t in study.trials} == {(x, y) for x in (0.0, 0.5, 1.0) for y in "ab"}
+
+
+def test_what_was_cut_off_of_a_grid_is_tried_again(tmp_path, launcher):
+    space = {"y": Choices(("a", "b"))}
+
+    def search():
+        return sweep(tmp_path / "s", space=space, sampler=Sampler.grid, trials=100)
+
+    first = search()
+    study = first.open()
+    trial = study.ask()
+    assert space["y"].suggest(trial, "y") in ("a", "b")
+    trial.set_user_attr("where", [socket.gethostname(), 2**22 + 1])  # no such process
+    study, told = go(search(), launcher)
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 2
+    assert sorted(trial.params["y"] for trial in told) == ["a", "b"]
+
+
+def test_a_trial_that_has_done_its_last_epoch_is_not_pruned(tmp_path, launcher):
+    search = sweep(tmp_path / "s", "epochs=4", "pause=0.3", trials=2, sampler=Sampler.random)
+    search.epochs = 4
+    study = search.open()
+    study.pruner = optuna.pruners.ThresholdPruner(lower=2.0, n_warmup_steps=3)  # would prune at the last
+    search.run(study, launcher, lambda trial: None)
+    assert set(states(study)) == {"COMPLETE"}
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
@@ -191,10 +220,36 @@ def test_spaces_are_read():
         "0.5",
         "true",
     )
-    for wrong in ({"low": 2, "high": 1}, {"low": 1}, [], "abc", {"low": 0, "high": 1, "lgo": True}):
+    wrongs = [{"low": 2, "high": 1}, {"low": 1}, [], "abc", {"low": 0, "high": 1, "lgo": True}]
+    wrongs += [{"low": "a", "high": "b"}, {"low": 1, "high": 9, "log": True, "step": 2}]
+    for wrong in wrongs:
         with pytest.raises(UserError, match=r"space\.lr: give a list of values"):
             read_choice("lr", wrong)
+    with pytest.raises(UserError, match="a logarithm needs low above 0"):
+        read_choice("lr", {"low": 0.0, "high": 1.0, "log": True})
+    with pytest.raises(UserError, match="step must be above 0"):
+        read_choice("lr", {"low": 0.0, "high": 1.0, "step": 0})
     assert word(0.000123456) == "0.0001235"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space: [lr]", "space names what is searched"),
+        ("space:", "names nothing to search"),
+        ("space: {lr: [1]}\ntasks: [lr]", "tasks what a task adds"),
+        ("space: {lr: [1]}\ntasks: {image_classification: [lr]}", "tasks.image_classification names"),
+        ("space: {lr: [1", "cannot be read"),
+        ("- lr", "write keys such as"),
+        ("space: {run_dir: [a, b]}", "the sweep itself sets run_dir"),
+        ("spaces: {lr: [1]}", "Did you mean space?"),
+    ],
+)
+def test_a_wrong_file_is_one_line(text, message, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)) as raised:
+        read_options(tmp_path / "mine.yaml", "image_classification", [])
+    assert "\n" not in str(raised.value)
 
 
 def test_settings_that_are_known_are_tried_first():
@@ -223,10 +278,13 @@ def test_the_best_is_a_recipe(tmp_path, launcher):
         "attention": Choices(("mha",)),
         "regularization": Choices(("[light,rdrop]",)),
     }
-    words = ["task=image_classification", "encoder=tiny", "task.pooling=mean"]
+    words = ["task=image_classification", "experiment=toolbox/latent_variational", "encoder=tiny", "task.pooling=mean"]
     study, _ = go(sweep(tmp_path / "s", *words, space=space, trials=2), launcher)
     best_recipe(
-        study, words, {"task", "encoder", "attention", "regularization"}, tmp_path / "s" / "experiment" / "best.yaml"
+        study,
+        words,
+        {"task", "encoder", "attention", "regularization", "experiment"},
+        tmp_path / "s" / "experiment" / "best.yaml",
     )
     done = train(
         "--config-dir",
@@ -238,14 +296,23 @@ def test_the_best_is_a_recipe(tmp_path, launcher):
         cwd=tmp_path,
     )
     assert "kind: mha" in done.stdout
+    assert "latent: variational" in done.stdout  # what the recipe of all trials says
     assert "r_drop: 1.0" in done.stdout
     assert "pooling: mean" in done.stdout
     assert f"lr: {float(word(study.best_params['lr']))}" in done.stdout
+
+
+def test_the_page_needs_nothing_beside_it(tmp_path, launcher):
+    study, _ = go(sweep(tmp_path / "s", "fail=9", trials=10, pruner=Pruner.none), launcher)
     write_trials(study, tmp_path / "s" / "trials.csv")
-    write_page(study, "val/score", tmp_path / "s", ["python scripts/sweep.py <task>"])
+    write_page(study, "val/score of mine", tmp_path / "s", ["python scripts/sweep.py <task>"])
     page = (tmp_path / "s" / "sweep.html").read_text()
+    assert "<h1>val/score of mine</h1>" in page
+    assert "9 complete, 1 failed" in page
+    assert "9: error: no luck" in page
     assert "&lt;task&gt;" in page
-    assert page.count("data:image/png;base64,") >= 2
+    assert page.count("data:image/png;base64,") >= 3
+    assert "What matters" in page
     assert not re.search(r"https?://", page)
 
 
@@ -330,6 +397,9 @@ def command(tmp_path, monkeypatch, capsys):
         (["sampler=tpa"], "sampler"),
         (["sweep=quick", "sampler=grid"], "sampler=grid needs values or steps"),
         (["sweep=quick", "lr=1", "regularization.dropout=0"], "leave a word away"),
+        (["-m", "sweep=quick"], "-m belongs to train.py"),
+        (["test=false"], "test= is a run's"),
+        (["lr=1", "--config-dir", "conf", "sweep=quick"], "write flags such as --config-dir first"),
         (["objective=test/accuracy"], "judged by the validation split"),
     ],
 )
