@@ -227,7 +227,7 @@ class Sweep:
         process = launcher.start([*words, f"run_dir={folder}"], folder.with_suffix(".log"))
         seen, pruned, epochs = 0, False, int(settings.get("epochs", self.epochs))
         while process.running():
-            time.sleep(0.2)
+            time.sleep(0.1)
             for epoch, value in enumerate(curve(folder / "metrics.csv", self.goal.metric)[seen:], seen):
                 trial.report(value, epoch)
                 seen += 1

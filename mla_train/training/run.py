@@ -21,7 +21,6 @@ from mla_train.data.sampling import TrainSampler
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.build import build_data, build_task, build_trainer, check_hardware
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.curves import draw_curves
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.model_folder import save_model
 from mla_train.training.progress import RunProgress
@@ -134,7 +133,10 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task,
                 name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
                 for name, predictions in task.baselines(data).items()
             }
-        draw_curves(folder.path / "metrics.csv", task.monitor, folder.figures / "curves.png")
+        if config.test:
+            from mla_train.training.curves import draw_curves
+
+            draw_curves(folder.path / "metrics.csv", task.monitor, folder.figures / "curves.png")
         if config.debug.overfit:  # evaluated on the first training examples
             data = copy(data)
             data.test = data.train
