@@ -76,8 +76,8 @@ def write_page(study: optuna.Study, title: str, folder: Path, commands: list[str
     figures: dict[str, Callable[[], Any]] = {
         "History": lambda: drawings.plot_optimization_history(study, target_name=metric),
         "What matters": lambda: drawings.plot_param_importances(study, target_name=metric),
-        "All settings": lambda: drawings.plot_parallel_coordinate(study, target_name=metric),
-        "Epoch by epoch": lambda: drawings.plot_intermediate_values(study),
+        "All settings": lambda: settings_of_all(study, metric),
+        "Epoch by epoch": lambda: epoch_by_epoch(study, metric),
     }
     for name, draw in figures.items():
         least = ENOUGH if name == "What matters" else 2
@@ -110,6 +110,26 @@ def as_cell(text: str) -> Cell:
         return Cell(text, tone=TONES.get(text, Tone.plain))
 
 
+def settings_of_all(study: optuna.Study, metric: str) -> Any:
+    """Parallel coordinates, with names that Optuna would cut off."""
+    axes: Any = drawings.plot_parallel_coordinate(study, target_name=metric)
+    names = sorted({name for trial in study.trials for name in trial.params})
+    if len(axes.get_xticks()) == 1 + len(names):
+        axes.set_xticks(axes.get_xticks(), [metric, *names], rotation=20, ha="right")
+    axes.figure.set_size_inches(3 + 1.9 * len(names), 6)
+    return axes
+
+
+def epoch_by_epoch(study: optuna.Study, metric: str) -> Any:
+    """A line a trial; a legend of many says nothing."""
+    axes: Any = drawings.plot_intermediate_values(study)
+    axes.set(xlabel="epochs done before", ylabel=metric)
+    if len(study.trials) > 10 and axes.get_legend():
+        axes.get_legend().remove()
+    axes.figure.set_size_inches(11, 5)
+    return axes
+
+
 def as_png(draw: Callable[[], Any]) -> bytes | None:
     """A drawing of Optuna's; None where it has too little to draw from."""
     with warnings.catch_warnings():
@@ -117,7 +137,8 @@ def as_png(draw: Callable[[], Any]) -> bytes | None:
         try:
             axes = draw()
             figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
-            figure.set_size_inches(11, 5)
+            if figure.get_size_inches()[0] < 8:
+                figure.set_size_inches(11, 5)
             stream = io.BytesIO()
             figure.savefig(stream, dpi=110, bbox_inches="tight")
         except (ValueError, RuntimeError):
