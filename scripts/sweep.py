@@ -183,10 +183,10 @@ def sweep(command: Command) -> None:
     try:
         search.run(study, launcher, told)
         bar.close()
-        if show() and options.retrain:
-            retrain(
-                study, [*command.flags, *command.passed, *group], options.retrain, where, TRAIN, options.n_jobs, threads
-            )
+        finished = show()
+        if finished and options.retrain:
+            again = [*command.flags, *command.passed, *group]
+            retrain(study, again, options.retrain, where, TRAIN, options.n_jobs, threads)
             show()
     except KeyboardInterrupt:
         bar.close()
@@ -194,7 +194,6 @@ def sweep(command: Command) -> None:
         print(f"Stopped; go on with: {command.again}", file=sys.stderr)
         sys.exit(130)
     print(f"Page: {where / 'sweep.html'}")
-    finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
     require(finished, f"no trial was finished; {where / 'trials.csv'} says why")
     print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {command.use()}")
 

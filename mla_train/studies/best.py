@@ -63,7 +63,7 @@ def best_recipe(study: optuna.Study, words: list[str], groups: set[str], file: P
 
 def retrain(
     study: optuna.Study, words: list[str], count: int, folder: Path, train: Path, parallel: int, threads: int
-) -> dict[int, list[float]]:
+) -> None:
     """Trains the best trials again with three seeds; top.csv tells what they reach on val and test.
 
     A trial's own value is the best of many and flatters it; this is what it is worth.
@@ -76,9 +76,6 @@ def retrain(
         train: The file train.py.
         parallel: Runs at a time.
         threads: CPU threads of each.
-
-    Returns:
-        Test scores of each trial's number.
 
     Raises:
         UserError: A run failed.
@@ -95,7 +92,6 @@ def retrain(
     for where, message in failed.items():
         raise UserError(f"{where}: {message}")
     metric = study.user_attrs["plan"]["goal"].removeprefix("val/")
-    found: dict[int, list[float]] = {}
     with (folder / "top.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(
@@ -113,7 +109,5 @@ def retrain(
                 assert results is not None
                 for split, values in scores.items():
                     values.append(results["metrics"][split][metric])
-            found[number] = scores["test"]
             numbers = [round(what(values), 6) for values in scores.values() for what in (mean, stdev)]
             table.writerow([number, study.trials[number].value, *numbers, " ".join(settings(study.trials[number]))])
-    return found
