@@ -14,6 +14,7 @@ from mla_train.nn.pictures import ConvTokenizer, PatchEmbedding, default_halving
 from mla_train.nn.pooling import AttentionPooling, ClassToken, MeanPooling
 from mla_train.nn.reconstruction import Input, Reconstruction, Target, picture_target
 from mla_train.nn.rotary import RotaryEmbedding, Rotation, grid_positions, rotate
+from mla_train.nn.visual_words import VisualWords
 
 __all__ = [
     "Attention",
@@ -40,6 +41,7 @@ __all__ = [
     "RotaryEmbedding",
     "Rotation",
     "Target",
+    "VisualWords",
     "beam_search",
     "build_attention",
     "build_norm",

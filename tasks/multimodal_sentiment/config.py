@@ -27,6 +27,7 @@ class MultimodalSentimentTaskConfig:
         fusion: How modalities come together.
         bottlenecks: Latent tokens through which modalities see each other, with fusion=bottleneck.
         term_dim: Width of the embeddings of terms, which are averaged past the encoder; 0 is none.
+        visual_words: Words of which a picture's patches are counted, past the encoder; 0 is none, as is term_dim=0.
         halvings: How often a picture is halved before attention; null leaves at most 8 x 8 tokens.
         alone: Weight of the loss of each modality's answer without the others, in training; 0 is none.
         modality_dropout: Probability that training leaves out a modality of an example, as long as another is there.
@@ -38,6 +39,7 @@ class MultimodalSentimentTaskConfig:
     fusion: Fusion = Fusion.cross_attention
     bottlenecks: int = 4
     term_dim: int = 64
+    visual_words: int = 128
     halvings: int | None = None
     alone: float = 0.5
     modality_dropout: float = 0.2
@@ -47,6 +49,7 @@ class MultimodalSentimentTaskConfig:
         """Looks for values that cannot be meant."""
         require(self.bottlenecks >= 1, f"task.bottlenecks={self.bottlenecks}: must be 1 or more")
         require(self.term_dim >= 0, f"task.term_dim={self.term_dim}: must be 0 (none) or more")
+        require(self.visual_words >= 0, f"task.visual_words={self.visual_words}: must be 0 (none) or more")
         require(self.alone >= 0, f"task.alone={self.alone}: must be 0 (none) or more")
         for name in ("modality_dropout", "feature_dropout"):
             value = getattr(self, name)

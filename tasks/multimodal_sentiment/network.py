@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.config import Latent, TrainConfig
+from mla_train.data.cache import cached
+from mla_train.data.patches import learn_words
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.nn import (
     AttentionPooling,
     ConvTokenizer,
     Encoder,
     Target,
+    VisualWords,
     default_halvings,
     grid_positions,
     picture_target,
@@ -22,6 +25,8 @@ from mla_train.nn import (
 from tasks.multimodal_sentiment.config import Fusion, MultimodalSentimentTaskConfig
 from tasks.multimodal_sentiment.data import FeatureFacts, ImageFacts, MultimodalBatch, MultimodalFacts
 from tasks.multimodal_sentiment.fusion import Bottleneck, CrossAttention
+
+PATCH = 6  # side of a visual word in pixels
 
 
 @dataclass
@@ -31,7 +36,8 @@ class Encoded:
     Attributes:
         tokens: `(batch, length, dim)`.
         padding: True where there is nothing, `(batch, length)`.
-        terms: What the terms of a text say, `(batch, term_dim)`; zeros where there is no text.
+        terms: What the terms of a text, or the visual words of a picture, say, `(batch, term_dim)`; zeros where there is
+            none.
         sequence: To which sequence an example belongs, `(batch,)`.
     """
 
@@ -70,6 +76,7 @@ class MultimodalClassifier(nn.Module):
         dropout = options.feature_dropout if config.regularization.dropout else 0.0
         self.embeddings = nn.ModuleDict()
         self.terms = nn.ModuleDict()
+        self.words = nn.ModuleDict()
         for name, text in facts.texts.items():
             tokens = nn.Embedding(text.vocab_size, dim, padding_idx=PAD_ID)
             nn.init.normal_(tokens.weight, std=0.1)
@@ -80,6 +87,12 @@ class MultimodalClassifier(nn.Module):
                 self.terms[name] = terms
         for name, image in facts.images.items():
             self.embeddings[name] = ImageEmbedding(image, dim, options.halvings)
+            if options.term_dim and options.visual_words:
+                size = image.height, image.width
+                words = VisualWords(image.channels, size, options.visual_words, min(PATCH, *size))
+                said = nn.Linear(words.width, options.term_dim, bias=False)
+                nn.init.normal_(said.weight, std=0.1)
+                self.words[name], self.terms[name] = words, said
         for name, feature in facts.features.items():
             self.embeddings[name] = FeatureEmbedding(feature, dim)
         self.kinds = nn.Embedding(len(facts.modalities), dim)
@@ -129,10 +142,24 @@ class MultimodalClassifier(nn.Module):
                 positions = torch.stack([torch.zeros_like(steps), steps], -1)
             x = self.dropout(x + self.kinds.weight[number])
             found.tokens[name], found.padding[name] = self.encoder(x, positions, padding), padding
-            if name in self.terms:
+            if name in self.words:
+                said = self.terms[name](self.term_dropout(self.words[name](batch.inputs[name])))
+                found.terms[name] = said.masked_fill(padding[:, :1], 0)
+            elif name in self.terms:
                 numbers, weights, offsets = batch.terms[name]
                 found.terms[name] = self.terms[name](numbers, offsets, self.term_dropout(weights))
         return found
+
+    def begin(self, name: str, images: Tensor) -> None:
+        """Learns the visual words of a modality.
+
+        Args:
+            name: Of the modality.
+            images: Of the training split, bytes `(pictures, channels, height, width)`.
+        """
+        words: Any = self.words[name]
+        count, _, side, _ = words.weight.shape
+        words.begin(*cached(learn_words)(images.numpy(), count, side), images)
 
     def told(self, name: str, batch: MultimodalBatch) -> Target:
         """What the encoder reads of a modality: tokens, pixels of each cell, or scaled features."""

@@ -26,6 +26,8 @@ from tasks.multimodal_sentiment.network import MultimodalClassifier
 from tasks.multimodal_sentiment.raw import raw_example, read_examples
 from tasks.multimodal_sentiment.view import view_example
 
+PICTURES = 2000  # from which visual words are learnt, at most
+
 
 class MultimodalSentimentTask(Classification):
     """What do a text, a picture and what goes with them feel like?"""
@@ -43,6 +45,14 @@ class MultimodalSentimentTask(Classification):
             scores = ("pearson", "acc_2", "acc_2_nonzero", "f1_nonzero", "acc_7")
             self.directions = {"mae": "min"} | dict.fromkeys(scores, "max")
             self.monitor = "mae"
+
+    def begin(self, data: MultimodalData) -> bool:
+        """Learns the visual words of the training pictures."""
+        for name in self.network.words:
+            column: Any = data.train.columns[name]
+            images = column.images[torch.from_numpy(~column.missing)]
+            self.network.begin(name, images[:: -(-len(images) // PICTURES)])
+        return False
 
     def forward(self, batch: MultimodalBatch) -> Tensor:
         """Class scores `(batch, classes)`, or scaled numbers `(batch, 1)`; in training also of each modality alone."""

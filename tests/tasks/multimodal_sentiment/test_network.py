@@ -63,6 +63,8 @@ def build():
     def build(*words, **more):
         torch.manual_seed(0)
         task = build_task(config("task=multimodal_sentiment", *SIZES, *words), facts(**more)).eval()
+        if task.network.words:
+            task.network.begin("image", torch.randint(0, 256, (20, 3, 16, 24), dtype=torch.uint8))
         with torch.no_grad():  # heads begin at zero
             for name, parameter in task.named_parameters():
                 if "head" in name or "gates" in name:
@@ -117,6 +119,15 @@ def test_what_is_missing_says_nothing_and_is_left_out_alike(build, fusion, name)
     torch.testing.assert_close(task(hidden)[[0, 2, 3]], task(whole)[[0, 2, 3]])
 
 
+@pytest.mark.parametrize("off", ["task.visual_words=0", "task.term_dim=0"])
+def test_visual_words_can_be_left_out(build, off):
+    network, with_words = build(off).network, build().network
+    assert not network.words
+    assert with_words.words["image"].weight.any()
+    assert with_words.encode(batch()).terms["image"].any()
+    assert "image" not in network.encode(batch()).terms
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("sequences", [False, True])
 def test_an_example_without_anything_is_finite(build, fusion, sequences):
@@ -146,7 +157,7 @@ def test_modalities_see_each_other_through_fusion_alone(build, fusion):
 def test_gates_are_shares_of_what_is_there(build):
     task, found = build("task.fusion=weighted"), lacking(batch(), "image", [2])
     encoded = task.network.encode(found)
-    vectors = {"text": torch.randn(4, 80), "image": torch.randn(4, 16), "voice": torch.randn(4, 16)}
+    vectors = {"text": torch.randn(4, 80), "image": torch.randn(4, 80), "voice": torch.randn(4, 16)}
     weights = task.network.weights(vectors, encoded.padding)
     torch.testing.assert_close(weights.sum(1), torch.ones(4))
     assert weights[2, 1] == 0

@@ -1,0 +1,62 @@
+"""Patches that occur often in pictures: the centres of their clusters (k-means by scikit-learn)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor
+
+SAMPLE = 50_000
+DAMPING = 0.1  # of what hardly varies, in shares of the mean variance
+SHARPNESS = 12.0  # how much nearer than usual a word must be to be said alone
+
+
+class Words(NamedTuple):
+    """A convolution whose outputs are minus the squared distances of a patch to each word, sharpened, but for a constant.
+
+    Attributes:
+        weight: `(count, channels, side, side)`.
+        bias: `(count,)`.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+def learn_words(images: np.ndarray, count: int, side: int) -> Words:
+    """Clusters patches after whitening, without which all would be flat areas and edges (Coates, Lee & Ng 2011).
+
+    Args:
+        images: 0 to 255, `(pictures, channels, height, width)`.
+        count: Number of words.
+        side: Of a patch.
+    """
+    patches = sample_patches(torch.from_numpy(images), side)
+    mean = patches.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov(patches.T))
+    values = values.clamp(min=0)
+    whitening = vectors @ torch.diag((values + DAMPING * values.mean() + 1e-3).rsqrt()) @ vectors.T
+    white = (patches - mean) @ whitening
+    # Few distinct patches make fewer words than asked for; those are said together.
+    clusters = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=20, random_state=0).fit(white.numpy())
+    words = torch.from_numpy(clusters.cluster_centers_).to(white)
+    nearest = torch.cdist(white[:20_000], words).amin(1).square().mean()
+    sharpness = SHARPNESS / nearest.clamp(min=1e-3)
+    # |x - w|^2 = |x|^2 - 2 x w + |w|^2 with x = whitening (patch - mean); |x|^2 is the same for all words.
+    weight = 2 * sharpness * words @ whitening
+    bias = -weight @ mean - sharpness * words.square().sum(1)
+    return Words(weight.view(count, images.shape[1], side, side), bias)
+
+
+def sample_patches(images: Tensor, side: int) -> Tensor:
+    """Squares from random places of random pictures, always the same ones, `(SAMPLE, channels * side * side)`."""
+    generator = torch.Generator().manual_seed(0)
+    pictures, _, height, width = images.shape
+    which, top, left = (
+        torch.randint(upper, (SAMPLE, 1, 1), generator=generator)
+        for upper in (pictures, height - side + 1, width - side + 1)
+    )
+    steps = torch.arange(side)
+    patches = images[which, :, top + steps.view(1, -1, 1), left + steps]
+    return patches.movedim(-1, 1).flatten(1).float()
