@@ -1,8 +1,8 @@
 """How often a picture shows what pictures often show: a bag of visual words (Csurka et al. 2004).
 
-Words are the centres of clusters of whitened patches (Coates, Lee & Ng 2011; learnt by `mla_train.data.patches`). Each patch of a
-picture says the word it is nearest to, a little also the next ones, and a part of the picture counts what its patches say.
-Nothing of it is learnt by gradients: a few hundred pictures are enough.
+Words are the centres of clusters of whitened patches (Coates, Lee & Ng 2011), found by `mla_train.data.patches`. Each patch
+of a picture says the word it is nearest to, a little also the next ones, and a part of the picture counts what its patches
+say. Nothing of it is learnt by gradients: a few hundred pictures are enough.
 """
 
 import torch
@@ -56,17 +56,18 @@ class VisualWords(nn.Module):
         self.mean.copy_(counts.mean(0))
         self.std.copy_(counts.std(0, correction=0).clamp(min=1e-3))
 
+    def said(self, images: Tensor) -> Tensor:
+        """How much each patch says each word, `(batch, count, rows, columns)`; sums to one over words."""
+        # Exact even in mixed precision: what is nearest is settled by small differences of large numbers.
+        with torch.autocast(images.device.type, enabled=False):
+            x = images.float().contiguous(memory_format=torch.channels_last)
+            nearness = F.conv2d(x, self.weight.float(), self.bias.float(), self.stride)
+            return nearness.permute(0, 2, 3, 1).softmax(-1).permute(0, 3, 1, 2)
+
     def counts(self, images: Tensor) -> Tensor:
         """Roots of the share of patches that say a word in a part, `(batch, width)`; roots, as rare ones tell more."""
-        # Distances must be exact: what is nearest is settled by small differences of large numbers.
-        with torch.autocast(images.device.type, enabled=False):
-            found = []
-            for some in images.split(CHUNK):
-                x = some.float().contiguous(memory_format=torch.channels_last)
-                nearness = F.conv2d(x, self.weight.float(), self.bias.float(), self.stride)
-                said = nearness.permute(0, 2, 3, 1).softmax(-1).permute(0, 3, 1, 2)
-                found.append(F.adaptive_avg_pool2d(said, self.parts).flatten(1))
-            return torch.cat(found).clamp(min=LEAST).sqrt()
+        found = [F.adaptive_avg_pool2d(self.said(some), self.parts).flatten(1) for some in images.split(CHUNK)]
+        return torch.cat(found).clamp(min=LEAST).sqrt()
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures 0 to 255 `(batch, channels, height, width)` to `(batch, width)`, of length about one."""

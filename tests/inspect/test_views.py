@@ -51,6 +51,8 @@ def model(words):
     data = build_data(choice)
     data.setup()
     task = build_task(choice, data.facts).eval()
+    if words[0] == "task=multimodal_sentiment":
+        task.begin(data)  # so that visual words have a say, too
     generator = torch.Generator().manual_seed(0)
     for name, parameter in task.named_parameters():
         if not name.endswith(("norm.weight",)):
