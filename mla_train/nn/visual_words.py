@@ -1,6 +1,6 @@
 """How often a picture shows what pictures often show: a bag of visual words (Csurka et al. 2004).
 
-Words are the centres of clusters of whitened patches (Coates, Lee & Ng 2011), found by `mla_train.data.patches`. Each patch
+Words are the centres of clusters of whitened patches (Coates, Lee & Ng 2011), found by `mla_train.data.visual_words`. Each patch
 of a picture says the word it is nearest to, a little also the next ones, and a part of the picture counts what its patches
 say. Nothing of it is learnt by gradients: a few hundred pictures are enough.
 """
@@ -31,6 +31,7 @@ class VisualWords(nn.Module):
 
     def __init__(self, channels: int, image_size: tuple[int, int], count: int, side: int) -> None:
         super().__init__()
+        self.count, self.side = count, side
         shortest = min(image_size)
         self.stride = max(1, shortest // 32)
         height, width = image_size
@@ -46,7 +47,7 @@ class VisualWords(nn.Module):
         """Takes words, and what pictures usually say.
 
         Args:
-            weight: `(count, channels, side, side)`, as `mla_train.data.patches.Words` has it.
+            weight: `(count, channels, side, side)`, as `mla_train.data.visual_words.Words` has it.
             bias: `(count,)`.
             images: Of the training split, 0 to 255 `(pictures, channels, height, width)`.
         """

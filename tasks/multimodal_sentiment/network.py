@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.config import Latent, TrainConfig
-from mla_train.data.cache import cached
-from mla_train.data.patches import learn_words
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.nn import (
     AttentionPooling,
@@ -149,17 +147,6 @@ class MultimodalClassifier(nn.Module):
                 numbers, weights, offsets = batch.terms[name]
                 found.terms[name] = self.terms[name](numbers, offsets, self.term_dropout(weights))
         return found
-
-    def begin(self, name: str, images: Tensor) -> None:
-        """Learns the visual words of a modality.
-
-        Args:
-            name: Of the modality.
-            images: Of the training split, bytes `(pictures, channels, height, width)`.
-        """
-        words: Any = self.words[name]
-        count, _, side, _ = words.weight.shape
-        words.begin(*cached(learn_words)(images.numpy(), count, side), images)
 
     def told(self, name: str, batch: MultimodalBatch) -> Target:
         """What the encoder reads of a modality: tokens, pixels of each cell, or scaled features."""

@@ -12,7 +12,9 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from mla_train.data.baselines import majority
+from mla_train.data.cache import cached
 from mla_train.data.texts import TextReader
+from mla_train.data.visual_words import learn_words
 from mla_train.inspect.views import View
 from mla_train.nn import Input
 from mla_train.training.classification import Classification
@@ -49,9 +51,11 @@ class MultimodalSentimentTask(Classification):
     def begin(self, data: MultimodalData) -> bool:
         """Learns the visual words of the training pictures."""
         for name in self.network.words:
+            words: Any = self.network.words[name]
             column: Any = data.train.columns[name]
             images = column.images[torch.from_numpy(~column.missing)]
-            self.network.begin(name, images[:: -(-len(images) // PICTURES)])
+            images = images[:: -(-len(images) // PICTURES)]
+            words.begin(*cached(learn_words)(images.numpy(), words.count, words.side), images)
         return False
 
     def forward(self, batch: MultimodalBatch) -> Tensor:

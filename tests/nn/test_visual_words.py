@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mla_train.data.patches import DAMPING, learn_words, sample_patches
+from mla_train.data.visual_words import DAMPING, learn_words, sample_patches
 from mla_train.nn import VisualWords
 
 COUNT, SIDE = 7, 3

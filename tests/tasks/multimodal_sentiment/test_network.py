@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mla_train.data.visual_words import learn_words
 from mla_train.training.build import build_task
 from tasks.multimodal_sentiment.data import FeatureFacts, ImageFacts, MultimodalBatch, MultimodalFacts, TextFacts
 from tasks.multimodal_sentiment.fusion import CrossAttention
@@ -63,8 +64,9 @@ def build():
     def build(*words, **more):
         torch.manual_seed(0)
         task = build_task(config("task=multimodal_sentiment", *SIZES, *words), facts(**more)).eval()
-        if task.network.words:
-            task.network.begin("image", torch.randint(0, 256, (20, 3, 16, 24), dtype=torch.uint8))
+        images = torch.randint(0, 256, (20, 3, 16, 24), dtype=torch.uint8)
+        for visual in task.network.words.values():
+            visual.begin(*learn_words(images.numpy(), visual.count, visual.side), images)
         with torch.no_grad():  # heads begin at zero
             for name, parameter in task.named_parameters():
                 if "head" in name or "gates" in name:

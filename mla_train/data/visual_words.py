@@ -1,4 +1,4 @@
-"""Patches that occur often in pictures: the centres of their clusters (k-means by scikit-learn)."""
+"""What pictures often show: the centres of clusters of their patches (k-means by scikit-learn)."""
 
 from typing import NamedTuple
 
