@@ -58,7 +58,8 @@ class Encoded:
 class MultimodalClassifier(nn.Module):
     """Examples of several modalities in, class scores or a number out.
 
-    Scores are a sum over modalities, each of what its own vector says: a missing one adds nothing.
+    Scores are a mean over the modalities that are there, each of what its own vector says. A sum would be too sure: under
+    `task.alone` each of them is scaled to answer by itself.
 
     Args:
         config: The whole run's.
@@ -166,15 +167,13 @@ class MultimodalClassifier(nn.Module):
             parts += [found.terms[name]] if name in found.terms else []
             vectors[name] = self.dropout(torch.cat(parts, -1))
         said = torch.stack([self.heads[name](vector) for name, vector in vectors.items()], 1)
-        if self.gates is not None:
-            said = said * self.weights(vectors, found.padding).unsqueeze(-1)
-        scores = said.sum(1) + self.bias
+        scores = (said * self.weights(vectors, found.padding).unsqueeze(-1)).sum(1) + self.bias
         if self.context is not None:
             scores = scores + self.context(torch.cat(list(vectors.values()), -1), found.sequence)
         return scores
 
     def weights(self, vectors: dict[str, Tensor], padding: dict[str, Tensor]) -> Tensor:
-        """How much each modality counts, learnt and dependent on what it says; they sum to 1 over those that are there.
+        """How much each modality counts: with gates as they say of what they see, else alike; sums to 1 over what is there.
 
         Args:
             vectors: Of each modality, `(batch, width)`.
@@ -183,9 +182,10 @@ class MultimodalClassifier(nn.Module):
         Returns:
             `(batch, modalities)`; zeros where all are missing.
         """
-        assert self.gates is not None
-        scores = torch.cat([self.gates[name](vector) for name, vector in vectors.items()], -1)
         missing = torch.stack([padding[name].all(1) for name in vectors], -1)
+        scores = torch.zeros_like(missing, dtype=self.bias.dtype)
+        if self.gates is not None:
+            scores = torch.cat([self.gates[name](vector) for name, vector in vectors.items()], -1)
         weights = scores.masked_fill(missing, torch.finfo(scores.dtype).min).softmax(-1)
         return weights.masked_fill(missing, 0)
 

@@ -156,14 +156,17 @@ def test_modalities_see_each_other_through_fusion_alone(build, fusion):
         assert torch.allclose(task(one), task(other)) is same
 
 
-def test_gates_are_shares_of_what_is_there(build):
-    task, found = build("task.fusion=weighted"), lacking(batch(), "image", [2])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_weights_are_shares_of_what_is_there(build, fusion):
+    task, found = build(f"task.fusion={fusion}"), lacking(batch(), "image", [2])
     encoded = task.network.encode(found)
     vectors = {"text": torch.randn(4, 80), "image": torch.randn(4, 80), "voice": torch.randn(4, 16)}
     weights = task.network.weights(vectors, encoded.padding)
     torch.testing.assert_close(weights.sum(1), torch.ones(4))
     assert weights[2, 1] == 0
     assert (weights[[0, 1, 3]] > 0).all()
+    alike = torch.tensor([[1 / 3] * 3, [1 / 3] * 3, [0.5, 0, 0.5], [1 / 3] * 3])
+    assert torch.allclose(weights, alike) is (fusion != "weighted")
 
 
 def test_examples_of_a_sequence_see_each_other_and_no_others(build):
@@ -184,7 +187,7 @@ def test_every_fusion_learns(build, fusion, classes):
         found.labels = torch.randn(12)
     optimizer = torch.optim.Adam(task.parameters(), 1e-2)
     losses = []
-    for _ in range(25):
+    for _ in range(40):
         total, count = task.train().loss(task(found), found)
         (total / count).backward()
         optimizer.step()
