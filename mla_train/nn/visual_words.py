@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 ROWS = 2  # parts of the shorter side in which words are counted
 CHUNK = 8  # pictures at a time: what all patches say of all words is large, and faster while it fits the cache
+LENGTH = 8.0  # of what is told of a picture: at 1 some hundred steps of Adam learn too little from it
 LEAST = 1e-6  # a share of patches whose root has a gradient still
 
 
@@ -71,5 +72,5 @@ class VisualWords(nn.Module):
         return torch.cat(found).clamp(min=LEAST).sqrt()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Pictures 0 to 255 `(batch, channels, height, width)` to `(batch, width)`, of length about one."""
-        return (self.counts(images) - self.mean) / (self.std * self.width**0.5)
+        """Pictures 0 to 255 `(batch, channels, height, width)` to `(batch, width)`, of a length about `LENGTH`."""
+        return LENGTH / self.width**0.5 * (self.counts(images) - self.mean) / self.std
