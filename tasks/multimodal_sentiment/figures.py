@@ -39,7 +39,8 @@ def draw_ablation(
             bars += [(f"{kind} {name}", ablation[f"{kind} {name}"][metric], colour) for name in modalities]
     figure, axes = plt.subplots(figsize=(7, 1 + 0.5 * len(bars)), layout="constrained")
     names, values, colours = zip(*bars[::-1], strict=True)
-    axes.bar_label(axes.barh(names, values, color=colours), fmt="%.3f", padding=3)
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the dotted line
+    axes.bar_label(axes.barh(names, values, color=colours), fmt="%.3f", padding=3, bbox=white)
     axes.axvline(whole[metric], color="tab:blue", linewidth=1, linestyle=":")
     axes.set(xlabel=f"{metric} on test", title="What each modality is worth", xlim=(0, 1.15 * max(0.01, *values)))
     figure.savefig(file, dpi=120)
