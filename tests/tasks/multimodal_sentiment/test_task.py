@@ -147,7 +147,7 @@ def test_a_run_on_sequences_of_features(tmp_path, labels):
         assert test["pearson"] > 0.8 > linear["pearson"]
         assert (tmp_path / "run" / "figures" / "scatter.png").is_file()
     else:
-        assert test["accuracy"] > 0.8 > linear["accuracy"]
+        assert test["accuracy"] > 0.85 > linear["accuracy"]
     assert load_model(tmp_path / "run").facts.sequences
 
 
