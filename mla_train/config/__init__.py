@@ -18,7 +18,7 @@ from mla_train.config.network import (
     Score,
     Select,
 )
-from mla_train.config.run import CheckpointConfig, DebugConfig, LoggerConfig, TrainConfig, WandbConfig, WandbMode
+from mla_train.config.run import CheckpointConfig, DebugConfig, Kept, LoggerConfig, TrainConfig, WandbConfig, WandbMode
 from mla_train.config.training import (
     Augmentation,
     HardwareConfig,
@@ -38,6 +38,7 @@ __all__ = [
     "EncoderConfig",
     "HardwareConfig",
     "HeadFusion",
+    "Kept",
     "Kind",
     "Latent",
     "LoggerConfig",

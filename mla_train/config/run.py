@@ -56,14 +56,24 @@ class LoggerConfig:
     every: int = 20
 
 
+class Kept(Enum):
+    """Which epoch's weights become the model: those that are best on val, or the last."""
+
+    best = "best"
+    last = "last"
+
+
 @dataclass
 class CheckpointConfig:
-    """When the run is written down.
+    """When the run is written down, and what of it is kept.
 
     Attributes:
+        keep: `best` guards against learning by heart. `last` does not choose: where val is small and weights are
+            averaged, the luckiest epoch on val is often not the best on test.
         minutes: Longest time between two writings of last.ckpt; each epoch's end writes it too.
     """
 
+    keep: Kept = Kept.best
     minutes: float = 10.0
 
 

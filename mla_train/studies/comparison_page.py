@@ -105,8 +105,8 @@ def measured(comparison: Comparison, how: Circumstances) -> list[str]:
     better = "higher" if score.higher_is_better else "lower"
     said = [
         f"{score.metric} on the test split, {better} is better: mean ± standard deviation over {_seeds(seeds)}, each scored "
-        "once by the checkpoint that was best on the validation split. Runs of the same seed meet the training examples "
-        "in the same order."
+        "once by the model that its run keeps (checkpoint.keep: best on the validation split, or last). Runs of the same "
+        "seed meet the training examples in the same order."
     ]
     if seeds > 1:
         several = ", corrected for several arms by Holm's method" if len(comparison.arms) > 2 else ""
@@ -191,7 +191,7 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
 def runs_table(comparison: Comparison, how: Circumstances) -> Table:
     """A row a finished run: all scores, and what they cost."""
     metrics = _metrics(comparison)
-    columns = [comparison.compared, "seed", *metrics, "best epoch", "seconds", "run folder"]
+    columns = [comparison.compared, "seed", *metrics, "model of epoch", "seconds", "run folder"]
     rows = []
     for arm in comparison.arms:
         for seed, results in sorted(arm.runs.items()):

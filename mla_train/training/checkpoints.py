@@ -1,8 +1,9 @@
 """Writing the run down so that it can be cut anywhere and goes on exactly.
 
-last.ckpt is written at each epoch's end, every few minutes between, and when the run is asked to stop; best.ckpt when
-the validation score is the best so far (of equal scores the later one, which has seen more). Both are written beside
-their name and moved there whole: a cut or a full disk leaves the old file.
+last.ckpt is written at each epoch's end, every few minutes between, and when the run is asked to stop; best.ckpt, which
+becomes the model, when the validation score is the best so far (of equal scores the later one, which has seen more), or
+with `checkpoint.keep=last` after each validation. Both are written beside their name and moved there whole: a cut or a
+full disk leaves the old file.
 """
 
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
+from mla_train.config import Kept
 from mla_train.data.sampling import TrainSampler
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
@@ -31,16 +33,24 @@ class Checkpoints(Checkpoint):
         sampler: Whose place is kept.
         minutes: Longest time between two writings of last.ckpt.
         resume_command: What a stopped user should type.
+        keep: Whether best.ckpt is the best epoch or the last.
         first: Epochs that must be learnt from before one may be the best.
     """
 
     def __init__(
-        self, folder: Path, sampler: TrainSampler, minutes: float, resume_command: str, first: int = 0
+        self,
+        folder: Path,
+        sampler: TrainSampler,
+        minutes: float,
+        resume_command: str,
+        keep: Kept = Kept.best,
+        first: int = 0,
     ) -> None:
         self.folder = folder
         self.sampler = sampler
         self.minutes = minutes
         self.resume_command = resume_command
+        self.keep = keep
         self.first = first
         self.best_score: float | None = None
         self.best_epoch = 0  # epochs that were learnt from before
@@ -115,7 +125,7 @@ class Checkpoints(Checkpoint):
             self._leave(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """Writes best.ckpt if the score deserves it."""
+        """Writes best.ckpt if the score deserves it, or the last epoch is wanted."""
         if trainer.state.fn != "fit":
             return
         assert isinstance(task, Task)
@@ -125,7 +135,7 @@ class Checkpoints(Checkpoint):
         epoch = trainer.current_epoch + (not trainer.sanity_checking)
         if isnan(score) or epoch < self.first:
             return
-        if self.best_score is None or sign * score >= sign * self.best_score:
+        if self.best_score is None or self.keep is Kept.last or sign * score >= sign * self.best_score:
             self.best_score, self.best_epoch = score, epoch
             self._write(trainer, "best.ckpt")
 

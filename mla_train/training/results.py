@@ -150,7 +150,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
     speed, model = results["speed"], results["model"]
     console.print(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "
-        f"{speed['examples_per_second']:,.0f} examples/s · best epoch {results['monitor']['epoch']}",
+        f"{speed['examples_per_second']:,.0f} examples/s · model of epoch {results['monitor']['epoch']}",
         highlight=False,
     )
     print(f"Run folder: {folder}")

@@ -93,6 +93,7 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task,
         loader.batch_sampler,
         config.checkpoint.minutes,
         resume_command(folder),
+        config.checkpoint.keep,
         # Who wants averaged weights gets them: earlier epochs are not candidates.
         first=(trainer.max_epochs or 0) - r.average_epochs + 1 if r.average_epochs else 0,
     )

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from mla_train.compose import parse_overrides
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task, moving_average
+from mla_train.training.classification import Classification
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import RunFolder, find_run, resume_command
@@ -307,6 +308,17 @@ def test_a_lost_best_checkpoint_is_said(tmp_path):
     (folder / "checkpoints" / "best.ckpt").unlink()
     with pytest.raises(UserError, match=r"best\.ckpt is missing"):
         go(folder, "debug=fast", "resume=auto")
+
+
+def test_the_last_epoch_is_the_model_where_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(Classification, "directions", {"accuracy": "min", "macro_f1": "min"})  # so learning never pays
+    epochs = {}
+    for keep in ("best", "last"):
+        epochs[keep] = go(tmp_path / keep, "epochs=3", "lr=3e-3", f"checkpoint.keep={keep}")["monitor"]["epoch"]
+        last = torch.load(tmp_path / keep / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        model = load_model(tmp_path / keep).state_dict()
+        assert all(torch.equal(model[key], value) for key, value in last.items()) is (keep == "last")
+    assert epochs == {"best": 1, "last": 3}
 
 
 def test_seconds_are_those_of_the_whole_run_whichever_epoch_was_best(tmp_path):
