@@ -185,15 +185,17 @@ def test_every_fusion_learns(build, fusion, classes):
     task, found = build(f"task.fusion={fusion}", "regularization=none", classes=classes), batch(size=12)
     if not classes:
         found.labels = torch.randn(12)
+    for head in task.network.heads.values():  # as a run begins
+        torch.nn.init.zeros_(head.weight)
     optimizer = torch.optim.Adam(task.parameters(), 1e-2)
     losses = []
-    for _ in range(40):
+    for _ in range(25):
         total, count = task.train().loss(task(found), found)
         (total / count).backward()
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(total / count))
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.3 * losses[0]
 
 
 def test_ablation_is_the_network_without(build):
