@@ -90,17 +90,19 @@ def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.d
                 break
             before += 0 if name == text else batch.padding[name].size(1)
         maps = maps[:, before : before + grid[0] * grid[1]]
-        tokens = batch.inputs[text][place][~batch.padding[text][place]].tolist()
+        # Spans of the text itself: what is not in the vocabulary has a word, too.
+        written = data.test.columns[text].texts[i]  # type: ignore[union-attr]
+        spans = tokenizer.encode(written).offsets[: int((~batch.padding[text][place]).sum())]
         image = column.images[int(i)].permute(1, 2, 0).squeeze(-1).numpy()
         line[0].imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255)
         line[0].set_title(data.test.names[int(i)][-24:], fontsize=8, parse_math=False)
         # The words whose looks are the least even.
-        peaks = maps[: len(tokens)].amax(-1)
-        for axis, word in zip(line[1:], sorted(peaks.topk(min(WORDS, len(tokens))).indices.tolist()), strict=False):
+        peaks = maps[: len(spans)].amax(-1)
+        for axis, word in zip(line[1:], sorted(peaks.topk(min(WORDS, len(spans))).indices.tolist()), strict=False):
             heat = F.interpolate(maps[word].view(1, 1, *grid), image.shape[:2], mode="bilinear")[0, 0]
             axis.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255, alpha=0.5)
             axis.imshow(heat, cmap="inferno", alpha=0.6, vmin=0)
-            axis.set_title(tokenizer.decode([tokens[word]]) or "?", fontsize=9, parse_math=False)
+            axis.set_title(written[slice(*spans[word])].strip(), fontsize=9, parse_math=False)
     figure.suptitle("Where words look on their picture (mean over heads)")
     figure.savefig(file, dpi=100)
     plt.close(figure)
