@@ -18,6 +18,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 EXAMPLES, WORDS = 4, 6
+TINY = 1e-9
 
 
 def draw_ablation(
@@ -49,7 +50,7 @@ def draw_ablation(
 
 @torch.no_grad()
 def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.device, file: Path) -> None:
-    """For a few test examples: the picture, and where on it each of some words looks.
+    """For a few test examples: the picture, and where on it some words look, over what an even look would give each cell.
 
     Nothing is drawn where there are no texts or pictures, or where they do not look at each other.
 
@@ -75,7 +76,10 @@ def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.d
     column = data.test.columns[picture]
     assert isinstance(column, Images)
     group_of = {int(i): number for number, group in enumerate(data.test.groups) for i in group}
-    figure, axes = plt.subplots(EXAMPLES, 1 + WORDS, figsize=(2.2 * (1 + WORDS), 2.4 * EXAMPLES), layout="constrained")
+    height = 2.2 * column.images.size(-2) / column.images.size(-1) + 0.3  # of a row in inches, with its titles
+    size = 2.2 * (1 + WORDS) + 1, height * EXAMPLES + 0.5
+    figure, axes = plt.subplots(EXAMPLES, 1 + WORDS, figsize=size, layout="constrained")
+    looks = []
     for axis in axes.flat:
         axis.set_axis_off()
     for line, i in zip(axes, rows, strict=True):
@@ -90,19 +94,29 @@ def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.d
                 break
             before += 0 if name == text else batch.padding[name].size(1)
         maps = maps[:, before : before + grid[0] * grid[1]]
+        maps = (maps / maps.mean(-1, keepdim=True).clamp(min=TINY)).clamp(min=TINY).log2()
         # Spans of the text itself: what is not in the vocabulary has a word, too.
         written = data.test.columns[text].texts[i]  # type: ignore[union-attr]
         spans = tokenizer.encode(written).offsets[: int((~batch.padding[text][place]).sum())]
         image = column.images[int(i)].permute(1, 2, 0).squeeze(-1).numpy()
+        grey = image if image.ndim == 2 else image.mean(-1)
         line[0].imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255)
         line[0].set_title(data.test.names[int(i)][-24:], fontsize=8, parse_math=False)
         # The words whose looks are the least even.
-        peaks = maps[: len(spans)].amax(-1)
+        peaks = maps[: len(spans)].abs().amax(-1)
         for axis, word in zip(line[1:], sorted(peaks.topk(min(WORDS, len(spans))).indices.tolist()), strict=False):
             heat = F.interpolate(maps[word].view(1, 1, *grid), image.shape[:2], mode="bilinear")[0, 0]
-            axis.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255, alpha=0.5)
-            axis.imshow(heat, cmap="inferno", alpha=0.6, vmin=0)
+            axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
+            looks.append((axis, heat))
             axis.set_title(written[slice(*spans[word])].strip(), fontsize=9, parse_math=False)
+    # One scale for all, as wide as need be: the bar says how uneven they are.
+    most = max(float(heat.abs().max()) for _, heat in looks) or 1.0
+    for axis, heat in looks:
+        shades = axis.imshow(heat, cmap="RdBu_r", alpha=0.6, vmin=-most, vmax=most)
+    ticks = [-most, -most / 2, 0.0, most / 2, most]
+    bar = figure.colorbar(shades, ax=axes, shrink=0.7, pad=0.01, aspect=30, ticks=ticks)
+    bar.ax.set_yticklabels([f"{2**tick:.3g}" for tick in ticks])
+    bar.set_label("times an even look")
     figure.suptitle("Where words look on their picture (mean over heads)")
     figure.savefig(file, dpi=100)
     plt.close(figure)
