@@ -133,7 +133,8 @@ def show(results: dict[str, Any], folder: Path) -> None:
     console = Console()
     split = scored_split(results)
     scores = results["metrics"][split]
-    names = [name for name in results["directions"] if name in scores and name != "loss"][:MOST_COLUMNS]
+    names = [name for name in results["directions"] if name in scores and name != "loss"]
+    names, hidden = names[:MOST_COLUMNS], names[MOST_COLUMNS:]
     title = f"{results['task']} on {results['data']}, {'test' if split == 'test' else 'validation'} split"
     if results["debug"]:
         title += f" (debug={','.join(results['debug'])}: not a score to quote)"
@@ -147,6 +148,9 @@ def show(results: dict[str, Any], folder: Path) -> None:
     for baseline, values in results["baselines"].items():
         table.add_row(baseline, *(written(values[name]) if name in values else "" for name in names))
     console.print(table)
+    if hidden:
+        rest = ", ".join(f"{name} {written(scores[name])}" for name in hidden)
+        console.print(f"also {rest}; baselines in results.json", highlight=False)
     speed, model = results["speed"], results["model"]
     console.print(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "

@@ -136,7 +136,7 @@ def test_a_run_on_sequences_of_features(tmp_path, labels):
         "task.modality_dropout=0",
         "lr=3e-3",
     ]
-    train(*words, "data.sequence=video", "run_dir=run", cwd=tmp_path)
+    done = train(*words, "data.sequence=video", "run_dir=run", cwd=tmp_path)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["examples"] == {"train": 432, "val": 48, "test": 120}
     test, linear = results["metrics"]["test"], results["baselines"]["linear_features"]
@@ -145,6 +145,7 @@ def test_a_run_on_sequences_of_features(tmp_path, labels):
     if labels == "numbers":
         assert test["mae"] < 0.6 * linear["mae"]
         assert test["pearson"] > 0.8 > linear["pearson"]
+        assert f"also acc_7 {test['acc_7']:.4f}" in done.stdout  # what the table has no room for
         assert (tmp_path / "run" / "figures" / "scatter.png").is_file()
     else:
         assert test["accuracy"] > 0.85 > linear["accuracy"]
