@@ -277,7 +277,7 @@ def curve(file: Path, metric: str) -> list[float]:
 
 
 def reached(folder: Path, metric: str) -> float | None:
-    """What the best checkpoint of a finished run reached on the validation split."""
+    """What the model that a finished run kept reached on the validation split."""
     file = folder / "results.json"
     if not file.is_file():
         return None
