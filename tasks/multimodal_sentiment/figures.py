@@ -6,11 +6,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-import torch.nn.functional as F
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from torch import Tensor
 
-from mla_train.data.tokenizers import read_tokenizer
+from mla_train.inspect.heatmaps import show_over, show_picture
 from mla_train.nn.attention_maps import attention_maps
-from tasks.multimodal_sentiment.columns import Images
+from mla_train.training.task import Raw
 from tasks.multimodal_sentiment.data import MultimodalData
 from tasks.multimodal_sentiment.fusion import CrossAttention
 
@@ -18,7 +20,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 EXAMPLES, WORDS = 4, 6
-TINY = 1e-9
+LONGEST_WORD = 18  # fits over its picture
 
 
 def draw_ablation(
@@ -48,20 +50,18 @@ def draw_ablation(
     plt.close(figure)
 
 
-@torch.no_grad()
-def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.device, file: Path) -> None:
+def draw_words_over_pictures(task: Any, data: MultimodalData, file: Path) -> None:
     """For a few test examples: the picture, and where on it some words look, over what an even look would give each cell.
 
     Nothing is drawn where there are no texts or pictures, or where they do not look at each other.
 
     Args:
-        network: The trained network.
+        task: The trained task.
         data: The test part.
-        device: Where the network is.
         file: The PNG to write.
     """
-    facts = network.facts
-    if not (isinstance(network.fusion, CrossAttention) and facts.texts and facts.images):
+    facts = task.facts
+    if not (isinstance(task.network.fusion, CrossAttention) and facts.texts and facts.images):
         return
     text, picture = next(iter(facts.texts)), next(iter(facts.images))
     there = np.flatnonzero(~(data.test.lacks(text) | data.test.lacks(picture)))
@@ -70,53 +70,42 @@ def draw_words_over_pictures(network: Any, data: MultimodalData, device: torch.d
     lengths = np.array([len(data.test.columns[text].tokens[i]) for i in there])  # type: ignore[union-attr]
     # From rather short to rather long: both what is usual and what is rich.
     order = there[np.argsort(lengths, kind="stable")]
-    rows = order[(np.linspace(0.3, 0.9, EXAMPLES) * (len(order) - 1)).astype(int)]
-    tokenizer = read_tokenizer(facts.texts[text].tokenizer)
-    grid = network.embeddings[picture].tokenizer.grid
-    column = data.test.columns[picture]
-    assert isinstance(column, Images)
-    group_of = {int(i): number for number, group in enumerate(data.test.groups) for i in group}
-    height = 2.2 * column.images.size(-2) / column.images.size(-1) + 0.3  # of a row in inches, with its titles
-    size = 2.2 * (1 + WORDS) + 1, height * EXAMPLES + 0.5
+    rows = order[(np.linspace(0.3, 0.9, EXAMPLES) * (len(order) - 1)).astype(int)].tolist()
+    found = [_shares(task, task.raw(data, i), f"{text} over {picture}") for i in rows]
+    # The words whose looks are the least even, in their order.
+    chosen = [s.log().abs().amax(-1).topk(min(WORDS, len(s))).indices.sort().values for _, s in found]
+    shown = torch.cat([shares[words].flatten() for (_, shares), words in zip(found, chosen, strict=True)])
+    # One scale for all, as wide as need be: the bar says how uneven they are.
+    most = max(1.01, float(shown.log().abs().max().exp()))
+    colours = ScalarMappable(LogNorm(1 / most, most), "RdBu_r")
+    image = data.facts.images[picture]
+    size = 2.2 * (1 + WORDS) + 1, EXAMPLES * (2.2 * image.height / image.width + 0.3) + 0.5
     figure, axes = plt.subplots(EXAMPLES, 1 + WORDS, figsize=size, layout="constrained")
-    looks = []
     for axis in axes.flat:
         axis.set_axis_off()
-    for line, i in zip(axes, rows, strict=True):
-        batch = data.collate([data.test[group_of[int(i)]]], training=False).to(device)
-        place = batch.index.tolist().index(int(i))
-        with attention_maps([network.fusion.look.attention]) as found:
-            network(batch)
-        maps = found[0][facts.modalities.index(text)][place].mean(0).cpu()  # over heads
-        before = 0
-        for name in facts.modalities:
-            if name == picture:
-                break
-            before += 0 if name == text else batch.padding[name].size(1)
-        maps = maps[:, before : before + grid[0] * grid[1]]
-        maps = (maps / maps.mean(-1, keepdim=True).clamp(min=TINY)).clamp(min=TINY).log2()
-        # Spans of the text itself: what is not in the vocabulary has a word, too.
-        written = data.test.columns[text].texts[i]  # type: ignore[union-attr]
-        spans = tokenizer.encode(written).offsets[: int((~batch.padding[text][place]).sum())]
-        image = column.images[int(i)].permute(1, 2, 0).squeeze(-1).numpy()
-        grey = image if image.ndim == 2 else image.mean(-1)
-        line[0].imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255)
-        line[0].set_title(data.test.names[int(i)][-24:], fontsize=8, parse_math=False)
-        # The words whose looks are the least even.
-        peaks = maps[: len(spans)].abs().amax(-1)
-        for axis, word in zip(line[1:], sorted(peaks.topk(min(WORDS, len(spans))).indices.tolist()), strict=False):
-            heat = F.interpolate(maps[word].view(1, 1, *grid), image.shape[:2], mode="bilinear")[0, 0]
-            axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
-            looks.append((axis, heat))
-            axis.set_title(written[slice(*spans[word])].strip(), fontsize=9, parse_math=False)
-    # One scale for all, as wide as need be: the bar says how uneven they are.
-    most = max(float(heat.abs().max()) for _, heat in looks) or 1.0
-    for axis, heat in looks:
-        shades = axis.imshow(heat, cmap="RdBu_r", alpha=0.6, vmin=-most, vmax=most)
-    ticks = [-most, -most / 2, 0.0, most / 2, most]
-    bar = figure.colorbar(shades, ax=axes, shrink=0.7, pad=0.01, aspect=30, ticks=ticks)
-    bar.ax.set_yticklabels([f"{2**tick:.3g}" for tick in ticks])
+    for line, i, (look, shares), words in zip(axes, rows, found, chosen, strict=True):
+        show_picture(line[0], look.keys)
+        line[0].set_title(data.test.names[i][-24:], fontsize=8, parse_math=False)
+        for axis, word in zip(line[1:], words.tolist(), strict=False):
+            show_over(axis, look.keys, shares[word].numpy(), colours)
+            label = look.queries.labels[word]
+            label = label if len(label) <= LONGEST_WORD else f"{label[: LONGEST_WORD - 1]}…"
+            axis.set_title(label, fontsize=9, parse_math=False)
+    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.01, aspect=30)
+    bar.set_ticks([1 / most, 1, most], labels=[f"{1 / most:.2f}", "1", f"{most:.2f}"], minor=False)
+    bar.ax.minorticks_off()
     bar.set_label("times an even look")
     figure.suptitle("Where words look on their picture (mean over heads)")
     figure.savefig(file, dpi=100)
     plt.close(figure)
+
+
+@torch.no_grad()
+def _shares(task: Any, raw: Raw, name: str) -> tuple[Any, Tensor]:
+    """A look of an example, and how much each of its queries looks at each key, over an even look, `(queries, keys)`."""
+    view = task.view(raw)
+    look = next(look for look in view.looks if look.name == name)
+    with attention_maps(look.layers) as maps:
+        task.network(view.batch)
+    weights = look.merged(maps[0][look.call][look.row]).mean(0)  # over heads
+    return look, (weights / weights.mean(-1, keepdim=True)).clamp(min=1e-6)

@@ -231,7 +231,7 @@ class MultimodalSentimentTask(Classification):
         if ablation:
             whole = self.metrics(predictions)
             draw_ablation(whole, ablation, self.monitor, self.facts.modalities, folder / "ablation.png")
-        draw_words_over_pictures(self.network, data, self.device, folder / "words_over_pictures.png")
+        draw_words_over_pictures(self, data, folder / "words_over_pictures.png")
 
     def baselines(self, data: MultimodalData) -> dict[str, Predictions]:
         """The most frequent class or the mean, and linear models of each kind of modality and of all."""
