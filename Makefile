@@ -4,7 +4,7 @@ BIN := .venv/bin
 TASK ?= image_classification
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format
+.PHONY: help install demo test lint format golden
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ test: lint ## check style and types, run all tests
 
 lint: install ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+golden: install ## compare the first steps of all tasks with tests/golden, strictly (for one machine)
+	@$(BIN)/python -m tests.golden.record
 
 format: install ## mend style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
