@@ -8,6 +8,7 @@ from sklearn.model_selection import train_test_split
 
 from mla_train.errors import UserError
 
+SPLITS = ("train", "val", "test")
 PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
@@ -45,3 +46,27 @@ def stratified_cut(
         )
     stay, off = train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)
     return np.sort(stay), np.sort(off)
+
+
+def random_cut(count: int, share: float, split_seed: int, what: str) -> np.ndarray:
+    """Chooses a share at random.
+
+    Args:
+        count: Number of examples or sequences.
+        share: Share that is cut off, 0 to 1.
+        split_seed: Seed that chooses which.
+        what: What is counted, for the error message.
+
+    Returns:
+        Places that are cut off.
+
+    Raises:
+        UserError: The share is none or all.
+    """
+    cut = round(count * share)
+    if not 0 < cut < count:
+        raise UserError(
+            f"cannot cut {share:.0%} of {count} {what} off for evaluation: that is {cut}. Raise the share, or give that "
+            "split yourself"
+        )
+    return np.random.default_rng(split_seed).permutation(count)[:cut]

@@ -1,132 +1,79 @@
 """Options of the task and of its data sets; no torch here."""
 
 from dataclasses import dataclass
-from enum import Enum
 
-from mla_train.config import OnError
-
-
-class Tokenizer(Enum):
-    conv = "conv"
-    patch = "patch"
-
-
-class Positions(Enum):
-    rotary = "rotary"
-    learned = "learned"
-
-
-class Pooling(Enum):
-    mean = "mean"
-    cls = "cls"
-    attention = "attention"
+from mla_train.config import (
+    FileOptions,
+    ImageNetworkOptions,
+    ImageOptions,
+    LabelOptions,
+    OnError,
+    PooledHeadOptions,
+    SplitOptions,
+    TaskOptions,
+)
 
 
 @dataclass
-class ImageClassificationTaskConfig:
-    """The network around the encoder.
+class ImageClassificationConfig(TaskOptions, ImageNetworkOptions, PooledHeadOptions):
+    """Image to class, classes or number."""
 
-    Attributes:
-        tokenizer: How pictures become tokens.
-        halvings: How often the picture is halved before attention; null leaves at most 8 x 8 tokens.
-        positions: Rotary in two dimensions, or learned and added to the tokens.
-        pooling: From tokens to one vector.
-    """
-
-    _target_: str = "tasks.image_classification.ImageClassificationTask"
+    _target_: str = "tasks.image_classification.ImageClassification"
     name: str = "image_classification"
-    tokenizer: Tokenizer = Tokenizer.conv
-    halvings: int | None = None
-    positions: Positions = Positions.rotary
-    pooling: Pooling = Pooling.attention
 
 
 @dataclass
-class DigitsDataConfig:
-    """The digits of scikit-learn."""
+class DigitsConfig(SplitOptions, ImageOptions):
+    """The handwritten digits of scikit-learn, split 70/10/20."""
 
-    _target_: str = "tasks.image_classification.DigitsData"
+    _target_: str = "tasks.image_classification.read_digits"
     name: str = "digits"
-    horizontal_flip: bool = False
-    split_seed: int = 0
+    val_share: float = 0.125
 
 
 @dataclass
-class TorchvisionDataConfig:
-    """A set that torchvision knows.
+class TorchvisionConfig(SplitOptions, ImageOptions):
+    """A data set that torchvision knows.
 
     Attributes:
         dataset: Name of the class in torchvision.datasets.
         root: Folder in which torchvision looks for its files.
-        download: Fetch the files if they are not there.
-        horizontal_flip: Whether a mirrored picture shows the same class.
-        val_share: Part of the training set that is cut off for validation.
-        split_seed: Chooses which examples are cut off.
+        download: Whether files that are not there are fetched.
     """
 
-    _target_: str = "tasks.image_classification.TorchvisionData"
+    _target_: str = "tasks.image_classification.read_torchvision"
     name: str = "???"
     dataset: str = "???"
     root: str = "data"
     download: bool = False
     horizontal_flip: bool = True
-    val_share: float = 0.1
-    split_seed: int = 0
 
 
 @dataclass
-class OwnImagesConfig:
-    """What folders and tables of pictures have in common.
+class ImageFolderConfig(SplitOptions, ImageOptions):
+    """Images in a folder for each class.
 
     Attributes:
-        image_size: Height and width to which pictures are brought; null keeps their size where all have the same (up
-            to 96), else takes 64.
-        channels: 1 for grey, 3 for colour; null looks at the pictures.
-        on_error: Stop at a broken picture or leave it out.
-        horizontal_flip: Whether a mirrored picture shows the same class.
-        test_share: Cut from train where there is no test.
-        val_share: Cut from what is left where there is no val.
-        split_seed: Chooses which examples are cut off.
+        root: Folder with train/, val/, test/ and a folder for each class in them, or with the class folders themselves.
+        on_error: Handling of images that cannot be read.
     """
 
-    image_size: int | None = None
-    channels: int | None = None
-    on_error: OnError = OnError.stop
-    horizontal_flip: bool = True
-    val_share: float = 0.1
-    test_share: float = 0.2
-    split_seed: int = 0
-
-
-@dataclass
-class ImageFolderDataConfig(OwnImagesConfig):
-    """Pictures in a folder for each class.
-
-    Attributes:
-        root: Holds train/, val/, test/ with a folder for each class, or the class folders themselves.
-    """
-
-    _target_: str = "tasks.image_classification.ImageFolderData"
+    _target_: str = "tasks.image_classification.read_folder"
     name: str = "image_folder"
     root: str | None = None
+    horizontal_flip: bool = True
+    on_error: OnError = OnError.stop
 
 
 @dataclass
-class ImageTableDataConfig(OwnImagesConfig):
-    """Pictures in a column of parquet files, or of a set on the Hugging Face hub.
+class ImageTableConfig(FileOptions, ImageOptions, LabelOptions, SplitOptions):
+    """Images in a column of tables, as bytes or as paths, or in a data set on the Hugging Face hub.
 
     Attributes:
-        root: A parquet file, or a folder with train/val/test parquet files.
-        hub: Name of a set on the hub instead, such as uoft-cs/cifar10.
-        revision: Commit of the hub set.
-        image_column: Null takes the first column that holds pictures.
-        label_column: Null takes label, labels, class or fine_label.
+        image_column: Column of the images; null finds image, img, picture and the like.
     """
 
-    _target_: str = "tasks.image_classification.ImageTableData"
+    _target_: str = "tasks.image_classification.read_table"
     name: str = "image_table"
-    root: str | None = None
-    hub: str | None = None
-    revision: str | None = None
     image_column: str | None = None
-    label_column: str | None = None
+    horizontal_flip: bool = True
