@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
-from mla_train.compose import options_class
 from mla_train.config import RegularizationConfig, TokenizerKind
+from mla_train.config.typed import options_class
 from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task

@@ -18,7 +18,15 @@ from mla_train.config.network import (
     Score,
     Select,
 )
-from mla_train.config.run import CheckpointConfig, DebugConfig, Kept, LoggerConfig, TrainConfig, WandbConfig, WandbMode
+from mla_train.config.run import (
+    CheckpointChoice,
+    CheckpointConfig,
+    DebugConfig,
+    LoggerConfig,
+    TrainConfig,
+    WandbConfig,
+    WandbMode,
+)
 from mla_train.config.training import (
     Augmentation,
     HardwareConfig,
@@ -33,12 +41,12 @@ __all__ = [
     "AttentionConfig",
     "Augmentation",
     "Block",
+    "CheckpointChoice",
     "CheckpointConfig",
     "DebugConfig",
     "EncoderConfig",
     "HardwareConfig",
     "HeadFusion",
-    "Kept",
     "Kind",
     "Latent",
     "LoggerConfig",

@@ -1,8 +1,9 @@
-"""Options that tasks share for what they read."""
+"""Options that data sets of several tasks share."""
 
 from dataclasses import dataclass
 from enum import Enum
 
+from mla_train.config.checks import at_least
 from mla_train.errors import require
 
 
@@ -14,7 +15,7 @@ class OnError(Enum):
 
 
 class TokenizerKind(Enum):
-    """What a token is: pieces of words down to bytes (bpe), whole words, or single characters."""
+    """Unit of text: pieces of words down to bytes (bpe), whole words, or single characters."""
 
     bpe = "bpe"
     word = "word"
@@ -22,21 +23,21 @@ class TokenizerKind(Enum):
 
 
 def check_shares(val_share: float, test_share: float) -> None:
-    """Looks for shares of train that cannot be cut off for val and test."""
+    """Refuses shares of train that cannot be split off for val and test."""
     require(0 < val_share < 1, f"data.val_share={val_share}: must lie between 0 and 1")
     require(0 < test_share < 1, f"data.test_share={test_share}: must lie between 0 and 1")
 
 
 @dataclass
 class TextOptions:
-    """How texts are read.
+    """How texts become tokens and TF-IDF features.
 
     Attributes:
-        tokens: What a token is.
-        vocab_size: Most tokens; learnt on the training split.
-        min_frequency: How often a token must occur.
-        lowercase: Fold upper case.
-        terms: Most terms of each kind (words and pairs of words; pieces of words); 0 is none.
+        tokens: Unit of text: bpe, word or char.
+        vocab_size: Largest number of tokens, learnt on the training split.
+        min_frequency: Occurrences below which a token is unknown.
+        lowercase: Whether upper case is folded.
+        tfidf_features: Largest number of TF-IDF features of each kind (words and pairs; pieces of words); 0 is none.
         max_length: Longest text in tokens; the rest is cut off, and counted.
     """
 
@@ -44,12 +45,11 @@ class TextOptions:
     vocab_size: int = 30000
     min_frequency: int = 2
     lowercase: bool = True
-    terms: int = 100000
+    tfidf_features: int = 100000
     max_length: int = 512
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning."""
         require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 10000 is usual")
-        require(self.min_frequency >= 1, f"data.min_frequency={self.min_frequency}: must be 1 or more")
-        require(self.terms >= 0, f"data.terms={self.terms}: must be 0 (none) or more")
-        require(self.max_length >= 1, f"data.max_length={self.max_length}: must be 1 or more")
+        at_least(1, self, "data", "min_frequency", "max_length")
+        at_least(0, self, "data", "tfidf_features")

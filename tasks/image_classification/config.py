@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from mla_train.config import OnError
+from mla_train.config import OnError, check_shares
+from mla_train.config.checks import at_least
+from mla_train.errors import require
 
 
 class Tokenizer(Enum):
@@ -28,7 +30,7 @@ class ImageClassificationTaskConfig:
 
     Attributes:
         tokenizer: How pictures become tokens.
-        halvings: How often the picture is halved before attention; null leaves at most 8 x 8 tokens.
+        downsample_log2: How often the picture is halved before attention; null leaves at most 8 x 8 tokens.
         positions: Rotary in two dimensions, or learned and added to the tokens.
         pooling: From tokens to one vector.
     """
@@ -36,9 +38,13 @@ class ImageClassificationTaskConfig:
     _target_: str = "tasks.image_classification.ImageClassificationTask"
     name: str = "image_classification"
     tokenizer: Tokenizer = Tokenizer.conv
-    halvings: int | None = None
+    downsample_log2: int | None = None
     positions: Positions = Positions.rotary
     pooling: Pooling = Pooling.attention
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        at_least(1, self, "task", "downsample_log2")
 
 
 @dataclass
@@ -65,13 +71,17 @@ class TorchvisionDataConfig:
     """
 
     _target_: str = "tasks.image_classification.TorchvisionData"
-    name: str = "???"
+    name: str = "torchvision"
     dataset: str = "???"
     root: str = "data"
     download: bool = False
     horizontal_flip: bool = True
     val_share: float = 0.1
     split_seed: int = 0
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
 
 
 @dataclass
@@ -96,6 +106,12 @@ class OwnImagesConfig:
     val_share: float = 0.1
     test_share: float = 0.2
     split_seed: int = 0
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        at_least(1, self, "data", "image_size")
+        require(self.channels in (None, 1, 3), f"data.channels={self.channels}: must be 1 (grey), 3 (colour) or null")
+        check_shares(self.val_share, self.test_share)
 
 
 @dataclass

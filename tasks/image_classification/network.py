@@ -41,10 +41,10 @@ class ImageClassifier(nn.Module):
         options = config.task
         assert isinstance(options, ImageClassificationTaskConfig)
         dim, size = config.encoder.dim, (facts.height, facts.width)
-        halvings = default_halvings(max(size)) if options.halvings is None else options.halvings
+        halvings = default_halvings(max(size)) if options.downsample_log2 is None else options.downsample_log2
         if halvings < 1 or 2**halvings > min(size):
             raise ValueError(
-                f"task.halvings={halvings} does not suit pictures of {size[0]} x {size[1]} pixels; leave it at null"
+                f"task.downsample_log2={halvings} does not suit pictures of {size[0]} x {size[1]} pixels; leave it at null"
             )
         self.tokenizer: ConvTokenizer | PatchEmbedding
         if options.tokenizer is Tokenizer.conv:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mla_train.config import TextOptions, TokenizerKind, check_shares
+from mla_train.config.checks import at_least, between
 from mla_train.errors import require
 
 
@@ -26,10 +27,10 @@ class MultimodalSentimentTaskConfig:
     Attributes:
         fusion: How modalities come together.
         bottlenecks: Latent tokens through which modalities see each other, with fusion=bottleneck.
-        term_dim: Width of the embeddings of terms, which are averaged past the encoder; 0 is none.
-        visual_words: Words of which a picture's patches are counted, past the encoder; 0 is none, as is term_dim=0.
-        halvings: How often a picture is halved before attention; null leaves at most 8 x 8 tokens.
-        alone: Weight of the loss of each modality's answer without the others, in training; 0 is none.
+        tfidf_dim: Width of the embeddings of terms, which are averaged past the encoder; 0 is none.
+        visual_words: Words of which a picture's patches are counted, past the encoder; 0 is none, as is tfidf_dim=0.
+        downsample_log2: How often a picture is halved before attention; null leaves at most 8 x 8 tokens.
+        unimodal_loss_weight: Weight of the loss of each modality's answer without the others, in training; 0 is none.
         modality_dropout: Probability that training leaves out a modality of an example, as long as another is there.
         feature_dropout: Dropout of what the encoder and the head read; off where regularization.dropout is 0.
     """
@@ -38,22 +39,18 @@ class MultimodalSentimentTaskConfig:
     name: str = "multimodal_sentiment"
     fusion: Fusion = Fusion.cross_attention
     bottlenecks: int = 4
-    term_dim: int = 64
+    tfidf_dim: int = 64
     visual_words: int = 128
-    halvings: int | None = None
-    alone: float = 0.5
+    downsample_log2: int | None = None
+    unimodal_loss_weight: float = 0.5
     modality_dropout: float = 0.2
     feature_dropout: float = 0.3
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
-        require(self.bottlenecks >= 1, f"task.bottlenecks={self.bottlenecks}: must be 1 or more")
-        require(self.term_dim >= 0, f"task.term_dim={self.term_dim}: must be 0 (none) or more")
-        require(self.visual_words >= 0, f"task.visual_words={self.visual_words}: must be 0 (none) or more")
-        require(self.alone >= 0, f"task.alone={self.alone}: must be 0 (none) or more")
-        for name in ("modality_dropout", "feature_dropout"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"task.{name}={value}: must lie in 0 to below 1")
+        """Refuses values without a meaning, and options that exclude each other."""
+        at_least(1, self, "task", "bottlenecks", "downsample_log2")
+        at_least(0, self, "task", "tfidf_dim", "visual_words", "unimodal_loss_weight")
+        between(0, 1, self, "task", "modality_dropout", "feature_dropout")
 
 
 @dataclass
@@ -73,12 +70,12 @@ class TextImageConfig(TextOptions):
     split_seed: int = 0
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
         require(bool(self.modalities), "data.modalities: name one at least, of text and image")
         unknown = [name for name in self.modalities if name not in ("text", "image")]
         require(not unknown, f"data.modalities: {', '.join(unknown)} is neither text nor image")
-        require(len(set(self.modalities)) == len(self.modalities), "data.modalities: one stands there twice")
+        require(len(set(self.modalities)) == len(self.modalities), "data.modalities: one is named twice; remove it")
 
 
 @dataclass
@@ -98,9 +95,9 @@ class KaomojiDataConfig(TextImageConfig):
     height: int = 32
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
-        require(8 <= self.height <= 128, f"data.height={self.height}: from 8 to 128 pixels")
+        require(8 <= self.height <= 128, f"data.height={self.height}: must be 8 to 128 pixels")
 
 
 @dataclass
@@ -139,8 +136,9 @@ class TextImageFilesDataConfig(TextImageConfig):
     test_share: float = 0.2
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
+        at_least(1, self, "data", "image_size")
         check_shares(self.val_share, self.test_share)
 
 
@@ -171,7 +169,7 @@ class FeatureTableDataConfig:
     split_seed: int = 0
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         require(bool(self.modalities), "data.modalities: name one array at least")
-        require(len(set(self.modalities)) == len(self.modalities), "data.modalities: one stands there twice")
+        require(len(set(self.modalities)) == len(self.modalities), "data.modalities: one is named twice; remove it")
         check_shares(self.val_share, self.test_share)

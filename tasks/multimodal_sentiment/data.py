@@ -182,7 +182,7 @@ class MultimodalData(DataModule):
         options = self.config.data
         texts = {part: column.texts for part, column in columns.items()}
         tokenizer, tokens, terms, weights = cached(read_texts)(
-            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.terms
+            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
         )
         cut = 0
         for part, column in columns.items():

@@ -59,7 +59,7 @@ class MultimodalClassifier(nn.Module):
     """Examples of several modalities in, class scores or a number out.
 
     Scores are a mean over the modalities that are there, each of what its own vector says. A sum would be too sure: under
-    `task.alone` each of them is scaled to answer by itself.
+    `task.unimodal_loss_weight` each of them is scaled to answer by itself.
 
     Args:
         config: The whole run's.
@@ -70,7 +70,7 @@ class MultimodalClassifier(nn.Module):
         super().__init__()
         options = config.task
         assert isinstance(options, MultimodalSentimentTaskConfig)
-        self.facts, self.alone, dim = facts, options.alone, config.encoder.dim
+        self.facts, self.alone, dim = facts, options.unimodal_loss_weight, config.encoder.dim
         outputs = len(facts.classes) or 1
         dropout = options.feature_dropout if config.regularization.dropout else 0.0
         self.embeddings = nn.ModuleDict()
@@ -80,16 +80,16 @@ class MultimodalClassifier(nn.Module):
             tokens = nn.Embedding(text.vocab_size, dim, padding_idx=PAD_ID)
             nn.init.normal_(tokens.weight, std=0.1)
             self.embeddings[name] = tokens
-            if options.term_dim and text.num_terms:
-                terms = nn.EmbeddingBag(text.num_terms, options.term_dim, mode="sum")
+            if options.tfidf_dim and text.num_terms:
+                terms = nn.EmbeddingBag(text.num_terms, options.tfidf_dim, mode="sum")
                 nn.init.normal_(terms.weight, std=0.1)
                 self.terms[name] = terms
         for name, image in facts.images.items():
-            self.embeddings[name] = ImageEmbedding(image, dim, options.halvings)
-            if options.term_dim and options.visual_words:
+            self.embeddings[name] = ImageEmbedding(image, dim, options.downsample_log2)
+            if options.tfidf_dim and options.visual_words:
                 size = image.height, image.width
                 words = VisualWords(image.channels, size, options.visual_words, min(PATCH, *size))
-                said = nn.Linear(words.width, options.term_dim, bias=False)
+                said = nn.Linear(words.width, options.tfidf_dim, bias=False)
                 nn.init.normal_(said.weight, std=0.1)
                 self.words[name], self.terms[name] = words, said
         for name, feature in facts.features.items():
@@ -103,7 +103,7 @@ class MultimodalClassifier(nn.Module):
         if options.fusion is Fusion.bottleneck:
             self.fusion = Bottleneck(config, options.bottlenecks)
         self.poolings = nn.ModuleDict({name: AttentionPooling(dim) for name in facts.modalities})
-        widths = {n: dim + (options.term_dim if n in self.terms else 0) for n in facts.modalities}
+        widths = {n: dim + (options.tfidf_dim if n in self.terms else 0) for n in facts.modalities}
         heads = {name: nn.Linear(width, outputs, bias=False) for name, width in widths.items()}
         for head in heads.values():
             nn.init.zeros_(head.weight)
@@ -120,7 +120,7 @@ class MultimodalClassifier(nn.Module):
         """Class scores, or a scaled number, of all modalities together; in training also of each alone.
 
         Returns:
-            `(batch, outputs)`, in training `(1 + modalities, batch, outputs)` where `task.alone` asks for it.
+            `(batch, outputs)`, in training `(1 + modalities, batch, outputs)` where `task.unimodal_loss_weight` asks for it.
         """
         found = self.encode(batch)
         together = self.judge(found)
@@ -212,7 +212,7 @@ class ImageEmbedding(nn.Module):
         halvings = default_halvings(int(sqrt(facts.height * facts.width))) if halvings is None else halvings
         if halvings < 1 or 2**halvings > min(size):
             raise ValueError(
-                f"task.halvings={halvings} does not suit pictures of {size[0]} x {size[1]} pixels; leave it at null"
+                f"task.downsample_log2={halvings} does not suit pictures of {size[0]} x {size[1]} pixels; leave it at null"
             )
         self.tokenizer = ConvTokenizer(facts.channels, dim, size, halvings)
         self.register_buffer("positions", grid_positions(*self.tokenizer.grid), persistent=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mla_train.config import OnError, TextOptions, TokenizerKind, check_shares
+from mla_train.config.checks import at_least, between
 from mla_train.errors import require
 
 
@@ -17,7 +18,7 @@ class TextClassificationTaskConfig:
     """The network around the encoder.
 
     Attributes:
-        term_dim: Width of the embeddings of terms (words, pairs and pieces of words), which are averaged past the
+        tfidf_dim: Width of the embeddings of terms (words, pairs and pieces of words), which are averaged past the
             encoder, so that the network contains a linear model; 0 is none.
         convolutions: Widths of the convolutions over tokens in front of the encoder; an empty list is none.
         stride: Tokens that the convolutions make one; 1 leaves them single.
@@ -29,7 +30,7 @@ class TextClassificationTaskConfig:
 
     _target_: str = "tasks.text_classification.TextClassificationTask"
     name: str = "text_classification"
-    term_dim: int = 64
+    tfidf_dim: int = 64
     convolutions: list[int] = field(default_factory=list)
     stride: int = 1
     ngrams: list[int] = field(default_factory=list)
@@ -38,18 +39,17 @@ class TextClassificationTaskConfig:
     feature_dropout: float = 0.5
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
-        require(self.term_dim >= 0, f"task.term_dim={self.term_dim}: must be 0 (none) or more")
-        require(self.stride >= 1, f"task.stride={self.stride}: must be 1 or more")
+        """Refuses values without a meaning, and options that exclude each other."""
+        at_least(0, self, "task", "tfidf_dim")
+        at_least(1, self, "task", "stride", "ngram_buckets")
+        between(0, 1, self, "task", "feature_dropout")
         require(
             self.stride == 1 or bool(self.convolutions),
-            f"task.stride={self.stride}: it is the convolutions that make several tokens one; "
-            "add for instance task.convolutions=[7]",
+            f"task.stride={self.stride} is the stride of convolutions, and there are none; add for instance "
+            "task.convolutions=[7]",
         )
-        require(all(width >= 1 for width in self.convolutions), "task.convolutions: each must be 1 or more")
-        require(all(length >= 1 for length in self.ngrams), "task.ngrams: each must be 1 or more")
-        require(self.ngram_buckets >= 1, f"task.ngram_buckets={self.ngram_buckets}: must be 1 or more")
-        require(0 <= self.feature_dropout < 1, f"task.feature_dropout={self.feature_dropout}: must lie in 0 to below 1")
+        for name in ("convolutions", "ngrams"):
+            require(all(width >= 1 for width in getattr(self, name)), f"task.{name}: each must be 1 or more")
 
 
 @dataclass
@@ -76,6 +76,11 @@ class LanguageIdDataConfig(TextConfig):
     tokens: TokenizerKind = TokenizerKind.char
     lowercase: bool = False
     min_characters: int = 24
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        super().check()
+        at_least(1, self, "data", "min_characters")
 
 
 @dataclass
@@ -113,6 +118,6 @@ class TextFilesDataConfig(TextConfig):
     test_share: float = 0.2
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
         check_shares(self.val_share, self.test_share)

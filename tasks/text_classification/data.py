@@ -127,7 +127,7 @@ class TextData(DataModule):
             raise UserError(f"the training split has no text of class {', '.join(lacking)}, which val or test has")
         texts = {part: split.texts for part, split in parts.items()}
         tokenizer, tokens, terms, weights = cached(read_texts)(
-            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.terms
+            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
         )
         cut = 0
         for part, split in parts.items():

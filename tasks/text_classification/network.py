@@ -73,10 +73,10 @@ class TextClassifier(nn.Module):
             self.convolutions = Convolutions(dim, options.convolutions, options.stride)
             width += dim * len(options.convolutions)
         self.terms = None
-        if options.term_dim and facts.num_terms:
-            self.terms = nn.EmbeddingBag(facts.num_terms, options.term_dim, mode="sum")
+        if options.tfidf_dim and facts.num_terms:
+            self.terms = nn.EmbeddingBag(facts.num_terms, options.tfidf_dim, mode="sum")
             nn.init.normal_(self.terms.weight, std=0.1)
-            width += options.term_dim
+            width += options.tfidf_dim
         self.encoder = Encoder(config.encoder, config.attention, config.regularization)
         self.pooling = AttentionPooling(dim) if options.pooling is Pooling.attention else MeanPooling()
         self.dropout = nn.Dropout(options.feature_dropout if config.regularization.dropout else 0.0)
