@@ -43,6 +43,12 @@ def config(*words):
         return to_typed_config(compose("train", list(words)))
 
 
+def task_of(data):
+    """The task to which a data set of the project belongs."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", [f"data={data}"]).data._target_.split(".")[1]
+
+
 def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colour=True):
     """Pictures whose brightness tells the class."""
     generator = np.random.default_rng(0)

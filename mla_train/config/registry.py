@@ -31,19 +31,27 @@ class OptionsSource(FileConfigSource):
         result = super().load_config(config_path)
         if not isinstance(result.config, DictConfig):
             return result
-        for node in TARGETS:
-            # Most files are written for the root of the config, others (the default) for their group's node.
-            at_root = result.header.get("package") == "_global_"
-            values = result.config.get(node) if at_root else result.config
-            if (not at_root and config_path.split("/")[0] != node) or not isinstance(values, DictConfig):
-                continue
-            if values.get("_target_") is not None:
-                whole = OmegaConf.merge(default_values(values["_target_"], node), values)
-                if at_root:
-                    result.config[node] = whole
-                else:
-                    result.config = whole
+        if result.header.get("package") == "_global_":
+            for node in TARGETS:
+                if isinstance(result.config.get(node), DictConfig):
+                    result.config[node] = with_defaults(result.config[node], node)
+        elif config_path.split("/")[0] in TARGETS:  # a file without a package stands for its group's node
+            result.config = with_defaults(result.config, config_path.split("/")[0])
         return result
+
+
+def with_defaults(values: DictConfig, node: str) -> DictConfig:
+    """Puts values over the defaults of the dataclass that their `_target_` names, if they have one.
+
+    Args:
+        values: Options as a YAML has them.
+        node: Node of the config that they stand for, task or data.
+    """
+    if values.get("_target_") is None:
+        return values
+    merged = OmegaConf.merge(default_values(values["_target_"], node), values)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 def register() -> None:
