@@ -1,4 +1,4 @@
-"""The command: reads the words, answers mistakes at once, hands over to the run."""
+"""The command line of train.py: composes the config, answers mistakes at once, starts the run."""
 
 import os
 import sys
@@ -13,21 +13,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mla_train.compose import explain, typed
 from mla_train.config import TrainConfig
+from mla_train.config.compose import explain_error, to_typed_config
+from mla_train.config.overrides import NO_CHOICE, explain_bad_override, extend_import_path
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.run_folder import find_run
-from mla_train.words import NO_CHOICE, extend_import_path, name_the_wrong_word
 
 
 def main(config_dir: Path) -> None:
-    """Runs `train.py` with the words of the command line.
+    """Runs `train.py` with the arguments of the command line.
 
     Args:
         config_dir: The folder conf/.
     """
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, instead of Hydra printing and exiting
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
     try:
         extend_import_path(sys.argv[1:])
@@ -39,21 +39,21 @@ def main(config_dir: Path) -> None:
             raise UserError(NO_CHOICE) from None
         except (HydraException, RuntimeError) as error:
             if isinstance(error, HydraException) or "Unknown plugin" in str(error):
-                name_the_wrong_word(config_dir, sys.argv[1:])
+                explain_bad_override(config_dir, sys.argv[1:])
             raise
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if traceback_wanted:
             raise
-        message = str(error) if isinstance(error, UserError) else explain(error)
+        message = str(error) if isinstance(error, UserError) else explain_error(error)
         print(message if isinstance(error, Interrupted) else f"error: {message}", file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
-        print("Stopped; a run that had begun goes on with resume=auto", file=sys.stderr)
+        print("Interrupted. Continue with resume=auto", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         if not any(word in ("--help", "-h") or word.startswith("--cfg") for word in sys.argv):
             raise
-        # `| head` has seen enough.
+        # The reader, such as `| head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
@@ -62,7 +62,7 @@ def _run_hydra(config_dir: Path) -> None:
     """Composes the config and runs the job, or the jobs of a multirun.
 
     Raises:
-        UserError: What the job raised; Hydra would print a line of its own before letting it pass.
+        UserError: Error of the job; Hydra would print a line of its own before raising it.
     """
     stopped: list[UserError] = []
 
@@ -71,7 +71,7 @@ def _run_hydra(config_dir: Path) -> None:
             _job(composed)
         except UserError as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
-                if isinstance(error, Interrupted):  # asked to stop: the other jobs too
+                if isinstance(error, Interrupted):  # the remaining jobs stop, too
                     print(error, file=sys.stderr)
                     sys.exit(error.exit_code)
                 raise
@@ -83,9 +83,9 @@ def _run_hydra(config_dir: Path) -> None:
 
 
 def _job(composed: DictConfig) -> None:
-    """One run, or one of a multirun."""
+    """Runs one job: the only one, or one of a multirun."""
     details = HydraConfig.get()
-    config = typed(composed)
+    config = to_typed_config(composed)
     if details.mode is RunMode.MULTIRUN:
         h = config.hardware
         if h.strategy != "auto" or str(h.devices) != "1":
@@ -100,7 +100,7 @@ def _job(composed: DictConfig) -> None:
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)
-    print("loading torch ...", flush=True)  # takes seconds; all that could be answered without it has been
+    print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
 
     from mla_train.training.run import run
 
@@ -113,7 +113,7 @@ def _job(composed: DictConfig) -> None:
 
 
 def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:
-    """The command line that would run one job of a multirun by itself, wherever it runs now."""
+    """The command line that runs one job of a multirun by itself."""
     words = [word for word in details.overrides.task if not word.startswith("run_dir=")]
     added = [source.path for source in details.runtime.config_sources if source.provider == "command-line"]
     flags = [word for path in added for word in ("--config-dir", path)]
@@ -121,7 +121,7 @@ def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:
 
 
 def _stored_config(config: TrainConfig) -> TrainConfig:
-    """`resume=PATH` alone takes all else from the run's own config."""
+    """Config of a run that `resume=PATH` continues: all other options are those of the run."""
     assert config.resume is not None
     file = Path(config.resume) / "config.yaml"
     if not file.is_file():
@@ -129,4 +129,4 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
     stored: Any = OmegaConf.load(file)
     stored.resume = config.resume
     stored.run_dir = config.run_dir
-    return typed(stored)
+    return to_typed_config(stored)

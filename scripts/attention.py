@@ -23,7 +23,7 @@ import numpy as np
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from mla_train.compose import explain
+from mla_train.config.compose import explain_error
 from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError, did_you_mean
 from mla_train.inspect.attribution import METHODS, attribute, mask_scores
@@ -113,7 +113,7 @@ def main() -> None:
         for file in files:
             print(file)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {error if isinstance(error, UserError) else explain(error)}")
+        sys.exit(f"error: {error if isinstance(error, UserError) else explain_error(error)}")
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mla_train.compose import explain, typed
 from mla_train.config import AttentionConfig, EncoderConfig, Kind, Pattern, RegularizationConfig
+from mla_train.config.compose import explain_error, to_typed_config
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.errors import UserError
@@ -165,9 +165,9 @@ def batches(options: argparse.Namespace) -> None:
     """
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = typed(compose("train", options.overrides))
+            config = to_typed_config(compose("train", options.overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
+        raise UserError(explain_error(error)) from error
     data = build_data(config)
     data.setup()
     lengths = data.lengths("train")

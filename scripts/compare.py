@@ -18,9 +18,9 @@ import shlex
 import sys
 from pathlib import Path
 
+from mla_train.config.overrides import extend_import_path
 from mla_train.errors import UserError
 from mla_train.studies.arms import compose_arms, read_plan
-from mla_train.words import extend_import_path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

@@ -28,13 +28,19 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from mla_train.compose import Choices, explain, parse_overrides
 from mla_train.config import TrainConfig
+from mla_train.config.compose import explain_error
+from mla_train.config.overrides import (
+    Choices,
+    compose_overrides,
+    config_dir_argument,
+    extend_import_path,
+    parse_overrides,
+)
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.studies.space import OWN, Choice, Sampler, SweepOptions, first_settings, read_options, word
 from mla_train.studies.wandb_group import group_words
 from mla_train.training.run_folder import plain
-from mla_train.words import added_folder, compose_words, extend_import_path
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TRAIN = CONF.parent / "train.py"
@@ -45,7 +51,7 @@ def check_space(words: list[str], space: dict[str, Choice]) -> None:
     for name, choice in space.items():
         values = choice.grid(name) if hasattr(choice, "values") else [choice.low, choice.high]
         for value in values:
-            compose_words(CONF, [*words, f"{name}={word(value)}"])
+            compose_overrides(CONF, [*words, f"{name}={word(value)}"])
 
 
 def main() -> None:
@@ -57,7 +63,7 @@ def main() -> None:
     try:
         sweep(read_command(words))
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
+        print(f"error: {error if isinstance(error, UserError) else explain_error(error)}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -99,7 +105,7 @@ def read_command(words: list[str]) -> Command:
     Raises:
         UserError: A word is wrong.
     """
-    added = added_folder(words)
+    added = config_dir_argument(words)
     flags = [] if added is None else ["--config-dir", str(added)]
     arguments = get_args_parser().parse_args(words)
     require(not arguments.multirun, "-m belongs to train.py: a sweep chooses the jobs itself")
@@ -116,7 +122,7 @@ def read_command(words: list[str]) -> Command:
     require(name in known, f"sweep={name}: there is no such sweep. {did_you_mean(name, known)}")
     file = next(file for folder in choices.folders if (file := folder / "sweep" / f"{name}.yaml").is_file())
     extend_import_path(words)
-    config = compose_words(CONF, [*flags, *passed], [*OWN, "sweep"])
+    config = compose_overrides(CONF, [*flags, *passed], [*OWN, "sweep"])
     options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
     space = {place: choice for place, choice in space.items() if place not in fixed}
     require(bool(space), "all that this sweep searches is fixed by the command; leave a word away")

@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
-from mla_train.compose import typed
+from mla_train.config.compose import to_typed_config
 from mla_train.data.module import DataModule
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.training.build import build_data, build_task
@@ -99,7 +99,7 @@ def measure(words: dict[str, list[str]]) -> dict[str, Cost]:
     data: DataModule | None = None
     for name, line in words.items():
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = typed(compose("train", line))
+            config = to_typed_config(compose("train", line))
         if data is None:
             data = build_data(config)
             data.setup()

@@ -10,7 +10,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from mla_train.compose import typed
+from mla_train.config.compose import to_typed_config
 from tests.warm import run_script
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +40,13 @@ def python(file, *words, cwd, check=True, timeout=240, env=None):
 def config(*words):
     """A typed config, composed as train.py composes it."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return typed(compose("train", list(words)))
+        return to_typed_config(compose("train", list(words)))
+
+
+def task_of(data):
+    """The task to which a data set of the project belongs."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", [f"data={data}"]).data._target_.split(".")[1]
 
 
 def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colour=True):

@@ -4,7 +4,17 @@ Nothing heavy is imported here, so that a wrong option is answered before torch 
 classes; a task's own options stand in the task's `config.py` and use the same manner.
 """
 
-from mla_train.config.data import OnError, TextOptions, TokenizerKind, check_shares
+from mla_train.config.data import (
+    FileOptions,
+    ImageOptions,
+    LabelOptions,
+    ModalityOptions,
+    OnError,
+    SplitOptions,
+    TextOptions,
+    TokenizerKind,
+    check_shares,
+)
 from mla_train.config.network import (
     Activation,
     AttentionConfig,
@@ -18,7 +28,27 @@ from mla_train.config.network import (
     Score,
     Select,
 )
-from mla_train.config.run import CheckpointConfig, DebugConfig, Kept, LoggerConfig, TrainConfig, WandbConfig, WandbMode
+from mla_train.config.run import (
+    CheckpointChoice,
+    CheckpointConfig,
+    DebugConfig,
+    LoggerConfig,
+    TrainConfig,
+    WandbConfig,
+    WandbMode,
+)
+from mla_train.config.task import (
+    Fusion,
+    FusionOptions,
+    HeadKind,
+    ImageNetworkOptions,
+    ImageTokenizer,
+    PooledHeadOptions,
+    Pooling,
+    Positions,
+    TaskOptions,
+    TextNetworkOptions,
+)
 from mla_train.config.training import (
     Augmentation,
     HardwareConfig,
@@ -33,24 +63,39 @@ __all__ = [
     "AttentionConfig",
     "Augmentation",
     "Block",
+    "CheckpointChoice",
     "CheckpointConfig",
     "DebugConfig",
     "EncoderConfig",
+    "FileOptions",
+    "Fusion",
+    "FusionOptions",
     "HardwareConfig",
     "HeadFusion",
-    "Kept",
+    "HeadKind",
+    "ImageNetworkOptions",
+    "ImageOptions",
+    "ImageTokenizer",
     "Kind",
+    "LabelOptions",
     "Latent",
     "LoggerConfig",
+    "ModalityOptions",
     "Norm",
     "OnError",
     "Optimizer",
     "OptimizerConfig",
     "Pattern",
+    "PooledHeadOptions",
+    "Pooling",
+    "Positions",
     "RegularizationConfig",
     "Schedule",
     "Score",
     "Select",
+    "SplitOptions",
+    "TaskOptions",
+    "TextNetworkOptions",
     "TextOptions",
     "TokenizerKind",
     "TrainConfig",

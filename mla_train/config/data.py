@@ -23,6 +23,12 @@ class TokenizerKind(Enum):
     char = "char"
 
 
+def check_shares(val_share: float, test_share: float) -> None:
+    """Raises UserError where shares cannot be cut off."""
+    for name, share in (("val_share", val_share), ("test_share", test_share)):
+        require(0 < share < 1, f"data.{name}={share}: must lie between 0 and 1")
+
+
 @dataclass
 class SplitOptions:
     """How validation and test splits are cut where the data does not bring them.
@@ -39,9 +45,7 @@ class SplitOptions:
 
     def check(self) -> None:
         """Raises UserError where shares cannot be cut off."""
-        for name in ("val_share", "test_share"):
-            share = getattr(self, name)
-            require(0 < share < 1, f"data.{name}={share}: must lie between 0 and 1")
+        check_shares(self.val_share, self.test_share)
 
 
 @dataclass

@@ -1,14 +1,15 @@
-"""The network: what attends to what, and what an encoder is made of."""
+"""Options of the network: attention and encoder."""
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from mla_train.config.checks import at_least, positive
 from mla_train.errors import did_you_mean, require
 
 
 class Kind(Enum):
-    """The attention of a block."""
+    """Kind of attention."""
 
     mla = "mla"
     mha = "mha"
@@ -17,7 +18,7 @@ class Kind(Enum):
 
 
 class Score(Enum):
-    """How well a query and a key go together; see mla_train/nn/scores.py."""
+    """Score function of a query and a key; see mla_train/nn/scores.py."""
 
     dot = "dot"
     scaled_dot = "scaled_dot"
@@ -28,23 +29,23 @@ class Score(Enum):
 
     @property
     def is_product(self) -> bool:
-        """Whether it is a dot product, but for a factor."""
+        """Whether the score is a dot product up to a factor."""
         return self in (Score.dot, Score.scaled_dot, Score.temperature)
 
 
-# Which tokens look at which; see mla_train/nn/patterns.py. (`global` is a word of Python's own.)
+# Which tokens attend to which; see mla_train/nn/patterns.py. (`global` is a keyword of Python.)
 Pattern = Enum("Pattern", ["global", "window", "local_global", "strided", "topk"])
 
 
 class HeadFusion(Enum):
-    """How heads come together: side by side, or each with a gate that the input opens."""
+    """How heads are combined: concatenated, or each first multiplied by a gate that depends on the input."""
 
     concat = "concat"
     weighted = "weighted"
 
 
 class Select(Enum):
-    """Whether the input chooses channels of the latent."""
+    """Whether a gate that depends on the input selects channels of the latent."""
 
     none = "none"
     gate = "gate"
@@ -61,7 +62,7 @@ class Activation(Enum):
 
 
 class Latent(Enum):
-    """What the encoder hands on: what its blocks found (plain), a sample around it, or what an array of latents says."""
+    """Output of the encoder: its hidden states (plain), a sample around them, or an array of learned latents."""
 
     plain = "plain"
     variational = "variational"
@@ -69,7 +70,7 @@ class Latent(Enum):
 
 
 class Block(Enum):
-    """What stands in a block of the encoder, in front of its feed-forward part."""
+    """What precedes the feed-forward layer in a block of the encoder."""
 
     attention = "attention"
     conv_attention = "conv_attention"
@@ -80,21 +81,21 @@ class AttentionConfig:
     """The attention layer. Sizes left at null follow `encoder.dim` and `encoder.num_heads`.
 
     Attributes:
-        kind: Which attention.
+        kind: Kind of attention.
         kv_lora_rank: Width of the key-value latent (mla); null is dim / 4.
         q_lora_rank: Width of the query latent (mla); null projects queries directly.
-        qk_nope_head_dim: Part of a query/key head that carries no position (mla); null is head_dim / 2.
-        qk_rope_head_dim: Part that is rotated by position and shared by all heads (mla); null is head_dim / 2.
+        qk_nope_head_dim: Width of a query/key head without positions (mla); null is head_dim / 2.
+        qk_rope_head_dim: Width of the rotary part, which all heads share (mla); null is head_dim / 2.
         v_head_dim: Width of a value head (mla); null is head_dim.
-        num_kv_heads: Key-value heads of gqa; null is num_heads / 4, at least 1.
+        num_kv_heads: Number of key-value heads (gqa); null is num_heads / 4, at least 1.
         rope_theta: Base of the rotary frequencies.
-        score: How well a query and a key go together; a list gives each head its own.
-        pattern: Which tokens of the encoder look at which.
+        score: Score function of queries and keys; a list names one for each head.
+        pattern: Which tokens of the encoder attend to which.
         window: Steps to each side that window and local_global reach.
-        stride: Length of a row of strided; null is a picture's own, of sequences the root of the length.
-        topk: Keys that topk keeps and staged selects.
-        fusion: How heads come together; local_global always weighs them.
-        select: Whether the input chooses channels of the latent (mla).
+        stride: Row length of strided; null is the width of an image, or the square root of a sequence's length.
+        topk: Number of keys that topk keeps and staged selects.
+        fusion: How heads are combined; local_global always uses weighted.
+        select: Whether a gate selects channels of the latent (mla).
     """
 
     kind: Kind = Kind.mla
@@ -114,10 +115,13 @@ class AttentionConfig:
     select: Select = Select.none
 
     def head_scores(self, num_heads: int) -> list[Score]:
-        """The score of each head.
+        """Score function of each head.
+
+        Args:
+            num_heads: Number of heads.
 
         Raises:
-            UserError: A name is not known, or there are not as many as heads.
+            UserError: A name is unknown, or the number of names is not the number of heads.
         """
         names = self.score if isinstance(self.score, list) else [self.score] * num_heads
         for name in names:
@@ -131,32 +135,30 @@ class AttentionConfig:
         )
         return [Score[str(name)] for name in names]
 
-    def check(self, num_heads: int) -> None:
-        """Looks for choices that do not fit each other.
-
-        Args:
-            num_heads: Of the encoder.
-
-        Raises:
-            UserError: Says which, and what would do.
-        """
-        scores = self.head_scores(num_heads)
-        for name, least in (("window", 1), ("stride", 2), ("topk", 1)):
-            value = getattr(self, name)
-            require(value is None or value >= least, f"attention.{name}={value}: must be {least} or more")
+    def check(self) -> None:
+        """Refuses values without a meaning, and options that exclude each other."""
+        names = ("kv_lora_rank", "q_lora_rank", "v_head_dim", "num_kv_heads", "window", "topk")
+        at_least(1, self, "attention", *names)
+        at_least(0, self, "attention", "qk_nope_head_dim", "qk_rope_head_dim")
+        at_least(2, self, "attention", "stride")
+        positive(self, "attention", "rope_theta", "10000")
+        scores = self.score if isinstance(self.score, list) else [self.score]
         require(
-            num_heads >= 2 or self.pattern.name not in ("local_global", "strided"),
-            f"attention.pattern={self.pattern.name} gives half of the heads something else, and there is one: raise "
-            "encoder.num_heads, or choose attention.pattern=window",
-        )
-        require(
-            not (self.pattern.name == "topk" and Score.staged in scores),
-            "attention.pattern=topk and attention.score=staged both select keys: keep one of them",
+            not (self.pattern.name == "topk" and "staged" in map(str, scores)),
+            "attention.pattern=topk and attention.score=staged both select keys: use only one of them",
         )
         require(
             self.select is Select.none or self.kind is Kind.mla,
-            f"attention.select=gate opens channels of the latent, and attention={self.kind.value} has none: choose "
-            "attention=mla, or attention.fusion=weighted, which opens heads",
+            "attention.select=gate needs a latent; use attention=mla, or attention.fusion=weighted, which gates heads",
+        )
+
+    def check_heads(self, num_heads: int) -> None:
+        """Refuses options that do not fit the number of heads of the encoder."""
+        self.head_scores(num_heads)
+        require(
+            num_heads >= 2 or self.pattern.name not in ("local_global", "strided"),
+            f"attention.pattern={self.pattern.name} divides the heads into two groups, but encoder.num_heads=1: use 2 or "
+            "more heads, or attention.pattern=window",
         )
 
 
@@ -167,17 +169,17 @@ class EncoderConfig:
     Attributes:
         dim: Width of the residual stream.
         depth: Number of blocks.
-        num_heads: Attention heads a block.
-        mlp_ratio: Hidden width of the feed-forward part over `dim`.
-        norm: Normalisation in front of each part (pre-norm).
+        num_heads: Number of attention heads of a block.
+        mlp_ratio: Hidden width of the feed-forward layer divided by `dim`.
+        norm: Normalisation in front of each layer (pre-norm).
         activation: Feed-forward non-linearity; swiglu keeps the parameter count of gelu.
-        block: attention, or conv_attention: a convolution over neighbours in front of it.
-        latent: plain; variational: each token becomes a sample of its own normal distribution, whose distance from the
-            standard one is a loss (regularization.kl); array: blocks run among a few learned latents that read the
-            tokens, at a cost that grows with the length and not with its square.
-        latents: How many, with latent=array.
+        block: attention, or conv_attention: a convolution over neighbouring tokens in front of it.
+        latent: plain; variational: each token is a sample of its own normal distribution, whose divergence from the
+            standard normal distribution is a loss (regularization.kl); array: the blocks run on a few learned latents that
+            attend to the tokens, at a cost linear in the length.
+        latents: Number of learned latents, with latent=array.
         latent_dim: Width of the variational latent; null is dim.
-        reconstruct: Train the encoder to tell its own input, some of which is hidden (regularization.reconstruction).
+        reconstruct: Whether the encoder also learns to predict hidden parts of its input (regularization.reconstruction).
     """
 
     dim: int = 128
@@ -191,3 +193,23 @@ class EncoderConfig:
     latents: int = 32
     latent_dim: int | None = None
     reconstruct: bool = False
+
+    def check(self) -> None:
+        """Refuses values without a meaning, and options that exclude each other."""
+        at_least(1, self, "encoder", "dim", "depth", "num_heads", "latents", "latent_dim")
+        require(
+            self.mlp_ratio * self.dim >= 1, f"encoder.mlp_ratio={self.mlp_ratio}: must be positive, 2 to 4 is usual"
+        )
+        require(
+            self.dim % self.num_heads == 0,
+            f"encoder.dim={self.dim} must be a multiple of encoder.num_heads={self.num_heads}",
+        )
+        require(
+            self.latent is Latent.variational or self.latent_dim is None,
+            f"encoder.latent_dim={self.latent_dim} is the width of a variational latent: add encoder.latent=variational",
+        )
+        require(
+            not (self.block is Block.conv_attention and self.latent is Latent.array),
+            "encoder.block=conv_attention convolves over neighbours, which encoder.latent=array does not have; use "
+            "encoder.block=attention",
+        )

@@ -1,11 +1,14 @@
-"""A whole run: all options together, who is told of it, when it is kept."""
+"""Options of a whole run: all others together, loggers, checkpoints and debugging."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from mla_train.config.network import AttentionConfig, EncoderConfig
-from mla_train.config.training import HardwareConfig, OptimizerConfig, RegularizationConfig
+from mla_train.config.checks import at_least, check_options, positive
+from mla_train.config.network import AttentionConfig, EncoderConfig, Latent, Select
+from mla_train.config.trainer import check_trainer
+from mla_train.config.training import HEAD_LOSSES, HOOKED, HardwareConfig, OptimizerConfig, RegularizationConfig
+from mla_train.errors import require
 
 
 class WandbMode(Enum):
@@ -21,13 +24,13 @@ class WandbConfig:
     """The run on W&B.
 
     Attributes:
-        project: Where it stands.
-        mode: Whether it is sent.
+        project: Name of the project.
+        mode: Whether the run is uploaded.
         entity: User or team; null is the user.
-        name: null is that of the run folder.
+        name: Name of the run; null is that of the run folder.
         group: Runs that are shown together; sweeps and comparisons name their folder.
-        job_type: What it is for: train, sweep, compare, or a word of yours.
-        tags: Beside task, data and kind of attention, which every run has.
+        job_type: Purpose of the run: train, sweep, compare, or a word of yours.
+        tags: Tags beside task, data and kind of attention, which every run has.
     """
 
     project: str = "mla-train"
@@ -41,12 +44,12 @@ class WandbConfig:
 
 @dataclass
 class LoggerConfig:
-    """Who else is told the metrics; metrics.csv is always written.
+    """Where metrics are logged; metrics.csv is always written.
 
     Attributes:
-        csv: Here so that `logger=csv` has a name; it cannot be switched off.
-        wandb: Weights & Biases, null is off.
-        tensorboard: TensorBoard event files in the run folder.
+        csv: Placeholder that gives `logger=csv` a meaning; metrics.csv cannot be switched off.
+        wandb: Weights & Biases; null is off.
+        tensorboard: Whether TensorBoard event files are written into the run folder.
         every: Steps between two rows of training metrics.
     """
 
@@ -55,9 +58,13 @@ class LoggerConfig:
     tensorboard: bool = False
     every: int = 20
 
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        at_least(1, self, "logger", "every")
 
-class Kept(Enum):
-    """Which epoch's weights become the model: those that are best on val, or the last."""
+
+class CheckpointChoice(Enum):
+    """Epoch whose weights become the model: the best on val, or the last."""
 
     best = "best"
     last = "last"
@@ -65,31 +72,39 @@ class Kept(Enum):
 
 @dataclass
 class CheckpointConfig:
-    """When the run is written down, and what of it is kept.
+    """When checkpoints are written, and which becomes the model.
 
     Attributes:
-        keep: `best` guards against learning by heart. `last` does not choose: where val is small and weights are
-            averaged, the luckiest epoch on val is often not the best on test.
-        minutes: Longest time between two writings of last.ckpt; each epoch's end writes it too.
+        keep: Checkpoint that becomes the model. `best` guards against overfitting; `last` does not select: where val is
+            small and weights are averaged, the best epoch on val is often not the best on test.
+        every_minutes: Longest time between two writings of last.ckpt, which is also written after each epoch.
     """
 
-    keep: Kept = Kept.best
-    minutes: float = 10.0
+    keep: CheckpointChoice = CheckpointChoice.best
+    every_minutes: float = 10.0
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        at_least(0, self, "checkpoint", "every_minutes")
 
 
 @dataclass
 class DebugConfig:
-    """Ways to look for faults.
+    """Debugging modes.
 
     Attributes:
-        overfit: Train and evaluate on this many training examples; a sound model learns them by heart. 0 is off.
-        fast: Stop each part after two batches, one epoch: does everything run?
-        profile: Write a profile of the first steps into the run folder.
+        overfit: Number of training examples to train and evaluate on, which a sound model learns by heart; 0 is off.
+        fast: Whether the run stops after one epoch of two batches of each split.
+        profile: Whether a profile of the first steps is written into the run folder.
     """
 
     overfit: int = 0
     fast: bool = False
     profile: bool = False
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        at_least(0, self, "debug", "overfit")
 
 
 @dataclass
@@ -97,8 +112,24 @@ class TrainConfig:
     """A whole run. The keys are in the order in which `train.py --help` shows them.
 
     Attributes:
-        test: Look at the test split when all is trained; without it val is all that is known of a model, which is how
-            settings are chosen.
+        task: Options of the task, a dataclass in the task's own config.py.
+        data: Options of the data set, a dataclass in the task's own config.py.
+        attention: The attention layer.
+        encoder: The stack of blocks.
+        hardware: Devices, precision, processes and threads.
+        regularization: Regularization.
+        logger: Where metrics are logged.
+        debug: Debugging modes.
+        optimizer: Optimizer and learning-rate schedule.
+        checkpoint: When checkpoints are written, and which becomes the model.
+        trainer: Further arguments of lightning.Trainer, such as limit_train_batches; `callbacks` is a list of your own.
+        epochs: Number of epochs.
+        batch_size: Number of examples of a step, over all processes.
+        lr: Peak learning rate.
+        seed: Seed of weights, order of the data, dropout and augmentation.
+        test: Whether the test split is evaluated after training; false chooses settings by val alone.
+        run_dir: Run folder; null makes runs/TASK/DATE_TIME.
+        resume: Run folder to continue, or auto: the one of run_dir, if it has a checkpoint.
     """
 
     task: Any = None
@@ -111,6 +142,7 @@ class TrainConfig:
     debug: DebugConfig = field(default_factory=DebugConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
     epochs: int = 30
     batch_size: int = 64
     lr: float = 1e-3
@@ -118,3 +150,92 @@ class TrainConfig:
     test: bool = True
     run_dir: str | None = None
     resume: str | None = None
+
+    def check(self) -> None:
+        """Checks all options, each dataclass by itself and then those that depend on each other.
+
+        Options of `task` and `data` may have a `check()`, those of `task` also a `check_run(config)`.
+
+        Raises:
+            UserError: Names the option and what to write instead.
+        """
+        at_least(1, self, "", "epochs", "batch_size")
+        at_least(0, self, "", "seed")
+        positive(self, "", "lr", "1e-3")
+        check_trainer(self.trainer)
+        for options in (
+            *(self.attention, self.encoder, self.hardware, self.regularization, self.logger, self.debug),
+            *(self.optimizer, self.checkpoint, self.task, self.data),
+        ):
+            check_options(options)
+        if hasattr(self.data, "split_seed"):
+            at_least(0, self.data, "data", "split_seed")
+        self.attention.check_heads(self.encoder.num_heads)
+        self._check_heads()
+        self._check_latent()
+        self._check_processes()
+        if hasattr(self.task, "check_run"):
+            self.task.check_run(self)
+        self._check_data_of_task()
+
+    def _check_heads(self) -> None:
+        """Refuses regularization of heads or gates that the network does not have."""
+        for name in (*HEAD_LOSSES, "drop_heads"):
+            value = getattr(self.regularization, name)
+            require(
+                self.encoder.num_heads >= 2 or not value,
+                f"regularization.{name}={value} needs several heads, but encoder.num_heads=1: use 2 or more heads, or "
+                f"regularization.{name}=0",
+            )
+        weight = self.regularization.sparse_features
+        require(
+            not weight or self.attention.select is Select.gate,
+            f"regularization.sparse_features={weight} needs gates; add attention.select=gate",
+        )
+
+    def _check_latent(self) -> None:
+        """Refuses options of a latent that the encoder does not have."""
+        e, r = self.encoder, self.regularization
+        require(
+            e.latent is not Latent.array or self.attention.pattern.name == "global",
+            f"attention.pattern={self.attention.pattern.name} selects neighbours, which encoder.latent=array does not have; "
+            "use attention.pattern=global",
+        )
+        require(
+            e.latent is Latent.variational or not r.kl,
+            f"regularization.kl={r.kl} needs a variational latent; add encoder.latent=variational",
+        )
+        require(
+            e.reconstruct or not r.reconstruction,
+            f"regularization.reconstruction={r.reconstruction} needs hidden input to predict; add encoder.reconstruct=true",
+        )
+
+    def _check_processes(self) -> None:
+        """Refuses regularization that compiled networks, divided weights or so few epochs do not allow."""
+        r = self.regularization
+        hooked = [f"regularization.{name}" for name in HOOKED if getattr(r, name)]
+        hooked += ["encoder.latent=variational"] * (self.encoder.latent is Latent.variational)
+        hooked += ["encoder.reconstruct"] * self.encoder.reconstruct
+        require(
+            not (self.hardware.compile and hooked),
+            f"{(hooked or [''])[0]} uses forward hooks, which hardware.compile=true does not support; set "
+            "hardware.compile=false",
+        )
+        require(
+            not (self.hardware.strategy == "fsdp" and (r.ema_decay or r.average_epochs)),
+            "hardware.strategy=fsdp divides the weights among processes, so they cannot be averaged: set "
+            "regularization.ema_decay=0" + (" regularization.average_epochs=0" if r.average_epochs else ""),
+        )
+        require(
+            r.average_epochs <= self.epochs,
+            f"regularization.average_epochs={r.average_epochs}: must be no more than epochs={self.epochs}",
+        )
+
+    def _check_data_of_task(self) -> None:
+        """Refuses a data set of another task of the project."""
+        task, data = (options._target_.split(".")[:2] for options in (self.task, self.data))
+        require(
+            task == data or not task[0] == data[0] == "tasks",
+            f"data={self.data.name} does not belong to task={self.task.name}: remove data= to get the task's own data set, "
+            f"or use task={data[1]}",
+        )

@@ -153,10 +153,3 @@ class PooledHeadOptions:
         """Raises UserError where a value cannot be meant."""
         dropout = self.feature_dropout
         require(dropout is None or 0 <= dropout < 1, f"task.feature_dropout={dropout}: must lie in 0 to below 1")
-
-
-def check_all(options: object) -> None:
-    """Calls the `check` of every class that an options dataclass is composed of, each once."""
-    for base in type(options).__mro__:
-        if "check" in vars(base):
-            base.check(options)  # type: ignore[attr-defined]

@@ -1,12 +1,20 @@
-"""How a network is trained: against learning by heart, by which steps, on which machine."""
+"""Options of training: regularization, optimizer and hardware."""
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from mla_train.config.checks import at_least, between
+from mla_train.errors import did_you_mean, require
+
+HEAD_LOSSES = ("diverse_heads", "orthogonal_heads", "contrastive_heads")
+"""Options of regularization that compare heads."""
+HOOKED = (*HEAD_LOSSES, "contrastive_classes", "sparse_features", "drop_heads")
+"""Options of regularization that use forward hooks."""
+
 
 class Augmentation(Enum):
-    """How hard the training examples are varied; what each level means is the task's to say."""
+    """Strength of augmentation; each kind of input defines what a level means."""
 
     none = "none"
     light = "light"
@@ -15,33 +23,32 @@ class Augmentation(Enum):
 
 @dataclass
 class RegularizationConfig:
-    """What keeps the model from learning the training set by heart.
+    """Regularization: dropout, decay, augmentation, auxiliary losses, averaged weights.
 
     Attributes:
-        dropout: Residual dropout.
-        attention_dropout: Share of keys hidden from all queries of a head.
-        stochastic_depth: Share of residual branches skipped in the last block; earlier blocks skip less.
-        weight_decay: Decay of matrices; biases, norms and embeddings of position are spared.
-        label_smoothing: Probability mass spread over all classes.
-        augmentation: Variation of training examples.
-        r_drop: Weight of the divergence between two passes with other dropout (Liang et al. 2021); twice the
-            cost. 0 is off.
-        kl: Weight of the distance between a variational latent and the standard normal distribution, in nats a token;
-            null is 1e-3 with encoder.latent=variational.
-        free_bits: Nats of that distance that are free, for each token and dimension.
-        reconstruction: Weight of the error with which the encoder tells its input; null is 1 with
-            encoder.reconstruct=true.
-        diverse_heads: Weight of the squared cosine between outputs of heads (Li et al. 2018); 0 is off, as for all below.
-        orthogonal_heads: Weight of the overlap of the spaces that heads write into.
-        contrastive_heads: Weight of telling heads apart by what they say.
-        contrastive_classes: Weight of the supervised contrast of pooled features (Khosla et al. 2020), in tasks with
-            classes.
-        sparse_features: Weight of how far open the gates of attention.select=gate are.
-        drop_heads: Probability of leaving out a head of the encoder in training (Zhou et al. 2020).
-        warmup: Share of all steps in which the weights of all these terms rise from 0; that of r_drop does not.
+        dropout: Probability of residual dropout.
+        attention_dropout: Probability that a key is hidden from all queries of a head.
+        stochastic_depth: Probability that the last block skips a residual branch; earlier blocks skip fewer.
+        weight_decay: Decay of weight matrices; biases, norms and position embeddings are exempt.
+        label_smoothing: Probability mass that is spread over all classes.
+        augmentation: Strength of augmentation of training examples.
+        r_drop: Weight of the divergence between two passes with different dropout (Liang et al. 2021), at twice the cost;
+            0 is off.
+        kl: Weight of the divergence of a variational latent from the standard normal distribution, in nats a token; null
+            is 1e-3 with encoder.latent=variational.
+        free_bits: Nats of that divergence that cost nothing, for each token and dimension.
+        reconstruction: Weight of the loss of predicting hidden input; null is 1 with encoder.reconstruct=true.
+        diverse_heads: Weight of the squared cosine similarity of head outputs (Li et al. 2018); 0 is off.
+        orthogonal_heads: Weight of the overlap of the subspaces that heads write into; 0 is off.
+        contrastive_heads: Weight of a contrastive loss that tells heads apart by their outputs; 0 is off.
+        contrastive_classes: Weight of the supervised contrastive loss of pooled features (Khosla et al. 2020), for
+            classification; 0 is off.
+        sparse_features: Weight of the mean opening of the gates of attention.select=gate; 0 is off.
+        drop_heads: Probability that training leaves out a head of the encoder (Zhou et al. 2020).
+        warmup: Share of all steps in which the weights of the auxiliary losses rise from 0; r_drop has its full weight.
         ema_decay: Decay of the exponential moving average of weights; 0 is off.
-        average_epochs: Instead of ema_decay, equal average of the weights at the end of this many last epochs; 0 is off.
-        early_stopping: Epochs without a better validation score before stopping; 0 is off.
+        average_epochs: Number of last epochs whose weights are averaged, instead of ema_decay; 0 is off.
+        early_stopping: Epochs without a better validation metric before training stops; 0 is off.
     """
 
     dropout: float = 0.0
@@ -65,14 +72,34 @@ class RegularizationConfig:
     average_epochs: int = 0
     early_stopping: int = 0
 
+    def check(self) -> None:
+        """Refuses values without a meaning, and options that exclude each other."""
+        shares = ("dropout", "attention_dropout", "stochastic_depth", "label_smoothing", "drop_heads", "warmup")
+        between(0, 1, self, "regularization", *shares, "ema_decay")
+        weights = ("weight_decay", "r_drop", "kl", "free_bits", "reconstruction", *HEAD_LOSSES)
+        at_least(0, self, "regularization", *weights, "contrastive_classes", "sparse_features")
+        at_least(0, self, "regularization", "average_epochs", "early_stopping")
+        require(
+            not (self.ema_decay and self.average_epochs),
+            f"regularization.average_epochs={self.average_epochs} and regularization.ema_decay={self.ema_decay:g} both "
+            "average weights: set one of them to 0",
+        )
+        require(
+            not (self.average_epochs and self.early_stopping),
+            "regularization.average_epochs needs the last epochs, which early stopping leaves out: set "
+            "regularization.early_stopping=0",
+        )
+
 
 class Optimizer(Enum):
+    """Update rule."""
+
     adamw = "adamw"
     sgd = "sgd"
 
 
 class Schedule(Enum):
-    """The learning rate after warm-up."""
+    """Decay of the learning rate after warm-up."""
 
     cosine = "cosine"
     linear = "linear"
@@ -81,15 +108,15 @@ class Schedule(Enum):
 
 @dataclass
 class OptimizerConfig:
-    """How weights follow gradients.
+    """Optimizer and learning-rate schedule.
 
     Attributes:
         name: Update rule.
         beta1: First-moment decay of adamw; momentum of sgd.
         beta2: Second-moment decay of adamw.
-        schedule: Learning rate after warm-up, down to `final_lr` times its peak.
-        warmup: Share of all steps in which the rate rises from zero.
-        final_lr: Rate at the end over the peak rate.
+        schedule: Decay of the learning rate after warm-up, to `final_lr` times its peak.
+        warmup: Share of all steps in which the learning rate rises from 0.
+        final_lr: Learning rate at the end divided by its peak.
         gradient_clip: Largest global gradient norm; 0 is off.
     """
 
@@ -101,21 +128,26 @@ class OptimizerConfig:
     final_lr: float = 0.01
     gradient_clip: float = 1.0
 
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        between(0, 1, self, "optimizer", "beta1", "beta2", "warmup", "final_lr")
+        at_least(0, self, "optimizer", "gradient_clip")
+
 
 @dataclass
 class HardwareConfig:
-    """Where and how the arithmetic is done: how fast, and with which rounding and which dropped numbers.
+    """Devices, precision, processes and threads.
 
     Attributes:
         accelerator: cpu, gpu, mps or auto.
         devices: Number of devices, or auto.
         strategy: auto, ddp or fsdp.
         precision: 32-true, bf16-mixed or 16-mixed; auto is bf16-mixed on a GPU that has it, 32-true elsewhere.
-        compile: Compile the network; pays on a GPU in long runs.
-        accumulate: Micro-batches that make up one step of `batch_size` examples.
-        workers: Processes that load data, 0 loads in the main process; null is 4 beside a GPU, else 0.
-        threads: CPU threads of torch; null leaves torch's choice.
-        deterministic: Refuse operations whose result varies from run to run.
+        compile: Whether the network is compiled; pays on a GPU in long runs.
+        accumulate_grad_batches: Number of micro-batches that make up one step of `batch_size` examples.
+        workers: Number of processes that load data; 0 loads in the main process, null is 4 with a GPU and 0 without.
+        threads: Number of CPU threads of torch; null leaves torch's choice.
+        deterministic: Whether operations whose result varies from run to run are refused.
     """
 
     accelerator: str = "cpu"
@@ -123,7 +155,23 @@ class HardwareConfig:
     strategy: str = "auto"
     precision: str = "auto"
     compile: bool = False
-    accumulate: int = 1
+    accumulate_grad_batches: int = 1
     workers: int | None = None
     threads: int | None = None
     deterministic: bool = False
+
+    def check(self) -> None:
+        """Refuses values without a meaning."""
+        at_least(1, self, "hardware", "accumulate_grad_batches", "threads")
+        at_least(0, self, "hardware", "workers")
+        require(
+            str(self.devices) == "auto" or (str(self.devices).isdecimal() and int(self.devices) >= 1),
+            f"hardware.devices={self.devices}: must be a number from 1, or auto",
+        )
+        for name, choices in {
+            "strategy": ("auto", "ddp", "fsdp"),
+            "accelerator": ("auto", "cpu", "gpu", "cuda", "mps"),
+            "precision": ("auto", "32-true", "bf16-mixed", "16-mixed"),
+        }.items():
+            value = getattr(self, name)
+            require(value in choices, f"hardware.{name}={value}: {did_you_mean(value, choices)}")

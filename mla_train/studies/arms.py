@@ -11,11 +11,10 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override, ValueType
 
-from mla_train.compose import parse_overrides
 from mla_train.config import TrainConfig
+from mla_train.config.overrides import compose_overrides, parse_overrides
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.studies.jobs import Job
-from mla_train.words import compose_words
 
 OWN = ("seeds", "match", "run_dir", "n_jobs")
 """Keys that are a comparison's and not train.py's."""
@@ -65,7 +64,7 @@ class Arm:
         Raises:
             UserError: A word is wrong, or words do not fit each other.
         """
-        return compose_words(config_dir, self.words, OWN)
+        return compose_overrides(config_dir, self.words, OWN)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from mla_train.compose import explain, flatten
+from mla_train.config.compose import explain_error
+from mla_train.config.typed import flatten
 from mla_train.errors import UserError, did_you_mean, require
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def read_options(file: Path, task: str, words: list[str]) -> tuple[SweepOptions,
         merged = OmegaConf.merge(OmegaConf.structured(SweepOptions), written, OmegaConf.from_dotlist(words))
         options = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        raise UserError(explain(error)) from error
+        raise UserError(explain_error(error)) from error
     except YAMLError as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     assert isinstance(options, SweepOptions)

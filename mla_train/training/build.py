@@ -128,7 +128,7 @@ def build_trainer(
         strategy=strategy,
         precision=precision(h),  # type: ignore[arg-type]
         max_epochs=1 if config.debug.fast else config.epochs,
-        accumulate_grad_batches=h.accumulate,
+        accumulate_grad_batches=h.accumulate_grad_batches,
         gradient_clip_val=config.optimizer.gradient_clip or None,
         deterministic=h.deterministic or None,
         callbacks=callbacks,

@@ -18,7 +18,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
-from mla_train.config import Kept
+from mla_train.config import CheckpointChoice
 from mla_train.data.sampling import TrainSampler
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
@@ -43,7 +43,7 @@ class Checkpoints(Checkpoint):
         sampler: TrainSampler,
         minutes: float,
         resume_command: str,
-        keep: Kept = Kept.best,
+        keep: CheckpointChoice = CheckpointChoice.best,
         first: int = 0,
     ) -> None:
         self.folder = folder
@@ -135,7 +135,7 @@ class Checkpoints(Checkpoint):
         epoch = trainer.current_epoch + (not trainer.sanity_checking)
         if isnan(score) or epoch < self.first:
             return
-        if self.best_score is None or self.keep is Kept.last or sign * score >= sign * self.best_score:
+        if self.best_score is None or self.keep is CheckpointChoice.last or sign * score >= sign * self.best_score:
             self.best_score, self.best_epoch = score, epoch
             self._write(trainer, "best.ckpt")
 

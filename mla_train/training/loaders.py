@@ -57,7 +57,7 @@ def train_loader(data: DataModule, config: TrainConfig, rank: int, world_size: i
         UserError: A batch cannot be divided among processes and accumulation steps.
     """
     examples = overfitted(data, config)["train"]
-    parts = world_size * config.hardware.accumulate
+    parts = world_size * config.hardware.accumulate_grad_batches
     batch_size = min(config.batch_size, len(examples))
     lengths = _lengths(data, config, "train")
     if lengths is None:
@@ -67,8 +67,8 @@ def train_loader(data: DataModule, config: TrainConfig, rank: int, world_size: i
     sampler = TrainSampler(plan, config.seed, parts, rank, world_size)
     if min(len(batch) for batch in sampler.plan(0)) < parts:
         raise UserError(
-            f"a batch of {batch_size} cannot be cut into {parts} parts (processes x hardware.accumulate): "
-            "raise batch_size or lower hardware.accumulate"
+            f"a batch of {batch_size} cannot be cut into {parts} parts (processes x hardware.accumulate_grad_batches): "
+            "raise batch_size or lower hardware.accumulate_grad_batches"
         )
     collate = partial(data.collate, training=True)
     return TrainLoader(SeededDataset(examples), batch_sampler=sampler, collate_fn=collate, **_workers(config))
@@ -89,7 +89,7 @@ def evaluation_loader(data: DataModule, config: TrainConfig, split: str, rank: i
         raise UserError(f"the {split} split has {len(examples)} examples for {world_size} processes; use fewer")
     batches = evaluation_batches(
         len(examples),
-        max(1, 2 * config.batch_size // (config.hardware.accumulate * world_size)),
+        max(1, 2 * config.batch_size // (config.hardware.accumulate_grad_batches * world_size)),
         rank,
         world_size,
         _lengths(data, config, split),

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
-from mla_train.compose import typed
+from mla_train.config.compose import to_typed_config
 from mla_train.errors import UserError
 from mla_train.training.build import build_task
 from mla_train.training.task import Task
@@ -42,7 +42,7 @@ def load_model(run: Path) -> Task:
     if not weights.is_file():
         raise UserError(f"{run} holds no finished model ({weights} is missing)")
     stored: Any = OmegaConf.load(run / "config.yaml")
-    config = typed(stored)
+    config = to_typed_config(stored)
     task = build_task(config, json.loads((run / "model" / "preprocessing.json").read_text()))
     task.load_state_dict(load_file(weights))
     return task.eval()

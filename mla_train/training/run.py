@@ -91,7 +91,7 @@ def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task,
     checkpoints = Checkpoints(
         folder.checkpoints,
         loader.batch_sampler,
-        config.checkpoint.minutes,
+        config.checkpoint.every_minutes,
         resume_command(folder),
         config.checkpoint.keep,
         # Who wants averaged weights gets them: earlier epochs are not candidates.

@@ -14,8 +14,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mla_train.compose import flatten
 from mla_train.config import TrainConfig
+from mla_train.config.typed import flatten
 from mla_train.errors import UserError
 
 RUNS = Path("runs")

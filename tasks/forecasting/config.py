@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from mla_train.config.checks import at_least
 from mla_train.errors import require
 
 
@@ -55,9 +56,12 @@ class ForecastingTaskConfig:
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
-        require(self.patch >= 1, f"task.patch={self.patch}: must be 1 or more")
-        require(self.linear or self.residual or self.cycle, "task.linear, task.residual and task.cycle are all off")
+        """Refuses values without a meaning, and options that exclude each other."""
+        at_least(1, self, "task", "patch")
+        require(
+            self.linear or self.residual or self.cycle,
+            "task.linear, task.residual and task.cycle are all off: set one to true",
+        )
         rising = all(0 < q < 1 for q in self.quantiles) and self.quantiles == sorted(set(self.quantiles))
         require(rising, f"task.quantiles={self.quantiles}: must rise and lie between 0 and 1, such as [0.1,0.5,0.9]")
 
@@ -80,10 +84,9 @@ class SeriesConfig:
     split: list[Any] = field(default_factory=lambda: [0.7, 0.1])
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
-        require(self.look_back >= 2, f"data.look_back={self.look_back}: must be 2 or more")
-        require(self.horizon >= 1, f"data.horizon={self.horizon}: must be 1 or more")
-        require(self.period is None or self.period >= 2, f"data.period={self.period}: must be 2 or more")
+        """Refuses values without a meaning, and options that exclude each other."""
+        at_least(2, self, "data", "look_back", "period")
+        at_least(1, self, "data", "horizon")
         require(
             len(self.split) in (2, 3), f"data.split={self.split}: must be two shares, or two or three rows or dates"
         )
@@ -125,9 +128,9 @@ class SeriesCsvDataConfig(SeriesConfig):
     frequency: str | None = None
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
-        require(self.rows is None or self.rows >= 1, f"data.rows={self.rows}: must be 1 or more")
+        at_least(1, self, "data", "rows")
         require(
             self.targets is None or len(self.targets) > 0, "data.targets=[]: name a column, or leave it out for all"
         )

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from mla_train.config import AttentionConfig, Kind, OnError, TokenizerKind, TrainConfig
+from mla_train.config import AttentionConfig, Kind, OnError, TokenizerKind, TrainConfig, check_shares
+from mla_train.config.checks import at_least
 from mla_train.errors import require
 
 
@@ -58,27 +59,23 @@ class TranslationTaskConfig:
     val_sample: int | None = 500
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
-        require(self.beams >= 1, f"task.beams={self.beams}: must be 1 (greedy) or more")
-        require(self.length_penalty >= 0, f"task.length_penalty={self.length_penalty}: must be 0 or more")
-        require(
-            self.val_sample is None or self.val_sample >= 1,
-            f"task.val_sample={self.val_sample}: must be 1 or more, or null for all",
-        )
-        require(self.decoder.depth is None or self.decoder.depth >= 1, "task.decoder.depth: must be 1 or more")
+        """Refuses values without a meaning, and options that exclude each other."""
+        at_least(1, self, "task", "beams", "val_sample")
+        at_least(0, self, "task", "length_penalty")
+        at_least(1, self.decoder, "task.decoder", "depth")
         require(
             self.model is Model.transformer or self.decoder == DecoderConfig(),
             "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
         )
 
     def check_run(self, run: TrainConfig) -> None:
-        """Looks for choices of the run that this task cannot do."""
+        """Refuses options of the run that this task does not support."""
         written = [score.value for score in run.attention.head_scores(run.encoder.num_heads) if not score.is_product]
         kinds = [attention_of(kind, run.attention).kind for kind in (self.decoder.self, self.decoder.cross)]
         require(
             self.model is Model.seq2seq or not written or Kind.mla not in kinds,
-            f"attention.score={(written or [''])[0]} is no dot product, which alone can be absorbed when MLA decodes: add "
-            "task.decoder.self=mha task.decoder.cross=mha, or choose attention.score=temperature",
+            f"attention.score={(written or [''])[0]} is not a dot product, which the decoder's MLA needs; add "
+            "task.decoder.self=mha task.decoder.cross=mha, or use attention.score=temperature",
         )
 
 
@@ -112,7 +109,7 @@ class PairConfig:
     split_seed: int = 0
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 8000 is usual")
         require(self.max_length >= 2, f"data.max_length={self.max_length}: must be 2 or more")
         require(
@@ -141,7 +138,7 @@ class CldrPhrasesDataConfig(PairConfig):
     test_size: int = 2000
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
         for part in ("train", "val", "test"):
             size = getattr(self, f"{part}_size")
@@ -182,10 +179,9 @@ class PairFilesDataConfig(PairConfig):
     test_share: float = 0.05
 
     def check(self) -> None:
-        """Looks for values that cannot be meant."""
+        """Refuses values without a meaning, and options that exclude each other."""
         super().check()
-        require(0 < self.val_share < 1, f"data.val_share={self.val_share}: must lie between 0 and 1")
-        require(0 < self.test_share < 1, f"data.test_share={self.test_share}: must lie between 0 and 1")
+        check_shares(self.val_share, self.test_share)
         require(
             self.source_column != self.target_column,
             f"data.source_column and data.target_column are both {self.source_column}",

@@ -75,15 +75,15 @@ def record(case, steps=None):
     Returns:
         The losses of the first steps; of a whole run also the last validation metrics and a hash of the predictions.
     """
+    from mla_train.config.overrides import compose_overrides
     from mla_train.training.run import run
     from mla_train.training.run_folder import find_run
     from mla_train.training.task import Task
-    from mla_train.words import compose_words
 
     root = FOLDER.parent.parent
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
-        config = compose_words(root / "conf", [*CASES[case], "logger.every=1", f"run_dir={path}"])
+        config = compose_overrides(root / "conf", [*CASES[case], "logger.every=1", f"run_dir={path}"])
         kinds = [type for type in _subclasses(Task) if "baselines" in vars(type)]
         with recorded(steps or math.inf) as (losses, val):
             try:

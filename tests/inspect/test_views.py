@@ -66,7 +66,7 @@ CASES = [
     ("image_classification", []),
     ("text_classification", ["task.ngrams=[2,3]"]),
     ("text_classification", ["task.convolutions=[3]", "task.stride=2", "data.tokens=char", "attention=gqa"]),
-    ("text_classification", ["data.terms=0", "data.tokens=bpe"]),
+    ("text_classification", ["data.tfidf_features=0", "data.tokens=bpe"]),
     ("translation", []),
     ("translation", ["task.model=seq2seq", "data.joint=false"]),
     ("forecasting", []),

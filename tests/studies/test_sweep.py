@@ -18,6 +18,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from mla_train.config.overrides import compose_overrides
 from mla_train.errors import UserError
 from mla_train.studies.best import best_recipe, ranked
 from mla_train.studies.launch import Launcher
@@ -34,7 +35,6 @@ from mla_train.studies.space import (
 )
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
-from mla_train.words import compose_words
 from scripts import sweep as script
 from tests.helpers import ROOT, SMALL, train
 
@@ -278,7 +278,7 @@ def test_every_space_composes(name, task):
     options, space = read_options(file, task, ["trials=3"])
     assert options.trials == 3
     words = [f"task={task}"]
-    assert compose_words(script.CONF, words).task.name == task
+    assert compose_overrides(script.CONF, words).task.name == task
     script.check_space(words, space)
 
 

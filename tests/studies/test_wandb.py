@@ -8,10 +8,10 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
+from mla_train.config.overrides import compose_overrides
 from mla_train.studies.launch import Launcher
 from mla_train.studies.wandb_group import group_words
 from mla_train.training.build import build_task
-from mla_train.words import compose_words
 from scripts import compare, sweep
 from tests.helpers import ROOT, SMALL, config
 from tests.test_configs import FACTS
@@ -23,7 +23,7 @@ def test_words_of_a_group_compose_and_are_not_said_without_wandb():
     folder = Path("runs/sweeps/it's mine (2), really")
     assert group_words(config(), folder, "sweep") == []
     words = ["logger=[csv,wandb]", *group_words(config("logger=wandb"), folder, "sweep")]
-    wandb = compose_words(ROOT / "conf", words).logger.wandb
+    wandb = compose_overrides(ROOT / "conf", words).logger.wandb
     assert (wandb.group, wandb.job_type) == (folder.name, "sweep")
     own = config("logger=wandb", "logger.wandb.group=mine")
     assert group_words(own, folder, "compare") == ["logger.wandb.job_type=compare"]
@@ -110,7 +110,7 @@ def test_what_the_agent_of_wandb_would_start_composes(file):
         for word in create_sweep_command(list(plan["command"])):  # as wandb/wandb_agent.py puts it together
             command += macros[word[2:-1]] if word.startswith("${") else [word]
         assert command[:2] == ["python", "train.py"]
-        found = compose_words(ROOT / "conf", command[2:])
+        found = compose_overrides(ROOT / "conf", command[2:])
         assert (found.task.name, found.logger.wandb.job_type) == (file.stem, "sweep")
         assert found.logger.wandb.project == plan["project"]
         for name, value in proposed.items():

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 WORDS = [*SMALL, "regularization=none", "epochs=2", "batch_size=100", "logger.every=1", "run_dir=run"]
 WAYS = {
     "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2", "logger=wandb"],
-    "accumulation": ["hardware.accumulate=4"],
+    "accumulation": ["hardware.accumulate_grad_batches=4"],
 }  # fmt: skip
 
 

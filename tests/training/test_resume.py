@@ -62,7 +62,7 @@ def uninterrupted(tmp_path_factory):
 
 def test_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
     # Two cuts in the middle of epochs; minutes=0 writes last.ckpt at every step, so that a cut has somewhere to fall.
-    words = [*WORDS, "run_dir=run", "resume=auto", "checkpoint.minutes=0"]
+    words = [*WORDS, "run_dir=run", "resume=auto", "checkpoint.every_minutes=0"]
     run = tmp_path / "run"
     for wanted in (13, 25):
         process = start(*words, cwd=tmp_path)
@@ -87,7 +87,7 @@ def test_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_the_run_says_how_to_go_on(number, uninterrupted, tmp_path):
     words = [*WORDS, "run_dir=run"]
-    process = start(*words, "checkpoint.minutes=0", cwd=tmp_path)
+    process = start(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
     wait_for_step(tmp_path / "run", 7, process)
     process.send_signal(number)
     said = process.communicate(timeout=60)[0]
@@ -124,7 +124,7 @@ def test_another_config_is_refused_with_the_differing_keys(uninterrupted):
 
 def test_auto_without_a_folder_takes_the_newest_unfinished_run_of_this_config(tmp_path):
     words = [*SMALL, "epochs=2", "resume=auto"]
-    process = start(*words, "checkpoint.minutes=0", cwd=tmp_path)
+    process = start(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
     deadline = time.monotonic() + 120
     while not (found := list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt"))):
         assert time.monotonic() < deadline
@@ -132,8 +132,8 @@ def test_auto_without_a_folder_takes_the_newest_unfinished_run_of_this_config(tm
     process.kill()
     process.wait()
     run = found[0].parent.parent
-    done = train(*words, "checkpoint.minutes=0", cwd=tmp_path)
+    done = train(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
     assert f"going on in {run.relative_to(tmp_path)}" in done.stdout
-    other = train(*words, "checkpoint.minutes=0", "seed=1", "debug=fast", cwd=tmp_path)
+    other = train(*words, "checkpoint.every_minutes=0", "seed=1", "debug=fast", cwd=tmp_path)
     assert "run folder runs" in other.stdout
     assert len(list(tmp_path.glob("runs/*/*/results.json"))) == 2

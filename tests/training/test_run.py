@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mla_train.compose import parse_overrides
+from mla_train.config.overrides import parse_overrides
 from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task, moving_average
 from mla_train.training.classification import Classification
@@ -121,7 +121,7 @@ def test_splits_do_not_follow_the_seed():
 def test_a_diverging_run_stops_with_step_and_rate_and_keeps_the_last_good_state(tmp_path):
     folder = tmp_path / "run"
     words = ["optimizer.name=sgd", "lr=1e30", "optimizer.gradient_clip=0", "optimizer.warmup=0"]
-    words += ["optimizer.schedule=constant", "checkpoint.minutes=0"]
+    words += ["optimizer.schedule=constant", "checkpoint.every_minutes=0"]
     with pytest.raises(UserError, match=r"the loss became (nan|inf) at step \d+ \(learning rate 1e\+30\)"):
         go(folder, *words)
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
@@ -282,11 +282,11 @@ def test_r_drop_adds_the_divergence_of_two_passes(tmp_path):
 
 def test_a_command_that_cannot_work_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match="cannot be cut into 100 parts"):
-        go(tmp_path / "run", "hardware.accumulate=100")
+        go(tmp_path / "run", "hardware.accumulate_grad_batches=100")
     assert not (tmp_path / "run").exists()
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="cannot be cut into 100 parts"):
-        go(tmp_path / "empty", "hardware.accumulate=100")
+        go(tmp_path / "empty", "hardware.accumulate_grad_batches=100")
     assert not list((tmp_path / "empty").iterdir())
 
 

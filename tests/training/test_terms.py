@@ -217,7 +217,9 @@ def test_patches_of_series_are_told_better_than_by_their_mean():
 
 
 def test_tokens_of_texts_are_told_better_than_by_their_frequency():
-    error, seen, held = train_a_little("task=text_classification", "data.terms=0", "task.term_dim=0", steps=60)
+    error, seen, held = train_a_little(
+        "task=text_classification", "data.tfidf_features=0", "task.tfidf_dim=0", steps=60
+    )
     frequency = torch.bincount(seen.values[seen.known], minlength=int(held.values.max()) + 1) + 1.0
     surprise = -(frequency / frequency.sum()).log()[held.values[held.known]].mean()
     assert error < 0.3 * surprise
@@ -235,7 +237,7 @@ def test_tokens_of_texts_are_told_better_than_by_their_frequency():
         ([ARRAY, CONVOLUTION], r"choose encoder\.block=attention"),
         ([ARRAY, "encoder.latents=0"], "must be 1 or more"),
         (["regularization.free_bits=-1"], "must be 0 or more"),
-        (["regularization.warmup=1"], "must lie in 0 to below 1"),
+        (["regularization.warmup=1"], "must be 0 or more and below 1"),
         (["regularization=diverse_heads", "encoder.num_heads=1"], r"set regularization\.diverse_heads=0"),
         (["regularization=drophead", "encoder.num_heads=1"], r"set regularization\.drop_heads=0"),
         (["regularization.sparse_features=1"], r"add attention\.select=gate"),

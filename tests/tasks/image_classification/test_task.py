@@ -123,5 +123,5 @@ def test_facts_of_another_task_are_refused():
 
 
 def test_too_many_halvings_are_refused():
-    with pytest.raises(UserError, match=r"task.halvings=4 does not suit pictures of 8 x 8"):
-        build("task.halvings=4")
+    with pytest.raises(UserError, match=r"task.downsample_log2=4 does not suit pictures of 8 x 8"):
+        build("task.downsample_log2=4")

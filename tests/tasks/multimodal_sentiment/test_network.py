@@ -121,7 +121,7 @@ def test_what_is_missing_says_nothing_and_is_left_out_alike(build, fusion, name)
     torch.testing.assert_close(task(hidden)[[0, 2, 3]], task(whole)[[0, 2, 3]])
 
 
-@pytest.mark.parametrize("off", ["task.visual_words=0", "task.term_dim=0"])
+@pytest.mark.parametrize("off", ["task.visual_words=0", "task.tfidf_dim=0"])
 def test_visual_words_can_be_left_out(build, off):
     network, with_words = build(off).network, build().network
     assert not network.words

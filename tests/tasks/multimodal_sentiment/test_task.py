@@ -16,7 +16,7 @@ from tasks.multimodal_sentiment.data import MultimodalData
 from tasks.multimodal_sentiment.kaomoji import POLARITY
 from tests.helpers import config, train
 
-SIZES = ["encoder.dim=16", "encoder.num_heads=2", "task.term_dim=8"]
+SIZES = ["encoder.dim=16", "encoder.num_heads=2", "task.tfidf_dim=8"]
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,7 @@ def test_texts_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
 
 
 def test_without_terms(tmp_path):
-    data = files(f"data.train={write(tmp_path / 'a.jsonl', rows(30))}", "data.terms=0")
+    data = files(f"data.train={write(tmp_path / 'a.jsonl', rows(30))}", "data.tfidf_features=0")
     task = build_task(config("task=text_classification", "data=text_files", *SMALL), data.facts)
     assert data.facts.num_terms == 0
     assert task.network.terms is None

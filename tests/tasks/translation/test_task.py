@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from omegaconf import OmegaConf
 
-from mla_train.compose import typed
+from mla_train.config.compose import to_typed_config
 from mla_train.training.build import build_data, build_task
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run as run_whole
@@ -73,7 +73,7 @@ def test_predictions_and_figures(run):
 
 
 def test_figures_show_what_they_say(run, monkeypatch, tmp_path):
-    data = build_data(typed(OmegaConf.load(run / "config.yaml")))
+    data = build_data(to_typed_config(OmegaConf.load(run / "config.yaml")))
     monkeypatch.chdir(run.parent)
     data.setup()
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]

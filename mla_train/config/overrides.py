@@ -1,0 +1,228 @@
+"""Overrides, the `key=value` words of a command line: what they compose to, and which of them is wrong. No torch here."""
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mla_train.config.compose import explain_error, to_typed_config
+from mla_train.config.run import TrainConfig
+from mla_train.config.typed import flatten
+from mla_train.errors import UserError, did_you_mean, require
+
+NO_CHOICE = "a choice is missing: task=, data= and the other groups each need the name of a choice"
+LAUNCHERS = {"slurm": "hydra_plugins.hydra_submitit_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
+"""Choices of hydra/launcher and the package that each needs, an extra of the same name."""
+RENAMED = {
+    "checkpoint.minutes": "checkpoint.every_minutes",
+    "hardware.accumulate": "hardware.accumulate_grad_batches",
+    "task.halvings": "task.downsample_log2",
+    "task.alone": "task.unimodal_loss_weight",
+    "task.term_dim": "task.tfidf_dim",
+    "data.terms": "data.tfidf_features",
+}
+"""Earlier names of options."""
+
+
+@dataclass
+class Choices:
+    """The choices of each group: conf/ and the folder of --config-dir.
+
+    Attributes:
+        folders: Folders that are searched.
+        groups: Names of choices by group.
+    """
+
+    folders: list[Path]
+    groups: dict[str, set[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.groups = {}
+        for folder in self.folders:
+            for group in (path for path in folder.iterdir() if path.is_dir() and path.name != "hydra"):
+                names = {file.relative_to(group).with_suffix("").as_posix() for file in group.rglob("*.yaml")}
+                if names:
+                    self.groups.setdefault(group.name, set()).update(names)
+
+
+def compose_overrides(config_dir: Path, words: Sequence[str], known: Iterable[str] = ()) -> TrainConfig:
+    """Composes and checks the config of one run.
+
+    Args:
+        config_dir: The folder conf/.
+        words: Command line of train.py without sweeps.
+        known: Keys of the calling command, to be suggested where a key is misspelled.
+
+    Raises:
+        UserError: A word is wrong, or options do not fit each other.
+    """
+    arguments = get_args_parser().parse_args(words)
+    parse_overrides(arguments.overrides)
+    try:
+        with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
+            composed = hydra.compose("train", arguments.overrides + _search_path(config_dir_argument(words)))
+        return to_typed_config(composed)
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise UserError(NO_CHOICE) from None
+    except HydraException as error:
+        explain_bad_override(config_dir, words, known)
+        raise UserError(explain_error(error)) from error
+    except OmegaConfBaseException as error:
+        raise UserError(explain_error(error)) from error
+
+
+def explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterable[str] = ()) -> None:
+    """Finds the misspelled word, after Hydra has said only that something does not exist.
+
+    Args:
+        config_dir: The folder conf/.
+        words: Command line of train.py.
+        known: See `compose_overrides`.
+
+    Raises:
+        UserError: Names the word and the nearest right one.
+    """
+    arguments = get_args_parser().parse_args(words)
+    folder = config_dir_argument(words)
+    choices = Choices([config_dir, *([folder] if folder else [])])
+    overrides = parse_overrides(arguments.overrides)
+    chosen = [o.input_line for o in overrides if o.key_or_group in choices.groups and o.input_line]
+    check_overrides(chosen, choices, set())
+    plain = [o.input_line for o in parse_overrides(chosen) if o.input_line and not o.is_sweep_override()]
+    with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
+        config = hydra.compose("train", plain + _search_path(folder))
+    check_overrides(arguments.overrides, choices, {*flatten(OmegaConf.to_container(config)), *known})  # type: ignore[arg-type]
+
+
+def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> None:
+    """Looks for misspelled keys and choices.
+
+    Args:
+        overrides: Words of the command line such as `encoder=tiny`.
+        choices: Choices of each group.
+        keys: All keys of the composed config, nested ones with dots.
+
+    Raises:
+        UserError: Names the word and the nearest right one.
+    """
+    for override in parse_overrides(overrides):
+        key = override.key_or_group
+        if key == "hydra/launcher":
+            plugin = LAUNCHERS.get(str(override.value()))
+            require(
+                plugin is None or importlib.util.find_spec(plugin) is not None,
+                f"{override.input_line} needs a package that is not installed: "
+                f"pip install 'mla-train[{override.value()}]'",
+            )
+        if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/", "trainer.")):
+            continue
+        require(key != "sweep", "sweep= belongs to another command: python scripts/sweep.py sweep=default")
+        if key in choices.groups:
+            for name in _chosen_names(override):
+                if name not in choices.groups[key]:
+                    raise UserError(
+                        f"{key}={name}: there is no such {key}. {did_you_mean(name, choices.groups[key])}"
+                        + (f" All: {', '.join(sorted(choices.groups[key]))}." if len(choices.groups[key]) > 1 else "")
+                    )
+        elif key not in keys:
+            raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.groups.keys())}")
+
+
+def parse_overrides(overrides: list[str]) -> list[Override]:
+    """Reads `key=value` words by Hydra's grammar.
+
+    Raises:
+        UserError: A word does not follow it.
+    """
+    parser = OverridesParser.create()
+    parsed = []
+    for word in overrides:
+        try:
+            parsed.append(parser.parse_override(word))
+        except HydraException:
+            hint = "options are written key=value, such as epochs=10; quote values with spaces: 'key=\"a b\"'"
+            raise UserError(f"cannot read '{word}': {hint}") from None
+    return parsed
+
+
+def config_dir_argument(words: Sequence[str]) -> Path | None:
+    """The folder of --config-dir, which has tasks and data sets outside the project.
+
+    Args:
+        words: Command line of train.py.
+
+    Raises:
+        UserError: The folder does not exist, or a flag is unknown.
+    """
+    arguments, unknown = get_args_parser().parse_known_args(words)
+    if unknown and not unknown[0].startswith("-"):
+        raise UserError(
+            f"{unknown[0]} is separated by a flag from the words before it: write flags such as --config-dir first"
+        )
+    if unknown:
+        raise UserError(f"unknown flag {unknown[0]}; options are written key=value, and --help lists them")
+    if not arguments.config_dir:
+        return None
+    folder = Path(arguments.config_dir).resolve()
+    if not folder.is_dir():
+        raise UserError(f"--config-dir {arguments.config_dir}: there is no such folder")
+    return folder
+
+
+def extend_import_path(words: Sequence[str]) -> None:
+    """Puts the folder of --config-dir first on the import path, so that its tasks and data sets can be imported.
+
+    Args:
+        words: Command line of train.py.
+
+    Raises:
+        UserError: The folder does not exist, or a flag is unknown.
+    """
+    folder = config_dir_argument(words)
+    if folder is not None:
+        sys.path.insert(0, str(folder))
+
+
+def _chosen_names(override: Override) -> list[str]:
+    """Choices of a group that a word names: one, a list, or a sweep over either."""
+    values = override.value()
+    if isinstance(values, ChoiceSweep):
+        values = values.list
+    values = values if isinstance(values, list) else [values]
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [str(item) for item in flat if item is not None]
+
+
+def _nearest_key(key: str, keys: set[str]) -> str:
+    """Hint for an unknown key: its new name, the same name elsewhere, a similar one beside it, a similar one anywhere."""
+    if RENAMED.get(key) in keys:
+        return f"Did you mean {RENAMED[key]}?"
+    parents = {known.rpartition(".")[0] for known in keys}
+    leaves = keys - parents  # single values, not groups of them
+    parent, _, leaf = key.rpartition(".")
+    elsewhere = sorted(known for known in leaves if known.rpartition(".")[2] == leaf)
+    if elsewhere:
+        return f"Did you mean {' or '.join(elsewhere[:3])}?"
+    beside = {known.rpartition(".")[2] for known in leaves if known.rpartition(".")[0] == parent}
+    if parent in parents and parent:
+        return did_you_mean(leaf, {name for name in beside if not name.startswith("_")})
+    close_groups = get_close_matches(key, parents - {""}, n=1, cutoff=0.75)
+    if close_groups:
+        return f"Did you mean {close_groups[0]}?"
+    return did_you_mean(key, leaves if get_close_matches(key, leaves) else beside | parents - {""})
+
+
+def _search_path(folder: Path | None) -> list[str]:
+    return [f"hydra.searchpath=[file://{folder}]"] if folder else []

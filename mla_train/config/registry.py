@@ -1,0 +1,66 @@
+"""Makes the dataclasses of options known to Hydra, so that a YAML says only what differs from them.
+
+`TrainConfig` is registered in the ConfigStore as `schema`, which gives every group its types and defaults. The
+dataclasses of `task` and `data` are found through the `_target_` of a YAML, inside the project and in the folder of
+--config-dir alike: their defaults come first, the YAML's own values after them. So an option is accepted on the command
+line wherever its dataclass has it, and no list of tasks has to be kept.
+
+Whoever composes a config imports this module.
+"""
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+
+from mla_train.config.run import TrainConfig
+from mla_train.config.typed import TARGETS, default_values
+
+
+class OptionsSource(FileConfigSource):
+    """Reads YAML files as Hydra does and puts the defaults of the dataclass below each `task` or `data` with `_target_`."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Reads one file.
+
+        Raises:
+            UserError: A `_target_` names nothing that can be imported, or a class without options.
+        """
+        result = super().load_config(config_path)
+        if not isinstance(result.config, DictConfig):
+            return result
+        if result.header.get("package") == "_global_":
+            for node in TARGETS:
+                if isinstance(result.config.get(node), DictConfig):
+                    result.config[node] = with_defaults(result.config[node], node)
+        elif config_path.split("/")[0] in TARGETS:  # a file without a package stands for its group's node
+            result.config = with_defaults(result.config, config_path.split("/")[0])
+        return result
+
+
+def with_defaults(values: DictConfig, node: str) -> DictConfig:
+    """Puts values over the defaults of the dataclass that their `_target_` names, if they have one.
+
+    Args:
+        values: Options as a YAML has them.
+        node: Node of the config that they stand for, task or data.
+    """
+    if values.get("_target_") is None:
+        return values
+    merged = OmegaConf.merge(default_values(values["_target_"], node), values)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def register() -> None:
+    """Registers the schema, and the source in place of Hydra's own for files."""
+    schema = OmegaConf.structured(TrainConfig)
+    OmegaConf.set_struct(schema.trainer, False)  # Lightning has the keys, see mla_train/config/trainer.py
+    ConfigStore.instance().store(name="schema", node=schema)
+    Plugins.instance()  # registers Hydra's own sources
+    SourcesRegistry.instance().types[OptionsSource.scheme()] = OptionsSource
+
+
+register()
