@@ -1,6 +1,6 @@
 """Image to class, classes or number."""
 
-from mla_train.data.baselines import image_linear, majority_or_mean
+from mla_train.baselines import image_linear, majority_or_mean
 from mla_train.data.examples import RawData
 from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mla_train.data.baselines import majority_or_mean, multimodal_linear
+from mla_train.baselines import majority_or_mean, multimodal_linear
 from mla_train.data.examples import RawData
 from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset

@@ -1,6 +1,6 @@
 """Text to class, classes or number."""
 
-from mla_train.data.baselines import majority_or_mean, text_linear
+from mla_train.baselines import majority_or_mean, text_linear
 from mla_train.data.examples import RawData
 from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
