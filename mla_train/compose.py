@@ -277,7 +277,7 @@ def check(config: TrainConfig) -> None:
     watching = [
         name for name in (*OF_HEADS, "contrastive_classes", "sparse_features", "drop_heads") if getattr(r, name)
     ]
-    watching += ["kl"] * (e.latent is Latent.variational) + ["reconstruction"] * e.reconstruct
+    watching += ["kl"] * (e.latent is Latent.variational) + ["reconstruction"] * e.masked_modeling
     require(
         not (h.compile and watching),
         f"hardware.compile=true builds a network that cannot be watched, as {(watching or [''])[0]} does: choose "
@@ -298,8 +298,8 @@ def check(config: TrainConfig) -> None:
         f"encoder.latent_dim={e.latent_dim} is the width of a variational latent: add encoder.latent=variational",
     )
     require(
-        e.reconstruct or not r.reconstruction,
-        f"regularization.reconstruction={r.reconstruction}: nothing is reconstructed; add encoder.reconstruct=true",
+        e.masked_modeling or not r.reconstruction,
+        f"regularization.reconstruction={r.reconstruction}: nothing is reconstructed; add encoder.masked_modeling=true",
     )
     require(
         not (e.block is Block.conv_attention and e.latent is Latent.array),

@@ -29,7 +29,6 @@ MISTAKES = {
     "hardware.devices=abc": "must be a number from 1, or auto",
     "encoder.mlp_ratio=0": "must be positive",
     "encoderr=tiny": "Did you mean encoder?",
-    "task=text_classification task.stride=2": "add for instance task.convolutions=[7]",
     "task=text_classification data=sst2 data.val_share=2": "must lie between 0 and 1",
     "task=text_classification data.tokens=words": "expected one of [bpe, word, char]",
     "task=text_classification data=digits": "data=digits does not belong to task=text_classification",

@@ -8,10 +8,10 @@ from mla_train.config.data import OnError, TextOptions, TokenizerKind, check_sha
 from mla_train.config.network import (
     Activation,
     AttentionConfig,
+    AttentionKind,
     Block,
     EncoderConfig,
     HeadFusion,
-    Kind,
     Latent,
     Norm,
     Pattern,
@@ -31,6 +31,7 @@ from mla_train.config.training import (
 __all__ = [
     "Activation",
     "AttentionConfig",
+    "AttentionKind",
     "Augmentation",
     "Block",
     "CheckpointConfig",
@@ -39,7 +40,6 @@ __all__ = [
     "HardwareConfig",
     "HeadFusion",
     "Kept",
-    "Kind",
     "Latent",
     "LoggerConfig",
     "Norm",

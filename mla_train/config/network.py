@@ -7,7 +7,7 @@ from typing import Any
 from mla_train.errors import did_you_mean, require
 
 
-class Kind(Enum):
+class AttentionKind(Enum):
     """The attention of a block."""
 
     mla = "mla"
@@ -17,7 +17,7 @@ class Kind(Enum):
 
 
 class Score(Enum):
-    """How well a query and a key go together; see mla_train/nn/scores.py."""
+    """How well a query and a key go together; see mla_train/nn/attention/score_functions.py."""
 
     dot = "dot"
     scaled_dot = "scaled_dot"
@@ -32,7 +32,7 @@ class Score(Enum):
         return self in (Score.dot, Score.scaled_dot, Score.temperature)
 
 
-# Which tokens look at which; see mla_train/nn/patterns.py. (`global` is a word of Python's own.)
+# Which tokens look at which; see mla_train/nn/attention/patterns.py. (`global` is a word of Python's own.)
 Pattern = Enum("Pattern", ["global", "window", "local_global", "strided", "topk"])
 
 
@@ -97,7 +97,7 @@ class AttentionConfig:
         select: Whether the input chooses channels of the latent (mla).
     """
 
-    kind: Kind = Kind.mla
+    kind: AttentionKind = AttentionKind.mla
     kv_lora_rank: int | None = None
     q_lora_rank: int | None = None
     qk_nope_head_dim: int | None = None
@@ -154,7 +154,7 @@ class AttentionConfig:
             "attention.pattern=topk and attention.score=staged both select keys: keep one of them",
         )
         require(
-            self.select is Select.none or self.kind is Kind.mla,
+            self.select is Select.none or self.kind is AttentionKind.mla,
             f"attention.select=gate opens channels of the latent, and attention={self.kind.value} has none: choose "
             "attention=mla, or attention.fusion=weighted, which opens heads",
         )
@@ -177,7 +177,7 @@ class EncoderConfig:
             tokens, at a cost that grows with the length and not with its square.
         latents: How many, with latent=array.
         latent_dim: Width of the variational latent; null is dim.
-        reconstruct: Train the encoder to tell its own input, some of which is hidden (regularization.reconstruction).
+        masked_modeling: Train the encoder to predict its own input, part of which is masked (regularization.reconstruction).
     """
 
     dim: int = 128
@@ -190,4 +190,4 @@ class EncoderConfig:
     latent: Latent = Latent.plain
     latents: int = 32
     latent_dim: int | None = None
-    reconstruct: bool = False
+    masked_modeling: bool = False

@@ -30,7 +30,7 @@ class RegularizationConfig:
             null is 1e-3 with encoder.latent=variational.
         free_bits: Nats of that distance that are free, for each token and dimension.
         reconstruction: Weight of the error with which the encoder tells its input; null is 1 with
-            encoder.reconstruct=true.
+            encoder.masked_modeling=true.
         diverse_heads: Weight of the squared cosine between outputs of heads (Li et al. 2018); 0 is off, as for all below.
         orthogonal_heads: Weight of the overlap of the spaces that heads write into.
         contrastive_heads: Weight of telling heads apart by what they say.

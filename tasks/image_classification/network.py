@@ -12,10 +12,10 @@ from mla_train.nn import (
     Encoder,
     MeanPooling,
     PatchEmbedding,
-    Target,
-    default_halvings,
+    ReconstructionTarget,
+    default_downsample_log2,
     grid_positions,
-    picture_target,
+    image_target,
 )
 from tasks.image_classification.config import ImageClassificationTaskConfig, Pooling, Positions, Tokenizer
 from tasks.image_classification.data import ImageFacts
@@ -41,7 +41,7 @@ class ImageClassifier(nn.Module):
         options = config.task
         assert isinstance(options, ImageClassificationTaskConfig)
         dim, size = config.encoder.dim, (facts.height, facts.width)
-        halvings = default_halvings(max(size)) if options.halvings is None else options.halvings
+        halvings = default_downsample_log2(max(size)) if options.halvings is None else options.halvings
         if halvings < 1 or 2**halvings > min(size):
             raise ValueError(
                 f"task.halvings={halvings} does not suit pictures of {size[0]} x {size[1]} pixels; leave it at null"
@@ -72,11 +72,11 @@ class ImageClassifier(nn.Module):
         """Pictures 0 to 255 with mean 0 and spread 1."""
         return (images.float() - self.mean) / self.std
 
-    def told(self, images: Tensor) -> Target:
+    def told(self, images: Tensor) -> ReconstructionTarget:
         """What the encoder reads: the pixels of each cell, none at a class token."""
-        found = picture_target(self.scaled(images), self.tokenizer.side)
+        found = image_target(self.scaled(images), self.tokenizer.side)
         front = (0, 0, len(self.positions) - found.values.size(1), 0)
-        return Target(F.pad(found.values, front), F.pad(found.known, front))
+        return ReconstructionTarget(F.pad(found.values, front), F.pad(found.known, front))
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores.

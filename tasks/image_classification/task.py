@@ -14,7 +14,7 @@ from mla_train.data.cache import cached
 from mla_train.data.pictures import read_picture
 from mla_train.errors import UserError
 from mla_train.inspect.views import View
-from mla_train.nn import Input
+from mla_train.nn import ReconstructionInput
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions, Raw
 from tasks.image_classification.data import ImageBatch, ImageData, ImageFacts
@@ -39,10 +39,10 @@ class ImageClassificationTask(Classification):
         """Class scores, `(batch, classes)`."""
         return self.network(batch.images)
 
-    def encoder_inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[ReconstructionInput]:
         """The pixels of each cell."""
         size = self.facts.channels * self.network.tokenizer.side**2
-        return [Input(size, lambda batch: self.network.told(batch.images))]
+        return [ReconstructionInput(size, lambda batch: self.network.told(batch.images))]
 
     @property
     def inputs(self) -> Sequence[str]:

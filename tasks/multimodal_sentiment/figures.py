@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from mla_train.inspect.heatmaps import show_over, show_picture
-from mla_train.nn.attention_maps import attention_maps
+from mla_train.nn import observe
 from mla_train.training.task import Raw
 from tasks.multimodal_sentiment.data import MultimodalData
 from tasks.multimodal_sentiment.fusion import CrossAttention
@@ -105,7 +105,7 @@ def _shares(task: Any, raw: Raw, name: str) -> tuple[Any, Tensor]:
     """A look of an example, and how much each of its queries looks at each key, over an even look, `(queries, keys)`."""
     view = task.view(raw)
     look = next(look for look in view.looks if look.name == name)
-    with attention_maps(look.layers) as maps:
+    with observe(look.layers, "weights") as records:
         task.network(view.batch)
-    weights = look.merged(maps[0][look.call][look.row]).mean(0)  # over heads
+    weights = look.merged(records[0].weights[look.call][look.row]).mean(0)  # over heads
     return look, (weights / weights.mean(-1, keepdim=True)).clamp(min=1e-6)

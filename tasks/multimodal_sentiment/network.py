@@ -14,11 +14,11 @@ from mla_train.nn import (
     AttentionPooling,
     ConvTokenizer,
     Encoder,
-    Target,
+    ReconstructionTarget,
     VisualWords,
-    default_halvings,
+    default_downsample_log2,
     grid_positions,
-    picture_target,
+    image_target,
 )
 from tasks.multimodal_sentiment.config import Fusion, MultimodalSentimentTaskConfig
 from tasks.multimodal_sentiment.data import FeatureFacts, ImageFacts, MultimodalBatch, MultimodalFacts
@@ -149,14 +149,14 @@ class MultimodalClassifier(nn.Module):
                 found.terms[name] = self.terms[name](numbers, offsets, self.term_dropout(weights))
         return found
 
-    def told(self, name: str, batch: MultimodalBatch) -> Target:
+    def told(self, name: str, batch: MultimodalBatch) -> ReconstructionTarget:
         """What the encoder reads of a modality: tokens, pixels of each cell, or scaled features."""
         x, there = batch.inputs[name], ~batch.padding[name]
         if name in self.facts.texts:
-            return Target(x, there & (x > UNK_ID))
+            return ReconstructionTarget(x, there & (x > UNK_ID))
         embedding: Any = self.embeddings[name]
         found = embedding.told(x)
-        return Target(found.values, found.known & there.unsqueeze(-1))
+        return ReconstructionTarget(found.values, found.known & there.unsqueeze(-1))
 
     def judge(self, found: Encoded) -> Tensor:
         """What all modalities say together, of the shape of `forward`'s."""
@@ -209,7 +209,7 @@ class ImageEmbedding(nn.Module):
     def __init__(self, facts: ImageFacts, dim: int, halvings: int | None) -> None:
         super().__init__()
         size = facts.height, facts.width
-        halvings = default_halvings(int(sqrt(facts.height * facts.width))) if halvings is None else halvings
+        halvings = default_downsample_log2(int(sqrt(facts.height * facts.width))) if halvings is None else halvings
         if halvings < 1 or 2**halvings > min(size):
             raise ValueError(
                 f"task.halvings={halvings} does not suit pictures of {size[0]} x {size[1]} pixels; leave it at null"
@@ -223,9 +223,9 @@ class ImageEmbedding(nn.Module):
         """Pictures 0 to 255 `(batch, channels, height, width)` to `(batch, rows * columns, dim)`."""
         return self.tokenizer((images.float() - self.mean) / self.std)
 
-    def told(self, images: Tensor) -> Target:
+    def told(self, images: Tensor) -> ReconstructionTarget:
         """The scaled pixels of each cell."""
-        return picture_target((images.float() - self.mean) / self.std, self.tokenizer.side)
+        return image_target((images.float() - self.mean) / self.std, self.tokenizer.side)
 
 
 class FeatureEmbedding(nn.Module):
@@ -249,10 +249,10 @@ class FeatureEmbedding(nn.Module):
         """`(batch, length, width)` to `(batch, length, dim)`."""
         return self.project((features - self.mean) / self.std)
 
-    def told(self, features: Tensor) -> Target:
+    def told(self, features: Tensor) -> ReconstructionTarget:
         """Scaled features."""
         scaled = (features - self.mean) / self.std
-        return Target(scaled, torch.ones_like(scaled, dtype=torch.bool))
+        return ReconstructionTarget(scaled, torch.ones_like(scaled, dtype=torch.bool))
 
 
 class Context(nn.Module):
@@ -268,7 +268,7 @@ class Context(nn.Module):
         super().__init__()
         self.down = nn.Linear(width, config.encoder.dim)
         # A few examples, not a long input to be told.
-        shape = replace(config.encoder, depth=1, latent=Latent.plain, reconstruct=False)
+        shape = replace(config.encoder, depth=1, latent=Latent.plain, masked_modeling=False)
         self.encoder = Encoder(shape, config.attention, config.regularization)
         self.head = nn.Linear(config.encoder.dim, outputs, bias=False)
         nn.init.zeros_(self.head.weight)

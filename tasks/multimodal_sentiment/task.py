@@ -16,7 +16,7 @@ from mla_train.data.cache import cached
 from mla_train.data.texts import TextReader
 from mla_train.data.visual_words import learn_words
 from mla_train.inspect.views import View
-from mla_train.nn import Input
+from mla_train.nn import ReconstructionInput
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions, Raw
 from tasks.multimodal_sentiment import regression
@@ -55,7 +55,7 @@ class MultimodalSentimentTask(Classification):
             column: Any = data.train.columns[name]
             images = column.images[torch.from_numpy(~column.missing)]
             images = images[:: -(-len(images) // PICTURES)]
-            words.begin(*cached(learn_words)(images.numpy(), words.count, words.side), images)
+            words.init_from_data(*cached(learn_words)(images.numpy(), words.count, words.side), images)
         return False
 
     def forward(self, batch: MultimodalBatch) -> Tensor:
@@ -81,7 +81,7 @@ class MultimodalSentimentTask(Classification):
         smoothing = self.config.regularization.label_smoothing if self.training else 0.0
         return F.cross_entropy(outputs, batch.labels, label_smoothing=smoothing, reduction="none")
 
-    def encoder_inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[ReconstructionInput]:
         """Tokens, pixels of cells and features, one modality after the other."""
         facts = self.facts
         sizes = {name: text.vocab_size for name, text in facts.texts.items()}
@@ -89,7 +89,7 @@ class MultimodalSentimentTask(Classification):
         for name, image in facts.images.items():
             embedding: Any = self.network.embeddings[name]
             sizes[name] = image.channels * embedding.tokenizer.side**2
-        return [Input(sizes[name], partial(self.network.told, name)) for name in facts.modalities]
+        return [ReconstructionInput(sizes[name], partial(self.network.told, name)) for name in facts.modalities]
 
     def divergence(self, first: Tensor, second: Tensor, batch: MultimodalBatch) -> Tensor:
         """Of class scores; of numbers, as if each were the mean of a normal distribution of spread 1."""

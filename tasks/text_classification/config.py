@@ -20,9 +20,6 @@ class TextClassificationTaskConfig:
         term_dim: Width of the embeddings of terms (words, pairs and pieces of words), which are averaged past the
             encoder, so that the network contains a linear model; 0 is none.
         convolutions: Widths of the convolutions over tokens in front of the encoder; an empty list is none.
-        stride: Tokens that the convolutions make one; 1 leaves them single.
-        ngrams: Lengths of the hashed n-grams of tokens that are embedded beside the tokens; an empty list is none.
-        ngram_buckets: Rows of their table.
         pooling: From tokens to one vector.
         feature_dropout: Dropout of what the encoder and the head read; off where regularization.dropout is 0.
     """
@@ -31,24 +28,13 @@ class TextClassificationTaskConfig:
     name: str = "text_classification"
     term_dim: int = 64
     convolutions: list[int] = field(default_factory=list)
-    stride: int = 1
-    ngrams: list[int] = field(default_factory=list)
-    ngram_buckets: int = 65536
     pooling: Pooling = Pooling.attention
     feature_dropout: float = 0.5
 
     def check(self) -> None:
         """Looks for values that cannot be meant."""
         require(self.term_dim >= 0, f"task.term_dim={self.term_dim}: must be 0 (none) or more")
-        require(self.stride >= 1, f"task.stride={self.stride}: must be 1 or more")
-        require(
-            self.stride == 1 or bool(self.convolutions),
-            f"task.stride={self.stride}: it is the convolutions that make several tokens one; "
-            "add for instance task.convolutions=[7]",
-        )
         require(all(width >= 1 for width in self.convolutions), "task.convolutions: each must be 1 or more")
-        require(all(length >= 1 for length in self.ngrams), "task.ngrams: each must be 1 or more")
-        require(self.ngram_buckets >= 1, f"task.ngram_buckets={self.ngram_buckets}: must be 1 or more")
         require(0 <= self.feature_dropout < 1, f"task.feature_dropout={self.feature_dropout}: must lie in 0 to below 1")
 
 

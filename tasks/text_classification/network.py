@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID
-from mla_train.nn import AttentionPooling, Encoder, HashedNgrams, MeanPooling
+from mla_train.nn import AttentionPooling, Encoder, MeanPooling
 from tasks.text_classification.config import Pooling, TextClassificationTaskConfig
 from tasks.text_classification.data import TextBatch, TextFacts
 
@@ -17,17 +17,15 @@ class Convolutions(nn.Module):
     Args:
         dim: Width of tokens and number of filters of each convolution.
         widths: Tokens that each convolution sees.
-        stride: Tokens from one output to the next.
     """
 
-    def __init__(self, dim: int, widths: list[int], stride: int) -> None:
+    def __init__(self, dim: int, widths: list[int]) -> None:
         super().__init__()
         self.widths = widths
-        self.stride = stride
-        self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, width, stride) for width in widths)
+        self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, width) for width in widths)
         self.up = nn.Linear(dim * len(widths), dim)
 
-    def forward(self, x: Tensor, key_padding_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, key_padding_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Phrases.
 
         Args:
@@ -35,18 +33,16 @@ class Convolutions(nn.Module):
             key_padding_mask: True at padding, `(batch, length)`.
 
         Returns:
-            Tokens with their neighbourhood, `(batch, length / stride, dim)`; their mask; the strongest answer of each
-            filter, `(batch, widths * dim)`.
+            Tokens with their neighbourhood, `(batch, length, dim)`; the strongest answer of each filter,
+            `(batch, widths * dim)`.
         """
         x = x.masked_fill(key_padding_mask.unsqueeze(-1), 0).transpose(1, 2)
         found = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
             found.append(F.relu(convolution(F.pad(x, ((width - 1) // 2, width // 2)))))
         phrases = torch.cat(found, dim=1)
-        key_padding_mask = key_padding_mask[:, :: self.stride]
         strongest = phrases.masked_fill(key_padding_mask.unsqueeze(1), 0).amax(-1)
-        tokens = x[..., :: self.stride]
-        return tokens.transpose(1, 2) + self.up(phrases.transpose(1, 2)), key_padding_mask, strongest
+        return x.transpose(1, 2) + self.up(phrases.transpose(1, 2)), strongest
 
 
 class TextClassifier(nn.Module):
@@ -67,10 +63,9 @@ class TextClassifier(nn.Module):
         dim = width = config.encoder.dim
         self.embedding = nn.Embedding(facts.vocab_size, dim, padding_idx=PAD_ID)
         nn.init.normal_(self.embedding.weight, std=0.1)
-        self.ngrams = HashedNgrams(dim, options.ngrams, options.ngram_buckets) if options.ngrams else None
         self.convolutions = None
         if options.convolutions:
-            self.convolutions = Convolutions(dim, options.convolutions, options.stride)
+            self.convolutions = Convolutions(dim, options.convolutions)
             width += dim * len(options.convolutions)
         self.terms = None
         if options.term_dim and facts.num_terms:
@@ -89,13 +84,11 @@ class TextClassifier(nn.Module):
         """Class scores, `(batch, classes)`."""
         mask = batch.key_padding_mask
         x = self.embedding(batch.tokens)
-        if self.ngrams is not None:
-            x = x + self.ngrams(batch.tokens)
         said = []
         if self.terms is not None:
             said.append(self.terms(batch.terms, batch.offsets, self.term_dropout(batch.weights)))
         if self.convolutions is not None:
-            x, mask, strongest = self.convolutions(x, mask)
+            x, strongest = self.convolutions(x, mask)
             said.append(strongest)
         # Without padding there is no mask, and attention is cheaper.
         key_padding_mask = mask if bool(mask.any()) else None

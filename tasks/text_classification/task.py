@@ -14,7 +14,7 @@ from mla_train.data.texts import TextReader, clean
 from mla_train.data.tokenizers import UNK_ID
 from mla_train.errors import UserError
 from mla_train.inspect.views import View
-from mla_train.nn import Input, Target
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
 from mla_train.training.classification import Classification, worst_mistakes
 from mla_train.training.task import Predictions, Raw
 from tasks.text_classification.baselines import tfidf_logistic_regression
@@ -37,15 +37,10 @@ class TextClassificationTask(Classification):
         """Class scores, `(batch, classes)`."""
         return self.network(batch)
 
-    def encoder_inputs(self) -> list[Input]:
-        """The tokens; of those that convolutions make one, the first."""
-        stride = self.config.task.stride if self.config.task.convolutions else 1
-
-        def read(batch: TextBatch) -> Target:
-            tokens = batch.tokens[:, ::stride]
-            return Target(tokens, tokens > UNK_ID)
-
-        return [Input(self.facts.vocab_size, read)]
+    def encoder_inputs(self) -> list[ReconstructionInput]:
+        """The tokens."""
+        size = self.facts.vocab_size
+        return [ReconstructionInput(size, lambda batch: ReconstructionTarget(batch.tokens, batch.tokens > UNK_ID))]
 
     @property
     def inputs(self) -> Sequence[str]:

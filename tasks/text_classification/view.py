@@ -1,7 +1,6 @@
 """A text as people see it."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,19 +34,18 @@ def view_text(task: "TextClassificationTask", raw: Raw) -> View:
     units = TextUnits(text, task.reader.tokenizer, task.facts.max_length)
     if not len(units.of):
         raise UserError("the text has no token that this model reads")
-    stride = 1 if network.convolutions is None else network.convolutions.stride
     layers = network.encoder.attention_layers
-    look = self_look("words over words", layers, units.words, units.of[::stride])
+    look = self_look("words over words", layers, units.words, units.of)
 
     def without(kept: np.ndarray) -> Any:
         return task.read([{"text": units.without(row)} for row in kept])
 
-    # Gradients are taken from what embeddings give for tokens and n-grams, and from the weights of terms. Blank are
-    # unknown tokens: at zero the encoder's norms leap.
-    tables: Any = [network.embedding] + ([] if network.ngrams is None else [network.ngrams])
+    # Gradients are taken with respect to embedded tokens and the weights of terms. The baseline is unknown tokens: at
+    # zero the encoder's norms are not continuous.
+    table: Any = network.embedding
     unknown = torch.full_like(batch.tokens, UNK_ID)
     with torch.no_grad():
-        leaves = [Leaf(table(batch.tokens), table(unknown), units.gather) for table in tables]
+        leaves = [Leaf(table(batch.tokens), table(unknown), units.gather)]
     if network.terms is not None and len(batch.terms):
         assert task.reader.terms is not None
         weights = batch.weights.unsqueeze(0)
@@ -56,11 +54,9 @@ def view_text(task: "TextClassificationTask", raw: Raw) -> View:
 
     def outputs(values: Sequence[Tensor]) -> Tensor:
         copies = task.read([raw] * len(values[0]))
-        if len(values) > len(tables):
-            copies = replace(copies, weights=values[-1].flatten())
-        with ExitStack() as stack:
-            for table, value in zip(tables, values, strict=False):
-                stack.enter_context(replaced(table, value))
+        if len(values) > 1:
+            copies = replace(copies, weights=values[1].flatten())
+        with replaced(table, values[0]):
             return network(copies)
 
     score, scored, said = task.explained(batch)

@@ -27,9 +27,9 @@ STRICT = 1e-6
 CASES = {
     "image": ["task=image_classification", "epochs=3"],
     "image_mha": ["task=image_classification", "epochs=3", "attention=mha", "regularization=strong"],
-    "text": ["task=text_classification", "epochs=1", "batch_size=512"],
+    "text": ["task=text_classification", "epochs=1"],
     "text_convolutions": [
-        "task=text_classification", "epochs=1", "batch_size=512", "task.convolutions=[3,5]", "task.pooling=mean",
+        "task=text_classification", "epochs=1", "task.convolutions=[3,5]", "task.pooling=mean",
     ],
     "translation": [
         "task=translation", "epochs=1", "data.train_size=3200", "data.val_size=100", "data.test_size=60",
