@@ -18,10 +18,10 @@ from mla_train.config.data import (
 from mla_train.config.network import (
     Activation,
     AttentionConfig,
+    AttentionKind,
     Block,
     EncoderConfig,
     HeadFusion,
-    Kind,
     Latent,
     Norm,
     Pattern,
@@ -61,6 +61,7 @@ from mla_train.config.training import (
 __all__ = [
     "Activation",
     "AttentionConfig",
+    "AttentionKind",
     "Augmentation",
     "Block",
     "CheckpointChoice",
@@ -76,7 +77,6 @@ __all__ = [
     "ImageNetworkOptions",
     "ImageOptions",
     "ImageTokenizer",
-    "Kind",
     "LabelOptions",
     "Latent",
     "LoggerConfig",

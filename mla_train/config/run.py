@@ -206,8 +206,8 @@ class TrainConfig:
             f"regularization.kl={r.kl} needs a variational latent; add encoder.latent=variational",
         )
         require(
-            e.reconstruct or not r.reconstruction,
-            f"regularization.reconstruction={r.reconstruction} needs hidden input to predict; add encoder.reconstruct=true",
+            e.masked_modeling or not r.reconstruction,
+            f"regularization.reconstruction={r.reconstruction} needs hidden input to predict; add encoder.masked_modeling=true",
         )
 
     def _check_processes(self) -> None:
@@ -215,7 +215,7 @@ class TrainConfig:
         r = self.regularization
         hooked = [f"regularization.{name}" for name in HOOKED if getattr(r, name)]
         hooked += ["encoder.latent=variational"] * (self.encoder.latent is Latent.variational)
-        hooked += ["encoder.reconstruct"] * self.encoder.reconstruct
+        hooked += ["encoder.masked_modeling"] * self.encoder.masked_modeling
         require(
             not (self.hardware.compile and hooked),
             f"{(hooked or [''])[0]} uses forward hooks, which hardware.compile=true does not support; set "

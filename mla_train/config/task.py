@@ -30,7 +30,8 @@ class Positions(Enum):
 
 class Fusion(Enum):
     """How several inputs meet: only in the answer (concat), weighted by learned gates, by cross-attention to all
-    others, or through a few latent tokens (bottleneck)."""
+    others, or through a few latent tokens (bottleneck).
+    """
 
     concat = "concat"
     weighted = "weighted"

@@ -11,7 +11,9 @@ import torch
 from mla_train.errors import UserError
 from mla_train.inspect.heatmaps import draw_look, draw_statistics
 from mla_train.inspect.views import View
-from mla_train.nn.head_statistics import head_statistics, watch
+from mla_train.nn import observe
+from mla_train.nn.attention.observation import POINTS
+from mla_train.nn.head_statistics import head_statistics
 from mla_train.training.task import Task
 
 LONGEST_TITLE = 60
@@ -35,7 +37,7 @@ def draw_attention(task: Task, view: View, layer: int | None, folder: Path) -> l
     depth = max(len(look.layers) for look in looks)
     if layer is not None and not 1 <= layer <= depth:
         raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
-    with torch.no_grad(), watch([module for look in looks for module in look.layers]) as watched:
+    with torch.no_grad(), observe([module for look in looks for module in look.layers], *POINTS) as watched:
         task(view.batch)
     files, statistics, start = [], {}, 0
     for look in looks:

@@ -14,12 +14,12 @@ from mla_train.config import HardwareConfig, TrainConfig
 from mla_train.data.module import DataModule
 from mla_train.errors import UserError
 from mla_train.nn import Reconstruction
-from mla_train.training.attention import AttentionCurves
+from mla_train.training.attention_callback import AttentionStatistics
+from mla_train.training.auxiliary_losses import build_auxiliary_losses
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.task import Task
-from mla_train.training.terms import attach_drop_heads, build_terms
 from mla_train.training.wandb_run import wandb_logger
 
 
@@ -50,11 +50,9 @@ def build_task(config: TrainConfig, facts: Any) -> Task:
         task.build(facts)
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         raise UserError(f"these sizes do not make a network: {error}") from error
-    if config.encoder.reconstruct:
+    if config.encoder.masked_modeling:
         task.reconstruction = Reconstruction(config.encoder.dim, task.encoder_inputs())
-    if config.regularization.drop_heads:
-        attach_drop_heads(task, config.regularization.drop_heads)
-    task.weigh(build_terms(task, facts))
+    task.set_auxiliary_losses(build_auxiliary_losses(task, facts))
     return task
 
 
@@ -92,7 +90,7 @@ def build_trainer(
     callbacks: list[Callback] = [progress]
     watched = config.logger.wandb is not None or config.logger.tensorboard
     if watched and not h.compile and h.strategy != "fsdp":  # where modules can be called one example at a time
-        callbacks.append(AttentionCurves(data))
+        callbacks.append(AttentionStatistics(data))
     if r.ema_decay:
         callbacks.append(WeightAveraging(multi_avg_fn=moving_average(r.ema_decay), use_buffers=False))
     if r.average_epochs:

@@ -16,9 +16,9 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
-from mla_train.nn import Encoder, Input, Reconstruction
+from mla_train.nn import Encoder, Reconstruction, ReconstructionInput
+from mla_train.training.auxiliary_losses import AuxiliaryLoss, forward_with_auxiliary_losses, warmup_factor
 from mla_train.training.optimizers import build_optimizer, build_schedule
-from mla_train.training.terms import Term, warmed_up, watched
 
 if TYPE_CHECKING:  # what looks at tasks is no part of training them
     from mla_train.inspect.views import View
@@ -56,8 +56,8 @@ class Task(L.LightningModule):
         facts_class: Dataclass of what the network must know of the data.
         directions: Name of each metric to "max" or "min"; `build` may set others than the class has.
         monitor: The metric of the validation split that chooses the best checkpoint.
-        reconstruction: Reads the encoder's input from its output, with `encoder.reconstruct`; made after `build`.
-        terms: Losses beside the task's own; see `weigh`.
+        reconstruction: Reads the encoder's input from its output, with `encoder.masked_modeling`; made after `build`.
+        auxiliary_losses: Losses beside the task's own; see `set_auxiliary_losses`.
     """
 
     facts_class: ClassVar[type]
@@ -71,15 +71,15 @@ class Task(L.LightningModule):
         self.train_loss = float("nan")
         self._parts: list[Predictions] = []
         self.reconstruction: Reconstruction | None = None
-        self.terms: list[Term] = []
+        self.auxiliary_losses: list[AuxiliaryLoss] = []
         self._steps = 0
-        self.weigh([])
+        self.set_auxiliary_losses([])
 
-    def weigh(self, terms: list[Term]) -> None:
-        """Takes terms into the loss, beside the task's own."""
-        self.terms = terms
-        # Of the loss, its count, and each term times the count.
-        self._step_sum, self._log_sum, self._eval_sum = (torch.zeros(2 + len(terms)) for _ in range(3))
+    def set_auxiliary_losses(self, losses: list[AuxiliaryLoss]) -> None:
+        """Adds losses to the task's own."""
+        self.auxiliary_losses = losses
+        # The loss, its count, and each auxiliary loss times the count.
+        self._step_sum, self._log_sum, self._eval_sum = (torch.zeros(2 + len(losses)) for _ in range(3))
 
     # What a task writes.
 
@@ -134,15 +134,15 @@ class Task(L.LightningModule):
         """Predictions for the test split that simple models make."""
         return {}
 
-    def encoder_inputs(self) -> list[Input]:
-        """What each call of the encoder reads in `forward`, in their order; needed for `encoder.reconstruct` alone.
+    def encoder_inputs(self) -> list[ReconstructionInput]:
+        """What each call of the encoder reads in `forward`, in their order; needed for `encoder.masked_modeling` alone.
 
         Raises:
             UserError: The task does not say it.
         """
         raise UserError(
-            f"encoder.reconstruct=true: {type(self).__name__} does not say what its encoder reads; "
-            "write its method `encoder_inputs`, or leave encoder.reconstruct=false"
+            f"encoder.masked_modeling=true: {type(self).__name__} does not say what its encoder reads; "
+            "write its method `encoder_inputs`, or leave encoder.masked_modeling=false"
         )
 
     @property
@@ -217,7 +217,7 @@ class Task(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One micro-batch; gradients of the sum are scaled once its step's count is known."""
-        outputs, terms = watched(self, batch)
+        outputs, terms = forward_with_auxiliary_losses(self, batch)
         total, count = self.loss(outputs, batch)
         if self.config.regularization.r_drop:
             again = self(batch)  # other dropout
@@ -226,8 +226,8 @@ class Task(L.LightningModule):
         self._step_sum = self._step_sum.to(total.device)
         self._step_sum += self._sums(total, count, terms)
         # Terms are means; like this they weigh as much as the loss, however many examples a step has.
-        warm = warmed_up(self.global_step, self._steps, self.config.regularization.warmup)
-        for term in self.terms:
+        warm = warmup_factor(self.global_step, self._steps, self.config.regularization.warmup)
+        for term in self.auxiliary_losses:
             total = total + warm * term.weight * count * terms[term.name]
         return total
 
@@ -303,7 +303,9 @@ class Task(L.LightningModule):
         self._log_sum = torch.zeros_like(self._log_sum)
         self.train_loss = loss_sum / count
         metrics = {"train/loss": self.train_loss, "train/lr": optimizer.param_groups[0]["lr"]}
-        metrics |= {f"regularization/{t.name}": value / count for t, value in zip(self.terms, term_sums, strict=True)}
+        metrics |= {
+            f"regularization/{t.name}": value / count for t, value in zip(self.auxiliary_losses, term_sums, strict=True)
+        }
         self.log_everywhere(metrics, step)
 
     def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -315,11 +317,11 @@ class Task(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the last evaluation."""
-        self._parts, self._eval_sum = [], torch.zeros(2 + len(self.terms), device=self.device)
+        self._parts, self._eval_sum = [], torch.zeros(2 + len(self.auxiliary_losses), device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collects what is predicted for a batch."""
-        outputs, terms = watched(self, batch)
+        outputs, terms = forward_with_auxiliary_losses(self, batch)
         total, count = self.loss(outputs, batch)
         self._eval_sum += self._sums(total, count, terms)
         self._parts.append({"index": batch.index.cpu().numpy()} | self.predict(outputs, batch))
@@ -357,7 +359,7 @@ class Task(L.LightningModule):
             self._parts = [part for parts in gathered for part in parts]
         predictions = merge(self._parts)
         loss_sum, count, *term_sums = self._eval_sum.tolist()
-        terms = {term.name: value / count for term, value in zip(self.terms, term_sums, strict=True)}
+        terms = {term.name: value / count for term, value in zip(self.auxiliary_losses, term_sums, strict=True)}
         metrics = {"loss": loss_sum / count, **terms, **self.metrics(predictions)}
         self.evaluation = Evaluation(metrics, predictions)
         self._parts = []

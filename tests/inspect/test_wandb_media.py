@@ -5,7 +5,7 @@ import torch
 import wandb
 
 from mla_train.inspect.wandb_media import attention_maps, table
-from mla_train.nn.head_statistics import watch
+from mla_train.nn import observe
 from tests.inspect.test_views import model, own_data
 
 SHOWN = {
@@ -40,7 +40,7 @@ def test_a_translation_that_begins_with_a_blank_is_looked_at(tmp_path, monkeypat
     monkeypatch.setattr(task, "translate", lambda source, beams: [" a  b"])
     view = task.view(task.raw(data, 0))
     target = view.looks[1]
-    with torch.no_grad(), watch(target.layers) as seen:
+    with torch.no_grad(), observe(target.layers, "weights") as seen:
         task(view.batch)
     assert seen[0].weights[0].size(2) == len(target.query_of)
 

@@ -1,19 +1,13 @@
-"""The one call of scaled dot-product attention, kept on its flash kernel.
+"""The one call of scaled dot-product attention, kept on the flash kernel.
 
-The flash kernel asks for query, key and value heads of one width, no dropout and a boolean mask; whoever strays from
-that pays several times the time. So narrower heads are padded with zeros, and attention dropout hides keys through the
-mask (DropKey, Li et al. 2022, arXiv 2208.02646) instead of dropping probabilities.
+The flash kernel needs query, key and value heads of one width, no dropout and a boolean mask; anything else takes several
+times as long. So narrower heads are padded with zeros, and attention dropout hides keys through the mask (DropKey, Li et
+al. 2022, arXiv 2208.02646) instead of dropping probabilities.
 """
-
-from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-observers: list[Callable[[Callable[[], Tensor]], None]] = []
-"""Called at each attention with what makes its weights, `(batch, heads, queries, keys)`; for who watches, else empty."""
 
 
 def attend(
@@ -31,22 +25,13 @@ def attend(
         key: `(batch, heads, keys, qk_dim)`.
         value: `(batch, heads, keys, v_dim)`.
         scale: Factor on the scores.
-        mask: True where a query may look, broadcastable to `(batch, heads, queries, keys)`. A query that may look
-            nowhere gets zeros.
+        mask: True where a query may attend, broadcastable to `(batch, heads, queries, keys)`. A query that may attend to
+            no key gets zeros.
         is_causal: Query i sees keys up to i; only with as many queries as keys and no mask.
 
     Returns:
         `(batch, heads, queries, v_dim)`.
     """
-    for observe in observers:
-        observe(partial(attention_weights, query, key, scale, mask, is_causal))
-    return flash(query, key, value, scale, mask, is_causal)
-
-
-def flash(
-    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None, is_causal: bool = False
-) -> Tensor:
-    """`attend`, which nobody watches."""
     qk_dim, v_dim = query.size(-1), value.size(-1)
     if qk_dim < v_dim:
         query, key = F.pad(query, (0, v_dim - qk_dim)), F.pad(key, (0, v_dim - qk_dim))
@@ -57,7 +42,7 @@ def flash(
 
 
 def attention_weights(query: Tensor, key: Tensor, scale: float, mask: Tensor | None, is_causal: bool) -> Tensor:
-    """softmax(query key^T * scale) as it is never written out in training, `(batch, heads, queries, keys)`."""
+    """softmax(query key^T * scale), which the kernel never writes out: `(batch, heads, queries, keys)`; see `attend`."""
     scores = query.float() @ key.float().transpose(-1, -2) * scale
     if is_causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
@@ -76,20 +61,20 @@ def attention_mask(
     is_causal: bool = False,
     dropkey: float = 0.0,
 ) -> tuple[Tensor | None, bool]:
-    """The mask for `attend`, and whether causality is left to the kernel.
+    """The mask for `attend`, and whether the kernel has to add causality.
 
     Args:
-        batch: Sequences.
-        heads: Attention heads.
-        queries: Number of queries; they are the last ones where there are more keys.
+        batch: Number of sequences.
+        heads: Number of heads.
+        queries: Number of queries; they are the last tokens where there are more keys.
         keys: Number of keys.
-        device: Where the mask is made.
+        device: Device of the mask.
         key_padding_mask: True at padding, `(batch, keys)`.
         is_causal: Query i sees keys up to i.
         dropkey: Probability of hiding a key from all queries of a head.
 
     Raises:
-        ValueError: More queries than keys are to be causal: which keys come before a query is not said then.
+        ValueError: Causal attention with more queries than keys, whose order is unknown.
     """
     if is_causal and queries > keys:
         raise ValueError(f"is_causal needs at least as many keys as queries, got {keys} and {queries}")

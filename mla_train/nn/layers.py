@@ -1,4 +1,4 @@
-"""What blocks are made of beside attention: norms, the feed-forward part, dropout of branches, and how all begin."""
+"""Layers of a block beside attention: norms, the feed-forward layer, dropout of residual branches, initialisation."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ class FeedForward(nn.Module):
     Args:
         dim: Width of inputs and outputs, `(..., dim)`.
         hidden: Hidden width of the GELU form; SwiGLU takes two thirds of it.
-        activation: Which form.
+        activation: GELU or SwiGLU.
     """
 
     def __init__(self, dim: int, hidden: int, activation: Activation) -> None:
@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
         self.down = nn.Linear(hidden, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps each token by itself, `(..., dim)`."""
+        """Maps each token on its own, `(..., dim)`."""
         hidden = self.up(x)
         if self.gated:
             gate, hidden = hidden.chunk(2, dim=-1)
@@ -40,12 +40,12 @@ class FeedForward(nn.Module):
 
 
 class ResidualDropout(nn.Module):
-    """Dropout of a residual branch: of single numbers, and of the whole branch for some examples.
+    """Dropout of a residual branch: of single values, and of the whole branch for some examples.
 
     The latter is stochastic depth (Huang et al. 2016, arXiv 1603.09382).
 
     Args:
-        dropout: Probability of dropping a number.
+        dropout: Probability of dropping a value.
         drop_path: Probability of dropping the branch.
     """
 
@@ -55,7 +55,7 @@ class ResidualDropout(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, branch: Tensor) -> Tensor:
-        """Drops from `(batch, length, dim)`."""
+        """Applies dropout to `(batch, length, dim)`."""
         if not self.training:
             return branch
         if self.dropout > 0:
@@ -67,11 +67,11 @@ class ResidualDropout(nn.Module):
 
 
 def init_stack(stack: nn.Module, branches: int) -> None:
-    """Matrices keep the scale of what they read; those that write into the stream shrink with its number of branches.
+    """Initialises linear layers by their fan-in; those that write into the residual stream also by its number of branches.
 
     Args:
-        stack: Encoder or decoder.
-        branches: Residual branches that write into one stream.
+        stack: An encoder or decoder.
+        branches: Number of residual branches that write into the stream.
     """
     for name, module in stack.named_modules():
         if isinstance(module, nn.Linear):

@@ -9,19 +9,19 @@ import torch
 
 from mla_train.config import Block, Latent
 from mla_train.errors import UserError
-from mla_train.nn.penalties import orthogonal_heads
+from mla_train.nn.regularizers import orthogonal_heads
+from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses, warmup_factor
 from mla_train.training.build import build_data, build_task
 from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from mla_train.training.task import Task
-from mla_train.training.terms import warmed_up, watched
 from tasks.image_classification import ImageClassificationTask
 from tests.helpers import SMALL, config
 from tests.test_configs import FACTS, batch_for
 
 VARIATIONAL, ARRAY = "encoder.latent=variational", "encoder.latent=array"
-RECONSTRUCT, CONVOLUTION = "encoder.reconstruct=true", "encoder.block=conv_attention"
+RECONSTRUCT, CONVOLUTION = "encoder.masked_modeling=true", "encoder.block=conv_attention"
 OPTIONS = [
     [VARIATIONAL, "encoder.latent_dim=5"], [ARRAY, "encoder.latents=4"], [RECONSTRUCT], [CONVOLUTION],
     [VARIATIONAL, RECONSTRUCT, CONVOLUTION], [ARRAY, RECONSTRUCT],
@@ -29,7 +29,7 @@ OPTIONS = [
 ]  # fmt: skip
 TASKS = [
     ["data=digits"], ["data=digits", "task.pooling=cls"], ["data=digits", "task.positions=learned"],
-    ["task=text_classification"], ["task=text_classification", "task.convolutions=[3]", "task.stride=2"],
+    ["task=text_classification"], ["task=text_classification", "task.convolutions=[3]"],
     ["task=translation"], ["task=forecasting"], ["task=forecasting", "task.channels=mixing"],
     ["task=multimodal_sentiment"], ["task=multimodal_sentiment", "data=feature_table"],
 ]  # fmt: skip
@@ -41,8 +41,8 @@ def test_each_option_takes_a_step_in_each_task(option, words):
     settings = config(*words, *SMALL, *option)
     task = build_task(settings, FACTS[settings.data.name])
     batch = batch_for(task.facts)
-    outputs, terms = watched(task, batch)
-    assert terms.keys() == {term.name for term in task.terms}
+    outputs, terms = forward_with_auxiliary_losses(task, batch)
+    assert terms.keys() == {term.name for term in task.auxiliary_losses}
     assert ("kl" in terms, "reconstruction" in terms) == (VARIATIONAL in option, RECONSTRUCT in option)
     total, count = task.loss(outputs, batch)
     (total / count + sum(terms.values())).backward()
@@ -51,7 +51,7 @@ def test_each_option_takes_a_step_in_each_task(option, words):
         assert torch.isfinite(parameter.grad).all(), name
     again = build_task(settings, FACTS[settings.data.name])
     again.load_state_dict(task.state_dict())
-    first, second = (watched(each.eval(), batch) for each in (task, again))
+    first, second = (forward_with_auxiliary_losses(each.eval(), batch) for each in (task, again))
     assert all(first[1][name] == second[1][name] for name in first[1])
     assert not any(module._forward_hooks for module in task.modules())
 
@@ -59,9 +59,9 @@ def test_each_option_takes_a_step_in_each_task(option, words):
 def test_the_default_has_nothing_of_it():
     settings = config(*SMALL)
     e = settings.encoder
-    assert (e.latent, e.block, e.reconstruct) == (Latent.plain, Block.attention, False)
+    assert (e.latent, e.block, e.masked_modeling) == (Latent.plain, Block.attention, False)
     task = build_task(settings, FACTS["digits"])
-    assert task.terms == []
+    assert task.auxiliary_losses == []
     assert task.reconstruction is None
     assert {name.split(".")[0] for name, _ in task.network.encoder.named_parameters()} == {"blocks", "norm"}
 
@@ -71,15 +71,15 @@ def test_terms_are_the_same_however_a_batch_is_cut():
     task = build_task(settings, FACTS["digits"]).eval()
     batch = batch_for(task.facts)
     halves = [type(batch)(batch.index[part], batch.images[part], batch.labels[part]) for part in ([0, 1], [2, 3])]
-    whole = watched(task, batch)[1]
-    parts = [watched(task, half)[1] for half in halves]
+    whole = forward_with_auxiliary_losses(task, batch)[1]
+    parts = [forward_with_auxiliary_losses(task, half)[1] for half in halves]
     for name, value in whole.items():
         torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
 
 
 def test_weights_rise_in_a_line():
-    assert [warmed_up(step, 100, 0.2) for step in (0, 5, 20, 90)] == [0, 0.25, 1, 1]
-    assert warmed_up(0, 100, 0.0) == 1
+    assert [warmup_factor(step, 100, 0.2) for step in (0, 5, 20, 90)] == [0, 0.25, 1, 1]
+    assert warmup_factor(0, 100, 0.0) == 1
 
 
 def go(folder, *words):
@@ -142,7 +142,7 @@ def test_terms_of_heads_are_those_of_the_outputs_that_are_there():
     seen = []
     blocks = list(task.network.encoder.blocks)
     hooks = [b.attention.out.register_forward_pre_hook(lambda _, args: seen.append(args[0])) for b in blocks]
-    found = watched(task, batch)[1]
+    found = forward_with_auxiliary_losses(task, batch)[1]
     for hook in hooks:
         hook.remove()
     kept = batch.tokens != 0
@@ -171,7 +171,10 @@ def test_heads_are_left_out_in_training_only():
 
 def test_terms_that_need_classes_are_left_out_where_there_are_none():
     names = {
-        data: [term.name for term in build_task(config(task, "regularization=contrastive", *SMALL), FACTS[data]).terms]
+        data: [
+            term.name
+            for term in build_task(config(task, "regularization=contrastive", *SMALL), FACTS[data]).auxiliary_losses
+        ]
         for task, data in (("task=forecasting", "traffic"), ("task=image_classification", "digits"))
     }
     assert names == {"traffic": ["contrastive_heads"], "digits": ["contrastive_heads", "contrastive_classes"]}
@@ -192,7 +195,7 @@ def train_a_little(*words, steps=150, batch_size=32):
     for _ in range(steps):
         chosen = generator.choice(len(data.train), batch_size, replace=False)
         batch = data.collate([data.train[int(i)] for i in chosen], training=True)
-        outputs, terms = watched(task, batch)
+        outputs, terms = forward_with_auxiliary_losses(task, batch)
         total, count = task.loss(outputs, batch)
         optimizer.zero_grad()
         (total / count + terms["reconstruction"]).backward()
@@ -202,8 +205,8 @@ def train_a_little(*words, steps=150, batch_size=32):
     )
     (entry,) = task.encoder_inputs()
     with torch.no_grad():
-        error = watched(task.eval(), held)[1]["reconstruction"].item()
-    return error, entry.read(seen), entry.read(held)
+        error = forward_with_auxiliary_losses(task.eval(), held)[1]["reconstruction"].item()
+    return error, entry.target(seen), entry.target(held)
 
 
 def test_cells_of_digits_are_told_better_than_by_their_mean():
@@ -233,7 +236,7 @@ def test_tokens_of_texts_are_told_better_than_by_their_frequency():
     [
         (["regularization.kl=0.1"], r"add encoder\.latent=variational"),
         (["encoder.latent_dim=4"], r"add encoder\.latent=variational"),
-        (["regularization.reconstruction=1"], r"add encoder\.reconstruct=true"),
+        (["regularization.reconstruction=1"], r"add encoder\.masked_modeling=true"),
         ([ARRAY, CONVOLUTION], r"choose encoder\.block=attention"),
         ([ARRAY, "encoder.latents=0"], "must be 1 or more"),
         (["regularization.free_bits=-1"], "must be 0 or more"),

@@ -8,7 +8,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mla_train.nn.penalties import contrastive_classes, contrastive_heads, diverse_heads, drop_heads, orthogonal_heads
+from mla_train.nn.regularizers import (
+    contrastive_classes,
+    contrastive_heads,
+    diverse_heads,
+    drop_heads,
+    orthogonal_heads,
+)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,4 +1,4 @@
-"""What attention remembers of the tokens it has read, for decoding token by token."""
+"""The states of tokens that attention has read, kept for decoding token by token."""
 
 import torch
 from torch import Tensor
@@ -15,24 +15,24 @@ class Cache:
         self._length = 0
 
     def __len__(self) -> int:
-        """Number of tokens held."""
+        """Number of cached tokens."""
         return self._length
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the held tokens take (spare room in the buffers is not counted)."""
+        """Bytes of the cached tokens, without the spare room of the buffers."""
         return sum(state.numel() * state.element_size() for state in self.states)
 
     @property
     def states(self) -> tuple[Tensor, ...]:
-        """All that is held, without copying: each `(batch, ..., length, width)`."""
+        """All cached states, without copying: each `(batch, ..., length, width)`."""
         return tuple(buffer.narrow(-2, 0, self._length) for buffer in self._buffers)
 
     def append(self, *states: Tensor) -> tuple[Tensor, ...]:
         """Adds the states of new tokens and returns those of all tokens.
 
         Args:
-            states: Each `(batch, ..., new_length, width)`.
+            states: States of the new tokens, each `(batch, ..., new_length, width)`.
         """
         new = states[0].size(-2)
         if not self._buffers:
@@ -50,13 +50,9 @@ class Cache:
         return self.states
 
     def reorder(self, index: Tensor) -> None:
-        """Keeps the rows of the batch that index names, in its order: beams that go on, `(new_batch,)`."""
+        """Keeps the given rows of the batch in the given order, for beams that continue.
+
+        Args:
+            index: Indices of rows, `(new_batch,)`.
+        """
         self._buffers = tuple(buffer.index_select(0, index) for buffer in self._buffers)
-
-
-class LatentCache(Cache):
-    """MLA's cache: normed latent and rotated shared key side by side, `(batch, length, kv_lora_rank + rope)`."""
-
-
-class KeyValueCache(Cache):
-    """Keys and values of each head, each `(batch, num_kv_heads, length, head_dim)`."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mla_train.config import AttentionConfig, EncoderConfig, Kind, RegularizationConfig
+from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, RegularizationConfig
 from mla_train.nn import Decoder, beam_search, sample
 
 START, END, VOCAB = 1, 2, 11
@@ -75,7 +75,7 @@ def sources():
     return memory, mask, [8, 3, 12, 1, 9, 10]
 
 
-@pytest.mark.parametrize("kind", [Kind.mla, Kind.mha])
+@pytest.mark.parametrize("kind", [AttentionKind.mla, AttentionKind.mha])
 @pytest.mark.parametrize(("beams", "penalty"), [(1, 1.0), (3, 1.0), (5, 0.0), (4, 0.6)])
 @torch.no_grad()
 def test_equal_to_a_plain_uncached_search(kind, beams, penalty, sources):
@@ -94,7 +94,7 @@ def test_equal_to_a_plain_uncached_search(kind, beams, penalty, sources):
 @torch.no_grad()
 def test_early_stopping_ends_sooner_and_n_best_cuts(sources):
     memory, mask, limits = sources
-    model = Toy(Kind.mla).eval()
+    model = Toy(AttentionKind.mla).eval()
     long, short = ToyStepper(model, memory, mask), ToyStepper(model, memory, mask)
     beam_search(long, limits, start=START, end=END, beams=3)
     found = beam_search(short, limits, start=START, end=END, beams=3, early_stopping=True, n_best=2)
@@ -107,7 +107,7 @@ def test_early_stopping_ends_sooner_and_n_best_cuts(sources):
 @torch.no_grad()
 def test_cold_samples_are_greedy_and_warm_ones_follow_the_seed(sources):
     memory, mask, limits = sources
-    model = Toy(Kind.mla).eval()
+    model = Toy(AttentionKind.mla).eval()
     greedy = beam_search(ToyStepper(model, memory, mask), limits, start=START, end=END, beams=1)
     cold = sample(ToyStepper(model, memory, mask), limits, start=START, end=END, temperature=1e-4)
     assert [s.tokens for s in cold] == [g[0].tokens for g in greedy]

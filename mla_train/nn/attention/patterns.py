@@ -1,7 +1,7 @@
-"""Which tokens look at which: windows, strides, the highest scores.
+"""Which keys a query may attend to: windows, strides, the highest scores.
 
-A pattern belongs to some heads of a layer. It knows its mask, and where tokens stand in a plain row it has a way to do
-without the scores that the mask would hide. Both give the same output.
+A pattern belongs to some heads of a layer. It has a mask, and for a sequence that counts from 0 a way to avoid computing
+the scores that the mask would hide. Both give the same output.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.config import AttentionConfig, Pattern
-from mla_train.nn.kernel import flash
+from mla_train.nn.attention.sdpa import attend
 
 
 @dataclass(frozen=True)
 class Global:
-    """All look at all."""
+    """Every token attends to all tokens."""
 
     def mask(self, length: int, positions: Tensor | None, device: torch.device) -> Tensor | None:
-        """True where a token may look, `(length, length)`; None is everywhere.
+        """True where a token may attend, `(length, length)`; None allows all.
 
         Args:
             length: Number of tokens.
-            positions: Where they stand, `(length,)` or `(length, 2)`; None is a plain row.
-            device: Where the mask is made.
+            positions: Positions of tokens, `(length,)` or `(length, 2)`; None counts from 0.
+            device: Device of the mask.
 
         Raises:
-            ValueError: Positions differ from example to example.
+            ValueError: Positions differ between examples.
         """
         return None
 
@@ -42,33 +42,33 @@ class Global:
         is_causal: bool,
         positions: Tensor | None,
     ) -> Tensor:
-        """Dot-product attention that keeps to the pattern; the arguments are those of `kernel.attend`."""
+        """Dot-product attention under the pattern; the arguments are those of `sdpa.attend` and of `mask`."""
         own = self.mask(query.size(2), positions, query.device)
         if own is None:
-            return flash(query, key, value, scale, mask, is_causal)
+            return attend(query, key, value, scale, mask, is_causal)
         if is_causal:
             own = own.tril()
-        return flash(query, key, value, scale, own if mask is None else own & mask)
+        return attend(query, key, value, scale, own if mask is None else own & mask)
 
 
 @dataclass(frozen=True)
 class Window(Global):
-    """Tokens look at those at most `window` steps away (Beltagy et al. 2020, arXiv 2004.05150).
+    """Tokens attend to those at most `window` steps away (Beltagy et al. 2020, arXiv 2004.05150).
 
-    In pictures a step is to one of eight neighbours. A token at a negative position, such as a class token, sees and is
-    seen by all. Cost in a plain row: at most length * 3 * max(window, 32) scores a head instead of length².
+    In images a step goes to one of eight neighbours. A token at a negative position, such as a class token, attends to all
+    tokens and all attend to it. Cost in a sequence: at most length * 3 * max(window, 32) scores a head instead of length².
 
     Attributes:
-        window: Steps to each side.
+        window: Number of steps to each side.
     """
 
     window: int
 
     def mask(self, length: int, positions: Tensor | None, device: torch.device) -> Tensor:
         """See `Global.mask`."""
-        places = stand(length, positions, device)
-        near = (places.unsqueeze(1) - places.unsqueeze(0)).abs().amax(-1) <= self.window
-        return near | everywhere(places)
+        cells = token_positions(length, positions, device)
+        near = (cells.unsqueeze(1) - cells.unsqueeze(0)).abs().amax(-1) <= self.window
+        return near | is_global(cells)
 
     def attend(
         self,
@@ -80,9 +80,9 @@ class Window(Global):
         is_causal: bool,
         positions: Tensor | None,
     ) -> Tensor:
-        """See `Global.attend`; blocks of queries look at their own block of keys and at its two neighbours."""
+        """See `Global.attend`; blocks of queries attend to their own block of keys and its two neighbours."""
         block, length = max(self.window, 32), query.size(2)
-        if positions is not None or not of_keys(mask, is_causal) or length <= 4 * block:
+        if positions is not None or not is_key_mask(mask, is_causal) or length <= 4 * block:
             return super().attend(query, key, value, scale, mask, is_causal, positions)
         batch, heads, _, _ = query.shape
         count = -(-length // block)
@@ -100,21 +100,21 @@ class Window(Global):
         # Blocks go beside the examples: (batch * count, heads, block, ...).
         query, key, value = (x.transpose(1, 2).flatten(0, 1) for x in (query, key, value))
         mask = mask.transpose(1, 2).expand(batch, -1, -1, -1, -1).flatten(0, 1)
-        found = flash(query, key, value, scale, mask).unflatten(0, (batch, count))
-        return found.transpose(1, 2).reshape(batch, heads, count * block, -1)[:, :, :length]
+        output = attend(query, key, value, scale, mask).unflatten(0, (batch, count))
+        return output.transpose(1, 2).reshape(batch, heads, count * block, -1)[:, :, :length]
 
 
 @dataclass(frozen=True)
 class Strided(Global):
-    """Tokens look along the rows or the columns of a grid (the factorised heads of Child et al. 2019, arXiv 1904.10509).
+    """Tokens attend along the rows or the columns of a grid (the factorised heads of Child et al. 2019, arXiv 1904.10509).
 
-    A picture is a grid; a sequence is laid in rows of `stride` tokens: row heads then look at a block, column heads at
-    each `stride`-th token, and two layers see everything. Cost in a plain row: length * stride or length² / stride
-    scores a head, least of all for a stride of sqrt(length).
+    An image is a grid; a sequence is cut into rows of `stride` tokens: row heads then attend to a block, column heads to
+    each `stride`-th token, and two layers reach everything. Cost in a sequence: length * stride or length² / stride
+    scores a head, least for a stride of sqrt(length).
 
     Attributes:
-        axis: 0 looks along rows, 1 along columns.
-        stride: Length of a row; None is a picture's own, else sqrt(length).
+        axis: 0 along rows, 1 along columns.
+        stride: Length of a row; None is the width of an image, or sqrt(length) of a sequence.
     """
 
     axis: int
@@ -122,15 +122,15 @@ class Strided(Global):
 
     def mask(self, length: int, positions: Tensor | None, device: torch.device) -> Tensor:
         """See `Global.mask`."""
-        places = stand(length, positions, device)
-        line = self._grid(places)[self.axis]
-        return (line.unsqueeze(1) == line.unsqueeze(0)) | everywhere(places)
+        cells = token_positions(length, positions, device)
+        line = self._grid(cells)[self.axis]
+        return (line.unsqueeze(1) == line.unsqueeze(0)) | is_global(cells)
 
-    def _grid(self, places: Tensor) -> tuple[Tensor, Tensor]:
+    def _grid(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Row and column of each token, `(length,)` each."""
-        if places.size(1) == 2 and self.stride is None and bool(places[:, 0].any()):
-            return places[:, 0], places[:, 1]
-        steps = places[:, 0] if places.size(1) == 1 else torch.arange(len(places), device=places.device)
+        if cells.size(1) == 2 and self.stride is None and bool(cells[:, 0].any()):
+            return cells[:, 0], cells[:, 1]
+        steps = cells[:, 0] if cells.size(1) == 1 else torch.arange(len(cells), device=cells.device)
         stride = self._stride(int(steps.max()) + 1)
         return steps.div(stride, rounding_mode="floor"), steps % stride
 
@@ -147,8 +147,8 @@ class Strided(Global):
         is_causal: bool,
         positions: Tensor | None,
     ) -> Tensor:
-        """See `Global.attend`; rows or columns become examples of their own."""
-        if positions is not None or not of_keys(mask, is_causal):
+        """See `Global.attend`; rows or columns become examples."""
+        if positions is not None or not is_key_mask(mask, is_causal):
             return super().attend(query, key, value, scale, mask, is_causal, positions)
         batch, heads, length, _ = query.shape
         stride = self._stride(length)
@@ -162,19 +162,19 @@ class Strided(Global):
 
         if mask is not None:
             mask = lines(mask.transpose(2, 3).expand(batch, -1, -1, -1)).transpose(2, 3)
-        found = flash(lines(query), lines(key), lines(value), scale, mask).unflatten(0, (batch, -1)).transpose(1, 2)
-        found = found if self.axis == 0 else found.transpose(2, 3)
-        return found.reshape(batch, heads, length + rest, -1)[:, :, :length]
+        output = attend(lines(query), lines(key), lines(value), scale, mask).unflatten(0, (batch, -1)).transpose(1, 2)
+        output = output if self.axis == 0 else output.transpose(2, 3)
+        return output.reshape(batch, heads, length + rest, -1)[:, :, :length]
 
 
 @dataclass(frozen=True)
 class TopK(Global):
     """Each query keeps its highest scores only (Zhao et al. 2019, arXiv 1912.11637; Gupta et al. 2021, arXiv 2106.06899).
 
-    Cost: that of all scores, which must be seen to be chosen from; nothing is saved.
+    Cost: that of all scores, which are needed to choose from; nothing is saved.
 
     Attributes:
-        keep: How many.
+        keep: Number of keys that each query keeps.
     """
 
     keep: int
@@ -184,11 +184,11 @@ def head_patterns(config: AttentionConfig, num_heads: int) -> list[Global]:
     """The pattern of each head.
 
     Args:
-        config: `pattern` and what belongs to it.
-        num_heads: Heads of the layer; `local_global` and `strided` give each half of them something else.
+        config: Pattern with its window, stride and topk.
+        num_heads: Number of heads; `local_global` and `strided` give each half of them another pattern.
 
     Raises:
-        ValueError: There are not heads enough.
+        ValueError: There are too few heads.
     """
     first, second = num_heads // 2, num_heads - num_heads // 2
     if config.pattern in (Pattern.local_global, Pattern.strided) and not first:
@@ -208,26 +208,26 @@ def head_patterns(config: AttentionConfig, num_heads: int) -> list[Global]:
     return [Global()] * num_heads
 
 
-def stand(length: int, positions: Tensor | None, device: torch.device) -> Tensor:
-    """Where tokens stand, `(length, axes)`.
+def token_positions(length: int, positions: Tensor | None, device: torch.device) -> Tensor:
+    """Positions of tokens, `(length, axes)`.
 
     Raises:
-        ValueError: Positions differ from example to example.
+        ValueError: Positions differ between examples.
     """
     if positions is None:
         return torch.arange(length, device=device).unsqueeze(-1)
-    places = positions.unsqueeze(-1) if positions.dim() == 1 else positions
-    if places.dim() != 2 or places.size(-1) > 2:
-        raise ValueError("patterns of attention need the same positions for all examples: (length,) or (length, 2)")
-    return places
+    cells = positions.unsqueeze(-1) if positions.dim() == 1 else positions
+    if cells.dim() != 2 or cells.size(-1) > 2:
+        raise ValueError("attention patterns need the same positions for all examples: (length,) or (length, 2)")
+    return cells
 
 
-def everywhere(places: Tensor) -> Tensor:
-    """True for who sees and is seen by all: tokens at negative positions. `(length, axes)` to `(length, length)`."""
-    special = (places < 0).any(-1)
+def is_global(cells: Tensor) -> Tensor:
+    """True in the rows and columns of tokens at negative positions, `(length, axes)` to `(length, length)`."""
+    special = (cells < 0).any(-1)
     return special.unsqueeze(1) | special.unsqueeze(0)
 
 
-def of_keys(mask: Tensor | None, is_causal: bool) -> bool:
-    """Whether a mask is the same for all queries."""
+def is_key_mask(mask: Tensor | None, is_causal: bool) -> bool:
+    """Whether all queries share one mask."""
     return not is_causal and (mask is None or mask.size(2) == 1)

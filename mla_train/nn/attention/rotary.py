@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Rotation(NamedTuple):
-    """Angles' cosines and sines, made once a forward pass and shared by all layers.
+    """Cosines and sines of angles, computed once a forward pass and shared by all layers.
 
     Both are `(length, rope_dim / 2)` or `(batch, length, rope_dim / 2)`.
     """
@@ -20,8 +20,8 @@ class RotaryEmbedding(nn.Module):
     """Turns positions into rotations.
 
     Args:
-        dim: Width that is rotated (qk_rope_head_dim for MLA, head_dim for its siblings).
-        axes: 1 for sequences, 2 for pictures: half of the width then turns with the row, half with the column.
+        dim: Width that is rotated (qk_rope_head_dim of mla, head_dim of the others).
+        axes: 1 for sequences, 2 for images: half of the width then turns with the row, half with the column.
         theta: Base of the frequencies.
 
     Raises:
@@ -46,7 +46,7 @@ class RotaryEmbedding(nn.Module):
         """Rotations of positions.
 
         Args:
-            positions: `(length,)` or `(batch, length)`; with two axes a last dimension of 2, `(row, column)`.
+            positions: Positions of tokens, `(length,)` or `(batch, length)`; with two axes a last dimension of 2, `(row, column)`.
         """
         if self.axes == 1:
             positions = positions.unsqueeze(-1)
@@ -58,8 +58,8 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Rotates the last dimension of x, first half against second half.
 
     Args:
-        x: `(batch, heads, length, rope_dim)`.
-        rotation: Of the same length.
+        x: Queries or keys, `(batch, heads, length, rope_dim)`.
+        rotation: Rotations of the same length.
     """
     cos, sin = (part.to(x.dtype) for part in rotation)
     if cos.dim() == 3:
@@ -69,5 +69,5 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 
 
 def grid_positions(rows: int, columns: int, device: torch.device | None = None) -> Tensor:
-    """Row and column of each cell of a picture, row by row: `(rows * columns, 2)`."""
+    """Row and column of each cell of an image, row by row: `(rows * columns, 2)`."""
     return torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))

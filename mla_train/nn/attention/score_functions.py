@@ -1,7 +1,7 @@
-"""How well a query and a key go together: functions beside the scaled dot product.
+"""Score functions of a query and a key beside the scaled dot product.
 
-Those that are dot products but for a factor (`QueryScale`) stay on the flash kernel and may be absorbed; the others
-(`EXPLICIT`) write scores out, a few queries at a time, see `mla_train.nn.compatibility`.
+Those that are dot products up to a factor (`QueryScale`) stay on the flash kernel and may be absorbed; the others
+(`EXPLICIT`) write scores out, a few queries at a time, see `per_head_attention`.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from mla_train.config import Score
 
 
 class QueryScale(nn.Module):
-    """Dot products of other size, as factors on the queries of each head; for `dot`, `scaled_dot` and `temperature`.
+    """Dot products of another scale, as factors on the queries of each head; for `dot`, `scaled_dot` and `temperature`.
 
         dot          q k                     (Luong et al. 2015, arXiv 1508.04025)
         scaled_dot   q k * scale             (Vaswani et al. 2017, arXiv 1706.03762)
-        temperature  q k * scale * exp(t)    t learned for each head, 0 at first (as the learned scale of query-key
+        temperature  q k * scale * exp(t)    t learned for each head, initially 0 (as the learned scale of query-key
                                              normalisation, Henry et al. 2020, arXiv 2010.04245)
 
     Cost: one multiplication of the queries.
 
     Args:
-        scores: Of each head; those that are no dot products keep the factor 1.
-        scale: The factor on scores that attention itself applies.
+        scores: Score function of each head; those that are no dot products keep the factor 1.
+        scale: Factor on the scores that attention itself applies.
     """
 
     fixed: Tensor
@@ -49,18 +49,18 @@ class QueryScale(nn.Module):
 
 
 class ExplicitScore(Protocol):
-    """Scores of queries and keys that are written out."""
+    """A score function whose scores are written out."""
 
     def __call__(
         self, query: Tensor, key: Tensor, scale: float, allowed: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Scores, and where a query may look.
+        """Scores, and the keys that a query may attend to.
 
         Args:
             query: `(batch, heads, queries, qk_dim)`.
             key: `(batch, heads, keys, qk_dim)`.
             scale: Factor on dot products.
-            allowed: True where a query may look, broadcastable to `(batch, heads, queries, keys)`; None is everywhere.
+            allowed: True where a query may attend, broadcastable to `(batch, heads, queries, keys)`; None allows all keys.
 
         Returns:
             Scores `(batch, heads, queries, keys)`, and `allowed`, which may have become narrower.
@@ -69,7 +69,7 @@ class ExplicitScore(Protocol):
 
 
 class Dot(nn.Module):
-    """q k * scale, written out, for patterns that must see scores."""
+    """q k * scale, written out, for patterns that choose by scores."""
 
     def forward(self, query: Tensor, key: Tensor, scale: float, allowed: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See `ExplicitScore`."""
@@ -83,14 +83,14 @@ class Additive(nn.Module):
     many numbers at a time as a chunk of queries makes; tens of times a dot product's.
 
     Args:
-        num_heads: Heads.
+        num_heads: Number of heads.
         qk_dim: Width of queries and keys.
-        topk: Not needed.
+        topk: Unused.
     """
 
     def __init__(self, num_heads: int, qk_dim: int, topk: int = 0) -> None:
         super().__init__()
-        # Scores have a spread of about one at first: tanh of two unit normals has a variance of about one half.
+        # Scores have a standard deviation of about one at first: tanh of two unit normals has a variance of about one half.
         self.v = nn.Parameter(torch.randn(num_heads, qk_dim) * (2 / qk_dim) ** 0.5)
 
     def forward(self, query: Tensor, key: Tensor, scale: float, allowed: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -100,15 +100,14 @@ class Additive(nn.Module):
 
 
 class Hybrid(nn.Module):
-    """g q k * scale + (1 - g) v tanh(q + k), g learned for each head, one half at first.
+    """g q k * scale + (1 - g) v tanh(q + k), g learned for each head, initially one half.
 
-    The additive score sees what two vectors have in any one number, the product how they agree as a whole; Britz et
-    al. 2017 (arXiv 1703.03906) compare both alone. Cost: that of `Additive`.
+    Britz et al. 2017 (arXiv 1703.03906) compare the two alone. Cost: that of `Additive`.
 
     Args:
-        num_heads: Heads.
+        num_heads: Number of heads.
         qk_dim: Width of queries and keys.
-        topk: Not needed.
+        topk: Unused.
     """
 
     def __init__(self, num_heads: int, qk_dim: int, topk: int = 0) -> None:
@@ -124,17 +123,16 @@ class Hybrid(nn.Module):
 
 
 class Staged(nn.Module):
-    """The additive score selects `topk` keys of each query, the dot product then tells them apart.
+    """The additive score selects `topk` keys of each query, the dot product weights them.
 
-        score = q k * scale + log sigmoid(v tanh(q + k))    among the selected keys, else nothing
+        score = q k * scale + log sigmoid(v tanh(q + k))    for the selected keys only
 
-    The second term is how the selection learns: what selects a key also weighs it, as with the gates of sparse experts
-    (Shazeer et al. 2017, arXiv 1701.06538). Cost: that of `Additive`.
+    The second term trains the selection: what selects a key also weights it, as with the gates of sparse experts (Shazeer et al. 2017, arXiv 1701.06538). Cost: that of `Additive`.
 
     Args:
-        num_heads: Heads.
+        num_heads: Number of heads.
         qk_dim: Width of queries and keys.
-        topk: Keys that are selected.
+        topk: Number of selected keys.
     """
 
     def __init__(self, num_heads: int, qk_dim: int, topk: int) -> None:
@@ -155,15 +153,15 @@ EXPLICIT: dict[Score, type[Additive] | type[Hybrid] | type[Staged]] = {
 
 
 def highest(scores: Tensor, count: int, allowed: Tensor | None) -> Tensor:
-    """Where the highest scores of each query stand; equals of the last one are kept too.
+    """The keys with the highest scores of each query; ties with the last one are kept too.
 
     Args:
         scores: `(batch, heads, queries, keys)`.
-        count: How many are kept.
-        allowed: True where a query may look; None is everywhere.
+        count: Number of keys to keep.
+        allowed: True where a query may attend; None allows all keys.
 
     Returns:
-        True at the highest of those that are allowed, `(batch, heads, queries, keys)`.
+        True at the highest allowed scores, `(batch, heads, queries, keys)`.
     """
     scores = scores.detach()
     if allowed is not None:

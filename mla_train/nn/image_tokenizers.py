@@ -1,4 +1,4 @@
-"""From pictures to tokens: patches (Dosovitskiy et al. 2020) or convolutions (Hassani et al. 2021, arXiv 2104.05704)."""
+"""From images to tokens: patches (Dosovitskiy et al. 2020) or convolutions (Hassani et al. 2021, arXiv 2104.05704)."""
 
 from itertools import pairwise
 from math import ceil, log2
@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def default_halvings(size: int) -> int:
-    """Halvings that bring a side of `size` pixels to at most 8 tokens; at least one."""
+def default_downsample_log2(size: int) -> int:
+    """Number of halvings after which a side of `size` pixels has at most 8 tokens; at least one."""
     return max(1, ceil(log2(size / 8)))
 
 
 def cells(images: Tensor, side: int) -> Tensor:
-    """Cuts pictures into squares, row by row; zeros fill up what is lacking below and to the right.
+    """Cuts images into squares, row by row, padded with zeros below and to the right.
 
     Args:
-        images: `(batch, channels, height, width)`.
-        side: Of a square.
+        images: Images, `(batch, channels, height, width)`.
+        side: Side of a square.
 
     Returns:
         `(batch, rows * columns, channels * side * side)`.
@@ -28,10 +28,10 @@ def cells(images: Tensor, side: int) -> Tensor:
 
 
 class PatchEmbedding(nn.Module):
-    """Cuts pictures into squares and projects each.
+    """Cuts images into squares and projects each.
 
     Args:
-        channels: Of the pictures.
+        channels: Number of channels of the images.
         dim: Width of tokens.
         image_size: Height and width; padded below and to the right where patches do not fit.
         patch_size: Side of a square.
@@ -51,10 +51,10 @@ class PatchEmbedding(nn.Module):
 
 
 class ConvTokenizer(nn.Module):
-    """Convolutions that halve the picture step by step; its overlap suits small data better than patches.
+    """Convolutions that halve the image step by step; their overlap suits small data better than patches.
 
     Args:
-        channels: Of the pictures.
+        channels: Number of channels of the images.
         dim: Width of tokens.
         image_size: Height and width.
         layers: Number of convolutions, each followed by ReLU and a halving.

@@ -1,4 +1,4 @@
-"""Few latents read many tokens (Perceiver, Jaegle et al. 2021, arXiv 2103.03206; Perceiver IO, arXiv 2107.14795).
+"""An array of latents that reads tokens (Perceiver, Jaegle et al. 2021, arXiv 2103.03206; Perceiver IO, arXiv 2107.14795).
 
     latents = L + attention(L, tokens)                                   read
     latents = blocks(latents)
@@ -14,19 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, EncoderConfig, RegularizationConfig
-from mla_train.nn.attention import build_attention
-from mla_train.nn.parts import FeedForward, ResidualDropout, build_norm
-from mla_train.nn.rotary import RotaryEmbedding
+from mla_train.nn.attention import RotaryEmbedding, build_attention
+from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm
 
 
-class Place(nn.Module):
-    """Where a token stands, as Fourier features of its position times a matrix (Jaegle et al. 2021).
+class FourierPosition(nn.Module):
+    """Position embedding: Fourier features of a position times a matrix (Jaegle et al. 2021).
 
-    Latents stand nowhere, so that there is no distance between them and a token that could turn a key.
+    Latents have no positions, so that rotary positions, which encode distances, do not apply.
 
     Args:
         dim: Width of tokens.
-        axes: 1 for sequences, 2 for pictures.
+        axes: 1 for sequences, 2 for images.
         theta: Base of the frequencies.
     """
 
@@ -37,18 +36,18 @@ class Place(nn.Module):
         self.project = nn.Linear(width, dim, bias=False)
 
     def forward(self, positions: Tensor) -> Tensor:
-        """`(length,)` or `(batch, length)`, for pictures with a last dimension of 2, to `(length, dim)` or with batch."""
+        """`(length,)` or `(batch, length)`, for images with a last dimension of 2, to `(..., length, dim)`."""
         return self.project(torch.cat(self.features(positions), -1))
 
 
 class LatentArray(nn.Module):
-    """Learned latents that read tokens, and are read by them.
+    """Learned latents that attend to tokens, and to which tokens attend.
 
     Args:
-        encoder: Sizes, norm and activation; `latents` is their number.
-        attention: Kind and sizes of attention.
+        encoder: Sizes, norm and activation; `latents` is the number of latents.
+        attention: Config of the attention layers.
         regularization: Dropout rates.
-        rotary_axes: 0 where tokens carry their positions already, 1 for sequences, 2 for pictures.
+        rotary_axes: 0 for tokens with position embeddings, 1 for sequences, 2 for images.
     """
 
     def __init__(
@@ -62,10 +61,10 @@ class LatentArray(nn.Module):
         dim, heads, dropout = encoder.dim, encoder.num_heads, regularization.attention_dropout
         self.latents = nn.Parameter(torch.randn(encoder.latents, dim))
         self.token_norm = build_norm(encoder.norm, dim)
-        self.place = Place(dim, rotary_axes, attention.rope_theta) if rotary_axes else None
-        self.reading = build_attention(attention, dim, heads, 0, dropout)
+        self.position = FourierPosition(dim, rotary_axes, attention.rope_theta) if rotary_axes else None
+        self.read_attention = build_attention(attention, dim, heads, 0, dropout)
         self.latent_norm = build_norm(encoder.norm, dim)
-        self.writing = build_attention(attention, dim, heads, 0, dropout)
+        self.write_attention = build_attention(attention, dim, heads, 0, dropout)
         self.feed_forward_norm = build_norm(encoder.norm, dim)
         self.feed_forward = FeedForward(dim, int(dim * encoder.mlp_ratio), encoder.activation)
         self.residual = ResidualDropout(regularization.dropout, 0.0)
@@ -78,12 +77,12 @@ class LatentArray(nn.Module):
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Reads tokens, lets blocks run among the latents, and writes into the tokens.
+        """Reads tokens, runs blocks on the latents, and writes into the tokens.
 
         Args:
-            x: `(batch, length, dim)`.
-            blocks: Each from and to `(batch, latents, dim)`.
-            positions: Of x; None counts from 0.
+            x: Tokens, `(batch, length, dim)`.
+            blocks: Blocks from and to `(batch, latents, dim)`.
+            positions: Positions of x; None counts from 0.
             key_padding_mask: True at padding, `(batch, length)`.
             is_causal: Must be False.
 
@@ -91,19 +90,21 @@ class LatentArray(nn.Module):
             `(batch, length, dim)`.
 
         Raises:
-            ValueError: Tokens are to see earlier ones only.
+            ValueError: is_causal is True.
         """
         if is_causal:
             raise ValueError(
-                "an array of latents sees all tokens at once and cannot be causal: use encoder.latent=plain"
+                "an array of latents attends to all tokens at once and cannot be causal: use encoder.latent=plain"
             )
         tokens = self.token_norm(x)
-        if self.place is not None:
-            counted = torch.arange(x.size(1), device=x.device) if positions is None else positions
-            tokens = tokens + self.place(counted)
+        if self.position is not None:
+            positions = torch.arange(x.size(1), device=x.device) if positions is None else positions
+            tokens = tokens + self.position(positions)
         latents = self.latents.expand(len(x), -1, -1)
-        latents = latents + self.residual(self.reading(latents, memory=tokens, key_padding_mask=key_padding_mask))
+        latents = latents + self.residual(
+            self.read_attention(latents, memory=tokens, key_padding_mask=key_padding_mask)
+        )
         for block in blocks:
             latents = block(latents)
-        x = x + self.residual(self.writing(tokens, memory=self.latent_norm(latents)))
+        x = x + self.residual(self.write_attention(tokens, memory=self.latent_norm(latents)))
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))

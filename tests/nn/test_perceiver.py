@@ -5,17 +5,17 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from mla_train.config import AttentionConfig, EncoderConfig, Kind, Latent, RegularizationConfig
+from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, Latent, RegularizationConfig
 from mla_train.nn import Encoder, grid_positions
 
 
-def build(kind=Kind.mla, rotary_axes=1, latent=Latent.array, **sizes):
+def build(kind=AttentionKind.mla, rotary_axes=1, latent=Latent.array, **sizes):
     torch.manual_seed(0)
     config = EncoderConfig(**{"dim": 32, "depth": 2, "num_heads": 2, "latents": 4, "latent": latent} | sizes)
     return Encoder(config, AttentionConfig(kind=kind), RegularizationConfig(), rotary_axes)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_padding_changes_nothing_and_its_order_neither(kind):
     encoder = build(kind).eval()
     x = torch.randn(2, 5, 32)
@@ -26,7 +26,7 @@ def test_padding_changes_nothing_and_its_order_neither(kind):
     torch.testing.assert_close(turned[:, :5], padded[:, :5], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_order_is_seen_where_positions_are_to_be(kind):
     x = torch.randn(1, 6, 32)
     order = torch.randperm(6)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mla_train.config import AttentionConfig, Kind
+from mla_train.config import AttentionConfig, AttentionKind
 from mla_train.nn import GroupedQueryAttention, MultiheadLatentAttention, RotaryEmbedding, build_attention
-from tests.nn.test_latent_attention import kernels
+from tests.nn.test_mla import kernels
 
 
 def test_multihead_equals_torch():
@@ -43,7 +43,7 @@ def test_groups_equal_multihead_with_repeated_keys_and_values(kv_heads, masked, 
     torch.testing.assert_close(grouped(x, rotation, **options), full(x, rotation, **options), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_every_kind_decodes_from_its_cache(kind):
     torch.manual_seed(0)
     layer = build_attention(AttentionConfig(kind=kind), 32, 4).eval()
@@ -58,11 +58,16 @@ def test_every_kind_decodes_from_its_cache(kind):
 
 
 def test_cache_widths_are_what_the_papers_say():
-    widths = {kind: build_attention(AttentionConfig(kind=kind), 512, 8).cache_width for kind in Kind}
-    assert widths == {Kind.mla: 128 + 32, Kind.mha: 1024, Kind.gqa: 2 * 2 * 64, Kind.mqa: 2 * 64}
+    widths = {kind: build_attention(AttentionConfig(kind=kind), 512, 8).cache_width for kind in AttentionKind}
+    assert widths == {
+        AttentionKind.mla: 128 + 32,
+        AttentionKind.mha: 1024,
+        AttentionKind.gqa: 2 * 2 * 64,
+        AttentionKind.mqa: 2 * 64,
+    }
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_every_kind_trains_on_the_flash_kernel(kind):
     layer = build_attention(AttentionConfig(kind=kind), 32, 4, dropout=0.1).train()
     x = torch.randn(2, 64, 32, requires_grad=True)
@@ -80,4 +85,4 @@ def test_sizes_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"encoder\.dim \(30\)"):
         build_attention(AttentionConfig(), 30, 4)
     with pytest.raises(ValueError, match="num_kv_heads"):
-        build_attention(AttentionConfig(kind=Kind.gqa, num_kv_heads=3), 32, 4)
+        build_attention(AttentionConfig(kind=AttentionKind.gqa, num_kv_heads=3), 32, 4)
