@@ -79,6 +79,17 @@ class Split:
         for name in dropped:
             inputs[name] = None
 
+    def first(self, count: int) -> "Split":
+        """The first items."""
+        groups = None if self.groups is None else self.groups[:count]
+        places = np.arange(min(count, len(self.targets))) if groups is None else np.concatenate(groups)
+        columns = {name: column.select(places) for name, column in self.columns.items()}
+        names = [self.names[place] for place in places] if self.names else []
+        if groups is not None:
+            ends = np.cumsum([0, *map(len, groups)])
+            groups = [np.arange(ends[i], ends[i + 1]) for i in range(len(groups))]
+        return replace(self, columns=columns, targets=_selected(self.targets, places), names=names, groups=groups)
+
     def raw(self, place: int) -> dict[str, Any]:
         """An example as `Model.predict` takes it, without what is missing."""
         return {name: column.raw(place) for name, column in self.columns.items() if column[place] is not None}
@@ -104,16 +115,24 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     mix: Callable[[Any, Any], tuple[Any, Any]] | None = None
 
-    def count(self, split: str, items: int | None = None) -> int:
+    def overfit(self, count: int) -> "Dataset":
+        """The same with the first training items as all three splits: a sound model learns them by heart.
+
+        Args:
+            count: Number of items.
+        """
+        few = self.train.first(count)
+        return replace(self, train=few, val=few, test=few)
+
+    def count(self, split: str) -> int:
         """Number of examples of a split; more than its items where these are sequences.
 
         Args:
             split: "train", "val" or "test".
-            items: Number of its first items; None is all.
         """
         part = getattr(self, split)
         groups = getattr(part, "groups", None)
-        return len(range(len(part))[:items]) if groups is None else sum(map(len, groups[:items]))
+        return len(part) if groups is None else sum(map(len, groups))
 
     def lengths(self, split: str) -> np.ndarray | None:
         """Number of tokens of each item of a split, by which batches are bucketed; None where all are alike."""

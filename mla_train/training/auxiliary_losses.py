@@ -1,4 +1,4 @@
-"""Losses beside the task's own, computed from what modules returned while the network was called.
+"""Losses beside the head's own, computed from what modules returned while the network was called.
 
 Observers and hooks are attached for the length of one call and only where a loss needs them.
 """
@@ -20,7 +20,7 @@ from mla_train.nn.regularizers import contrastive_classes, contrastive_heads, di
 from mla_train.nn.variational import Posterior, kl_to_standard_normal
 
 if TYPE_CHECKING:
-    from mla_train.training.task import Task
+    from mla_train.training.module import TrainingModule
 
 
 @dataclass
@@ -38,7 +38,7 @@ class ModuleCall:
 
 @dataclass
 class AuxiliaryLoss:
-    """A loss beside the task's own.
+    """A loss beside the head's own.
 
     Attributes:
         name: Name of its curve.
@@ -55,33 +55,32 @@ class AuxiliaryLoss:
     layers: list[nn.Module] = field(default_factory=list)
 
 
-def build_auxiliary_losses(task: "Task", spec: Any) -> list[AuxiliaryLoss]:
-    """The auxiliary losses that a config asks for.
+def build_auxiliary_losses(module: "TrainingModule") -> list[AuxiliaryLoss]:
+    """The auxiliary losses that a config asks for; losses over classes are left out where there are none.
 
     Args:
-        task: Task with its network.
-        spec: What the network knows of the data; losses over `classes` are left out without them.
+        module: Module with its network.
     """
-    r, encoder = task.config.regularization, task.config.encoder
-    layers = [block.attention for block in _modules(task, EncoderBlock)]
-    openings = [gate.opening for gate in _modules(task, LatentGate)]
+    r, encoder = module.config.regularization, module.config.encoder
+    layers = [block.attention for block in _modules(module, EncoderBlock)]
+    openings = [gate.opening for gate in _modules(module, LatentGate)]
     losses = [
         AuxiliaryLoss("diverse_heads", r.diverse_heads, partial(_heads_loss, diverse_heads), layers=layers),
         AuxiliaryLoss("contrastive_heads", r.contrastive_heads, partial(_heads_loss, contrastive_heads), layers=layers),
         AuxiliaryLoss("orthogonal_heads", r.orthogonal_heads, partial(_overlap, layers)),
         AuxiliaryLoss("sparse_features", r.sparse_features, _openings, openings),
     ]
-    if getattr(spec, "classes", None):
-        pooling = _modules(task, (AttentionPooling, ClassToken, MeanPooling))
+    if module.model.head.kind == "classification":
+        pooling = _modules(module, (AttentionPooling, ClassToken, MeanPooling))
         losses.append(AuxiliaryLoss("contrastive_classes", r.contrastive_classes, _classes_loss, pooling))
     losses = [loss for loss in losses if loss.weight]
     if encoder.latent is Latent.variational:
         weight = 1e-3 if r.kl is None else r.kl
-        losses.append(AuxiliaryLoss("kl", weight, partial(_kl, r.free_bits), _modules(task, Posterior)))
+        losses.append(AuxiliaryLoss("kl", weight, partial(_kl, r.free_bits), _modules(module, Posterior)))
     if encoder.masked_modeling:
         weight = 1.0 if r.reconstruction is None else r.reconstruction
-        encoders = [module for module in _modules(task, Encoder) if module.token_masking is not None]
-        losses.append(AuxiliaryLoss("reconstruction", weight, partial(_reconstruction, task), encoders))
+        encoders = [each for each in _modules(module, Encoder) if each.token_masking is not None]
+        losses.append(AuxiliaryLoss("reconstruction", weight, partial(_reconstruction, module), encoders))
     return losses
 
 
@@ -96,31 +95,35 @@ def warmup_factor(step: int, steps: int, share: float) -> float:
     return min(1.0, step / (share * steps)) if share * steps > 0 else 1.0
 
 
-def forward_with_auxiliary_losses(task: "Task", batch: Any) -> tuple[Any, dict[str, Tensor]]:
+def forward_with_auxiliary_losses(
+    module: "TrainingModule", batch: Any, call: Callable[[Any, Any], Any] | None = None
+) -> tuple[Any, dict[str, Tensor]]:
     """Calls the network and computes its auxiliary losses.
 
     Args:
-        task: Task with its auxiliary losses.
+        module: Module with its network and its auxiliary losses.
         batch: Batch for the network.
+        call: What is done with the network and the batch; None calls the module.
 
     Returns:
         The outputs, and the value of each auxiliary loss.
     """
-    calls: dict[str, list[Any]] = {loss.name: [] for loss in task.auxiliary_losses}
-    layers = list(dict.fromkeys(layer for loss in task.auxiliary_losses for layer in loss.layers))
+    losses = module.auxiliary_losses
+    calls: dict[str, list[Any]] = {loss.name: [] for loss in losses}
+    layers = list(dict.fromkeys(layer for loss in losses for layer in loss.layers))
     with ExitStack() as stack:
-        for loss in task.auxiliary_losses:
-            for module in loss.modules:
-                stack.callback(module.register_forward_hook(partial(_record, calls[loss.name])).remove)
+        for loss in losses:
+            for each in loss.modules:
+                stack.callback(each.register_forward_hook(partial(_record, calls[loss.name])).remove)
         records = stack.enter_context(observe(layers, "heads"))
-        outputs = task(batch)
-    for loss in task.auxiliary_losses:
+        outputs = module(batch) if call is None else call(module.model, batch)
+    for loss in losses:
         calls[loss.name] += [call for layer in loss.layers for call in records[layers.index(layer)].calls]
-    return outputs, {loss.name: loss.value(calls[loss.name], batch) for loss in task.auxiliary_losses}
+    return outputs, {loss.name: loss.value(calls[loss.name], batch) for loss in losses}
 
 
-def _modules(task: "Task", kind: Any) -> list[Any]:
-    return [module for module in task.modules() if isinstance(module, kind)]
+def _modules(module: "TrainingModule", kind: Any) -> list[Any]:
+    return [each for each in module.modules() if isinstance(each, kind)]
 
 
 def _record(calls: list[ModuleCall], module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
@@ -144,7 +147,7 @@ def _openings(calls: list[ModuleCall], batch: Any) -> Tensor:
 
 def _classes_loss(calls: list[ModuleCall], batch: Any) -> Tensor:
     """Mean over poolings; soft labels count as their largest class."""
-    labels = batch.labels.argmax(-1) if batch.labels.dim() == 2 else batch.labels
+    labels = batch.targets.argmax(-1) if batch.targets.dim() == 2 else batch.targets
     return torch.stack([contrastive_classes(call.output, labels) for call in calls]).mean()
 
 
@@ -157,8 +160,8 @@ def _kl(free_bits: float, calls: list[ModuleCall], batch: Any) -> Tensor:
     return torch.stack(values).mean()
 
 
-def _reconstruction(task: "Task", calls: list[ModuleCall], batch: Any) -> Tensor:
+def _reconstruction(module: "TrainingModule", calls: list[ModuleCall], batch: Any) -> Tensor:
     """Error of the encoder's inputs as predicted from its outputs."""
-    assert task.reconstruction is not None
-    targets = [entry.target(batch) for entry in task.encoder_inputs()]
-    return task.reconstruction([call.output for call in calls], targets)
+    assert module.reconstruction is not None
+    targets = [entry.target(batch) for entry in module.model.reconstruction_inputs()]
+    return module.reconstruction([call.output for call in calls], targets)

@@ -19,7 +19,6 @@ from mla_train.nn import Reconstruction
 from mla_train.task import Task
 from mla_train.training.ablation import ablate
 from mla_train.training.auxiliary_losses import (
-    attach_drop_heads,
     build_auxiliary_losses,
     forward_with_auxiliary_losses,
     warmup_factor,
@@ -68,8 +67,6 @@ class TrainingModule(L.LightningModule):
                     "encoder.masked_modeling=true needs an encoder, and task.use_encoder=false leaves it out: set one of them"
                 )
             self.reconstruction = Reconstruction(config.encoder.dim, model.reconstruction_inputs())
-        if config.regularization.drop_heads:
-            attach_drop_heads(model, config.regularization.drop_heads)
         self.auxiliary_losses = build_auxiliary_losses(self)
         # Of the loss, its count, and each auxiliary loss times the count.
         size = 2 + len(self.auxiliary_losses)
