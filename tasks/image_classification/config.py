@@ -29,10 +29,10 @@ class ImageClassificationTaskConfig:
     """The network around the encoder.
 
     Attributes:
-        tokenizer: How pictures become tokens.
-        downsample_log2: How often the picture is halved before attention; null leaves at most 8 x 8 tokens.
-        positions: Rotary in two dimensions, or learned and added to the tokens.
-        pooling: From tokens to one vector.
+        tokenizer: How images become tokens: overlapping convolutions, or square patches.
+        downsample_log2: Number of times the image is halved before attention; null leaves at most 8 x 8 tokens.
+        positions: Position encoding: rotary in two dimensions, or learned and added to the tokens.
+        pooling: How tokens become one vector.
     """
 
     _target_: str = "tasks.image_classification.ImageClassificationTask"
@@ -49,7 +49,12 @@ class ImageClassificationTaskConfig:
 
 @dataclass
 class DigitsDataConfig:
-    """The digits of scikit-learn."""
+    """Handwritten digits of scikit-learn.
+
+    Attributes:
+        horizontal_flip: Whether a mirrored image shows the same class.
+        split_seed: Seed of the split.
+    """
 
     _target_: str = "tasks.image_classification.DigitsData"
     name: str = "digits"
@@ -59,15 +64,15 @@ class DigitsDataConfig:
 
 @dataclass
 class TorchvisionDataConfig:
-    """A set that torchvision knows.
+    """A data set of torchvision.
 
     Attributes:
         dataset: Name of the class in torchvision.datasets.
         root: Folder in which torchvision looks for its files.
-        download: Fetch the files if they are not there.
-        horizontal_flip: Whether a mirrored picture shows the same class.
-        val_share: Part of the training set that is cut off for validation.
-        split_seed: Chooses which examples are cut off.
+        download: Whether missing files are downloaded.
+        horizontal_flip: Whether a mirrored image shows the same class.
+        val_share: Share of the training set that becomes the validation split.
+        split_seed: Seed of the split.
     """
 
     _target_: str = "tasks.image_classification.TorchvisionData"
@@ -86,17 +91,17 @@ class TorchvisionDataConfig:
 
 @dataclass
 class OwnImagesConfig:
-    """What folders and tables of pictures have in common.
+    """Options of folders and tables of images.
 
     Attributes:
-        image_size: Height and width to which pictures are brought; null keeps their size where all have the same (up
-            to 96), else takes 64.
-        channels: 1 for grey, 3 for colour; null looks at the pictures.
-        on_error: Stop at a broken picture or leave it out.
-        horizontal_flip: Whether a mirrored picture shows the same class.
-        test_share: Cut from train where there is no test.
-        val_share: Cut from what is left where there is no val.
-        split_seed: Chooses which examples are cut off.
+        image_size: Height and width in pixels; null keeps the size where all images have the same (up to 96), else takes
+            64.
+        channels: 1 for grey, 3 for colour; null follows the images.
+        on_error: Stop at a broken image or leave it out.
+        horizontal_flip: Whether a mirrored image shows the same class.
+        test_share: Share of train that becomes the test split where there is none.
+        val_share: Share of the rest that becomes the validation split where there is none.
+        split_seed: Seed of the split.
     """
 
     image_size: int | None = None
@@ -116,10 +121,10 @@ class OwnImagesConfig:
 
 @dataclass
 class ImageFolderDataConfig(OwnImagesConfig):
-    """Pictures in a folder for each class.
+    """Images in a folder for each class.
 
     Attributes:
-        root: Holds train/, val/, test/ with a folder for each class, or the class folders themselves.
+        root: Folder with train/, val/, test/ and in each a folder for each class, or with the class folders themselves.
     """
 
     _target_: str = "tasks.image_classification.ImageFolderData"
@@ -129,14 +134,14 @@ class ImageFolderDataConfig(OwnImagesConfig):
 
 @dataclass
 class ImageTableDataConfig(OwnImagesConfig):
-    """Pictures in a column of parquet files, or of a set on the Hugging Face hub.
+    """Images in a column of parquet files, or of a data set on the Hugging Face hub.
 
     Attributes:
-        root: A parquet file, or a folder with train/val/test parquet files.
-        hub: Name of a set on the hub instead, such as uoft-cs/cifar10.
-        revision: Commit of the hub set.
-        image_column: Null takes the first column that holds pictures.
-        label_column: Null takes label, labels, class or fine_label.
+        root: Parquet file, or folder with train, val and test parquet files.
+        hub: Name of a data set on the hub instead, such as uoft-cs/cifar10.
+        revision: Commit of the data set on the hub; null is the newest.
+        image_column: Column of images; null is the first that holds images.
+        label_column: Column of labels; null is label, labels, class or fine_label.
     """
 
     _target_: str = "tasks.image_classification.ImageTableData"

@@ -234,15 +234,15 @@ def test_tokens_of_texts_are_told_better_than_by_their_frequency():
         (["regularization.kl=0.1"], r"add encoder\.latent=variational"),
         (["encoder.latent_dim=4"], r"add encoder\.latent=variational"),
         (["regularization.reconstruction=1"], r"add encoder\.reconstruct=true"),
-        ([ARRAY, CONVOLUTION], r"choose encoder\.block=attention"),
+        ([ARRAY, CONVOLUTION], r"use encoder\.block=attention"),
         ([ARRAY, "encoder.latents=0"], "must be 1 or more"),
         (["regularization.free_bits=-1"], "must be 0 or more"),
         (["regularization.warmup=1"], "must be 0 or more and below 1"),
         (["regularization=diverse_heads", "encoder.num_heads=1"], r"set regularization\.diverse_heads=0"),
         (["regularization=drophead", "encoder.num_heads=1"], r"set regularization\.drop_heads=0"),
         (["regularization.sparse_features=1"], r"add attention\.select=gate"),
-        (["hardware.compile=true", "regularization=diverse_heads"], r"choose hardware\.compile=false"),
-        ([ARRAY, "attention.pattern=window"], r"choose attention\.pattern=global"),
+        (["hardware.compile=true", "regularization=diverse_heads"], r"set hardware\.compile=false"),
+        ([ARRAY, "attention.pattern=window"], r"use attention\.pattern=global"),
     ],
 )
 def test_impossible_choices_name_a_working_one(words, message):
