@@ -15,7 +15,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config import TrainConfig
 from mla_train.config.compose import explain_error, to_typed_config
-from mla_train.config.overrides import NO_CHOICE, explain_bad_override, extend_import_path
+from mla_train.config.help import help_text
+from mla_train.config.overrides import (
+    NO_CHOICE,
+    Choices,
+    compose_overrides,
+    config_dir_argument,
+    explain_bad_override,
+    extend_import_path,
+)
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.run_folder import find_run
 
@@ -31,6 +39,9 @@ def main(config_dir: Path) -> None:
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
     try:
         extend_import_path(sys.argv[1:])
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(_help(config_dir, [word for word in sys.argv[1:] if word not in ("--help", "-h")]), flush=True)
+            return
         try:
             _run_hydra(config_dir)
         except ValueError as error:
@@ -56,6 +67,13 @@ def main(config_dir: Path) -> None:
         # The reader, such as `| head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _help(config_dir: Path, words: list[str]) -> str:
+    """The help, with the options of the choices that are given."""
+    folder = config_dir_argument(words)
+    choices = Choices([config_dir, *([folder] if folder else [])])
+    return help_text(compose_overrides(config_dir, words), choices.groups)
 
 
 def _run_hydra(config_dir: Path) -> None:

@@ -8,10 +8,9 @@ line wherever its dataclass has it, and no list of tasks has to be kept.
 Whoever composes a config imports this module.
 """
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,8 +18,11 @@ from mla_train.config.run import TrainConfig
 from mla_train.config.typed import TARGETS, default_values
 
 
-class OptionsSource(FileConfigSource):
-    """Reads YAML files as Hydra does and puts the defaults of the dataclass below each `task` or `data` with `_target_`."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Reads YAML files as Hydra does and puts the defaults of the dataclass below each `task` or `data` with `_target_`.
+
+    Hydra leaves a source in place that has the name of its own, also in the processes of a launcher: hence the name.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Reads one file.
@@ -59,8 +61,7 @@ def register() -> None:
     schema = OmegaConf.structured(TrainConfig)
     OmegaConf.set_struct(schema.trainer, False)  # Lightning has the keys, see mla_train/config/trainer.py
     ConfigStore.instance().store(name="schema", node=schema)
-    Plugins.instance()  # registers Hydra's own sources
-    SourcesRegistry.instance().types[OptionsSource.scheme()] = OptionsSource
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 
 register()

@@ -185,7 +185,7 @@ class TrainConfig:
             require(
                 self.encoder.num_heads >= 2 or not value,
                 f"regularization.{name}={value} needs several heads, but encoder.num_heads=1: use 2 or more heads, or "
-                f"regularization.{name}=0",
+                f"set regularization.{name}=0",
             )
         weight = self.regularization.sparse_features
         require(

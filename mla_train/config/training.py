@@ -23,7 +23,7 @@ class Augmentation(Enum):
 
 @dataclass
 class RegularizationConfig:
-    """Regularization: dropout, decay, augmentation, auxiliary losses, averaged weights.
+    """Dropout, decay, augmentation, auxiliary losses and averaged weights.
 
     Attributes:
         dropout: Probability of residual dropout.

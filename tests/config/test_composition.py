@@ -6,7 +6,8 @@ import re
 import pytest
 import yaml
 
-from mla_train.config import CheckpointChoice, RegularizationConfig
+from mla_train.config import CheckpointChoice, RegularizationConfig, TrainConfig, WandbConfig
+from mla_train.config.help import option_help
 from mla_train.config.typed import default_values, options_class
 from mla_train.errors import UserError
 from tests.helpers import ROOT, config, task_of
@@ -147,3 +148,21 @@ def test_recipes_say_what_they_reached_or_that_nobody_knows(name):
     header = " ".join(line.removeprefix("# ") for line in lines if line.startswith("#"))
     assert f"python train.py experiment={name}" in header
     assert re.search(r"seeds? \d", header) or "Not yet run to the end" in header
+
+
+@pytest.mark.parametrize(("group", "name"), [choice for choice in CHOICES if choice[0] in ("task", "data")])
+def test_every_option_has_a_line_of_help(group, name):
+    target = written(group, name)[group].get("_target_")
+    if target is None:
+        pytest.skip("a named set has the options of its reader")
+    cls = options_class(target, group)
+    names = {field.name for field in dataclasses.fields(cls)} - {"_target_", "name"}
+    assert names == option_help(cls).keys()
+
+
+def test_every_option_of_a_run_has_a_line_of_help():
+    classes = [TrainConfig, WandbConfig]
+    while classes:
+        cls = classes.pop()
+        assert option_help(cls).keys() == {field.name for field in dataclasses.fields(cls)}
+        classes += [field.type for field in dataclasses.fields(cls) if dataclasses.is_dataclass(field.type)]

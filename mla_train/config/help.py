@@ -1,0 +1,102 @@
+"""`train.py --help`: choices and options as they are with the words given; the docstrings of dataclasses are the help."""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, get_args, get_type_hints
+
+from mla_train.config.run import TrainConfig
+
+HEADER = """\
+Trains an attention model on a task and writes a run folder: metrics beside baselines, model, figures.
+
+  python train.py                                           digits, in a minute
+  python train.py data=image_folder data.root=my/pictures   your own images
+  python train.py task=text_classification                  languages of texts, in a minute
+  python train.py attention=mha encoder=tiny epochs=10      other choices
+  python train.py run_dir=runs/mine resume=auto             continue an interrupted run
+"""
+FOOTER = """\
+More: --config-dir FOLDER adds your own tasks and choices, -m runs all combinations of a,b lists,
+--cfg job shows the composed config, --hydra-help the flags of Hydra.
+"""
+WIDTH, COLUMN = 120, 44
+
+
+def help_text(config: TrainConfig, groups: dict[str, set[str]]) -> str:
+    """Writes the help.
+
+    Args:
+        config: Composed config, whose values are shown.
+        groups: Names of choices by group.
+    """
+    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, [a,b]):", ""]
+    for group, names in sorted(groups.items()):
+        if group != "sweep":
+            lines += textwrap.wrap(f"{group}: {', '.join(sorted(names))}", WIDTH, subsequent_indent="  ")
+    lines += ["", "Options (key=value), with their values for the choices given:"]
+    lines += _section(
+        "", [field.name for field in fields(config) if not is_dataclass(getattr(config, field.name))], config
+    )
+    for field in fields(config):
+        options = getattr(config, field.name)
+        if is_dataclass(options):
+            title = (inspect.getdoc(type(options)) or "").partition("\n")[0]
+            lines += ["", f"{field.name}: {title}"]
+            lines += _section(f"{field.name}.", [each.name for each in fields(options)], options)
+    return "\n".join([*lines, "", FOOTER])
+
+
+def option_help(cls: type) -> dict[str, str]:
+    """The line of each option in the docstring of its dataclass; those of base classes are inherited.
+
+    Args:
+        cls: Dataclass of options.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
+        name = ""
+        for line in attributes.splitlines():
+            start = re.match(r"    (\w+): (.*)", line)
+            if start:
+                name, found[start[1]] = start[1], start[2]
+            elif name and line.startswith(" " * 8):
+                found[name] += f" {line.strip()}"
+    return found
+
+
+def _section(prefix: str, names: list[str], options: Any) -> Iterator[str]:
+    """Lines of the options of one dataclass, nested ones included."""
+    texts, types = option_help(type(options)), get_type_hints(type(options))
+    for name in names:
+        value = getattr(options, name)
+        if name.startswith("_"):
+            continue
+        if is_dataclass(value):
+            yield from _section(f"{prefix}{name}.", [field.name for field in fields(value)], value)
+            continue
+        text = texts.get(name, "")
+        for kind in (types[name], *get_args(types[name])):  # an enum, or one beside None
+            if isinstance(kind, type) and issubclass(kind, Enum):
+                text = f"{text} [{', '.join(kind.__members__)}]"
+        left = f"  {prefix}{name}={_plain(value)}"
+        first = [left] if len(left) > COLUMN - 2 else []
+        body = textwrap.wrap(text, WIDTH - COLUMN)
+        if not first:
+            first = [left.ljust(COLUMN) + (body.pop(0) if body else "")]
+        yield from (line.rstrip() for line in first + [" " * COLUMN + line for line in body])
+
+
+def _plain(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, list):
+        return f"[{','.join(map(_plain, value))}]"
+    return str(value)
