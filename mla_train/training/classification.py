@@ -90,7 +90,7 @@ class Classification(Task):
 
     @torch.no_grad()
     def explained(self, batch: Any) -> tuple[Callable[[Tensor], Tensor], str, str]:
-        """What a `View` says of the answer to one example.
+        """What a `Explanation` says of the answer to one example.
 
         Returns:
             The log odds of the predicted class as a function of outputs, their name, and the class with its probability.

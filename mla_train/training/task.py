@@ -21,7 +21,7 @@ from mla_train.training.auxiliary_losses import AuxiliaryLoss, forward_with_auxi
 from mla_train.training.optimizers import build_optimizer, build_schedule
 
 if TYPE_CHECKING:  # what looks at tasks is no part of training them
-    from mla_train.inspect.views import View
+    from mla_train.explain.explanation import Explanation
 
 Predictions = dict[str, Any]
 """Columns of equal length, one row an example: numpy arrays or lists."""
@@ -167,13 +167,13 @@ class Task(L.LightningModule):
         """
         raise UserError(f"task={self.config.task.name} does not show its examples: it has no raw()")
 
-    def view(self, raw: Raw) -> "View":
+    def explain(self, raw: Raw) -> "Explanation":
         """An example with what attention looks at and what an answer can be attributed to.
 
         Raises:
             UserError: See `read`.
         """
-        raise UserError(f"task={self.config.task.name} does not show its examples: it has no view()")
+        raise UserError(f"task={self.config.task.name} does not show its examples: it has no explain()")
 
     def divergence(self, first: Any, second: Any, batch: Any) -> Tensor:
         """How far two passes with other dropout are apart: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
@@ -274,7 +274,7 @@ class Task(L.LightningModule):
         """Raises an error if a loss since the last logged one was not a finite number.
 
         Args:
-            weights: Look at all weights too.
+            weights: AttentionView at all weights too.
 
         Raises:
             UserError: Names the step and the learning rate.

@@ -13,7 +13,7 @@ from mla_train.data.baselines import logistic_regression, majority
 from mla_train.data.cache import cached
 from mla_train.data.pictures import read_picture
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
+from mla_train.explain.explanation import Explanation
 from mla_train.nn import ReconstructionInput
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions, Raw
@@ -69,7 +69,7 @@ class ImageClassificationTask(Classification):
         """The picture."""
         return {"image": data.test.images[index]}
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Patches over the picture; its cells as units."""
         return view_picture(self, raw)
 

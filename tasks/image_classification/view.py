@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.inspect.views import Cells, View, picture_leaf, self_look, with_cells
+from mla_train.explain.explanation import (
+    CellUnits,
+    Explanation,
+    image_gradient_input,
+    occlude_cells,
+    self_attention_view,
+)
 from mla_train.nn import AttentionPooling, ClassToken
 from mla_train.training.task import Raw
 from tasks.image_classification.data import ImageBatch
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def view_picture(task: "ImageClassificationTask", raw: Raw) -> View:
+def view_picture(task: "ImageClassificationTask", raw: Raw) -> Explanation:
     """Cells over cells; cells as units, which the mean colour of training pictures takes the place of.
 
     Args:
@@ -26,23 +32,27 @@ def view_picture(task: "ImageClassificationTask", raw: Raw) -> View:
     """
     batch, network = task.read([raw]), task.network
     rows, columns = network.tokenizer.grid
-    cells = Cells(batch.images[0], (rows, columns))
+    cells = CellUnits(batch.images[0], (rows, columns))
     layers = network.encoder.attention_layers
     of, places = torch.arange(len(cells)), network.positions.float()
     if isinstance(network.pooling, ClassToken):  # it stands in front, outside of the picture
         of, places = torch.cat([torch.tensor([-1]), of]), places.clone()
         places[0] = torch.nan
-    look = self_look("patches over the picture", layers, cells, of, places=places, asked=_asked(task, batch))
+    view = self_attention_view(
+        "patches over the picture", layers, cells, of, positions=places, query_weights=_asked(task, batch)
+    )
     mean = torch.tensor(task.facts.mean)
 
-    def without(kept: np.ndarray) -> ImageBatch:
-        return task.read([{"image": picture} for picture in with_cells(cells, kept, mean)])
+    def occlude(kept: np.ndarray) -> ImageBatch:
+        return task.read([{"image": picture} for picture in occlude_cells(cells, kept, mean)])
 
     def outputs(values: Sequence[Tensor]) -> Tensor:
         return network(values[0])
 
-    score, scored, said = task.explained(batch)
-    return View(batch, said, [look], [cells], without, score, scored, [picture_leaf(cells)], outputs)
+    score, score_name, prediction = task.explained(batch)
+    return Explanation(
+        batch, prediction, [view], [cells], occlude, score, score_name, [image_gradient_input(cells)], outputs
+    )
 
 
 def _asked(task: "ImageClassificationTask", batch: ImageBatch) -> Tensor | None:

@@ -6,11 +6,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
 from torch import Tensor
 
-from mla_train.inspect.heatmaps import show_over, show_picture
+from mla_train.explain.heatmaps import add_relative_bar, relative_colours, show_image, show_over_image
 from mla_train.nn import observe
 from mla_train.training.task import Raw
 from tasks.multimodal_sentiment.data import MultimodalData
@@ -51,7 +49,7 @@ def draw_ablation(
 
 
 def draw_words_over_pictures(task: Any, data: MultimodalData, file: Path) -> None:
-    """For a few test examples: the picture, and where on it some words look, over what an even look would give each cell.
+    """For a few test examples: the picture, and where on it some words look, relative to uniform attention.
 
     Nothing is drawn where there are no texts or pictures, or where they do not look at each other.
 
@@ -75,37 +73,32 @@ def draw_words_over_pictures(task: Any, data: MultimodalData, file: Path) -> Non
     # The words whose looks are the least even, in their order.
     chosen = [s.log().abs().amax(-1).topk(min(WORDS, len(s))).indices.sort().values for _, s in found]
     shown = torch.cat([shares[words].flatten() for (_, shares), words in zip(found, chosen, strict=True)])
-    # One scale for all, as wide as need be: the bar says how uneven they are.
-    most = max(1.01, float(shown.log().abs().max().exp()))
-    colours = ScalarMappable(LogNorm(1 / most, most), "RdBu_r")
+    colours = relative_colours(shown.numpy())
     image = data.facts.images[picture]
     size = 2.2 * (1 + WORDS) + 1, EXAMPLES * (2.2 * image.height / image.width + 0.3) + 0.5
     figure, axes = plt.subplots(EXAMPLES, 1 + WORDS, figsize=size, layout="constrained")
     for axis in axes.flat:
         axis.set_axis_off()
-    for line, i, (look, shares), words in zip(axes, rows, found, chosen, strict=True):
-        show_picture(line[0], look.keys)
+    for line, i, (view, shares), words in zip(axes, rows, found, chosen, strict=True):
+        show_image(line[0], view.keys)
         line[0].set_title(data.test.names[i][-24:], fontsize=8, parse_math=False)
         for axis, word in zip(line[1:], words.tolist(), strict=False):
-            show_over(axis, look.keys, shares[word].numpy(), colours)
-            label = look.queries.labels[word]
+            show_over_image(axis, view.keys, shares[word].numpy(), colours)
+            label = view.queries.labels[word]
             label = label if len(label) <= LONGEST_WORD else f"{label[: LONGEST_WORD - 1]}…"
             axis.set_title(label, fontsize=9, parse_math=False)
-    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.01, aspect=30)
-    bar.set_ticks([1 / most, 1, most], labels=[f"{1 / most:.2f}", "1", f"{most:.2f}"], minor=False)
-    bar.ax.minorticks_off()
-    bar.set_label("times an even look")
-    figure.suptitle("Where words look on their picture (mean over heads)")
+    add_relative_bar(figure, colours, axes)
+    figure.suptitle("Attention of words over their image (mean over heads)")
     figure.savefig(file, dpi=100)
     plt.close(figure)
 
 
 @torch.no_grad()
 def _shares(task: Any, raw: Raw, name: str) -> tuple[Any, Tensor]:
-    """A look of an example, and how much each of its queries looks at each key, over an even look, `(queries, keys)`."""
-    view = task.view(raw)
-    look = next(look for look in view.looks if look.name == name)
-    with observe(look.layers, "weights") as records:
-        task.network(view.batch)
-    weights = look.merged(records[0].weights[look.call][look.row]).mean(0)  # over heads
-    return look, (weights / weights.mean(-1, keepdim=True)).clamp(min=1e-6)
+    """An attention view of an example, and its attention relative to uniform, `(queries, keys)`."""
+    explanation = task.explain(raw)
+    view = next(view for view in explanation.attention if view.name == name)
+    with observe(view.layers, "weights") as records:
+        task.network(explanation.batch)
+    weights = view.by_unit(records[0].weights[view.call][view.row]).mean(0)  # over heads
+    return view, (weights / weights.mean(-1, keepdim=True)).clamp(min=1e-6)

@@ -15,7 +15,7 @@ from mla_train.data.baselines import majority
 from mla_train.data.cache import cached
 from mla_train.data.texts import TextReader
 from mla_train.data.visual_words import learn_words
-from mla_train.inspect.views import View
+from mla_train.explain.explanation import Explanation
 from mla_train.nn import ReconstructionInput
 from mla_train.training.classification import Classification
 from mla_train.training.task import Predictions, Raw
@@ -209,7 +209,7 @@ class MultimodalSentimentTask(Classification):
         """What the data set holds of the example."""
         return raw_example(data.test, index)
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Each modality over itself, words over the others; words, cells and steps as units."""
         return view_example(self, raw)
 

@@ -13,7 +13,7 @@ from mla_train.data.cache import cached
 from mla_train.data.texts import TextReader, clean
 from mla_train.data.tokenizers import UNK_ID
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
+from mla_train.explain.explanation import Explanation
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 from mla_train.training.classification import Classification, worst_mistakes
 from mla_train.training.task import Predictions, Raw
@@ -68,7 +68,7 @@ class TextClassificationTask(Classification):
         """The text."""
         return {"text": data.test.texts[index]}
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Words over words; words as units."""
         return view_text(self, raw)
 

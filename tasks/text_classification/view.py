@@ -11,15 +11,15 @@ from torch import Tensor
 from mla_train.data.texts import clean
 from mla_train.data.tokenizers import UNK_ID
 from mla_train.errors import UserError
-from mla_train.inspect.views import Leaf, View, replaced, self_look
-from mla_train.inspect.words import TextUnits
+from mla_train.explain.explanation import Explanation, GradientInput, replaced_output, self_attention_view
+from mla_train.explain.text_units import TextUnits
 from mla_train.training.task import Raw
 
 if TYPE_CHECKING:
     from tasks.text_classification.task import TextClassificationTask
 
 
-def view_text(task: "TextClassificationTask", raw: Raw) -> View:
+def view_text(task: "TextClassificationTask", raw: Raw) -> Explanation:
     """Words over words; words as units, of which some are taken out of the text.
 
     Args:
@@ -32,32 +32,32 @@ def view_text(task: "TextClassificationTask", raw: Raw) -> View:
     batch, network = task.read([raw]), task.network
     text = clean(raw["text"])
     units = TextUnits(text, task.reader.tokenizer, task.facts.max_length)
-    if not len(units.of):
+    if not len(units.token_units):
         raise UserError("the text has no token that this model reads")
     layers = network.encoder.attention_layers
-    look = self_look("words over words", layers, units.words, units.of)
+    view = self_attention_view("words over words", layers, units.units, units.token_units)
 
-    def without(kept: np.ndarray) -> Any:
-        return task.read([{"text": units.without(row)} for row in kept])
+    def occlude(kept: np.ndarray) -> Any:
+        return task.read([{"text": units.occlude(row)} for row in kept])
 
     # Gradients are taken with respect to embedded tokens and the weights of terms. The baseline is unknown tokens: at
     # zero the encoder's norms are not continuous.
     table: Any = network.embedding
     unknown = torch.full_like(batch.tokens, UNK_ID)
     with torch.no_grad():
-        leaves = [Leaf(table(batch.tokens), table(unknown), units.gather)]
+        gradient_inputs = [GradientInput(table(batch.tokens), table(unknown), units.gather)]
     if network.terms is not None and len(batch.terms):
         assert task.reader.terms is not None
         weights = batch.weights.unsqueeze(0)
         shares = units.term_shares(task.reader.terms, batch.terms.numpy())
-        leaves.append(Leaf(weights, torch.zeros_like(weights), lambda found: shares @ found[0]))
+        gradient_inputs.append(GradientInput(weights, torch.zeros_like(weights), lambda found: shares @ found[0]))
 
     def outputs(values: Sequence[Tensor]) -> Tensor:
         copies = task.read([raw] * len(values[0]))
         if len(values) > 1:
             copies = replace(copies, weights=values[1].flatten())
-        with replaced(table, values[0]):
+        with replaced_output(table, values[0]):
             return network(copies)
 
-    score, scored, said = task.explained(batch)
-    return View(batch, said, [look], [units.words], without, score, scored, leaves, outputs)
+    score, score_name, prediction = task.explained(batch)
+    return Explanation(batch, prediction, [view], [units.units], occlude, score, score_name, gradient_inputs, outputs)
