@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
+from mla_train.explain.explanation import Explanation
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 from mla_train.training.task import Predictions, Raw, Task
 from tasks.forecasting import baselines, ridge
@@ -196,7 +196,7 @@ class ForecastingTask(Task):
         """The window."""
         return {"series": data.collate([data.test[index]], training=False)}
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Patches over patches along the series; patches of its past as units."""
         return view_window(self, raw)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, read_tokenizer
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
+from mla_train.explain.explanation import Explanation
 from mla_train.nn import ReconstructionInput, ReconstructionTarget, beam_search
 from mla_train.training.task import Predictions, Raw, Task
 from tasks.translation.baselines import copied, nearest
@@ -120,7 +120,7 @@ class TranslationTask(Task):
         """The source alone: what is looked at is what the model writes."""
         return {"source": data.test.sources[index]}
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Source over source and target over source; source words as units."""
         return view_pair(self, raw)
 

@@ -4,10 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.profiler import ProfilerActivity, profile
 
 from mla_train.nn import MultiheadLatentAttention, RotaryEmbedding, from_deepseek_v3, to_deepseek_v3
-from tests.nn.reference import naive_mla
+from tests.nn.reference import kernels, naive_mla
 
 SIZES = {
     "usual": dict(dim=16, num_heads=2, kv_lora_rank=6, qk_nope_head_dim=4, qk_rope_head_dim=4, v_head_dim=8),
@@ -159,12 +158,6 @@ def test_rows_without_keys_are_finite_forward_and_backward(absorb):
     assert output[0].abs().max() == 0
     assert x.grad.isfinite().all()
     assert all(p.grad.isfinite().all() for p in layer.parameters())
-
-
-def kernels(run):
-    with profile(activities=[ProfilerActivity.CPU]) as prof:
-        run()
-    return {event.key for event in prof.key_averages()}
 
 
 @pytest.mark.parametrize("sizes", ["usual", "wide_keys", "wide_values"])

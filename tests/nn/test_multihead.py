@@ -5,7 +5,7 @@ import torch
 
 from mla_train.config import AttentionConfig, AttentionKind
 from mla_train.nn import GroupedQueryAttention, MultiheadLatentAttention, RotaryEmbedding, build_attention
-from tests.nn.test_mla import kernels
+from tests.nn.reference import kernels
 
 
 def test_multihead_equals_torch():

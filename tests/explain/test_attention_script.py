@@ -36,8 +36,8 @@ def test_maps_statistics_and_attributions_of_a_picture(run, tmp_path):
         assert Image.open(file).width > 300 if file.suffix == ".png" else json.loads(file.read_text())
     (layers,) = json.loads((tmp_path / "seen" / "heads.json").read_text()).values()
     assert [len(layer["entropy"]) for layer in layers] == [2, 2]
-    told = json.loads((tmp_path / "seen" / "attribution.json").read_text())
-    assert len(told["units"]) == len(told["occlusion"]) == 16
+    content = json.loads((tmp_path / "seen" / "attribution.json").read_text())
+    assert len(content["units"]) == len(content["occlusion"]) == 16
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_mistakes_are_answered_in_a_line(words, message, run, tmp_path, monkeypa
 
 def test_nothing_is_imported_before_it_is_asked_for():
     code = (
-        "import sys, mla_train.inspect.attribution, mla_train.inspect.attribution_figures\n"
+        "import sys, mla_train.explain.attribution, mla_train.explain.attribution_figures\n"
         "print([name for name in ('captum', 'shap', 'lime', 'numba') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

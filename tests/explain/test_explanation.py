@@ -1,4 +1,4 @@
-"""What people give is read as the data set was, and a view of it agrees with the network."""
+"""What people give is read as the data set was, and a explanation of it agrees with the network."""
 
 import json
 
@@ -8,57 +8,13 @@ import torch
 
 from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError
-from mla_train.inspect.heatmaps import draw_look
-from mla_train.inspect.views import Cells, Patches, Words
+from mla_train.explain.explanation import CellUnits, PatchUnits, WordUnits
+from mla_train.explain.heatmaps import draw_attention_view
 from mla_train.nn import observe
-from mla_train.training.build import build_data, build_task
-from tests.helpers import SMALL, config, write_pictures, write_reviews
+from tests.explain.examples import model, own_data
+from tests.helpers import write_reviews
 from tests.tasks.forecasting.test_data import table
 from tests.tasks.multimodal_sentiment.test_feature_table import arrays
-from tests.tasks.translation.test_data import distinct, write
-
-
-def own_data(task, folder):
-    """Words of the command line for a small data set of each task."""
-    if task == "image_classification":
-        write_pictures(folder / "pictures")
-        return ["data=image_folder", f"data.root={folder / 'pictures'}"]
-    if task == "text_classification":
-        write_reviews(folder / "a.csv")
-        return [f"task={task}", "data=text_files", f"data.train={folder / 'a.csv'}"]
-    if task == "translation":
-        write(folder / "a.csv", distinct(60))
-        return [f"task={task}", "data=pair_files", f"data.train={folder / 'a.csv'}", "data.vocab_size=300"]
-    if task == "forecasting":
-        table().to_csv(folder / "a.csv", index=False)
-        return [
-            f"task={task}",
-            "data=series_csv",
-            f"data.path={folder / 'a.csv'}",
-            "data.look_back=50",
-            "data.period=24",
-        ]
-    write_pictures(folder / "pictures", size=(16, 12))
-    rows = [(name, i) for name in ("cat", "dog") for i in range(12)]
-    lines = ["text,image,label", *(f"this is a {name} on day {i},pictures/{name}/{i}.png,{name}" for name, i in rows)]
-    (folder / "a.csv").write_text("\n".join(lines) + "\n")
-    return [f"task={task}", "data=text_image_files", f"data.train={folder / 'a.csv'}"]
-
-
-def model(words):
-    """Data and a task whose weights are all random, so that everything has a say."""
-    choice = config(*SMALL, *words)
-    data = build_data(choice)
-    data.setup()
-    task = build_task(choice, data.facts).eval()
-    if words[0] == "task=multimodal_sentiment":
-        task.begin(data)  # so that visual words have a say, too
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in task.named_parameters():
-        if not name.endswith(("norm.weight",)):
-            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
-    return data, task
-
 
 CASES = [
     ("image_classification", ["task.pooling=cls"]),
@@ -77,42 +33,44 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "words"), CASES, ids=[" ".join([name, *words]) for name, words in CASES])
-def test_a_view_agrees_with_the_network(name, words, tmp_path):
+def test_an_explanation_agrees_with_the_network(name, words, tmp_path):
     data, task = model([*own_data(name, tmp_path), *words])
     raw = task.raw(data, 1)
-    view = task.view(raw)
-    whole = np.ones((2, len(view)))
+    explanation = task.explain(raw)
+    whole = np.ones((2, len(explanation)))
     with torch.no_grad():
-        score = view.score(task(view.batch))
-        torch.testing.assert_close(view.score(task(view.without(whole))), score.expand(2))
-        values = [leaf.value.repeat(3, *[1] * (leaf.value.dim() - 1)) for leaf in view.leaves]
-        torch.testing.assert_close(view.score(view.outputs(values)), score.expand(3), rtol=1e-4, atol=1e-4)
-        blank = view.without(np.zeros((1, len(view))))
-        assert torch.isfinite(view.score(task(blank))).all()
-        with observe([layer for look in view.looks for layer in look.layers], "weights") as seen:
-            task(view.batch)
-    for leaf in view.leaves:
-        noise = torch.randn(leaf.value.shape)
+        score = explanation.score(task(explanation.batch))
+        torch.testing.assert_close(explanation.score(task(explanation.occlude(whole))), score.expand(2))
+        values = [entry.value.repeat(3, *[1] * (entry.value.dim() - 1)) for entry in explanation.gradient_inputs]
+        torch.testing.assert_close(
+            explanation.score(explanation.outputs(values)), score.expand(3), rtol=1e-4, atol=1e-4
+        )
+        blank = explanation.occlude(np.zeros((1, len(explanation))))
+        assert torch.isfinite(explanation.score(task(blank))).all()
+        with observe([layer for view in explanation.attention for layer in view.layers], "weights") as seen:
+            task(explanation.batch)
+    for entry in explanation.gradient_inputs:
+        noise = torch.randn(entry.value.shape)
         if name == "translation":  # the end token belongs to no word
             noise[:, -1] = 0
         if name == "forecasting":  # nor do other series
             noise[:, 1:] = 0
-        gathered = leaf.gather(noise)
-        assert gathered.shape == (len(view),)
+        gathered = entry.gather(noise)
+        assert gathered.shape == (len(explanation),)
         assert gathered.sum().item() == pytest.approx(noise.sum().item(), abs=1e-3)
     start = 0
-    for look in view.looks:
-        weights = seen[start].weights[look.call][look.row]
-        start += len(look.layers)
-        assert weights.shape[-2:] == (len(look.query_of), len(look.key_of))
-        assert look.places is None or len(look.places) == len(look.key_of)
-        merged = look.merged(weights)
-        assert merged.shape == (weights.size(0), len(look.queries), len(look.keys))
-        if (look.key_of >= 0).all():
+    for view in explanation.attention:
+        weights = seen[start].weights[view.call][view.row]
+        start += len(view.layers)
+        assert weights.shape[-2:] == (len(view.query_units), len(view.key_units))
+        assert view.positions is None or len(view.positions) == len(view.key_units)
+        merged = view.by_unit(weights)
+        assert merged.shape == (weights.size(0), len(view.queries), len(view.keys))
+        if (view.key_units >= 0).all():
             torch.testing.assert_close(merged.sum(-1), torch.ones(merged.shape[:2]))
-            torch.testing.assert_close(look.summed(weights).sum(-1), torch.ones(len(weights)))
-        draw_look(look, weights, "title", tmp_path / "look.png")
-    assert bool(view.looks) == (not {"task.model=seq2seq", "task.residual=false"} & set(words))
+            torch.testing.assert_close(view.received(weights).sum(-1), torch.ones(len(weights)))
+        draw_attention_view(view, weights, "title", tmp_path / "look.png")
+    assert bool(explanation.attention) == (not {"task.model=seq2seq", "task.residual=false"} & set(words))
 
 
 @pytest.mark.parametrize("name", ["image_classification", "text_classification", "forecasting", "multimodal_sentiment"])
@@ -147,9 +105,13 @@ def test_a_sentence_is_read_as_the_data_set_was(tmp_path):
     read = task.read(pairs)
     assert torch.equal(read.source, batch.source)
     assert torch.equal(read.target, batch.target)
-    view = task.view(pairs[0])
-    assert view.said == pairs[0]["target"]
-    assert [look.name for look in view.looks] == ["source over source", "target over source", "target over target"]
+    explanation = task.explain(pairs[0])
+    assert explanation.prediction == pairs[0]["target"]
+    assert [view.name for view in explanation.attention] == [
+        "source over source",
+        "target over source",
+        "target over target",
+    ]
 
 
 def test_features_and_numbers(tmp_path):
@@ -158,42 +120,42 @@ def test_features_and_numbers(tmp_path):
         ["task=multimodal_sentiment", "data=feature_table", f"data.path={tmp_path / 'a.npz'}",
          "data.modalities=[audio,vision]"]
     )  # fmt: skip
-    view = task.view(task.raw(data, 0))
-    assert view.scored == "the number"
-    assert float(view.said) == pytest.approx(view.score(task(view.batch)).item(), abs=1e-3)
-    left = view.without(np.array([[0.0, *[1.0] * (len(view) - 1)]]))
-    assert sum(map(len, view.units)) - 1 == sum(int((~mask).sum()) for mask in left.padding.values())
+    explanation = task.explain(task.raw(data, 0))
+    assert explanation.score_name == "the number"
+    assert float(explanation.prediction) == pytest.approx(explanation.score(task(explanation.batch)).item(), abs=1e-3)
+    left = explanation.occlude(np.array([[0.0, *[1.0] * (len(explanation) - 1)]]))
+    assert sum(map(len, explanation.units)) - 1 == sum(int((~mask).sum()) for mask in left.padding.values())
     with pytest.raises(UserError, match="--index"):
         task.read([{"audio": "a.wav"}])
 
 
 def test_units_are_taken_out_of_the_example(tmp_path):
     data, task = model(own_data("multimodal_sentiment", tmp_path))
-    view = task.view(task.raw(data, 0))
-    words, cells = view.units
-    assert isinstance(words, Words)
-    assert isinstance(cells, Cells)
-    kept = np.ones((1, len(view)), dtype=bool)
+    explanation = task.explain(task.raw(data, 0))
+    words, cells = explanation.units
+    assert isinstance(words, WordUnits)
+    assert isinstance(cells, CellUnits)
+    kept = np.ones((1, len(explanation)), dtype=bool)
     kept[0, 1], kept[0, len(words) + 2] = False, False
-    left = view.without(kept)
-    assert left.inputs["text"].size(1) < view.batch.inputs["text"].size(1)
-    changed = (left.inputs["image"] != view.batch.inputs["image"]).any(1)[0]
+    left = explanation.occlude(kept)
+    assert left.inputs["text"].size(1) < explanation.batch.inputs["text"].size(1)
+    changed = (left.inputs["image"] != explanation.batch.inputs["image"]).any(1)[0]
     assert changed.any()
     assert (cells.cell[changed] == 2).all()
     data, task = model(own_data("forecasting", tmp_path))
-    view = task.view(task.raw(data, 0) | {"column": "price"})
-    (patches,) = view.units
-    assert isinstance(patches, Patches)
+    explanation = task.explain(task.raw(data, 0) | {"column": "price"})
+    (patches,) = explanation.units
+    assert isinstance(patches, PatchUnits)
     assert patches.edges == [0, 2, 26, 50]
-    left = view.without(np.array([[1.0, 0.0, 1.0]]))
-    same = left.past == view.batch.past
+    left = explanation.occlude(np.array([[1.0, 0.0, 1.0]]))
+    same = left.past == explanation.batch.past
     assert same[0, 0].all()
     assert (~same[0, 1]).nonzero().flatten().tolist() == list(range(2, 26))
 
 
 def test_the_word_that_decides_is_found(tmp_path):
     """A model that has learnt to tell reviews by one word hangs on it, whatever method is asked."""
-    attribution = pytest.importorskip("mla_train.inspect.attribution")
+    attribution = pytest.importorskip("mla_train.explain.attribution")
     for package in set(attribution.METHODS.values()):
         pytest.importorskip(package)
     write_reviews(tmp_path / "a.csv")
@@ -207,11 +169,11 @@ def test_the_word_that_decides_is_found(tmp_path):
         total, count = task.loss(task(batch), batch)
         (total / count).backward()
         optimizer.step()
-    view = task.view({"text": "an awful film , number 7"})
-    assert view.said.startswith("bad")
+    explanation = task.explain({"text": "an awful film , number 7"})
+    assert explanation.prediction.startswith("bad")
     for method in attribution.METHODS:
-        values = attribution.attribute(method, task, view)
-        assert view.units[0].labels[values.argmax()] == "awful", method
+        values = attribution.attribute(method, task, explanation)
+        assert explanation.units[0].labels[values.argmax()] == "awful", method
 
 
 @pytest.mark.parametrize(
@@ -240,7 +202,7 @@ def test_what_cannot_be_read_is_said_in_a_line(name, given, message, tmp_path, m
     _, task = model(words)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
-        task.view(given)
+        task.explain(given)
 
 
 def test_parts_of_an_example_on_the_command_line():
