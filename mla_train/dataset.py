@@ -227,9 +227,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         if split not in rows:
             classes = getattr(target, "classes", None)
             rows["train"], rows[split] = _cut(split, share, rows["train"], strata, sequence, classes, options, notes)
-    taken = {
-        split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS
-    }
+    taken = {split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS}
     for name in modalities:
         if taken["train"][name].is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
@@ -307,9 +305,7 @@ def _without_broken(
     return rows
 
 
-def _without_empty(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]
-) -> dict[str, np.ndarray]:
+def _without_empty(rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]) -> dict[str, np.ndarray]:
     """Leaves out examples without any input."""
     empty = np.all([column.is_missing() for column in columns.values()], axis=0)
     inputs = " or ".join(columns)
@@ -324,9 +320,7 @@ def _without_empty(
     return kept
 
 
-def _count_repeats(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], targets: Any, notes: list[str]
-) -> None:
+def _count_repeats(rows: dict[str, np.ndarray], columns: Mapping[str, Any], targets: Any, notes: list[str]) -> None:
     """Leaves repeated examples out of train, and counts those that splits share, and those with different targets.
 
     Splits are cut from train only after this, so that no example is in two of them.
