@@ -173,18 +173,25 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
         examples: Raw values of each input by name; what is not given is missing.
 
     Raises:
-        UserError: An example has none of the inputs, or a value cannot be read.
+        UserError: A value cannot be read.
     """
-    names = spec.inputs.keys()
-    for place, example in enumerate(examples):
-        if not any(_is_given(example.get(name)) for name in names):
-            raise UserError(f"example {place} has no {' or '.join(names)}")
     inputs = {}
     for name, modality in spec.inputs.items():
         column = modality.preprocess([example.get(name) for example in examples])
         inputs[name] = modality.collate([column[place] for place in range(len(examples))])
     index = torch.arange(len(examples))
     return Batch(index, inputs, None, index)
+
+
+def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> None:
+    """Makes sure that each raw example has one input at least.
+
+    Raises:
+        UserError: One has none.
+    """
+    for place, example in enumerate(examples):
+        if not any(_is_given(example.get(name)) for name in spec.inputs):
+            raise UserError(f"example {place} has no {' or '.join(spec.inputs)}")
 
 
 def _is_given(value: Any) -> bool:

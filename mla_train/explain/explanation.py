@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.data.batch import Batch
-from mla_train.dataset import raw_batch
+from mla_train.dataset import check_given, raw_batch
 from mla_train.modalities.explanation import GradientInput, InputExplanation, Units
 from mla_train.model import Model
 from mla_train.nn import AttentionPooling, ClassToken
@@ -132,6 +132,7 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
     Raises:
         UserError: Nothing is given, a value cannot be read, or a text has no token that the model knows.
     """
+    check_given(model.spec, [raw])
     batch = raw_batch(model.spec, [raw])
     names = [name for name, tensors in batch.inputs.items() if not bool(tensors.padding.all())]
     with torch.no_grad():
@@ -187,7 +188,7 @@ def _self_attention(model: Model, parts: dict[str, InputExplanation], features: 
                 positions=positions,
                 call=order.index(name),
                 query_weights=weights,
-            )  # fmt: skip
+            )
         )
     return views
 
@@ -214,7 +215,7 @@ def _cross_attention(model: Model, parts: dict[str, InputExplanation], batch: Ba
                         part.token_units,
                         torch.cat(keys),
                         call=order.index(name),
-                    )  # fmt: skip
+                    )
                 )
     return views
 
