@@ -1,17 +1,17 @@
-"""Draws where a trained model looks and what its answer hangs on, for one example.
+"""Draws attention maps and attributions of a trained model for one example.
 
     python scripts/attention.py --run runs/mine --input "Wo steht das?"
     python scripts/attention.py --run runs/mine --input digit.png --method attention occlusion shap
 
-An example is given as the model's task reads it, and has one or several parts:
+An example is given as the model's task reads it, in one or several parts:
 
     text_classification    a text
     image_classification   a picture file
-    translation            the source; target=TEXT is looked at instead of the model's own translation
+    translation            the source; target=TEXT replaces the model's own translation
     forecasting            a CSV file, of which the last rows are read; column=NAME is shown instead of its first series
     multimodal_sentiment   its modalities: text=TEXT image=FILE
 
-NAME=VALUE is the part of that name, each in an --input of its own; one JSON object with these names does as well.
+NAME=VALUE gives one part, each in its own --input; one JSON object with all parts works too.
 """
 
 import argparse
@@ -26,10 +26,10 @@ from omegaconf.errors import OmegaConfBaseException
 from mla_train.config.compose import explain_error
 from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError, did_you_mean
-from mla_train.inspect.attribution import METHODS, attribute, mask_scores
-from mla_train.inspect.attribution_figures import draw_attributions
-from mla_train.inspect.looks import draw_attention
-from mla_train.inspect.views import View
+from mla_train.explain.attribution import METHODS, attribute, mask_scores
+from mla_train.explain.attribution_figures import draw_attributions
+from mla_train.explain.draw_attention import draw_attention
+from mla_train.explain.explanation import Explanation
 from mla_train.training.build import build_data
 from mla_train.training.model_folder import load_model
 from mla_train.training.task import Raw, Task
@@ -38,15 +38,15 @@ ATTENTION = "attention"
 
 
 def example(task: Task, index: int | None, words: list[str]) -> Raw:
-    """The example that the options name: given, of the test split, or of the test split with parts given anew.
+    """The example that the options name: from --input, from the test split, or from the test split with some parts replaced.
 
     Args:
-        task: The model.
-        index: Place in the test split.
-        words: Parts.
+        task: Task with its network.
+        index: Index in the test split.
+        words: Parts, as NAME=VALUE.
     """
     if index is None and not words:
-        raise UserError("say what to look at: --input, or --index for an example of the test split")
+        raise UserError("name an example: --input, or --index for an example of the test split")
     given = parse_raw(words, task.inputs) if words else {}
     if index is None:
         return given
@@ -58,26 +58,27 @@ def example(task: Task, index: int | None, words: list[str]) -> Raw:
     return {**task.raw(data, index), **given}
 
 
-def draw_attribution(task: Task, view: View, methods: list[str], folder: Path) -> list[Path]:
-    """What the answer hangs on, by each method.
+def draw_attribution(task: Task, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
+    """Draws the attribution of the prediction by each method.
 
     Args:
-        task: The model.
-        view: Of the example.
-        methods: Of `METHODS`.
-        folder: Where files are written.
+        task: Task with its network.
+        explanation: Explanation of the example.
+        methods: Names of `METHODS`.
+        folder: Folder for the files.
     """
-    found = {method: attribute(method, task, view) for method in methods}
-    whole, blank = mask_scores(task, view)(np.array([[1], [0]]).repeat(len(view), 1))
-    told = {
-        "said": view.said,
-        "scored": view.scored,
-        "score": float(whole),
-        "blank": float(blank),
-        "units": [label for shown in view.units for label in shown.labels],
-    } | {method: values.tolist() for method, values in found.items()}
-    (folder / "attribution.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    draw_attributions(view, found, folder / "attribution.png")
+    attributions = {method: attribute(method, task, explanation) for method in methods}
+    scores = mask_scores(task, explanation)
+    score, baseline = scores(np.array([[1], [0]]).repeat(len(explanation), 1))
+    content = {
+        "prediction": explanation.prediction,
+        "score_name": explanation.score_name,
+        "score": float(score),
+        "baseline": float(baseline),
+        "units": [label for units in explanation.units for label in units.labels],
+    } | {method: values.tolist() for method, values in attributions.items()}
+    (folder / "attribution.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    draw_attributions(explanation, attributions, folder / "attribution.png")
     return [folder / "attribution.png", folder / "attribution.json"]
 
 
@@ -87,29 +88,27 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
     parser.add_argument("--input", action="append", default=[], help="a part of the example; may be given again")
     parser.add_argument("--index", type=int, help="example of the test split, counted from 0")
-    parser.add_argument("--out", type=Path, help="folder for pictures and numbers (default: RUN/attention)")
+    parser.add_argument("--out", type=Path, help="folder for figures and numbers (default: RUN/attention)")
     parser.add_argument(
         "--method", nargs="+", default=[ATTENTION], help=f"{ATTENTION} (default), {', '.join(METHODS)}; several allowed"
     )
-    parser.add_argument("--layer", type=int, help="whose maps are drawn, counted from 1 (default: the last)")
+    parser.add_argument("--layer", type=int, help="layer whose maps are drawn, counted from 1 (default: the last)")
     options = parser.parse_args()
     try:
         for method in options.method:
             if method not in (ATTENTION, *METHODS):
-                raise UserError(
-                    f"--method {method}: there is none of that name. {did_you_mean(method, (ATTENTION, *METHODS))}"
-                )
+                raise UserError(f"--method {method}: unknown method. {did_you_mean(method, (ATTENTION, *METHODS))}")
         task = load_model(options.run)
-        view = task.view(example(task, options.index, options.input))
+        explanation = task.explain(example(task, options.index, options.input))
         folder = options.out or options.run / "attention"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {folder}: {error.strerror}") from error
-        print(view.said)
-        files = draw_attention(task, view, options.layer, folder) if ATTENTION in options.method else []
+        print(explanation.prediction)
+        files = draw_attention(task, explanation, options.layer, folder) if ATTENTION in options.method else []
         methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
-        files += draw_attribution(task, view, methods, folder) if methods else []
+        files += draw_attribution(task, explanation, methods, folder) if methods else []
         for file in files:
             print(file)
     except (UserError, HydraException, OmegaConfBaseException) as error:

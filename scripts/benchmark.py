@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mla_train.config import AttentionConfig, EncoderConfig, Kind, Pattern, RegularizationConfig
+from mla_train.config import AttentionConfig, EncoderConfig, AttentionKind, Pattern, RegularizationConfig
 from mla_train.config.compose import explain_error, to_typed_config
 from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
@@ -43,7 +43,7 @@ class Writer(nn.Module):
         sizes: Of its blocks.
     """
 
-    def __init__(self, kind: Kind, sizes: EncoderConfig) -> None:
+    def __init__(self, kind: AttentionKind, sizes: EncoderConfig) -> None:
         super().__init__()
         attention = AttentionConfig(kind)
         self.embedding = nn.Embedding(VOCAB, sizes.dim)
@@ -53,7 +53,7 @@ class Writer(nn.Module):
             self.head.bias[END] = -1e4
 
 
-class Stepper:
+class DecoderState:
     """A decoding under way.
 
     Args:
@@ -102,19 +102,19 @@ def written(writer: Writer, memory: Tensor, cached: bool, length: int, beams: in
         length: Tokens of each sequence.
         beams: Of each source.
     """
-    stepper = Stepper(writer, memory, cached)
+    state = DecoderState(writer, memory, cached)
     began = time.perf_counter()
-    found = beam_search(stepper, [length] * len(memory), start=START, end=END, beams=beams)
+    found = beam_search(state, [length] * len(memory), start=START, end=END, beams=beams)
     seconds = time.perf_counter() - began
     assert all(len(best[0].tokens) == length - 1 for best in found)
-    return len(memory) * beams * length / seconds, stepper.most_bytes
+    return len(memory) * beams * length / seconds, state.most_bytes
 
 
 def decode(options: argparse.Namespace) -> None:
     """Beam search with MLA's latent cache beside multi-head attention of the same size, and without any cache."""
     sizes = EncoderConfig(dim=options.dim, depth=options.depth, num_heads=options.heads)
     torch.manual_seed(0)
-    writers = {kind: Writer(kind, sizes).eval() for kind in (Kind.mla, Kind.mha)}
+    writers = {kind: Writer(kind, sizes).eval() for kind in (AttentionKind.mla, AttentionKind.mha)}
     memory = torch.randn(options.sources, options.memory, options.dim)
     table = Table(
         title=f"beam search, {options.beams} beams, {options.sources} sources of {options.memory} tokens, "
@@ -123,13 +123,13 @@ def decode(options: argparse.Namespace) -> None:
     )
     for column in ("length", "attention", "tokens/s", "speed", "bytes a token", "share", "MB"):
         table.add_column(column, justify="right")
-    full = writers[Kind.mha].decoder.cache_width
+    full = writers[AttentionKind.mha].decoder.cache_width
     for writer in writers.values():  # warm up
         written(writer, memory, True, 16, options.beams)
     for length in options.lengths:
-        ways = {"mla": (Kind.mla, True), "mha": (Kind.mha, True)}
+        ways = {"mla": (AttentionKind.mla, True), "mha": (AttentionKind.mha, True)}
         if length <= options.uncached_up_to:
-            ways["mla, no cache"] = (Kind.mla, False)
+            ways["mla, no cache"] = (AttentionKind.mla, False)
         held: dict[str, int] = {}
 
         def once(name: str, length: int = length, ways: Any = ways, held: dict[str, int] = held) -> float:

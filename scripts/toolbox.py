@@ -23,9 +23,9 @@ from tqdm import tqdm
 from mla_train.config.compose import to_typed_config
 from mla_train.data.module import DataModule
 from mla_train.studies.jobs import Job, run_jobs
+from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses
 from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
-from mla_train.training.terms import watched
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -131,11 +131,11 @@ def step_of(config: Any, data: DataModule) -> Callable[[], None]:
     batch = data.collate([data.train[i] for i in range(config.batch_size)], training=True)
 
     def step() -> None:
-        outputs, terms = watched(task, batch)
+        outputs, terms = forward_with_auxiliary_losses(task, batch)
         total, count = task.loss(outputs, batch)
         if config.regularization.r_drop:
             total = total + task.divergence(outputs, task(batch), batch)
-        (total / count + sum(term.weight * terms[term.name] for term in task.terms)).backward()
+        (total / count + sum(term.weight * terms[term.name] for term in task.auxiliary_losses)).backward()
         optimizer.step()
         optimizer.zero_grad()
 

@@ -45,3 +45,10 @@ def positive(options: Any, node: str, name: str, usual: str) -> None:
 
 def _key(node: str, name: str) -> str:
     return f"{node}.{name}" if node else name
+
+
+def check_options(options: Any) -> None:
+    """Calls the `check` of every class that a dataclass of options is composed of, each once."""
+    for base in type(options).__mro__:
+        if "check" in vars(base):
+            vars(base)["check"](options)

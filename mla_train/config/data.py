@@ -1,21 +1,22 @@
-"""Options that data sets of several tasks share."""
+"""Options that data sets share: where examples come from, how they are split, how texts and images are read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from mla_train.config.checks import at_least
 from mla_train.errors import require
 
 
 class OnError(Enum):
-    """What to do with an example that cannot be read."""
+    """What to do with an example that cannot be read; `missing` keeps a row whose image is broken, without the image."""
 
     stop = "stop"
     skip = "skip"
+    missing = "missing"
 
 
 class TokenizerKind(Enum):
-    """Unit of text: pieces of words down to bytes (bpe), whole words, or single characters."""
+    """Kind of token: pieces of words down to bytes (bpe), whole words, or single characters."""
 
     bpe = "bpe"
     word = "word"
@@ -23,21 +24,79 @@ class TokenizerKind(Enum):
 
 
 def check_shares(val_share: float, test_share: float) -> None:
-    """Refuses shares of train that cannot be split off for val and test."""
-    require(0 < val_share < 1, f"data.val_share={val_share}: must lie between 0 and 1")
-    require(0 < test_share < 1, f"data.test_share={test_share}: must lie between 0 and 1")
+    """Raises UserError where shares cannot be cut off."""
+    for name, share in (("val_share", val_share), ("test_share", test_share)):
+        require(0 < share < 1, f"data.{name}={share}: must lie between 0 and 1")
+
+
+@dataclass
+class SplitOptions:
+    """How validation and test splits are cut where the data does not bring them.
+
+    Attributes:
+        val_share: Share of the training examples cut off where there is no validation split.
+        test_share: Share of the training examples cut off where there is no test split.
+        split_seed: Seed that chooses which examples are cut off; `seed` leaves the splits alone.
+    """
+
+    val_share: float = 0.1
+    test_share: float = 0.2
+    split_seed: int = 0
+
+    def check(self) -> None:
+        """Raises UserError where shares cannot be cut off."""
+        check_shares(self.val_share, self.test_share)
+
+
+@dataclass
+class FileOptions:
+    """Tables on disk or on the Hugging Face hub.
+
+    Attributes:
+        root: Folder with train, val and test files.
+        train: Training file, instead of root.
+        val: Validation file; null cuts a split from train.
+        test: Test file; null cuts a split from train.
+        hub: Name of a data set on the hub, used where no files are named.
+        revision: Commit of the hub data set; null takes the newest.
+        on_error: Handling of rows that cannot be read.
+    """
+
+    root: str | None = None
+    train: Any = None
+    val: Any = None
+    test: Any = None
+    hub: str | None = None
+    revision: str | None = None
+    on_error: OnError = OnError.stop
+
+
+@dataclass
+class LabelOptions:
+    """Where labels stand and what they mean.
+
+    Attributes:
+        label_column: Column of the label; null finds label, class, category and the like.
+        label_separator: Sign between several labels in a cell, such as "|"; given, each example may have several.
+        labels: Names of integer labels in their order; null takes the labels as they are.
+    """
+
+    label_column: str | None = None
+    label_separator: str | None = None
+    labels: list[str] | None = None
 
 
 @dataclass
 class TextOptions:
-    """How texts become tokens and TF-IDF features.
+    """How texts are read.
 
     Attributes:
-        tokens: Unit of text: bpe, word or char.
+        tokens: Kind of token.
         vocab_size: Largest number of tokens, learnt on the training split.
-        min_frequency: Occurrences below which a token is unknown.
+        min_frequency: Occurrences that a token needs to enter the vocabulary.
         lowercase: Whether upper case is folded.
-        tfidf_features: Largest number of TF-IDF features of each kind (words and pairs; pieces of words); 0 is none.
+        tfidf_features: Largest number of TF-IDF features of each kind (words and pairs of words; pieces of words); 0 is
+            none.
         max_length: Longest text in tokens; the rest is cut off, and counted.
     """
 
@@ -49,7 +108,48 @@ class TextOptions:
     max_length: int = 512
 
     def check(self) -> None:
-        """Refuses values without a meaning."""
+        """Raises UserError where a value cannot be meant."""
         require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 10000 is usual")
-        at_least(1, self, "data", "min_frequency", "max_length")
-        at_least(0, self, "data", "tfidf_features")
+        require(self.min_frequency >= 1, f"data.min_frequency={self.min_frequency}: must be 1 or more")
+        require(self.tfidf_features >= 0, f"data.tfidf_features={self.tfidf_features}: must be 0 (none) or more")
+        require(self.max_length >= 1, f"data.max_length={self.max_length}: must be 1 or more")
+
+
+@dataclass
+class ImageOptions:
+    """How images are read and augmented.
+
+    Attributes:
+        image_size: Height and width in pixels; null keeps a common size (up to 96), else takes 64.
+        channels: 1 for grey, 3 for colour; null looks at the images.
+        horizontal_flip: Whether a mirrored image has the same label.
+    """
+
+    image_size: int | None = None
+    channels: int | None = None
+    horizontal_flip: bool = False
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(
+            self.image_size is None or 4 <= self.image_size <= 1024,
+            f"data.image_size={self.image_size}: from 4 to 1024 pixels",
+        )
+        require(self.channels in (None, 1, 3), f"data.channels={self.channels}: 1 is grey, 3 is colour")
+
+
+@dataclass
+class ModalityOptions:
+    """Which inputs are read.
+
+    Attributes:
+        modalities: Names of the inputs.
+    """
+
+    modalities: list[str] = field(default_factory=lambda: ["text", "image"])
+
+    def check(self) -> None:
+        """Raises UserError where names cannot be meant."""
+        require(bool(self.modalities), "data.modalities is empty: name at least one input")
+        twice = sorted({name for name in self.modalities if self.modalities.count(name) > 1})
+        require(not twice, f"data.modalities names {', '.join(twice)} twice")

@@ -8,8 +8,8 @@ from mla_train.config.checks import at_least, positive
 from mla_train.errors import did_you_mean, require
 
 
-class Kind(Enum):
-    """Kind of attention."""
+class AttentionKind(Enum):
+    """AttentionKind of attention."""
 
     mla = "mla"
     mha = "mha"
@@ -18,7 +18,7 @@ class Kind(Enum):
 
 
 class Score(Enum):
-    """Score function of a query and a key; see mla_train/nn/scores.py."""
+    """Score function of a query and a key; see mla_train/nn/attention/score_functions.py."""
 
     dot = "dot"
     scaled_dot = "scaled_dot"
@@ -33,7 +33,7 @@ class Score(Enum):
         return self in (Score.dot, Score.scaled_dot, Score.temperature)
 
 
-# Which tokens attend to which; see mla_train/nn/patterns.py. (`global` is a keyword of Python.)
+# Which tokens attend to which; see mla_train/nn/attention/patterns.py. (`global` is a keyword of Python.)
 Pattern = Enum("Pattern", ["global", "window", "local_global", "strided", "topk"])
 
 
@@ -81,7 +81,7 @@ class AttentionConfig:
     """The attention layer. Sizes left at null follow `encoder.dim` and `encoder.num_heads`.
 
     Attributes:
-        kind: Kind of attention.
+        kind: AttentionKind of attention.
         kv_lora_rank: Width of the key-value latent (mla); null is dim / 4.
         q_lora_rank: Width of the query latent (mla); null projects queries directly.
         qk_nope_head_dim: Width of a query/key head without positions (mla); null is head_dim / 2.
@@ -98,7 +98,7 @@ class AttentionConfig:
         select: Whether a gate selects channels of the latent (mla).
     """
 
-    kind: Kind = Kind.mla
+    kind: AttentionKind = AttentionKind.mla
     kv_lora_rank: int | None = None
     q_lora_rank: int | None = None
     qk_nope_head_dim: int | None = None
@@ -148,7 +148,7 @@ class AttentionConfig:
             "attention.pattern=topk and attention.score=staged both select keys: use only one of them",
         )
         require(
-            self.select is Select.none or self.kind is Kind.mla,
+            self.select is Select.none or self.kind is AttentionKind.mla,
             "attention.select=gate needs a latent; use attention=mla, or attention.fusion=weighted, which gates heads",
         )
 
@@ -179,7 +179,7 @@ class EncoderConfig:
             attend to the tokens, at a cost linear in the length.
         latents: Number of learned latents, with latent=array.
         latent_dim: Width of the variational latent; null is dim.
-        reconstruct: Whether the encoder also learns to predict hidden parts of its input (regularization.reconstruction).
+        masked_modeling: Whether the encoder also learns to predict hidden parts of its input (regularization.reconstruction).
     """
 
     dim: int = 128
@@ -192,7 +192,7 @@ class EncoderConfig:
     latent: Latent = Latent.plain
     latents: int = 32
     latent_dim: int | None = None
-    reconstruct: bool = False
+    masked_modeling: bool = False
 
     def check(self) -> None:
         """Refuses values without a meaning, and options that exclude each other."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from mla_train.config.checks import at_least, positive
+from mla_train.config.checks import at_least, check_options, positive
 from mla_train.config.network import AttentionConfig, EncoderConfig, Latent, Select
 from mla_train.config.trainer import check_trainer
 from mla_train.config.training import HEAD_LOSSES, HOOKED, HardwareConfig, OptimizerConfig, RegularizationConfig
@@ -167,8 +167,7 @@ class TrainConfig:
             *(self.attention, self.encoder, self.hardware, self.regularization, self.logger, self.debug),
             *(self.optimizer, self.checkpoint, self.task, self.data),
         ):
-            if hasattr(options, "check"):
-                options.check()
+            check_options(options)
         if hasattr(self.data, "split_seed"):
             at_least(0, self.data, "data", "split_seed")
         self.attention.check_heads(self.encoder.num_heads)
@@ -207,8 +206,8 @@ class TrainConfig:
             f"regularization.kl={r.kl} needs a variational latent; add encoder.latent=variational",
         )
         require(
-            e.reconstruct or not r.reconstruction,
-            f"regularization.reconstruction={r.reconstruction} needs hidden input to predict; add encoder.reconstruct=true",
+            e.masked_modeling or not r.reconstruction,
+            f"regularization.reconstruction={r.reconstruction} needs hidden input to predict; add encoder.masked_modeling=true",
         )
 
     def _check_processes(self) -> None:
@@ -216,7 +215,7 @@ class TrainConfig:
         r = self.regularization
         hooked = [f"regularization.{name}" for name in HOOKED if getattr(r, name)]
         hooked += ["encoder.latent=variational"] * (self.encoder.latent is Latent.variational)
-        hooked += ["encoder.reconstruct"] * self.encoder.reconstruct
+        hooked += ["encoder.masked_modeling"] * self.encoder.masked_modeling
         require(
             not (self.hardware.compile and hooked),
             f"{(hooked or [''])[0]} uses forward hooks, which hardware.compile=true does not support; set "

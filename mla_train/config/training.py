@@ -37,7 +37,7 @@ class RegularizationConfig:
         kl: Weight of the divergence of a variational latent from the standard normal distribution, in nats a token; null
             is 1e-3 with encoder.latent=variational.
         free_bits: Nats of that divergence that cost nothing, for each token and dimension.
-        reconstruction: Weight of the loss of predicting hidden input; null is 1 with encoder.reconstruct=true.
+        reconstruction: Weight of the loss of predicting hidden input; null is 1 with encoder.masked_modeling=true.
         diverse_heads: Weight of the squared cosine similarity of head outputs (Li et al. 2018); 0 is off.
         orthogonal_heads: Weight of the overlap of the subspaces that heads write into; 0 is off.
         contrastive_heads: Weight of a contrastive loss that tells heads apart by their outputs; 0 is off.

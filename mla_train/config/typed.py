@@ -1,7 +1,7 @@
 """From plain values to the dataclasses of options. Needs omegaconf and no Hydra, so that inference can use it.
 
-Options of `task` and `data` belong to the class that their `_target_` names: the options of `package.Name` are
-`package.config.NameConfig`, or `NameConfig` in the module itself where it has no `config` beside it.
+Options of `task` and `data` belong to the class or function that their `_target_` names: those of `package.name` are the
+dataclass in `package.config`, or in `package` itself, whose `_target_` is `package.name`.
 """
 
 import importlib
@@ -56,7 +56,7 @@ def from_dict(cls: type[Options], values: Mapping[str, Any] | DictConfig) -> Opt
 
 
 def options_class(target: str | None, node: str) -> Any:
-    """Finds the dataclass of options that belongs to a class.
+    """Finds the dataclass of options that belongs to a class or function.
 
     Args:
         target: Import path of the class, `package.Name`.
@@ -67,23 +67,24 @@ def options_class(target: str | None, node: str) -> Any:
     """
     if not target or "." not in target:
         raise UserError(f"{node}._target_ is {target}; it must name a class by its import path, as in tasks.name.Class")
-    module, _, name = target.rpartition(".")
+    module = target.rpartition(".")[0]
     for candidate in (f"{module}.config", module):
         try:
-            options = getattr(importlib.import_module(candidate), f"{name}Config", None)
+            members = vars(importlib.import_module(candidate)).values()
         except ModuleNotFoundError as error:
             if error.name is None or not candidate.startswith(error.name):
                 raise
             continue
-        if is_dataclass(options):
-            return options
+        for member in members:
+            if is_dataclass(member) and getattr(member, "_target_", None) == target:
+                return member
     try:
         is_importable = importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
         is_importable = False
     if is_importable:
         raise UserError(
-            f"the options of {target} must be a dataclass named {name}Config, in {module}.config or {module}"
+            f"the options of {target} must be a dataclass with _target_: str = '{target}', in {module}.config or {module}"
         )
     raise UserError(
         f"{node}._target_ names {target}, but there is no {module} to import; it is looked for beside train.py and in the "

@@ -27,12 +27,14 @@ class Rows:
         columns: Names of its columns.
         rows: Each a dict of cells.
         broken: Rows that could not be read, named by file and line.
+        class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
     """
 
     file: Path
     columns: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    class_names: dict[str, list[str]] = field(default_factory=dict)
 
     def column(self, name: str) -> list[Any]:
         """The cells of a column.
@@ -148,6 +150,11 @@ def _read_parquet(table: Rows) -> None:
     except pyarrow.ArrowInvalid as error:
         raise UserError(f"{table.file} cannot be read: {error}") from error
     table.columns, table.rows = list(content.column_names), content.to_pylist()
+    stored = json.loads((content.schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = stored.get("info", {}).get("features", {}) if isinstance(stored, dict) else {}
+    table.class_names = {
+        name: feature["names"] for name, feature in features.items() if isinstance(feature, dict) and feature.get("names")
+    }
 
 
 def find_parts(root: Path) -> dict[str, Path]:

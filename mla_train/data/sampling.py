@@ -1,6 +1,7 @@
 """Which examples stand in which batch, on which process, in which order: pure functions of (seed, epoch)."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -8,11 +9,28 @@ import torch
 from torch.utils.data import Sampler
 
 
-class Draw(NamedTuple):
-    """An example to be read for training, and the seed of its augmentation."""
+class SampleIndex(NamedTuple):
+    """Place of an example that is read for training, and the seed of its augmentation."""
 
     example: int
     seed: int
+
+
+@dataclass
+class DataPosition:
+    """Where the next iteration over the training data begins.
+
+    Attributes:
+        epoch: Number of the epoch.
+        start: Number of the micro-batch of a process.
+    """
+
+    epoch: int = 0
+    start: int = 0
+
+    def set(self, epoch: int, start: int = 0) -> None:
+        """Moves to a micro-batch of an epoch."""
+        self.epoch, self.start = epoch, start
 
 
 def mix(*numbers: int) -> int:
@@ -29,10 +47,10 @@ def reseed(seed: int) -> None:
         torch.mps.manual_seed(seed)
 
 
-Plan = Callable[[int], list[np.ndarray]]
+BatchSchedule = Callable[[int], list[np.ndarray]]
 
 
-def shuffled(size: int, batch_size: int, seed: int) -> Plan:
+def shuffled(size: int, batch_size: int, seed: int) -> BatchSchedule:
     """Plans epochs of shuffled batches of nearly equal size; every example once an epoch.
 
     Args:
@@ -54,7 +72,7 @@ def shuffled(size: int, batch_size: int, seed: int) -> Plan:
 
 def bucketed(
     lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, even_tokens: bool = False, least: int = 1
-) -> Plan:
+) -> BatchSchedule:
     """Plans epochs of batches whose examples are of similar length, so that little is padded.
 
     Examples are shuffled, sorted by length within pools of some batches, cut into batches, and these shuffled again.
@@ -91,40 +109,45 @@ def bucketed(
     return plan
 
 
-class TrainSampler(Sampler[list[Draw]]):
+class TrainSampler(Sampler[list[SampleIndex]]):
     """Micro-batches of one process, from any point of any epoch on.
 
     Args:
-        plan: From an epoch to its global batches; all epochs have as many.
-        seed: Of the run.
+        schedule: From an epoch to its global batches; all epochs have as many.
+        seed: Seed of the run.
+        position: Where the next iteration begins.
         parts: Micro-batches that make up a global batch: processes times accumulation steps.
-        rank: This process.
+        rank: Number of this process.
         world_size: Number of processes.
     """
 
-    def __init__(self, plan: Plan, seed: int, parts: int = 1, rank: int = 0, world_size: int = 1) -> None:
-        self.plan = plan
+    def __init__(
+        self,
+        schedule: BatchSchedule,
+        seed: int,
+        position: DataPosition | None = None,
+        parts: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.schedule = schedule
         self.seed = seed
+        self.position = position or DataPosition()
         self.parts = parts
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
-        self.start = 0
-        self._length = len(plan(0)) * parts // world_size
-
-    def set_position(self, epoch: int, start: int = 0) -> None:
-        """Makes the next iteration begin at micro-batch `start` of `epoch`."""
-        self.epoch, self.start = epoch, start
+        self._length = len(schedule(0)) * parts // world_size
 
     def __len__(self) -> int:
         """Micro-batches of this process in a whole epoch."""
         return self._length
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        """Micro-batches from the set position to the end of the epoch."""
-        pieces = [piece for batch in self.plan(self.epoch) for piece in np.array_split(batch, self.parts)]
-        for piece in pieces[self.rank :: self.world_size][self.start :]:
-            yield [Draw(int(index), mix(self.seed, self.epoch, int(index))) for index in piece]
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
+        """Micro-batches from the position to the end of its epoch."""
+        epoch, start = self.position.epoch, self.position.start
+        pieces = [piece for batch in self.schedule(epoch) for piece in np.array_split(batch, self.parts)]
+        for piece in pieces[self.rank :: self.world_size][start:]:
+            yield [SampleIndex(int(index), mix(self.seed, epoch, int(index))) for index in piece]
 
 
 def evaluation_batches(

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from mla_train.errors import UserError
 
+SPLITS = ("train", "val", "test")
 PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
@@ -28,6 +28,8 @@ def stratified_cut(
     Raises:
         UserError: There are too few examples of a class.
     """
+    from sklearn.model_selection import train_test_split
+
     if not 0 < share < 1:
         raise UserError(
             f"cannot cut a share of {share:g} off for evaluation: it must lie between 0 and 1, 0.1 is usual"
@@ -45,3 +47,27 @@ def stratified_cut(
         )
     stay, off = train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)
     return np.sort(stay), np.sort(off)
+
+
+def random_cut(count: int, share: float, split_seed: int, what: str) -> np.ndarray:
+    """Chooses a share at random.
+
+    Args:
+        count: Number of examples or sequences.
+        share: Share that is cut off, 0 to 1.
+        split_seed: Seed that chooses which.
+        what: What is counted, for the error message.
+
+    Returns:
+        Places that are cut off.
+
+    Raises:
+        UserError: The share is none or all.
+    """
+    cut = round(count * share)
+    if not 0 < cut < count:
+        raise UserError(
+            f"cannot cut {share:.0%} of {count} {what} off for evaluation: that is {cut}. Raise the share, or give that "
+            "split yourself"
+        )
+    return np.random.default_rng(split_seed).permutation(count)[:cut]

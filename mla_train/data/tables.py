@@ -41,7 +41,9 @@ def read_tables(options: TableOptions, what: str) -> dict[str, Rows]:
     """
     named = {part: Path(getattr(options, part)) for part in PART_NAMES if getattr(options, part)}
     if options.root is not None:
-        return {part: read_rows(file) for part, file in (find_parts(Path(options.root)) | named).items()}
+        root = Path(options.root)
+        found = {"train": root} if root.is_file() else find_parts(root)
+        return {part: read_rows(file) for part, file in (found | named).items()}
     if named:
         if "train" not in named:
             raise UserError("data.train is missing: name the training file")
@@ -52,7 +54,7 @@ def read_tables(options: TableOptions, what: str) -> dict[str, Rows]:
 
 
 def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
-    from datasets import load_dataset
+    from datasets import ClassLabel, Image, load_dataset
 
     try:
         loaded = load_dataset(name, revision=revision)
@@ -64,7 +66,11 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
     for part, names in PART_NAMES.items():
         found = next((loaded[split] for split in names if split in loaded), None)
         if found is not None:
-            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found))
+            for column, feature in found.features.items():
+                if isinstance(feature, Image):  # images stay the bytes that they are
+                    found = found.cast_column(column, Image(decode=False))
+            names = {c: list(f.names) for c, f in found.features.items() if isinstance(f, ClassLabel)}
+            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found), class_names=names)
     return tables
 
 
@@ -88,10 +94,3 @@ def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
         )
     return [f"left out {len(broken)} rows that cannot be read: {shown}"]
 
-
-def label_order(label: Any) -> tuple[bool, float, str]:
-    """Numbers by size, before words by the alphabet."""
-    try:
-        return False, float(label), ""
-    except (TypeError, ValueError):
-        return True, 0.0, str(label)

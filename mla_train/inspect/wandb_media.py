@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mla_train.data.module import DataModule
 from mla_train.errors import UserError
-from mla_train.inspect.looks import draw_attention
+from mla_train.explain.draw_attention import draw_attention
 from mla_train.training.model_folder import load_model
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.task import Task
@@ -107,12 +107,14 @@ def attention_maps(task: Task, data: DataModule, places: Sequence[int], folder: 
         into = folder / str(place)
         into.mkdir()
         try:
-            view = task.view(task.raw(data, place))
-            files = draw_attention(task, view, None, into)
+            explanation = task.explain(task.raw(data, place))
+            files = draw_attention(task, explanation, None, into)
         except UserError as error:  # of this task or kind of attention there is nothing to see
             logging.getLogger(__name__).info("no attention maps: %s", error)
             return {}
         for file in files:
             if file.suffix == ".png":
-                found[f"attention_maps/{file.stem}"].append(wandb.Image(str(file), caption=f"{place}: {view.said}"))
+                found[f"attention_maps/{file.stem}"].append(
+                    wandb.Image(str(file), caption=f"{place}: {explanation.prediction}")
+                )
     return dict(found)

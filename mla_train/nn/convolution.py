@@ -1,12 +1,12 @@
-"""Neighbours first: a depthwise convolution in front of a block's attention.
+"""A depthwise convolution over neighbours in front of a block's attention.
 
-Attention must learn what is near; a convolution knows. Conformer (Gulati et al. 2020, arXiv 2005.08100) has one in each
+Attention has to learn what is near; a convolution does not. Conformer (Gulati et al. 2020, arXiv 2005.08100) has one in each
 block for sequences, CoAtNet (Dai et al. 2021, arXiv 2106.04803) and conditional positions (Chu et al. 2021, arXiv
-2102.10882) for pictures.
+2102.10882) for images.
 
     x = x + W gelu(depthwise(norm(x)))
 
-Each channel sees `KERNEL[axes]` tokens along each axis; the cost is `dim² + dim * kernel` multiplications a token.
+Each channel reads `KERNEL[axes]` tokens along each axis; the cost is `dim² + dim * kernel` multiplications a token.
 """
 
 from typing import NamedTuple
@@ -16,18 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import EncoderConfig, RegularizationConfig
-from mla_train.nn.parts import ResidualDropout, build_norm
+from mla_train.nn.layers import ResidualDropout, build_norm
 
 KERNEL = {1: 5, 2: 3}
 
 
 class Grid(NamedTuple):
-    """Rows of cells in which tokens stand beside their neighbours.
+    """Rows of cells that hold the tokens.
 
     Attributes:
         rows: Number of rows.
         columns: Number of cells in a row.
-        cell: Each token's cell, counted row by row, `(length,)` or `(batch, length)`; None if token i stands in cell i.
+        cell: Cell of each token, counted row by row, `(length,)` or `(batch, length)`; None if token i is in cell i.
     """
 
     rows: int
@@ -35,35 +35,35 @@ class Grid(NamedTuple):
     cell: Tensor | None = None
 
 
-def lay_out(positions: Tensor | None, length: int, axes: int = 1) -> Grid:
-    """Where tokens stand.
+def build_grid(positions: Tensor | None, length: int, axes: int = 1) -> Grid:
+    """The grid of some positions.
 
     Args:
-        positions: What the encoder is given: None for a sequence; `(length,)` or `(batch, length)`, where a position that
-            does not follow the one before begins another sequence; `(length, 2)` or `(batch, length, 2)`, row and column.
+        positions: Positions of tokens: None for a sequence; `(length,)` or `(batch, length)`, where a position that does
+            not follow the one before starts another sequence; `(length, 2)` or `(batch, length, 2)`, row and column.
         length: Number of tokens.
-        axes: Of their rotary positions; 0 leaves it to the shape.
+        axes: Number of axes of the positions; 0 follows their shape.
     """
     if positions is None:
         return Grid(1, length)
     if axes == 2 or (axes == 0 and positions.shape[-2:] == (length, 2)):
         row, column = (positions - positions.flatten(0, -2).amin(0)).unbind(-1)
     else:
-        begins = F.pad(positions.diff(dim=-1) != 1, (1, 0))
-        row = begins.cumsum(-1)
+        starts = F.pad(positions.diff(dim=-1) != 1, (1, 0))
+        row = starts.cumsum(-1)
         counted = torch.arange(length, device=positions.device)
-        column = counted - (counted * begins).cummax(-1).values
+        column = counted - (counted * starts).cummax(-1).values
     rows, columns = int(row.max()) + 1, int(column.max()) + 1
     return Grid(rows, columns, row * columns + column)
 
 
 class LocalConvolution(nn.Module):
-    """A residual branch in which tokens see their neighbours.
+    """A residual branch that convolves tokens with their neighbours.
 
     Args:
         encoder: Width and norm.
         regularization: Dropout rates.
-        rotary_axes: 2 for pictures; else tokens stand in a line, or in several.
+        rotary_axes: 2 for images; otherwise tokens are one or several sequences.
         drop_path: Probability of skipping the branch.
     """
 
@@ -88,25 +88,25 @@ class LocalConvolution(nn.Module):
 
         Args:
             x: Tokens.
-            grid: Where they stand.
-            key_padding_mask: True at padding, which nobody sees, `(batch, length)`.
-            is_causal: Each token sees itself and those to its left.
+            grid: Grid of the tokens.
+            key_padding_mask: True at padding, which counts as zeros, `(batch, length)`.
+            is_causal: Each token reads itself and those to its left.
 
         Raises:
-            ValueError: A picture is to be causal.
+            ValueError: A convolution over an image cannot be causal.
         """
         rows, columns = self.kernel
         if is_causal and rows > 1:
-            raise ValueError("a picture's cells have no order and cannot be causal: use encoder.block=attention")
+            raise ValueError("a convolution over an image cannot be causal: use encoder.block=attention")
         tokens = self.norm(x)
         if key_padding_mask is not None:
             tokens = tokens.masked_fill(key_padding_mask.unsqueeze(-1), 0)
-        # Causal: all of the kernel's reach lies to the left, and what it sees past the last column is cut off.
+        # Causal: the kernel reaches to the left only, and outputs past the last column are cut off.
         reach = rows // 2, columns - 1 if is_causal else columns // 2
         weight, bias = self.depthwise.weight, self.depthwise.bias
         cells = F.conv2d(_to_cells(tokens, grid), weight, bias, padding=reach, groups=len(weight))
-        seen = _from_cells(cells[..., : grid.columns], grid)
-        return x + self.residual(self.out(F.gelu(seen)))
+        convolved = _from_cells(cells[..., : grid.columns], grid)
+        return x + self.residual(self.out(F.gelu(convolved)))
 
 
 def _to_cells(x: Tensor, grid: Grid) -> Tensor:

@@ -1,4 +1,4 @@
-"""The decoder: causal self-attention, attention over what the encoder read, and a feed-forward part."""
+"""The decoder: causal self-attention, cross-attention over the encoder's output, and a feed-forward layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,20 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, EncoderConfig, RegularizationConfig
-from mla_train.nn.attention import build_attention
-from mla_train.nn.cache import Cache
-from mla_train.nn.parts import FeedForward, ResidualDropout, build_norm, init_stack
-from mla_train.nn.rotary import RotaryEmbedding, Rotation
+from mla_train.nn.attention import Cache, RotaryEmbedding, Rotation, build_attention
+from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm, init_stack
 
 
 class DecoderCache:
-    """What all blocks remember between the tokens of one decoding.
+    """The caches of all blocks for one decoding.
 
-    The memory is remembered once a source, however many beams read it.
+    The memory is cached once a source, however many beams read it.
 
     Args:
-        own: One cache a block, of the decoded tokens.
-        cross: One cache a block, of the memory.
+        own: Caches of the decoded tokens, one a block.
+        cross: Caches of the memory, one a block.
     """
 
     def __init__(self, own: Sequence[Cache], cross: Sequence[Cache]) -> None:
@@ -33,16 +31,24 @@ class DecoderCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of the cached tokens."""
         return sum(cache.nbytes for cache in (*self.own, *self.cross))
 
     def reorder(self, rows: Tensor) -> None:
-        """Keeps the beams that go on, `(new_batch,)`."""
+        """Keeps the given rows in the given order, for beams that continue.
+
+        Args:
+            rows: Indices of rows, `(new_batch,)`.
+        """
         for cache in self.own:
             cache.reorder(rows)
 
     def keep(self, sources: Tensor) -> None:
-        """Keeps the sources that are not finished, `(new_sources,)`; their beams are kept by `reorder`."""
+        """Keeps the sources that are not finished; their beams are kept by `reorder`.
+
+        Args:
+            sources: Indices of sources, `(new_sources,)`.
+        """
         for cache in self.cross:
             cache.reorder(sources)
 
@@ -52,8 +58,8 @@ class DecoderBlock(nn.Module):
 
     Args:
         decoder: Sizes, norm and activation.
-        attention: Of the tokens among themselves.
-        cross: Over the memory, without positions.
+        attention: Config of the self-attention.
+        cross: Config of the cross-attention over the memory, without positions.
         regularization: Dropout rates.
         drop_path: Probability of skipping a branch.
     """
@@ -88,10 +94,10 @@ class DecoderBlock(nn.Module):
         """One block; see `Decoder.forward`."""
         attended = self.attention(self.attention_norm(x), rotation, is_causal=True, cache=own)
         x = x + self.residual(attended)
-        # Beams of a source are more queries to the same memory.
+        # The beams of a source are further queries to the same memory.
         query = self.cross_norm(x).reshape(len(memory), -1, x.size(-1))
-        seen = self.cross_attention(query, memory=memory, key_padding_mask=memory_padding_mask, cache=cross)
-        x = x + self.residual(seen.view_as(x))
+        attended = self.cross_attention(query, memory=memory, key_padding_mask=memory_padding_mask, cache=cross)
+        x = x + self.residual(attended.view_as(x))
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -100,8 +106,8 @@ class Decoder(nn.Module):
 
     Args:
         decoder: Sizes, norm and activation.
-        attention: Of the tokens among themselves.
-        cross: Over the memory.
+        attention: Config of the self-attention.
+        cross: Config of the cross-attention over the memory.
         regularization: Dropout rates; stochastic depth grows linearly from the first block to the last.
     """
 
@@ -138,16 +144,16 @@ class Decoder(nn.Module):
         memory_padding_mask: Tensor | None = None,
         cache: DecoderCache | None = None,
     ) -> Tensor:
-        """Decodes tokens; each sees itself, earlier ones and the memory.
+        """Decodes tokens; each attends to itself, earlier ones and the memory.
 
-        Padding at the end of x needs no mask: no token sees what comes after it.
+        Padding at the end of x needs no mask: no token attends to later ones.
 
         Args:
-            x: `(batch, length, dim)`; with a cache only the new tokens. The batch holds the beams of the first source,
+            x: Tokens, `(batch, length, dim)`; with a cache only the new tokens. The batch holds the beams of the first source,
                 then those of the second and so on; without beams, one row a source.
-            memory: What the encoder read, `(sources, keys, dim)`.
+            memory: Output of the encoder, `(sources, keys, dim)`.
             memory_padding_mask: True at padding, `(sources, keys)`.
-            cache: Remembers the tokens of earlier calls, and the memory.
+            cache: Caches of the tokens of earlier calls and of the memory.
 
         Returns:
             `(batch, length, dim)`.

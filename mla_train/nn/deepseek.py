@@ -1,7 +1,7 @@
 """Weights to and from the layout that DeepSeek-V2/V3 checkpoints and transformers' `DeepseekV3Attention` use.
 
-The two differ in names and in the order of rotary rows: DeepSeek pairs neighbours (0, 1), (2, 3), … where we pair the
-first half with the second. Attention is the same for either order as long as queries and keys agree.
+They differ in names and in the order of rotary rows: DeepSeek pairs neighbours (0, 1), (2, 3), … here the
+first half is paired with the second. Attention is the same for either order as long as queries and keys agree.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mla_train.nn.latent_attention import MultiheadLatentAttention
+from mla_train.nn.attention import MultiheadLatentAttention
 
 NAMES = {
     "q_down.weight": "q_a_proj.weight",
@@ -31,19 +31,19 @@ def from_deepseek_v3(
     rope_interleave: bool = True,
     scale: float | None = None,
 ) -> MultiheadLatentAttention:
-    """Builds our layer from the weights of one DeepSeek attention layer.
+    """Builds a layer from the weights of one DeepSeek attention layer.
 
     Args:
         weights: State dict of the layer, with names such as `kv_a_proj_with_mqa.weight`.
-        num_heads: Attention heads.
-        qk_nope_head_dim: As in the checkpoint's config.
-        qk_rope_head_dim: As in the checkpoint's config.
-        v_head_dim: As in the checkpoint's config.
+        num_heads: Number of heads.
+        qk_nope_head_dim: Size from the config of the checkpoint.
+        qk_rope_head_dim: Size from the config of the checkpoint.
+        v_head_dim: Size from the config of the checkpoint.
         rope_interleave: Whether rotary rows are paired with their neighbours, as in published checkpoints.
         scale: Factor on the scores where YaRN changes it.
 
     Raises:
-        ValueError: The layer has biases, which ours has not.
+        ValueError: The layer has biases, which are not supported.
     """
     biases = [name for name in weights if name.endswith(".bias")]
     if biases:
@@ -71,7 +71,7 @@ def to_deepseek_v3(layer: MultiheadLatentAttention, rope_interleave: bool = True
     """The inverse of `from_deepseek_v3`: weights of our layer under DeepSeek's names.
 
     Args:
-        layer: Ours.
+        layer: Layer to convert.
         rope_interleave: Pair rotary rows with their neighbours, as published checkpoints do.
     """
     order = torch.arange(layer.qk_rope_head_dim)
@@ -89,7 +89,7 @@ def _names(layer: MultiheadLatentAttention) -> dict[str, str]:
 
 
 def _reordered(layer: MultiheadLatentAttention, state: dict[str, Tensor], order: Tensor) -> dict[str, Tensor]:
-    """Takes the rotary rows of queries and of the shared key in another order."""
+    """Reorders the rotary rows of queries and of the shared key."""
     query = state["q_up.weight"].unflatten(0, (layer.num_heads, -1))
     nope, rope = query.split([layer.qk_nope_head_dim, layer.qk_rope_head_dim], dim=1)
     latent, key = state["kv_down.weight"].split([layer.kv_lora_rank, layer.qk_rope_head_dim])

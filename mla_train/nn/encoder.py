@@ -1,4 +1,4 @@
-"""The encoder that all tasks share: pre-norm blocks of attention and a feed-forward part."""
+"""The encoder that all tasks share: pre-norm blocks of attention and a feed-forward layer."""
 
 from typing import Any
 
@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, Block, EncoderConfig, Latent, RegularizationConfig
-from mla_train.nn.attention import build_attention
-from mla_train.nn.convolution import LocalConvolution, lay_out
-from mla_train.nn.latent_array import LatentArray
-from mla_train.nn.parts import FeedForward, ResidualDropout, build_norm, init_stack
-from mla_train.nn.reconstruction import Hiding
-from mla_train.nn.rotary import RotaryEmbedding, Rotation
+from mla_train.nn.attention import Attention, RotaryEmbedding, Rotation, build_attention
+from mla_train.nn.convolution import LocalConvolution, build_grid
+from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm, init_stack
+from mla_train.nn.masked_modeling import TokenMasking
+from mla_train.nn.perceiver import LatentArray
 from mla_train.nn.variational import VariationalLatent
 
 
@@ -20,9 +19,9 @@ class EncoderBlock(nn.Module):
 
     Args:
         encoder: Sizes, norm and activation.
-        attention: Kind and sizes of attention.
+        attention: Config of the attention layers.
         regularization: Dropout rates.
-        rotary_axes: 0 without rotary positions, 1 for sequences, 2 for pictures.
+        rotary_axes: 0 without rotary positions, 1 for sequences, 2 for images.
         drop_path: Probability of skipping a branch.
     """
 
@@ -38,8 +37,9 @@ class EncoderBlock(nn.Module):
         dim = encoder.dim
         self.attention_norm = build_norm(encoder.norm, dim)
         self.attention = build_attention(
-            attention, dim, encoder.num_heads, rotary_axes, regularization.attention_dropout, patterned=True
+            attention, dim, encoder.num_heads, rotary_axes, regularization.attention_dropout, use_pattern=True
         )
+        self.attention.head_dropout = regularization.drop_heads
         self.feed_forward_norm = build_norm(encoder.norm, dim)
         self.feed_forward = FeedForward(dim, int(dim * encoder.mlp_ratio), encoder.activation)
         self.residual = ResidualDropout(regularization.dropout, drop_path)
@@ -55,11 +55,11 @@ class EncoderBlock(nn.Module):
         """One block.
 
         Args:
-            x: `(batch, length, dim)`.
-            rotation: Positions of x.
+            x: Tokens, `(batch, length, dim)`.
+            rotation: Rotations of the positions of x.
             key_padding_mask: True at padding, `(batch, length)`.
-            is_causal: Each token sees itself and earlier ones only.
-            positions: Where tokens stand, for patterns of attention.
+            is_causal: Each token attends to itself and earlier ones only.
+            positions: Positions of tokens, for attention patterns.
         """
         attended = self.attention(
             self.attention_norm(x),
@@ -75,14 +75,14 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """A stack of blocks with a norm at its end.
 
-    Around it stands what `encoder.block`, `encoder.latent` and `encoder.reconstruct` ask for: convolutions in front of
-    blocks, an array of latents that the blocks run among, a random latent behind the norm, hidden tokens in training.
+    `encoder.block`, `encoder.latent` and `encoder.masked_modeling` add to it: convolutions in front of blocks, an array of
+    latents on which the blocks run, a variational latent behind the norm, masked tokens in training.
 
     Args:
         encoder: Sizes, norm and activation.
-        attention: Kind and sizes of attention.
+        attention: Config of the attention layers.
         regularization: Dropout rates; stochastic depth grows linearly from the first block to the last.
-        rotary_axes: 0 without rotary positions, 1 for sequences, 2 for pictures.
+        rotary_axes: 0 without rotary positions, 1 for sequences, 2 for images.
 
     Raises:
         ValueError: Sizes do not fit each other.
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         super().__init__()
         drop_paths = torch.linspace(0, regularization.stochastic_depth, encoder.depth).tolist()
         over_array = encoder.latent is Latent.array
-        axes = 0 if over_array else rotary_axes  # latents stand at no place
+        axes = 0 if over_array else rotary_axes  # latents have no positions
         blocks = [EncoderBlock(encoder, attention, regularization, axes, drop_path) for drop_path in drop_paths]
         self.blocks = nn.ModuleList(blocks)
         self.norm = build_norm(encoder.norm, encoder.dim)
@@ -118,14 +118,14 @@ class Encoder(nn.Module):
         self.variational = None
         if encoder.latent is Latent.variational:
             self.variational = VariationalLatent(encoder.dim, encoder.latent_dim or encoder.dim)
-        self.hiding = Hiding(encoder.dim) if encoder.reconstruct else None
+        self.token_masking = TokenMasking(encoder.dim) if encoder.masked_modeling else None
         # Numbers that decoding with these layers would keep for each token.
-        layers = [block.attention for block in blocks] if self.array is None else [self.array.reading]
+        layers = [block.attention for block in blocks] if self.array is None else [self.array.read_attention]
         self.cache_width = sum(layer.cache_width for layer in layers)
 
     @property
-    def attention_layers(self) -> list[nn.Module]:
-        """The layers in which tokens look at tokens, from the first to the last; none with an array of latents."""
+    def attention_layers(self) -> list[Attention]:
+        """The layers of self-attention between tokens, from the first to the last; none with an array of latents."""
         blocks: Any = self.blocks
         return [block.attention for block in blocks] if self.array is None else []
 
@@ -139,22 +139,22 @@ class Encoder(nn.Module):
         """Encodes tokens.
 
         Args:
-            x: `(batch, length, dim)`.
-            positions: `(length,)` or `(batch, length)`, with a last dimension of 2 for pictures; None counts from 0.
+            x: Tokens, `(batch, length, dim)`.
+            positions: Positions of tokens, `(length,)` or `(batch, length)`, with a last dimension of 2 for images; None counts from 0.
             key_padding_mask: True at padding, `(batch, length)`.
-            is_causal: Each token sees itself and earlier ones only.
+            is_causal: Each token attends to itself and earlier ones only.
 
         Returns:
             `(batch, length, dim)`.
 
         Raises:
-            ValueError: An array of latents, or a convolution over a picture, is to be causal.
+            ValueError: An array of latents or a convolution over an image cannot be causal.
         """
-        if self.hiding is not None:
-            x = self.hiding(x)
+        if self.token_masking is not None:
+            x = self.token_masking(x)
         if self.array is not None:
             return self.norm(self.array(x, self.blocks, positions, key_padding_mask, is_causal))
-        grid = None if self.convolutions is None else lay_out(positions, x.size(1), self.axes)
+        grid = None if self.convolutions is None else build_grid(positions, x.size(1), self.axes)
         rotation = None
         if self.rotary is not None:
             rotation = self.rotary(torch.arange(x.size(1), device=x.device) if positions is None else positions)

@@ -1,4 +1,4 @@
-"""From tokens to one vector an example."""
+"""From tokens to one vector for each example."""
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class MeanPooling(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """A learned token in front of the others, whose output stands for all (Devlin et al. 2018).
+    """A learned token in front of the others, whose output represents the example (Devlin et al. 2018).
 
     Args:
         dim: Width of tokens.
@@ -41,7 +41,7 @@ class ClassToken(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Mean weighted by a learned score a token (the sequence pooling of Hassani et al. 2021).
+    """Mean weighted by a learned score of each token (the sequence pooling of Hassani et al. 2021).
 
     Args:
         dim: Width of tokens.
@@ -60,7 +60,7 @@ class AttentionPooling(nn.Module):
         """
         scores = self.score(x).squeeze(-1)
         if key_padding_mask is not None:
-            # The largest negative number rather than -inf keeps rows of padding alone finite.
+            # The largest negative number rather than -inf keeps rows of only padding finite.
             scores = scores.masked_fill(key_padding_mask, torch.finfo(scores.dtype).min)
         weights = scores.softmax(dim=-1)
         if key_padding_mask is not None:

@@ -2,9 +2,9 @@
 
     mean, log variance = W h          z = mean + exp(log variance / 2) noise          output = V z
 
-The noise is reparametrised (Kingma and Welling 2014, arXiv 1312.6114), so that gradients pass through the sample. What a
-token tells beyond the standard normal distribution has a price, KL(N(mean, variance) || N(0, 1)): what does not help the
-task is given up. Two matrices of `dim * latent_dim` numbers, one of them doubled; the cost is linear in length.
+The noise is reparametrised (Kingma and Welling 2014, arXiv 1312.6114), so that gradients pass through the sample. The loss
+KL(N(mean, variance) || N(0, 1)) penalises information that does not help the task. Two matrices of `dim * latent_dim`
+numbers, one of them doubled; the cost is linear in length.
 """
 
 import torch
@@ -16,8 +16,8 @@ FIRST_LOG_VARIANCE = -4.0
 class Posterior(nn.Module):
     """Mean and logarithm of the variance of each token's latent.
 
-    This is where the latent is watched: a forward hook (`register_forward_hook`) is given the arguments
-    `(x, key_padding_mask)` and the output `(mean, log_variance)`, which is what `kl_to_standard_normal` wants.
+    A module of its own, so that a forward hook can observe its arguments `(x, key_padding_mask)` and its output
+    `(mean, log_variance)`, which `kl_to_standard_normal` takes.
 
     Args:
         dim: Width of tokens.
@@ -37,16 +37,16 @@ class Posterior(nn.Module):
 
         Args:
             x: Tokens.
-            key_padding_mask: True at padding, `(batch, length)`; for who watches.
+            key_padding_mask: True at padding, `(batch, length)`; for observers only.
         """
         mean, log_variance = self.project(x).chunk(2, dim=-1)
         return mean, log_variance
 
 
 class VariationalLatent(nn.Module):
-    """Tokens through a random latent: a sample in training, the mean in evaluation.
+    """A random latent for each token: a sample in training, the mean in evaluation.
 
-    It begins almost as the identity: a little noise, and a projection on `latent_dim` directions.
+    It starts close to the identity: a little noise, and a projection on `latent_dim` directions.
 
     Args:
         dim: Width of tokens.
@@ -79,15 +79,15 @@ def kl_to_standard_normal(
 ) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) = (mean² + variance - 1 - log variance) / 2, in nats a token.
 
-    Below `free_bits` a dimension costs the same whatever it tells, so that it need not fall silent early (Kingma et al.
-    2016, arXiv 1606.04934). The paper bounds a dimension's mean over the batch; here each token's own is bounded, so that
-    a batch gives the same however it is cut.
+    Below `free_bits` a dimension has a constant cost, so that it does not collapse early (Kingma et al. 2016, arXiv
+    1606.04934). The paper bounds a dimension's mean over the batch; here each token's own is bounded, so that the value
+    does not depend on how a batch is split.
 
     Args:
-        mean: `(batch, length, latent_dim)`.
-        log_variance: `(batch, length, latent_dim)`.
-        free_bits: Least cost of a dimension.
-        key_padding_mask: True at padding, which is left out, `(batch, length)`.
+        mean: Means, `(batch, length, latent_dim)`.
+        log_variance: Logarithms of variances, `(batch, length, latent_dim)`.
+        free_bits: Lower bound of the cost of a dimension.
+        key_padding_mask: True at padding, which is ignored, `(batch, length)`.
 
     Returns:
         The sum over dimensions, averaged over tokens: a scalar.

@@ -19,10 +19,10 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from mla_train.config import CheckpointChoice
-from mla_train.data.sampling import TrainSampler
+from mla_train.data.sampling import DataPosition
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
-from mla_train.training.task import Task
+from mla_train.training.module import TrainingModule
 
 
 class Checkpoints(Checkpoint):
@@ -30,7 +30,7 @@ class Checkpoints(Checkpoint):
 
     Args:
         folder: Where they are written.
-        sampler: Whose place is kept.
+        position: Place in the training data, which is kept.
         minutes: Longest time between two writings of last.ckpt.
         resume_command: What a stopped user should type.
         keep: Whether best.ckpt is the best epoch or the last.
@@ -40,14 +40,14 @@ class Checkpoints(Checkpoint):
     def __init__(
         self,
         folder: Path,
-        sampler: TrainSampler,
+        position: DataPosition,
         minutes: float,
         resume_command: str,
         keep: CheckpointChoice = CheckpointChoice.best,
         first: int = 0,
     ) -> None:
         self.folder = folder
-        self.sampler = sampler
+        self.position = position
         self.minutes = minutes
         self.resume_command = resume_command
         self.keep = keep
@@ -74,11 +74,11 @@ class Checkpoints(Checkpoint):
         """Goes to the place in the data at which the checkpoint was written."""
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
         self._epoch, self._batch = state["epoch"], state["batch"]
-        self.sampler.set_position(self._epoch, self._batch)
+        self.position.set(self._epoch, self._batch)
 
     # When it is written.
 
-    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Listens to Ctrl-C and SIGTERM, and stops at once where early stopping had decided so before the cut."""
         self._written = time.monotonic()
         for logger in trainer.loggers:
@@ -90,7 +90,7 @@ class Checkpoints(Checkpoint):
         if isinstance(stopper, EarlyStopping) and stopper.wait_count >= stopper.patience:
             trainer.should_stop = True
 
-    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Gives signals back."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -100,18 +100,18 @@ class Checkpoints(Checkpoint):
         if self._signal is not None:  # asked twice: do not wait for the end of the step
             signal.default_int_handler(number, frame)
         self._signal = number
-        print("\nstopping after this step (once more: at once) ...", file=sys.stderr, flush=True)
+        print("\nstopping after this step (Ctrl-C again to stop now) ...", file=sys.stderr, flush=True)
 
-    def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Shuffles anew."""
-        self.sampler.set_position(trainer.current_epoch)
+        self.position.set(trainer.current_epoch)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Writes last.ckpt after some minutes, or on the way out; never in the middle of a step."""
         at_step_end = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        at_epoch_end = batch_idx + 1 == len(self.sampler)  # comes soon, after validation
+        at_epoch_end = batch_idx + 1 == trainer.num_training_batches  # comes soon, after validation
         if not at_step_end or at_epoch_end:
             return
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
@@ -124,14 +124,14 @@ class Checkpoints(Checkpoint):
         if stop:
             self._leave(trainer)
 
-    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes best.ckpt if the score deserves it, or the last epoch is wanted."""
         if trainer.state.fn != "fit":
             return
-        assert isinstance(task, Task)
-        assert task.evaluation is not None
-        score = task.evaluation.metrics[task.monitor]
-        sign = 1 if task.directions[task.monitor] == "max" else -1
+        assert isinstance(module, TrainingModule)
+        assert module.evaluation is not None
+        score = module.evaluation.metrics[module.monitor]
+        sign = 1 if module.directions[module.monitor] == "max" else -1
         epoch = trainer.current_epoch + (not trainer.sanity_checking)
         if isnan(score) or epoch < self.first:
             return
@@ -139,7 +139,7 @@ class Checkpoints(Checkpoint):
             self.best_score, self.best_epoch = score, epoch
             self._write(trainer, "best.ckpt")
 
-    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes last.ckpt; the next micro-batch is the first of the next epoch."""
         self._epoch, self._batch = trainer.current_epoch + 1, 0
         self._write(trainer, "last.ckpt")
@@ -163,7 +163,7 @@ class Checkpoints(Checkpoint):
         Raises:
             UserError: The disk is full or the folder cannot be written to.
         """
-        assert isinstance(trainer.lightning_module, Task)
+        assert isinstance(trainer.lightning_module, TrainingModule)
         trainer.lightning_module.stop_if_not_finite(weights=True)
         self._written = time.monotonic()
         unfinished = self.folder / f".{name}.unfinished"

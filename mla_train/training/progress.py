@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
-from mla_train.training.task import Task
+from mla_train.training.module import TrainingModule
 
 logger = logging.getLogger(__name__)
 
@@ -69,70 +69,70 @@ class RunProgress(ProgressBar):
         self.seconds, self.examples, self.tokens = state["seconds"], state["examples"], state["tokens"]
         self._wall_before = state["wall"]
 
-    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Opens the bar at the step where the run is."""
         self._wall_start = time.perf_counter()
         if self._enabled and sys.stderr.isatty():
             total = int(trainer.estimated_stepping_batches)
             self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", dynamic_ncols=True, leave=True)
 
-    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         """Starts the clock at the first batch of an epoch; loading of later ones is on it."""
         if not self._started:
             self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, task: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts and shows."""
-        assert isinstance(task, Task)
+        assert isinstance(module, TrainingModule)
         now = time.perf_counter()
         self.seconds += now - self._started
         self._started = now
         self.examples += len(batch) * trainer.world_size
-        self.tokens += task.tokens(batch) * trainer.world_size
+        self.tokens += module.model.count_tokens(batch) * trainer.world_size
         if self._enabled and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             if self._bar is not None:
                 self._bar.update()
-            if trainer.global_step % task.config.logger.every == 0:
-                self._show(trainer, task)
+            if trainer.global_step % module.config.logger.every == 0:
+                self._show(trainer, module)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Logs the speed of the run so far."""
-        assert isinstance(task, Task)
-        task.log_everywhere(
+        assert isinstance(module, TrainingModule)
+        module.log_everywhere(
             {"speed/examples_per_second": self.examples_per_second, "speed/tokens_per_second": self.tokens_per_second}
         )
 
-    def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Stops the wall clock and closes the bar."""
         self._wall_before, self._wall_start = self.wall_seconds, None
         self._close()
 
-    def on_validation_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Stops the clock."""
         self._started = 0.0
 
-    def on_validation_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Shows the new score."""
         if trainer.state.fn != "fit" or not self._enabled:
             return
-        assert isinstance(task, Task)
-        assert task.evaluation is not None
-        scores = task.evaluation.metrics
-        self._shown[f"val {task.monitor}"] = f"{scores[task.monitor]:.4f}"
+        assert isinstance(module, TrainingModule)
+        assert module.evaluation is not None
+        scores = module.evaluation.metrics
+        self._shown[f"val {module.monitor}"] = f"{scores[module.monitor]:.4f}"
         if trainer.sanity_checking:
-            print(f"before the first step: val {task.monitor} {scores[task.monitor]:.4f}", flush=True)
+            print(f"before the first step: val {module.monitor} {scores[module.monitor]:.4f}", flush=True)
             return
-        self._show(trainer, task)
+        self._show(trainer, module)
         values = ", ".join(f"val/{name} {value:.4f}" for name, value in scores.items())
         speed = f"{self.examples_per_second:,.0f} examples/s, {self.tokens_per_second:,.0f} tokens/s"
         logger.info("epoch %d, step %d: %s, %s", trainer.current_epoch + 1, trainer.global_step, values, speed)
 
-    def _show(self, trainer: L.Trainer, task: Task) -> None:
+    def _show(self, trainer: L.Trainer, module: TrainingModule) -> None:
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         speed = f"{self.examples_per_second:,.0f}"
-        loss = {} if isnan(task.train_loss) else {"loss": f"{task.train_loss:.4f}"}
+        loss = {} if isnan(module.train_loss) else {"loss": f"{module.train_loss:.4f}"}
         values = {**loss, **self._shown, "examples/s": speed}
         if self._bar is not None:
             self._bar.set_description(epoch, refresh=False)
@@ -142,7 +142,7 @@ class RunProgress(ProgressBar):
             done = f"{epoch}  step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
             print(f"{done}  " + "  ".join(f"{name} {value}" for name, value in values.items()), flush=True)
 
-    def teardown(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> None:
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""
         self._close()
 

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from mla_train.nn.attention_maps import attention_maps
+from mla_train.nn import observe
 from mla_train.training.task import Predictions
 from tasks.forecasting.data import ForecastingFacts, SeriesData
 from tasks.forecasting.network import Residual
@@ -115,12 +115,12 @@ def draw_attention(network: Residual, forecast: Callable[[], Any], file: Path) -
     """
     array = network.encoder.array
     layers = [block.get_submodule("attention") for block in network.encoder.blocks]
-    with attention_maps(layers if array is None else [array.writing, array.reading]) as maps:
+    with observe(layers if array is None else [array.write_attention, array.read_attention], "weights") as records:
         forecast()
     if array is None:
-        shown = torch.stack([calls[0].mean((0, 1)) for calls in maps]).mean(0)
+        shown = torch.stack([record.weights[0].mean((0, 1)) for record in records]).mean(0)
     else:
-        written, read = (calls[0].mean(1) for calls in maps)
+        written, read = (record.weights[0].mean(1) for record in records)
         shown = (written @ read).mean(0)
     length = network.past_patches + network.future_patches
     if shown.size(-1) != length:  # channels mixed: over all series

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
-from mla_train.nn import Encoder, Target
+from mla_train.nn import Encoder, ReconstructionTarget
 from tasks.forecasting.config import Channels, ForecastingTaskConfig
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.forecasting.ridge import Ridge
@@ -196,7 +196,7 @@ class Residual(nn.Module):
         written = (by_place + by_step * self.width**-0.5).flatten(2, 3)[:, :, : self.horizon]
         return self.gate * written[..., 0], written[..., 1:]
 
-    def told(self, found: ClosedForm, real: Tensor) -> Target:
+    def told(self, found: ClosedForm, real: Tensor) -> ReconstructionTarget:
         """What the encoder reads of the past, patch by patch; what it reads of the future it was forecast.
 
         Args:
@@ -208,7 +208,7 @@ class Residual(nn.Module):
         values = F.pad(self._patches(past.detach().unsqueeze(-1), front=True), behind)
         known = F.pad(self._patches(real.unsqueeze(-1), front=True), behind)
         tokens = (1, 2) if self.mixing else (0, 1)
-        return Target(values.flatten(*tokens), known.flatten(*tokens))
+        return ReconstructionTarget(values.flatten(*tokens), known.flatten(*tokens))
 
     def _encoded(self, tokens: Tensor) -> Tensor:
         """Tokens `(batch, channels, length, dim)` that have seen each other, or those of all channels."""

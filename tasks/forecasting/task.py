@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
-from mla_train.nn import Input, Target
+from mla_train.explain.explanation import Explanation
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
 from mla_train.training.task import Predictions, Raw, Task
 from tasks.forecasting import baselines, ridge
 from tasks.forecasting.config import ForecastingTaskConfig, Loss
@@ -71,7 +71,7 @@ class ForecastingTask(Task):
             total = total + torch.maximum(levels * error, (levels - 1) * error).mean(-1).sum()
         return total, real.sum().clamp(min=1)  # a batch that falls into a gap teaches nothing
 
-    def encoder_inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[ReconstructionInput]:
         """Patches of the past, less its cycle, of mean 0 and spread 1.
 
         Raises:
@@ -80,13 +80,13 @@ class ForecastingTask(Task):
         residual = self.network.residual
         if residual is None:
             raise UserError(
-                "encoder.reconstruct=true: task.residual=false leaves the encoder out; add task.residual=true"
+                "encoder.masked_modeling=true: task.residual=false leaves the encoder out; add task.residual=true"
             )
 
-        def read(batch: ForecastBatch) -> Target:
+        def read(batch: ForecastBatch) -> ReconstructionTarget:
             return residual.told(self.network.closed_form(batch), batch.real[..., : self.facts.look_back])
 
-        return [Input(self.options.patch, read)]
+        return [ReconstructionInput(self.options.patch, read)]
 
     def divergence(self, first: Any, second: Any, batch: ForecastBatch) -> Tensor:
         """The same for points as for class scores, if a point is the mean of a normal distribution of spread 1."""
@@ -196,7 +196,7 @@ class ForecastingTask(Task):
         """The window."""
         return {"series": data.collate([data.test[index]], training=False)}
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Patches over patches along the series; patches of its past as units."""
         return view_window(self, raw)
 

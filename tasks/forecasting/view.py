@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mla_train.errors import UserError, did_you_mean
-from mla_train.inspect.views import Leaf, Patches, View, self_look
+from mla_train.explain.explanation import Explanation, GradientInput, PatchUnits, self_attention_view
 from mla_train.training.task import Raw
 from tasks.forecasting.data import ForecastBatch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def view_window(task: "ForecastingTask", raw: Raw) -> View:
+def view_window(task: "ForecastingTask", raw: Raw) -> Explanation:
     """Patches over patches along one series; its past's patches as units, blank at the mean of its past.
 
     Args:
@@ -41,8 +41,8 @@ def view_window(task: "ForecastingTask", raw: Raw) -> View:
     future = [look_back + min(horizon, patch * i) for i in range(1, 1 + -(-horizon // patch))]
     own = batch.past[0, channel]
     values = torch.cat([own, task(batch)[0][0, channel]]).numpy() * std + mean
-    patches = Patches(values, past, look_back, name)
-    looks = []
+    patches = PatchUnits(values, past, look_back, name)
+    views = []
     if network.residual is not None:
         mixing = network.residual.mixing
         tokens, channels = torch.arange(len(past) + len(future) - 1), len(facts.names)
@@ -50,15 +50,15 @@ def view_window(task: "ForecastingTask", raw: Raw) -> View:
         of[channel if mixing else 0] = tokens
         layers = network.residual.encoder.attention_layers
         places = tokens.repeat(len(of)).unsqueeze(1)
-        shown = Patches(values, [*past, *future], look_back, name)
+        shown = PatchUnits(values, [*past, *future], look_back, name)
         row = 0 if mixing else channel
-        looks = [self_look("patches over patches", layers, shown, of.flatten(), places=places, row=row)]
+        views = [self_attention_view("patches over patches", layers, shown, of.flatten(), positions=places, row=row)]
 
     def like(pasts: Tensor) -> ForecastBatch:
         copies = {n: tensor.expand(len(pasts), *tensor.shape[1:]) for n, tensor in vars(batch).items()}
         return replace(batch, **copies | {"past": pasts})
 
-    def without(kept: np.ndarray) -> ForecastBatch:
+    def occlude(kept: np.ndarray) -> ForecastBatch:
         stays = torch.from_numpy(kept.astype(bool)).repeat_interleave(torch.tensor(np.diff(past)), 1)
         pasts = batch.past.repeat(len(kept), 1, 1)
         pasts[:, channel] = torch.where(stays, own, own.mean())
@@ -76,6 +76,8 @@ def view_window(task: "ForecastingTask", raw: Raw) -> View:
     def outputs(values: Sequence[Tensor]) -> Any:
         return network(like(values[0]))
 
-    said = f"{name}: {values[look_back:].mean():,.4g} on average over {horizon} steps"
-    leaf = Leaf(batch.past, blank, gather)
-    return View(batch, said, looks, [patches], without, score, "the mean of the forecast", [leaf], outputs)
+    prediction = f"{name}: {values[look_back:].mean():,.4g} on average over {horizon} steps"
+    gradient_input = GradientInput(batch.past, blank, gather)
+    return Explanation(
+        batch, prediction, views, [patches], occlude, score, "the mean of the forecast", [gradient_input], outputs
+    )

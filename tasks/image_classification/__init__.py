@@ -1,19 +1,14 @@
-"""Which class does a picture show? Nothing heavy is imported before it is asked for."""
+"""Image to class, classes or number. Nothing heavy is imported before it is asked for."""
 
-from typing import Any
+from mla_train.lazy import lazy_names
 
-HOMES = {
-    "ImageClassificationTask": "task",
-    "DigitsData": "named",
-    "TorchvisionData": "named",
-    "ImageFolderData": "folder",
-    "ImageTableData": "table",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(name)
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ImageClassification": "task",
+        "read_table": "task",
+        "read_digits": "named",
+        "read_torchvision": "named",
+        "read_folder": "folder",
+    },
+)

@@ -1,54 +1,46 @@
-"""Pictures in a folder for each class."""
+"""Images in a folder for each class."""
 
 from pathlib import Path
 
 from PIL import Image
 
+from mla_train.data.examples import Examples, RawData
 from mla_train.data.splits import PART_NAMES
 from mla_train.errors import UserError
-from tasks.image_classification.config import ImageFolderDataConfig
-from tasks.image_classification.data import ImageData
-from tasks.image_classification.pictures import read_parts
+from tasks.image_classification.config import ImageFolderConfig
 
 
-class ImageFolderData(ImageData):
-    """`data.root` holds train/, val/ and test/ with a folder for each class, or the class folders themselves."""
+def read_folder(options: ImageFolderConfig) -> RawData:
+    """Images in `data.root`: train/, val/ and test/ with a folder for each class, or the class folders themselves.
 
-    def setup(self) -> None:
-        """Reads all pictures; missing parts are cut from train.
-
-        Raises:
-            UserError: There is no such folder, it is empty, or its layout is another.
-        """
-        options = self.config.data
-        assert isinstance(options, ImageFolderDataConfig)
-        if options.root is None:
-            raise UserError("data.root is missing: name the folder that holds your pictures, data.root=FOLDER")
-        root = Path(options.root)
-        if not root.is_dir():
-            raise UserError(f"data.root={options.root}: there is no such folder ({root.resolve()})")
-        folders = {part: _first(root, names) for part, names in PART_NAMES.items()}
-        given = {part: folder for part, folder in folders.items() if folder is not None}
-        if not given:
-            given = {"train": root}
-        elif "train" not in given:
-            raise UserError(f"{root} has {', '.join(f.name for f in given.values())} but no train folder; add it")
-
-        files = {part: _class_files(folder) for part, folder in given.items()}
-        classes = sorted({name for found in files.values() for name in found})
-        lacking = [name for name in classes if name not in files["train"]]
-        if lacking:
-            where = [part for part, found in files.items() if set(lacking) & set(found)]
-            raise UserError(
-                f"class {', '.join(lacking)} is in {' and '.join(where)} but has no picture in {given['train']}: "
-                "add pictures there or remove the class"
-            )
-        pictures = {part: [path for paths in found.values() for path in paths] for part, found in files.items()}
-        labels = {
-            part: [classes.index(name) for name, paths in found.items() for _ in paths] for part, found in files.items()
-        }
-        names = {part: [str(path.relative_to(root)) for path in paths] for part, paths in pictures.items()}
-        read_parts(self, pictures, names, labels, classes)
+    Raises:
+        UserError: There is no such folder, it is empty, or its layout is another.
+    """
+    if options.root is None:
+        raise UserError("data.root is missing: name the folder that holds your images, data.root=FOLDER")
+    root = Path(options.root)
+    if not root.is_dir():
+        raise UserError(f"data.root={options.root}: there is no such folder ({root.resolve()})")
+    folders = {split: _first(root, names) for split, names in PART_NAMES.items()}
+    given = {split: folder for split, folder in folders.items() if folder is not None}
+    if not given:
+        given = {"train": root}
+    elif "train" not in given:
+        raise UserError(f"{root} has {', '.join(f.name for f in given.values())} but no train folder: add it")
+    files = {split: _class_files(folder) for split, folder in given.items()}
+    lacking = sorted({name for classes in files.values() for name in classes} - files["train"].keys())
+    if lacking:
+        where = [split for split, classes in files.items() if set(lacking) & set(classes)]
+        raise UserError(
+            f"class {', '.join(lacking)} is in {' and '.join(where)} but has no image in {given['train']}: "
+            "add images there or remove the class"
+        )
+    splits = {}
+    for split, classes in files.items():
+        paths = [path for found in classes.values() for path in found]
+        labels = [name for name, found in classes.items() for _ in found]
+        splits[split] = Examples({"image": paths}, labels, [str(path.relative_to(root)) for path in paths])
+    return RawData(splits)
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path | None:
@@ -56,22 +48,22 @@ def _first(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _class_files(folder: Path) -> dict[str, list[Path]]:
-    """Class name to its pictures.
+    """Class name to its images.
 
     Raises:
-        UserError: The folder holds no class folders, or these no pictures.
+        UserError: The folder holds no class folders, or these no images.
     """
     endings = Image.registered_extensions()
     found = {}
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
             files = (path for path in sorted(child.rglob("*")) if not path.name.startswith("."))
-            pictures = [path for path in files if path.suffix.lower() in endings and not path.is_dir()]
-            if pictures:
-                found[child.name] = pictures
+            images = [path for path in files if path.suffix.lower() in endings and not path.is_dir()]
+            if images:
+                found[child.name] = images
     if not found:
         raise UserError(
-            f"{folder} holds no pictures in class folders: expected {folder}/CLASS/picture.png, "
-            f"or {folder}/train/CLASS/picture.png"
+            f"{folder} holds no images in class folders: expected {folder}/CLASS/image.png, "
+            f"or {folder}/train/CLASS/image.png"
         )
     return found

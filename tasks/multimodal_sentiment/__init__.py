@@ -1,18 +1,13 @@
-"""What do a text, a picture and what goes with them feel like? Nothing heavy is imported before it is asked for."""
+"""Text, image and features to class or number. Nothing heavy is imported before it is asked for."""
 
-from typing import Any
+from mla_train.lazy import lazy_names
 
-HOMES = {
-    "MultimodalSentimentTask": "task",
-    "KaomojiData": "kaomoji",
-    "TextImageFilesData": "files",
-    "FeatureTableData": "feature_table",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(name)
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "MultimodalSentiment": "task",
+        "read_texts_and_images": "task",
+        "read_kaomoji": "kaomoji",
+        "read_feature_table": "feature_table",
+    },
+)

@@ -3,7 +3,6 @@
 Rows are counted from 0, in names and in messages, as numpy and pandas count them.
 """
 
-import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -13,84 +12,45 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mla_train.data.splits import PART_NAMES, stratified_cut
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.splits import PART_NAMES, SPLITS
 from mla_train.errors import UserError
-from tasks.multimodal_sentiment.columns import Features, MultimodalSplit, singles
-from tasks.multimodal_sentiment.config import FeatureTableDataConfig
-from tasks.multimodal_sentiment.data import MultimodalData
+from tasks.multimodal_sentiment.config import FeatureTableConfig
 
 ENDINGS = (".npz", ".parquet")
 
 
-class FeatureTableData(MultimodalData):
-    """Features of each modality, labels, and perhaps parts and sequences; missing val or test parts are cut from train."""
+def read_feature_table(options: FeatureTableConfig) -> RawData:
+    """Features of each input, labels, and perhaps splits and sequences.
 
-    def setup(self) -> None:
-        """Reads the file.
-
-        Raises:
-            UserError: The file or an array is not there, or holds what it must not; parts cannot be cut.
-        """
-        options = self.config.data
-        assert isinstance(options, FeatureTableDataConfig)
-        file, columns = _read(options)
-        values = {name: _features(file, name, columns[name]) for name in options.modalities}
-        labels, classes = _labels(_cells(file, options.label, columns[options.label]))
-        numbers, names = None, np.array([])
-        if options.sequence is not None:
-            numbers, names = pd.factorize(_cells(file, options.sequence, columns[options.sequence]))
-        rows = {"train": np.arange(len(labels))}
-        if options.split is not None:
-            parts = _parts(file, options.split, _cells(file, options.split, columns[options.split]))
-            if numbers is not None:
-                _check_whole(file, parts, numbers, names)
-            rows = {part: np.flatnonzero(parts == part) for part in PART_NAMES if (parts == part).any()}
-        for part, share in (("test", options.test_share), ("val", options.val_share)):
-            if part not in rows:
-                rows["train"], rows[part] = self._cut(part, rows["train"], share, labels, classes, numbers)
-        splits = {
-            part: MultimodalSplit(
-                {name: Features([found[i] for i in index]) for name, found in values.items()},
-                labels[index],
-                [f"row {i}" for i in index],
-                singles(len(index)) if numbers is None else _groups(numbers[index]),
-            )
-            for part, index in rows.items()
-        }
-        self.finish(splits, classes)
-
-    def _cut(
-        self,
-        part: str,
-        rows: np.ndarray,
-        share: float,
-        labels: np.ndarray,
-        classes: list[str],
-        numbers: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows that stay and rows that are cut off for a part; a note says how."""
-        seed = self.config.data.split_seed
+    Raises:
+        UserError: The file or an array does not exist, or holds what it must not.
+    """
+    file, columns = _read(options)
+    values = {name: _features(file, name, columns[name]) for name in options.modalities}
+    labels = _cells(file, options.label, columns[options.label])
+    numbers, names = None, np.array([])
+    if options.sequence is not None:
+        numbers, names = pd.factorize(_cells(file, options.sequence, columns[options.sequence]))
+    rows = {"train": np.arange(len(labels))}
+    if options.split is not None:
+        splits = _splits(file, options.split, _cells(file, options.split, columns[options.split]))
         if numbers is not None:
-            sequences = np.unique(numbers[rows])
-            chosen = _random_cut(len(sequences), share, seed, "sequences")
-            cut = np.isin(numbers[rows], sequences[chosen])
-            how = f"in {len(chosen):,} whole sequences"
-        else:
-            cut = np.zeros(len(rows), dtype=bool)
-            if classes:
-                cut[stratified_cut(labels[rows], share, seed, classes)[1]] = True
-                how = "stratified by class"
-            else:
-                cut[_random_cut(len(rows), share, seed, "examples")] = True
-                how = "at random"
-        self.notes.append(
-            f"no {part} part is given: cut {cut.sum():,} of {len(rows):,} training examples off for it, "
-            f"{how} (data.split_seed={seed})"
+            _check_whole(file, splits, numbers, names)
+        rows = {split: np.flatnonzero(splits == split) for split in SPLITS if (splits == split).any()}
+    examples = {
+        split: Examples(
+            {name: [value[i] for i in places] for name, value in values.items()},
+            labels[places],
+            [f"row {i}" for i in places],
+            None if numbers is None else numbers[places],
         )
-        return rows[~cut], rows[cut]
+        for split, places in rows.items()
+    }
+    return RawData(examples)
 
 
-def _read(options: FeatureTableDataConfig) -> tuple[Path, dict[str, Any]]:
+def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
     """The file and those of its arrays that the options name, all of one length."""
     if not options.path:
         raise UserError("say where the features are: data.path=FILE (npz or parquet)")
@@ -206,33 +166,14 @@ def _refuse(file: Path, name: str, fault: str, rows: Sequence[int] | np.ndarray)
         )
 
 
-def _labels(cells: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Class numbers and names of the classes, in order; or numbers to be predicted and no names."""
-    if cells.dtype.kind == "f":
-        return cells.astype(np.float64), []
-    words = cells.astype(str)
-    classes = sorted(set(words.tolist()), key=_class_order)
-    numbers = {name: number for number, name in enumerate(classes)}
-    return np.array([numbers[word] for word in words.tolist()]), classes
-
-
-def _class_order(name: str) -> tuple[bool, float, str]:
-    """Numbers by size, before words by the alphabet."""
-    try:
-        number = float(name)
-    except ValueError:
-        number = math.inf
-    return (False, number, name) if math.isfinite(number) else (True, 0.0, name)
-
-
-def _parts(file: Path, name: str, cells: np.ndarray) -> np.ndarray:
+def _splits(file: Path, name: str, cells: np.ndarray) -> np.ndarray:
     """train, val or test for each row."""
     known = {alias: part for part, aliases in PART_NAMES.items() for alias in aliases}
     words = [str(cell).strip().lower() for cell in cells]
     strange = next((i for i, word in enumerate(words) if word not in known), None)
     if strange is not None:
         raise UserError(
-            f"{file}: {name} has {cells[strange]} in row {strange} (counted from 0); parts are called {', '.join(known)}"
+            f"{file}: {name} has {cells[strange]} in row {strange} (counted from 0); splits are called {', '.join(known)}"
         )
     parts = np.array([known[word] for word in words])
     if "train" not in parts:
@@ -249,23 +190,6 @@ def _check_whole(file: Path, parts: np.ndarray, numbers: np.ndarray, names: np.n
             f"{file}: sequence {names[number]} is in {first[number]} and, with row {torn[0]} (counted from 0), in "
             f"{parts[torn[0]]}; put all rows of a sequence into one part"
         )
-
-
-def _random_cut(count: int, share: float, seed: int, what: str) -> np.ndarray:
-    """Which of so many are cut off."""
-    cut = round(count * share)
-    if not 0 < cut < count:
-        raise UserError(
-            f"cannot cut {share:.0%} of {count} {what} off for evaluation: that is {cut}; raise the share, or give that "
-            "part yourself with data.split="
-        )
-    return np.random.default_rng(seed).permutation(count)[:cut]
-
-
-def _groups(numbers: np.ndarray) -> list[np.ndarray]:
-    """Places of the rows of each sequence, in order, `(rows of the sequence,)` each."""
-    _, numbers = np.unique(numbers, return_inverse=True)
-    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
 
 
 def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:

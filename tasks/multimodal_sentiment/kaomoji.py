@@ -1,9 +1,10 @@
-"""Is the face glad or sad? Kaomoji of the package kaomoji-dataset (FontVibe, CC BY 4.0), as characters and as a picture."""
+"""Bundled data: kaomoji of the package kaomoji-dataset (FontVibe, CC BY 4.0), as characters and as an image."""
 
 import gzip
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,58 +13,43 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from mla_train.data.cache import cached
-from mla_train.data.splits import stratified_cut
-from mla_train.data.texts import clean
+from mla_train.data.examples import Examples, RawData
 from mla_train.errors import UserError
-from tasks.multimodal_sentiment.columns import Images, MultimodalSplit, Texts, singles
-from tasks.multimodal_sentiment.config import KaomojiDataConfig
-from tasks.multimodal_sentiment.data import MultimodalData
+from mla_train.modalities.text import clean
+from tasks.multimodal_sentiment.config import KaomojiConfig
 
-# The first label of a face's emotion to what it feels like.
+# Sentiment of the first emotion of a face.
 POLARITY = {
     "positive": ("happy", "cute", "love", "excited", "cool", "smug"),
     "neutral": ("surprised", "shy", "sleepy", "doubt", "indifferent", "confused", "drooling", "tired"),
     "negative": ("sad", "angry", "hurt", "rude", "scared", "disgusted", "dissatisfied", "crying", "embarrassed"),
 }
-WIDTH = 3  # of a picture, over its height
+WIDTH = 3  # width of an image over its height
 
 
-class KaomojiData(MultimodalData):
-    """Faces that the font of matplotlib can draw, split 70/10/20, stratified; a face is in one part only."""
+def read_kaomoji(options: KaomojiConfig) -> RawData:
+    """Faces that the font of matplotlib can draw; splits are cut stratified, a face is in one of them only.
 
-    def setup(self) -> None:
-        """Reads the installed package's file, without importing it, and draws the faces.
-
-        Raises:
-            UserError: The package is not installed.
-        """
-        options = self.config.data
-        assert isinstance(options, KaomojiDataConfig)
-        spec = find_spec("kaomoji_dataset")
-        if spec is None or spec.origin is None:
-            raise UserError("data=kaomoji reads the faces of the package kaomoji-dataset; install it (extra: demo)")
-        font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-        texts, labels = cached(read_faces)(Path(spec.origin).parent / "data" / "kaomoji.jsonl.gz", font)
-        classes = list(POLARITY)
-        whole = MultimodalSplit({}, labels, texts, singles(len(texts)))
-        for modality in options.modalities:
-            if modality == "text":
-                whole.columns["text"] = Texts(texts)
-            else:
-                images = cached(draw_faces)(texts, font, options.height)
-                whole.columns["image"] = Images(torch.from_numpy(images), np.zeros(len(texts), dtype=bool))
-        rest, test = stratified_cut(labels, 0.2, options.split_seed, classes)
-        train, val = stratified_cut(labels[rest], 0.125, options.split_seed, classes)
-        parts = {"train": rest[train], "val": rest[val], "test": test}
-        self.finish({part: whole.part(index) for part, index in parts.items()}, classes)
+    Raises:
+        UserError: The package is not installed.
+    """
+    spec = find_spec("kaomoji_dataset")  # its file is read, the package is not imported
+    if spec is None or spec.origin is None:
+        raise UserError("data=kaomoji reads the faces of the package kaomoji-dataset: pip install 'mla-train[demo]'")
+    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    texts, labels = cached(read_faces)(Path(spec.origin).parent / "data" / "kaomoji.jsonl.gz", font)
+    inputs: dict[str, Any] = {}
+    for name in options.modalities:
+        inputs[name] = texts if name == "text" else torch.from_numpy(cached(draw_faces)(texts, font, options.height))
+    return RawData({"train": Examples(inputs, labels, list(texts))}, classes=list(POLARITY))
 
 
 def read_faces(file: Path, font: Path) -> tuple[list[str], np.ndarray]:
     """Bare faces with an emotion that the font can draw; a face with two polarities is left out.
 
     Args:
-        file: Of the package.
-        font: TrueType.
+        file: File of the package.
+        font: TrueType font.
 
     Returns:
         Faces and class numbers, `(faces,)`.
@@ -86,9 +72,9 @@ def draw_faces(texts: list[str], font: Path, height: int) -> np.ndarray:
     """Faces in white on black, as large as fits.
 
     Args:
-        texts: Of one line each.
-        font: TrueType.
-        height: Of a picture in pixels.
+        texts: Texts of one line each.
+        font: TrueType font.
+        height: Height of an image in pixels.
 
     Returns:
         Bytes, `(faces, 1, height, 3 * height)`.

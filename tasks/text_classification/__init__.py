@@ -1,13 +1,5 @@
-"""Which class does a text belong to? Nothing heavy is imported before it is asked for."""
+"""Text to class, classes or number. Nothing heavy is imported before it is asked for."""
 
-from typing import Any
+from mla_train.lazy import lazy_names
 
-HOMES = {"TextClassificationTask": "task", "LanguageIdData": "language_id", "TextFilesData": "files"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(name)
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, {"TextClassification": "task", "read_language_id": "language_id", "read_texts": "task"})

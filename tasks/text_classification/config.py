@@ -1,123 +1,53 @@
 """Options of the task and of its data sets; no torch here."""
 
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
-from mla_train.config import OnError, TextOptions, TokenizerKind, check_shares
-from mla_train.config.checks import at_least, between
-from mla_train.errors import require
-
-
-class Pooling(Enum):
-    mean = "mean"
-    attention = "attention"
+from mla_train.config import (
+    FileOptions,
+    LabelOptions,
+    PooledHeadOptions,
+    SplitOptions,
+    TaskOptions,
+    TextNetworkOptions,
+    TextOptions,
+    TokenizerKind,
+)
 
 
 @dataclass
-class TextClassificationTaskConfig:
-    """The network around the encoder.
+class TextClassificationConfig(TaskOptions, TextNetworkOptions, PooledHeadOptions):
+    """Text to class, classes or number."""
 
-    Attributes:
-        tfidf_dim: Width of the embeddings of terms (words, pairs and pieces of words), which are averaged past the
-            encoder, so that the network contains a linear model; 0 is none.
-        convolutions: Widths of the convolutions over tokens in front of the encoder; an empty list is none.
-        stride: Tokens that the convolutions make one; 1 leaves them single.
-        ngrams: Lengths of the hashed n-grams of tokens that are embedded beside the tokens; an empty list is none.
-        ngram_buckets: Rows of their table.
-        pooling: From tokens to one vector.
-        feature_dropout: Dropout of what the encoder and the head read; off where regularization.dropout is 0.
-    """
-
-    _target_: str = "tasks.text_classification.TextClassificationTask"
+    _target_: str = "tasks.text_classification.TextClassification"
     name: str = "text_classification"
-    tfidf_dim: int = 64
-    convolutions: list[int] = field(default_factory=list)
-    stride: int = 1
-    ngrams: list[int] = field(default_factory=list)
-    ngram_buckets: int = 65536
-    pooling: Pooling = Pooling.attention
-    feature_dropout: float = 0.5
-
-    def check(self) -> None:
-        """Refuses values without a meaning, and options that exclude each other."""
-        at_least(0, self, "task", "tfidf_dim")
-        at_least(1, self, "task", "stride", "ngram_buckets")
-        between(0, 1, self, "task", "feature_dropout")
-        require(
-            self.stride == 1 or bool(self.convolutions),
-            f"task.stride={self.stride} is the stride of convolutions, and there are none; add for instance "
-            "task.convolutions=[7]",
-        )
-        for name in ("convolutions", "ngrams"):
-            require(all(width >= 1 for width in getattr(self, name)), f"task.{name}: each must be 1 or more")
+    feature_dropout: float | None = 0.5
 
 
 @dataclass
-class TextConfig(TextOptions):
-    """What all sets of texts have in common.
-
-    Attributes:
-        split_seed: Chooses which examples go into which part, where parts are cut.
-    """
-
-    split_seed: int = 0
-
-
-@dataclass
-class LanguageIdDataConfig(TextConfig):
+class LanguageIdConfig(TextOptions):
     """Messages of Django's catalogs in 20 languages.
 
     Attributes:
-        min_characters: Shorter messages are left out.
+        min_characters: Length of the shortest message.
+        split_seed: Seed that chooses the split of each message.
     """
 
-    _target_: str = "tasks.text_classification.LanguageIdData"
+    _target_: str = "tasks.text_classification.read_language_id"
     name: str = "language_id"
     tokens: TokenizerKind = TokenizerKind.char
     lowercase: bool = False
     min_characters: int = 24
-
-    def check(self) -> None:
-        """Refuses values without a meaning."""
-        super().check()
-        at_least(1, self, "data", "min_characters")
+    split_seed: int = 0
 
 
 @dataclass
-class TextFilesDataConfig(TextConfig):
-    """Texts in jsonl, csv, tsv or parquet files, or in a set on the Hugging Face hub.
+class TextFilesConfig(FileOptions, TextOptions, LabelOptions, SplitOptions):
+    """Texts in jsonl, csv, tsv or parquet files, or in a data set on the Hugging Face hub.
 
     Attributes:
-        root: Folder with train, val and test files.
-        train: The training file, instead of root.
-        val: The validation file; null cuts one from train.
-        test: The test file; null cuts one from train.
-        hub: Name of a set on the hub, where no files are named.
-        revision: Commit of the hub set.
-        text_column: Where the text stands; null finds text, sentence, review and the like.
-        label_column: Where the label stands; null finds label, class, category and the like.
-        labels: Names of integer labels in their order; null takes the labels as they are.
-        on_error: Stop at a broken row or leave it out.
-        val_share: Cut from train where there is no val.
-        test_share: Cut from train where there is no test.
+        text_column: Column of the text; null finds text, sentence, review and the like.
     """
 
-    _target_: str = "tasks.text_classification.TextFilesData"
+    _target_: str = "tasks.text_classification.read_texts"
     name: str = "text_files"
-    root: str | None = None
-    train: str | None = None
-    val: str | None = None
-    test: str | None = None
-    hub: str | None = None
-    revision: str | None = None
     text_column: str | None = None
-    label_column: str | None = None
-    labels: list[str] | None = None
-    on_error: OnError = OnError.stop
-    val_share: float = 0.1
-    test_share: float = 0.2
-
-    def check(self) -> None:
-        """Refuses values without a meaning, and options that exclude each other."""
-        super().check()
-        check_shares(self.val_share, self.test_share)

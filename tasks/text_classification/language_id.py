@@ -1,4 +1,4 @@
-"""Which language is it? Messages of Django's translation catalogs, which the package brings along."""
+"""Bundled data: messages of Django's translation catalogs in 20 languages."""
 
 import gettext
 from importlib.util import find_spec
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mla_train.data.texts import clean
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.splits import SPLITS
 from mla_train.errors import UserError
-from tasks.text_classification.config import LanguageIdDataConfig
-from tasks.text_classification.data import TextData, TextSplit
+from mla_train.modalities.text import clean
+from tasks.text_classification.config import LanguageIdConfig
 
 # Twenty languages in Latin letters, near relatives among them.
 LANGUAGES = [
@@ -36,43 +37,37 @@ LANGUAGES = [
 ]
 
 
-class LanguageIdData(TextData):
-    """Messages in 20 languages, split 70/10/20 by message: no message's translation is in two parts."""
+def read_language_id(options: LanguageIdConfig) -> RawData:
+    """Messages in 20 languages, split 70/10/20 by message: no message's translation is in two splits.
 
-    def setup(self) -> None:
-        """Reads the catalogs of the installed package, without importing it.
-
-        Raises:
-            UserError: The package is not installed.
-        """
-        options = self.config.data
-        assert isinstance(options, LanguageIdDataConfig)
-        spec = find_spec("django")
-        if spec is None or spec.origin is None:
-            raise UserError("data=language_id reads the catalogs of the package django; install it (extra: demo)")
-        messages = read_catalogs(Path(spec.origin).parent)
-        identities = sorted({identity for found in messages.values() for identity in found})
-        order = np.random.default_rng(options.split_seed).permutation(len(identities))
-        bounds = (np.array([0.7, 0.8]) * len(identities)).astype(int)
-        home = {
-            identities[i]: part
-            for part, chosen in zip(("train", "val", "test"), np.split(order, bounds), strict=True)
-            for i in chosen
+    Raises:
+        UserError: The package is not installed.
+    """
+    spec = find_spec("django")
+    if spec is None or spec.origin is None:
+        raise UserError("data=language_id reads the catalogs of the package django: pip install 'mla-train[demo]'")
+    messages = read_catalogs(Path(spec.origin).parent)
+    identities = sorted({identity for catalog in messages.values() for identity in catalog})
+    order = np.random.default_rng(options.split_seed).permutation(len(identities))
+    bounds = (np.array([0.7, 0.8]) * len(identities)).astype(int)
+    split_of = {
+        identities[i]: split for split, places in zip(SPLITS, np.split(order, bounds), strict=True) for i in places
+    }
+    # A text that stands under several identities goes where the first of them is.
+    rows: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
+    for language in LANGUAGES:
+        known: set[str] = set()
+        for identity, text in sorted(messages[language].items()):
+            text = clean(text)
+            if len(text) >= options.min_characters and text not in known:
+                known.add(text)
+                rows[split_of[identity]].append((text, language))
+    return RawData(
+        {
+            split: Examples({"text": [text for text, _ in pairs]}, [language for _, language in pairs])
+            for split, pairs in rows.items()
         }
-        # A text that stands under several identities goes where the first of them is.
-        rows: dict[str, list[tuple[str, int]]] = {"train": [], "val": [], "test": []}
-        for number, language in enumerate(LANGUAGES):
-            seen: set[str] = set()
-            for identity, text in sorted(messages[language].items()):
-                text = clean(text)
-                if len(text) >= options.min_characters and text not in seen:
-                    seen.add(text)
-                    rows[home[identity]].append((text, number))
-        parts = {
-            part: TextSplit([text for text, _ in found], np.array([label for _, label in found]))
-            for part, found in rows.items()
-        }
-        self.finish(self.without_waste(parts), LANGUAGES)
+    )
 
 
 def read_catalogs(package: Path) -> dict[str, dict[str, str]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from mla_train.config import AttentionConfig, Kind, OnError, TokenizerKind, TrainConfig, check_shares
+from mla_train.config import AttentionConfig, AttentionKind, OnError, TokenizerKind, TrainConfig, check_shares
 from mla_train.config.checks import at_least
 from mla_train.errors import require
 
@@ -34,8 +34,8 @@ class DecoderConfig:
     """
 
     depth: int | None = None
-    self: Kind | None = None
-    cross: Kind | None = None
+    self: AttentionKind | None = None
+    cross: AttentionKind | None = None
 
 
 @dataclass
@@ -73,13 +73,13 @@ class TranslationTaskConfig:
         written = [score.value for score in run.attention.head_scores(run.encoder.num_heads) if not score.is_product]
         kinds = [attention_of(kind, run.attention).kind for kind in (self.decoder.self, self.decoder.cross)]
         require(
-            self.model is Model.seq2seq or not written or Kind.mla not in kinds,
+            self.model is Model.seq2seq or not written or AttentionKind.mla not in kinds,
             f"attention.score={(written or [''])[0]} is not a dot product, which the decoder's MLA needs; add "
             "task.decoder.self=mha task.decoder.cross=mha, or use attention.score=temperature",
         )
 
 
-def attention_of(kind: Kind | None, attention: AttentionConfig) -> AttentionConfig:
+def attention_of(kind: AttentionKind | None, attention: AttentionConfig) -> AttentionConfig:
     """The attention of one place of the decoder: as everywhere, but for its kind."""
     return attention if kind is None else replace(attention, kind=kind)
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID
-from mla_train.nn import Decoder, Encoder
-from mla_train.nn.attention_maps import attention_maps
+from mla_train.nn import Decoder, Encoder, observe
 from tasks.translation.config import TranslationTaskConfig, attention_of
 from tasks.translation.data import TranslationFacts
 from tasks.translation.embeddings import Embeddings
@@ -61,9 +60,9 @@ class Translator(nn.Module):
         The mean over the heads of the last block's cross-attention, which is the nearest to what is written.
         """
         last: Any = self.decoder.blocks[-1]
-        with attention_maps([last.cross_attention]) as (maps,):
+        with observe([last.cross_attention], "weights") as (record,):
             self(source, target)
-        return maps[0].mean(1)
+        return record.weights[0].mean(1)
 
     def stepper(self, source: Tensor) -> "TranslatorStepper":
         """A decoding of these sources that is about to begin."""

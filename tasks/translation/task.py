@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, read_tokenizer
 from mla_train.errors import UserError
-from mla_train.inspect.views import View
-from mla_train.nn import Input, Target, beam_search
+from mla_train.explain.explanation import Explanation
+from mla_train.nn import ReconstructionInput, ReconstructionTarget, beam_search
 from mla_train.training.task import Predictions, Raw, Task
 from tasks.translation.baselines import copied, nearest
 from tasks.translation.config import Model, TranslationTaskConfig
@@ -59,7 +59,7 @@ class TranslationTask(Task):
         )
         return loss, (following != PAD_ID).sum()
 
-    def encoder_inputs(self) -> list[Input]:
+    def encoder_inputs(self) -> list[ReconstructionInput]:
         """The source tokens.
 
         Raises:
@@ -67,9 +67,13 @@ class TranslationTask(Task):
         """
         if isinstance(self.network, Seq2Seq):
             raise UserError(
-                "encoder.reconstruct=true: task.model=seq2seq has no encoder; choose task.model=transformer"
+                "encoder.masked_modeling=true: task.model=seq2seq has no encoder; choose task.model=transformer"
             )
-        return [Input(self.facts.source_vocab_size, lambda batch: Target(batch.source, batch.source > UNK_ID))]
+        return [
+            ReconstructionInput(
+                self.facts.source_vocab_size, lambda batch: ReconstructionTarget(batch.source, batch.source > UNK_ID)
+            )
+        ]
 
     def divergence(self, first: Tensor, second: Tensor, batch: TranslationBatch) -> Tensor:
         """How far two passes are apart, summed over target tokens."""
@@ -116,7 +120,7 @@ class TranslationTask(Task):
         """The source alone: what is looked at is what the model writes."""
         return {"source": data.test.sources[index]}
 
-    def view(self, raw: Raw) -> View:
+    def explain(self, raw: Raw) -> Explanation:
         """Source over source and target over source; source words as units."""
         return view_pair(self, raw)
 

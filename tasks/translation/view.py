@@ -9,8 +9,15 @@ from torch import Tensor
 
 from mla_train.data.tokenizers import END_ID, PAD_ID, UNK_ID
 from mla_train.errors import UserError
-from mla_train.inspect.views import Leaf, Look, View, Words, replaced, self_look
-from mla_train.inspect.words import TextUnits
+from mla_train.explain.explanation import (
+    AttentionView,
+    Explanation,
+    GradientInput,
+    WordUnits,
+    replaced_output,
+    self_attention_view,
+)
+from mla_train.explain.text_units import TextUnits
 from mla_train.training.task import Raw
 from tasks.translation.data import TranslationBatch, clean
 from tasks.translation.network import Translator
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def view_pair(task: "TranslationTask", raw: Raw) -> View:
+def view_pair(task: "TranslationTask", raw: Raw) -> Explanation:
     """Source over source, target over source and over itself; source words as units of the target's probability.
 
     Args:
@@ -39,24 +46,24 @@ def view_pair(task: "TranslationTask", raw: Raw) -> View:
     batch = task.read([whole])
     reading = TextUnits(source, task.reading, facts.max_length)
     writing = TextUnits(target, task.written, facts.max_length)
-    if not len(reading.of):
+    if not len(reading.token_units):
         raise UserError("the source is empty")
     read, written = _ended(reading), _ended(writing)
-    looks = []
+    views = []
     if isinstance(network, Translator):
         blocks: Any = network.decoder.blocks
         own = network.encoder.attention_layers
         # The decoder reads the start and all written tokens but the end.
-        heard = Words(["start", *writing.words.labels]), torch.cat([torch.tensor([0]), writing.of + 1])
-        looks = [
-            self_look("source over source", own, read[0], read[1]),
-            Look("target over source", [b.cross_attention for b in blocks], written[0], read[0], written[1], read[1]),
-            Look("target over target", [b.attention for b in blocks], written[0], heard[0], written[1], heard[1],
-                 places=torch.arange(len(heard[1])).unsqueeze(1)),
+        heard = WordUnits(["start", *writing.units.labels]), torch.cat([torch.tensor([0]), writing.token_units + 1])
+        views = [
+            self_attention_view("source over source", own, read[0], read[1]),
+            AttentionView("target over source", [b.cross_attention for b in blocks], written[0], read[0], written[1], read[1]),
+            AttentionView("target over target", [b.attention for b in blocks], written[0], heard[0], written[1], heard[1],
+                 positions=torch.arange(len(heard[1])).unsqueeze(1)),
         ]  # fmt: skip
 
-    def without(kept: np.ndarray) -> TranslationBatch:
-        return task.read([{"source": reading.without(row), "target": target} for row in kept])
+    def occlude(kept: np.ndarray) -> TranslationBatch:
+        return task.read([{"source": reading.occlude(row), "target": target} for row in kept])
 
     def score(outputs: Tensor) -> Tensor:
         following = batch.target[:, 1:].expand(len(outputs), -1)
@@ -68,15 +75,15 @@ def view_pair(task: "TranslationTask", raw: Raw) -> View:
 
     def outputs(values: Sequence[Tensor]) -> Tensor:
         copies = task.read([whole] * len(values[0]))
-        with replaced(table, values[0]):  # the source is embedded first
+        with replaced_output(table, values[0]):  # the source is embedded first
             return network(copies.source, copies.read)
 
-    leaf = Leaf(table(batch.source), table(unknown), reading.gather)
-    scored = "the log probability of the translation"
-    return View(batch, target, looks, [reading.words], without, score, scored, [leaf], outputs)
+    gradient_input = GradientInput(table(batch.source), table(unknown), reading.gather)
+    score_name = "the log probability of the translation"
+    return Explanation(batch, target, views, [reading.units], occlude, score, score_name, [gradient_input], outputs)
 
 
-def _ended(units: TextUnits) -> tuple[Words, Tensor]:
+def _ended(units: TextUnits) -> tuple[WordUnits, Tensor]:
     """Words of a text and of which each token is one, the end token included."""
-    end = len(units.words)
-    return Words([*units.words.labels, "end"]), torch.cat([units.of, torch.tensor([end])])
+    end = len(units.units)
+    return WordUnits([*units.units.labels, "end"]), torch.cat([units.token_units, torch.tensor([end])])

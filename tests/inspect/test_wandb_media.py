@@ -5,8 +5,8 @@ import torch
 import wandb
 
 from mla_train.inspect.wandb_media import attention_maps, table
-from mla_train.nn.head_statistics import watch
-from tests.inspect.test_views import model, own_data
+from mla_train.nn import observe
+from tests.explain.examples import model, own_data
 
 SHOWN = {
     "image_classification": ({"image", "label", "predicted", "confidence"}, {"patches_over_the_picture_layer2"}),
@@ -38,11 +38,11 @@ def test_each_task_has_tables_and_maps(name, tmp_path):
 def test_a_translation_that_begins_with_a_blank_is_looked_at(tmp_path, monkeypatch):
     data, task = model(own_data("translation", tmp_path))
     monkeypatch.setattr(task, "translate", lambda source, beams: [" a  b"])
-    view = task.view(task.raw(data, 0))
-    target = view.looks[1]
-    with torch.no_grad(), watch(target.layers) as seen:
-        task(view.batch)
-    assert seen[0].weights[0].size(2) == len(target.query_of)
+    explanation = task.explain(task.raw(data, 0))
+    target = explanation.attention[1]
+    with torch.no_grad(), observe(target.layers, "weights") as seen:
+        task(explanation.batch)
+    assert seen[0].weights[0].size(2) == len(target.query_units)
 
 
 def test_where_there_is_nothing_to_see_nothing_is_shown(tmp_path):

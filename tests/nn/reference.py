@@ -1,6 +1,14 @@
-"""MLA as its formula reads, one head and one query at a time: the yardstick for the fast code."""
+"""What fast code is compared with: MLA by its formula, one head and one query at a time, and the kernels that a call runs."""
 
 import torch
+from torch.profiler import ProfilerActivity, profile
+
+
+def kernels(run):
+    """Names of the operators that a call runs."""
+    with profile(activities=[ProfilerActivity.CPU]) as prof:
+        run()
+    return {event.key for event in prof.key_averages()}
 
 
 def naive_mla(layer, x, angles=None, memory=None, memory_angles=None, padding=None, is_causal=False):

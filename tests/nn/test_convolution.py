@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mla_train.config import AttentionConfig, Block, EncoderConfig, Kind, RegularizationConfig
+from mla_train.config import AttentionConfig, AttentionKind, Block, EncoderConfig, RegularizationConfig
 from mla_train.nn import Encoder, grid_positions
-from mla_train.nn.convolution import LocalConvolution, lay_out
+from mla_train.nn.convolution import LocalConvolution, build_grid
 
 
 def naive(layer, x, places, padding=None, is_causal=False):
@@ -36,7 +36,7 @@ def test_sequences_follow_the_loop(is_causal):
     layer, x = build(1), torch.randn(2, 7, 8)
     padding = torch.arange(7).expand(2, 7) >= torch.tensor([[7], [4]])
     places = torch.stack([torch.zeros(7), torch.arange(7)], -1).long()
-    found = layer(x, lay_out(None, 7), padding, is_causal)
+    found = layer(x, build_grid(None, 7), padding, is_causal)
     torch.testing.assert_close(found, naive(layer, x, places, padding, is_causal))
 
 
@@ -46,26 +46,26 @@ def test_pictures_follow_the_loop(corner):
     if corner:  # a class token outside the picture
         places = torch.cat([torch.full((1, 2), -1), places])
     x = torch.randn(2, len(places), 8)
-    torch.testing.assert_close(layer(x, lay_out(places, len(places), 2)), naive(layer, x, places))
+    torch.testing.assert_close(layer(x, build_grid(places, len(places), 2)), naive(layer, x, places))
 
 
 def test_a_jump_of_position_begins_another_sequence():
     layer, x = build(1), torch.randn(2, 8, 8)
-    together = layer(x, lay_out(torch.arange(4).repeat(2), 8))
-    apart = torch.cat([layer(half, lay_out(None, 4)) for half in x.split(4, 1)], 1)
+    together = layer(x, build_grid(torch.arange(4).repeat(2), 8))
+    apart = torch.cat([layer(half, build_grid(None, 4)) for half in x.split(4, 1)], 1)
     torch.testing.assert_close(together, apart)
     each_its_own = torch.stack([torch.arange(8), torch.arange(4).repeat(2)])
-    torch.testing.assert_close(layer(x, lay_out(each_its_own, 8))[1], together[1])
-    torch.testing.assert_close(layer(x, lay_out(each_its_own, 8))[0], layer(x, lay_out(None, 8))[0])
+    torch.testing.assert_close(layer(x, build_grid(each_its_own, 8))[1], together[1])
+    torch.testing.assert_close(layer(x, build_grid(each_its_own, 8))[0], layer(x, build_grid(None, 8))[0])
 
 
-def encoder(axes=1, kind=Kind.mla):
+def encoder(axes=1, kind=AttentionKind.mla):
     torch.manual_seed(0)
     config = EncoderConfig(dim=32, depth=2, num_heads=2, block=Block.conv_attention)
     return Encoder(config, AttentionConfig(kind=kind), RegularizationConfig(), axes)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_padding_changes_nothing(kind):
     found, x = encoder(kind=kind).eval(), torch.randn(2, 5, 32)
     padded = torch.cat([x, 100 * torch.randn(2, 3, 32)], 1)

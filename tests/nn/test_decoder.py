@@ -3,10 +3,15 @@
 import pytest
 import torch
 
-from mla_train.config import AttentionConfig, EncoderConfig, Kind, RegularizationConfig
+from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, RegularizationConfig
 from mla_train.nn import Decoder
 
-KINDS = [(Kind.mla, Kind.mla), (Kind.mha, Kind.mha), (Kind.gqa, Kind.mla), (Kind.mla, Kind.mha)]
+KINDS = [
+    (AttentionKind.mla, AttentionKind.mla),
+    (AttentionKind.mha, AttentionKind.mha),
+    (AttentionKind.gqa, AttentionKind.mla),
+    (AttentionKind.mla, AttentionKind.mha),
+]
 SIZES = EncoderConfig(dim=32, depth=2, num_heads=4)
 
 
@@ -71,6 +76,6 @@ def test_padding_of_the_memory_and_later_tokens_change_nothing(own, cross, given
 
 def test_gradients_reach_every_parameter(given):
     x, memory, mask = given
-    model = decoder(Kind.mla, Kind.mla)
+    model = decoder(AttentionKind.mla, AttentionKind.mla)
     model(x, memory, mask).square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())

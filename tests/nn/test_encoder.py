@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mla_train.config import Activation, AttentionConfig, EncoderConfig, Kind, Norm, RegularizationConfig
+from mla_train.config import Activation, AttentionConfig, AttentionKind, EncoderConfig, Norm, RegularizationConfig
 from mla_train.nn import (
     AttentionPooling,
     ClassToken,
@@ -14,14 +14,14 @@ from mla_train.nn import (
     MeanPooling,
     PatchEmbedding,
     RotaryEmbedding,
-    default_halvings,
+    default_downsample_log2,
     grid_positions,
     rotate,
 )
-from mla_train.nn.parts import ResidualDropout
+from mla_train.nn.layers import ResidualDropout
 
 
-def build(kind=Kind.mla, rotary_axes=1, norm=Norm.rmsnorm, activation=Activation.gelu, **regularization):
+def build(kind=AttentionKind.mla, rotary_axes=1, norm=Norm.rmsnorm, activation=Activation.gelu, **regularization):
     torch.manual_seed(0)
     config = EncoderConfig(dim=32, depth=3, num_heads=2, norm=norm, activation=activation)
     return Encoder(config, AttentionConfig(kind=kind), RegularizationConfig(**regularization), rotary_axes)
@@ -29,7 +29,7 @@ def build(kind=Kind.mla, rotary_axes=1, norm=Norm.rmsnorm, activation=Activation
 
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("norm", list(Norm))
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_padding_changes_nothing(kind, norm, activation):
     encoder = build(kind, norm=norm, activation=activation).eval()
     x = torch.randn(2, 5, 32)
@@ -38,7 +38,7 @@ def test_padding_changes_nothing(kind, norm, activation):
     torch.testing.assert_close(encoder(padded, key_padding_mask=padding)[:, :5], encoder(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_positions_tell_order_apart_and_no_positions_do_not(kind):
     x = torch.randn(1, 6, 32)
     order = torch.randperm(6)
@@ -97,7 +97,7 @@ def test_two_dimensional_positions_tell_rows_from_columns():
 
 @pytest.mark.parametrize(("size", "halvings"), [(8, 1), (16, 1), (28, 2), (32, 2), (33, 3), (64, 3), (224, 5)])
 def test_pictures_become_at_most_64_tokens(size, halvings):
-    assert default_halvings(size) == halvings
+    assert default_downsample_log2(size) == halvings
     for tokens in (
         ConvTokenizer(3, 32, (size, size), halvings),
         PatchEmbedding(3, 32, (size, size), 2**halvings),

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mla_train.config import AttentionConfig, Kind
-from mla_train.nn import Encoder, build_attention, grid_positions
-from mla_train.nn.head_statistics import distance, effective_rank, entropy, head_statistics, redundancy, watch
+from mla_train.config import AttentionKind
+from mla_train.nn import Encoder, grid_positions, observe
+from mla_train.nn.attention.observation import POINTS
+from mla_train.nn.head_statistics import distance, effective_rank, entropy, head_statistics, redundancy
 from tests.helpers import SMALL, config
 
 
@@ -45,8 +46,8 @@ def test_effective_rank_is_the_rank_of_what_is_orthonormal():
     assert effective_rank(torch.outer(torch.randn(9), torch.randn(4))) == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_layers_are_watched_from_outside(kind):
+@pytest.mark.parametrize("kind", list(AttentionKind))
+def test_statistics_of_an_observed_layer(kind):
     choice = config(*SMALL, f"attention={kind.value}")
     torch.manual_seed(0)
     encoder = Encoder(choice.encoder, choice.attention, choice.regularization).eval()
@@ -54,33 +55,13 @@ def test_layers_are_watched_from_outside(kind):
     layers = [block.attention for block in encoder.blocks]
     with torch.no_grad():
         expected = encoder(x)
-        with watch([*layers, layers[0]]) as seen:
+        with observe(layers, *POINTS) as records:
             assert torch.equal(encoder(x), expected)
-    assert seen[0] is seen[-1]
-    found = head_statistics(seen[0], torch.arange(9).unsqueeze(1), row=1)
-    heads, latent = choice.encoder.num_heads, layers[0]
-    outputs = seen[0].outputs[0]
-    assert outputs.shape[:3] == (2, 9, heads)
-    assert len(found.entropy) == len(found.distance) == len(found.redundancy) == heads
-    if kind is Kind.mla:
-        x = encoder.blocks[0].attention_norm(x)
-        made = latent.kv_norm(latent.kv_down(x)[..., : latent.kv_lora_rank])
-        assert found.effective_rank == pytest.approx(effective_rank(made[1]), rel=1e-4)
-        assert found.kv_lora_rank == latent.kv_lora_rank
+    statistics = head_statistics(records[0], torch.arange(9).unsqueeze(1), row=1)
+    assert len(statistics.entropy) == len(statistics.distance) == len(statistics.redundancy) == choice.encoder.num_heads
+    if kind is AttentionKind.mla:
+        assert statistics.effective_rank == pytest.approx(effective_rank(records[0].calls[0].latent[1]), rel=1e-4)
+        assert statistics.kv_lora_rank == layers[0].kv_lora_rank
     else:
-        assert found.effective_rank is None
-    assert not any(
-        hooks for module in encoder.modules() for hooks in (module._forward_hooks, module._forward_pre_hooks)
-    )
-
-
-def test_latents_that_several_readers_share_are_those_of_the_layer():
-    layer = build_attention(AttentionConfig(), 16, 2, 0).eval()
-    x, memory = torch.randn(1, 3, 16), torch.randn(1, 6, 16)
-    with torch.no_grad(), watch([layer]) as (seen,):
-        states = layer.states(memory)
-        layer(x, memory=states)
-        layer(x, memory=memory)
-    assert seen.latents[0] is None
-    torch.testing.assert_close(seen.latent(0, 0), seen.latent(1, 0))
-    assert head_statistics(seen, None).distance is None
+        assert statistics.effective_rank is None
+    assert head_statistics(records[0], None).distance is None

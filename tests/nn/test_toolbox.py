@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from mla_train.config import (
     AttentionConfig,
+    AttentionKind,
     EncoderConfig,
     HeadFusion,
-    Kind,
     Pattern,
     RegularizationConfig,
     Score,
     Select,
 )
-from mla_train.nn import Encoder, RotaryEmbedding, build_attention, compatibility, grid_positions
-from mla_train.nn.attention_maps import attention_maps
-from mla_train.nn.patterns import Strided, Window, head_patterns
-from mla_train.nn.scores import highest
+from mla_train.nn import Encoder, RotaryEmbedding, build_attention, grid_positions, observe
+from mla_train.nn.attention import per_head_attention
+from mla_train.nn.attention.patterns import Strided, Window, head_patterns
+from mla_train.nn.attention.score_functions import highest
 
 HEADS = 4
 
@@ -71,7 +71,7 @@ def reference(name, module, q, k, scale):
 @pytest.mark.parametrize("name", ["additive", "hybrid", "staged"])
 def test_written_out_scores_are_their_formulas(name):
     torch.manual_seed(0)
-    module = compatibility.EXPLICIT[Score[name]](1, 4, 2)
+    module = per_head_attention.EXPLICIT[Score[name]](1, 4, 2)
     if name == "hybrid":
         torch.nn.init.constant_(module.gate, 0.7)
     q, k = torch.randn(3, 4), torch.randn(5, 4)
@@ -81,7 +81,7 @@ def test_written_out_scores_are_their_formulas(name):
     torch.testing.assert_close(scores[0, 0], reference(name, module, q, k, 0.5))
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_dot_products_of_other_size_are_other_scales(kind):
     plain, dot, warm = (layer(AttentionConfig(kind, score=name)) for name in ("scaled_dot", "dot", "temperature"))
     for other in (dot, warm):
@@ -98,11 +98,12 @@ def test_dot_products_of_other_size_are_other_scales(kind):
     plain.scale = scale
     with torch.no_grad():
         warm.query_scale.log_factor[1] = -math.log(scale)
-    with attention_maps([warm]) as (a,), attention_maps([dot]) as (b,), attention_maps([plain]) as (c,):
+    with observe([warm, dot, plain], "weights") as records:
         for model in (warm, dot, plain):
             model(x, rotation)
-    torch.testing.assert_close(a[0][:, 1], b[0][:, 1])
-    torch.testing.assert_close(a[0][:, [0, 2, 3]], c[0][:, [0, 2, 3]])
+    a, b, c = (record.calls[0].weights for record in records)
+    torch.testing.assert_close(a[:, 1], b[:, 1])
+    torch.testing.assert_close(a[:, [0, 2, 3]], c[:, [0, 2, 3]])
 
 
 def test_a_temperature_decodes_absorbed_as_it_trains():
@@ -128,7 +129,7 @@ PATTERNS = [
 
 def dense(config, q, k, v, scale, mask, is_causal, positions=None):
     """Every head by itself: naive scores, a mask that says who looks at whom, softmax."""
-    core = layer(config).compatibility
+    core = layer(config).per_head
     length, outputs = q.size(2), []
     places = torch.arange(length)[:, None] if positions is None else positions
     for head, name in enumerate(config.head_scores(HEADS)):
@@ -154,7 +155,7 @@ def dense(config, q, k, v, scale, mask, is_causal, positions=None):
                         s = config.stride or int(length**0.5)
                         same = i // s == j // s if first else i % s == j % s
                     allowed[:, i, j] &= same
-        if name in compatibility.EXPLICIT:
+        if name in per_head_attention.EXPLICIT:
             v_add = group.score.v if name is Score.additive else group.score.additive.v
             added = (torch.tanh(q[:, head, :, None] + k[:, head, None]) * v_add[at]).sum(-1)
             if name is Score.additive:
@@ -184,7 +185,7 @@ def keep(scores, allowed, count):
 @pytest.mark.parametrize("config", PATTERNS, ids=lambda c: f"{c.pattern.name}-{c.score}")
 @pytest.mark.parametrize("masked", ["nothing", "padding", "causal", "both"])
 def test_patterns_and_scores_equal_a_dense_reference(config, masked):
-    core, length = layer(config).compatibility, 11
+    core, length = layer(config).per_head, 11
     padding = torch.arange(length).expand(2, length) >= torch.tensor([[length], [6]])
     mask = ~padding[:, None, None] if masked in ("padding", "both") else None
     is_causal = masked == "causal"
@@ -207,7 +208,7 @@ def test_patterns_and_scores_equal_a_dense_reference(config, masked):
 def test_patterns_of_pictures_follow_rows_and_columns(config):
     positions = grid_positions(3, 4)
     ours = tensors(12)
-    found = layer(config).compatibility(*ours, 0.3, None, False, positions)
+    found = layer(config).per_head(*ours, 0.3, None, False, positions)
     torch.testing.assert_close(found, dense(config, *ours, 0.3, None, False, positions), rtol=1e-4, atol=1e-5)
 
 
@@ -231,7 +232,7 @@ def test_a_class_token_sees_and_is_seen_by_all():
 )
 def test_the_cheap_way_of_a_pattern_is_the_masked_way(length, name, window, stride, padded, dropped):
     config = AttentionConfig(pattern=Pattern[name], window=window, stride=stride)
-    core = layer(config).compatibility
+    core = layer(config).per_head
     q, k, v = (x.detach() for x in tensors(length, width=8))
     mask = None
     if padded:
@@ -258,15 +259,15 @@ def test_long_windows_never_make_all_scores(monkeypatch):
     q, k, v = (x.detach() for x in tensors(1024, batch=1))
     for name, share in (("window", 0.1), ("local_global", 0.55), ("strided", 0.04)):
         seen.clear()
-        layer(AttentionConfig(pattern=Pattern[name], window=16)).compatibility(q, k, v, 0.3)
+        layer(AttentionConfig(pattern=Pattern[name], window=16)).per_head(q, k, v, 0.3)
         assert sum(seen) <= share * HEADS * 1024**2
 
 
 def test_long_additive_scores_are_made_in_chunks_and_again_for_the_gradient(monkeypatch):
-    core = layer(AttentionConfig(score="hybrid")).compatibility
+    core = layer(AttentionConfig(score="hybrid")).per_head
     ours, theirs = tensors(50), tensors(50)
     whole = core(*theirs, 0.3)
-    monkeypatch.setattr(compatibility, "CHUNK", 8 * 2 * HEADS * 50 * 7)  # seven queries at a time
+    monkeypatch.setattr(per_head_attention, "CHUNK", 8 * 2 * HEADS * 50 * 7)  # seven queries at a time
     largest = []
     score = core.groups[0].score
     score.additive.register_forward_pre_hook(lambda _, args: largest.append(args[0].size(2)))
@@ -295,7 +296,7 @@ def test_highest_keeps_the_highest_that_are_allowed():
 def test_tokens_that_may_look_nowhere_are_finite(score, pattern):
     if (score, pattern) in (("scaled_dot", "global"), ("staged", "topk")):
         return
-    core = layer(AttentionConfig(score=score, pattern=Pattern[pattern])).compatibility
+    core = layer(AttentionConfig(score=score, pattern=Pattern[pattern])).per_head
     q, k, v = tensors(6)
     found = core(q, k, v, 0.3, torch.zeros(2, 1, 1, 6, dtype=torch.bool))
     assert not found.any()
@@ -303,9 +304,9 @@ def test_tokens_that_may_look_nowhere_are_finite(score, pattern):
         assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_gates_begin_open_and_follow_the_input(kind):
-    select = Select.gate if kind is Kind.mla else Select.none
+    select = Select.gate if kind is AttentionKind.mla else Select.none
     gated, plain = layer(AttentionConfig(kind, fusion=HeadFusion.weighted, select=select)), layer(AttentionConfig(kind))
     x = torch.randn(2, 5, 32)
     torch.testing.assert_close(gated(x), plain(x))
@@ -327,7 +328,7 @@ def test_a_closed_latent_gate_hides_a_channel():
     x = torch.randn(2, 5, 32)
     with torch.no_grad():
         model.latent_gate.bias[3] = -100
-    latent = model.latent(x)
+    latent = model.states(x)[0]
     assert not latent[..., 3].any()
     assert latent[..., [0, 1, 2, 4]].all()
     assert model.cache_width == latent.size(-1)
@@ -350,7 +351,7 @@ def test_what_cannot_be_done_is_refused():
         additive(x, memory=x, is_causal=True)
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(AttentionKind))
 def test_additive_scores_look_at_a_memory_and_decode_from_a_cache(kind):
     model = layer(AttentionConfig(kind, score="hybrid"), patterned=False)
     x, memory = torch.randn(2, 6, 32), torch.randn(2, 3, 32)
@@ -367,7 +368,7 @@ def test_an_encoder_without_choices_is_what_it_was():
     """Nothing is plugged in, and no weight is new."""
     encoder = Encoder(EncoderConfig(32, 2), AttentionConfig(), RegularizationConfig())
     attention = encoder.blocks[0].attention
-    plugged = (attention.query_scale, attention.compatibility, attention.head_gate, attention.latent_gate)
+    plugged = (attention.query_scale, attention.per_head, attention.head_gate, attention.latent_gate)
     assert plugged == (None,) * 4
     names = {name.split(".", 3)[-1] for name in encoder.state_dict() if "attention." in name}
     assert names == {"q_up.weight", "kv_down.weight", "kv_norm.weight", "kv_up.weight", "out.weight"}

@@ -21,7 +21,7 @@ def images():
 @pytest.fixture(scope="module")
 def words(images):
     words = VisualWords(2, (12, 16), COUNT, SIDE)
-    words.begin(*learn_words(images.numpy(), COUNT, SIDE), images)
+    words.init_from_data(*learn_words(images.numpy(), COUNT, SIDE), images)
     return words
 
 
@@ -34,12 +34,12 @@ def naive_counts(words, image):
         for column in range(columns):
             patch = image[:, row : row + SIDE, column : column + SIDE].flatten().double()
             said[row, column] = (weight @ patch + bias).softmax(0)
-    parts = torch.nn.functional.adaptive_avg_pool2d(said.movedim(-1, 0), words.parts)
+    parts = torch.nn.functional.adaptive_avg_pool2d(said.movedim(-1, 0), words.regions)
     return parts.flatten().clamp(min=1e-6).sqrt()
 
 
 def test_counts_are_those_of_a_naive_reference(words, images):
-    assert words.parts == (2, 3)
+    assert words.regions == (2, 3)
     expected = torch.stack([naive_counts(words, image) for image in images[:9]])  # more than one chunk
     torch.testing.assert_close(words.counts(images[:9]).double(), expected, rtol=1e-3, atol=1e-4)
 
@@ -79,7 +79,7 @@ def test_black_pictures_and_odd_sizes_are_finite(size):
     images = torch.zeros(3, 1, *size, dtype=torch.uint8)
     side = min(6, *size)
     words = VisualWords(1, size, 4, side)
-    words.begin(*learn_words(images.numpy(), 4, side), images)
+    words.init_from_data(*learn_words(images.numpy(), 4, side), images)
     noise = torch.randint(0, 256, (2, 1, *size)).float().requires_grad_()
     found = words(noise)
     found.sum().backward()

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from mla_train.data.sampling import shuffled
-from mla_train.nn.attention_maps import attention_maps
+from mla_train.nn import observe
+from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses
 from mla_train.training.build import build_data, build_task
-from mla_train.training.terms import watched
 from tests.helpers import ROOT, config
 
 RECIPES = sorted(file.stem for file in (ROOT / "conf" / "experiment" / "toolbox").glob("*.yaml"))
@@ -29,9 +29,9 @@ def learn(recipe, data, steps=60):
     losses = []
     for rows in [rows for epoch in range(8) for rows in shuffled(len(data.train), 64, 0)(epoch)][:steps]:
         batch = data.collate([data.train[int(i)] for i in rows], training=True)
-        outputs, terms = watched(task, batch)
+        outputs, terms = forward_with_auxiliary_losses(task, batch)
         total, count = task.loss(outputs, batch)
-        penalty = sum(term.weight * terms[term.name] for term in task.terms)
+        penalty = sum(term.weight * terms[term.name] for term in task.auxiliary_losses)
         optimizer.zero_grad()
         (total / count + penalty).backward()
         optimizer.step()
@@ -42,14 +42,14 @@ def learn(recipe, data, steps=60):
 def looks(task, data):
     """Weights of the first block, `(examples, heads, 16, 16)`: rows and columns of 4 x 4 cells."""
     batch = data.collate([data.val[i] for i in range(20)], training=False)
-    with torch.no_grad(), attention_maps([task.network.encoder.blocks[0].attention]) as (maps,):
+    with torch.no_grad(), observe([task.network.encoder.blocks[0].attention], "weights") as (record,):
         task(batch)
-    return maps[0]
+    return record.weights[0]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_learns(recipe, digits):
-    task, loss = learn(recipe, digits, steps=150 if recipe == "reconstruct" else 60)
+    task, loss = learn(recipe, digits, steps=150 if recipe == "masked_modeling" else 60)
     assert loss < 1.9  # log 10 is 2.3
     if recipe == "latent_array":
         return

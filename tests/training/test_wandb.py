@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mla_train.cli import main
 from mla_train.inspect.wandb_media import ROWS, flat, log_media, spread
-from mla_train.training.attention import attention_statistics
+from mla_train.training.attention_callback import attention_statistics
 from mla_train.training.build import build_data, build_task
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.model_folder import load_model

@@ -66,7 +66,7 @@ def build():
         task = build_task(config("task=multimodal_sentiment", *SIZES, *words), facts(**more)).eval()
         images = torch.randint(0, 256, (20, 3, 16, 24), dtype=torch.uint8)
         for visual in task.network.words.values():
-            visual.begin(*learn_words(images.numpy(), visual.count, visual.side), images)
+            visual.init_from_data(*learn_words(images.numpy(), visual.count, visual.side), images)
         with torch.no_grad():  # heads begin at zero
             for name, parameter in task.named_parameters():
                 if "head" in name or "gates" in name:

@@ -5,8 +5,8 @@ import torch
 
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID
 from mla_train.nn import beam_search
-from mla_train.nn.latent_attention import MultiheadLatentAttention
-from mla_train.nn.multihead_attention import GroupedQueryAttention
+from mla_train.nn.attention.mla import MultiheadLatentAttention
+from mla_train.nn.attention.multihead import GroupedQueryAttention
 from mla_train.training.build import build_task
 from tasks.translation.data import TranslationFacts
 from tasks.translation.network import longest_output

@@ -1,0 +1,92 @@
+"""What each of several inputs is worth: answers with it alone and without it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mla_train.data.batch import Batch
+from mla_train.heads.base import Head, Predictions
+from mla_train.modalities.base import ModalityFeatures
+from mla_train.model import Model, only, without
+
+
+def ablate(
+    model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions
+) -> Predictions:
+    """Predictions of a batch with each input alone and without it, and what it contributed.
+
+    Args:
+        model: Network that encoded the inputs.
+        features: Encoded inputs.
+        batch: What they were made of.
+        predictions: Columns with all inputs.
+
+    Returns:
+        Columns `only NAME`, `without NAME` and `contribution NAME`: by how much an input raises the probability of the
+        predicted class, or moves the predicted number.
+    """
+    columns: Predictions = {}
+    for name in features:
+        alone, left_out = (
+            model.head.predict(model.decode(some, batch), some, batch)
+            for some in (only(features, name), without(features, [name]))
+        )
+        if "predicted" not in alone:
+            return {}
+        columns[f"only {name}"], columns[f"without {name}"] = alone["predicted"], left_out["predicted"]
+        if "probability" not in predictions:
+            columns[f"contribution {name}"] = predictions["predicted"] - left_out["predicted"]
+        elif predictions["predicted"].ndim == 1:
+            rows = np.arange(len(predictions["predicted"]))
+            without_it = left_out["probability"][rows, predictions["predicted"]]
+            columns[f"contribution {name}"] = predictions["probability"].max(-1) - without_it
+    return columns
+
+
+def ablation_metrics(head: Head, predictions: Predictions, names: list[str]) -> dict[str, dict[str, float]]:
+    """Metrics with each input alone and without it; empty where there is one input.
+
+    Args:
+        head: Kind of answer.
+        predictions: Columns of a whole split.
+        names: Names of the inputs.
+    """
+    return {
+        key: head.metrics({"label": predictions["label"], "predicted": predictions[key]})
+        for name in names
+        for key in (f"only {name}", f"without {name}")
+        if key in predictions
+    }
+
+
+def draw_ablation(
+    metric: str, value: float, ablation: dict[str, dict[str, float]], names: list[str], file: Path
+) -> None:
+    """A metric with all inputs, with each alone and with each left out, as bars.
+
+    Args:
+        metric: Name of the metric.
+        value: Its value with all inputs.
+        ablation: Metrics by `only NAME` and `without NAME`.
+        names: Names of the inputs.
+        file: PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    bars = [("all", value, "tab:blue")]
+    for kind, colour in (("only", "tab:orange"), ("without", "tab:grey")):
+        # Of two inputs, one alone is the other left out.
+        if kind == "only" or len(names) > 2:
+            bars += [(f"{kind} {name}", ablation[f"{kind} {name}"][metric], colour) for name in names]
+    figure, axes = plt.subplots(figsize=(7, 1 + 0.5 * len(bars)), layout="constrained")
+    labels, values, colours = zip(*bars[::-1], strict=True)
+    white: Any = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the dotted line
+    axes.bar_label(axes.barh(labels, values, color=colours), fmt="%.3f", padding=3, bbox=white)
+    axes.axvline(value, color="tab:blue", linewidth=1, linestyle=":")
+    axes.set(xlabel=f"{metric} on test", title="Worth of each input", xlim=(0, 1.15 * max(0.01, *values)))
+    figure.savefig(file, dpi=120)
+    plt.close(figure)

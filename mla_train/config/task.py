@@ -1,0 +1,156 @@
+"""Options that tasks share: how inputs become tokens, how they are fused, how tokens become an answer."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mla_train.errors import require
+
+
+class Pooling(Enum):
+    """From the tokens of an input to one vector: their mean, a class token, or a mean with learned weights."""
+
+    mean = "mean"
+    cls = "cls"
+    attention = "attention"
+
+
+class ImageTokenizer(Enum):
+    """From an image to tokens: overlapping convolutions, or square patches."""
+
+    conv = "conv"
+    patch = "patch"
+
+
+class Positions(Enum):
+    """Positions of image tokens: rotary in two dimensions, inside attention; or learned, added to the tokens."""
+
+    rotary = "rotary"
+    learned = "learned"
+
+
+class Fusion(Enum):
+    """How several inputs meet: only in the answer (concat), weighted by learned gates, by cross-attention to all
+    others, or through a few latent tokens (bottleneck).
+    """
+
+    concat = "concat"
+    weighted = "weighted"
+    cross_attention = "cross_attention"
+    bottleneck = "bottleneck"
+
+
+class HeadKind(Enum):
+    """Kind of answer; `auto` takes it from the labels: decimals are a regression, lists are several labels."""
+
+    auto = "auto"
+    classification = "classification"
+    multilabel = "multilabel"
+    regression = "regression"
+
+
+@dataclass
+class TaskOptions:
+    """Options of every task.
+
+    Attributes:
+        use_encoder: Whether the encoder is part of the network; false leaves the side paths alone.
+        side_paths: Whether there are paths beside the encoder (TF-IDF, convolutions, visual words, ridge and cycle).
+    """
+
+    use_encoder: bool = True
+    side_paths: bool = True
+
+    def check(self) -> None:
+        """Raises UserError where options exclude each other."""
+        require(
+            self.use_encoder or self.side_paths,
+            "task.use_encoder=false and task.side_paths=false leave nothing of the network: set one of them to true",
+        )
+
+
+@dataclass
+class TextNetworkOptions:
+    """How the tokens of a text are embedded.
+
+    Attributes:
+        tfidf_dim: Width of the embeddings of TF-IDF features, summed beside the encoder; 0 is none.
+        convolutions: Widths of the convolutions over tokens in front of the encoder, such as [3, 4, 5]; [] is none.
+    """
+
+    tfidf_dim: int = 64
+    convolutions: list[int] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.tfidf_dim >= 0, f"task.tfidf_dim={self.tfidf_dim}: must be 0 (none) or more")
+        require(all(width >= 1 for width in self.convolutions), "task.convolutions: each width must be 1 or more")
+
+
+@dataclass
+class ImageNetworkOptions:
+    """How images become tokens.
+
+    Attributes:
+        tokenizer: From an image to tokens.
+        downsample_log2: Halvings of the image before attention; null leaves about 8 x 8 tokens.
+        positions: Positions of image tokens.
+        visual_words: Number of visual words counted beside the encoder; 0 is none.
+        visual_words_dim: Width of the vector that the counts are mapped to.
+    """
+
+    tokenizer: ImageTokenizer = ImageTokenizer.conv
+    downsample_log2: int | None = None
+    positions: Positions = Positions.rotary
+    visual_words: int = 0
+    visual_words_dim: int = 64
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.visual_words >= 0, f"task.visual_words={self.visual_words}: must be 0 (none) or more")
+        require(self.visual_words_dim >= 1, f"task.visual_words_dim={self.visual_words_dim}: must be 1 or more")
+
+
+@dataclass
+class FusionOptions:
+    """How several inputs meet.
+
+    Attributes:
+        fusion: How inputs meet.
+        bottlenecks: Number of latent tokens with fusion=bottleneck.
+        unimodal_loss_weight: Weight of the loss of each input's answer without the others, in training; 0 is none.
+        modality_dropout: Probability that training leaves out an input of an example, as long as another is present.
+    """
+
+    fusion: Fusion = Fusion.cross_attention
+    bottlenecks: int = 4
+    unimodal_loss_weight: float = 0.5
+    modality_dropout: float = 0.2
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.bottlenecks >= 1, f"task.bottlenecks={self.bottlenecks}: must be 1 or more")
+        weight = self.unimodal_loss_weight
+        require(weight >= 0, f"task.unimodal_loss_weight={weight}: must be 0 (none) or more")
+        dropout = self.modality_dropout
+        require(0 <= dropout < 1, f"task.modality_dropout={dropout}: must lie in 0 to below 1")
+
+
+@dataclass
+class PooledHeadOptions:
+    """How one answer is made of all tokens.
+
+    Attributes:
+        head: Kind of answer.
+        pooling: From the tokens of an input to one vector.
+        feature_dropout: Dropout of what the encoder and the head read, off where regularization.dropout is 0; null drops
+            from what the encoder reads alone, at the rate of regularization.dropout.
+    """
+
+    head: HeadKind = HeadKind.auto
+    pooling: Pooling = Pooling.attention
+    feature_dropout: float | None = None
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        dropout = self.feature_dropout
+        require(dropout is None or 0 <= dropout < 1, f"task.feature_dropout={dropout}: must lie in 0 to below 1")

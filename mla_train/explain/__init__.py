@@ -1,0 +1,1 @@
+"""Inspection of trained models: attention maps, statistics of heads, and attribution of predictions to parts of the input."""

@@ -1,0 +1,60 @@
+"""Attention of a model on one example: figures and numbers in a folder."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from textwrap import shorten
+
+import torch
+
+from mla_train.errors import UserError
+from mla_train.explain.explanation import Explanation
+from mla_train.explain.heatmaps import draw_attention_view, draw_statistics
+from mla_train.nn import observe
+from mla_train.nn.attention.observation import POINTS
+from mla_train.nn.head_statistics import head_statistics
+from mla_train.training.task import Task
+
+LONGEST_TITLE = 60
+
+
+def draw_attention(task: Task, explanation: Explanation, layer: int | None, folder: Path) -> list[Path]:
+    """Draws attention maps of one layer, and statistics of the heads of all layers.
+
+    Args:
+        task: Task with its network.
+        explanation: Explanation of the example.
+        layer: Number of the layer, counted from 1; None is the last.
+        folder: Folder for the files.
+
+    Returns:
+        The written files.
+
+    Raises:
+        UserError: The model has no such layer, or no attention layers.
+    """
+    views = [view for view in explanation.attention if view.layers]
+    if not views:
+        raise UserError(
+            "this model has no attention maps; use --method integrated_gradients, occlusion, lime or shap instead"
+        )
+    depth = max(len(view.layers) for view in views)
+    if layer is not None and not 1 <= layer <= depth:
+        raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
+    with torch.no_grad(), observe([module for view in views for module in view.layers], *POINTS) as records:
+        task(explanation.batch)
+    files, statistics, start = [], {}, 0
+    for view in views:
+        own = records[start : start + len(view.layers)]
+        start += len(view.layers)
+        number = min(layer or depth, len(own))
+        files.append(folder / f"{re.sub('[^a-z0-9]+', '_', view.name.lower())}_layer{number}.png")
+        weights = own[number - 1].weights[view.call][view.row]
+        prediction = shorten(explanation.prediction, LONGEST_TITLE, placeholder=" ...")
+        draw_attention_view(view, weights, f"{view.name}, layer {number}  ({prediction})", files[-1])
+        statistics[view.name] = [head_statistics(record, view.positions, view.call, view.row) for record in own]
+    numbers = {name: [asdict(each) for each in layers] for name, layers in statistics.items()}
+    (folder / "heads.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    draw_statistics(statistics, folder / "heads.png")
+    return [*files, folder / "heads.png", folder / "heads.json"]

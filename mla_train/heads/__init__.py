@@ -1,0 +1,21 @@
+"""Kinds of answer, a file each: targets, layer, loss, predictions, metrics."""
+
+from mla_train.heads.base import Explained, Head, Predictions
+from mla_train.heads.classification import Classification, ClassSpec
+from mla_train.heads.multilabel import MultilabelClassification
+from mla_train.heads.regression import NumberSpec, Regression
+
+HEADS: dict[str, type[Head]] = {kind.kind: kind for kind in (Classification, MultilabelClassification, Regression)}
+"""Kinds of answer by their names."""
+
+__all__ = [
+    "HEADS",
+    "ClassSpec",
+    "Classification",
+    "Explained",
+    "Head",
+    "MultilabelClassification",
+    "NumberSpec",
+    "Predictions",
+    "Regression",
+]

@@ -1,0 +1,200 @@
+"""What a kind of answer must offer: targets as tensors, a layer, a loss, predictions as records, metrics."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from mla_train.data.batch import Batch
+from mla_train.modalities.base import ModalityFeatures
+
+Predictions = dict[str, Any]
+"""Columns of equal length, one row an example: numpy arrays or lists."""
+
+
+@dataclass
+class Explained:
+    """The number that an explanation attributes to parts of an example.
+
+    Attributes:
+        score: From outputs to the number, `(examples,)`.
+        name: Name of the number.
+        prediction: Prediction of the example, as text.
+    """
+
+    score: Callable[[Any], Tensor]
+    name: str
+    prediction: str
+
+
+class Head(nn.Module):
+    """One kind of answer.
+
+    Class methods turn targets of the data into arrays and tensors; the module turns encoded tokens into answers.
+
+    Attributes:
+        kind: Name of the kind of answer.
+        spec_class: Dataclass of what is known of the targets, plain values kept with the model.
+        directions: Name of each metric to "max" or "min".
+        monitor: Metric of the validation split that chooses the best checkpoint.
+        even_tokens: Whether training batches hold as many tokens each instead of as many examples.
+        pool: Number of batches whose examples are sorted by length together: more leaves less padding and less chance.
+    """
+
+    kind: ClassVar[str]
+    spec_class: ClassVar[type]
+    directions: Mapping[str, str]
+    monitor: str
+    even_tokens: ClassVar[bool] = False
+    pool: ClassVar[int] = 50
+
+    # Targets.
+
+    @classmethod
+    @abstractmethod
+    def load_targets(
+        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Targets of all splits as arrays, before missing splits are cut from train.
+
+        Args:
+            targets: Raw targets of "train", and of "val" and "test" where they are given.
+            options: `data` options of the run.
+            notes: Lines for the user.
+
+        Returns:
+            The spec as far as it is known, and an array or a list for each split.
+
+        Raises:
+            UserError: Targets are not what this head predicts.
+        """
+
+    @classmethod
+    def fit_targets(cls, spec: Any, train: Any) -> Any:
+        """The spec, completed by the training targets."""
+        return spec
+
+    @classmethod
+    def strata(cls, targets: Any) -> np.ndarray | None:
+        """Groups of which each split gets its share, `(examples,)`; None splits at random."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def collate(cls, spec: Any, targets: Sequence[Any], training: bool) -> Any:
+        """Targets of a batch as tensors."""
+
+    @classmethod
+    def lengths(cls, inputs: np.ndarray | None, targets: Any) -> np.ndarray | None:
+        """Length of each example, by which batches are bucketed; None where all are alike.
+
+        Args:
+            inputs: Number of input tokens of each example.
+            targets: As `load_targets` gives them.
+        """
+        return inputs
+
+    # The network.
+
+    def prepend(self, name: str, features: ModalityFeatures) -> ModalityFeatures:
+        """Tokens of an input with those that the head puts in front of them, before the encoder."""
+        return features
+
+    @property
+    def prepended(self) -> int:
+        """Number of tokens put in front of those of an input."""
+        return 0
+
+    @abstractmethod
+    def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Any:
+        """Outputs for a batch.
+
+        Args:
+            features: Encoded tokens of each input.
+            batch: What they were made of.
+        """
+
+    @abstractmethod
+    def loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, int | Tensor]:
+        """Sum of the losses of a batch, and the number of terms in it.
+
+        The run divides by the number over all processes and accumulation steps, so that without dropout a batch gives
+        the same step however it is cut.
+        """
+
+    def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
+        """Divergence of two passes with other dropout: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
+
+        Beside the mean of both losses this is the paper's sum of both with half the divergence, halved.
+
+        Args:
+            first: Class scores, `(..., classes)`.
+            second: The same of the other pass.
+            batch: What both passes read.
+        """
+        p, q = first.float().log_softmax(-1), second.float().log_softmax(-1)
+        return ((p.exp() - q.exp()) * (p - q)).sum() / 4
+
+    # Answers.
+
+    @abstractmethod
+    def predict(
+        self, outputs: Any, features: dict[str, ModalityFeatures], batch: Batch, val_size: int | None = None
+    ) -> Predictions:
+        """Answers of a batch on the CPU: columns with one row an example.
+
+        Args:
+            outputs: What `forward` gave.
+            features: Encoded tokens of each input.
+            batch: What they were made of.
+            val_size: Number of validation examples, while training: a head whose answers are costly gives some alone.
+        """
+
+    def labels(self, batch: Batch) -> Predictions:
+        """True answers of a batch, as columns beside those of `predict`."""
+        return {}
+
+    @abstractmethod
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Metrics of a whole split, from the columns of `predict` and `labels`."""
+
+    @abstractmethod
+    def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """Predictions as records for people: `prediction`, `probability` and the like."""
+
+    @abstractmethod
+    def decode_labels(self, predictions: Predictions) -> list[Any]:
+        """True answers as people write them."""
+
+    def example_error(self, record: Mapping[str, Any]) -> float:
+        """How wrong a record with a `label` is: 0 is right; mistakes are shown with the greatest first."""
+        return 0.0
+
+    def details(self, predictions: Predictions) -> dict[str, Any]:
+        """More about the test split for results.json, such as metrics of each class."""
+        return {}
+
+    def figures(self, predictions: Predictions, folder: Path) -> None:
+        """Draws PNG figures of the test split into a folder."""
+
+    @abstractmethod
+    def explain(self, outputs: Any, batch: Batch) -> Explained:
+        """What is explained of the answer to one example.
+
+        Args:
+            outputs: For a batch of one.
+            batch: The batch.
+        """
+
+    def count_tokens(self, batch: Batch) -> int | None:
+        """Number of tokens that are written; None where the tokens that are read are counted."""
+        return None
+
+    @property
+    def cache_width(self) -> int | None:
+        """Numbers that decoding keeps for each token; None counts those of the encoder."""
+        return None

@@ -1,0 +1,178 @@
+"""Any number of labels an example: a binary cross-entropy for each, F1 and average precision."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mla_train.data.batch import Batch
+from mla_train.errors import UserError
+from mla_train.heads.base import Explained, Predictions
+from mla_train.heads.classification import ClassSpec, as_label, class_names, label_order
+from mla_train.heads.pooled import PooledHead
+from mla_train.modalities.base import ModalityFeatures
+
+THRESHOLD = 0.5
+
+
+class MultilabelClassification(PooledHead):
+    """A probability for each label."""
+
+    kind = "multilabel"
+    spec_class = ClassSpec
+    directions = {"mean_average_precision": "max", "micro_f1": "max", "macro_f1": "max", "exact_match": "max"}
+    monitor = "mean_average_precision"
+
+    @classmethod
+    def count_outputs(cls, spec: ClassSpec) -> int:
+        """Number of labels."""
+        return len(spec.classes)
+
+    @classmethod
+    def load_targets(
+        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+    ) -> tuple[ClassSpec, dict[str, np.ndarray]]:
+        """Which labels each example has, `(examples, labels)`.
+
+        Raises:
+            UserError: Train has fewer than two labels, or a split has a label that train lacks.
+        """
+        separator = getattr(options, "label_separator", None)
+        sets = {split: [_label_set(value, separator) for value in values] for split, values in targets.items()}
+        order = sorted({label for labels in sets["train"] for label in labels}, key=label_order)
+        numbers = {label: number for number, label in enumerate(order)}
+        for split, values in sets.items():
+            unknown = sorted({str(label) for labels in values for label in labels} - {str(label) for label in order})
+            if unknown:
+                shown = ", ".join(unknown[:5])
+                raise UserError(f"{split} has label {shown}, which train lacks: add examples to train or remove these")
+        names = class_names([str(label) for label in order], options)
+        if len(names) < 2:
+            raise UserError(f"there is a single label ({', '.join(names)}): several labels need at least two")
+        arrays = {}
+        for split, values in sets.items():
+            arrays[split] = np.zeros((len(values), len(order)), dtype=np.float32)
+            for row, labels in zip(arrays[split], values, strict=True):
+                row[[numbers[label] for label in labels]] = 1
+        return ClassSpec(names), arrays
+
+    @classmethod
+    def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:
+        """The spec, once it is sure that the training split has every label.
+
+        Raises:
+            UserError: It lacks one.
+        """
+        lacking = [name for name, has in zip(spec.classes, train.any(0), strict=True) if not has]
+        if lacking:
+            raise UserError(
+                f"the training split has no example with label {', '.join(lacking)}: add examples, remove the label, or "
+                "change data.split_seed"
+            )
+        return spec
+
+    @classmethod
+    def collate(cls, spec: ClassSpec, targets: Sequence[Any], training: bool) -> Tensor:
+        """1 for each label of an example, else 0, `(batch, labels)`."""
+        return torch.tensor(np.asarray(targets), dtype=torch.float32)
+
+    def example_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Binary cross-entropy summed over labels, smoothed in training only, `(batch,)`."""
+        smoothing = self.label_smoothing if self.training else 0.0
+        targets = targets * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").sum(-1)
+
+    def r_drop_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
+        """A quarter of the symmetric divergence of each label's two probabilities, summed."""
+        return ((first.float().sigmoid() - second.float().sigmoid()) * (first.float() - second.float())).sum() / 4
+
+    def predict(
+        self,
+        outputs: Tensor,
+        features: dict[str, ModalityFeatures] | None = None,
+        batch: Batch | None = None,
+        val_size: int | None = None,
+    ) -> Predictions:
+        """Labels with a probability over one half, and the probability of each."""
+        probability = outputs.detach().float().sigmoid().cpu().numpy()
+        return {"predicted": (probability > THRESHOLD).astype(np.float32), "probability": probability}
+
+    def labels(self, batch: Batch) -> Predictions:
+        """True labels."""
+        return {"label": batch.targets.cpu().numpy()}
+
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Average precision, averaged over the labels that occur; F1 over all decisions and averaged over labels.
+
+        Baselines without probabilities are ranked by their decisions.
+        """
+        from sklearn.metrics import average_precision_score, f1_score
+
+        label, predicted = predictions["label"], predictions["predicted"]
+        ranking = predictions.get("probability", predicted)
+        occurs = label.any(0)
+        precision = average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
+        return {
+            "mean_average_precision": float(precision),
+            "micro_f1": float(f1_score(label, predicted, average="micro", zero_division=0)),
+            "macro_f1": float(f1_score(label, predicted, average="macro", zero_division=0)),
+            "exact_match": float((label == predicted).all(1).mean()),
+        }
+
+    def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """The predicted labels, and the probability of each label."""
+        classes = self.spec.classes
+        return [
+            {
+                "prediction": [name for name, chosen in zip(classes, row, strict=True) if chosen],
+                "probabilities": {n: round(float(value), 4) for n, value in zip(classes, probability, strict=True)},
+            }
+            for row, probability in zip(predictions["predicted"], predictions["probability"], strict=True)
+        ]
+
+    def decode_labels(self, predictions: Predictions) -> list[list[str]]:
+        """The true labels."""
+        classes = self.spec.classes
+        return [[name for name, has in zip(classes, row, strict=True) if has] for row in predictions["label"]]
+
+    def example_error(self, record: Mapping[str, Any]) -> float:
+        """Number of labels that are wrong."""
+        return float(len(set(record["label"]) ^ set(record["prediction"])))
+
+    def details(self, predictions: Predictions) -> dict[str, Any]:
+        """Precision, recall, F1 and number of examples of each label."""
+        from sklearn.metrics import classification_report
+
+        classes = self.spec.classes
+        report = classification_report(
+            predictions["label"], predictions["predicted"], target_names=classes, output_dict=True, zero_division=0
+        )
+        return {"per_class": {name: report[name] for name in classes}}
+
+    def figures(self, predictions: Predictions, folder: Path) -> None:
+        """F1 of each label."""
+        from mla_train.heads.figures import draw_label_scores
+
+        scores = {name: row["f1-score"] for name, row in self.details(predictions)["per_class"].items()}
+        draw_label_scores(scores, folder / "labels.png")
+
+    def explain(self, outputs: Tensor, batch: Batch) -> Explained:
+        """The log odds of the most probable label."""
+        chosen = int(outputs[0].argmax())
+        name, probability = self.spec.classes[chosen], float(outputs[0, chosen].sigmoid())
+        return Explained(lambda outputs: outputs[:, chosen], f"the log odds of {name}", f"{name}, {probability:.1%}")
+
+
+def _label_set(value: Any, separator: str | None) -> set[Any]:
+    """The labels of a cell: a list, or a text with a separator; empty is none."""
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return {as_label(label) for label in value}
+    if value is None or value != value:
+        return set()
+    if separator is None:
+        return {as_label(value)}
+    return {label.strip() for label in str(value).split(separator) if label.strip()}

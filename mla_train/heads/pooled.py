@@ -1,0 +1,198 @@
+"""One vector of each input, and an answer that is the mean of what the vectors of the inputs say."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mla_train.config import Fusion, Latent, Pooling, TrainConfig
+from mla_train.data.batch import Batch
+from mla_train.heads.base import Head
+from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.nn import AttentionPooling, ClassToken, Encoder, MeanPooling
+
+
+def build_pooling(kind: Pooling, dim: int) -> nn.Module:
+    """From tokens to one vector an example.
+
+    Args:
+        kind: Kind of pooling.
+        dim: Width of tokens.
+    """
+    if kind is Pooling.mean:
+        return MeanPooling()
+    return ClassToken(dim) if kind is Pooling.cls else AttentionPooling(dim)
+
+
+class PooledHead(Head):
+    """Base of heads that give one answer an example.
+
+    With several inputs the answer is a mean over those that are present, each judged by its own vector. A sum would be
+    too sure: under `task.unimodal_loss_weight` each of them is scaled to answer by itself.
+
+    Args:
+        config: Whole run's config.
+        spec: What is known of the targets.
+        embeddings: Embedding of each input.
+        sequences: Whether examples form sequences, such as the utterances of a video, and see each other.
+
+    Attributes:
+        outputs: Number of outputs an example.
+    """
+
+    outputs: int
+
+    def __init__(
+        self, config: TrainConfig, spec: Any, embeddings: Mapping[str, Embedding], sequences: bool = False
+    ) -> None:
+        super().__init__()
+        self.spec, options, dim = spec, config.task, config.encoder.dim
+        self.label_smoothing = config.regularization.label_smoothing
+        self.unimodal_loss_weight = getattr(options, "unimodal_loss_weight", 0.0)
+        self.outputs = self.count_outputs(spec)
+        self.use_encoder = getattr(options, "use_encoder", True)
+        kind = getattr(options, "pooling", Pooling.attention)
+        self.poolings = nn.ModuleDict()
+        if self.use_encoder:
+            self.poolings.update({name: build_pooling(kind, dim) for name in embeddings})
+        widths = {name: embedding.side_dim + dim * self.use_encoder for name, embedding in embeddings.items()}
+        self.layers = nn.ModuleDict({n: nn.Linear(width, self.outputs, bias=False) for n, width in widths.items()})
+        for layer in self.layers.values():
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+        self.bias = nn.Parameter(torch.zeros(self.outputs))
+        self.gates: nn.ModuleDict | None = None
+        if len(widths) > 1 and getattr(options, "fusion", None) is Fusion.weighted:
+            self.gates = nn.ModuleDict({name: nn.Linear(width, 1) for name, width in widths.items()})
+        self.context = SequenceContext(config, sum(widths.values()), self.outputs) if sequences else None
+        dropout = getattr(options, "feature_dropout", None)
+        # No call at all where nothing is dropped: dropping with probability 0 draws random numbers too.
+        self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout * bool(config.regularization.dropout))
+
+    @classmethod
+    @abstractmethod
+    def count_outputs(cls, spec: Any) -> int:
+        """Number of outputs an example."""
+
+    def prepend(self, name: str, features: ModalityFeatures) -> ModalityFeatures:
+        """Puts the class token in front of the tokens of an input, at position -1."""
+        pooling = self.poolings[name] if self.use_encoder else None
+        if not isinstance(pooling, ClassToken) or features.tokens is None:
+            return features
+        padding, positions = features.padding, features.positions
+        if padding is not None:  # where the input is missing, so is its class token
+            padding = torch.cat([padding.all(1, keepdim=True), padding], 1)
+        if positions is not None:
+            positions = torch.cat([torch.full_like(positions[:1], -1), positions])
+        return replace(features, tokens=pooling.prepend(features.tokens), padding=padding, positions=positions)
+
+    @property
+    def prepended(self) -> int:
+        """Number of tokens put in front of those of an input."""
+        return int(any(isinstance(pooling, ClassToken) for pooling in self.poolings.values()))
+
+    def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
+        """Scores, `(batch, outputs)`."""
+        vectors = {name: self.dropout(self._vector(name, each)) for name, each in features.items()}
+        if len(vectors) == 1 and self.context is None:
+            ((name, vector),) = vectors.items()
+            return F.linear(vector, self.layers[name].weight, self.bias)  # type: ignore[arg-type]
+        scores = torch.stack([self.layers[name](vector) for name, vector in vectors.items()], 1)
+        total = (scores * self.input_weights(vectors, features).unsqueeze(-1)).sum(1) + self.bias
+        if self.context is not None:
+            assert batch.sequence is not None
+            total = total + self.context(torch.cat(list(vectors.values()), -1), batch.sequence)
+        return total
+
+    def _vector(self, name: str, features: ModalityFeatures) -> Tensor:
+        """Side features and pooled tokens of one input, `(batch, width)`."""
+        parts = [] if features.side is None else [features.side]
+        if self.use_encoder:
+            assert features.tokens is not None
+            parts.append(self.poolings[name](features.tokens, features.padding))
+        return torch.cat(parts, -1)
+
+    def input_weights(self, vectors: dict[str, Tensor], features: dict[str, ModalityFeatures]) -> Tensor:
+        """Weight of each input: alike, or by gates; they sum to 1 over the inputs that are present.
+
+        Args:
+            vectors: Vector of each input, `(batch, width)`.
+            features: Tokens of each input, whose padding says what is missing.
+
+        Returns:
+            `(batch, inputs)`; zeros where all inputs are missing.
+        """
+        count = len(next(iter(vectors.values())))
+        missing = torch.stack([_is_missing(features[name], count, self.bias.device) for name in vectors], -1)
+        scores = torch.zeros_like(missing, dtype=self.bias.dtype)
+        if self.gates is not None:
+            scores = torch.cat([self.gates[name](vector) for name, vector in vectors.items()], -1)
+        weights = scores.masked_fill(missing, torch.finfo(scores.dtype).min).softmax(-1)
+        return weights.masked_fill(missing, 0)
+
+    @abstractmethod
+    def example_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each example, `(batch,)`."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, int]:
+        """Sum of the losses, and the number of examples.
+
+        In training the answers of single inputs count too, where an example has the input: else the one that is learnt
+        from fastest would leave nothing to learn for the others (Wang et al. 2020, arXiv 1905.12681).
+
+        Args:
+            outputs: `(batch, outputs)`, or `(1 + inputs, batch, outputs)`: all inputs together, then each alone.
+            batch: Its targets and its padding.
+        """
+        if outputs.dim() == 2:
+            return self.example_loss(outputs, batch.targets).sum(), len(batch)
+        present = torch.stack([~tensors.padding.all(1) for tensors in batch.inputs.values()])
+        single = torch.stack([self.example_loss(each, batch.targets) for each in outputs[1:]])
+        together = self.example_loss(outputs[0], batch.targets).sum()
+        return together + self.unimodal_loss_weight * (single * present).sum(), len(batch)
+
+
+def _is_missing(features: ModalityFeatures, count: int, device: torch.device) -> Tensor:
+    if features.padding is None:
+        return torch.zeros(count, dtype=torch.bool, device=device)
+    return features.padding.all(1)
+
+
+class SequenceContext(nn.Module):
+    """What the other examples of a sequence, such as the utterances of a video, add to each.
+
+    Args:
+        config: Whole run's config.
+        width: Width of an example's vector.
+        outputs: Number of outputs.
+    """
+
+    def __init__(self, config: TrainConfig, width: int, outputs: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, config.encoder.dim)
+        # A few examples are no long input to be reconstructed.
+        shape = replace(config.encoder, depth=1, latent=Latent.plain, masked_modeling=False)
+        self.encoder = Encoder(shape, config.attention, config.regularization)
+        self.layer = nn.Linear(config.encoder.dim, outputs, bias=False)
+        nn.init.zeros_(self.layer.weight)
+
+    def forward(self, vectors: Tensor, sequence: Tensor) -> Tensor:
+        """Lets examples attend to those of their sequence.
+
+        Args:
+            vectors: `(batch, width)`.
+            sequence: Number of the sequence of each example, rising from 0, `(batch,)`.
+
+        Returns:
+            `(batch, outputs)`.
+        """
+        lengths = torch.bincount(sequence)
+        starts = lengths.cumsum(0) - lengths
+        place = torch.arange(len(sequence), device=sequence.device) - starts[sequence]
+        padded = vectors.new_zeros(len(lengths), int(lengths.max()), self.down.out_features)
+        padded[sequence, place] = self.down(vectors)
+        padding = torch.arange(padded.size(1), device=sequence.device) >= lengths.unsqueeze(1)
+        return self.layer(self.encoder(padded, key_padding_mask=padding)[sequence, place])

@@ -1,0 +1,152 @@
+"""A number: absolute error of the scaled target, MAE, RMSE, R squared, correlations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mla_train.data.batch import Batch
+from mla_train.errors import UserError
+from mla_train.heads.base import Explained, Predictions
+from mla_train.heads.pooled import PooledHead
+from mla_train.modalities.base import ModalityFeatures
+
+
+@dataclass
+class NumberSpec:
+    """Scale of the numbers.
+
+    Attributes:
+        mean: Mean over the training split.
+        std: Standard deviation over the training split; 1 where all are alike.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class Regression(PooledHead):
+    """One number an example."""
+
+    kind = "regression"
+    spec_class = NumberSpec
+    directions: Mapping[str, str] = {"mae": "min", "rmse": "min", "r2": "max", "pearson": "max", "spearman": "max"}
+    monitor = "mae"
+
+    @classmethod
+    def count_outputs(cls, spec: NumberSpec) -> int:
+        """One number."""
+        return 1
+
+    @classmethod
+    def load_targets(
+        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+    ) -> tuple[NumberSpec, dict[str, np.ndarray]]:
+        """Numbers of all splits.
+
+        Raises:
+            UserError: A target is no finite number.
+        """
+        arrays = {}
+        for split, values in targets.items():
+            try:
+                arrays[split] = np.array([float(value) for value in values])
+            except (TypeError, ValueError):
+                wrong = next(value for value in values if not _is_number(value))
+                raise UserError(
+                    f"{split} has the label {wrong!r}, which is no number: mend it, or set task.head=classification"
+                ) from None
+            if not np.isfinite(arrays[split]).all():
+                place = int(np.flatnonzero(~np.isfinite(arrays[split]))[0])
+                raise UserError(f"{split} has a label that is no finite number in example {place + 1}: mend or remove it")
+        return NumberSpec(), arrays
+
+    @classmethod
+    def fit_targets(cls, spec: NumberSpec, train: np.ndarray) -> NumberSpec:
+        """Mean and standard deviation."""
+        return NumberSpec(float(train.mean()), float(train.std()) or 1.0)
+
+    @classmethod
+    def collate(cls, spec: NumberSpec, targets: Sequence[Any], training: bool) -> Tensor:
+        """Scaled numbers, `(batch,)`."""
+        return torch.tensor([(float(target) - spec.mean) / spec.std for target in targets])
+
+    def example_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Absolute error of scaled numbers, `(batch,)`."""
+        return F.l1_loss(outputs.squeeze(-1), targets, reduction="none")
+
+    def r_drop_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
+        """The divergence of two normal distributions of standard deviation 1 around both numbers."""
+        return ((first - second) ** 2).sum() / 4
+
+    def predict(
+        self,
+        outputs: Tensor,
+        features: dict[str, ModalityFeatures] | None = None,
+        batch: Batch | None = None,
+        val_size: int | None = None,
+    ) -> Predictions:
+        """Numbers in the unit of the data."""
+        return {"predicted": self._unscaled(outputs.squeeze(-1))}
+
+    def labels(self, batch: Batch) -> Predictions:
+        """True numbers in the unit of the data."""
+        return {"label": self._unscaled(batch.targets)}
+
+    def _unscaled(self, numbers: Tensor) -> np.ndarray:
+        return numbers.detach().float().cpu().numpy() * self.spec.std + self.spec.mean
+
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Mean absolute and root mean squared error, explained variance (R squared), correlations of values and ranks.
+
+        A correlation with what is constant counts 0.
+        """
+        from scipy.stats import pearsonr, spearmanr
+        from sklearn.metrics import r2_score
+
+        label, predicted = (predictions[name].astype(np.float64) for name in ("label", "predicted"))
+        varies = len(label) > 1 and bool(np.ptp(label)) and bool(np.ptp(predicted))
+        return {
+            "mae": float(np.abs(label - predicted).mean()),
+            "rmse": float(((label - predicted) ** 2).mean() ** 0.5),
+            "r2": float(r2_score(label, predicted)) if len(label) > 1 else 0.0,
+            "pearson": float(pearsonr(label, predicted).statistic) if varies else 0.0,
+            "spearman": float(spearmanr(label, predicted).statistic) if varies else 0.0,
+        }
+
+    def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """The predicted number."""
+        return [{"prediction": float(f"{number:.6g}")} for number in predictions["predicted"]]
+
+    def decode_labels(self, predictions: Predictions) -> list[float]:
+        """The true number."""
+        return [float(f"{number:.6g}") for number in predictions["label"]]
+
+    def example_error(self, record: Mapping[str, Any]) -> float:
+        """Absolute error."""
+        return abs(record["label"] - record["prediction"])
+
+    def figures(self, predictions: Predictions, folder: Path) -> None:
+        """Predictions over true numbers."""
+        from mla_train.heads.figures import draw_scatter
+
+        draw_scatter(predictions["label"], predictions["predicted"], self.metrics(predictions), folder / "scatter.png")
+
+    def explain(self, outputs: Tensor, batch: Batch) -> Explained:
+        """The number itself."""
+        std, mean = self.spec.std, self.spec.mean
+        number = float(outputs[0, 0]) * std + mean
+        return Explained(lambda outputs: outputs[:, 0] * std + mean, "the predicted number", f"{number:.4g}")
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,189 @@
+"""What a kind of input must offer: the way from raw values to tensors, and from tensors to tokens.
+
+    raw values --load--> Column --fit--> spec          once, when a training begins
+    raw values --preprocess--> Column --collate--> tensors --embed--> tokens      always the same way
+
+Training, evaluation, prediction and explanation all take the second line; nothing else turns raw values into tensors.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mla_train.config import Augmentation, TrainConfig
+from mla_train.nn import ReconstructionInput
+
+
+class Column(Protocol):
+    """The values of one input over a split, in memory. A value may be missing."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def __getitem__(self, index: int) -> Any:
+        """One example as `Modality.collate` takes it; None where it is missing."""
+
+    def select(self, index: np.ndarray) -> Self:
+        """The column of some examples."""
+
+    def is_missing(self) -> np.ndarray:
+        """True where an example lacks this input, `(examples,)`."""
+
+    def lengths(self) -> np.ndarray | None:
+        """Number of tokens of each example; None where all are alike."""
+
+    def raw(self, index: int) -> Any:
+        """One example as `Modality.preprocess` takes it."""
+
+    def keys(self) -> Sequence[Any] | None:
+        """Values by which equal examples are known; None where they are not looked for."""
+
+
+Spec = TypeVar("Spec")
+
+
+class Modality(ABC, Generic[Spec]):
+    """One input of a model: its kind, and what is known of the data.
+
+    Args:
+        spec: Plain values that the network must know of the data, kept with the model.
+
+    Attributes:
+        kind: Name of the kind of input.
+        spec_class: Dataclass of the spec.
+    """
+
+    kind: ClassVar[str]
+    spec_class: ClassVar[type]
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    @classmethod
+    @abstractmethod
+    def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> Any:
+        """Brings raw values into memory, before anything is learnt from them.
+
+        Args:
+            values: Raw values of all splits, one an example; None is missing.
+            names: Name of each example, for messages.
+            options: `data` options of the run.
+            notes: Lines for the user, to which is added what was changed about the values.
+
+        Returns:
+            A column. A value that cannot be read is missing in it and named in its `broken`.
+        """
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, train: Any, options: Any) -> Self:
+        """Learns the spec from the training split.
+
+        Args:
+            train: Column as `load` gives it.
+            options: `data` options of the run.
+        """
+
+    @abstractmethod
+    def prepare(self, column: Any, notes: list[str]) -> Any:
+        """Turns a loaded column into one whose examples can be collated.
+
+        Args:
+            column: As `load` gives it.
+            notes: Lines for the user.
+        """
+
+    @abstractmethod
+    def preprocess(self, values: Sequence[Any]) -> Any:
+        """Reads raw values as the training data was read.
+
+        Args:
+            values: Raw values, one an example; None is missing.
+
+        Raises:
+            UserError: A value cannot be read.
+        """
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Any]) -> Any:
+        """Makes a batch of examples of a column; missing ones are padding throughout."""
+
+    def augmentation(self, level: Augmentation, options: Any) -> Callable[[Any], Any] | None:
+        """Random variation of a training example; None is none.
+
+        Args:
+            level: Strength of augmentation.
+            options: `data` options of the run.
+        """
+        return None
+
+    @classmethod
+    @abstractmethod
+    def example_values(cls, count: int) -> Sequence[Any]:
+        """A few made raw values, for tests of every choice."""
+
+    @abstractmethod
+    def embedding(self, config: TrainConfig) -> "Embedding":
+        """The network part that makes tokens of a batch."""
+
+
+@dataclass
+class ModalityFeatures:
+    """What the network makes of one input.
+
+    Attributes:
+        tokens: `(batch, length, dim)`, before or after the encoder; None where the encoder is left out.
+        padding: True at padding, `(batch, length)`; None where there is none.
+        positions: Rows and columns of image tokens, `(length, 2)`, or places in several sequences, `(length,)`; None
+            counts from 0.
+        side: What paths beside the encoder make of it, `(batch, side_dim)`; None where there are none.
+        context: What else the head needs of the embedding.
+    """
+
+    tokens: Tensor | None
+    padding: Tensor | None = None
+    positions: Tensor | None = None
+    side: Tensor | None = None
+    context: Any = None
+
+    def without(self) -> "ModalityFeatures":
+        """The same as if the input were missing throughout."""
+        padding = self.padding
+        if padding is None and self.tokens is not None:
+            padding = torch.zeros(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
+        side = None if self.side is None else torch.zeros_like(self.side)
+        return replace(self, padding=None if padding is None else torch.ones_like(padding), side=side)
+
+
+class Embedding(nn.Module):
+    """Tokens of one input, and paths beside the encoder.
+
+    Attributes:
+        side_paths: Modules whose outputs skip the encoder; counted apart from it.
+        side_dim: Width of their outputs.
+        rotary_axes: Axes of rotary positions: 0 none, 1 sequences, 2 images.
+    """
+
+    rotary_axes: int = 1
+    side_dim: int = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.side_paths = nn.ModuleDict()
+
+    def init_from_data(self, train: Any) -> None:
+        """Sets what is computed from the training column, before the first step."""
+
+    def reconstruction_input(self) -> ReconstructionInput:
+        """What the encoder reads of this input, for `encoder.masked_modeling`."""
+        raise NotImplementedError
+
+    def count_tokens(self, tensors: Any) -> int:
+        """Number of tokens in a batch without padding."""
+        return int((~tensors.padding).sum())
+

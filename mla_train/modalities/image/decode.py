@@ -1,0 +1,140 @@
+"""Reading images of any size, grey or colour, whole or broken."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from tqdm.auto import tqdm
+
+WIDE_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}
+GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
+LARGEST_KEPT = 96
+USUAL_SIZE = 64
+# What Pillow raises for a file that is no image, or a damaged or a very large one.
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+Source = Path | bytes
+
+
+def common_format(
+    sources: Sequence[Source | None], image_size: int | None, channels: int | None, notes: list[str]
+) -> tuple[int, int, int]:
+    """Channels, height and width that images are brought to.
+
+    Args:
+        sources: Files, or the bytes of files; None is missing.
+        image_size: Height and width; None keeps a common size (up to 96), else takes 64.
+        channels: Number of channels; None looks at the images.
+        notes: Lines for the user.
+    """
+    headers = [header for source in sources if source is not None and (header := _header(source)) is not None]
+    sizes = {size for size, _ in headers}
+    channels = channels or (1 if all(mode in GREY_MODES for _, mode in headers) else 3)
+    if image_size:
+        size = (image_size, image_size)
+    elif len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_KEPT:
+        size = next(iter(sizes))
+    else:
+        size = (USUAL_SIZE, USUAL_SIZE)
+    others = sorted(sizes - {size})
+    if others:
+        shown = ", ".join(f"{width} x {height}" for width, height in others[:3]) + (", ..." if len(others) > 3 else "")
+        notes.append(
+            f"images of {shown} are cropped to their middle and resized to {size[0]} x {size[1]} (data.image_size)"
+        )
+    return channels, size[1], size[0]
+
+
+def _header(source: Source) -> tuple[tuple[int, int], str] | None:
+    try:
+        with _open(source) as image:
+            return image.size, image.mode
+    except UNREADABLE:
+        return None
+
+
+def decode_images(
+    sources: Sequence[Source | None], channels: int, height: int, width: int
+) -> tuple[Tensor, np.ndarray, list[int]]:
+    """Reads images and brings them to one size.
+
+    Args:
+        sources: Files, or the bytes of files; None is missing.
+        channels: Number of channels.
+        height: Height in pixels.
+        width: Width in pixels.
+
+    Returns:
+        Bytes `(images, channels, height, width)`, black where there is none; True where there is none `(images,)`;
+        places of images that cannot be read.
+    """
+    images = torch.zeros(len(sources), channels, height, width, dtype=torch.uint8)
+    missing, broken = np.zeros(len(sources), dtype=bool), []
+    for i in tqdm(range(len(sources)), desc="reading images", unit="image", disable=len(sources) < 2000, leave=False):
+        source = sources[i]
+        if source is None:
+            missing[i] = True
+            continue
+        try:
+            with _open(source) as image:
+                images[i] = torch.from_numpy(to_array(image, (width, height), channels).copy())
+        except UNREADABLE:
+            missing[i] = True
+            broken.append(i)
+    return images, missing, broken
+
+
+def to_array(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
+    """An image as bytes: turned upright, its middle cropped in the wanted shape, then resized.
+
+    Args:
+        image: Image of any mode.
+        size: Width and height.
+        channels: Number of channels.
+
+    Returns:
+        `(channels, height, width)`.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode in WIDE_MODES:
+        image = _to_8_bits(image)
+    elif image.has_transparency_data:  # what shows through is white, as on paper
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image.convert("RGBA"))
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != size:
+        image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    array = np.asarray(image)
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Brings wider numbers to 0..255: 16 bits from their whole range, floats from 0..1 if they lie there."""
+    wide: np.ndarray = np.asarray(image, dtype=np.float32)
+    if image.mode == "F" and wide.max() <= 1:
+        wide = wide * 255
+    elif wide.max() > 255:
+        wide = wide / 257
+    return Image.fromarray(wide.clip(0, 255).astype(np.uint8))
+
+
+def _open(source: Source) -> Image.Image:
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def as_source(value: Any) -> Source | None:
+    """A raw value as a file or the bytes of one; None where it is neither.
+
+    Args:
+        value: Path, bytes, or the hub's `{"bytes", "path"}`.
+    """
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, str):
+        return Path(value) if value else None
+    return value if isinstance(value, Path | bytes) and value else None

@@ -1,0 +1,133 @@
+"""From images to tokens, and counts of visual words beside the encoder."""
+
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from mla_train.config import ImageNetworkOptions, ImageTokenizer, Positions
+from mla_train.data.cache import cached
+from mla_train.data.visual_words import learn_words
+from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.modalities.image.preprocess import ImageColumn, ImageTensors
+from mla_train.modalities.image.spec import ImageSpec
+from mla_train.nn import (
+    ConvTokenizer,
+    PatchEmbedding,
+    ReconstructionInput,
+    ReconstructionTarget,
+    VisualWords,
+    default_downsample_log2,
+    grid_positions,
+    image_target,
+)
+
+PATCH = 6  # side of a visual word in pixels
+WORDS_FROM = 2000  # images from which visual words are learnt, at most
+
+
+class VisualWordsEmbedding(nn.Module):
+    """Counts of visual words, mapped to a vector.
+
+    Args:
+        spec: Size of the images.
+        count: Number of words.
+        dim: Width of the vector.
+        dropout: Probability of dropping a count in training.
+    """
+
+    def __init__(self, spec: ImageSpec, count: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        size = spec.height, spec.width
+        self.words = VisualWords(spec.channels, size, count, min(PATCH, *size))
+        self.project = nn.Linear(self.words.width, dim, bias=False)
+        nn.init.normal_(self.project.weight, std=0.1)
+        self.dropout = nn.Dropout(dropout)
+
+    def init_from_data(self, images: Tensor) -> None:
+        """Learns the words of training images, `(images, channels, height, width)`."""
+        images = images[:: -(-len(images) // WORDS_FROM)]
+        weight, bias = cached(learn_words)(images.numpy(), self.words.count, self.words.side)
+        self.words.init_from_data(weight, bias, images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(batch, channels, height, width)` to `(batch, dim)`."""
+        return self.project(self.dropout(self.words(images)))
+
+
+class ImageEmbedding(Embedding):
+    """Tokens of images.
+
+    Args:
+        spec: Size and statistics of the images.
+        options: `task` options of the run, among them `ImageNetworkOptions`.
+        dim: Width of tokens.
+        dropout: Dropout of visual words.
+
+    Raises:
+        ValueError: The images are too small for so many halvings.
+    """
+
+    positions: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: ImageSpec, options: object, dim: int, dropout: float) -> None:
+        super().__init__()
+        network = options if isinstance(options, ImageNetworkOptions) else ImageNetworkOptions()
+        size = spec.height, spec.width
+        log2 = network.downsample_log2
+        log2 = default_downsample_log2(int(sqrt(spec.height * spec.width))) if log2 is None else log2
+        if log2 < 1 or 2**log2 > min(size):
+            raise ValueError(
+                f"task.downsample_log2={log2} does not suit images of {size[0]} x {size[1]} pixels; leave it at null"
+            )
+        self.channels = spec.channels
+        self.tokenizer: ConvTokenizer | PatchEmbedding
+        if network.tokenizer is ImageTokenizer.conv:
+            self.tokenizer = ConvTokenizer(spec.channels, dim, size, log2)
+        else:
+            self.tokenizer = PatchEmbedding(spec.channels, dim, size, 2**log2)
+        rows, columns = self.tokenizer.grid
+        rotary = network.positions is Positions.rotary
+        self.rotary_axes = 2 if rotary else 0
+        self.learned = None if rotary else nn.Parameter(torch.randn(rows * columns, dim) * 0.02)
+        if network.visual_words and getattr(options, "side_paths", True):
+            width = network.visual_words_dim
+            self.side_paths["visual_words"] = VisualWordsEmbedding(spec, network.visual_words, width, dropout)
+            self.side_dim = width
+        self.register_buffer("positions", grid_positions(rows, columns), persistent=False)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1))
+
+    def init_from_data(self, train: ImageColumn) -> None:
+        """Learns the visual words."""
+        if "visual_words" in self.side_paths:
+            self.side_paths["visual_words"].init_from_data(train.images[torch.from_numpy(~train.missing)])
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Images with mean 0 and standard deviation 1."""
+        return (images.float() - self.mean) / self.std
+
+    def forward(self, tensors: ImageTensors) -> ModalityFeatures:
+        """Tokens `(batch, rows * columns, dim)`, row by row."""
+        x = self.tokenizer(self.scaled(tensors.images))
+        if self.learned is not None:
+            x = x + self.learned
+        side = None
+        if "visual_words" in self.side_paths:
+            side = self.side_paths["visual_words"](tensors.images).masked_fill(tensors.padding, 0)
+        return ModalityFeatures(x, tensors.padding.expand(-1, x.size(1)), self.positions, side)
+
+    def reconstruction_input(self) -> ReconstructionInput:
+        """The pixels of each cell."""
+        return ReconstructionInput(self.channels * self.tokenizer.side**2, self.reconstruction_target)
+
+    def reconstruction_target(self, tensors: ImageTensors) -> ReconstructionTarget:
+        """Scaled pixels of the cells of images that are present."""
+        target = image_target(self.scaled(tensors.images), self.tokenizer.side)
+        return ReconstructionTarget(target.values, target.known & ~tensors.padding.unsqueeze(-1))
+
+    def count_tokens(self, tensors: ImageTensors) -> int:
+        """Cells of the images that are present."""
+        return int((~tensors.padding).sum()) * len(self.positions)

@@ -1,0 +1,23 @@
+"""Random variation of training texts: tokens are left out or made unknown."""
+
+import torch
+from torch import Tensor
+
+from mla_train.config import Augmentation
+from mla_train.data.tokenizers import UNK_ID
+
+# Share of the tokens that are dropped, others each time: half of them left out, half made unknown.
+DROPPED = {Augmentation.none: 0.0, Augmentation.light: 0.2, Augmentation.strong: 0.4}
+
+
+def drop_tokens(tokens: Tensor, share: float) -> Tensor:
+    """Leaves out half of a random share of tokens and makes the other half unknown; one token stays at least.
+
+    Args:
+        tokens: Token numbers, `(length,)`.
+        share: Share of the tokens.
+    """
+    chance = torch.rand(len(tokens))
+    tokens = tokens.masked_fill(chance < share, UNK_ID)
+    kept = tokens[chance >= share / 2]
+    return kept if len(kept) else tokens[:1]

@@ -1,0 +1,111 @@
+"""From token numbers to tokens: embeddings, and beside the encoder TF-IDF features and convolutions."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mla_train.data.tokenizers import PAD_ID, UNK_ID
+from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.modalities.text.preprocess import TextTensors
+from mla_train.modalities.text.spec import TextSpec
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
+
+
+class Convolutions(nn.Module):
+    """Convolutions of several widths over tokens (Kim 2014, arXiv 1408.5882).
+
+    Args:
+        dim: Width of tokens and number of filters of each convolution.
+        widths: Numbers of tokens that the convolutions see.
+    """
+
+    def __init__(self, dim: int, widths: list[int]) -> None:
+        super().__init__()
+        self.widths = widths
+        self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, width) for width in widths)
+        self.up = nn.Linear(dim * len(widths), dim)
+
+    def forward(self, x: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds phrases to tokens.
+
+        Args:
+            x: Tokens, `(batch, length, dim)`.
+            padding: True at padding, `(batch, length)`.
+
+        Returns:
+            Tokens with their neighbourhood, `(batch, length, dim)`; largest response of each filter,
+            `(batch, widths * dim)`.
+        """
+        x = x.masked_fill(padding.unsqueeze(-1), 0).transpose(1, 2)
+        responses = []
+        for width, convolution in zip(self.widths, self.convolutions, strict=True):
+            responses.append(F.relu(convolution(F.pad(x, ((width - 1) // 2, width // 2)))))
+        phrases = torch.cat(responses, dim=1)
+        largest = phrases.masked_fill(padding.unsqueeze(1), 0).amax(-1)
+        return x.transpose(1, 2) + self.up(phrases.transpose(1, 2)), largest
+
+
+class TfidfEmbedding(nn.Module):
+    """The sum of the embeddings of a text's TF-IDF features, weighted: a linear model of n-grams is contained in it.
+
+    Args:
+        size: Number of features.
+        dim: Width of the embeddings.
+        dropout: Probability of dropping a feature in training.
+    """
+
+    def __init__(self, size: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.table = nn.EmbeddingBag(size, dim, mode="sum")
+        nn.init.normal_(self.table.weight, std=0.1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tensors: TextTensors) -> Tensor:
+        """`(batch, dim)`; zeros for a text without features."""
+        return self.table(tensors.features, tensors.offsets, self.dropout(tensors.weights))
+
+
+class TextEmbedding(Embedding):
+    """Tokens of texts.
+
+    Args:
+        spec: Vocabulary and features.
+        options: `task` options of the run, among them `TextNetworkOptions`.
+        dim: Width of tokens.
+        dropout: Dropout of TF-IDF features.
+    """
+
+    def __init__(self, spec: TextSpec, options: object, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.vocab_size = spec.vocab_size
+        self.tokens = nn.Embedding(spec.vocab_size, dim, padding_idx=PAD_ID)
+        nn.init.normal_(self.tokens.weight, std=0.1)
+        if not getattr(options, "side_paths", True):
+            return
+        widths, tfidf_dim = getattr(options, "convolutions", []), getattr(options, "tfidf_dim", 0)
+        if widths:
+            self.side_paths["convolutions"] = Convolutions(dim, list(widths))
+            self.side_dim += dim * len(widths)
+        if tfidf_dim and spec.tfidf_size:
+            self.side_paths["tfidf"] = TfidfEmbedding(spec.tfidf_size, tfidf_dim, dropout)
+            self.side_dim += tfidf_dim
+
+    def forward(self, tensors: TextTensors) -> ModalityFeatures:
+        """Tokens `(batch, length, dim)`."""
+        x, padding = self.tokens(tensors.tokens), tensors.padding
+        side = []
+        if "tfidf" in self.side_paths:
+            side.append(self.side_paths["tfidf"](tensors))
+        if "convolutions" in self.side_paths:
+            x, largest = self.side_paths["convolutions"](x, padding)
+            side.append(largest)
+        return ModalityFeatures(x, padding, side=torch.cat(side, -1) if side else None)
+
+    def reconstruction_input(self) -> ReconstructionInput:
+        """The tokens."""
+        return ReconstructionInput(self.vocab_size, reconstruction_target)
+
+
+def reconstruction_target(tensors: TextTensors) -> ReconstructionTarget:
+    """Tokens that are neither padding nor unknown."""
+    return ReconstructionTarget(tensors.tokens, tensors.tokens > UNK_ID)

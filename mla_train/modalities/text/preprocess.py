@@ -1,0 +1,272 @@
+"""From texts to token numbers and TF-IDF weights."""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mla_train.config import Augmentation, TextOptions, TokenizerKind, TrainConfig
+from mla_train.data.batch import pad_stack
+from mla_train.data.cache import cached
+from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
+from mla_train.errors import UserError
+from mla_train.modalities.base import Modality
+from mla_train.modalities.text.augment import DROPPED, drop_tokens
+from mla_train.modalities.text.spec import TextSpec
+
+if TYPE_CHECKING:  # what is learnt for prediction loads scikit-learn only where there are TF-IDF features
+    import scipy.sparse
+
+    from mla_train.data.tfidf import TfidfFeatures
+    from mla_train.modalities.text.embed import TextEmbedding
+
+
+def clean(text: str) -> str:
+    """One form for what looks the same (Unicode NFC), with single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+class TextExample(NamedTuple):
+    """A text as a batch is made of it.
+
+    Attributes:
+        tokens: Token numbers, `(length,)`.
+        features: Numbers of its TF-IDF features, `(features,)`.
+        weights: Their weights, `(features,)`.
+    """
+
+    tokens: Tensor
+    features: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass
+class TextColumn:
+    """Texts of a split.
+
+    Attributes:
+        texts: Cleaned texts; empty where there is none.
+        broken: Places of values that are no text.
+        tokens: Token numbers of each text.
+        tfidf: TF-IDF weights, `(texts, features)`.
+    """
+
+    texts: list[str]
+    broken: list[int] = field(default_factory=list)
+    tokens: list[np.ndarray] = field(default_factory=list)
+    tfidf: "scipy.sparse.csr_matrix | None" = None
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> TextExample | None:
+        """One text; None where there is none."""
+        if not self.texts[index]:
+            return None
+        tokens = torch.from_numpy(self.tokens[index].astype(np.int64))
+        if self.tfidf is None:
+            return TextExample(tokens, np.zeros(0, np.int64), np.zeros(0, np.float32))
+        row = slice(self.tfidf.indptr[index], self.tfidf.indptr[index + 1])
+        return TextExample(tokens, self.tfidf.indices[row], self.tfidf.data[row])
+
+    def select(self, index: np.ndarray) -> "TextColumn":
+        """Some of the texts."""
+        tokens = [self.tokens[i] for i in index] if self.tokens else []
+        return TextColumn([self.texts[i] for i in index], [], tokens, None if self.tfidf is None else self.tfidf[index])
+
+    def is_missing(self) -> np.ndarray:
+        """True where there is no text, `(texts,)`."""
+        return np.array([not text for text in self.texts])
+
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each text."""
+        return np.array([len(tokens) for tokens in self.tokens])
+
+    def raw(self, index: int) -> str:
+        """The cleaned text."""
+        return self.texts[index]
+
+    def keys(self) -> list[str]:
+        """The texts."""
+        return self.texts
+
+
+@dataclass
+class TextTensors:
+    """A batch of texts.
+
+    Attributes:
+        tokens: Token numbers, padded with 0, `(batch, length)`.
+        padding: True at padding, `(batch, length)`.
+        features: Numbers of the TF-IDF features of all texts in a row, `(features,)`; None where there are none.
+        weights: Their weights, `(features,)`.
+        offsets: Places at which the features of each text begin, `(batch,)`.
+    """
+
+    tokens: Tensor
+    padding: Tensor
+    features: Tensor | None = None
+    weights: Tensor | None = None
+    offsets: Tensor | None = None
+
+
+class Text(Modality[TextSpec]):
+    """Texts as tokens, with TF-IDF features beside them."""
+
+    kind = "text"
+    spec_class = TextSpec
+
+    @classmethod
+    def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> TextColumn:
+        """Cleans texts."""
+        return TextColumn(["" if value is None else clean(str(value)) for value in values])
+
+    @classmethod
+    def fit(cls, train: TextColumn, options: TextOptions) -> Self:
+        """Learns the vocabulary and the TF-IDF features."""
+        texts = [text for text in train.texts if text]
+        tokenizer, tfidf, tfidf_size = cached(learn_vocabulary)(
+            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
+        )
+        size = read_tokenizer(tokenizer).get_vocab_size()
+        return cls(TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf))
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the spec."""
+        return read_tokenizer(self.spec.tokenizer)
+
+    @cached_property
+    def tfidf(self) -> "TfidfFeatures | None":
+        """The TF-IDF features of the spec; None where there are none."""
+        if not self.spec.tfidf:
+            return None
+        from mla_train.data.tfidf import TfidfFeatures
+
+        return TfidfFeatures.from_json(self.spec.tfidf)
+
+    def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
+        """Finds the tokens and the TF-IDF weights of texts."""
+        tokens, tfidf = cached(encode_texts)(column.texts, self.spec.tokenizer, self.spec.tfidf)
+        cut = sum(len(numbers) > self.spec.max_length for numbers in tokens)
+        if cut:
+            notes.append(f"cut {cut:,} texts off at {self.spec.max_length} tokens (data.max_length)")
+        return replace(column, tokens=[self._limited(numbers) for numbers in tokens], tfidf=tfidf)
+
+    def _limited(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens up to the longest length, with the end token where texts have one."""
+        tokens = tokens[: self.spec.max_length]
+        return np.append(tokens, np.int32(END_ID)) if self.spec.end_token else tokens
+
+    def preprocess(self, values: Sequence[Any]) -> TextColumn:
+        """Reads texts; None and empty texts are missing.
+
+        Raises:
+            UserError: A value is no text.
+        """
+        for value in values:
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"a text is needed, not {type(value).__name__}: {value!r:.60}")
+        texts = ["" if value is None else clean(value) for value in values]
+        tokens = [self._limited(numbers) for numbers in tokenize(texts, self.tokenizer)]
+        return TextColumn(texts, [], tokens, None if self.tfidf is None else self.tfidf.matrix(texts))
+
+    def collate(self, examples: Sequence[TextExample | None]) -> TextTensors:
+        """Pads texts to the longest."""
+        nothing = TextExample(torch.zeros(0, dtype=torch.long), np.zeros(0, np.int64), np.zeros(0, np.float32))
+        rows = [nothing if example is None else example for example in examples]
+        tokens, padding = pad_stack([row.tokens for row in rows])
+        if not self.spec.tfidf_size:
+            return TextTensors(tokens, padding)
+        return TextTensors(
+            tokens,
+            padding,
+            torch.from_numpy(np.concatenate([row.features for row in rows]).astype(np.int64)),
+            torch.from_numpy(np.concatenate([row.weights for row in rows]).astype(np.float32)),
+            torch.from_numpy(np.cumsum([0, *(len(row.features) for row in rows[:-1])])),
+        )
+
+    def augmentation(self, level: Augmentation, options: Any) -> Callable[[TextExample], TextExample] | None:
+        """Leaves out tokens, or makes them unknown."""
+        share = DROPPED[level]
+        return partial(_drop, share=share) if share else None
+
+    @classmethod
+    def example_values(cls, count: int) -> list[str]:
+        """Short texts of different length."""
+        return [f"{('bad', 'good')[i % 2]} film{' and book' * (i % 3)} number {i % 5}" for i in range(count)]
+
+    def embedding(self, config: TrainConfig) -> "TextEmbedding":
+        """Embeddings of tokens, with TF-IDF and convolutions beside the encoder."""
+        from mla_train.modalities.text.embed import TextEmbedding
+
+        return TextEmbedding(self.spec, config.task, config.encoder.dim, config.regularization.dropout)
+
+
+def _drop(example: TextExample, share: float) -> TextExample:
+    return example._replace(tokens=drop_tokens(example.tokens, share))
+
+
+def learn_vocabulary(
+    texts: Sequence[str],
+    kind: TokenizerKind,
+    vocab_size: int,
+    lowercase: bool,
+    min_frequency: int,
+    tfidf_features: int,
+) -> tuple[str, str, int]:
+    """Learns tokens and TF-IDF features from texts.
+
+    Args:
+        texts: Texts of the training split.
+        kind: Kind of token.
+        vocab_size: Largest number of tokens.
+        lowercase: Whether upper case is folded.
+        min_frequency: Occurrences that a token needs.
+        tfidf_features: Largest number of features of each kind; 0 is none.
+
+    Returns:
+        JSON of the tokenizer, JSON of the features, number of features.
+    """
+    tokenizer = learn_tokenizer(texts, kind, vocab_size, lowercase, min_frequency).to_str()
+    if not tfidf_features:
+        return tokenizer, "", 0
+    from mla_train.data.tfidf import TfidfFeatures
+
+    features = TfidfFeatures.learn(texts, tfidf_features)
+    return tokenizer, features.to_json(), sum(len(v.vocabulary_) for v in features.vectorizers.values())
+
+
+def encode_texts(texts: Sequence[str], tokenizer: str, tfidf: str) -> tuple[list[np.ndarray], Any]:
+    """Token numbers and TF-IDF weights of texts.
+
+    Args:
+        texts: Cleaned texts.
+        tokenizer: JSON of the tokenizer.
+        tfidf: JSON of the features; empty is none.
+
+    Returns:
+        Token numbers of each text, and `(texts, features)` or None.
+    """
+    tokens = tokenize(texts, read_tokenizer(tokenizer))
+    if not tfidf:
+        return tokens, None
+    from mla_train.data.tfidf import TfidfFeatures
+
+    return tokens, TfidfFeatures.from_json(tfidf).matrix(texts)
+
+
+def tokenize(texts: Sequence[str], tokenizer: Any) -> list[np.ndarray]:
+    """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none."""
+    tokens = []
+    for start in range(0, len(texts), 1000):
+        batch = list(texts[start : start + 1000])
+        for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
+            tokens.append(np.array((encoding.ids or [UNK_ID]) if text else [], dtype=np.int32))
+    return tokens

@@ -1,0 +1,173 @@
+"""Generation of sequences by a decoder: beam search (greedy with one beam) and sampling, batched over sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class DecoderState(Protocol):
+    """The state of a decoding: the caches of all rows, source by source, beam by beam."""
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Reads the newest token of each row, `(rows,)`, and returns logits of the next, `(rows, vocab)`."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keeps these rows, in this order."""
+
+    def keep(self, sources: Tensor) -> None:
+        """Keeps these sources, in this order."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One generated sequence.
+
+    Attributes:
+        tokens: Token ids without start and end.
+        score: Sum of log probabilities, including the end token, over its length to the power of the length penalty.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+
+
+@torch.no_grad()
+def beam_search(
+    state: DecoderState,
+    max_lengths: Sequence[int],
+    *,
+    start: int,
+    end: int,
+    beams: int = 5,
+    length_penalty: float = 1.0,
+    n_best: int = 1,
+    early_stopping: bool = False,
+    device: torch.device | str = "cpu",
+) -> list[list[Hypothesis]]:
+    """The best sequences for each source.
+
+    Of the `2 * beams` best continuations of a source's beams, those among the first `beams` that end are finished, and
+    the best others continue. A source is done when it has `beams` finished sequences that no other can beat; it
+    then leaves the batch.
+
+    Args:
+        state: Decoder state; rows are the beams of the first source, then those of the second and so on.
+        max_lengths: Maximum number of tokens for each source, including the end token, which is then forced.
+        start: Id of the start token.
+        end: Id of the end token.
+        beams: Number of beams; 1 is greedy.
+        length_penalty: Exponent of the length; 0 prefers short sequences, 1 compares mean log probabilities.
+        n_best: Maximum number of sequences returned for each source.
+        early_stopping: Stop as soon as `beams` sequences are finished; always so with one beam.
+        device: Device of the decoder state.
+
+    Returns:
+        Sequences for each source, the best first.
+
+    Raises:
+        ValueError: The length penalty is negative, so that scores of longer sequences are not bounded.
+    """
+    if length_penalty < 0:
+        raise ValueError(f"length_penalty must be 0 or more, got {length_penalty}")
+    early_stopping = early_stopping or beams == 1
+    finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
+    alive = torch.arange(len(max_lengths), device=device)
+    limits = torch.tensor(max_lengths, device=device)
+    tokens = torch.full((len(alive), beams, 1), start, device=device)
+    scores = torch.full((len(alive), beams), -torch.inf, device=device)
+    scores[:, 0] = 0  # all beams start alike: only the first counts
+    length = 0
+    while len(alive):
+        length += 1
+        logits = state.step(tokens[..., -1].flatten()).float()
+        log_probs = logits.log_softmax(-1).view(len(alive), beams, -1)
+        vocab = log_probs.size(-1)
+        ending = torch.full((vocab,), -torch.inf, device=device)
+        ending[end] = 0
+        at_limit = (limits[alive] <= length).view(-1, 1, 1)
+        total = scores.unsqueeze(-1) + torch.where(at_limit, log_probs + ending, log_probs)
+        best, index = total.flatten(1).topk(min(2 * beams, beams * vocab))
+        beam, token = index // vocab, index % vocab
+
+        ends = (token == end) & (best > -torch.inf)
+        for row, rank in ends[:, :beams].nonzero().tolist():
+            prefix = tuple(tokens[row, beam[row, rank], 1:].tolist())
+            finished[int(alive[row])].append(Hypothesis(prefix, best[row, rank].item() / length**length_penalty))
+
+        scores, chosen = best.masked_fill(token == end, -torch.inf).topk(beams)
+        beam, token = beam.gather(1, chosen), token.gather(1, chosen)
+        unfinished = []
+        for row, source in enumerate(alive.tolist()):
+            kept = finished[source] = sorted(finished[source], key=lambda hypothesis: -hypothesis.score)[:beams]
+            # Sums of log probabilities only fall; the longest sequence has the largest divisor.
+            attainable = scores[row, 0].item() / max_lengths[source] ** length_penalty
+            beaten = len(kept) == beams and (early_stopping or attainable <= kept[-1].score)
+            if scores[row, 0] > -torch.inf and not beaten:
+                unfinished.append(row)
+
+        rows = torch.tensor(unfinished, dtype=torch.long, device=device)
+        beam = beam[rows]
+        tokens = torch.cat(
+            [tokens[rows].gather(1, beam.unsqueeze(-1).expand(-1, -1, length)), token[rows, :, None]], -1
+        )
+        scores = scores[rows]
+        if len(rows):
+            state.reorder((rows.unsqueeze(1) * beams + beam).flatten())
+            if len(rows) < len(alive):
+                state.keep(rows)
+        alive = alive[rows]
+    return [hypotheses[:n_best] for hypotheses in finished]
+
+
+@torch.no_grad()
+def sample(
+    state: DecoderState,
+    max_lengths: Sequence[int],
+    *,
+    start: int,
+    end: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    device: torch.device | str = "cpu",
+) -> list[Hypothesis]:
+    """One random sequence for each source, sampled token by token.
+
+    Args:
+        state: Decoder state with one row a source.
+        max_lengths: Maximum number of tokens for each source, including the end token.
+        start: Id of the start token.
+        end: Id of the end token.
+        temperature: Divisor of log probabilities; below 1 favours probable tokens.
+        top_p: Total probability of the most probable tokens to sample from (Holtzman et al. 2019).
+        device: Device of the decoder state.
+
+    Returns:
+        A sequence for each source; its score is the mean log probability under the model.
+    """
+    sequences: list[Hypothesis] = [Hypothesis((), 0.0)] * len(max_lengths)
+    alive = torch.arange(len(max_lengths), device=device)
+    limits = torch.tensor(max_lengths, device=device)
+    tokens = torch.full((len(alive), 1), start, device=device)
+    scores = torch.zeros(len(alive), device=device)
+    length = 0
+    while len(alive):
+        length += 1
+        log_probs = state.step(tokens[:, -1]).float().log_softmax(-1)
+        sharp, order = (log_probs / temperature).softmax(-1).sort(dim=-1, descending=True)
+        sharp = sharp.masked_fill(sharp.cumsum(-1) - sharp >= top_p, 0)
+        token = order.gather(1, torch.multinomial(sharp, 1)).squeeze(1)
+        token = torch.where(limits[alive] <= length, end, token)
+        scores = scores + log_probs.gather(1, token.unsqueeze(1)).squeeze(1)
+        for row in (token == end).nonzero().flatten().tolist():
+            sequences[int(alive[row])] = Hypothesis(tuple(tokens[row, 1:].tolist()), scores[row].item() / length)
+        rows = (token != end).nonzero().flatten()
+        tokens, scores = torch.cat([tokens, token.unsqueeze(1)], dim=1)[rows], scores[rows]
+        if len(rows):
+            state.reorder(rows)
+            if len(rows) < len(alive):
+                state.keep(rows)
+        alive = alive[rows]
+    return sequences

@@ -1,0 +1,203 @@
+"""The base of tasks: which inputs, which answer, what to compare with. Knows nothing of optimizers or devices."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from mla_train.ablation import ablation_metrics, draw_ablation
+from mla_train.config import HeadKind, TrainConfig
+from mla_train.data.examples import Examples, RawData
+from mla_train.dataset import Dataset, prepare
+from mla_train.errors import UserError
+from mla_train.heads import HEADS, Head, Predictions
+from mla_train.modalities import MODALITIES, Modality
+from mla_train.model import Model, ModelSpec
+
+
+class Task:
+    """A task: inputs, a head, baselines.
+
+    Args:
+        config: Whole run's config.
+
+    Attributes:
+        inputs: Kind of each input.
+        head: Kind of answer; None takes it from the labels, see `choose_head`.
+        heads: Kinds of answer by name, where a task has its own.
+    """
+
+    inputs: ClassVar[Mapping[str, type[Modality]]] = {}
+    head: ClassVar[type[Head] | None] = None
+    heads: ClassVar[Mapping[str, type[Head]]] = HEADS
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+
+    # Data.
+
+    def read(self) -> RawData:
+        """Raw examples of the data set that the config names: `data._target_`, called with the `data` options."""
+        return import_object(self.config.data._target_)(self.config.data)
+
+    def prepare(self, raw: RawData) -> Dataset:
+        """Splits that a network reads.
+
+        Raises:
+            UserError: The data is not as it must be.
+        """
+        return prepare(raw, self.input_kinds(raw), self.choose_head(raw), self.config)
+
+    def load_data(self) -> Dataset:
+        """Reads and prepares the data set of the config."""
+        return self.prepare(self.read())
+
+    def input_kinds(self, raw: RawData) -> dict[str, type[Modality]]:
+        """Kind of each input that the data has."""
+        return {name: self.inputs[name] for name in raw.splits["train"].inputs}
+
+    def choose_head(self, raw: RawData) -> type[Head]:
+        """Kind of answer: the task's own, that of `task.head`, or what the labels are."""
+        if self.head is not None:
+            return self.head
+        asked = getattr(self.config.task, "head", HeadKind.auto)
+        if asked is not HeadKind.auto:
+            return self.heads[asked.value]
+        separator = getattr(self.config.data, "label_separator", None)
+        kind = kind_of_labels(raw.splits["train"].targets, separator)
+        if kind == "regression":
+            raw.notes.append("labels are decimal numbers: this is a regression (task.head=classification for classes)")
+        return self.heads[kind]
+
+    def example_data(self) -> Dataset:
+        """A few made examples, prepared as real ones are: for tests of every choice."""
+        count = 32
+        inputs = {name: kind.example_values(count) for name, kind in self.inputs.items()}
+        return self.prepare(RawData({"train": Examples(inputs, ["a", "b"] * (count // 2))}))
+
+    # Network.
+
+    @property
+    def architecture(self) -> str:
+        """The network in a word: its kind of attention."""
+        return self.config.attention.kind.value
+
+    def build_model(self, spec: ModelSpec) -> Model:
+        """The network.
+
+        Raises:
+            UserError: Sizes do not fit each other.
+        """
+        try:
+            return Model(self.config, spec)
+        except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            raise UserError(f"these sizes do not make a network: {error}") from error
+
+    def load_spec(self, stored: dict[str, Any]) -> ModelSpec:
+        """The spec of a stored model."""
+        kinds = {**MODALITIES, **{kind.kind: kind for kind in self.inputs.values()}}
+        heads = {**self.heads, **({self.head.kind: self.head} if self.head is not None else {})}
+        return ModelSpec.from_dict(stored, kinds, heads)
+
+    def init_from_data(self, model: Model, data: Dataset) -> bool:
+        """Sets weights that can be computed from the training split at once; called when a training begins anew.
+
+        Returns:
+            Whether the network is a model already: it then is validated, and kept if no epoch makes it better.
+        """
+        for name, embedding in model.embeddings.items():
+            embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
+        return False
+
+    # Evaluation.
+
+    def baselines(self, data: Dataset) -> dict[str, Predictions]:
+        """Predictions of simple models for the test split, as columns `label` and `predicted`."""
+        return {}
+
+    def prediction_rows(self, model: Model, predictions: Predictions, data: Dataset) -> list[dict[str, Any]]:
+        """Rows of predictions.jsonl: what an example was, its label, the prediction."""
+        test, rows = data.test, []
+        labels, records = model.head.decode_labels(predictions), model.head.decode(predictions)
+        for place, label, record in zip(predictions["index"], labels, records, strict=True):
+            row: dict[str, Any] = {"index": int(place)}
+            if test.names:
+                row["source"] = test.names[place]
+            texts = {name: raw for name, raw in test.raw(place).items() if isinstance(raw, str)}
+            record = {key: value for key, value in record.items() if key != "probabilities"}
+            rows.append(row | texts | {"label": label} | record)
+        for name in data.spec.inputs:
+            for row, value in zip(rows, predictions.get(f"contribution {name}", ()), strict=False):
+                row.setdefault("contribution", {})[name] = round(float(value), 4)
+        return rows
+
+    def details(self, model: Model, predictions: Predictions) -> dict[str, Any]:
+        """More about the test split for results.json: what the head tells, and the worth of each of several inputs."""
+        ablation = ablation_metrics(model.head, predictions, list(model.spec.inputs))
+        return model.head.details(predictions) | ({"ablation": ablation} if ablation else {})
+
+    def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
+        """Draws PNG figures of the test split into a folder: those of the head, and the most certain mistakes."""
+        from mla_train.heads.figures import draw_mistakes, write_mistakes
+
+        model.head.figures(predictions, folder)
+        names = list(data.spec.inputs)
+        ablation = ablation_metrics(model.head, predictions, names)
+        if ablation:
+            value = model.head.metrics(predictions)[model.head.monitor]
+            draw_ablation(model.head.monitor, value, ablation, names, folder / "ablation.png")
+        if model.head.kind != "classification":
+            return
+        classes, columns = data.spec.target.classes, data.test.columns
+        for name, modality in data.spec.inputs.items():
+            if modality.kind == "image":
+                draw_mistakes(predictions, columns[name].images, classes, folder / "mistakes.png")
+            if modality.kind == "text":
+                write_mistakes(predictions, columns[name].texts, classes, folder / "mistakes.md")
+
+
+def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
+    """Kind of answer that labels ask for: lists are multilabel, decimal numbers a regression, all else classes.
+
+    Args:
+        labels: Raw labels of the training split.
+        separator: Sign between several labels in a cell; None where each cell is one label.
+    """
+    if separator is not None or any(isinstance(label, list | tuple) for label in labels):
+        return "multilabel"
+    if isinstance(labels, np.ndarray | torch.Tensor):
+        is_float = labels.is_floating_point() if isinstance(labels, torch.Tensor) else labels.dtype.kind == "f"
+        return "regression" if is_float else "classification"
+    try:
+        numbers = [float(label) for label in labels if not isinstance(label, bool)]
+    except (TypeError, ValueError):
+        return "classification"
+    return "regression" if any(not number.is_integer() for number in numbers) else "classification"
+
+
+def import_object(path: str) -> Callable[..., Any]:
+    """A class or function by its import path, `package.module.Name`.
+
+    Raises:
+        UserError: There is none.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"_target_={path} cannot be imported: {error}") from error
+
+
+def build_task(config: TrainConfig) -> Task:
+    """The task that the config names.
+
+    Raises:
+        UserError: It names something else.
+    """
+    kind: Any = import_object(config.task._target_)
+    if not (isinstance(kind, type) and issubclass(kind, Task)):
+        raise UserError(f"task._target_={config.task._target_} is no Task: derive the class from mla_train.task.Task")
+    return kind(config)

@@ -1,0 +1,291 @@
+"""The one LightningModule: how the network of any task is trained and evaluated."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed
+from torch import Tensor
+
+from mla_train.ablation import ablate
+from mla_train.config import TrainConfig
+from mla_train.data.batch import Batch
+from mla_train.data.sampling import mix, reseed
+from mla_train.errors import UserError
+from mla_train.heads.base import Predictions
+from mla_train.model import Model
+from mla_train.nn import Reconstruction
+from mla_train.task import Task
+from mla_train.training.auxiliary_losses import (
+    build_auxiliary_losses,
+    forward_with_auxiliary_losses,
+    warmup_factor,
+)
+from mla_train.training.optimizers import build_optimizer, build_schedule
+
+
+@dataclass
+class Evaluation:
+    """What was measured on a split.
+
+    Attributes:
+        metrics: Name to value.
+        predictions: Columns with one row an example, in the split's order.
+    """
+
+    metrics: dict[str, float]
+    predictions: Predictions
+
+
+class TrainingModule(L.LightningModule):
+    """Trains and evaluates a model.
+
+    Args:
+        config: Whole run's config.
+        task: Task of the run.
+        model: Its network.
+
+    Attributes:
+        reconstruction: Reads the encoder's input from its output, with `encoder.masked_modeling`.
+        auxiliary_losses: Losses beside the head's own.
+        evaluation: Metrics and predictions of the split that was evaluated last.
+    """
+
+    def __init__(self, config: TrainConfig, task: Task, model: Model) -> None:
+        super().__init__()
+        self.config, self.task, self.model = config, task, model
+        self.evaluation: Evaluation | None = None
+        self.train_loss = float("nan")
+        self._parts: list[Predictions] = []
+        self._steps = 0
+        self.reconstruction: Reconstruction | None = None
+        if config.encoder.masked_modeling:
+            if model.encoder is None:
+                raise UserError(
+                    "encoder.masked_modeling=true needs an encoder, and task.use_encoder=false leaves it out: set one of them"
+                )
+            self.reconstruction = Reconstruction(config.encoder.dim, model.reconstruction_inputs())
+        self.auxiliary_losses = build_auxiliary_losses(self)
+        # Of the loss, its count, and each auxiliary loss times the count.
+        size = 2 + len(self.auxiliary_losses)
+        self._step_sum, self._log_sum, self._eval_sum = (torch.zeros(size) for _ in range(3))
+
+    @property
+    def monitor(self) -> str:
+        """Metric of the validation split that chooses the best checkpoint."""
+        return self.model.head.monitor
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """Name of each metric to "max" or "min"."""
+        return dict(self.model.head.directions)
+
+    def forward(self, batch: Batch) -> Any:
+        """Outputs of the network."""
+        return self.model(batch)
+
+    # Training.
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and the learning rate of each step."""
+        optimizer = build_optimizer(self, self.config)
+        self._steps = int(self.trainer.estimated_stepping_batches)
+        schedule = build_schedule(optimizer, self.config.optimizer, self._steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Makes the step's randomness a function of (seed, epoch, step, process)."""
+        reseed(mix(self.config.seed, self.trainer.current_epoch, batch_idx, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one micro-batch; gradients of the sum are scaled once the step's count is known."""
+        head = self.model.head
+        outputs, auxiliary = forward_with_auxiliary_losses(self, batch)
+        total, count = head.loss(outputs, batch)
+        if self.config.regularization.r_drop:
+            second = self(batch)  # other dropout
+            total = (total + head.loss(second, batch)[0]) / 2
+            total = total + self.config.regularization.r_drop * head.r_drop_loss(outputs, second, batch)
+        self._step_sum = self._step_sum.to(total.device)
+        self._step_sum += self._sums(total, count, auxiliary)
+        # Auxiliary losses are means; like this they weigh as much as the loss, however many examples a step has.
+        warmup = warmup_factor(self.global_step, self._steps, self.config.regularization.warmup)
+        for loss in self.auxiliary_losses:
+            total = total + warmup * loss.weight * count * auxiliary[loss.name]
+        return total
+
+    def _sums(self, total: Tensor, count: int | Tensor, auxiliary: dict[str, Tensor]) -> Tensor:
+        """What is summed over batches: loss, count, and each auxiliary loss times the count."""
+        sums = [total, torch.as_tensor(count, device=total.device), *(count * value for value in auxiliary.values())]
+        return torch.stack([value.detach() for value in sums])
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Divides gradients by the number of loss terms in the whole step."""
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(self._step_sum)
+        loss_sum, count = self._step_sum[:2]
+        # Lightning has divided by the accumulation steps, the strategy by the processes.
+        scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / count
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        torch._foreach_mul_(gradients, scale)
+        self._log_sum = self._log_sum.to(self._step_sum) + self._step_sum
+        self._step_sum = torch.zeros_like(self._step_sum)
+        step = self.global_step + 1
+        if loss_sum.device.type == "cpu" or step % self.config.logger.every == 0:
+            self.stop_if_not_finite()
+        if step % self.config.logger.every == 0:
+            self._log_training(optimizer, step)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips the global norm; sharded weights bring a method of their own.
+
+        Lightning's own way refuses a fused optimizer under any mixed precision; that is needed where losses are scaled
+        (16-mixed), for which `build_optimizer` takes none.
+        """
+        if not gradient_clip_val:
+            return
+        own_clip: Any = getattr(self.trainer.model, "clip_grad_norm_", None)  # FSDP has one
+        if own_clip is not None:
+            own_clip(gradient_clip_val)
+        else:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+
+    def stop_if_not_finite(self, weights: bool = False) -> None:
+        """Raises an error if a loss since the last logged one was not a finite number.
+
+        Args:
+            weights: Whether all weights are looked at too.
+
+        Raises:
+            UserError: Names the step and the learning rate.
+        """
+        finite = bool(torch.isfinite(self._log_sum).all())
+        if weights:
+            finite = finite and all(bool(torch.isfinite(p).all()) for p in self.parameters())
+        if not finite:
+            rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+            value = "nan" if weights else self._log_sum.sum().item()
+            raise UserError(
+                f"the loss became {value} at step {self.global_step + 1} (learning rate {rate:.3g}). "
+                f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip; "
+                "checkpoints saved before this step are unaffected"
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the losses that are not logged yet, so that a resumed run logs the same curve."""
+        checkpoint["log_sum"] = self._log_sum.cpu()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes them up again."""
+        self._log_sum = checkpoint["log_sum"]
+
+    def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        loss_sum, count, *auxiliary_sums = self._log_sum.tolist()
+        self._log_sum = torch.zeros_like(self._log_sum)
+        self.train_loss = loss_sum / count
+        metrics = {"train/loss": self.train_loss, "train/lr": optimizer.param_groups[0]["lr"]}
+        names = [loss.name for loss in self.auxiliary_losses]
+        metrics |= {f"regularization/{name}": v / count for name, v in zip(names, auxiliary_sums, strict=True)}
+        self.log_everywhere(metrics, step)
+
+    def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Gives metrics to all loggers, with the epoch."""
+        for logger in self.loggers:
+            logger.log_metrics(metrics | {"epoch": self.current_epoch}, self.global_step if step is None else step)
+
+    # Evaluation.
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the last evaluation."""
+        self._parts, self._eval_sum = [], torch.zeros(2 + len(self.auxiliary_losses), device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects the predictions of a batch."""
+        self._evaluate_batch(batch, ablation=False)
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores the validation split."""
+        self._score()
+        if not (self.trainer.training or self.trainer.validating or self.trainer.sanity_checking):
+            return
+        assert self.evaluation is not None
+        metrics = {f"val/{name}": value for name, value in self.evaluation.metrics.items()}
+        if not self.trainer.sanity_checking:  # Lightning's name of a validation before the first step
+            self.log_dict(metrics, logger=False)
+        if self.trainer.state.fn == "fit":
+            self.log_everywhere(metrics)
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets the last evaluation."""
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collects the predictions of a batch, and of several inputs those with each alone and each left out."""
+        self._evaluate_batch(batch, ablation=True)
+
+    def on_test_epoch_end(self) -> None:
+        """Scores the test split."""
+        self._score()
+
+    def _evaluate_batch(self, batch: Batch, ablation: bool) -> None:
+        model, head = self.model, self.model.head
+        (features, outputs), auxiliary = forward_with_auxiliary_losses(self, batch, evaluate)
+        total, count = head.loss(outputs, batch)
+        self._eval_sum += self._sums(total, count, auxiliary)
+        val_size = None
+        if self.trainer.state.fn == "fit":
+            val_size = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+        columns = {"index": batch.index.cpu().numpy()} | head.labels(batch)
+        columns |= head.predict(outputs, features, batch, val_size)
+        if ablation and len(features) > 1:
+            columns |= ablate(model, features, batch, columns)
+        self._parts.append(columns)
+
+    def _score(self) -> None:
+        """Gathers the predictions of all processes and scores them."""
+        if self.trainer.world_size > 1:
+            torch.distributed.all_reduce(self._eval_sum)
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, self._parts)
+            self._parts = [part for parts in gathered for part in parts]
+        predictions = merge(self._parts)
+        loss_sum, count, *auxiliary_sums = self._eval_sum.tolist()
+        names = [loss.name for loss in self.auxiliary_losses]
+        auxiliary = {name: value / count for name, value in zip(names, auxiliary_sums, strict=True)}
+        metrics = {"loss": loss_sum / count, **auxiliary, **self.model.head.metrics(predictions)}
+        self.evaluation = Evaluation(metrics, predictions)
+        self._parts = []
+
+
+def evaluate(model: Model, batch: Batch) -> tuple[Any, Any]:
+    """Encoded inputs of a batch, and the outputs of the head."""
+    features = model.encode(batch)
+    return features, model.decode(features, batch)
+
+
+def merge(parts: list[Predictions]) -> Predictions:
+    """Joins the predictions of batches and brings them into the order of the split.
+
+    Args:
+        parts: Columns of each batch, `index` among them.
+
+    Raises:
+        RuntimeError: An example was evaluated twice.
+    """
+    index = np.concatenate([part["index"] for part in parts])
+    order = np.argsort(index)
+    if len(np.unique(index)) != len(index):
+        raise RuntimeError("an example was evaluated twice")
+    joined: Predictions = {}
+    for name, first in parts[0].items():
+        if isinstance(first, np.ndarray):
+            joined[name] = np.concatenate([part[name] for part in parts])[order]
+        else:
+            column = [item for part in parts for item in part[name]]
+            joined[name] = [column[i] for i in order]
+    return joined

@@ -1,0 +1,76 @@
+"""The command that draws: files that are named, and mistakes that are answered in a line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.helpers import ROOT, SMALL, python, train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("attention")
+    train("run_dir=run", "debug=fast", *SMALL, cwd=folder)
+    return folder / "run"
+
+
+def attention(*words, cwd, check=True):
+    return python("scripts/attention.py", *map(str, words), cwd=cwd, check=check)
+
+
+@pytest.mark.slow
+def test_maps_statistics_and_attributions_of_a_picture(run, tmp_path):
+    Image.fromarray(load_digits().images[0].astype("uint8") * 15).save(tmp_path / "digit.png")
+    words = ("--input", "digit.png", "--method", "attention", "occlusion", "--layer", "1", "--out", "seen")
+    done = attention("--run", run, *words, cwd=tmp_path)
+    files = [tmp_path / line for line in done.stdout.splitlines()[1:]]
+    assert [file.name for file in files] == [
+        "patches_over_the_picture_layer1.png", "heads.png", "heads.json", "attribution.png", "attribution.json"
+    ]  # fmt: skip
+    assert {file.parent.name for file in files} == {"seen"}
+    for file in files:
+        assert Image.open(file).width > 300 if file.suffix == ".png" else json.loads(file.read_text())
+    (layers,) = json.loads((tmp_path / "seen" / "heads.json").read_text()).values()
+    assert [len(layer["entropy"]) for layer in layers] == [2, 2]
+    content = json.loads((tmp_path / "seen" / "attribution.json").read_text())
+    assert len(content["units"]) == len(content["occlusion"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--index", "3", "--run", "nowhere"], "nowhere holds no finished model"),
+        ([], "--input, or --index"),
+        (["--index", "9999"], "the test split has examples 0 to"),
+        (["--index", "0", "--layer", "7"], "there are layers 1 to 2"),
+        (["--index", "0", "--method", "shapp"], "Did you mean shap?"),
+        (["--input", "nowhere.png"], "there is no such file"),
+        (["--index", "0", "--out", "file"], "file"),
+    ],
+)
+def test_mistakes_are_answered_in_a_line(words, message, run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["attention.py", "--run", str(run), *words])
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import attention as script
+
+    with pytest.raises(SystemExit) as stopped:
+        script.main()
+    assert str(stopped.value.code).startswith("error: ")
+    assert message in str(stopped.value.code)
+    assert "\n" not in str(stopped.value.code)
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_is_imported_before_it_is_asked_for():
+    code = (
+        "import sys, mla_train.explain.attribution, mla_train.explain.attribution_figures\n"
+        "print([name for name in ('captum', 'shap', 'lime', 'numba') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
