@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from mla_train.errors import UserError
 
@@ -30,6 +29,8 @@ def stratified_cut(
     Raises:
         UserError: There are too few examples of a class.
     """
+    from sklearn.model_selection import train_test_split
+
     if not 0 < share < 1:
         raise UserError(
             f"cannot cut a share of {share:g} off for evaluation: it must lie between 0 and 1, 0.1 is usual"
@@ -87,6 +88,8 @@ def group_cut(groups: np.ndarray, share: float, split_seed: int) -> np.ndarray:
     Raises:
         UserError: There are too few groups.
     """
+    from sklearn.model_selection import GroupShuffleSplit
+
     count = len(np.unique(groups))
     if count < MIN_GROUPS:
         raise UserError(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from mla_train.config import Architecture
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset
 from mla_train.heads import Generation, Predictions
@@ -20,6 +21,15 @@ class Translation(Task):
 
     inputs = {"source": Text}
     head = Generation
+
+    @property
+    def architecture(self) -> str:
+        """The kinds of attention of encoder, decoder and between them, or that the network is recurrent."""
+        options = self.config.task
+        if options.model is Architecture.seq2seq:
+            return "seq2seq"
+        kinds = (self.config.attention.kind, options.decoder.self, options.decoder.cross)
+        return "+".join(dict.fromkeys(kind.value for kind in kinds if kind is not None))
 
     def baselines(self, data: Dataset) -> dict[str, Predictions]:
         """The source as it is; the translation of the most similar training source."""
