@@ -171,7 +171,7 @@ class Generation(Head):
             spec = replace(spec, tokenizer=tokenizer, vocab_size=size)
         if len(texts) == len(kinds):
             written = _lengths(targets, written_with(spec, inputs), spec.max_length)
-            read = sum(_lengths(columns[n].texts, inputs[n].spec.tokenizer, spec.max_length) for n in texts)  # type: ignore[attr-defined]
+            read = sum(_lengths(columns[n].texts, inputs[n].spec.tokenizer, spec.max_length) for n in texts)
             spec = replace(spec, growth=max(1.5, round(float(np.quantile(written / read, 0.999)), 2)))
         return spec, {name: inputs[name] for name in kinds}
 
@@ -388,7 +388,9 @@ class Generation(Head):
         """
         encoded = self.tokenizer.encode_batch_fast(list(texts))
         tokens = [np.array(each.ids[: self.spec.max_length], dtype=np.int64) for each in encoded]
-        return self.collate(self.spec, [GeneratedText(*pair) for pair in zip(texts, tokens, strict=True)], training=False)
+        return self.collate(
+            self.spec, [GeneratedText(*pair) for pair in zip(texts, tokens, strict=True)], training=False
+        )
 
     def count_tokens(self, batch: Batch) -> int | None:
         """Target tokens that are not padding."""
