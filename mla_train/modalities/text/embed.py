@@ -84,6 +84,7 @@ class TextEmbedding(Embedding):
         self.scale = dim**0.5 if spec.end_token else 1.0
         self.tokens = nn.Embedding(spec.vocab_size, dim, padding_idx=PAD_ID)
         nn.init.normal_(self.tokens.weight, std=dim**-0.5 if spec.end_token else 0.1)
+        self.side_paths = nn.ModuleDict()
         if not getattr(options, "side_paths", True):
             return
         widths, tfidf_dim = getattr(options, "convolutions", []), getattr(options, "tfidf_dim", 0)
