@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Fusion, TrainConfig
+from mla_train.config import Architecture, Fusion, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions
 from mla_train.modalities.base import Embedding, Modality, ModalityFeatures
 from mla_train.nn import Encoder, ReconstructionInput, ReconstructionTarget
 from mla_train.nn.fusion import BottleneckFusion, CrossAttentionFusion
+from mla_train.nn.seq2seq import GruEncoder
 
 
 @dataclass
@@ -83,10 +84,10 @@ class Model(nn.Module):
         if several:
             self.input_type = nn.Embedding(len(spec.inputs), dim)
             nn.init.normal_(self.input_type.weight, std=0.02)
-        self.encoder: Encoder | None = None
+        self.encoder: Encoder | GruEncoder | None = None
         if getattr(options, "use_encoder", True):
             axes = 2 if several else next(iter(embeddings.values())).rotary_axes
-            self.encoder = Encoder(config.encoder, config.attention, config.regularization, axes)
+            self.encoder = build_encoder(config, axes)
         elif not all(embedding.side_paths for embedding in embeddings.values()):
             lacking = ", ".join(name for name, embedding in embeddings.items() if not embedding.side_paths)
             raise UserError(
@@ -194,6 +195,18 @@ class Model(nn.Module):
             "inputs": inputs_only,
             "head": total - encoder - side - inputs_only,
         }
+
+
+def build_encoder(config: TrainConfig, axes: int) -> Encoder | GruEncoder:
+    """The encoder: attention blocks, or with `task.model=seq2seq` a GRU.
+
+    Args:
+        config: Whole run's config.
+        axes: Axes of rotary positions.
+    """
+    if getattr(config.task, "model", None) is Architecture.seq2seq:
+        return GruEncoder(config.encoder.dim, config.encoder.depth, config.regularization.dropout)
+    return Encoder(config.encoder, config.attention, config.regularization, axes)
 
 
 def build_fusion(config: TrainConfig) -> nn.Module | None:

@@ -15,6 +15,14 @@ from mla_train.config.data import (
     TokenizerKind,
     check_shares,
 )
+from mla_train.config.generation import (
+    Architecture,
+    DecoderConfig,
+    GeneratedTextOptions,
+    GenerationOptions,
+    TooLong,
+    attention_of,
+)
 from mla_train.config.network import (
     Activation,
     AttentionConfig,
@@ -60,6 +68,7 @@ from mla_train.config.training import (
 
 __all__ = [
     "Activation",
+    "Architecture",
     "AttentionConfig",
     "AttentionKind",
     "Augmentation",
@@ -67,10 +76,13 @@ __all__ = [
     "CheckpointChoice",
     "CheckpointConfig",
     "DebugConfig",
+    "DecoderConfig",
     "EncoderConfig",
     "FileOptions",
     "Fusion",
     "FusionOptions",
+    "GeneratedTextOptions",
+    "GenerationOptions",
     "HardwareConfig",
     "HeadFusion",
     "HeadKind",
@@ -98,8 +110,10 @@ __all__ = [
     "TextNetworkOptions",
     "TextOptions",
     "TokenizerKind",
+    "TooLong",
     "TrainConfig",
     "WandbConfig",
     "WandbMode",
+    "attention_of",
     "check_shares",
 ]
