@@ -2,10 +2,13 @@
 
 from mla_train.heads.base import Explained, Head, Predictions
 from mla_train.heads.classification import Classification, ClassSpec
+from mla_train.heads.forecast import Forecast, ForecastSpec
 from mla_train.heads.multilabel import MultilabelClassification
 from mla_train.heads.regression import NumberSpec, Regression
 
-HEADS: dict[str, type[Head]] = {kind.kind: kind for kind in (Classification, MultilabelClassification, Regression)}
+HEADS: dict[str, type[Head]] = {
+    kind.kind: kind for kind in (Classification, MultilabelClassification, Regression, Forecast)
+}
 """Kinds of answer by their names."""
 
 __all__ = [
@@ -13,6 +16,8 @@ __all__ = [
     "ClassSpec",
     "Classification",
     "Explained",
+    "Forecast",
+    "ForecastSpec",
     "Head",
     "MultilabelClassification",
     "NumberSpec",
