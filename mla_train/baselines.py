@@ -1,4 +1,7 @@
-"""Simple models that a network has to beat, by scikit-learn, on the same splits."""
+"""Simple models that a network has to beat, by scikit-learn, on the same splits.
+
+scikit-learn is imported where a baseline is computed: loading a task to predict must not take its second.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +10,10 @@ import numpy as np
 import scipy.sparse
 import torch
 import torch.nn.functional as F
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, f1_score
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from mla_train.data.cache import cached
 from mla_train.data.splits import SPLITS
-from mla_train.data.tfidf import MAX_CHARACTERS
 from mla_train.dataset import Dataset
 from mla_train.heads import Predictions
 
@@ -53,6 +50,8 @@ def image_linear(data: Dataset) -> dict[str, Predictions]:
     """A linear model of standardized pixels."""
     (name,) = data.spec.inputs
     pixels = [_pixels(getattr(data, split).columns[name].images, IMAGE_SIDE) for split in SPLITS]
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(pixels[0].astype(np.float32))
     tables = [scaler.transform(part.astype(np.float32)) for part in pixels]
     return _linear("linear", [tables], data, (1.0,))
@@ -102,6 +101,9 @@ def best_linear(
         kind: classification, regression or multilabel.
         strengths: Inverse strengths of the L2 penalty to choose from.
     """
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+
     best, best_score = np.empty(0), -np.inf
     for train, val, test in candidates:
         for strength in strengths:
@@ -120,6 +122,8 @@ def best_linear(
 
 
 def _score(kind: str, labels: np.ndarray, predicted: np.ndarray) -> float:
+    from sklearn.metrics import accuracy_score, f1_score
+
     if kind == "regression":
         return -float(np.abs(predicted - labels).mean())
     if kind == "multilabel":
@@ -133,6 +137,10 @@ def text_tables(texts: Sequence[list[str]]) -> list[list[Table]]:
     Args:
         texts: Texts of train, val and test.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    from mla_train.data.tfidf import MAX_CHARACTERS
+
     vectorizers = [TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]")]
     if sum(map(len, texts[0])) <= MAX_CHARACTERS:
         vectorizers.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True, min_df=2))
@@ -147,6 +155,8 @@ def text_tables(texts: Sequence[list[str]]) -> list[list[Table]]:
 
 def _number_tables(columns: Sequence[Any]) -> list[Table]:
     """Images or features as rows of numbers, of about the length of a text's vector so that one penalty suits all."""
+    from sklearn.preprocessing import StandardScaler
+
     missing = [column.is_missing() for column in columns]
     rows = [_numbers(column) for column in columns]
     scaler = StandardScaler().fit(rows[0][~missing[0]])

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from mla_train.ablation import ablation_metrics, draw_ablation
 from mla_train.config import HeadKind, TrainConfig
 from mla_train.data.examples import Examples, RawData
 from mla_train.dataset import Dataset, prepare
@@ -79,6 +80,11 @@ class Task:
 
     # Network.
 
+    @property
+    def architecture(self) -> str:
+        """The network in a word: its kind of attention."""
+        return self.config.attention.kind.value
+
     def build_model(self, spec: ModelSpec) -> Model:
         """The network.
 
@@ -123,13 +129,26 @@ class Task:
             texts = {name: raw for name, raw in test.raw(place).items() if isinstance(raw, str)}
             record = {key: value for key, value in record.items() if key != "probabilities"}
             rows.append(row | texts | {"label": label} | record)
+        for name in data.spec.inputs:
+            for row, value in zip(rows, predictions.get(f"contribution {name}", ()), strict=False):
+                row.setdefault("contribution", {})[name] = round(float(value), 4)
         return rows
+
+    def details(self, model: Model, predictions: Predictions) -> dict[str, Any]:
+        """More about the test split for results.json: what the head tells, and the worth of each of several inputs."""
+        ablation = ablation_metrics(model.head, predictions, list(model.spec.inputs))
+        return model.head.details(predictions) | ({"ablation": ablation} if ablation else {})
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """Draws PNG figures of the test split into a folder: those of the head, and the most certain mistakes."""
         from mla_train.heads.figures import draw_mistakes, write_mistakes
 
         model.head.figures(predictions, folder)
+        names = list(data.spec.inputs)
+        ablation = ablation_metrics(model.head, predictions, names)
+        if ablation:
+            value = model.head.metrics(predictions)[model.head.monitor]
+            draw_ablation(model.head.monitor, value, ablation, names, folder / "ablation.png")
         if model.head.kind != "classification":
             return
         classes, columns = data.spec.target.classes, data.test.columns

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from mla_train.errors import UserError
 
@@ -29,6 +28,8 @@ def stratified_cut(
     Raises:
         UserError: There are too few examples of a class.
     """
+    from sklearn.model_selection import train_test_split
+
     if not 0 < share < 1:
         raise UserError(
             f"cannot cut a share of {share:g} off for evaluation: it must lie between 0 and 1, 0.1 is usual"

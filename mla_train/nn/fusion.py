@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, EncoderConfig, RegularizationConfig
 from mla_train.nn.attention import build_attention
-from mla_train.nn.parts import FeedForward, ResidualDropout, build_norm
+from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm
 
 
 class CrossAttentionBlock(nn.Module):

@@ -10,10 +10,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from mla_train.dataset import Dataset
+from mla_train.model import Model
 from mla_train.nn import EncoderBlock, observe
 from mla_train.nn.attention.observation import POINTS
 from mla_train.nn.head_statistics import head_statistics
-from mla_train.model import Model
 from mla_train.training.module import TrainingModule
 
 EXAMPLES = 8

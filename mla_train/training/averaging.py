@@ -1,7 +1,6 @@
 """Averages of weights over training, which are validated and kept in place of the newest weights."""
 
 from collections.abc import Callable
-from typing import Any
 
 import lightning as L
 import torch

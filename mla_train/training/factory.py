@@ -89,7 +89,7 @@ def build_trainer(
         default_root_dir=folder.path,
         use_distributed_sampler=False,
         num_sanity_val_steps=-1 if validate_first else 0,
-        enable_checkpointing=False,
+        enable_checkpointing=True,  # by our own callback
         log_every_n_steps=config.logger.every,
         **arguments,
     )

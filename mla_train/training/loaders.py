@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from mla_train.config import TrainConfig
-from mla_train.dataset import Dataset
 from mla_train.data.sampling import (
     DataPosition,
     SampleIndex,
@@ -18,6 +17,7 @@ from mla_train.data.sampling import (
     reseed,
     shuffled,
 )
+from mla_train.dataset import Dataset
 from mla_train.errors import UserError
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from mla_train.ablation import ablate
 from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
@@ -17,7 +18,6 @@ from mla_train.heads.base import Predictions
 from mla_train.model import Model
 from mla_train.nn import Reconstruction
 from mla_train.task import Task
-from mla_train.training.ablation import ablate
 from mla_train.training.auxiliary_losses import (
     build_auxiliary_losses,
     forward_with_auxiliary_losses,

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mla_train.config import TrainConfig
-from mla_train.data.module import DataModule
+from mla_train.dataset import Dataset
 from mla_train.training.checkpoints import Checkpoints
+from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.scores import scored_split, written
-from mla_train.training.task import Evaluation, Task
 
 MOST_COLUMNS = 5  # of the table; all scores stand in results.json
 
@@ -24,8 +24,8 @@ MOST_COLUMNS = 5  # of the table; all scores stand in results.json
 def write_results(
     config: TrainConfig,
     folder: RunFolder,
-    task: Task,
-    data: DataModule,
+    module: TrainingModule,
+    data: Dataset,
     evaluations: dict[str, Evaluation],
     baselines: dict[str, dict[str, float]],
     checkpoints: Checkpoints,
@@ -38,30 +38,31 @@ def write_results(
     Returns:
         What results.json holds.
     """
+    task, model = module.task, module.model
     test = evaluations.get("test")
     if test is not None:
-        task.figures(test.predictions, data, folder.figures)
+        task.figures(model, test.predictions, data, folder.figures)
         with (folder.path / "predictions.jsonl").open("w") as stream:
-            for record in task.records(test.predictions, data):
+            for record in task.prediction_rows(model, test.predictions, data):
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-    size = next(task.parameters()).element_size()
+    size = next(model.parameters()).element_size()
     results = {
         "task": config.task.name,
         "data": config.data.name,
         "attention": task.architecture,
         "seed": config.seed,
         "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},
-        "directions": {"loss": "min", **task.directions},
+        "directions": {"loss": "min", **module.directions},
         "monitor": {
-            "name": f"val/{task.monitor}",
-            "mode": task.directions[task.monitor],
+            "name": f"val/{module.monitor}",
+            "mode": module.directions[module.monitor],
             "best": checkpoints.best_score,
             "epoch": checkpoints.best_epoch,
         },
         "baselines": baselines,
         "model": {
-            "parameters": sum(p.numel() for p in task.parameters()),
-            "cache_bytes_per_token": task.cache_width * size,
+            **model.count_parameters(),
+            "cache_bytes_per_token": model.cache_width * size,
         },
         "speed": {
             "seconds": round(progress.wall_seconds, 2),
@@ -71,7 +72,7 @@ def write_results(
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
-        "details": {} if test is None else task.details(test.predictions),
+        "details": {} if test is None else task.details(model, test.predictions),
     }
     unfinished = folder.results.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

@@ -1,49 +1,82 @@
-"""A run from config to results: data, network, training, one look at the test split, and what is left behind."""
+"""A run from config to results: data, network, training, one evaluation of the test split, and what is left behind."""
 
 import errno
 import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy
-from math import inf
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import lightning as L
 import torch
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from mla_train.config import TrainConfig
-from mla_train.data.module import DataModule
-from mla_train.data.sampling import TrainSampler
+from mla_train.data.sampling import DataPosition
+from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError
-from mla_train.training.build import build_data, build_task, build_trainer, check_hardware
+from mla_train.inference.artifact import save_model
+from mla_train.task import Task, build_task
+from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoints import Checkpoints
+from mla_train.training.factory import build_trainer, check_hardware
 from mla_train.training.loaders import evaluation_loader, train_loader
-from mla_train.training.model_folder import save_model
+from mla_train.training.loggers import CsvLogger
+from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, alone, is_child, prepare_run, resume_command
-from mla_train.training.task import Evaluation, Task
-from mla_train.training.wandb_run import log_results
 
-Media = Callable[[WandbLogger, DataModule, RunFolder, int], None]
-"""Shows on W&B what a finished run has left; such as `mla_train.inspect.wandb_media.log_media`."""
-DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
-def run(config: TrainConfig, folder: RunFolder, media: Media | None = None) -> dict[str, Any]:
+class Tracker(Protocol):
+    """A service beside metrics.csv that is told of a run, such as W&B: see mla_train/report/wandb.py."""
+
+    def logger(self, config: TrainConfig, folder: Path, directions: Mapping[str, str]) -> Any:
+        """A Lightning logger."""
+
+    def log_run(self, run: "FinishedRun") -> None:
+        """Called when the run has finished."""
+
+    def close(self, succeeded: bool) -> None:
+        """Called at the end, whatever happened."""
+
+
+@dataclass
+class FinishedRun:
+    """What a tracker is told of a finished run.
+
+    Attributes:
+        config: Whole run's config.
+        folder: Run folder.
+        data: Data set of the run.
+        results: What results.json holds.
+        step: Number of the last step.
+    """
+
+    config: TrainConfig
+    folder: RunFolder
+    data: Dataset
+    results: dict[str, Any]
+    step: int
+
+
+def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) -> dict[str, Any]:
     """Trains, evaluates and leaves a run folder behind.
 
     Args:
-        config: All choices.
-        folder: Where to, from `find_run`.
-        media: What is called at the end if W&B is among the loggers.
+        config: Whole run's config.
+        folder: Run folder, from `find_run`.
+        tracker: Service that is told of the run.
 
     Returns:
-        What results.json says; empty on all processes but the first.
+        What results.json holds; empty on all processes but the first.
 
     Raises:
         UserError: Something in config or data is not as it must be.
@@ -57,144 +90,153 @@ def run(config: TrainConfig, folder: RunFolder, media: Media | None = None) -> d
     check_hardware(config)
     if config.hardware.threads:
         torch.set_num_threads(config.hardware.threads)
-    data = build_data(config)
-    data.setup()
+    task = build_task(config)
+    data = task.load_data()
+    if config.debug.overfit:
+        data = data.overfit(config.debug.overfit)
     torch.manual_seed(config.seed)
-    task = build_task(config, data.facts)
+    module = TrainingModule(config, task, task.build_model(data.spec))
     existed = folder.path.exists()
     folder = prepare_run(folder, config)
     try:
         with alone(folder), log_file(folder.path / "log.txt"):
-            return _train(config, folder, data, task, media)
+            return _train(config, folder, task, data, module, tracker)
     except OSError as error:
-        if error.errno not in DISK_TROUBLE:
+        if error.errno not in DISK_ERRORS:
             raise
         raise UserError(
-            f"cannot write to {folder.path}: {error.strerror}. Make room, then go on with: {resume_command(folder)}"
+            f"cannot write to {folder.path}: {error.strerror}. Make room, then continue with: {resume_command(folder)}"
         ) from error
     finally:
-        if (
-            folder.nothing_done() and not is_child()
-        ):  # a command that cannot work leaves nothing behind that would block the next
+        # A command that cannot work leaves nothing behind that would block the next.
+        if folder.nothing_done() and not is_child():
             shutil.rmtree(folder.path)
             if existed:
                 folder.path.mkdir()
 
 
-def _train(config: TrainConfig, folder: RunFolder, data: DataModule, task: Task, media: Media | None) -> dict[str, Any]:
-    progress = RunProgress(config.batch_size)
-    trainer = build_trainer(config, folder, task, data, progress)
-    rank, world_size = trainer.global_rank, trainer.world_size
-    loader = train_loader(data, config, rank, world_size)
-    assert isinstance(loader.batch_sampler, TrainSampler)
-    r = config.regularization
+def _train(
+    config: TrainConfig, folder: RunFolder, task: Task, data: Dataset, module: TrainingModule, tracker: Tracker | None
+) -> dict[str, Any]:
+    last = folder.checkpoints / "last.ckpt" if folder.resumed else None
+    if last is not None:
+        check_readable(last)
+    validate_first = last is None and task.init_from_data(module.model, data)
+    progress, position = RunProgress(config.batch_size), DataPosition()
     checkpoints = Checkpoints(
         folder.checkpoints,
-        loader.batch_sampler,
+        position,
         config.checkpoint.every_minutes,
         resume_command(folder),
         config.checkpoint.keep,
-        # Who wants averaged weights gets them: earlier epochs are not candidates.
-        first=(trainer.max_epochs or 0) - r.average_epochs + 1 if r.average_epochs else 0,
+        first=_first_candidate(config),
     )
-    trainer.callbacks.append(checkpoints)  # type: ignore[attr-defined]
+    loggers = _loggers(config, folder, module, tracker)
+    callbacks = [progress, *_statistics(config, data), checkpoints]
+    trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first)
+    rank, world_size = trainer.global_rank, trainer.world_size
     if trainer.is_global_zero:
-        print("\n".join([*data.notes, _headline(config, data, task, folder)]), flush=True)
+        print("\n".join([*data.notes, _headline(config, data, module, folder)]), flush=True)
     if config.hardware.compile:
-        task.compile()
+        module.compile()
     try:
+        train = train_loader(data, config, position, rank, world_size)
         val = evaluation_loader(data, config, "val", rank, world_size)
-        last = folder.checkpoints / "last.ckpt" if folder.resumed else None
-        if last is not None:
-            check_readable(last)
-        if last is None and task.begin(data):
-            trainer.num_sanity_val_steps = inf
-        trainer.fit(task, loader, val, ckpt_path=last, weights_only=True)
-        # Best weights are averaged already, and counters stand at the end: neither is to be restored with the weights.
-        trainer.callbacks = []  # type: ignore[attr-defined]
-        evaluations = {}
-        best = folder.checkpoints / "best.ckpt"
-        if not best.is_file():
-            raise UserError(
-                f"{best} is missing: it was removed, or no validation score was a number. "
-                f"Remove {folder.path} and run again"
-            )
-        trainer.validate(task, val, ckpt_path=best, weights_only=True, verbose=False)
-        evaluations["val"] = _taken(task, config, data, "val")
-        if config.test:
-            trainer.test(task, evaluation_loader(data, config, "test", rank, world_size), verbose=False)
-            evaluations["test"] = _taken(task, config, data, "test")
+        trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+        evaluations = _evaluate(config, folder, data, module, trainer, val)
         if not trainer.is_global_zero:
             return {}
-        save_model(best, data.facts, folder.model)
-        scores = {}
+        save_model(model_weights(folder.checkpoints / "best.ckpt"), data.spec, config, folder.model)
+        baselines = {}
         if config.test and not (config.debug.fast or config.debug.overfit):
             print("computing baselines ...", flush=True)
-            scores = {
-                name: {k: v for k, v in task.metrics(predictions).items() if k != "loss"}
-                for name, predictions in task.baselines(data).items()
-            }
+            metrics = module.model.head.metrics
+            baselines = {name: metrics(predictions) for name, predictions in task.baselines(data).items()}
         if config.test:
             from mla_train.training.curves import draw_curves
 
-            draw_curves(folder.path / "metrics.csv", task.monitor, folder.figures / "curves.png")
-        if config.debug.overfit:  # evaluated on the first training examples
-            data = copy(data)
-            data.test = data.train
-        results = write_results(config, folder, task.eval(), data, evaluations, scores, checkpoints, progress)
+            draw_curves(folder.path / "metrics.csv", module.monitor, folder.figures / "curves.png")
+        results = write_results(config, folder, module.eval(), data, evaluations, baselines, checkpoints, progress)
         if "test" in evaluations:
-            found = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
+            test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
-                logger.log_metrics(found, trainer.global_step)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                _tell_wandb(logger, config, folder, data, results, media, trainer.global_step)
+                logger.log_metrics(test, trainer.global_step)
+        if tracker is not None:
+            tracker.log_run(FinishedRun(config, folder, data, results, trainer.global_step))
         show(results, folder.path)
         return results
     finally:
+        succeeded = folder.results.is_file()
         for logger in trainer.loggers:
-            logger.finalize("success" if folder.results.is_file() else "failed")
-        if config.logger.wandb is not None:
-            import wandb
-
-            wandb.finish(exit_code=0 if folder.results.is_file() else 1)
+            logger.finalize("success" if succeeded else "failed")
+        if tracker is not None:
+            tracker.close(succeeded)
 
 
-def _tell_wandb(
-    logger: WandbLogger,
-    config: TrainConfig,
-    folder: RunFolder,
-    data: DataModule,
-    results: dict[str, Any],
-    media: Media | None,
-    step: int,
-) -> None:
-    """Scores for the summary; of a run that looked at test also its models and what it left for people."""
-    models = {}
+def _first_candidate(config: TrainConfig) -> int:
+    """Epochs after which a checkpoint may be the best: who averages epochs gets the average."""
+    epochs = 1 if config.debug.fast else config.epochs
+    averaged = config.regularization.average_epochs
+    return epochs - averaged + 1 if averaged else 0
+
+
+def _loggers(config: TrainConfig, folder: RunFolder, module: TrainingModule, tracker: Tracker | None) -> list[Any]:
+    loggers: list[Any] = [CsvLogger(folder.path / "metrics.csv")]
+    if tracker is not None:
+        loggers.append(tracker.logger(config, folder.path, module.directions))
+    if config.logger.tensorboard:
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(folder.path, name="", version="tensorboard"))
+    return loggers
+
+
+def _statistics(config: TrainConfig, data: Dataset) -> list[Callback]:
+    """Curves of attention, where somebody watches and modules can be called one example at a time."""
+    watched = config.logger.wandb is not None or config.logger.tensorboard
+    possible = not config.hardware.compile and config.hardware.strategy != "fsdp"
+    return [AttentionStatistics(data)] if watched and possible else []
+
+
+def _evaluate(
+    config: TrainConfig, folder: RunFolder, data: Dataset, module: TrainingModule, trainer: L.Trainer, val: Any
+) -> dict[str, Evaluation]:
+    """Evaluates the selected checkpoint on val and, unless `test=false`, once on test."""
+    best = folder.checkpoints / "best.ckpt"
+    if not best.is_file():
+        raise UserError(
+            f"{best} is missing: it was removed, or no validation score was a number. Remove {folder.path} and run again"
+        )
+    trainer.validate(module, val, ckpt_path=best, weights_only=True, verbose=False)
+    evaluations = {"val": _complete(module, config, data, "val")}
     if config.test:
-        models = {"last": folder.path / "wandb" / "last_model", "best": folder.model}
-        save_model(folder.checkpoints / "last.ckpt", data.facts, models["last"])
-    log_results(logger, results, folder.config, models)
-    if config.test and media is not None:
-        media(logger, data, folder, step)
+        test = evaluation_loader(data, config, "test", trainer.global_rank, trainer.world_size)
+        trainer.test(module, test, verbose=False)
+        evaluations["test"] = _complete(module, config, data, "test")
+    return evaluations
 
 
-def _taken(task: Task, config: TrainConfig, data: DataModule, split: str) -> Evaluation:
-    """What was just found, after making sure that no example was left out."""
-    assert task.evaluation is not None
-    few = config.debug.overfit
-    scored = len(task.evaluation.predictions["index"])
-    there = data.count("train", few) if few else data.count(split)
-    if scored != there and not config.debug.fast:
-        raise RuntimeError(f"{scored} of {there} examples of the {split} split were scored")
-    return task.evaluation
+def _complete(module: TrainingModule, config: TrainConfig, data: Dataset, split: str) -> Evaluation:
+    """The last evaluation, after making sure that no example was left out."""
+    assert module.evaluation is not None
+    scored = len(module.evaluation.predictions["index"])
+    limited = config.debug.fast or any(name.startswith("limit_") for name in config.trainer)
+    if scored != data.count(split) and not limited:
+        raise RuntimeError(f"{scored} of {data.count(split)} examples of the {split} split were scored")
+    return module.evaluation
+
+
+def model_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """Weights of the network alone in a checkpoint."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
 
 
 def check_readable(checkpoint: Path) -> None:
     """Makes sure that a checkpoint is whole and holds nothing but data.
 
     Raises:
-        UserError: It does not.
+        UserError: It is broken, or holds more.
     """
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -204,20 +246,20 @@ def check_readable(checkpoint: Path) -> None:
         ) from error
 
 
-def _headline(config: TrainConfig, data: DataModule, task: Task, folder: RunFolder) -> str:
-    parameters = sum(p.numel() for p in task.parameters())
-    e = config.encoder
+def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder: RunFolder) -> str:
+    parameters = sum(p.numel() for p in module.model.parameters())
+    encoder = config.encoder
     train, val, test = map(data.count, ("train", "val", "test"))
     return (
         f"{config.task.name} on {config.data.name}: {train:,} training, {val:,} validation, {test:,} test examples\n"
-        f"{task.architecture}, {e.depth} blocks of width {e.dim}, {parameters:,} parameters in all\n"
-        f"{'going on in' if folder.resumed else 'run folder'} {folder.path}"
+        f"{module.task.architecture}, {encoder.depth} blocks of width {encoder.dim}, {parameters:,} parameters in all\n"
+        f"{'resuming' if folder.resumed else 'run folder'} {folder.path}"
     )
 
 
 @contextmanager
 def log_file(file: Path) -> Iterator[None]:
-    """Sends what libraries say into a file and keeps the terminal for the bar and the scores."""
+    """Sends messages of libraries into a file and keeps the terminal for the progress bar and the scores."""
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -225,7 +267,7 @@ def log_file(file: Path) -> Iterator[None]:
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     libraries = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
-    kept = [(library, library.handlers, library.propagate) for library in libraries]
+    before = [(library, library.handlers, library.propagate) for library in libraries]
     for library in libraries:
         library.handlers, library.propagate = [], True
         library.setLevel(logging.WARNING)
@@ -241,7 +283,7 @@ def log_file(file: Path) -> Iterator[None]:
         logging.getLogger("mla_train").error("%s", error, exc_info=not isinstance(error, UserError))
         raise
     finally:
-        for library, handlers, propagate in kept:
+        for library, handlers, propagate in before:
             library.handlers, library.propagate = handlers, propagate
         logging.captureWarnings(False)
         root.removeHandler(handler)

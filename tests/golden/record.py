@@ -15,7 +15,8 @@ import os
 import platform
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
@@ -76,47 +77,27 @@ def record(case, steps=None):
         The losses of the first steps; of a whole run also the last validation metrics and a hash of the predictions.
     """
     from mla_train.config.overrides import compose_overrides
+    from mla_train.config.overrides import compose_overrides
+    from mla_train.task import Task
     from mla_train.training.run import run
     from mla_train.training.run_folder import find_run
-    from mla_train.training.task import Task
 
     root = FOLDER.parent.parent
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         config = compose_overrides(root / "conf", [*CASES[case], "logger.every=1", f"run_dir={path}"])
-        kinds = [type for type in _subclasses(Task) if "baselines" in vars(type)]
-        with recorded(steps or math.inf) as (losses, val):
+        import_module(f"{config.task._target_.rpartition('.')[0]}.task")
+        kinds = [Task, *Task.__subclasses__()]
+        with ExitStack() as stack:
+            losses, val = stack.enter_context(recorded(steps or math.inf))
+            for kind in kinds:  # baselines take long and are no part of what is compared
+                stack.enter_context(mock.patch.object(kind, "baselines", lambda *_: {}))
             try:
-                with _without_baselines(kinds):
-                    run(config, find_run(config))
+                run(config, find_run(config))
             except EnoughSteps:
                 return {"losses": losses}
         predictions = hashlib.sha256((path / "predictions.jsonl").read_bytes()).hexdigest()
     return {"losses": losses[:STEPS], "val": val, "predictions": predictions}
-
-
-def _subclasses(kind):
-    import tasks
-
-    for name in sorted(path.name for path in Path(tasks.__file__).parent.iterdir() if (path / "__init__.py").is_file()):
-        __import__(f"tasks.{name}.task")
-    found = [kind]
-    for each in found:
-        found += each.__subclasses__()
-    return found
-
-
-@contextmanager
-def _without_baselines(kinds):
-    """They take long and are no part of what is compared."""
-    kept = [(kind, vars(kind)["baselines"]) for kind in kinds]
-    for kind in kinds:
-        kind.baselines = lambda *_: {}
-    try:
-        yield
-    finally:
-        for kind, method in kept:
-            kind.baselines = method
 
 
 def differences(found, expected, tolerance):

@@ -7,8 +7,8 @@ import numpy as np
 
 from mla_train.data.batch import Batch
 from mla_train.heads.base import Head, Predictions
-from mla_train.model import Model, only, without
 from mla_train.modalities.base import ModalityFeatures
+from mla_train.model import Model, only, without
 
 
 def ablate(

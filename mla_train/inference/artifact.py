@@ -1,0 +1,75 @@
+"""A trained model as files that are read without running code from them: weights, spec, config."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mla_train.config import TrainConfig
+from mla_train.config.typed import from_dict
+from mla_train.errors import UserError
+from mla_train.model import Model, ModelSpec
+from mla_train.task import Task, build_task
+
+WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"
+
+
+@dataclass
+class Artifact:
+    """A trained model.
+
+    Attributes:
+        config: Config that it was trained with.
+        task: Its task.
+        model: Its network, in evaluation mode.
+    """
+
+    config: TrainConfig
+    task: Task
+    model: Model
+
+
+def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConfig, folder: Path) -> None:
+    """Writes model.safetensors, spec.json and config.json.
+
+    Args:
+        weights: State of the network.
+        spec: What the network was built from.
+        config: Whole run's config.
+        folder: Folder that is made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
+    (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    values = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    (folder / CONFIG).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_model(path: str | Path) -> Artifact:
+    """Reads the model of a run folder, or a model folder.
+
+    Args:
+        path: Run folder, or the folder `model` in it.
+
+    Raises:
+        UserError: There is no finished model in it, or it cannot be read.
+    """
+    root = Path(path)
+    folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
+    for name in (WEIGHTS, SPEC, CONFIG):
+        if not (folder / name).is_file():
+            raise UserError(f"{root} holds no finished model ({folder / name} is missing)")
+    try:
+        config = from_dict(TrainConfig, json.loads((folder / CONFIG).read_text()))
+        stored: dict[str, Any] = json.loads((folder / SPEC).read_text())
+    except ValueError as error:
+        raise UserError(f"{folder} cannot be read: {error}") from error
+    task = build_task(config)
+    model = task.build_model(task.load_spec(stored))
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    return Artifact(config, task, model.eval())
