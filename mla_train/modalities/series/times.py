@@ -13,6 +13,7 @@ UNEVEN = ("MS", "YS", "B")  # frequencies whose steps differ in length
 
 def frequency_of(index: pd.DatetimeIndex) -> str:
     """The distance that most rows have, as pandas writes it; beginnings of months and years and working days are known."""
+    index = index.as_unit("ns")
     steps = np.diff(index.asi8)
     usual = pd.Timedelta(int(pd.Series(steps[steps > 0]).mode().iloc[0]))
     if usual >= pd.Timedelta(days=28) and (index.day == 1).all() and (index == index.normalize()).all():
