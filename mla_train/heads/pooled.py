@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import Fusion, Latent, Pooling, TrainConfig
@@ -60,10 +59,12 @@ class PooledHead(Head):
         if self.use_encoder:
             self.poolings.update({name: build_pooling(kind, dim) for name in embeddings})
         widths = {name: embedding.side_dim + dim * self.use_encoder for name, embedding in embeddings.items()}
-        self.layers = nn.ModuleDict({n: nn.Linear(width, self.outputs, bias=False) for n, width in widths.items()})
-        for layer in self.layers.values():
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
-        self.bias = nn.Parameter(torch.zeros(self.outputs))
+        # Several inputs share one bias: their answers are averaged.
+        several = len(widths) > 1 or sequences
+        self.layers = nn.ModuleDict({n: nn.Linear(w, self.outputs, bias=not several) for n, w in widths.items()})
+        for parameter in self.layers.parameters():
+            nn.init.zeros_(parameter)
+        self.bias = nn.Parameter(torch.zeros(self.outputs)) if several else None
         self.gates: nn.ModuleDict | None = None
         if len(widths) > 1 and getattr(options, "fusion", None) is Fusion.weighted:
             self.gates = nn.ModuleDict({name: nn.Linear(width, 1) for name, width in widths.items()})
@@ -97,9 +98,9 @@ class PooledHead(Head):
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
         """Scores, `(batch, outputs)`."""
         vectors = {name: self.dropout(self._vector(name, each)) for name, each in features.items()}
-        if len(vectors) == 1 and self.context is None:
+        if self.bias is None:
             ((name, vector),) = vectors.items()
-            return F.linear(vector, self.layers[name].weight, self.bias)  # type: ignore[arg-type]
+            return self.layers[name](vector)
         scores = torch.stack([self.layers[name](vector) for name, vector in vectors.items()], 1)
         total = (scores * self.input_weights(vectors, features).unsqueeze(-1)).sum(1) + self.bias
         if self.context is not None:
@@ -125,9 +126,8 @@ class PooledHead(Head):
         Returns:
             `(batch, inputs)`; zeros where all inputs are missing.
         """
-        count = len(next(iter(vectors.values())))
-        missing = torch.stack([_is_missing(features[name], count, self.bias.device) for name in vectors], -1)
-        scores = torch.zeros_like(missing, dtype=self.bias.dtype)
+        missing = torch.stack([_is_missing(features[name], vector) for name, vector in vectors.items()], -1)
+        scores = torch.zeros_like(missing, dtype=next(iter(vectors.values())).dtype)
         if self.gates is not None:
             scores = torch.cat([self.gates[name](vector) for name, vector in vectors.items()], -1)
         weights = scores.masked_fill(missing, torch.finfo(scores.dtype).min).softmax(-1)
@@ -155,9 +155,9 @@ class PooledHead(Head):
         return together + self.unimodal_loss_weight * (single * present).sum(), len(batch)
 
 
-def _is_missing(features: ModalityFeatures, count: int, device: torch.device) -> Tensor:
+def _is_missing(features: ModalityFeatures, vector: Tensor) -> Tensor:
     if features.padding is None:
-        return torch.zeros(count, dtype=torch.bool, device=device)
+        return torch.zeros(len(vector), dtype=torch.bool, device=vector.device)
     return features.padding.all(1)
 
 

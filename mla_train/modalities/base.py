@@ -169,12 +169,9 @@ class Embedding(nn.Module):
         rotary_axes: Axes of rotary positions: 0 none, 1 sequences, 2 images.
     """
 
+    side_paths: nn.ModuleDict
     rotary_axes: int = 1
     side_dim: int = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.side_paths = nn.ModuleDict()
 
     def init_from_data(self, train: Any) -> None:
         """Sets what is computed from the training column, before the first step."""

@@ -25,6 +25,7 @@ class FeatureEmbedding(Embedding):
         self.register_buffer("mean", torch.tensor(spec.mean))
         self.register_buffer("std", torch.tensor(spec.std))
         self.project = nn.Linear(len(spec.mean), dim)
+        self.side_paths = nn.ModuleDict()
 
     def scaled(self, values: Tensor) -> Tensor:
         """Features with mean 0 and standard deviation 1."""

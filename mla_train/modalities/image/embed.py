@@ -92,6 +92,7 @@ class ImageEmbedding(Embedding):
         rotary = network.positions is Positions.rotary
         self.rotary_axes = 2 if rotary else 0
         self.learned = None if rotary else nn.Parameter(torch.randn(rows * columns, dim) * 0.02)
+        self.side_paths = nn.ModuleDict()
         if network.visual_words and getattr(options, "side_paths", True):
             width = network.visual_words_dim
             self.side_paths["visual_words"] = VisualWordsEmbedding(spec, network.visual_words, width, dropout)

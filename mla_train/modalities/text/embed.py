@@ -80,6 +80,7 @@ class TextEmbedding(Embedding):
         self.vocab_size = spec.vocab_size
         self.tokens = nn.Embedding(spec.vocab_size, dim, padding_idx=PAD_ID)
         nn.init.normal_(self.tokens.weight, std=0.1)
+        self.side_paths = nn.ModuleDict()
         if not getattr(options, "side_paths", True):
             return
         widths, tfidf_dim = getattr(options, "convolutions", []), getattr(options, "tfidf_dim", 0)
