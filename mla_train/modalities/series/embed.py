@@ -57,6 +57,7 @@ class SeriesEmbedding(Embedding):
         options: Any = config.task
         self.patch, self.channels = options.patch, len(spec.names)
         self.project = nn.Linear(2 * self.patch * self.channels, config.encoder.dim)
+        self.side_paths = nn.ModuleDict()
         if getattr(options, "side_paths", True) and getattr(options, "statistics", False):
             statistics = SummaryStatistics(self.channels, config.regularization.dropout)
             self.side_paths["statistics"] = statistics

@@ -106,6 +106,7 @@ class WindowEmbedding(Embedding):
         known = spec.num_known * options.calendar
         self.past_patches, self.future_patches = math.ceil(spec.look_back / patch), math.ceil(spec.horizon / patch)
         self.step_dim = dim // 2
+        self.side_paths = nn.ModuleDict()
         if getattr(options, "side_paths", True):
             if options.ridge:
                 self.side_paths["ridge"] = RidgePath(spec.look_back, spec.horizon)
