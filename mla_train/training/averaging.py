@@ -1,6 +1,7 @@
 """Averages of weights over training, which are validated and kept in place of the newest weights."""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
@@ -36,6 +37,11 @@ class Averaging(WeightAveraging):
         """Swaps the average out, while training."""
         if trainer.state.fn == "fit":
             super().on_validation_epoch_end(trainer, pl_module)
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Takes up the newest weights again where a training goes on; else the average stays in the model."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 def moving_average(decay: float) -> Callable[..., None]:
