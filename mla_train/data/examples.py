@@ -18,8 +18,8 @@ class Examples:
         sequence: Number of the sequence of each example, whose examples stand in order; None where there are none.
     """
 
-    inputs: dict[str, Sequence[Any]]
-    targets: Sequence[Any]
+    inputs: dict[str, Any]
+    targets: Any
     names: list[str] = field(default_factory=list)
     sequence: np.ndarray | None = None
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mla_train.data.batch import Batch
 from mla_train.dataset import check_given, raw_batch
+from mla_train.heads.pooled import PooledHead
 from mla_train.modalities.explanation import GradientInput, InputExplanation, Units
 from mla_train.model import Model
 from mla_train.nn import AttentionPooling, ClassToken
@@ -168,9 +169,11 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
 def _self_attention(model: Model, parts: dict[str, InputExplanation], features: dict[str, Any]) -> list[AttentionView]:
     if model.encoder is None:
         return []
-    layers, order, views = model.encoder.attention_layers, list(model.embeddings), []
+    encoder: Any = model.encoder
+    layers = encoder.attention_layers
+    order, views, head = list(model.embeddings), [], model.head
     for name, part in parts.items():
-        pooling: Any = model.head.poolings[name] if hasattr(model.head, "poolings") else None
+        pooling: Any = head.poolings[name] if isinstance(head, PooledHead) else None
         units, positions = part.token_units, part.positions.float()
         weights = None
         if isinstance(pooling, ClassToken):  # it stands in front, at no position

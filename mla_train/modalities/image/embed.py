@@ -1,6 +1,7 @@
 """From images to tokens, and counts of visual words beside the encoder."""
 
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +105,8 @@ class ImageEmbedding(Embedding):
     def init_from_data(self, train: ImageColumn) -> None:
         """Learns the visual words."""
         if "visual_words" in self.side_paths:
-            self.side_paths["visual_words"].init_from_data(train.images[torch.from_numpy(~train.missing)])
+            visual_words: Any = self.side_paths["visual_words"]
+            visual_words.init_from_data(train.images[torch.from_numpy(~train.missing)])
 
     def scaled(self, images: Tensor) -> Tensor:
         """Images with mean 0 and standard deviation 1."""

@@ -114,7 +114,8 @@ class Image(Modality[ImageSpec]):
         images = train.images[torch.from_numpy(~train.missing)]
         sample = images[:: -(-len(images) // STATISTICS_FROM)].float()
         mean, std = sample.mean((0, 2, 3)), sample.std((0, 2, 3)).clamp(min=1.0)
-        return cls(ImageSpec(*images.shape[1:], mean.tolist(), std.tolist()))
+        _, channels, height, width = images.shape
+        return cls(ImageSpec(channels, height, width, mean.tolist(), std.tolist()))
 
     def prepare(self, column: ImageColumn, notes: list[str]) -> ImageColumn:
         """Images are ready when they are read."""
