@@ -173,18 +173,25 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
         examples: Raw values of each input by name; what is not given is missing.
 
     Raises:
-        UserError: An example has none of the inputs, or a value cannot be read.
+        UserError: A value cannot be read.
     """
-    names = spec.inputs.keys()
-    for place, example in enumerate(examples):
-        if not any(_is_given(example.get(name)) for name in names):
-            raise UserError(f"example {place} has no {' or '.join(names)}")
     inputs = {}
     for name, modality in spec.inputs.items():
         column = modality.preprocess([example.get(name) for example in examples])
         inputs[name] = modality.collate([column[place] for place in range(len(examples))])
     index = torch.arange(len(examples))
     return Batch(index, inputs, None, index)
+
+
+def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> None:
+    """Makes sure that each raw example has one input at least.
+
+    Raises:
+        UserError: One has none.
+    """
+    for place, example in enumerate(examples):
+        if not any(_is_given(example.get(name)) for name in spec.inputs):
+            raise UserError(f"example {place} has no {' or '.join(spec.inputs)}")
 
 
 def _is_given(value: Any) -> bool:
@@ -227,10 +234,10 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     for split, share in (("test", getattr(options, "test_share", 0.2)), ("val", getattr(options, "val_share", 0.1))):
         if split not in rows:
             classes = getattr(target, "classes", None)
-            rows["train"], rows[split] = _cut(split, share, rows["train"], strata, sequence, groups, classes, options, notes)
-    taken = {
-        split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS
-    }
+            rows["train"], rows[split] = _cut(
+                split, share, rows["train"], strata, sequence, groups, classes, options, notes
+            )
+    taken = {split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS}
     for name in modalities:
         if taken["train"][name].is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
@@ -239,9 +246,13 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     for split in ("train", "val"):
         dropped = head.is_dropped(target, split_targets[split], fitted, taken[split], options)
         if dropped is not None and dropped.any():
-            notes.append(f"left out {dropped.sum():,} examples of {split} over {options.max_length} tokens (data.max_length)")
+            notes.append(
+                f"left out {dropped.sum():,} examples of {split} over {options.max_length} tokens (data.max_length)"
+            )
             if dropped.all():
-                raise UserError(f"all examples of {split} are over data.max_length={options.max_length} tokens: raise it")
+                raise UserError(
+                    f"all examples of {split} are over data.max_length={options.max_length} tokens: raise it"
+                )
             kept, rows[split] = np.flatnonzero(~dropped), rows[split][~dropped]
             taken[split] = {name: column.select(kept) for name, column in taken[split].items()}
             split_targets[split] = _selected(split_targets[split], kept)
@@ -317,9 +328,7 @@ def _without_broken(
     return rows
 
 
-def _without_empty(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]
-) -> dict[str, np.ndarray]:
+def _without_empty(rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]) -> dict[str, np.ndarray]:
     """Leaves out examples without any input."""
     empty = np.all([column.is_missing() for column in columns.values()], axis=0)
     inputs = " or ".join(columns)

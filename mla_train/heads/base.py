@@ -114,7 +114,13 @@ class Head(nn.Module):
 
     @classmethod
     def prepare_targets(
-        cls, spec: Any, targets: Any, split: str, inputs: Mapping[str, Modality], columns: Mapping[str, Any], notes: list[str]
+        cls,
+        spec: Any,
+        targets: Any,
+        split: str,
+        inputs: Mapping[str, Modality],
+        columns: Mapping[str, Any],
+        notes: list[str],
     ) -> Any:
         """Targets of a split as `collate` takes them.
 

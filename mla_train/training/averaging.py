@@ -45,6 +45,11 @@ class Averaging(WeightAveraging):
         if trainer.state.fn == "fit":
             super().on_validation_epoch_end(trainer, pl_module)
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Takes up the newest weights again where a training goes on; else the average stays in the model."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
 
 def moving_average(decay: float) -> Callable[..., None]:
     """An exponential moving average that forgets fast at first: the decay is at most (1 + n) / (10 + n) after n steps.

@@ -16,6 +16,7 @@ from mla_train.data.cache import cached
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide_tokens
 from mla_train.modalities.text.spec import TextSpec
 
@@ -195,7 +196,15 @@ class Text(Modality[TextSpec]):
     def augmentation(self, level: Augmentation, options: Any) -> Callable[[TextExample], TextExample] | None:
         """Leaves out tokens, or makes them unknown; a text that another is generated from keeps its length."""
         share = (HIDDEN if self.spec.end_token else DROPPED)[level]
-        return partial(_vary, function=hide_tokens if self.spec.end_token else drop_tokens, share=share) if share else None
+        return (
+            partial(_vary, function=hide_tokens if self.spec.end_token else drop_tokens, share=share) if share else None
+        )
+
+    def explain(self, name: str, embedding: Any, tensors: TextTensors, raw: Any) -> InputExplanation:
+        """Words as units."""
+        from mla_train.modalities.text.explain import explain_text
+
+        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, clean(raw))
 
     @classmethod
     def example_values(cls, count: int) -> list[str]:
