@@ -28,6 +28,13 @@ def build_averaging(regularization: RegularizationConfig, epochs: int) -> list[C
 class Averaging(WeightAveraging):
     """Lightning's averaging, which leaves alone a model that is evaluated after training: it is an average already."""
 
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Goes on from the newest weights of a checkpoint; evaluation after training keeps its averaged ones."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Swaps the average in, while training."""
         if trainer.state.fn == "fit":
