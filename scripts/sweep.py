@@ -165,9 +165,9 @@ def sweep(command: Command) -> None:
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
     one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
     group = group_overrides(config, folder, "sweep")
-    goal = goal_of(config, options.objective)
     preload = tuple(import_object(target).__module__ for target in (config.task._target_, config.data._target_))
-    launcher = Launcher(TRAIN, one_process, preload, threads, group)
+    launcher = Launcher(TRAIN, one_process, preload, threads, group)  # loads torch while the data is read
+    goal = goal_of(config, options.objective)
     first = first_settings(command.space, plain(config))
     # Settings are chosen on val; test is left for the chosen ones.
     overrides = [*command.flags, "test=false", *command.overrides]
