@@ -11,9 +11,7 @@ from mla_train.modalities.base import ModalityFeatures
 from mla_train.model import Model, only, without
 
 
-def ablate(
-    model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions
-) -> Predictions:
+def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions) -> Predictions:
     """Predictions of a batch with each input alone and without it, and what it contributed.
 
     Args:

@@ -173,18 +173,25 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
         examples: Raw values of each input by name; what is not given is missing.
 
     Raises:
-        UserError: An example has none of the inputs, or a value cannot be read.
+        UserError: A value cannot be read.
     """
-    names = spec.inputs.keys()
-    for place, example in enumerate(examples):
-        if not any(_is_given(example.get(name)) for name in names):
-            raise UserError(f"example {place} has no {' or '.join(names)}")
     inputs = {}
     for name, modality in spec.inputs.items():
         column = modality.preprocess([example.get(name) for example in examples])
         inputs[name] = modality.collate([column[place] for place in range(len(examples))])
     index = torch.arange(len(examples))
     return Batch(index, inputs, None, index)
+
+
+def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> None:
+    """Makes sure that each raw example has one input at least.
+
+    Raises:
+        UserError: One has none.
+    """
+    for place, example in enumerate(examples):
+        if not any(_is_given(example.get(name)) for name in spec.inputs):
+            raise UserError(f"example {place} has no {' or '.join(spec.inputs)}")
 
 
 def _is_given(value: Any) -> bool:
@@ -227,9 +234,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         if split not in rows:
             classes = getattr(target, "classes", None)
             rows["train"], rows[split] = _cut(split, share, rows["train"], strata, sequence, classes, options, notes)
-    taken = {
-        split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS
-    }
+    taken = {split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS}
     for name in modalities:
         if taken["train"][name].is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
@@ -307,9 +312,7 @@ def _without_broken(
     return rows
 
 
-def _without_empty(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]
-) -> dict[str, np.ndarray]:
+def _without_empty(rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]) -> dict[str, np.ndarray]:
     """Leaves out examples without any input."""
     empty = np.all([column.is_missing() for column in columns.values()], axis=0)
     inputs = " or ".join(columns)
@@ -324,9 +327,7 @@ def _without_empty(
     return kept
 
 
-def _count_repeats(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], targets: Any, notes: list[str]
-) -> None:
+def _count_repeats(rows: dict[str, np.ndarray], columns: Mapping[str, Any], targets: Any, notes: list[str]) -> None:
     """Leaves repeated examples out of train, and counts those that splits share, and those with different targets.
 
     Splits are cut from train only after this, so that no example is in two of them.

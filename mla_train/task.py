@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
 from mla_train.modalities import MODALITIES, Modality
 from mla_train.model import Model, ModelSpec
+
+if TYPE_CHECKING:
+    from mla_train.explain.explanation import Explanation
 
 
 class Task:
@@ -111,6 +114,20 @@ class Task:
         for name, embedding in model.embeddings.items():
             embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
         return False
+
+    def raw_inputs(self, spec: ModelSpec) -> list[str]:
+        """Names of the parts of a raw example, the first of which is meant where none is named."""
+        return list(spec.inputs)
+
+    def explain(self, model: Model, raw: Mapping[str, Any]) -> "Explanation":
+        """The prediction for a raw example, with what explains it.
+
+        Raises:
+            UserError: The example cannot be read, or this kind of input is not explained.
+        """
+        from mla_train.explain.explanation import explain_example
+
+        return explain_example(model, raw)
 
     # Evaluation.
 

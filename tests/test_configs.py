@@ -175,7 +175,7 @@ def test_all_tasks_take_a_step_with_what_the_toolbox_has(data, words):
             torch.nn.init.normal_(parameter, std=0.1)
     total, count = task.loss(task(batch), batch)
     (total / count).backward()
-    plugged = ("query_scale", "compatibility", "head_gate", "latent_gate")
+    plugged = ("query_scale", "per_head", "head_gate", "latent_gate")
     gradients = {
         name: parameter.grad
         for name, parameter in task.named_parameters()

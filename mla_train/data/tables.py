@@ -93,4 +93,3 @@ def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
             f"{len(broken)} rows cannot be read: {shown}. Mend or remove them, or leave them out with data.on_error=skip"
         )
     return [f"left out {len(broken)} rows that cannot be read: {shown}"]
-

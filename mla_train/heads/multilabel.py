@@ -115,7 +115,9 @@ class MultilabelClassification(PooledHead):
         label, predicted = predictions["label"], predictions["predicted"]
         ranking = predictions.get("probability", predicted)
         occurs = label.any(0)
-        precision = average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
+        precision = (
+            average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
+        )
         return {
             "mean_average_precision": float(precision),
             "micro_f1": float(f1_score(label, predicted, average="micro", zero_division=0)),

@@ -12,6 +12,7 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import pad_stack
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.features.spec import FeatureSpec
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ class Features(Modality[FeatureSpec]):
         width = next((array.shape[-1] for array in arrays if array is not None), 0)
         for name, array in zip(names, arrays, strict=True):
             if array is not None and array.shape[-1] != width:
-                raise UserError(f"{name} has {array.shape[-1]} features, the ones before have {width}; give all the same")
+                raise UserError(
+                    f"{name} has {array.shape[-1]} features, the ones before have {width}; give all the same"
+                )
         with np.errstate(over="ignore"):
             columns = [
                 np.zeros((0, width), np.float32) if array is None else array.astype(np.float32, copy=False)
@@ -133,6 +136,12 @@ class Features(Modality[FeatureSpec]):
         """Pads sequences to the longest."""
         nothing = torch.zeros(0, len(self.spec.mean))
         return FeatureTensors(*pad_stack([nothing if example is None else example for example in examples]))
+
+    def explain(self, name: str, embedding: Any, tensors: FeatureTensors, raw: Any) -> InputExplanation:
+        """Steps as units."""
+        from mla_train.modalities.features.explain import explain_features
+
+        return explain_features(name, self.spec.mean, tensors)
 
     @classmethod
     def example_values(cls, count: int) -> list[np.ndarray]:

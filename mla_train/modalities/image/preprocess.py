@@ -13,6 +13,7 @@ from mla_train.config import Augmentation, ImageOptions, TrainConfig
 from mla_train.data.cache import cached
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.image.decode import as_source, common_format, decode_images
 from mla_train.modalities.image.spec import ImageSpec
 
@@ -168,6 +169,12 @@ class Image(Modality[ImageSpec]):
         size = self.spec.height, self.spec.width
         return build_transform(level, size, getattr(options, "horizontal_flip", False))
 
+    def explain(self, name: str, embedding: Any, tensors: ImageTensors, raw: Any) -> InputExplanation:
+        """Cells as units."""
+        from mla_train.modalities.image.explain import explain_image
+
+        return explain_image(name, self.spec.mean, embedding, tensors)
+
     @classmethod
     def example_values(cls, count: int) -> Tensor:
         """Random images in colour."""
@@ -188,8 +195,7 @@ def cached_decoding(
         return decode_images(sources, channels, height, width)
     stamps = [None if source is None else _stamp(source) for source in sources]  # type: ignore[arg-type]
     files = [
-        None if source is None or stamp is None else str(source)
-        for source, stamp in zip(sources, stamps, strict=True)
+        None if source is None or stamp is None else str(source) for source, stamp in zip(sources, stamps, strict=True)
     ]
     images, missing, broken = cached(_decode_files)(files, stamps, channels, height, width)
     broken = broken + [i for i, source in enumerate(sources) if source is not None and stamps[i] is None]

@@ -16,6 +16,7 @@ from mla_train.data.cache import cached
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.text.augment import DROPPED, drop_tokens
 from mla_train.modalities.text.spec import TextSpec
 
@@ -196,6 +197,12 @@ class Text(Modality[TextSpec]):
         """Leaves out tokens, or makes them unknown."""
         share = DROPPED[level]
         return partial(_drop, share=share) if share else None
+
+    def explain(self, name: str, embedding: Any, tensors: TextTensors, raw: Any) -> InputExplanation:
+        """Words as units."""
+        from mla_train.modalities.text.explain import explain_text
+
+        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, clean(raw))
 
     @classmethod
     def example_values(cls, count: int) -> list[str]:
