@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from mla_train.errors import UserError, require
 from mla_train.training.results import read_results
-from mla_train.training.wandb_run import STEP, logged_in
+from mla_train.report.wandb import STEP, logged_in
 
 GROUPS = ("train", "val", "test", "speed", "attention", "regularization")
 VARIED = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regularization.dropout", "seed")

@@ -67,3 +67,20 @@ def write_reviews(file, count=30):
         table = csv.writer(stream)
         table.writerow(["text", "label"])
         table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)
+
+
+def example_results(metric="accuracy", mode="max", score=0.9, baselines=None, task="image_classification"):
+    """What results.json of a run may hold."""
+    return {
+        "task": task,
+        "data": "digits",
+        "attention": "mla",
+        "seed": 0,
+        "metrics": {"test": {"loss": 1.0, metric: score}},
+        "directions": {"loss": "min", metric: mode},
+        "monitor": {"name": f"val/{metric}", "mode": mode, "best": score, "epoch": 3},
+        "baselines": {"majority": {metric: 0.1}, "linear": {metric: 0.8}} if baselines is None else baselines,
+        "model": {"parameters": 1234, "cache_bytes_per_token": 64},
+        "speed": {"seconds": 12.3, "examples_per_second": 100.0},
+        "environment": {"command": "python train.py epochs=1"},
+    }

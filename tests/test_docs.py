@@ -16,7 +16,7 @@ from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import compare, runs, sweep, wandb_workspace
 from tests.helpers import ROOT, config, python, train, write_pictures, write_reviews
-from tests.inspect.test_runs import results
+from tests.helpers import example_results as results
 from tests.tasks.forecasting.test_data import table
 from tests.tasks.translation.test_data import distinct, write, write_aligned
 

@@ -10,7 +10,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from mla_train.config.overrides import compose_overrides
 from mla_train.studies.launch import Launcher
-from mla_train.studies.wandb_group import group_words
+from mla_train.report.wandb import group_words
 from mla_train.training.build import build_task
 from scripts import compare, sweep
 from tests.helpers import ROOT, SMALL, config

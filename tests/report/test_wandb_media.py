@@ -4,7 +4,7 @@ import pytest
 import torch
 import wandb
 
-from mla_train.inspect.wandb_media import attention_maps, table
+from mla_train.report.wandb import attention_maps, table
 from mla_train.nn import observe
 from tests.explain.examples import model, own_data
 
