@@ -18,8 +18,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mla_train.errors import UserError, require
-from mla_train.training.results import read_results
 from mla_train.report.wandb import STEP, logged_in
+from mla_train.training.results import read_results
 
 GROUPS = ("train", "val", "test", "speed", "attention", "regularization")
 VARIED = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regularization.dropout", "seed")

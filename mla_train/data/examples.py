@@ -1,6 +1,5 @@
 """Raw examples as a reader gives them, before anything is cleaned, cut or learnt."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 

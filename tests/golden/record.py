@@ -77,7 +77,6 @@ def record(case, steps=None):
         The losses of the first steps; of a whole run also the last validation metrics and a hash of the predictions.
     """
     from mla_train.config.overrides import compose_overrides
-    from mla_train.config.overrides import compose_overrides
     from mla_train.task import Task
     from mla_train.training.run import run
     from mla_train.training.run_folder import find_run

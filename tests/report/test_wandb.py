@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from mla_train.training.build import build_data, build_task
+from mla_train.training.model_folder import load_model
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mla_train.cli import main
-from mla_train.report.wandb import ROWS, flat, log_media, spread
+from mla_train.report.wandb import ROWS, flat, log_media, run_id, run_name, spread
 from mla_train.training.attention_callback import attention_statistics
-from mla_train.training.build import build_data, build_task
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from mla_train.report.wandb import run_id, run_name
 from scripts import wandb_workspace
 from tests.helpers import ROOT, SMALL, config
 from tests.test_configs import FACTS, task_of
