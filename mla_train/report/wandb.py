@@ -93,7 +93,7 @@ def default_entity() -> str:
     """User or team of runs whose config names none."""
     import wandb
 
-    return wandb.Api().default_entity
+    return str(wandb.Api().default_entity)
 
 
 def build_logger(config: TrainConfig, folder: Path, directions: Mapping[str, str]) -> WandbLogger:
@@ -282,8 +282,7 @@ def draw_example(artifact: Artifact, raw: Mapping[str, Any], folder: Path) -> tu
     Raises:
         UserError: The model has no attention maps.
     """
-    from mla_train.explain import explain_example
     from mla_train.explain.draw_attention import draw_attention
 
-    explanation = explain_example(artifact, raw)
+    explanation = artifact.task.explain(artifact.model, raw)
     return explanation.prediction, draw_attention(artifact.model, explanation, None, folder)
