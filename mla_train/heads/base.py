@@ -247,6 +247,19 @@ class Head(nn.Module):
     def figures(self, predictions: Predictions, folder: Path) -> None:
         """Draws PNG figures of the test split into a folder."""
 
+    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> Any:
+        """The answer that the network has to be given, to tell how probable it is; None where it is not read.
+
+        Args:
+            features: Encoded tokens of each input of one example.
+            raw: The raw example.
+        """
+        return None
+
+    def encode_answers(self, answers: Sequence[Any]) -> Any:
+        """Answers from `answer_to_explain` as targets of a batch."""
+        return None
+
     @abstractmethod
     def explain(self, outputs: Any, batch: Batch) -> Explained:
         """What is explained of the answer to one example.

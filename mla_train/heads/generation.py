@@ -380,13 +380,17 @@ class Generation(Head):
 
         return Explained(log_probability, "the log probability of the text", batch.targets.texts[0])
 
-    def encode_targets(self, texts: Sequence[str]) -> GenerationTargets:
-        """Texts as targets of a batch, so that the network tells how probable they are.
+    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> str:
+        """The raw example's `target`, or what the network writes."""
+        target = clean(raw.get("target") or "")
+        if target:
+            return target
+        best = self.generate(*join_features(features), beams=self.options.beams)
+        return clean(self.tokenizer.decode(list(best[0].tokens)))
 
-        Args:
-            texts: Cleaned texts.
-        """
-        encoded = self.tokenizer.encode_batch_fast(list(texts))
+    def encode_answers(self, answers: Sequence[str]) -> GenerationTargets:
+        """Texts as targets of a batch."""
+        texts, encoded = list(answers), self.tokenizer.encode_batch_fast(list(answers))
         tokens = [np.array(each.ids[: self.spec.max_length], dtype=np.int64) for each in encoded]
         return self.collate(
             self.spec, [GeneratedText(*pair) for pair in zip(texts, tokens, strict=True)], training=False

@@ -72,7 +72,7 @@ def draw_cross_attention(model: Any, name: str, predictions: Predictions, split:
     device = next(model.parameters()).device
     for row, axes in zip(rows, grid.flat, strict=False):
         tensors = source.collate([split.columns[name][int(predictions["index"][row])]])
-        targets = head.encode_targets([predictions["predicted"][row]])
+        targets = head.encode_answers([predictions["predicted"][row]])
         batch = Batch(torch.zeros(1, dtype=torch.long), {name: tensors}, targets).to(device)
         weights = head.attention_map(model.encode(batch), batch)[0].float().cpu()
         axes.set_axis_on()

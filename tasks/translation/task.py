@@ -10,7 +10,7 @@ from mla_train.data.cache import cached
 from mla_train.dataset import Dataset
 from mla_train.heads import Generation, Predictions
 from mla_train.modalities import Text
-from mla_train.model import Model
+from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
 
 MAX_CELLS = 20_000_000  # similarities that are held at a time
@@ -30,6 +30,10 @@ class Translation(Task):
             return "seq2seq"
         kinds = (self.config.attention.kind, options.decoder.self, options.decoder.cross)
         return "+".join(dict.fromkeys(kind.value for kind in kinds if kind is not None))
+
+    def raw_inputs(self, spec: ModelSpec) -> list[str]:
+        """The source; and a target, whose probability is explained in place of the model's own translation."""
+        return ["source", "target"]
 
     def baselines(self, data: Dataset) -> dict[str, Predictions]:
         """The source as it is; the translation of the most similar training source."""

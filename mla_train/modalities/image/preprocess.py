@@ -16,6 +16,7 @@ from mla_train.modalities.base import Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.image.decode import as_source, common_format, decode_images
 from mla_train.modalities.image.spec import ImageSpec
+from mla_train.modalities.image.tensors import ImageTensors
 
 if TYPE_CHECKING:
     from mla_train.modalities.image.embed import ImageEmbedding
@@ -66,19 +67,6 @@ class ImageColumn:
     def keys(self) -> list[Any] | None:
         """The files; None where images come from memory."""
         return self.sources
-
-
-@dataclass
-class ImageTensors:
-    """A batch of images.
-
-    Attributes:
-        images: 0 to 255, `(batch, channels, height, width)`: bytes, or floats where images were mixed.
-        padding: True where there is no image, `(batch, 1)`.
-    """
-
-    images: Tensor
-    padding: Tensor
 
 
 class Image(Modality[ImageSpec]):
