@@ -58,11 +58,12 @@ def commands(program="train.py"):
 @pytest.mark.slow
 def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     document = ROOT / "docs" / "new_task.md"
-    for language in ("yaml", "python"):
-        for block in blocks(document, language):
-            file = tmp_path / block.splitlines()[0].removeprefix("# file: ")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.split("\n", 1)[1])
+    # As a reader does: each block goes whole into the file that the text before it names.
+    for name, block in re.findall(r"^`(mine/\S+)`.*?```(?:yaml|python)\n(.*?)```", document.read_text(), re.DOTALL | re.M):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block)
+    assert len((tmp_path / "mine" / "samples.py").read_text().splitlines()) <= 60
     (command,) = [p.values[1] for p in commands() if p.values[0] == document]
     done = train(*command[1:], "run_dir=run", cwd=tmp_path)
     assert "samples on breast_cancer, test split" in done.stdout
@@ -72,7 +73,7 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     assert "Did you mean split_seed" in wrong.stderr
     (tmp_path / "run" / "results.json").unlink()
     resumed = train("--config-dir", "mine", "resume=run", cwd=tmp_path)
-    assert "going on in run" in resumed.stdout
+    assert "resuming run" in resumed.stdout
     (tmp_path / "mine" / "sweep").mkdir()
     (tmp_path / "mine" / "sweep" / "narrow.yaml").write_text("space:\n  lr: [0.0012, 0.0013]\n")
     words = [*command[1:], "sweep=narrow", "sampler=grid", "debug=fast", "run_dir=s", "hardware.threads=1"]
