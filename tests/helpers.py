@@ -1,10 +1,12 @@
 """What tests share: the command line, configs, small pictures and texts."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from hydra import compose, initialize_config_dir
@@ -41,6 +43,65 @@ def config(*words):
     """A typed config, composed as train.py composes it."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return to_typed_config(compose("train", list(words)))
+
+
+def load(*words):
+    """The data set of a config, prepared."""
+    from mla_train.task import build_task
+
+    return build_task(config(*words)).load_data()
+
+
+def run_here(folder, *words):
+    """A run of a small network in this process; what results.json holds."""
+    from mla_train.training.run import run
+    from mla_train.training.run_folder import CHOSEN, find_run
+
+    settings = config(*SMALL, f"run_dir={folder}", *words)
+    with mock.patch.object(sys, "argv", ["train.py"]), mock.patch.dict(os.environ):
+        os.environ.pop(CHOSEN, None)
+        return run(settings, find_run(settings))
+
+
+def build(*words, data=None):
+    """A module with the made data of its task, or with that which is given: (module, data)."""
+    from mla_train.task import build_task
+    from mla_train.training.module import TrainingModule
+
+    settings = config(*words)
+    task = build_task(settings)
+    data = data or task.example_data()
+    return TrainingModule(settings, task, task.build_model(data.spec)), data
+
+
+def batch_of(data, split="train", count=4, training=False):
+    """The first items of a split as a batch."""
+    part = getattr(data, split)
+    return data.collate([part[i] for i in range(min(count, len(part)))], training=training)
+
+
+def randomize(model, std=0.3):
+    """Makes all weights random: heads and gates begin at zero, so that nothing would tell inputs apart."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith("norm.weight"):
+                parameter.copy_(std * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def write_jsonl(file, rows):
+    """A table of JSON lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def read_jsonl(file):
+    """The rows of a table of JSON lines."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def task_of(data):
