@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
@@ -59,7 +59,9 @@ def commands(program="train.py"):
 def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     document = ROOT / "docs" / "new_task.md"
     # As a reader does: each block goes whole into the file that the text before it names.
-    for name, block in re.findall(r"^`(mine/\S+)`.*?```(?:yaml|python)\n(.*?)```", document.read_text(), re.DOTALL | re.M):
+    for name, block in re.findall(
+        r"^`(mine/\S+)`.*?```(?:yaml|python)\n(.*?)```", document.read_text(), re.DOTALL | re.M
+    ):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block)
@@ -263,14 +265,22 @@ def test_every_dashboard_in_the_documents_is_laid_out(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_the_model_is_used_as_the_readme_says(tmp_path, monkeypatch):
-    train("run_dir=runs/mine", *QUICK, cwd=tmp_path)
+def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (block,) = blocks(ROOT / "README.md", "python")
-    names = {"images": torch.randint(0, 256, (2, 1, 8, 8))}
+    use, layer = blocks(ROOT / "README.md", "python")
+    train("run_dir=runs/mine", *QUICK, cwd=tmp_path)
+    write_pictures(tmp_path, ("cat",), count=1)
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "digit.png")
+    names = {}
+    exec(use, names)
+    assert names["records"][0]["prediction"] in {str(number) for number in range(10)}
+    exec(layer, names)
+    assert "80 numbers a token are cached" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "runs")
+    train("task=text_classification", "run_dir=runs/mine", *QUICK, cwd=tmp_path)
+    (block,) = blocks(ROOT / "docs" / "use.md", "python")
     exec(block, names)
-    assert names["scores"].shape == (2, 10)
-    assert names["task"].facts.classes == [str(i) for i in range(10)]
+    assert len(names["records"]) == 2
 
 
 def test_make_targets_in_the_readme_exist():
