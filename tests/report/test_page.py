@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from mla_train.report.page import bullets, code, heading, html_table, page, paragraph, image
+from mla_train.report.page import bullets, code, heading, html_table, image, page, paragraph
 from mla_train.report.tables import Cell, Table, Tone, as_markdown, as_rich, print_fitting
 
 TABLE = Table(
