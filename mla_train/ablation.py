@@ -33,6 +33,8 @@ def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, pr
         if "predicted" not in alone:
             return {}
         columns[f"only {name}"], columns[f"without {name}"] = alone["predicted"], left_out["predicted"]
+        if isinstance(predictions["predicted"], list):  # texts have no difference
+            continue
         if "probability" not in predictions:
             columns[f"contribution {name}"] = predictions["predicted"] - left_out["predicted"]
         elif predictions["predicted"].ndim == 1:

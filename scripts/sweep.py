@@ -121,7 +121,9 @@ def read_command(arguments: list[str]) -> Command:
     own = {key: value for key, value in pairs if key in (*OWN_KEYS, "sweep", "run_dir")}
     overrides = [text for text in given if text.partition("=")[0] not in own]
     fixed = {text.partition("=")[0] for text in overrides}
-    require("resume" not in fixed, "resume= is for single runs: to resume a sweep, repeat its command with its run_dir=")
+    require(
+        "resume" not in fixed, "resume= is for single runs: to resume a sweep, repeat its command with its run_dir="
+    )
     require(
         "test" not in fixed,
         "test= is for single runs: trials never evaluate test, the best trials trained again (retrain=5) do",

@@ -14,79 +14,14 @@ from torch import Tensor, nn
 
 from mla_train.data.batch import Batch
 from mla_train.dataset import check_given, raw_batch
+from mla_train.explain.attention_view import AttentionView, self_attention_view
+from mla_train.explain.generated_text import decoder_views, with_end
+from mla_train.heads.generation import Generation
+from mla_train.heads.pooled import PooledHead
 from mla_train.modalities.explanation import GradientInput, InputExplanation, Units
 from mla_train.model import Model
-from mla_train.nn import AttentionPooling, ClassToken
+from mla_train.nn import AttentionPooling, ClassToken, Encoder
 from mla_train.nn.fusion import CrossAttentionFusion
-
-
-@dataclass
-class AttentionView:
-    """Attention of one sequence over another in some layers.
-
-    Attributes:
-        name: Names of both for titles and files, such as "target over source".
-        layers: Attention layers, from the first to the last.
-        queries: Units of the sequence that attends.
-        keys: Units of the sequence that is attended to.
-        query_units: Index in `queries` of each token's unit, `(query_tokens,)`; -1 for none.
-        key_units: Index in `keys` of each token's unit, `(key_tokens,)`; -1 for none.
-        positions: Positions of tokens in self-attention, `(tokens, axes)`; NaN where a token has none.
-        call: Index of the call of the layers.
-        row: Index of the example in the batch of this call.
-        query_weights: Weight of each query in `received`, `(query_tokens,)`; None weights all alike.
-    """
-
-    name: str
-    layers: Sequence[nn.Module]
-    queries: Units
-    keys: Units
-    query_units: Tensor
-    key_units: Tensor
-    positions: Tensor | None = None
-    call: int = 0
-    row: int = 0
-    query_weights: Tensor | None = None
-
-    def by_unit(self, weights: Tensor) -> Tensor:
-        """Attention between units: the mean over the tokens of a query, the sum over those of a key.
-
-        Args:
-            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
-
-        Returns:
-            `(heads, queries, keys)`.
-        """
-        members = _members(self.query_units, len(self.queries)).to(weights)
-        members = members / members.sum(-1, keepdim=True).clamp(min=1)
-        return members @ weights @ _members(self.key_units, len(self.keys)).to(weights).T
-
-    def received(self, weights: Tensor) -> Tensor:
-        """Attention that each key receives from all queries together, `(heads, keys)`.
-
-        Args:
-            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
-        """
-        query_weights = (self.query_units >= 0).float() if self.query_weights is None else self.query_weights
-        received = (query_weights / query_weights.sum()).to(weights) @ weights
-        return received @ _members(self.key_units, len(self.keys)).to(weights).T
-
-
-def self_attention_view(
-    name: str, layers: Sequence[nn.Module], units: Units, token_units: Tensor | None = None, **options: Any
-) -> AttentionView:
-    """Self-attention of a sequence of tokens.
-
-    Args:
-        name: Name for titles and files.
-        layers: Attention layers, from the first to the last.
-        units: Units of the sequence.
-        token_units: Index of each token's unit, `(tokens,)`; None makes each token a unit.
-        options: Further fields of `AttentionView`.
-    """
-    token_units = torch.arange(len(units)) if token_units is None else token_units
-    options = {"positions": torch.arange(len(token_units)).unsqueeze(1)} | options
-    return AttentionView(name, layers, units, units, token_units, token_units, **options)
 
 
 @dataclass
@@ -134,26 +69,38 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
     """
     check_given(model.spec, [raw])
     batch = raw_batch(model.spec, [raw])
+    head: Any = model.head
     names = [name for name, tensors in batch.inputs.items() if not bool(tensors.padding.all())]
     with torch.no_grad():
         features = model.encode(batch)
+        answer = head.answer_to_explain(features, raw)
+        batch.targets = head.encode_answers([answer])
         explained = model.head.explain(model.decode(features, batch), batch)
         embeddings: dict[str, Any] = dict(model.embeddings)
         parts = {
             name: model.spec.inputs[name].explain(name, embeddings[name], batch.inputs[name], raw[name])
             for name in names
         }
-        views = _self_attention(model, parts, features) + _cross_attention(model, parts, batch)
+        shown = {name: with_end(part) for name, part in parts.items()}
+        views = _self_attention(model, shown, features) + _cross_attention(model, shown, batch)
+        if isinstance(head, Generation):
+            sizes = {name: _token_count(model, name, batch) for name in model.embeddings}
+            views += decoder_views(head, shown, sizes, answer)
+
+    def read(raws: Sequence[Mapping[str, Any]]) -> Batch:
+        copies = raw_batch(model.spec, raws)
+        copies.targets = head.encode_answers([answer] * len(raws))
+        return copies
 
     def occlude(kept: np.ndarray) -> Batch:
         masks = np.split(kept, np.cumsum([len(part.units) for part in parts.values()])[:-1], 1)
         values = [part.occlude(mask) for part, mask in zip(parts.values(), masks, strict=True)]
-        return raw_batch(model.spec, [dict(zip(parts, row, strict=True)) for row in zip(*values, strict=True)])
+        return read([dict(zip(parts, row, strict=True)) for row in zip(*values, strict=True)])
 
     inputs = _padded_gradient_inputs(list(parts.values()))
 
     def outputs(values: Sequence[Tensor]) -> Any:
-        copies = raw_batch(model.spec, [raw] * len(values[0]))
+        copies = read([raw] * len(values[0]))
         with ExitStack() as stack:
             for entry, value in zip(inputs, values, strict=True):
                 entry.put(stack, copies, value)
@@ -166,11 +113,13 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
 
 
 def _self_attention(model: Model, parts: dict[str, InputExplanation], features: dict[str, Any]) -> list[AttentionView]:
-    if model.encoder is None:
+    if not isinstance(model.encoder, Encoder):
         return []
-    layers, order, views = model.encoder.attention_layers, list(model.embeddings), []
+    encoder: Any = model.encoder
+    layers = encoder.attention_layers
+    order, views, head = list(model.embeddings), [], model.head
     for name, part in parts.items():
-        pooling: Any = model.head.poolings[name] if hasattr(model.head, "poolings") else None
+        pooling: Any = head.poolings[name] if isinstance(head, PooledHead) else None
         units, positions = part.token_units, part.positions.float()
         weights = None
         if isinstance(pooling, ClassToken):  # it stands in front, at no position
@@ -237,8 +186,3 @@ def _padded_gradient_inputs(parts: list[InputExplanation]) -> list[GradientInput
 
             padded.append(GradientInput(entry.value, entry.baseline, gather, entry.put))
     return padded
-
-
-def _members(token_units: Tensor, units: int) -> Tensor:
-    """1 where a token belongs to a unit, `(units, tokens)`."""
-    return (torch.arange(units).unsqueeze(1) == token_units.cpu()).float()

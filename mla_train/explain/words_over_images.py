@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mla_train.dataset import Dataset
-from mla_train.explain.explanation import AttentionView, explain_example
+from mla_train.explain.attention_view import AttentionView
+from mla_train.explain.explanation import explain_example
 from mla_train.explain.heatmaps import add_relative_bar, relative_colours, show_image, show_over_image
 from mla_train.model import Model
 from mla_train.nn import observe

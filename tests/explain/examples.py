@@ -1,8 +1,8 @@
 """Small data sets and random models of each task, whose predictions are explained."""
 
 import torch
-
 from mla_train.training.build import build_data, build_task
+
 from tests.helpers import SMALL, config, write_pictures, write_reviews
 from tests.tasks.forecasting.test_data import table
 from tests.tasks.translation.test_data import distinct, write

@@ -14,6 +14,7 @@ from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.features.spec import FeatureSpec
+from mla_train.modalities.features.tensors import FeatureTensors
 
 if TYPE_CHECKING:
     from mla_train.modalities.features.embed import FeatureEmbedding
@@ -59,19 +60,6 @@ class FeatureColumn:
     def keys(self) -> None:
         """Equal features are not looked for."""
         return
-
-
-@dataclass
-class FeatureTensors:
-    """A batch of feature vectors.
-
-    Attributes:
-        values: Unscaled, `(batch, length, width)`.
-        padding: True at padding, `(batch, length)`.
-    """
-
-    values: Tensor
-    padding: Tensor
 
 
 class Features(Modality[FeatureSpec]):

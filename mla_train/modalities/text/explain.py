@@ -12,14 +12,14 @@ from torch import Tensor
 
 from mla_train.data.batch import Batch
 from mla_train.data.tfidf import TfidfFeatures
-from mla_train.data.tokenizers import UNK_ID
+from mla_train.data.tokenizers import END_ID, UNK_ID
 from mla_train.errors import UserError
 from mla_train.modalities.explanation import GradientInput, InputExplanation, WordUnits, replaced_output
 
 if TYPE_CHECKING:
     from mla_train.modalities.text.embed import TextEmbedding
-    from mla_train.modalities.text.preprocess import TextTensors
     from mla_train.modalities.text.spec import TextSpec
+    from mla_train.modalities.text.tensors import TextTensors
 
 
 MIN_WORDS = 4  # a text with fewer words is shown by its tokens
@@ -122,7 +122,8 @@ def explain_text(
     if not len(units.token_units):
         raise UserError(f"{name} has no token that this model reads")
     # At zero the norms of the encoder are not continuous: the baseline are unknown tokens.
-    unknown = torch.full_like(tensors.tokens, UNK_ID)
+    is_end = (tensors.tokens == END_ID) & spec.end_token
+    unknown = torch.full_like(tensors.tokens, UNK_ID).masked_fill(is_end, END_ID)
 
     def put_tokens(stack: ExitStack, _: Batch, values: Tensor) -> None:
         stack.enter_context(replaced_output(embedding.tokens, values))
@@ -137,9 +138,10 @@ def explain_text(
             batch.inputs[name].weights = values.flatten()
 
         inputs.append(GradientInput(weights, torch.zeros_like(weights), lambda found: shares @ found[0], put_weights))
-    positions = torch.arange(len(units.token_units)).unsqueeze(1)
+    token_units = torch.cat([units.token_units, torch.full((int(is_end.sum()),), -1)])
+    positions = torch.arange(len(token_units)).unsqueeze(1)
 
     def occlude(kept: np.ndarray) -> list[Any]:
         return [units.occlude(row) for row in kept]
 
-    return InputExplanation(units.units, units.token_units, positions, occlude, inputs)
+    return InputExplanation(units.units, token_units, positions, occlude, inputs)

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from mla_train.training.build import build_task
+from tasks.translation.data import TranslationFacts
+from tasks.translation.network import longest_output
 
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID
 from mla_train.nn import beam_search
 from mla_train.nn.attention.mla import MultiheadLatentAttention
 from mla_train.nn.attention.multihead import GroupedQueryAttention
-from mla_train.training.build import build_task
-from tasks.translation.data import TranslationFacts
-from tasks.translation.network import longest_output
 from tests.helpers import config
 from tests.test_configs import pair_facts
 

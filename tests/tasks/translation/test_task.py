@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from omegaconf import OmegaConf
-
-from mla_train.config.compose import to_typed_config
 from mla_train.training.build import build_data, build_task
 from mla_train.training.model_folder import load_model
+from omegaconf import OmegaConf
+from tasks.translation.scores import Scores
+
+from mla_train.config.compose import to_typed_config
 from mla_train.training.run import run as run_whole
 from mla_train.training.run_folder import find_run
 from tasks.translation import TranslationTask
-from tasks.translation.scores import Scores
 from tests.helpers import config, train
 from tests.tasks.translation.test_data import WORDS, distinct, write
 from tests.test_configs import batch_for, pair_facts

@@ -1,14 +1,17 @@
 """How good forecasts are, over all steps that were measured."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mla_train.training.task import Predictions
-from tasks.forecasting.data import ForecastingFacts
+from mla_train.heads.base import Predictions
+
+if TYPE_CHECKING:
+    from mla_train.heads.forecast import ForecastSpec
 
 
-def scores(predictions: Predictions, facts: ForecastingFacts, levels: Sequence[float]) -> dict[str, float]:
+def forecast_metrics(predictions: Predictions, spec: "ForecastSpec", levels: Sequence[float]) -> dict[str, float]:
     """Errors in scaled units, and in original ones as `_original`.
 
     mase: mean absolute error over that of the value one period before, on training rows (Hyndman and Koehler 2006).
@@ -16,21 +19,21 @@ def scores(predictions: Predictions, facts: ForecastingFacts, levels: Sequence[f
     smape_original: 200 |f - y| / (|f| + |y|), in percent.
 
     Args:
-        predictions: Columns forecast, future and real `(windows, channels, horizon)`; quantiles with a last dimension of
-            levels, if there are any.
-        facts: Of the series.
-        levels: Of the quantiles.
+        predictions: Columns forecast, future and real `(windows, series, horizon)`, and where there are quantiles
+            `(windows, series, horizon, levels)`.
+        spec: The series that are forecast.
+        levels: Levels of the quantiles.
     """
     real = predictions["real"]
-    shape = (len(facts.names), 1)
-    mean, std = np.reshape(facts.mean, shape), np.reshape(facts.std, shape)
+    shape = (len(spec.names), 1)
+    mean, std = np.reshape(spec.mean, shape), np.reshape(spec.std, shape)
     error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
     original = error * std
     future = predictions["future"] * std + mean
     forecast = predictions["forecast"] * std + mean
     relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), 1e-9)
-    naive = np.reshape(facts.naive_error, shape)
-    found = {
+    naive = np.reshape(spec.naive_error, shape)
+    metrics = {
         "mse": _mean(error**2, real),
         "mae": _mean(np.abs(error), real),
         "rmse": _mean(error**2, real) ** 0.5,
@@ -46,8 +49,8 @@ def scores(predictions: Predictions, facts: ForecastingFacts, levels: Sequence[f
         for number, level in enumerate(levels):
             below = (future - (predictions["quantiles"][..., number] * std + mean))[real]
             losses.append(2 * np.maximum(level * below, (level - 1) * below).sum() / max(total, 1e-9))
-        found["wql"] = float(np.mean(losses))
-    return found
+        metrics["wql"] = float(np.mean(losses))
+    return metrics
 
 
 def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, float]:
@@ -62,3 +65,19 @@ def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, flo
 
 def _mean(values: np.ndarray, real: np.ndarray) -> float:
     return float(values[real].mean())
+
+
+def mean_errors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared error of each series `(series,)` and of each step `(horizon,)`; NaN where nothing was measured."""
+    squared = (predictions["forecast"] - predictions["future"]) ** 2
+    means = []
+    for axes in ((0, 2), (0, 1)):
+        count = predictions["real"].sum(axes)
+        total = np.where(predictions["real"], squared, 0).sum(axes)
+        means.append(np.where(count, total / np.maximum(count, 1), np.nan))
+    return means[0], means[1]
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """Six digits; a gap is null."""
+    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
