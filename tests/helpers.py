@@ -145,3 +145,17 @@ def example_results(metric="accuracy", mode="max", score=0.9, baselines=None, ta
         "speed": {"seconds": 12.3, "examples_per_second": 100.0},
         "environment": {"command": "python train.py epochs=1"},
     }
+
+
+def stop_in_epoch(number):
+    """A method `Checkpoints.on_train_epoch_start` that interrupts a run at the start of an epoch."""
+    from mla_train.training.checkpoints import Checkpoints  # loads torch
+
+    start_epoch = Checkpoints.on_train_epoch_start
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == number:
+            raise RuntimeError("interrupted")
+        start_epoch(self, trainer, module)
+
+    return on_train_epoch_start

@@ -19,6 +19,7 @@ from torch import Tensor
 from mla_train.config import TrainConfig, WandbMode
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
+from mla_train.explain.draw_attention import draw_attention
 from mla_train.heads import Head
 from mla_train.inference.artifact import Artifact, load_model, save_model
 from mla_train.training.run import FinishedRun, model_weights
@@ -89,11 +90,11 @@ def logged_in() -> bool:
         return False
 
 
-def default_entity() -> str:
+def default_entity() -> str | None:
     """User or team of runs whose config names none."""
     import wandb
 
-    return str(wandb.Api().default_entity)
+    return wandb.Api().default_entity
 
 
 def build_logger(config: TrainConfig, folder: Path, directions: Mapping[str, str]) -> WandbLogger:
@@ -258,31 +259,13 @@ def attention_maps(artifact: Artifact, data: Dataset, places: Sequence[int], fol
         target = folder / str(place)
         target.mkdir()
         try:
-            prediction, files = draw_example(artifact, data.test.raw(place), target)
+            explanation = artifact.task.explain(artifact.model, data.test.raw(place))
+            files = draw_attention(artifact.model, explanation, None, target)
         except UserError as error:  # this task or kind of attention has no maps
             logging.getLogger(__name__).info("no attention maps: %s", error)
             return {}
+        caption = f"{place}: {explanation.prediction}"
         for file in files:
             if file.suffix == ".png":
-                maps[f"attention_maps/{file.stem}"].append(wandb.Image(str(file), caption=f"{place}: {prediction}"))
+                maps[f"attention_maps/{file.stem}"].append(wandb.Image(str(file), caption=caption))
     return dict(maps)
-
-
-def draw_example(artifact: Artifact, raw: Mapping[str, Any], folder: Path) -> tuple[str, list[Path]]:
-    """Draws attention maps of one example.
-
-    Args:
-        artifact: Trained model.
-        raw: Raw value of each input.
-        folder: Folder for the files.
-
-    Returns:
-        The prediction as text, and the files.
-
-    Raises:
-        UserError: The model has no attention maps.
-    """
-    from mla_train.explain.draw_attention import draw_attention
-
-    explanation = artifact.task.explain(artifact.model, raw)
-    return explanation.prediction, draw_attention(artifact.model, explanation, None, folder)

@@ -235,13 +235,13 @@ class Sweep:
                 process.stop(STOP_TIMEOUT)
                 break
         trial.set_user_attr("seconds", round(time.monotonic() - start, 1))
-        value = validation_score(folder, self.goal.metric)
-        if value is not None and isfinite(value):
-            study.tell(trial, value)
+        score = validation_score(folder, self.goal.metric)
+        if score is not None and isfinite(score):
+            study.tell(trial, score)
         elif pruned:
             study.tell(trial, state=TrialState.PRUNED)
         else:
-            error = process.last_line() if value is None else f"{self.goal.metric} is {value}"
+            error = process.last_line() if score is None else f"{self.goal.metric} is {score}"
             if stop.is_set():
                 error = "interrupted; its settings are tried again"
                 trial.set_user_attr("retired", True)
