@@ -113,7 +113,7 @@ class MultilabelClassification(PooledHead):
         from sklearn.metrics import average_precision_score, f1_score
 
         label, predicted = predictions["label"], predictions["predicted"]
-        ranking: np.ndarray = predictions.get("probability", predicted)
+        ranking: Any = predictions.get("probability", predicted)
         occurs = label.any(0)
         precision = (
             average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
