@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 
 
-class Example(NamedTuple):
+@dataclass
+class Example:
     """An example as a batch is made of it.
 
     Attributes:

@@ -95,7 +95,7 @@ class Model(nn.Module):
                 "task.visual_words=128, or set task.use_encoder=true"
             )
         self.fusion = build_fusion(config) if several and self.encoder is not None else None
-        self.head = spec.head(config, spec.target, embeddings, spec.sequences)  # type: ignore[call-arg]
+        self.head = spec.head(config, spec.target, embeddings, spec.sequences)
         rate = config.regularization.dropout
         feature_dropout = getattr(options, "feature_dropout", None)
         if feature_dropout is not None:
@@ -126,14 +126,15 @@ class Model(nn.Module):
             if self.input_type is not None:
                 features = replace(features, tokens=features.tokens + self.input_type.weight[number])
             features = self.head.prepend(name, features)
+            x: Any = features.tokens
             positions, padding = features.positions, features.padding
             # Without padding there is no mask, and attention is cheaper; an exported graph cannot choose.
             if padding is not None and not torch.compiler.is_exporting() and not bool(padding.any()):
                 padding = None
             if positions is None and self.input_type is not None:  # sequences beside images: row 0, column after column
-                steps = torch.arange(features.tokens.size(1), device=features.tokens.device)
+                steps = torch.arange(x.size(1), device=x.device)
                 positions = torch.stack([torch.zeros_like(steps), steps], -1)
-            tokens = self.encoder(self.dropout(features.tokens), positions, padding)
+            tokens = self.encoder(self.dropout(x), positions, padding)
             encoded[name] = replace(features, tokens=tokens, padding=padding)
         return encoded
 
@@ -183,17 +184,15 @@ class Model(nn.Module):
 
     def count_parameters(self) -> dict[str, int]:
         """Number of parameters in all, and of the encoder, the head, the inputs and the paths beside the encoder."""
-        side = sum(_size(module.side_paths) for module in self.embeddings.values() if isinstance(module, Embedding))
-        side += _size(getattr(self.head, "side_paths", None))
-        encoder, inputs = _size(self.encoder), _size(self.embeddings) + _size(self.input_type)
-        total = _size(self)
-        inputs_only = inputs - sum(_size(each.side_paths) for each in self.embeddings.values())  # type: ignore[arg-type]
+        side = sum(_size(each.side_paths) for each in self.embeddings.values() if isinstance(each, Embedding))
+        encoder, total = _size(self.encoder), _size(self)
+        inputs = _size(self.embeddings) + _size(self.input_type) - side
         return {
             "parameters": total,
             "encoder": encoder,
             "side_paths": side,
-            "inputs": inputs_only,
-            "head": total - encoder - side - inputs_only,
+            "inputs": inputs,
+            "head": total - encoder - side - inputs,
         }
 
 

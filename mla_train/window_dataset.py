@@ -10,7 +10,7 @@ import pandas as pd
 
 from mla_train.config import Augmentation, TrainConfig, WindowOptions
 from mla_train.data.batch import Batch
-from mla_train.dataset import Dataset, Split
+from mla_train.dataset import Dataset, Example, Split
 from mla_train.errors import UserError
 from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
@@ -22,6 +22,15 @@ from mla_train.modalities.series.windows import WindowColumn, scale
 from mla_train.model import ModelSpec
 
 INPUT = "series"
+
+
+class WindowSplit(Split):
+    """Windows of a split: each an example, and its own target."""
+
+    def __getitem__(self, index: int) -> list[Example]:
+        """One window; nothing is copied."""
+        window = self.targets[index]
+        return [Example(index, {INPUT: window}, window)]
 
 
 @dataclass
@@ -105,7 +114,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
         WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)
         for first, last in ((look_back, a), (a, b), (b, end))
     ]
-    train, val, test = (Split({INPUT: column}, column) for column in columns)
+    train, val, test = (WindowSplit({INPUT: column}, column) for column in columns)
     model_spec = ModelSpec({INPUT: Series(spec)}, Forecast, target)
     return WindowDataset(model_spec, train, val, test, notes, augmentation=config.regularization.augmentation)
 

@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from mla_train.data.module import DataModule
+from mla_train.training.build import build_data, build_task
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mla_train.config import AttentionConfig, EncoderConfig, AttentionKind, Pattern, RegularizationConfig
+from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, Pattern, RegularizationConfig
 from mla_train.config.compose import explain_error, to_typed_config
-from mla_train.data.module import DataModule
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.errors import UserError
 from mla_train.nn import Decoder, Encoder, beam_search
 from mla_train.studies.timing import by_turns
-from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -17,14 +17,14 @@ from typing import Any
 import matplotlib
 import torch
 from hydra import compose, initialize_config_dir
+from mla_train.data.module import DataModule
+from mla_train.training.build import build_data, build_task
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 from mla_train.config.compose import to_typed_config
-from mla_train.data.module import DataModule
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses
-from mla_train.training.build import build_data, build_task
 from mla_train.training.optimizers import build_optimizer
 
 matplotlib.use("Agg")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from hydra import compose, initialize_config_dir
@@ -43,6 +44,65 @@ def config(*words):
     """A typed config, composed as train.py composes it."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return to_typed_config(compose("train", list(words)))
+
+
+def load(*words):
+    """The data set of a config, prepared."""
+    from mla_train.task import build_task
+
+    return build_task(config(*words)).load_data()
+
+
+def run_here(folder, *words):
+    """A run of a small network in this process; what results.json holds."""
+    from mla_train.training.run import run
+    from mla_train.training.run_folder import CHOSEN, find_run
+
+    settings = config(*SMALL, f"run_dir={folder}", *words)
+    with mock.patch.object(sys, "argv", ["train.py"]), mock.patch.dict(os.environ):
+        os.environ.pop(CHOSEN, None)
+        return run(settings, find_run(settings))
+
+
+def build(*words, data=None):
+    """A module with the made data of its task, or with that which is given: (module, data)."""
+    from mla_train.task import build_task
+    from mla_train.training.module import TrainingModule
+
+    settings = config(*words)
+    task = build_task(settings)
+    data = data or task.example_data()
+    return TrainingModule(settings, task, task.build_model(data.spec)), data
+
+
+def batch_of(data, split="train", count=4, training=False):
+    """The first items of a split as a batch."""
+    part = getattr(data, split)
+    return data.collate([part[i] for i in range(min(count, len(part)))], training=training)
+
+
+def randomize(model, std=0.3):
+    """Makes all weights random: heads and gates begin at zero, so that nothing would tell inputs apart."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith("norm.weight"):
+                parameter.copy_(std * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def write_jsonl(file, rows):
+    """A table of JSON lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def read_jsonl(file):
+    """The rows of a table of JSON lines."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def task_of(data):
@@ -100,3 +160,34 @@ def write_aligned(folder, split, pairs, ending=""):
         text = "".join(f"{pair[side]}\n" for pair in pairs)
         file = folder / f"{split}.{name}{ending}"
         file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+
+
+def example_results(metric="accuracy", mode="max", score=0.9, baselines=None, task="image_classification"):
+    """What results.json of a run may hold."""
+    return {
+        "task": task,
+        "data": "digits",
+        "attention": "mla",
+        "seed": 0,
+        "metrics": {"test": {"loss": 1.0, metric: score}},
+        "directions": {"loss": "min", metric: mode},
+        "monitor": {"name": f"val/{metric}", "mode": mode, "best": score, "epoch": 3},
+        "baselines": {"majority": {metric: 0.1}, "linear": {metric: 0.8}} if baselines is None else baselines,
+        "model": {"parameters": 1234, "cache_bytes_per_token": 64},
+        "speed": {"seconds": 12.3, "examples_per_second": 100.0},
+        "environment": {"command": "python train.py epochs=1"},
+    }
+
+
+def stop_in_epoch(number):
+    """A method `Checkpoints.on_train_epoch_start` that interrupts a run at the start of an epoch."""
+    from mla_train.training.checkpoints import Checkpoints  # loads torch
+
+    start_epoch = Checkpoints.on_train_epoch_start
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == number:
+            raise RuntimeError("interrupted")
+        start_epoch(self, trainer, module)
+
+    return on_train_epoch_start

@@ -69,8 +69,8 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
             for column, feature in found.features.items():
                 if isinstance(feature, Image):  # images stay the bytes that they are
                     found = found.cast_column(column, Image(decode=False))
-            names = {c: list(f.names) for c, f in found.features.items() if isinstance(f, ClassLabel)}
-            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found), class_names=names)
+            class_names = {c: list(f.names) for c, f in found.features.items() if isinstance(f, ClassLabel)}
+            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found), class_names=class_names)
     return tables
 
 

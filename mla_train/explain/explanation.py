@@ -17,6 +17,7 @@ from mla_train.dataset import check_given, raw_batch
 from mla_train.explain.attention_view import AttentionView, self_attention_view
 from mla_train.explain.generated_text import decoder_views, with_end
 from mla_train.heads.generation import Generation
+from mla_train.heads.pooled import PooledHead
 from mla_train.modalities.explanation import GradientInput, InputExplanation, Units
 from mla_train.model import Model
 from mla_train.nn import AttentionPooling, ClassToken, Encoder
@@ -114,9 +115,11 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
 def _self_attention(model: Model, parts: dict[str, InputExplanation], features: dict[str, Any]) -> list[AttentionView]:
     if not isinstance(model.encoder, Encoder):
         return []
-    layers, order, views = model.encoder.attention_layers, list(model.embeddings), []
+    encoder: Any = model.encoder
+    layers = encoder.attention_layers
+    order, views, head = list(model.embeddings), [], model.head
     for name, part in parts.items():
-        pooling: Any = model.head.poolings[name] if hasattr(model.head, "poolings") else None
+        pooling: Any = head.poolings[name] if isinstance(head, PooledHead) else None
         units, positions = part.token_units, part.positions.float()
         weights = None
         if isinstance(pooling, ClassToken):  # it stands in front, at no position

@@ -127,8 +127,8 @@ class Forecast(Head):
         values, real = [], []
         for series, now in by_series(targets):
             rows = now[:, None] + np.arange(spec.horizon)
-            values.append(torch.from_numpy(series.values[rows]).transpose(1, 2))
-            real.append(torch.from_numpy(series.real[rows]).transpose(1, 2))
+            values.append(torch.from_numpy(series.values.take(rows, 0)).transpose(1, 2))
+            real.append(torch.from_numpy(series.real.take(rows, 0)).transpose(1, 2))
         if len(values) == 1:
             return FutureTensors(values[0], real[0])
         return FutureTensors(torch.cat(values), torch.cat(real))
@@ -151,7 +151,8 @@ class Forecast(Head):
         """Point forecast `(batch, series, horizon)` and quantiles `(batch, series, horizon, levels)`, scaled."""
         (series,) = features.values()
         context = series.context
-        point, offsets = context.linear + context.cycle, self.quantiles
+        offsets: Tensor = self.quantiles
+        point = context.linear + context.cycle
         if series.tokens is not None:
             added, moved = self.corrections(series.tokens, context.steps)
             # Its quantiles are random at first, so that the encoder learns from them before its gate opens.

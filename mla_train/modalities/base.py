@@ -140,7 +140,7 @@ class Modality(ABC, Generic[Spec]):
 
     @classmethod
     @abstractmethod
-    def example_values(cls, count: int) -> Sequence[Any]:
+    def example_values(cls, count: int) -> Any:
         """A few made raw values, for tests of every choice."""
 
     @abstractmethod

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mla_train.errors import UserError
-from mla_train.studies.arms import Match, compose_arms, read_plan
-from mla_train.studies.matching import TOLERANCE, check_arms
+from mla_train.studies.parameter_matching import TOLERANCE, check_arms
+from mla_train.studies.variants import Match, compose_arms, read_plan
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import compare as script

@@ -11,7 +11,7 @@ from mla_train.data.batch import Batch
 from mla_train.modalities.explanation import GradientInput, InputExplanation, WordUnits
 
 if TYPE_CHECKING:
-    from mla_train.modalities.features.preprocess import FeatureTensors
+    from mla_train.modalities.features.tensors import FeatureTensors
 
 
 def explain_features(name: str, mean: list[float], tensors: "FeatureTensors") -> InputExplanation:

@@ -12,7 +12,7 @@ from mla_train.modalities.explanation import CellUnits, GradientInput, InputExpl
 
 if TYPE_CHECKING:
     from mla_train.modalities.image.embed import ImageEmbedding
-    from mla_train.modalities.image.preprocess import ImageTensors
+    from mla_train.modalities.image.tensors import ImageTensors
 
 
 def explain_image(

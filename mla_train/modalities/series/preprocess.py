@@ -185,10 +185,10 @@ class Series(Modality[SeriesSpec]):
         rows = now[:, None] + np.arange(-self.spec.look_back, self.spec.horizon)
         past = rows[:, : self.spec.look_back]
         return SeriesTensors(
-            torch.from_numpy(series.values[past]).transpose(1, 2),
-            torch.from_numpy(series.real[past]).transpose(1, 2),
-            torch.from_numpy(series.known[rows]),
-            torch.from_numpy(series.observed[past]),
+            torch.from_numpy(series.values.take(past, 0)).transpose(1, 2),
+            torch.from_numpy(series.real.take(past, 0)).transpose(1, 2),
+            torch.from_numpy(series.known.take(rows, 0)),
+            torch.from_numpy(series.observed.take(past, 0)),
             torch.from_numpy((series.phase + now - self.spec.look_back) % self.spec.period),
             torch.zeros(past.shape, dtype=torch.bool),
         )

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.text.preprocess import TextTensors
 from mla_train.modalities.text.spec import TextSpec
+from mla_train.modalities.text.tensors import TextTensors
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 

@@ -18,8 +18,8 @@ from mla_train.modalities.explanation import GradientInput, InputExplanation, Wo
 
 if TYPE_CHECKING:
     from mla_train.modalities.text.embed import TextEmbedding
-    from mla_train.modalities.text.preprocess import TextTensors
     from mla_train.modalities.text.spec import TextSpec
+    from mla_train.modalities.text.tensors import TextTensors
 
 
 MIN_WORDS = 4  # a text with fewer words is shown by its tokens

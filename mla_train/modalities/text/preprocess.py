@@ -19,6 +19,7 @@ from mla_train.modalities.base import Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide_tokens
 from mla_train.modalities.text.spec import TextSpec
+from mla_train.modalities.text.tensors import TextTensors
 
 if TYPE_CHECKING:  # what is learnt for prediction loads scikit-learn only where there are TF-IDF features
     import scipy.sparse
@@ -96,25 +97,6 @@ class TextColumn:
     def keys(self) -> list[str]:
         """The texts."""
         return self.texts
-
-
-@dataclass
-class TextTensors:
-    """A batch of texts.
-
-    Attributes:
-        tokens: Token numbers, padded with 0, `(batch, length)`.
-        padding: True at padding, `(batch, length)`.
-        features: Numbers of the TF-IDF features of all texts in a row, `(features,)`; None where there are none.
-        weights: Their weights, `(features,)`.
-        offsets: Places at which the features of each text begin, `(batch,)`.
-    """
-
-    tokens: Tensor
-    padding: Tensor
-    features: Tensor | None = None
-    weights: Tensor | None = None
-    offsets: Tensor | None = None
 
 
 class Text(Modality[TextSpec]):

@@ -1,11 +1,11 @@
-"""Pages that people read: one HTML file each, with its pictures inside, that needs no network."""
+"""HTML pages of one file: images are inside it, and nothing is fetched from the network."""
 
 import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from mla_train.inspect.tables import Cell, Table
+from mla_train.report.tables import Cell, Table
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5b6676; --line: #dde2e9; --paper: #fff; --shade: #f4f6f9;
@@ -59,16 +59,16 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }));
 }
 """
-LONG = 60
-"""Characters from which a cell may break."""
+LONG_CELL = 60
+"""Number of characters above which a cell may break."""
 
 
 def page(title: str, *parts: str) -> str:
-    """A whole page.
+    """A complete page.
 
     Args:
-        title: Its name, in the browser's tab and above all.
-        parts: HTML, as the functions below give it.
+        title: Title of the page and of the browser's tab.
+        parts: HTML from the functions below.
     """
     head = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -79,43 +79,43 @@ def page(title: str, *parts: str) -> str:
 
 
 def heading(text: str) -> str:
-    """Above a section."""
+    """Heading of a section."""
     return f"<h2>{escape(text)}</h2>"
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """Sentences.
+    """A paragraph.
 
     Args:
-        text: What they say.
-        kind: "lead" is larger, "note" smaller.
+        text: Text of the paragraph.
+        kind: "lead" for larger, "note" for smaller text.
     """
     return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 def bullets(texts: Sequence[str]) -> str:
-    """A list; nothing where there is nothing to list."""
+    """A list; empty without texts."""
     return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>" if texts else ""
 
 
 def code(text: str) -> str:
-    """A command, or what a program printed."""
+    """A command, or the output of a program."""
     return f"<pre>{escape(text)}</pre>"
 
 
-def picture(png: Path | bytes, said: str) -> str:
+def image(png: Path | bytes, description: str) -> str:
     """A PNG inside the page.
 
     Args:
-        png: A file or what it would hold.
-        said: What it shows, for those who cannot see it.
+        png: File or its bytes.
+        description: Text for readers who cannot see the image.
     """
     data = png.read_bytes() if isinstance(png, Path) else png
-    return f'<img alt="{escape(said)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    return f'<img alt="{escape(description)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
 
 
 def html_table(table: Table) -> str:
-    """A table whose rows a click on a column's name sorts."""
+    """A table; a click on the name of a column sorts its rows."""
     numbers = [table.is_number(place) for place in range(len(table.columns))]
     heads = "".join(
         f'<th scope="col"{_class(["number"] * number)}><button type="button">{escape(name)}</button></th>'
@@ -132,7 +132,7 @@ def html_table(table: Table) -> str:
 
 
 def _html_cell(cell: Cell, number: bool) -> str:
-    classes = ["number"] * number + ["long"] * (len(cell.text) > LONG) + [cell.tone.name] * bool(cell.tone.value)
+    classes = ["number"] * number + ["long"] * (len(cell.text) > LONG_CELL) + [cell.tone.name] * bool(cell.tone.value)
     value = "" if cell.value is None else f' data-value="{float(cell.value)!r}"'
     return f"<td{_class(classes)}{value}>{escape(cell.text)}</td>"
 

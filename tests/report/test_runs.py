@@ -5,26 +5,11 @@ import sys
 
 import pytest
 
-from mla_train.inspect.run_list import COLUMNS, State, find_runs, runs_table
+from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
 from scripts import runs as script
+from tests.helpers import example_results as results
 
 CONFIG = "# python train.py lr=1\ntask: {name: translation}\ndata: {name: pairs}\nattention: {kind: mha}\n"
-
-
-def results(metric="accuracy", mode="max", score=0.9, baselines=None, task="image_classification"):
-    return {
-        "task": task,
-        "data": "digits",
-        "attention": "mla",
-        "seed": 0,
-        "metrics": {"test": {"loss": 1.0, metric: score}},
-        "directions": {"loss": "min", metric: mode},
-        "monitor": {"name": f"val/{metric}", "mode": mode, "best": score, "epoch": 3},
-        "baselines": {"majority": {metric: 0.1}, "linear": {metric: 0.8}} if baselines is None else baselines,
-        "model": {"parameters": 1234, "cache_bytes_per_token": 64},
-        "speed": {"seconds": 12.3, "examples_per_second": 100.0},
-        "environment": {"command": "python train.py epochs=1"},
-    }
 
 
 def write(folder, text, name="results.json"):
@@ -51,8 +36,8 @@ def root(tmp_path):
 
 
 def test_all_runs_are_found_with_their_states(root):
-    found = {run.folder.name: run for run in find_runs(root)}
-    states = {name: run.state for name, run in found.items()}
+    runs = {run.folder.name: run for run in find_runs(root)}
+    states = {name: run.state for name, run in runs.items()}
     assert states == {
         "good": State.finished,
         "low": State.finished,
@@ -62,11 +47,11 @@ def test_all_runs_are_found_with_their_states(root):
         "broken": State.unreadable,
         "old": State.unreadable,
     }
-    assert (found["cut"].task, found["cut"].data, found["cut"].attention) == ("translation", "pairs", "mha")
-    assert found["cut"].command == "python train.py lr=1"
+    assert (runs["cut"].task, runs["cut"].data, runs["cut"].attention) == ("translation", "pairs", "mha")
+    assert runs["cut"].command == "python train.py lr=1"
 
 
-def test_rows_say_score_baseline_and_cost(root):
+def test_rows_show_score_baseline_and_cost(root):
     table = runs_table(list(find_runs(root)), root).sorted_by("difference")
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in table.rows]
     assert [row["run"].text for row in rows[:2]] == ["good", "deep/er/low"]
@@ -86,9 +71,9 @@ def test_the_command_prints_and_writes_a_page(root, tmp_path, monkeypatch, capsy
     page = tmp_path / "runs.html"
     monkeypatch.setattr(sys, "argv", ["runs.py", str(root), "--sort", "score", "--html", str(page)])
     script.main()
-    told = capsys.readouterr()
-    assert told.out.index("good") < told.out.index("deep/er/low") < told.out.index("python train.py lr=1")
-    assert sorted(told.err.splitlines()) == [
+    output = capsys.readouterr()
+    assert output.out.index("good") < output.out.index("deep/er/low") < output.out.index("python train.py lr=1")
+    assert sorted(output.err.splitlines()) == [
         f"{root / name / 'results.json'} cannot be read" for name in ("broken", "old")
     ]
     text = page.read_text()
@@ -96,16 +81,16 @@ def test_the_command_prints_and_writes_a_page(root, tmp_path, monkeypatch, capsy
     assert "python train.py epochs=1" in text
 
 
-def test_a_task_is_picked(root, monkeypatch, capsys):
+def test_runs_of_one_task(root, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["runs.py", str(root), "--task", "translation"])
     script.main()
-    told = capsys.readouterr().out
-    assert "cut" in told
-    assert "good" not in told
+    output = capsys.readouterr().out
+    assert "cut" in output
+    assert "good" not in output
 
 
 @pytest.mark.parametrize("words", [["nowhere"], ["--task", "poetry"]])
-def test_nothing_to_show_is_said(words, root, monkeypatch):
+def test_nothing_to_show_is_an_error(words, root, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["runs.py", *([str(root)] if words[0] == "--task" else []), *words])
     with pytest.raises(SystemExit) as stopped:
         script.main()

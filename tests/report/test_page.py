@@ -1,4 +1,4 @@
-"""Pages and tables: what people write is shown as it is, nothing is fetched, rows are sorted by what they mean."""
+"""Pages and tables: text is escaped, nothing is fetched, rows are sorted by value."""
 
 import re
 from html.parser import HTMLParser
@@ -7,8 +7,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from mla_train.inspect.page import bullets, code, heading, html_table, page, paragraph, picture
-from mla_train.inspect.tables import Cell, Table, Tone, as_markdown, as_rich, print_fitting
+from mla_train.report.page import bullets, code, heading, html_table, image, page, paragraph
+from mla_train.report.tables import Cell, Table, Tone, as_markdown, as_rich, print_fitting
 
 TABLE = Table(
     ["name", "score|s", "note"],
@@ -22,7 +22,7 @@ VOID = {"meta", "img", "br"}
 
 
 class Nesting(HTMLParser):
-    """Notes texts, and that each tag is closed where it must be."""
+    """Collects texts, and checks that each tag is closed where it must be."""
 
     def __init__(self):
         super().__init__()
@@ -39,26 +39,26 @@ class Nesting(HTMLParser):
         self.texts.append(data)
 
 
-def test_a_page_is_whole_and_needs_nothing_else():
-    parts = [heading("<h>"), paragraph("a & b", "lead"), bullets(["<li>"]), code("x < y"), picture(b"png", 'a "dot"')]
+def test_a_page_is_complete_and_needs_nothing_else():
+    parts = [heading("<h>"), paragraph("a & b", "lead"), bullets(["<li>"]), code("x < y"), image(b"png", 'a "dot"')]
     text = page("<script>alert(1)</script>", *parts, "", html_table(TABLE))
     nesting = Nesting()
     nesting.feed(text)
     assert nesting.open == []
-    for said in ("<h>", "a & b", "<li>", "x < y", "b & <c>", "<script>alert(1)</script>"):
-        assert said in nesting.texts
+    for expected in ("<h>", "a & b", "<li>", "x < y", "b & <c>", "<script>alert(1)</script>"):
+        assert expected in nesting.texts
     assert "data:image/png;base64,cG5n" in text
     assert 'alt="a &quot;dot&quot;"' in text
     assert not re.search(r"(src|href)=\"(?!data:)|https?://|@import|url\(", text)
     assert bullets([]) == ""
 
 
-def test_pictures_come_from_files_too(tmp_path):
+def test_images_come_from_files_too(tmp_path):
     (tmp_path / "a.png").write_bytes(b"png")
-    assert picture(tmp_path / "a.png", "a") == picture(b"png", "a")
+    assert image(tmp_path / "a.png", "a") == image(b"png", "a")
 
 
-def test_cells_carry_what_they_are_sorted_by():
+def test_cells_carry_their_sort_value():
     text = html_table(TABLE)
     assert '<td class="number good" data-value="0.5">0.5</td>' in text
     assert '<td class="number" data-value="1200.0">1,200</td>' in text
@@ -78,20 +78,20 @@ def test_markdown_and_terminal_show_the_same_cells():
     assert lines[0] == r"| name | score\|s | note |"
     assert lines[1] == "| --- | ---: | --- |"
     assert lines[3] == "| a | 1,200 |  |"
-    shown = StringIO()
-    Console(file=shown, width=200).print(as_rich(TABLE))
-    assert "[red]" in shown.getvalue()
-    assert "1,200" in shown.getvalue()
+    output = StringIO()
+    Console(file=output, width=200).print(as_rich(TABLE))
+    assert "[red]" in output.getvalue()
+    assert "1,200" in output.getvalue()
 
 
-def test_columns_go_where_there_is_no_room():
-    shown = StringIO()
-    console = Console(file=shown, width=40)
+def test_a_narrow_console_hides_columns():
+    output = StringIO()
+    console = Console(file=output, width=40)
     print_fitting(TABLE, ["note", "name"], console, "The page")
-    assert "xxx" not in shown.getvalue()
-    assert "b & <c>" in shown.getvalue()
-    assert "No room for: note. The page shows all." in shown.getvalue()
-    shown = StringIO()
-    print_fitting(TABLE, ["note"], Console(file=shown, width=200), "The page")
-    assert "xxx" in shown.getvalue()
-    assert "No room" not in shown.getvalue()
+    assert "xxx" not in output.getvalue()
+    assert "b & <c>" in output.getvalue()
+    assert "Hidden columns: note." in output.getvalue()
+    output = StringIO()
+    print_fitting(TABLE, ["note"], Console(file=output, width=200), "The page")
+    assert "xxx" in output.getvalue()
+    assert "Hidden" not in output.getvalue()

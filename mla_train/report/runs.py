@@ -1,4 +1,4 @@
-"""All runs below a folder: what each was, what it reached and what it cost."""
+"""The list of all runs below a folder: task, data, score and cost of each."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from mla_train.inspect.tables import Cell, Table, Tone
+from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.scores import Score, read_score, signed, written
 
 
 class State(Enum):
-    """How far a run has come; unfinished ones train still or were cut off."""
+    """State of a run; an unfinished run is still training or was interrupted."""
 
     finished = "finished"
     unfinished = "unfinished"
@@ -30,21 +30,21 @@ class Run:
     """One run folder.
 
     Attributes:
-        folder: Where it is.
-        state: How far it has come.
-        begun: When.
-        task: Its name.
+        folder: Run folder.
+        state: State of the run.
+        started: Time at which it started.
+        task: Name of the task.
         data: Name of the data set.
-        attention: Kind of attention, or what else the network is.
-        command: With which it began.
-        score: On test; None unless finished.
-        parameters: Of the network; None unless finished.
-        seconds: Of training; None unless finished.
+        attention: Kind of attention, or another name of the network.
+        command: Command that started it.
+        score: Score on the test split; None unless finished.
+        parameters: Number of parameters; None unless finished.
+        seconds: Seconds of training; None unless finished.
     """
 
     folder: Path
     state: State
-    begun: datetime
+    started: datetime
     task: str = ""
     data: str = ""
     attention: str = ""
@@ -55,13 +55,13 @@ class Run:
 
 
 def find_runs(root: Path) -> Iterator[Run]:
-    """Reads all run folders below a folder; what stands inside a run folder is not looked at.
+    """Reads all run folders below a folder, without searching inside run folders.
 
     Args:
-        root: Where to look; it may be a run folder itself.
+        root: Folder to search; may be a run folder itself.
     """
-    for place, folders, files in os.walk(root):
-        run = _read_run(Path(place), set(files))
+    for path, folders, files in os.walk(root):
+        run = _read_run(Path(path), set(files))
         if run is None:
             folders.sort()
         else:
@@ -70,7 +70,7 @@ def find_runs(root: Path) -> Iterator[Run]:
 
 
 def _read_run(folder: Path, files: set[str]) -> Run | None:
-    """The run in a folder; None where it holds none."""
+    """The run in a folder; None if it holds none."""
     if "results.json" in files:
         return _finished(folder)
     if "config.yaml" not in files:
@@ -79,10 +79,10 @@ def _read_run(folder: Path, files: set[str]) -> Run | None:
     try:
         config = yaml.safe_load(text)
         task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
-    except (yaml.YAMLError, KeyError, TypeError):  # somebody else's
+    except (yaml.YAMLError, KeyError, TypeError):  # not a config of ours
         return None
     state = State.failed if _has_failed(folder / "log.txt") else State.unfinished
-    return Run(folder, state, _begun(folder), task, data, attention, text.splitlines()[0].removeprefix("# "))
+    return Run(folder, state, _start_time(folder), task, data, attention, text.splitlines()[0].removeprefix("# "))
 
 
 def _finished(folder: Path) -> Run:
@@ -91,7 +91,7 @@ def _finished(folder: Path) -> Run:
         return Run(
             folder,
             State.finished,
-            _begun(folder),
+            _start_time(folder),
             results["task"],
             results["data"],
             results["attention"],
@@ -101,17 +101,17 @@ def _finished(folder: Path) -> Run:
             results["speed"]["seconds"],
         )
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        return Run(folder, State.unreadable, _begun(folder))
+        return Run(folder, State.unreadable, _start_time(folder))
 
 
-def _begun(folder: Path) -> datetime:
-    """When its config was written; else when its results were."""
+def _start_time(folder: Path) -> datetime:
+    """Time at which the config was written, or else the results."""
     file = next(file for name in ("config.yaml", "results.json") if (file := folder / name).exists())
     return datetime.fromtimestamp(file.stat().st_mtime)
 
 
 def _has_failed(log: Path) -> bool:
-    """Whether the last that the run itself wrote down is an error."""
+    """Whether the last message of the run itself in its log is an error."""
     if not log.is_file():
         return False
     levels = re.findall(r"^\d{4}-\d\d-\d\d [\d:,]+ (\w+) mla_train", log.read_text(errors="replace"), re.MULTILINE)
@@ -133,15 +133,15 @@ COLUMNS = {
     "state": "state",
     "command": "command",
 }
-"""Word of --sort to the head of a column."""
+"""Value of --sort to name of the column."""
 
 
 def runs_table(runs: list[Run], root: Path) -> Table:
-    """A row a run.
+    """A table with one row for each run.
 
     Args:
-        runs: In any order.
-        root: To which folders are named.
+        runs: Runs in any order.
+        root: Folder that paths are relative to.
     """
     return Table(list(COLUMNS.values()), [_row(run, root) for run in runs])
 
@@ -150,7 +150,7 @@ def _row(run: Run, root: Path) -> list[Cell]:
     score = run.score
     return [
         Cell(str(run.folder.relative_to(root)) if run.folder != root else str(root)),
-        Cell(f"{run.begun:%Y-%m-%d %H:%M}", run.begun.timestamp()),
+        Cell(f"{run.started:%Y-%m-%d %H:%M}", run.started.timestamp()),
         Cell(run.task),
         Cell(run.data),
         Cell(run.attention),
@@ -166,7 +166,7 @@ def _row(run: Run, root: Path) -> list[Cell]:
 
 
 def _difference(score: Score | None) -> Cell:
-    """Sorted by what is gained, so that the best come first for errors too."""
+    """Difference to the best baseline, sorted by gain, so that the best come first for errors too."""
     if score is None or score.gain is None or score.difference is None:
         return Cell()
     tone = Tone.plain if round(score.gain, 4) == 0 else Tone.good if score.gain > 0 else Tone.bad

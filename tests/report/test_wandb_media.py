@@ -4,8 +4,8 @@ import pytest
 import torch
 import wandb
 
-from mla_train.inspect.wandb_media import attention_maps, table
 from mla_train.nn import observe
+from mla_train.report.wandb import attention_maps, table
 from tests.explain.examples import model, own_data
 
 SHOWN = {

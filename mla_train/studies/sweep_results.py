@@ -1,4 +1,4 @@
-"""What a sweep found, as a recipe for train.py, and the best of it trained again."""
+"""The best trials of a sweep: as a recipe for train.py, and trained again with several seeds."""
 
 import csv
 from pathlib import Path
@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mla_train.errors import UserError
 from mla_train.studies.jobs import Job, run_jobs
-from mla_train.studies.space import word
+from mla_train.studies.search_space import as_override
 
 SEEDS = (0, 1, 2)
 
@@ -25,26 +25,26 @@ def ranked(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def settings(trial: FrozenTrial) -> list[str]:
-    """A trial's part of the command line."""
-    return [f"{name}={word(value)}" for name, value in trial.params.items()]
+    """Overrides that a trial chose."""
+    return [f"{name}={as_override(value)}" for name, value in trial.params.items()]
 
 
-def best_recipe(study: optuna.Study, words: list[str], groups: set[str], file: Path) -> None:
+def best_recipe(study: optuna.Study, overrides: list[str], groups: set[str], file: Path) -> None:
     """Writes the best trial as a choice of `experiment`.
 
     Args:
-        study: With a finished trial.
-        words: That all trials had.
-        groups: Names that are chosen from folders of conf/.
-        file: Where to.
+        study: Study with a finished trial.
+        overrides: Overrides of all trials.
+        groups: Names of config groups.
+        file: YAML to write.
     """
     trial = ranked(study)[0]
     chosen: list[Any] = []
     recipe: list[Any] = []
     keys = OmegaConf.create()
-    for override in OverridesParser.create().parse_overrides([*words, *settings(trial)]):
+    for override in OverridesParser.create().parse_overrides([*overrides, *settings(trial)]):
         name, value = override.key_or_group, override.value()
-        if name == "experiment":  # this file takes its place, so it has to build on it
+        if name == "experiment":  # this file takes its place, so it includes it
             recipe.append(value)
         elif name in groups:
             chosen.append({f"override /{name}": value})
@@ -62,35 +62,35 @@ def best_recipe(study: optuna.Study, words: list[str], groups: set[str], file: P
 
 
 def retrain(
-    study: optuna.Study, words: list[str], count: int, folder: Path, train: Path, parallel: int, threads: int
+    study: optuna.Study, overrides: list[str], count: int, folder: Path, train: Path, parallel: int, threads: int
 ) -> None:
-    """Trains the best trials again with three seeds; top.csv tells what they reach on val and test.
+    """Trains the best trials again with three seeds and writes their scores on val and test to top.csv.
 
-    A trial's own value is the best of many and flatters it; this is what it is worth.
+    The value of the best of many trials is biased upwards; these scores are not.
 
     Args:
-        study: Of the sweep.
-        words: That all trials had.
-        count: How many.
-        folder: The sweep's.
+        study: Study of the sweep.
+        overrides: Overrides of all trials.
+        count: Number of trials.
+        folder: Folder of the sweep.
         train: The file train.py.
-        parallel: Runs at a time.
-        threads: CPU threads of each.
+        parallel: Number of runs at a time.
+        threads: Number of CPU threads of each run.
 
     Raises:
         UserError: A run failed.
     """
-    plain = [each for each in words if not each.startswith("seed=")]
+    shared = [each for each in overrides if not each.startswith("seed=")]
     jobs = {
         trial.number: [
-            Job([*plain, *settings(trial), f"seed={seed}"], folder / "top" / f"{trial.number:04d}" / str(seed))
+            Job([*shared, *settings(trial), f"seed={seed}"], folder / "top" / f"{trial.number:04d}" / str(seed))
             for seed in SEEDS
         ]
         for trial in ranked(study)[:count]
     }
-    failed = run_jobs([job for some in jobs.values() for job in some], train, parallel, threads)
-    for where, message in failed.items():
-        raise UserError(f"{where}: {message}")
+    failed = run_jobs([job for runs in jobs.values() for job in runs], train, parallel, threads)
+    for run, message in failed.items():
+        raise UserError(f"{run}: {message}")
     metric = study.user_attrs["plan"]["goal"].removeprefix("val/")
     with (folder / "top.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
@@ -98,16 +98,16 @@ def retrain(
             [
                 "trial",
                 "value",
-                *(f"{split}_{what}" for split in ("val", "test") for what in ("mean", "std")),
+                *(f"{split}_{statistic}" for split in ("val", "test") for statistic in ("mean", "std")),
                 "settings",
             ]
         )
-        for number, some in jobs.items():
+        for number, runs in jobs.items():
             scores: dict[str, list[float]] = {"val": [], "test": []}
-            for job in some:
+            for job in runs:
                 results = job.results
                 assert results is not None
                 for split, values in scores.items():
                     values.append(results["metrics"][split][metric])
-            numbers = [round(what(values), 6) for values in scores.values() for what in (mean, stdev)]
+            numbers = [round(statistic(values), 6) for values in scores.values() for statistic in (mean, stdev)]
             table.writerow([number, study.trials[number].value, *numbers, " ".join(settings(study.trials[number]))])
