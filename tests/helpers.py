@@ -1,6 +1,7 @@
 """What tests share: the command line, configs, small pictures and texts."""
 
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -128,6 +129,37 @@ def write_reviews(file, count=30):
         table = csv.writer(stream)
         table.writerow(["text", "label"])
         table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)
+
+
+NUMBER_WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
+
+
+def number_pairs(count):
+    """Different rows of numbers in words, in English and German."""
+    generator = np.random.default_rng(0)
+    rows = [generator.choice(list(NUMBER_WORDS), generator.integers(1, 6)) for _ in range(4 * count)]
+    pairs = [(" ".join(words), " ".join(NUMBER_WORDS[word] for word in words)) for words in rows]
+    return list(dict.fromkeys(pairs))[:count]
+
+
+def write_pairs(file, pairs, source="source", target="target"):
+    """A table of sentence pairs: jsonl (also gzipped), csv or tsv."""
+    if file.suffixes[0] == ".jsonl":
+        opener = gzip.open if file.suffix == ".gz" else open
+        with opener(file, "wt") as stream:
+            stream.writelines(json.dumps({source: s, target: t}) + "\n" for s, t in pairs)
+    else:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream, delimiter="\t" if file.suffix == ".tsv" else ",").writerows([(source, target), *pairs])
+    return file
+
+
+def write_aligned(folder, split, pairs, ending=""):
+    """Sentence pairs as two text files that are aligned line by line."""
+    for side, name in enumerate(("en", "de")):
+        text = "".join(f"{pair[side]}\n" for pair in pairs)
+        file = folder / f"{split}.{name}{ending}"
+        file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
 
 
 def example_results(metric="accuracy", mode="max", score=0.9, baselines=None, task="image_classification"):
