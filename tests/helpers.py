@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -67,3 +68,21 @@ def write_reviews(file, count=30):
         table = csv.writer(stream)
         table.writerow(["text", "label"])
         table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)
+
+
+def hourly_table(rows=400, **columns):
+    """Two series of hours with a daily cycle; one of them rises."""
+    times = pd.date_range("2024-01-01", periods=rows, freq="1h")
+    hours = np.arange(rows)
+    values = {"load": np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, "price": np.cos(hours / 24 * 2 * np.pi) * 5}
+    return pd.DataFrame({"date": times, **values, **columns})
+
+
+def forecasting_config(folder, frame, *words, name="a.csv", **how):
+    """A config of a small forecaster whose table is written into a folder."""
+    if name.endswith(".parquet"):
+        frame.to_parquet(folder / name)
+    else:
+        frame.to_csv(folder / name, index=False, **how)
+    small = ["data.look_back=24", "data.horizon=6"]
+    return config("task=forecasting", "data=series_csv", f"data.path={folder / name}", *small, *words)
