@@ -123,8 +123,9 @@ class Dataset:
             count: Number of items.
         """
         few = self.train.first(count)
-        unvaried = replace(few, augmentations={}, modality_dropout=0.0)
-        return replace(self, train=few, val=unvaried, test=unvaried)
+        # Evaluation reads them as they are.
+        evaluated = replace(few, augmentations={}, modality_dropout=0.0) if isinstance(few, Split) else few
+        return replace(self, train=few, val=evaluated, test=evaluated)
 
     def count(self, split: str) -> int:
         """Number of examples of a split; more than its items where these are sequences.
