@@ -76,6 +76,17 @@ def build(*words, data=None):
     return TrainingModule(settings, task, task.build_model(data.spec)), data
 
 
+def made_data(settings, kinds, targets=None, sequence=None, head="classification"):
+    """A made data set of any inputs (a kind by name) and any answer."""
+    from mla_train.data.examples import Examples, RawData
+    from mla_train.dataset import prepare
+    from mla_train.heads import HEADS
+
+    inputs = {name: kind.example_values(32) for name, kind in kinds.items()}
+    train = Examples(inputs, targets or ["a", "b"] * 16, sequence=sequence)
+    return prepare(RawData({"train": train}), kinds, HEADS[head], settings)
+
+
 def batch_of(data, split="train", count=4, training=False):
     """The first items of a split as a batch."""
     part = getattr(data, split)
