@@ -14,8 +14,8 @@ from mla_train.heads.forecast_metrics import mean_errors
 from mla_train.nn import observe
 
 if TYPE_CHECKING:
-    from mla_train.model import Model
     from mla_train.modalities.series.windows import WindowColumn
+    from mla_train.model import Model
 
 matplotlib.use("Agg")
 import matplotlib.dates as mdates

@@ -47,7 +47,8 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     Raises:
         UserError: A file or column does not exist, a cell is no number or no time, or rows are not evenly spaced.
     """
-    table, notes = read_table(options.path), []
+    table = read_table(options.path)
+    notes: list[str] = []
     if options.rows is not None:
         table = table.iloc[: options.rows]
     time_column = options.time_column or time_column_of(table, options.path)
