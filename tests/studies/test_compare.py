@@ -28,7 +28,12 @@ def test_options_make_variants():
     plan = read_plan(
         ["task=forecasting", "attention=mla,mha", "regularization=[light,rdrop],strong", "attention.score=[dot,dot]"]
     )
-    assert [variant.name for variant in plan.variants] == ["mla, [light,rdrop]", "mla, strong", "mha, [light,rdrop]", "mha, strong"]
+    assert [variant.name for variant in plan.variants] == [
+        "mla, [light,rdrop]",
+        "mla, strong",
+        "mha, [light,rdrop]",
+        "mha, strong",
+    ]
     fixed = ("task=forecasting", "attention.score=[dot,dot]")
     assert plan.variants[0].overrides == (*fixed, "attention=mla", "regularization=[light,rdrop]")
     assert (plan.compared, plan.seeds, plan.match, plan.n_jobs) == ("attention, regularization", 3, Match.width, 1)
@@ -41,7 +46,9 @@ def test_own_options_are_not_for_train():
     words = ["lr=1e-3,1e-2", "seeds=5", "match=parameters", "run_dir='my runs/x'", "n_jobs=2", "--config-dir", "mine"]
     plan = read_plan(words)
     assert (plan.seeds, plan.match, plan.run_dir, plan.n_jobs) == (5, Match.parameters, Path("my runs/x"), 2)
-    assert [variant.overrides for variant in plan.variants] == [("--config-dir", "mine", f"lr={lr}") for lr in ("0.001", "0.01")]
+    assert [variant.overrides for variant in plan.variants] == [
+        ("--config-dir", "mine", f"lr={lr}") for lr in ("0.001", "0.01")
+    ]
     assert [variant.name for variant in read_plan(["encoder.depth=range(1,4)"]).variants] == ["1", "2", "3"]
 
 

@@ -52,7 +52,18 @@ def test_the_toolbox_page_is_written_from_runs(tmp_path, monkeypatch, capsys):
             (folder / "results.json").write_text(json.dumps(results))
     page = tmp_path / "page.md"
     page.write_text("# Mine\n\nText.\n\n" + toolbox.MARK + "\nold\n")
-    arguments = ["--only", "score_dot", "rdrop", "--data", "digits", "--seeds", "0", "1", "--runs", str(tmp_path / "runs")]
+    arguments = [
+        "--only",
+        "score_dot",
+        "rdrop",
+        "--data",
+        "digits",
+        "--seeds",
+        "0",
+        "1",
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
     monkeypatch.setattr(sys, "argv", ["toolbox.py", *arguments, "--out", str(page)])
     with pytest.raises(SystemExit) as stopped:
         toolbox.main()
