@@ -87,7 +87,10 @@ class Features(Modality[FeatureSpec]):
                 np.zeros((0, width), np.float32) if array is None else array.astype(np.float32, copy=False)
                 for array in arrays
             ]
-        return FeatureColumn(columns, [i for i, column in enumerate(columns) if not np.isfinite(column).all()])
+        broken = [i for i, column in enumerate(columns) if not np.isfinite(column).all()]
+        for i in broken:
+            columns[i] = columns[i][:0]
+        return FeatureColumn(columns, broken)
 
     @classmethod
     def fit(cls, train: FeatureColumn, options: Any) -> Self:
@@ -117,6 +120,8 @@ class Features(Modality[FeatureSpec]):
                 raise UserError(f"numbers are needed, not {value!r:.60}: this model reads {width} a step") from None
             if array.shape[-1] != width:
                 raise UserError(f"{array.shape[-1]} features are given: this model reads {width} a step")
+            if not np.isfinite(array).all():
+                raise UserError(f"features with a value that is no finite number: {value!r:.60}")
             arrays.append(array.astype(np.float32))
         return FeatureColumn(arrays)
 

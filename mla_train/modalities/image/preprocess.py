@@ -132,7 +132,10 @@ class Image(Modality[ImageSpec]):
             image = torch.as_tensor(value)
             if image.shape != shape:
                 raise UserError(f"an image of shape {tuple(image.shape)}: this model reads arrays of shape {shape}")
-            return image.to(torch.uint8)
+            as_bytes = image.to(torch.uint8)
+            if not torch.equal(as_bytes.to(image.dtype), image):
+                raise UserError(f"an image of {image.dtype}: this model reads arrays of whole numbers from 0 to 255")
+            return as_bytes
         source = as_source(value)
         name = "the image" if source is None or isinstance(source, bytes) else str(source)
         if isinstance(source, Path) and not source.is_file():

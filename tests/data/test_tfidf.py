@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from mla_train.data import terms
-from mla_train.data.terms import Terms
+from mla_train.data import tfidf
+from mla_train.data.tfidf import TfidfFeatures
 
 TEXTS = ["What is a cat ?", "what is a dog", "Où est le chat ?", "Wo ist die Katze?", "is it a cat"]
 
@@ -15,7 +15,7 @@ def width(known):
 
 
 def test_words_are_weighted_as_by_scikit_learn():
-    known = Terms.learn(TEXTS, 1000)
+    known = TfidfFeatures.learn(TEXTS, 1000)
     reference = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", min_df=2, sublinear_tf=True)
     expected = reference.fit(TEXTS).transform(["is a cat ? ?", "nothing"]).toarray()
     found = known.matrix(["is a cat ? ?", "nothing"]).toarray()
@@ -26,22 +26,22 @@ def test_words_are_weighted_as_by_scikit_learn():
 
 
 def test_a_saved_vocabulary_finds_the_same_terms():
-    known = Terms.learn(TEXTS, 50)
-    again = Terms.from_json(known.to_json())
+    known = TfidfFeatures.learn(TEXTS, 50)
+    again = TfidfFeatures.from_json(known.to_json())
     assert width(again) == width(known) > 50
     np.testing.assert_allclose(again.matrix(TEXTS).toarray(), known.matrix(TEXTS).toarray(), rtol=1e-4)
 
 
 def test_at_most_so_many_terms_of_each_kind_and_those_that_occur_twice():
-    assert width(Terms.learn(TEXTS, 3)) == 6
-    assert "dog" not in Terms.learn(TEXTS, 1000).vectorizers["words"].vocabulary_
+    assert width(TfidfFeatures.learn(TEXTS, 3)) == 6
+    assert "dog" not in TfidfFeatures.learn(TEXTS, 1000).vectorizers["words"].vocabulary_
 
 
 def test_texts_without_repetition_still_have_terms():
-    assert width(Terms.learn(["one", "two"], 10)) > 0
+    assert width(TfidfFeatures.learn(["one", "two"], 10)) > 0
 
 
 @pytest.mark.parametrize(("limit", "kinds"), [(10, {"words"}), (1000, {"words", "pieces"})])
 def test_pieces_are_left_out_of_large_texts(limit, kinds, monkeypatch):
-    monkeypatch.setattr(terms, "MOST_CHARACTERS", limit)
-    assert Terms.learn(TEXTS, 10).vectorizers.keys() == kinds
+    monkeypatch.setattr(tfidf, "MAX_CHARACTERS", limit)
+    assert TfidfFeatures.learn(TEXTS, 10).vectorizers.keys() == kinds
