@@ -57,6 +57,22 @@ def image_linear(data: Dataset) -> dict[str, Predictions]:
     return _linear("linear", [tables], data, (1.0,))
 
 
+def series_linear(data: Dataset) -> dict[str, Predictions]:
+    """A linear model of simple statistics of each channel; val chooses the penalty."""
+    from sklearn.preprocessing import StandardScaler
+
+    from mla_train.modalities.series.statistics import summarize
+
+    ((name, modality),) = data.spec.inputs.items()
+    tables = []
+    for split in SPLITS:
+        column = getattr(data, split).columns[name]
+        tensors = modality.collate([column[place] for place in range(len(column))])
+        tables.append(summarize(tensors.past, tensors.real).numpy())
+    scaler = StandardScaler().fit(tables[0])
+    return _linear("linear", [[scaler.transform(table) for table in tables]], data, STRENGTHS)
+
+
 def multimodal_linear(data: Dataset) -> dict[str, Predictions]:
     """Linear models of the texts, the images, the features, and of all of them.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
 from mla_train.modalities import MODALITIES, Modality
 from mla_train.model import Model, ModelSpec
+
+if TYPE_CHECKING:
+    from mla_train.explain.explanation import Explanation
 
 
 class Task:
@@ -50,15 +53,20 @@ class Task:
         Raises:
             UserError: The data is not as it must be.
         """
-        return prepare(raw, self.input_kinds(raw), self.choose_head(raw), self.config)
+        kinds = self.input_kinds(list(raw.splits["train"].inputs))
+        return prepare(raw, kinds, self.choose_head(raw), self.config)
 
     def load_data(self) -> Dataset:
         """Reads and prepares the data set of the config."""
         return self.prepare(self.read())
 
-    def input_kinds(self, raw: RawData) -> dict[str, type[Modality]]:
-        """Kind of each input that the data has."""
-        return {name: self.inputs[name] for name in raw.splits["train"].inputs}
+    def input_kinds(self, names: Sequence[str]) -> dict[str, type[Modality]]:
+        """Kind of each input that the data has.
+
+        Args:
+            names: Names of the inputs.
+        """
+        return {name: self.inputs[name] for name in names}
 
     def choose_head(self, raw: RawData) -> type[Head]:
         """Kind of answer: the task's own, that of `task.head`, or what the labels are."""
@@ -75,9 +83,11 @@ class Task:
 
     def example_data(self) -> Dataset:
         """A few made examples, prepared as real ones are: for tests of every choice."""
-        count = 32
-        inputs = {name: kind.example_values(count) for name, kind in self.inputs.items()}
-        return self.prepare(RawData({"train": Examples(inputs, ["a", "b"] * (count // 2))}))
+        labels = getattr(self.config.data, "labels", None) or ["a", "b"]
+        names = getattr(self.config.data, "modalities", None) or list(self.inputs)
+        targets = labels * 16
+        inputs = {name: kind.example_values(len(targets)) for name, kind in self.input_kinds(names).items()}
+        return self.prepare(RawData({"train": Examples(inputs, targets)}))
 
     # Network.
 
@@ -112,6 +122,20 @@ class Task:
         for name, embedding in model.embeddings.items():
             embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
         return False
+
+    def raw_inputs(self, spec: ModelSpec) -> list[str]:
+        """Names of the parts of a raw example, the first of which is meant where none is named."""
+        return list(spec.inputs)
+
+    def explain(self, model: Model, raw: Mapping[str, Any]) -> "Explanation":
+        """The prediction for a raw example, with what explains it.
+
+        Raises:
+            UserError: The example cannot be read, or this kind of input is not explained.
+        """
+        from mla_train.explain.explanation import explain_example
+
+        return explain_example(model, raw)
 
     # Evaluation.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from mla_train.config.checks import at_least
 from mla_train.errors import require
 
 
@@ -21,6 +22,18 @@ class TokenizerKind(Enum):
     bpe = "bpe"
     word = "word"
     char = "char"
+
+
+class Resample(Enum):
+    """Handling of rows that are not evenly spaced in time.
+
+    refuse: An error. mean: The mean of the rows of a step; steps without a row stay gaps. fill: The same, with gaps filled
+    by the last value.
+    """
+
+    refuse = "refuse"
+    mean = "mean"
+    fill = "fill"
 
 
 def check_shares(val_share: float, test_share: float) -> None:
@@ -153,3 +166,65 @@ class ModalityOptions:
         require(bool(self.modalities), "data.modalities is empty: name at least one input")
         twice = sorted({name for name in self.modalities if self.modalities.count(name) > 1})
         require(not twice, f"data.modalities names {', '.join(twice)} twice")
+
+
+@dataclass
+class WindowOptions:
+    """How windows are cut out of time series.
+
+    Attributes:
+        look_back: Number of steps that are read.
+        horizon: Number of steps that are forecast.
+        period: Number of steps of a cycle, such as 24 for hours of a day; null finds it from the training rows.
+        split: Shares of train and val, the rest is test; or the row at which val begins, the row at which test begins and,
+            if need be, the row at which it ends; or the dates of these borders.
+    """
+
+    look_back: int = 96
+    horizon: int = 24
+    period: int | None = None
+    split: list[Any] = field(default_factory=lambda: [0.7, 0.1])
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        at_least(2, self, "data", "look_back", "period")
+        at_least(1, self, "data", "horizon")
+        require(
+            len(self.split) in (2, 3), f"data.split={self.split}: must be two shares, or two or three rows or dates"
+        )
+
+
+@dataclass
+class SeriesTableOptions:
+    """A table of time series: one column of times, the others are series.
+
+    Attributes:
+        path: File of the table, csv or parquet.
+        time_column: Column of the times; null takes the first column that can be read as times.
+        targets: Columns that are forecast; null is all numeric ones.
+        known: Columns that are known ahead, such as holidays or prices.
+        observed: Columns that are known up to the present, such as the weather.
+        rows: Number of rows that are read; null is all.
+        resample: Handling of rows that are not evenly spaced in time.
+        frequency: Distance of two rows when resampled, such as 1h; null takes the most frequent distance.
+    """
+
+    path: str | None = None
+    time_column: str | None = None
+    targets: list[str] | None = None
+    known: list[str] = field(default_factory=list)
+    observed: list[str] = field(default_factory=list)
+    rows: int | None = None
+    resample: Resample = Resample.refuse
+    frequency: str | None = None
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant, or options exclude each other."""
+        at_least(1, self, "data", "rows")
+        require(
+            self.targets is None or len(self.targets) > 0, "data.targets=[]: name a column, or leave it out for all"
+        )
+        require(
+            self.frequency is None or self.resample is not Resample.refuse,
+            f"data.frequency={self.frequency} is the distance of rows after resampling: add data.resample=mean or fill",
+        )

@@ -29,6 +29,8 @@ RENAMED = {
     "task.halvings": "task.downsample_log2",
     "task.alone": "task.unimodal_loss_weight",
     "task.term_dim": "task.tfidf_dim",
+    "task.linear": "task.ridge",
+    "task.residual": "task.use_encoder",
     "data.terms": "data.tfidf_features",
 }
 """Earlier names of options."""

@@ -29,8 +29,10 @@ class Positions(Enum):
 
 
 class Fusion(Enum):
-    """How several inputs meet: only in the answer (concat), weighted by learned gates, by cross-attention to all
-    others, or through a few latent tokens (bottleneck).
+    """How several inputs meet.
+
+    concat: In the answer alone. weighted: There, by learned gates. cross_attention: Each attends to all others. bottleneck:
+    All see each other through a few latent tokens.
     """
 
     concat = "concat"
@@ -46,6 +48,21 @@ class HeadKind(Enum):
     classification = "classification"
     multilabel = "multilabel"
     regression = "regression"
+
+
+class Channels(Enum):
+    """Whether series see each other: each is read alone by the same network, or tokens of all series attend to each other."""
+
+    independent = "independent"
+    mixing = "mixing"
+
+
+class PointLoss(Enum):
+    """Loss of a point forecast, in scaled units."""
+
+    mse = "mse"
+    mae = "mae"
+    huber = "huber"
 
 
 @dataclass
@@ -108,6 +125,51 @@ class ImageNetworkOptions:
         """Raises UserError where a value cannot be meant."""
         require(self.visual_words >= 0, f"task.visual_words={self.visual_words}: must be 0 (none) or more")
         require(self.visual_words_dim >= 1, f"task.visual_words_dim={self.visual_words_dim}: must be 1 or more")
+
+
+@dataclass
+class SeriesNetworkOptions:
+    """How a series becomes tokens.
+
+    Attributes:
+        patch: Number of steps in a token.
+    """
+
+    patch: int = 24
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.patch >= 1, f"task.patch={self.patch}: must be 1 or more")
+
+
+@dataclass
+class ForecastOptions(SeriesNetworkOptions):
+    """A forecast as a sum of parts, each of which can be left out so that its worth is measured.
+
+    Attributes:
+        ridge: Whether a linear path beside the encoder starts as the ridge regression of the training windows.
+        cycle: Whether a learned profile of the daily or weekly cycle is subtracted first and added again.
+        calendar: Whether the encoder sees hour, weekday, season and other covariates that are known ahead.
+        channels: Whether series see each other.
+        loss: Loss of the point forecast, in scaled units.
+        quantiles: Levels of the quantiles that are forecast beside the point; [] is none.
+    """
+
+    ridge: bool = True
+    cycle: bool = True
+    calendar: bool = True
+    channels: Channels = Channels.independent
+    loss: PointLoss = PointLoss.huber
+    quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(
+            getattr(self, "use_encoder", True) or self.ridge or self.cycle,
+            "task.ridge, task.cycle and task.use_encoder are all false: set one of them to true",
+        )
+        rising = all(0 < q < 1 for q in self.quantiles) and self.quantiles == sorted(set(self.quantiles))
+        require(rising, f"task.quantiles={self.quantiles}: must rise and lie between 0 and 1, such as [0.1,0.5,0.9]")
 
 
 @dataclass

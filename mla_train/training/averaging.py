@@ -1,6 +1,7 @@
 """Averages of weights over training, which are validated and kept in place of the newest weights."""
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
@@ -26,6 +27,11 @@ def build_averaging(regularization: RegularizationConfig, epochs: int) -> list[C
 
 class Averaging(WeightAveraging):
     """Lightning's averaging, which leaves alone a model that is evaluated after training: it is an average already."""
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Goes on from the newest weights of a checkpoint; evaluation after training keeps its averaged ones."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Swaps the average in, while training."""

@@ -1,13 +1,5 @@
-"""How does a time series go on? Nothing heavy is imported before it is asked for."""
+"""Time series to their future. Nothing heavy is imported before it is asked for."""
 
-from typing import Any
+from mla_train.lazy import lazy_names
 
-HOMES = {"ForecastingTask": "task", "TrafficData": "traffic", "SeriesCsvData": "series_csv"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(name)
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, {"Forecasting": "task", "read_traffic": "traffic", "read_series_csv": "task"})

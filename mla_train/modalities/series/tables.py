@@ -1,0 +1,180 @@
+"""Tables of time series: one column of times, the others are series."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mla_train.config import Resample, SeriesTableOptions
+from mla_train.errors import UserError
+from mla_train.modalities.series.times import frequency_of, numbers, time_column_of, times_of
+
+
+@dataclass
+class SeriesTable:
+    """A table of time series, as it was read.
+
+    Attributes:
+        times: Time of each row, evenly spaced.
+        names: Names of the series.
+        values: `(rows, series)`; NaN is a gap.
+        known: Covariates that are known ahead, `(rows, covariates)`.
+        observed: Covariates that are known up to the present, `(rows, covariates)`.
+        known_names: Names of the covariates that are known ahead.
+        observed_names: Names of those known up to the present.
+        time_column: Column of the times that the user named; empty where it was found.
+        notes: Lines for the user.
+    """
+
+    times: pd.DatetimeIndex
+    names: list[str]
+    values: np.ndarray
+    known: np.ndarray
+    observed: np.ndarray
+    known_names: list[str] = field(default_factory=list)
+    observed_names: list[str] = field(default_factory=list)
+    time_column: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def read_series_table(options: SeriesTableOptions) -> SeriesTable:
+    """Reads a table with a column of times and columns of numbers.
+
+    Args:
+        options: `data` options of the run.
+
+    Raises:
+        UserError: A file or column does not exist, a cell is no number or no time, or rows are not evenly spaced.
+    """
+    table = read_table(options.path)
+    notes: list[str] = []
+    if options.rows is not None:
+        table = table.iloc[: options.rows]
+    time_column = options.time_column or time_column_of(table, options.path)
+    roles = [*(options.targets or []), *options.known, *options.observed]
+    for name in (time_column, *roles):
+        if name not in table.columns:
+            raise UserError(f"{options.path} has no column {name}; there are {', '.join(map(str, table.columns))}")
+    twice = sorted({name for name in roles if roles.count(name) > 1})
+    if twice:
+        raise UserError(f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two")
+    times = times_of(table[time_column], options.path)
+    names = _columns(table, time_column, options, notes)
+    frame = pd.DataFrame({name: numbers(table[name], options.path) for name in names}).set_index(times)
+    frame = evenly_spaced(frame, options, notes)
+    targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
+    values, known, observed = (frame[list(each)].to_numpy(float) for each in (targets, options.known, options.observed))
+    return SeriesTable(
+        pd.DatetimeIndex(frame.index), targets, values, known, observed, list(options.known), list(options.observed),
+        options.time_column or "", notes,
+    )  # fmt: skip
+
+
+def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions, notes: list[str]) -> list[str]:
+    """Targets and covariates; by default all columns of numbers are targets."""
+    covariates = [*options.known, *options.observed]
+    if options.targets is not None:
+        return [*options.targets, *covariates]
+    others = [name for name in table.columns if name != time_column]
+    numeric = [name for name in others if pd.api.types.is_numeric_dtype(table[name]) and name not in covariates]
+    left = [name for name in others if name not in (*numeric, *covariates)]
+    if left:
+        notes.append(
+            f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not numeric and not forecast; "
+            "data.targets= names the columns that are"
+        )
+    if not numeric:
+        raise UserError(f"{options.path} has no column of numbers beside its times; there are {', '.join(others)}")
+    return [*numeric, *covariates]
+
+
+def evenly_spaced(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+    """Rows in order and evenly spaced, as the options say.
+
+    Args:
+        frame: Numbers, by their times.
+        options: `data` options of the run.
+        notes: Lines for the user.
+
+    Raises:
+        UserError: They are not, and `data.resample` refuses to change them.
+    """
+    index, path = pd.DatetimeIndex(frame.index), options.path
+    if options.resample is Resample.refuse:
+        _refuse_uneven(index, options)
+        return frame
+    frame = frame.sort_index()
+    index = pd.DatetimeIndex(frame.index)
+    if index[0] == index[-1]:
+        raise UserError(f"{path}: all rows are of {index[0]}; a series has more times than one")
+    frequency = options.frequency or frequency_of(index)
+    try:
+        regular = frame.resample(frequency).mean()
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
+    gaps = int(regular.isna().all(axis=1).sum())
+    if options.resample is Resample.fill:
+        regular = regular.ffill()
+    notes.append(
+        f"{len(frame):,} rows became {len(regular):,} at a distance of {frequency}; {gaps:,} without a row are "
+        + ("filled with the last value" if options.resample is Resample.fill else "gaps")
+    )
+    return regular
+
+
+def _refuse_uneven(index: pd.DatetimeIndex, options: SeriesTableOptions) -> None:
+    path, steps = options.path, np.diff(index.asi8)
+    if not index.is_monotonic_increasing:
+        row = int(np.flatnonzero(steps < 0)[0]) + 2
+        raise UserError(
+            f"{path}: times are not in order, {index[row - 1]} in row {row} comes after {index[row - 2]}. "
+            "data.resample=mean sorts them"
+        )
+    if not index.is_unique:
+        row = int(np.flatnonzero(steps == 0)[0]) + 2
+        raise UserError(
+            f"{path}: {index[row - 1]} stands there twice (row {row}). data.resample=mean takes the mean of both"
+        )
+    if not len(steps):
+        raise UserError(f"{path} has one row; a series has more")
+    usual = np.median(steps)
+    months = pd.infer_freq(index) if len(index) > 2 else None  # months and years differ in length
+    odd = np.flatnonzero(steps != usual)
+    if len(odd) and months is None:
+        first = odd[0]
+        raise UserError(
+            f"{path}: rows are usually {pd.Timedelta(int(usual))} apart, but {len(odd)} are not; the first is "
+            f"{index[first + 1]} after {index[first]}. Choose data.resample=mean (gaps stay gaps) or fill, at a distance of "
+            f"data.frequency={options.frequency or frequency_of(index)}"
+        )
+
+
+def read_table(path: str | None) -> pd.DataFrame:
+    """A CSV or parquet file, whatever separates its columns.
+
+    Raises:
+        UserError: It is not there or cannot be read.
+    """
+    if path is None:
+        raise UserError("say where the table is: data.path=FILE (csv or parquet)")
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such file ({file.resolve()})")
+    try:
+        if file.suffix == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            header = pd.read_csv(file, sep="\0", nrows=0, engine="c").columns[0]  # the whole line, unpacked if need be
+            separator = max(",;\t|", key=header.count)
+            table = pd.read_csv(file, sep=separator)
+            texts = table.select_dtypes(["object", "str"]).head(100).astype(str)
+            if separator != "," and texts.apply(lambda column: column.str.fullmatch(r"[-+]?\d+,\d+").any()).any():
+                table = pd.read_csv(file, sep=separator, decimal=",")
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise UserError(f"{file} cannot be read as csv or parquet: {error}") from error
+    if isinstance(table.index, pd.DatetimeIndex):  # parquet keeps an index
+        table = table.reset_index()
+    if not len(table):
+        raise UserError(f"{file} has no rows")
+    return table

@@ -1,0 +1,220 @@
+"""Windows of time series: cut out of one scaled table, all of a batch at once.
+
+    table --scale--> ScaledSeries --WindowColumn--> Window --cut--> tensors
+
+Training, evaluation and prediction from files take this path.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mla_train.config import Resample, SeriesTableOptions
+from mla_train.errors import UserError
+from mla_train.modalities.series.spec import SeriesSpec
+from mla_train.modalities.series.tables import SeriesTable, evenly_spaced, read_table
+from mla_train.modalities.series.times import (
+    calendar,
+    following_times,
+    frequency_of,
+    numbers,
+    steps_between,
+    time_column_of,
+    times_of,
+)
+
+
+@dataclass(eq=False)
+class ScaledSeries:
+    """A table, ready to be cut.
+
+    Attributes:
+        table: Table as it was read.
+        values: Scaled by training rows, gaps filled with the last value before them, `(rows, series)`.
+        real: True where a value was measured, `(rows, series)`.
+        known: Calendar and scaled covariates that are known ahead, `(rows, num_known)`.
+        observed: Scaled covariates that are known up to the present, `(rows, num_observed)`.
+        phase: Place in the cycle of the first row.
+    """
+
+    table: SeriesTable
+    values: np.ndarray
+    real: np.ndarray
+    known: np.ndarray
+    observed: np.ndarray
+    phase: int = 0
+
+
+class Window(NamedTuple):
+    """A window of a table.
+
+    Attributes:
+        series: Table that it is cut out of.
+        now: Row of the first step that is forecast.
+    """
+
+    series: ScaledSeries
+    now: int
+
+
+@dataclass
+class WindowColumn:
+    """The windows of a split; each begins one row after the one before.
+
+    Attributes:
+        series: Table that they are cut out of.
+        first: Row of the first step that the first window forecasts.
+        count: Number of windows.
+        look_back: Number of steps that are read.
+        horizon: Number of steps that are forecast.
+    """
+
+    series: ScaledSeries
+    first: int
+    count: int
+    look_back: int
+    horizon: int
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return self.count
+
+    def __getitem__(self, index: int) -> Window:
+        """One window; nothing is copied."""
+        return Window(self.series, self.first + index)
+
+    @property
+    def end(self) -> int:
+        """Row behind the last step of the last window."""
+        return self.first + self.count - 1 + self.horizon
+
+    def lengths(self) -> None:
+        """All are alike."""
+        return
+
+    def is_missing(self) -> np.ndarray:
+        """No window is missing, `(windows,)`."""
+        return np.zeros(self.count, dtype=bool)
+
+    def raw(self, index: int) -> Window:
+        """One window, which `Series.preprocess` takes as it is."""
+        return self[index]
+
+    def keys(self) -> None:
+        """Equal windows are not looked for."""
+        return
+
+    def windows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Past `(windows, series, look_back)` and future `(windows, series, horizon)`, scaled, without copying."""
+        rows = self.series.values[self.first - self.look_back : self.end]
+        cut = np.lib.stride_tricks.sliding_window_view(rows, self.look_back + self.horizon, axis=0)
+        return cut[..., : self.look_back], cut[..., self.look_back :]
+
+    def real_future(self) -> np.ndarray:
+        """True where a step to be forecast was measured, `(windows, series, horizon)`."""
+        return np.lib.stride_tricks.sliding_window_view(self.series.real[self.first : self.end], self.horizon, axis=0)
+
+    def places(self, period: int) -> np.ndarray:
+        """Place in the cycle of each step, `(windows, look_back + horizon)`."""
+        starts = self.series.phase + self.first - self.look_back + np.arange(self.count)
+        return (starts[:, None] + np.arange(self.look_back + self.horizon)) % period
+
+
+def by_series(windows: Sequence[Window]) -> Iterator[tuple[ScaledSeries, np.ndarray]]:
+    """Windows of the same table that follow each other, and the rows at which their forecasts begin.
+
+    Args:
+        windows: Windows of a batch.
+    """
+    start = 0
+    for end in range(1, len(windows) + 1):
+        if end == len(windows) or windows[end].series is not windows[start].series:
+            yield windows[start].series, np.array([window.now for window in windows[start:end]])
+            start = end
+
+
+def filled(values: np.ndarray) -> np.ndarray:
+    """Gaps take the last value before them, those at the beginning zero: nothing comes from the future."""
+    return pd.DataFrame(values).ffill().fillna(0.0).to_numpy()
+
+
+def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
+    """Scales a table by the training rows of the model, and adds the calendar.
+
+    Args:
+        table: Table with the columns of the spec.
+        spec: What is known of the series.
+    """
+    values = filled((table.values - spec.mean) / spec.std).astype(np.float32)
+    split = len(spec.known)
+    covariates = [
+        filled((part - spec.covariate_mean[where]) / spec.covariate_std[where])
+        for part, where in ((table.known, slice(None, split)), (table.observed, slice(split, None)))
+    ]
+    known = np.concatenate([calendar(table.times, spec.yearly), covariates[0]], 1).astype(np.float32)
+    phase = steps_between(pd.Timestamp(spec.start), table.times[0], spec.frequency) % spec.period
+    return ScaledSeries(table, values, ~np.isnan(table.values), known, covariates[1].astype(np.float32), phase)
+
+
+def cycle_profile(series: ScaledSeries, rows: int, period: int) -> np.ndarray:
+    """Mean of the measured values at each place of the cycle, `(period, series)`; 0, the mean, where there are none.
+
+    Args:
+        series: Table.
+        rows: Number of training rows.
+        period: Number of steps of a cycle.
+    """
+    real = series.real[:rows]
+    values = np.where(real, series.values[:rows], 0)
+    places = np.arange(rows) % period
+    sums = np.stack([values[places == place].sum(0) for place in range(period)])
+    counts = np.stack([real[places == place].sum(0) for place in range(period)])
+    return (sums / np.maximum(counts, 1)).astype(np.float32)
+
+
+def read_last_window(file: Path, spec: SeriesSpec) -> Window:
+    """The last rows of a table, read as the training data was, with the steps behind them as its future.
+
+    Covariates that are known ahead stand at their mean in the future, and so do covariates that the table lacks.
+
+    Args:
+        file: CSV or parquet.
+        spec: What is known of the series.
+
+    Raises:
+        UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance.
+    """
+    path = str(file)
+    table = read_table(path)
+    lacking = [name for name in spec.names if name not in table.columns]
+    if lacking:
+        raise UserError(f"{file} has no column {', '.join(lacking)}; there are {', '.join(map(str, table.columns))}")
+    if len(table) < spec.look_back:
+        raise UserError(f"{file} has {len(table):,} rows; this model reads the last {spec.look_back:,}")
+    times = times_of(table[spec.time_column or time_column_of(table, path)], path)
+    covariates = [name for name in (*spec.known, *spec.observed) if name in table.columns]
+    frame = pd.DataFrame({name: numbers(table[name], path) for name in (*spec.names, *covariates)}).set_index(times)
+    frame = frame.sort_index()
+    frequency = frequency_of(pd.DatetimeIndex(frame.index))
+    if frequency != spec.frequency:
+        raise UserError(
+            f"{file}: rows are {frequency} apart, and this model has learnt from rows {spec.frequency} apart"
+        )
+    options = SeriesTableOptions(path, resample=Resample.mean, frequency=frequency)
+    frame = evenly_spaced(frame, options, []).iloc[-spec.look_back :]
+    past, last = len(frame), pd.DatetimeIndex(frame.index)[-1]
+    ahead = following_times(last, spec.horizon, spec.frequency)
+    frame = frame.reindex(pd.DatetimeIndex(frame.index).append(ahead))
+    columns: list[Any] = [
+        np.stack([frame[name].to_numpy() if name in frame else np.full(len(frame), np.nan) for name in names], 1)
+        if names
+        else np.zeros((len(frame), 0))
+        for names in (spec.names, spec.known, spec.observed)
+    ]
+    series = scale(SeriesTable(pd.DatetimeIndex(frame.index), spec.names, *columns), spec)
+    series.known[past:, series.known.shape[1] - len(spec.known) :] = 0
+    return Window(series, past)

@@ -1,0 +1,213 @@
+"""From a table of time series to splits of windows: borders, scale, cycle, and what is wrong with the table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mla_train.config import Augmentation, TrainConfig, WindowOptions
+from mla_train.data.batch import Batch
+from mla_train.dataset import Dataset, Example, Split
+from mla_train.errors import UserError
+from mla_train.heads import Forecast, ForecastSpec
+from mla_train.modalities import Series
+from mla_train.modalities.series import SeriesSpec
+from mla_train.modalities.series.augment import vary_windows
+from mla_train.modalities.series.tables import SeriesTable
+from mla_train.modalities.series.times import frequency_of
+from mla_train.modalities.series.windows import WindowColumn, scale
+from mla_train.model import ModelSpec
+
+INPUT = "series"
+
+
+class WindowSplit(Split):
+    """Windows of a split: each an example, and its own target."""
+
+    def __getitem__(self, index: int) -> list[Example]:
+        """One window; nothing is copied."""
+        window = self.targets[index]
+        return [Example(index, {INPUT: window}, window)]
+
+
+@dataclass
+class WindowDataset(Dataset):
+    """Windows of a table, varied in training.
+
+    Attributes:
+        augmentation: Strength of the variation.
+    """
+
+    augmentation: Augmentation = Augmentation.none
+
+    def collate(self, items: Sequence[Any], training: bool) -> Batch:
+        """Cuts windows out of the table, all of a batch at once; past and future are varied together."""
+        batch = super().collate(items, training)
+        if training:
+            tensors, targets = batch.inputs[INPUT], batch.targets
+            past, future, real = vary_windows(tensors.past, targets.values, tensors.real, self.augmentation)
+            batch.inputs[INPUT] = replace(tensors, past=past, real=real)
+            batch.targets = replace(targets, values=future)
+        return batch
+
+
+def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
+    """Splits by rows, scales by training rows, and learns what a forecast must know of the series.
+
+    A window of val and test reads the rows before its split, and forecasts rows inside it alone.
+
+    Args:
+        table: Table as it was read.
+        config: Whole run's config; its `data` has `WindowOptions`.
+
+    Raises:
+        UserError: There are too few rows, or a series holds nothing.
+    """
+    options: Any = config.data
+    assert isinstance(options, WindowOptions)
+    look_back, horizon, notes = options.look_back, options.horizon, list(table.notes)
+    a, b, end = borders(options.split, table.times)
+    _check_rows(table, (a, b, end), look_back, horizon)
+    real = ~np.isnan(table.values)
+    mean, std = np.nanmean(table.values[:a], 0), np.nanstd(table.values[:a], 0)
+    still = std < 1e-9 * np.maximum(1.0, np.abs(mean))
+    constant = [name for name, value in zip(table.names, still, strict=True) if value]
+    if constant:
+        notes.append(f"{', '.join(constant)} does not change in the training rows; it is only centred")
+    gaps = int((~real).sum())
+    if gaps:
+        notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
+    covariates = np.concatenate([table.known, table.observed], 1)[:a]
+    covariate_mean, covariate_std = (
+        (np.nanmean(covariates, 0), np.nanstd(covariates, 0)) if covariates.shape[1] else (np.zeros(0), np.zeros(0))
+    )
+    spec = SeriesSpec(
+        names=table.names,
+        mean=mean.tolist(),
+        std=np.where(still, 1.0, std).tolist(),
+        gaps=not real[:a].all() or config.regularization.augmentation is Augmentation.strong,
+        look_back=look_back,
+        horizon=horizon,
+        known=_names(table.known_names, table.known),
+        observed=_names(table.observed_names, table.observed),
+        covariate_mean=covariate_mean.tolist(),
+        covariate_std=np.where(covariate_std < 1e-12, 1.0, covariate_std).tolist(),
+        start=str(table.times[0]),
+        frequency=frequency_of(table.times),
+        # A season that was seen once cannot be told from what else happened on its days.
+        yearly=bool(table.times[a - 1] - table.times[0] >= pd.Timedelta(days=2 * 365)),
+        time_column=table.time_column,
+    )
+    series = scale(table, spec)
+    spec.period = options.period or find_period(series.values[:a])
+    if options.period is None:
+        notes.append(f"the cycle is {spec.period} steps long (data.period)")
+    most = a - horizon - 1
+    if spec.period > most:
+        raise UserError(f"data.period={spec.period}: {a:,} training rows allow at most {most}")
+    naive_error = _naive_error(series.values[:a], real[:a], spec.period)
+    target = ForecastSpec(table.names, horizon, spec.period, spec.mean, spec.std, naive_error)
+    columns = [
+        WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)
+        for first, last in ((look_back, a), (a, b), (b, end))
+    ]
+    train, val, test = (WindowSplit({INPUT: column}, column) for column in columns)
+    model_spec = ModelSpec({INPUT: Series(spec)}, Forecast, target)
+    return WindowDataset(model_spec, train, val, test, notes, augmentation=config.regularization.augmentation)
+
+
+def _names(names: list[str], values: np.ndarray) -> list[str]:
+    return names or [f"covariate {i + 1}" for i in range(values.shape[1])]
+
+
+def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back: int, horizon: int) -> None:
+    """Refuses splits without a window or a value."""
+    a, b, end = split_ends
+    lacking = {"train": look_back + horizon - a, "val": horizon - (b - a), "test": horizon - (end - b)}
+    for split, rows in lacking.items():
+        if rows > 0:
+            raise UserError(
+                f"{len(table.times):,} rows are too few: {split} lacks {rows:,} rows for data.look_back={look_back} and "
+                f"data.horizon={horizon}. Needed are {look_back + horizon:,} rows of train and {horizon:,} each of val and "
+                f"test; the borders are now at rows {a:,}, {b:,} and {end:,}"
+            )
+    empty = [name for name, column in zip(table.names, table.values[:a].T, strict=True) if np.isnan(column).all()]
+    if empty:
+        raise UserError(f"column {', '.join(empty)} has no value in the training rows; leave it out: data.targets=")
+    for split, values in (("val", table.values[a:b]), ("test", table.values[b:end])):
+        if np.isnan(values).all():
+            raise UserError(f"{split} has no measured value; move its borders: data.split=")
+
+
+def _naive_error(values: np.ndarray, real: np.ndarray, period: int) -> list[float]:
+    """Mean absolute error of the value one period before, of each series; 1 where a series repeats itself."""
+    pairs = real[period:] & real[:-period]
+    change = np.where(pairs, values[period:] - values[:-period], 0)
+    error = np.abs(change).sum(0) / np.maximum(pairs.sum(0), 1)
+    return np.where(error < 1e-6, 1.0, error).tolist()
+
+
+def find_period(values: np.ndarray, longest: int = 800) -> int:
+    """The cycle at which series resemble themselves most, by the mean autocorrelation of their differences' sums.
+
+    Args:
+        values: Without gaps, `(rows, channels)`.
+        longest: Cycle that is looked for, in steps.
+    """
+    rows = len(values)
+    longest = min(longest, rows // 3)
+    centred = values - values.mean(0)
+    spectrum = np.abs(np.fft.rfft(centred, 2 * rows, axis=0)) ** 2
+    correlation = np.fft.irfft(spectrum, axis=0)[: longest + 1].real
+    shared = rows - np.arange(longest + 1)
+    correlation = (correlation / np.maximum(correlation[0], 1e-12)).mean(1) * rows / shared
+    peaks = [
+        lag
+        for lag in range(2, longest)
+        if correlation[lag] >= correlation[lag - 1] and correlation[lag] >= correlation[lag + 1]
+    ]
+    if not peaks:
+        return min(24, max(2, longest))
+    best = max(correlation[lag] for lag in peaks)
+    # Whole multiples of a cycle resemble it as much: the first that is nearly as good.
+    return next(lag for lag in peaks if correlation[lag] >= best - 0.05)
+
+
+def borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, int]:
+    """Rows at which val and test begin and test ends.
+
+    Args:
+        split: `data.split`.
+        times: Time of each row.
+
+    Raises:
+        UserError: The split names no such rows.
+    """
+    rows = len(times)
+    if all(isinstance(value, float) for value in split):
+        train, val = split[:2]
+        if len(split) > 2:
+            raise UserError(f"data.split={list(split)}: two shares, of train and val; the rest is test")
+        if not (0 < train < 1 and 0 < val < 1 and train + val < 1):
+            raise UserError(f"data.split={list(split)}: shares of train and val must leave something for test")
+        return round(rows * train), round(rows * train) + round(rows * val), rows
+    ends = []
+    for value in split:
+        if isinstance(value, int):
+            ends.append(value)
+            continue
+        try:
+            date = pd.Timestamp(datetime.fromisoformat(str(value)))
+            date = date.tz_convert("UTC").tz_localize(None) if date.tz is not None else date
+            ends.append(int(times.searchsorted(date)))
+        except ValueError as error:
+            raise UserError(f"data.split: {value} is no share, row or date such as 2018-01-31") from error
+    first, second, last = [*ends, rows][:3]
+    if not 0 < first < second < last <= rows:
+        raise UserError(
+            f"data.split={list(split)}: gives the rows {[first, second, last]} of {rows:,}, which do not rise"
+        )
+    return first, second, last

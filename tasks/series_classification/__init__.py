@@ -1,0 +1,6 @@
+"""Series to class, classes or number. Nothing heavy is imported before it is asked for."""
+
+from mla_train.lazy import lazy_names
+
+NAMES = ("SeriesClassification", "read_bundled", "read_series")
+__getattr__ = lazy_names(__name__, dict.fromkeys(NAMES, "task"))

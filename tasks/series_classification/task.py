@@ -1,0 +1,37 @@
+"""Series to class, classes or number."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from mla_train.baselines import majority_or_mean, series_linear
+from mla_train.data.examples import RawData
+from mla_train.data.series_files import read_archive_folder, read_series_files
+from mla_train.dataset import Dataset
+from mla_train.errors import UserError
+from mla_train.heads import Predictions
+from mla_train.modalities import Series
+from mla_train.task import Task
+from tasks.series_classification.config import BundledSeriesConfig, SeriesFilesConfig
+
+
+class SeriesClassification(Task):
+    """Series to class, classes or number."""
+
+    inputs = {"series": Series}
+
+    def baselines(self, data: Dataset) -> dict[str, Predictions]:
+        """The most frequent class or the mean, and a linear model of simple statistics."""
+        return majority_or_mean(data) | series_linear(data)
+
+
+def read_bundled(options: BundledSeriesConfig) -> RawData:
+    """Series of the package aeon with the archive's train and test split; its files are read, it is not imported."""
+    package = find_spec("aeon")
+    if package is None or package.origin is None:
+        raise UserError(f"data={options.name} reads files of the package aeon: pip install aeon")
+    return read_archive_folder(Path(package.origin).parent / "datasets" / "data" / options.dataset)
+
+
+def read_series(options: SeriesFilesConfig) -> RawData:
+    """Labelled series of one's own files."""
+    return read_series_files(options)
