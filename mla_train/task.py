@@ -12,6 +12,7 @@ import torch
 from mla_train.ablation import ablation_metrics, draw_ablation
 from mla_train.config import HeadKind, TrainConfig
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset, prepare
 from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
@@ -87,7 +88,11 @@ class Task:
         names = getattr(self.config.data, "modalities", None) or list(self.inputs)
         targets = labels * 16
         inputs = {name: kind.example_values(len(targets)) for name, kind in self.input_kinds(names).items()}
-        return self.prepare(RawData({"train": Examples(inputs, targets)}))
+        splits = {}
+        for split, (start, end) in zip(SPLITS, ((0, 10), (10, 13), (13, 16)), strict=True):
+            places = slice(start * len(labels), end * len(labels))
+            splits[split] = Examples({name: values[places] for name, values in inputs.items()}, targets[places])
+        return self.prepare(RawData(splits))
 
     # Network.
 
