@@ -13,27 +13,21 @@ import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
-from mla_train.training.build import build_data, build_task, moving_average
-from mla_train.training.classification import Classification
-from mla_train.training.model_folder import load_model
+from lightning.pytorch.callbacks import Callback
 
 from mla_train.config.overrides import parse_overrides
+from mla_train.dataset import Split
 from mla_train.errors import UserError
-from mla_train.training.run import run
-from mla_train.training.run_folder import RunFolder, find_run, resume_command
+from mla_train.heads import Classification
+from mla_train.inference.artifact import load_model
+from mla_train.training.averaging import moving_average
+from mla_train.training.run_folder import RunFolder, resume_command
 from mla_train.training.scores import read_score
-from tests.helpers import ROOT, SMALL, config
-
-
-@pytest.fixture(autouse=True)
-def as_from_a_shell(monkeypatch):
-    monkeypatch.delenv("MLA_TRAIN_RUN_DIR", raising=False)
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+from tests.helpers import ROOT, SMALL, batch_of, build, randomize, read_jsonl, run_here, stop_in_epoch
 
 
 def go(folder, *words):
-    settings = config(*SMALL, "epochs=2", f"run_dir={folder}", *words)
-    return run(settings, find_run(settings))
+    return run_here(folder, "epochs=2", *words)
 
 
 def test_a_run_leaves_what_the_design_names(tmp_path):
@@ -50,6 +44,8 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
     assert stored.keys() >= {*expected, "environment"}
     assert (stored["task"], stored["data"], stored["attention"]) == ("image_classification", "digits", "mla")
     assert set(stored["baselines"]) == {"majority", "linear"}
+    sizes = stored["model"]
+    assert sizes["parameters"] == sum(sizes[name] for name in ("encoder", "side_paths", "inputs", "head"))
     assert stored["baselines"]["linear"]["accuracy"] > 0.94
     assert stored["monitor"]["best"] == pytest.approx(stored["metrics"]["val"]["accuracy"])
     assert stored["attention"] == "mla"
@@ -62,31 +58,16 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
     assert all(row["train/loss"] and row["val/accuracy"] and row["speed/examples_per_second"] for row in rows)
 
 
-def test_the_kept_model_predicts_what_the_run_predicted(tmp_path):
-    folder = tmp_path / "run"
-    go(folder)
-    task = load_model(folder)
-    data = build_data(task.config)
-    data.setup()
-    batch = data.collate([data.test[i] for i in range(len(data.test))], training=False)
-    with torch.no_grad():
-        said = task.predict(task(batch), batch)["predicted"]
-    written = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
-    assert [row["predicted"] for row in written] == [task.facts.classes[i] for i in said]
-
-
 def test_the_test_split_is_read_once_after_training(tmp_path, monkeypatch):
     seen = []
-    from tasks.image_classification.data import ImageSplit
-
-    original = ImageSplit.__getitem__
+    original = Split.__getitem__
 
     def watch(self, index):
         if len(self) == 359:
             seen.append(index)
         return original(self, index)
 
-    monkeypatch.setattr(ImageSplit, "__getitem__", watch)
+    monkeypatch.setattr(Split, "__getitem__", watch)
     go(tmp_path / "run")
     assert sorted(seen) == list(range(359))
 
@@ -97,8 +78,9 @@ def test_a_run_can_leave_the_test_split_alone(tmp_path, monkeypatch, capsys):
     def refuse(*args, **kwargs):
         raise AssertionError("test was looked at")
 
-    for name in ("test_step", "baselines", "figures", "records", "details"):
-        monkeypatch.setattr("tasks.image_classification.ImageClassificationTask." + name, refuse)
+    for name in ("baselines", "figures", "prediction_rows", "details"):
+        monkeypatch.setattr("tasks.image_classification.task.ImageClassification." + name, refuse)
+    monkeypatch.setattr("mla_train.training.module.TrainingModule.test_step", refuse)
     results = go(tmp_path / "run", "test=false")
     assert list(results["metrics"]) == ["val"]
     assert results["baselines"] == results["details"] == {}
@@ -106,16 +88,6 @@ def test_a_run_can_leave_the_test_split_alone(tmp_path, monkeypatch, capsys):
     assert read_score(results).metric == "val/accuracy"
     assert read_score(results).value == results["metrics"]["val"]["accuracy"]
     assert not list((tmp_path / "run" / "figures").iterdir())
-
-
-def test_splits_do_not_follow_the_seed():
-    sets = []
-    for words in (["seed=0"], ["seed=1"], ["data.split_seed=1"]):
-        data = build_data(config(*words))
-        data.setup()
-        sets.append(data.test.images)
-    assert torch.equal(sets[0], sets[1])
-    assert not torch.equal(sets[0], sets[2])
 
 
 def test_a_diverging_run_stops_with_step_and_rate_and_keeps_the_last_good_state(tmp_path):
@@ -180,36 +152,6 @@ def test_early_stopping_stops_and_stays_stopped_after_resumption(tmp_path):
     assert len((folder / "metrics.csv").read_text().splitlines()) == len(rows)
 
 
-def test_wandb_writes_offline_under_one_id_and_tensorboard_beside(tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", "")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb_config"))
-    import wandb
-
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for folder in folders:
-        go(folder, "logger=[wandb,tensorboard]", "logger.wandb.mode=offline", "debug=fast")
-        assert wandb.run is None  # finished
-        name = (folder / "wandb" / "run_id").read_text()
-        assert len(list(folder.glob(f"wandb/offline-run-*-{name}/run-{name}.wandb"))) == 1
-        assert list(folder.glob("tensorboard/events.out.tfevents.*"))
-        assert (folder / "metrics.csv").is_file()
-    assert len({(folder / "wandb" / "run_id").read_text() for folder in folders}) == 2
-    # A resumed run goes on under its id.
-    (folders[0] / "results.json").unlink()
-    go(folders[0], "logger=[wandb,tensorboard]", "logger.wandb.mode=offline", "debug=fast", "resume=auto")
-    name = (folders[0] / "wandb" / "run_id").read_text()
-    assert {file.stem for file in folders[0].glob("wandb/offline-run-*/*.wandb")} == {f"run-{name}"}
-
-
-def test_without_login_wandb_stays_offline(tmp_path, monkeypatch):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    go(tmp_path / "run", "logger=wandb", "debug=fast")
-    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
-
-
 def test_the_average_of_weights_follows_closely_at_first():
     update = moving_average(0.99)
     averaged, current = [torch.zeros(3)], [torch.ones(3)]
@@ -248,32 +190,20 @@ def test_average_of_the_last_epochs_is_the_mean_of_their_weights(tmp_path, monke
     assert again["metrics"] == whole["metrics"]
 
 
-def stop_in_epoch(number):
-    def on_train_epoch_start(self, trainer, task):
-        if trainer.current_epoch == number:
-            raise RuntimeError("cut")
-        self.sampler.set_position(trainer.current_epoch)
-
-    return on_train_epoch_start
-
-
 def test_r_drop_adds_the_divergence_of_two_passes(tmp_path):
     """Without dropout both passes are the same and the term is nothing."""
-    settings = config(*SMALL, "regularization=none", "regularization.dropout=0.3", "regularization.r_drop=5")
-    data = build_data(settings)
-    data.setup()
-    task = build_task(settings, data.facts).train()
-    batch = data.collate([data.train[i] for i in range(8)], training=False)
+    module, data = build(*SMALL, "regularization=none", "regularization.dropout=0.3", "regularization.r_drop=5")
+    randomize(module.model)
+    module.train()
+    module.trainer = L.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    batch, head = batch_of(data, count=8), module.model.head
     torch.manual_seed(0)
-    first, second = task(batch), task(batch)
-    expected = (task.loss(first, batch)[0] + task.loss(second, batch)[0]) / 2
+    first, second = module(batch), module(batch)
     p, q = first.log_softmax(-1), second.log_softmax(-1)
-    expected = (
-        expected
-        + 5 * (F.kl_div(p, q, log_target=True, reduction="sum") + F.kl_div(q, p, log_target=True, reduction="sum")) / 4
-    )
+    divergence = sum(F.kl_div(*pair, log_target=True, reduction="sum") for pair in ((p, q), (q, p)))
+    expected = (head.loss(first, batch)[0] + head.loss(second, batch)[0]) / 2 + 5 * divergence / 4
     torch.manual_seed(0)
-    torch.testing.assert_close(task.training_step(batch, 0), expected)
+    torch.testing.assert_close(module.training_step(batch, 0), expected)
     quiet = ["regularization=none", "epochs=1"]
     assert go(tmp_path / "a", *quiet)["metrics"] == go(tmp_path / "b", *quiet, "regularization.r_drop=5")["metrics"]
     loud = ["regularization=none", "regularization.dropout=0.3", "epochs=1"]
@@ -281,11 +211,11 @@ def test_r_drop_adds_the_divergence_of_two_passes(tmp_path):
 
 
 def test_a_command_that_cannot_work_leaves_nothing_behind(tmp_path):
-    with pytest.raises(UserError, match="cannot be cut into 100 parts"):
+    with pytest.raises(UserError, match="cannot be divided into 100 parts"):
         go(tmp_path / "run", "hardware.accumulate_grad_batches=100")
     assert not (tmp_path / "run").exists()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="cannot be cut into 100 parts"):
+    with pytest.raises(UserError, match="cannot be divided into 100 parts"):
         go(tmp_path / "empty", "hardware.accumulate_grad_batches=100")
     assert not list((tmp_path / "empty").iterdir())
 
@@ -311,13 +241,13 @@ def test_a_lost_best_checkpoint_is_said(tmp_path):
 
 
 def test_the_last_epoch_is_the_model_where_it_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(Classification, "directions", {"accuracy": "min", "macro_f1": "min"})  # so learning never pays
+    monkeypatch.setattr(Classification, "directions", dict.fromkeys(Classification.directions, "min"))  # so learning never pays
     epochs = {}
     for keep in ("best", "last"):
         epochs[keep] = go(tmp_path / keep, "epochs=3", "lr=3e-3", f"checkpoint.keep={keep}")["monitor"]["epoch"]
         last = torch.load(tmp_path / keep / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        model = load_model(tmp_path / keep).state_dict()
-        assert all(torch.equal(model[key], value) for key, value in last.items()) is (keep == "last")
+        model = load_model(tmp_path / keep).model.state_dict()
+        assert all(torch.equal(value, last[f"model.{key}"]) for key, value in model.items()) is (keep == "last")
     assert epochs == {"best": 1, "last": 3}
 
 
@@ -374,3 +304,42 @@ def test_a_disk_without_room_is_one_line(tmp_path):
     assert "Traceback" not in done.stderr
     assert "Make room, then go on with: python" in done.stderr
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+class Counter(Callback):
+    """Counts the training batches of all epochs."""
+
+    batches = 0
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        Counter.batches += 1
+
+
+def test_callbacks_and_arguments_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(Counter, "batches", 0)
+    words = ["trainer.limit_train_batches=2", "trainer.callbacks=[{_target_: tests.training.test_run.Counter}]"]
+    results = go(tmp_path / "run", *words, "trainer.limit_test_batches=1", "batch_size=32")
+    assert Counter.batches == 4
+    assert len(read_jsonl(tmp_path / "run" / "predictions.jsonl")) < 70
+    assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert results["metrics"]["test"]["accuracy"] >= 0
+
+
+@pytest.mark.parametrize("words", ["trainer.enable_progress_bar=false", "trainer.enable_model_summary=true"])
+def test_arguments_that_silence_or_tell_more(tmp_path, words):
+    go(tmp_path / "run", words, "debug=fast")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer.max_epochs=2"], "use epochs"),
+        (["trainer.devices=2"], r"use hardware\.devices"),
+        (["trainer.limit_trian_batches=2"], r"Did you mean limit_train_batches\?"),
+        (["trainer.callbacks=[{_target_: os.getcwd}]"], r"os\.getcwd must be a subclass of Callback"),
+    ],
+)
+def test_what_the_run_owns_is_refused(tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        go(tmp_path / "run", *words)
+    assert not (tmp_path / "run").exists()

@@ -9,19 +9,15 @@ import pyarrow.parquet
 import pytest
 
 from mla_train.errors import UserError
-from mla_train.training.build import build_data
-from tests.helpers import config
+from tests.helpers import load
 
 NAN, INF = float("nan"), float("inf")
 
 
 def read(file, *words, modalities="[audio,vision]"):
     path = [] if file is None else [f"data.path={file}"]
-    data = build_data(
-        config("task=multimodal_sentiment", "data=feature_table", *path, f"data.modalities={modalities}", *words)
-    )
-    data.setup()
-    return data
+    words = ["task.modality_dropout=0", f"data.modalities={modalities}", *words]
+    return load("task=multimodal_sentiment", "data=feature_table", *path, *words)
 
 
 def arrays(count=20, **more):
@@ -58,16 +54,16 @@ def test_all_is_cut_stratified_and_said_so(write, tmp_path):
     data = read(write(tmp_path, content))
     assert [len(part) for part in (data.train, data.val, data.test)] == [29, 3, 8]
     assert data.notes == [
-        "no test part is given: cut 8 of 40 training examples off for it, stratified by class (data.split_seed=0)",
-        "no val part is given: cut 3 of 32 training examples off for it, stratified by class (data.split_seed=0)",
+        "no test split is given: cut 8 of 40 training examples off for it, stratified by class (data.split_seed=0)",
+        "no val split is given: cut 3 of 32 training examples off for it, stratified by class (data.split_seed=0)",
     ]
-    assert np.bincount(data.test.labels).tolist() == [4, 4]
+    assert np.bincount(data.test.targets).tolist() == [4, 4]
     assert sorted(rows_of(data.train) + rows_of(data.val) + rows_of(data.test)) == list(range(40))
-    assert data.facts.classes == ["0", "1"]
-    assert data.facts.modalities == ["audio", "vision"]
-    assert not data.facts.sequences
+    assert data.spec.target.classes == ["0", "1"]
+    assert list(data.spec.inputs) == ["audio", "vision"]
+    assert not data.spec.sequences
     for place, row in enumerate(rows_of(data.test)):
-        assert data.test.labels[place] == row % 2
+        assert data.test.targets[place] == row % 2
         for name, shape in (("audio", (1, 3)), ("vision", (4, 2))):
             value = data.test.columns[name].values[place]
             assert value.dtype == np.float32
@@ -83,12 +79,13 @@ def test_batches_hold_the_features_and_mask_what_is_not_there(tmp_path):
         warnings.simplefilter("error")
         data = read(parquet(tmp_path, content), "data.split=split")
         batch = data.collate([data.test[i] for i in range(3)], training=False)
-    assert batch.inputs["audio"].shape == (3, 1, 3)
-    assert batch.inputs["vision"].shape == (3, 4, 2)
-    assert batch.padding["vision"].sum(1).tolist() == [0, 2, 0]
-    assert batch.missing("audio").tolist() == [True, False, False]
-    assert batch.inputs["vision"][2].numpy() == pytest.approx(np.array(content["vision"][16]))
-    assert batch.labels.tolist() == [0, 1, 0]
+    audio, vision = batch.inputs["audio"], batch.inputs["vision"]
+    assert audio.values.shape == (3, 1, 3)
+    assert vision.values.shape == (3, 4, 2)
+    assert vision.padding.sum(1).tolist() == [0, 2, 0]
+    assert audio.padding.all(1).tolist() == [True, False, False]
+    assert vision.values[2].numpy() == pytest.approx(np.array(content["vision"][16]))
+    assert batch.targets.tolist() == [0, 1, 0]
     assert data.notes == ["1 of 6 examples of test have no audio"]
     assert data.lengths("test").tolist() == [4, 3, 5, 5, 5, 5]
 
@@ -109,8 +106,8 @@ def test_steps_of_zeros_at_the_ends_are_padding(tmp_path):
     assert values[4].shape == (0, 2)
     assert np.array_equal(values[0], vision[0, 2:])
     assert np.array_equal(values[3], vision[3, 1:3])
-    assert data.train.lacks("vision")[:6].tolist() == [False] * 4 + [True, False]
-    assert not data.train.lacks("audio").any()
+    assert data.train.columns["vision"].is_missing()[:6].tolist() == [False] * 4 + [True, False]
+    assert not data.train.columns["audio"].is_missing().any()
     assert data.notes == ["1 of 18 examples of train have no vision"]
 
 
@@ -130,21 +127,22 @@ def test_classes_in_order(write, labels, classes, tmp_path):
         content = {name: column.tolist() for name, column in content.items()}
     content["split"] = ["train"] * 4 + ["val"] * 4 + ["test"] * 4
     data = read(write(tmp_path, content), "data.split=split", modalities="[audio]")
-    assert data.facts.classes == classes
-    assert [classes[i] for i in data.test.labels] == [str(label) for label in labels]
+    assert data.spec.target.classes == classes
+    assert [classes[i] for i in data.test.targets] == [str(label) for label in labels]
 
 
 def test_floats_are_predicted_as_numbers(tmp_path):
     label = np.linspace(-3, 3, 40).reshape(40, 1)  # a further axis is forgiven
     data = read(npz(tmp_path, arrays(40, label=label)))
-    assert data.facts.classes == []
+    assert data.spec.head.kind == "regression"
     assert [len(part) for part in (data.train, data.val, data.test)] == [29, 3, 8]
-    assert data.notes[0] == (
-        "no test part is given: cut 8 of 40 training examples off for it, at random (data.split_seed=0)"
+    assert "decimal numbers" in data.notes[0]
+    assert data.notes[1] == (
+        "no test split is given: cut 8 of 40 training examples off for it, at random (data.split_seed=0)"
     )
-    assert data.test.labels == pytest.approx(label[rows_of(data.test), 0])
+    assert data.test.targets == pytest.approx(label[rows_of(data.test), 0])
     assert rows_of(data.test) == sorted(rows_of(data.test))
-    assert data.facts.mean == pytest.approx(data.train.labels.mean())
+    assert data.spec.target.mean == pytest.approx(data.train.targets.mean())
     assert rows_of(read(npz(tmp_path, arrays(40, label=label))).test) == rows_of(data.test)
 
 
@@ -166,7 +164,7 @@ def test_a_part_that_is_not_given_is_cut_from_train(tmp_path):
     assert rows_of(data.test) == list(range(10))
     assert [len(part) for part in (data.train, data.val)] == [18, 2]
     assert data.notes == [
-        "no val part is given: cut 2 of 20 training examples off for it, stratified by class (data.split_seed=0)"
+        "no val split is given: cut 2 of 20 training examples off for it, stratified by class (data.split_seed=0)"
     ]
 
 
@@ -174,7 +172,7 @@ def test_a_part_that_is_not_given_is_cut_from_train(tmp_path):
 def test_sequences_stay_whole_and_in_order(kind, tmp_path):
     videos = np.array([9, 3, 9, 5, 3, 9, 1, 1, 7, 7, 7, 2] * 2)
     data = read(npz(tmp_path, arrays(24, video=videos.astype(kind))), "data.sequence=video", "data.val_share=0.2")
-    assert data.facts.sequences
+    assert data.spec.sequences
     found = {}
     for split in (data.train, data.val, data.test):
         rows = np.array(rows_of(split))
@@ -184,11 +182,11 @@ def test_sequences_stay_whole_and_in_order(kind, tmp_path):
         assert sorted(np.concatenate(split.groups)) == list(range(len(rows)))
     assert found == {video: np.flatnonzero(videos == video).tolist() for video in set(videos.tolist())}
     assert [len(part) for part in (data.train, data.val, data.test)] == [4, 1, 1]
-    cut = len(data.test.labels)
+    cut = len(data.test.targets)
     assert data.notes[0] == (
-        f"no test part is given: cut {cut} of 24 training examples off for it, in 1 whole sequences (data.split_seed=0)"
+        f"no test split is given: cut {cut} of 24 training examples off for it, in 1 whole sequences (data.split_seed=0)"
     )
-    assert [row.index for row in data.train[1]] == data.train.groups[1].tolist()
+    assert [example.index for example in data.train[1]] == data.train.groups[1].tolist()
 
 
 def test_sequences_of_parts_that_are_given(tmp_path):
@@ -239,7 +237,7 @@ def changed(name, place, value):
         (arrays(audio=np.ones((20, 0))), [], r"audio holds float64 of shape \(20, 0\)"),
         (arrays(audio=np.full((20, 2), "x")), [], r"audio holds <U1 of shape \(20, 2\); features are numbers"),
         (arrays(audio=np.array(3.0)), [], "audio is not an array with a row for each example"),
-        (arrays(vision=np.zeros((20, 4, 2))), [], r"no training example has vision; leave it out: data\.modalities="),
+        (arrays(vision=np.zeros((20, 4, 2))), [], r"no training example has vision.*data\.modalities"),
         (arrays(label=np.ones((20, 2))), [], r"label holds float64 of shape \(20, 2\); needed is one number or string"),
         (arrays(label=np.ones(20, complex)), [], r"label holds complex128 of shape \(20,\)"),
         (arrays(label=np.array([{}] * 20)), [], "label cannot be read: .*Python objects are refused"),
@@ -251,13 +249,13 @@ def changed(name, place, value):
         ),
         (arrays(split=np.arange(20)), ["data.split=split"], "split has 0 in row 0"),
         (arrays(split=np.array(["test"] * 20)), ["data.split=split"], "split says train of no row"),
-        (arrays(4, label=np.ones(4) / 2), [], r"cannot cut 10% of 3 examples off .*: that is 0; raise the share"),
+        (arrays(4, label=np.ones(4) / 2), [], r"cannot cut 10% of 3 examples off .*: that is 0"),
         (arrays(video=np.arange(20) // 10), ["data.sequence=video"], "cannot cut 20% of 2 sequences off"),
         (arrays(label=np.arange(20) // 19), [], "class 1 has 1"),
         (
             arrays(label=np.arange(20) // 18, split=np.array(["train"] * 18 + ["val", "test"])),
             ["data.split=split"],
-            "the training split has no example of class 1",
+            "val has label 1, which train lacks",
         ),
     ],
 )
@@ -308,13 +306,13 @@ def test_a_name_that_stands_there_twice(tmp_path):
 
 def test_lists_of_any_parquet_kind(tmp_path):
     content = lists(20, split=["train"] * 8 + ["val"] * 6 + ["test"] * 6)
-    content["audio"][1], content["audio"][2] = None, [0.0, 0.0, 0.0]
+    content["audio"][3], content["audio"][2] = None, [0.0, 0.0, 0.0]
     content["vision"][0], content["vision"][1], content["vision"][2] = [], [[0.0, 0.0]], [[0.0, 0.0], [1.0, 2.0]]
     content["label"] = pyarrow.array([f"class {i}" for i in content["label"]]).dictionary_encode()
     plain = read(parquet(tmp_path, content), "data.split=split")
-    assert [len(value) for value in plain.train.columns["audio"].values[:4]] == [1, 0, 1, 1]
+    assert [len(value) for value in plain.train.columns["audio"].values[:4]] == [1, 1, 1, 0]
     assert [value.shape for value in plain.train.columns["vision"].values[:4]] == [(0, 2), (0, 2), (1, 2), (4, 2)]
-    assert plain.facts.classes == ["class 0", "class 1"]
+    assert plain.spec.target.classes == ["class 0", "class 1"]
     inner = pyarrow.list_(pyarrow.float16(), 2)
     for audio, vision in (
         (pyarrow.list_(pyarrow.float32(), 3), pyarrow.large_list(inner)),

@@ -39,7 +39,7 @@ def test_predictions_show_the_text(run):
         assert "film" in row["text"]
         assert row["label"] == row["prediction"]
     assert (run / "figures" / "confusion.png").stat().st_size > 1000
-    assert (run / "figures" / "mistakes.md").read_text().startswith("| confidence | predicted | true | text |")
+    assert (run / "figures" / "mistakes.md").read_text().startswith("| probability | prediction | true | text |")
 
 
 def test_the_kept_model_knows_its_tokens_and_features(run):
