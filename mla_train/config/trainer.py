@@ -21,13 +21,13 @@ OWNED = {
     "overfit_batches": "debug.overfit",
     "default_root_dir": "run_dir",
     "enable_checkpointing": "checkpoint.keep",
+    "barebones": None,
     "num_sanity_val_steps": None,
     "use_distributed_sampler": None,
 }
 """Arguments that the run sets itself, and the option to use instead, if there is one."""
 PASSED = frozenset(
     [
-        "barebones",
         "benchmark",
         "check_val_every_n_epoch",
         "detect_anomaly",

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
 from lightning.pytorch.profilers import PyTorchProfiler
 
 from mla_train.config import HardwareConfig, TrainConfig
@@ -68,6 +68,10 @@ def build_trainer(
         limits = {"limit_train_batches": 2, "limit_val_batches": 2, "limit_test_batches": 2}
     own: dict[str, Any] = {"enable_model_summary": False, **limits}
     arguments: dict[str, Any] = own | trainer_arguments(config.trainer)
+    if not arguments.pop("enable_progress_bar", True):  # what counts for results.json stays, and shows nothing
+        for each in first:
+            if isinstance(each, ProgressBar):
+                each.disable()
     return L.Trainer(
         accelerator="gpu" if h.accelerator == "cuda" else h.accelerator,
         devices=h.devices,

@@ -207,6 +207,8 @@ def _evaluate(
         raise UserError(
             f"{best} is missing: it was removed, or no validation score was a number. Remove {folder.path} and run again"
         )
+    # Counters stand at the end of the training: they are not to be restored together with the selected weights.
+    trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, RunProgress)]  # type: ignore[attr-defined]
     trainer.validate(module, val, ckpt_path=best, weights_only=True, verbose=False)
     evaluations = {"val": _complete(module, config, data, "val")}
     if config.test:
