@@ -1,24 +1,18 @@
-"""Losses beside the task's own: in all tasks, in the run's curves, and what they teach on held-out data."""
+"""Losses beside the head's own: in all tasks, in the run's curves, and what they teach on held-out data."""
 
 import csv
-import sys
 
 import numpy as np
 import pytest
 import torch
-from mla_train.training.build import build_data, build_task
-from mla_train.training.model_folder import load_model
-from mla_train.training.task import Task
 
 from mla_train.config import Block, Latent
 from mla_train.errors import UserError
+from mla_train.inference.artifact import load_model
 from mla_train.nn.regularizers import orthogonal_heads
 from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses, warmup_factor
-from mla_train.training.run import run
-from mla_train.training.run_folder import find_run
-from tasks.image_classification import ImageClassificationTask
-from tests.helpers import SMALL, config
-from tests.test_configs import FACTS, batch_for
+from mla_train.training.module import TrainingModule
+from tests.helpers import SMALL, batch_of, build, config, load, run_here
 
 VARIATIONAL, ARRAY = "encoder.latent=variational", "encoder.latent=array"
 RECONSTRUCT, CONVOLUTION = "encoder.masked_modeling=true", "encoder.block=conv_attention"
@@ -38,43 +32,42 @@ TASKS = [
 @pytest.mark.parametrize("words", TASKS, ids=" ".join)
 @pytest.mark.parametrize("option", OPTIONS, ids=" ".join)
 def test_each_option_takes_a_step_in_each_task(option, words):
-    settings = config(*words, *SMALL, *option)
-    task = build_task(settings, FACTS[settings.data.name])
-    batch = batch_for(task.facts)
-    outputs, terms = forward_with_auxiliary_losses(task, batch)
-    assert terms.keys() == {term.name for term in task.auxiliary_losses}
-    assert ("kl" in terms, "reconstruction" in terms) == (VARIATIONAL in option, RECONSTRUCT in option)
-    total, count = task.loss(outputs, batch)
-    (total / count + sum(terms.values())).backward()
-    for name, parameter in task.named_parameters():
+    module, data = build(*words, *SMALL, *option)
+    module.model.train()
+    batch = batch_of(data, training=True)
+    outputs, auxiliary = forward_with_auxiliary_losses(module, batch)
+    assert auxiliary.keys() == {loss.name for loss in module.auxiliary_losses}
+    assert ("kl" in auxiliary, "reconstruction" in auxiliary) == (VARIATIONAL in option, RECONSTRUCT in option)
+    total, count = module.model.head.loss(outputs, batch)
+    (total / count + sum(auxiliary.values())).backward()
+    for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
-    again = build_task(settings, FACTS[settings.data.name])
-    again.load_state_dict(task.state_dict())
-    first, second = (forward_with_auxiliary_losses(each.eval(), batch) for each in (task, again))
-    assert all(first[1][name] == second[1][name] for name in first[1])
-    assert not any(module._forward_hooks for module in task.modules())
+    again = TrainingModule(module.config, module.task, module.task.build_model(data.spec))
+    again.load_state_dict(module.state_dict())
+    first, second = (forward_with_auxiliary_losses(each.eval(), batch)[1] for each in (module, again))
+    assert all(first[name] == second[name] for name in first)
+    assert not any(each._forward_hooks for each in module.modules())
 
 
 def test_the_default_has_nothing_of_it():
-    settings = config(*SMALL)
-    e = settings.encoder
-    assert (e.latent, e.block, e.masked_modeling) == (Latent.plain, Block.attention, False)
-    task = build_task(settings, FACTS["digits"])
-    assert task.auxiliary_losses == []
-    assert task.reconstruction is None
-    assert {name.split(".")[0] for name, _ in task.network.encoder.named_parameters()} == {"blocks", "norm"}
+    module, _ = build(*SMALL)
+    encoder = module.config.encoder
+    assert (encoder.latent, encoder.block, encoder.masked_modeling) == (Latent.plain, Block.attention, False)
+    assert module.auxiliary_losses == []
+    assert module.reconstruction is None
+    assert {name.split(".")[0] for name, _ in module.model.encoder.named_parameters()} == {"blocks", "norm"}
 
 
-def test_terms_are_the_same_however_a_batch_is_cut():
-    settings = config(*SMALL, VARIATIONAL, RECONSTRUCT)
-    task = build_task(settings, FACTS["digits"]).eval()
-    batch = batch_for(task.facts)
-    halves = [type(batch)(batch.index[part], batch.images[part], batch.labels[part]) for part in ([0, 1], [2, 3])]
-    whole = forward_with_auxiliary_losses(task, batch)[1]
-    parts = [forward_with_auxiliary_losses(task, half)[1] for half in halves]
+def test_losses_are_the_same_however_a_batch_is_cut():
+    module, data = build(*SMALL, VARIATIONAL, RECONSTRUCT)
+    module.eval()
+    whole, *halves = (
+        forward_with_auxiliary_losses(module, data.collate([data.test[i] for i in places], training=False))[1]
+        for places in (range(4), range(2), range(2, 4))
+    )
     for name, value in whole.items():
-        torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
+        torch.testing.assert_close(value, (halves[0][name] + halves[1][name]) / 2)
 
 
 def test_weights_rise_in_a_line():
@@ -83,8 +76,7 @@ def test_weights_rise_in_a_line():
 
 
 def go(folder, *words):
-    settings = config(*SMALL, "epochs=2", "debug.overfit=64", f"run_dir={folder}", *words)
-    return run(settings, find_run(settings))
+    return run_here(folder, "epochs=2", "debug.overfit=64", *words)
 
 
 def rows(folder):
@@ -92,8 +84,7 @@ def rows(folder):
         return list(csv.DictReader(stream))
 
 
-def test_a_run_logs_each_term_and_its_model_loads_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+def test_a_run_logs_each_loss_and_its_model_loads_again(tmp_path):
     words = [VARIATIONAL, RECONSTRUCT, "logger.every=1", "regularization.augmentation=none"]
     results = go(tmp_path / "run", *words)
     curves = rows(tmp_path / "run")
@@ -101,9 +92,9 @@ def test_a_run_logs_each_term_and_its_model_loads_again(tmp_path, monkeypatch):
         assert all(float(row[f"regularization/{name}"]) > 0 for row in curves)
         best = results["monitor"]["epoch"] - 1
         assert results["metrics"]["val"][name] == pytest.approx(float(curves[best][f"val/{name}"]), rel=1e-3)
-    task = load_model(tmp_path / "run")
-    assert task.reconstruction is not None
-    assert task.network.encoder.variational is not None
+    model = load_model(tmp_path / "run").model
+    assert model.encoder.variational is not None
+    assert not any("reconstruction" in name for name, _ in model.named_parameters())
 
 
 @pytest.mark.parametrize(
@@ -118,9 +109,8 @@ def test_a_run_logs_each_term_and_its_model_loads_again(tmp_path, monkeypatch):
         ("sparse_features", ["attention.select=gate", "regularization.sparse_features=1"], 0.5),
     ],
 )
-def test_weights_reach_the_step(tmp_path, monkeypatch, term, words, rate):
+def test_weights_reach_the_step(tmp_path, term, words, rate):
     """With its weight a term falls much below where it stays without."""
-    monkeypatch.setattr(sys, "argv", ["train.py"])
     short = ["epochs=20", "lr=1e-2", "regularization.warmup=0.1", "regularization.ema_decay=0"]
     found = []
     for number, more in enumerate(([], [f"regularization.{term}=1e-9"])):
@@ -129,23 +119,24 @@ def test_weights_reach_the_step(tmp_path, monkeypatch, term, words, rate):
     assert found[0] < rate * found[1]
 
 
-def test_terms_of_heads_are_those_of_the_outputs_that_are_there():
+def test_losses_of_heads_are_those_of_the_outputs_that_are_there():
     """Each layer's heads, without padding; a longer padding changes nothing."""
     words = [
         "regularization.diverse_heads=1",
         "regularization.orthogonal_heads=1",
         "regularization.contrastive_heads=1",
     ]
-    settings = config("task=text_classification", *SMALL, *words)
-    task = build_task(settings, FACTS["language_id"]).eval()
-    batch = batch_for(task.facts)
+    module, data = build("task=text_classification", *SMALL, *words)
+    module.eval()
+    batch = batch_of(data, "test")
     seen = []
-    blocks = list(task.network.encoder.blocks)
+    blocks = list(module.model.encoder.blocks)
     hooks = [b.attention.out.register_forward_pre_hook(lambda _, args: seen.append(args[0])) for b in blocks]
-    found = forward_with_auxiliary_losses(task, batch)[1]
+    found = forward_with_auxiliary_losses(module, batch)[1]
     for hook in hooks:
         hook.remove()
-    kept = batch.tokens != 0
+    kept = ~batch.inputs["text"].padding
+    assert not kept.all()
     pairs = [heads[kept].unflatten(-1, (2, -1)).unbind(1) for heads in seen]
     cosines = [(torch.cosine_similarity(*pair, dim=-1) ** 2).mean() for pair in pairs]
     torch.testing.assert_close(found["diverse_heads"], torch.stack(cosines).mean(), rtol=1e-4, atol=1e-5)
@@ -154,58 +145,51 @@ def test_terms_of_heads_are_those_of_the_outputs_that_are_there():
 
 
 def test_heads_are_left_out_in_training_only():
-    settings = config(*SMALL, "regularization=none", "regularization.drop_heads=0.5", "encoder.depth=1")
-    task = build_task(settings, FACTS["digits"])
-    batch = batch_for(task.facts)
+    module, data = build(*SMALL, "regularization=none", "regularization.drop_heads=0.5", "encoder.depth=1")
+    batch = batch_of(data)
     seen = []
-    out = task.network.encoder.blocks[0].attention.out
+    out = module.model.encoder.blocks[0].attention.out
     out.register_forward_pre_hook(lambda _, args: seen.append(args[0].unflatten(-1, (2, -1))))
     for _ in range(20):
-        task(batch)
-    task.eval()(batch)
+        module(batch)
+    module.eval()(batch)
     silent = torch.stack([~heads.any(-1).any(1) for heads in seen[:-1]])
     assert 0.3 < silent.float().mean() < 0.45  # .5 less what is kept for one to stay
     assert not silent.all(-1).any()
     assert seen[-1].any(-1).all()
 
 
-def test_terms_that_need_classes_are_left_out_where_there_are_none():
+def test_losses_that_need_classes_are_left_out_where_there_are_none():
     names = {
-        data: [
-            term.name
-            for term in build_task(config(task, "regularization=contrastive", *SMALL), FACTS[data]).auxiliary_losses
-        ]
-        for task, data in (("task=forecasting", "traffic"), ("task=image_classification", "digits"))
+        task: [loss.name for loss in build(f"task={task}", "regularization=contrastive", *SMALL)[0].auxiliary_losses]
+        for task in ("forecasting", "image_classification")
     }
-    assert names == {"traffic": ["contrastive_heads"], "digits": ["contrastive_heads", "contrastive_classes"]}
+    assert names["forecasting"] == ["contrastive_heads"]
+    assert names["image_classification"] == ["contrastive_heads", "contrastive_classes"]
 
 
-# What is told of held-out data is nearer to it than what is known without reading it.
+# What is reconstructed of held-out data is nearer to it than what is known without reading it.
 
 
 def train_a_little(*words, steps=150, batch_size=32):
     torch.manual_seed(0)
-    settings = config(*words, "encoder=tiny", RECONSTRUCT, "regularization=none", "encoder.dim=32")
-    data = build_data(settings)
-    data.setup()
-    task = build_task(settings, data.facts)
-    task.begin(data)
-    optimizer = torch.optim.Adam(task.parameters(), lr=5e-3)
+    words = [*words, "encoder=tiny", RECONSTRUCT, "regularization=none", "encoder.dim=32"]
+    module, data = build(*words, data=load(*words))
+    module.task.init_from_data(module.model, data)
+    optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
     generator = np.random.default_rng(0)
     for _ in range(steps):
         chosen = generator.choice(len(data.train), batch_size, replace=False)
         batch = data.collate([data.train[int(i)] for i in chosen], training=True)
-        outputs, terms = forward_with_auxiliary_losses(task, batch)
-        total, count = task.loss(outputs, batch)
+        outputs, auxiliary = forward_with_auxiliary_losses(module, batch)
+        total, count = module.model.head.loss(outputs, batch)
         optimizer.zero_grad()
-        (total / count + terms["reconstruction"]).backward()
+        (total / count + auxiliary["reconstruction"]).backward()
         optimizer.step()
-    seen, held = (
-        data.collate([part[i] for i in range(min(300, len(part)))], training=False) for part in (data.train, data.val)
-    )
-    (entry,) = task.encoder_inputs()
+    seen, held = (batch_of(data, split, 300) for split in ("train", "val"))
+    (entry,) = module.model.reconstruction_inputs()
     with torch.no_grad():
-        error = forward_with_auxiliary_losses(task.eval(), held)[1]["reconstruction"].item()
+        error = forward_with_auxiliary_losses(module.eval(), held)[1]["reconstruction"].item()
     return error, entry.target(seen), entry.target(held)
 
 
@@ -237,15 +221,15 @@ def test_tokens_of_texts_are_told_better_than_by_their_frequency():
         (["regularization.kl=0.1"], r"add encoder\.latent=variational"),
         (["encoder.latent_dim=4"], r"add encoder\.latent=variational"),
         (["regularization.reconstruction=1"], r"add encoder\.masked_modeling=true"),
-        ([ARRAY, CONVOLUTION], r"choose encoder\.block=attention"),
+        ([ARRAY, CONVOLUTION], r"encoder\.block=attention"),
         ([ARRAY, "encoder.latents=0"], "must be 1 or more"),
         (["regularization.free_bits=-1"], "must be 0 or more"),
         (["regularization.warmup=1"], "must be 0 or more and below 1"),
         (["regularization=diverse_heads", "encoder.num_heads=1"], r"set regularization\.diverse_heads=0"),
         (["regularization=drophead", "encoder.num_heads=1"], r"set regularization\.drop_heads=0"),
         (["regularization.sparse_features=1"], r"add attention\.select=gate"),
-        (["hardware.compile=true", "regularization=diverse_heads"], r"choose hardware\.compile=false"),
-        ([ARRAY, "attention.pattern=window"], r"choose attention\.pattern=global"),
+        (["hardware.compile=true", "regularization=diverse_heads"], r"hardware\.compile=false"),
+        ([ARRAY, "attention.pattern=window"], r"attention\.pattern=global"),
     ],
 )
 def test_impossible_choices_name_a_working_one(words, message):
@@ -253,13 +237,13 @@ def test_impossible_choices_name_a_working_one(words, message):
         config(*words)
 
 
-def test_who_cannot_reconstruct_says_so(monkeypatch):
-    for words, name, message in (
-        (["task=translation", "task.model=seq2seq"], "cldr_phrases", r"choose task\.model=transformer"),
-        (["task=forecasting", "task.residual=false"], "traffic", r"add task\.residual=true"),
-    ):
-        with pytest.raises(UserError, match=message):
-            build_task(config(*words, *SMALL, RECONSTRUCT), FACTS[name])
-    monkeypatch.setattr(ImageClassificationTask, "encoder_inputs", Task.encoder_inputs)
-    with pytest.raises(UserError, match="ImageClassificationTask does not say what its encoder reads"):
-        build_task(config(*SMALL, RECONSTRUCT), FACTS["digits"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=translation", "task.model=seq2seq"], r"task\.model=transformer"),
+        (["task=text_classification", "task.use_encoder=false"], r"task\.use_encoder=false"),
+    ],
+)
+def test_who_cannot_reconstruct_says_so(words, message):
+    with pytest.raises(UserError, match=message):
+        build(*words, *SMALL, RECONSTRUCT)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,9 +95,8 @@ def test_asked_to_stop_the_run_says_how_to_go_on(number, uninterrupted, tmp_path
     assert process.returncode == 128 + number
     assert "Traceback" not in said
     assert "resume=" in said.splitlines()[-1]
-    command = said.split("Go on with: ")[1].split()
-    assert command[0] == "python"
-    train(*command[2:], cwd=tmp_path)  # nothing but resume=FOLDER: the rest stands in the run's config
+    command = re.search(r"python \S*train\.py (.*)", said)[1].split()
+    train(*command, cwd=tmp_path)  # nothing but resume=FOLDER: the rest stands in the run's config
     assert_same_end(uninterrupted, tmp_path / "run")
 
 
@@ -109,14 +109,14 @@ def test_ctrl_c_ends_a_whole_multirun(tmp_path):
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 130
-    assert "Go on with" in said
+    assert "resume=" in said
     assert not (tmp_path / "runs" / "1").exists()
 
 
 def test_another_config_is_refused_with_the_differing_keys(uninterrupted):
     done = train(*WORDS, "lr=0.5", f"run_dir={uninterrupted}", "resume=auto", cwd=uninterrupted.parent, check=False)
     assert done.returncode == 2
-    assert "lr (0.002 there, 0.5 now)" in done.stderr
+    assert re.search(r"lr \(0\.002 .*0\.5 ", done.stderr)
     occupied = train(*WORDS, f"run_dir={uninterrupted}", cwd=uninterrupted.parent, check=False)
     assert occupied.returncode == 2
     assert "add resume=auto" in occupied.stderr
@@ -133,7 +133,7 @@ def test_auto_without_a_folder_takes_the_newest_unfinished_run_of_this_config(tm
     process.wait()
     run = found[0].parent.parent
     done = train(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
-    assert f"going on in {run.relative_to(tmp_path)}" in done.stdout
+    assert f"resuming {run.relative_to(tmp_path)}" in done.stdout
     other = train(*words, "checkpoint.every_minutes=0", "seed=1", "debug=fast", cwd=tmp_path)
     assert "run folder runs" in other.stdout
     assert len(list(tmp_path.glob("runs/*/*/results.json"))) == 2
