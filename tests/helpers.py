@@ -1,6 +1,7 @@
 """What tests share: the command line, configs, small pictures and texts."""
 
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -74,6 +76,17 @@ def build(*words, data=None):
     return TrainingModule(settings, task, task.build_model(data.spec)), data
 
 
+def made_data(settings, kinds, targets=None, sequence=None, head="classification"):
+    """A made data set of any inputs (a kind by name) and any answer."""
+    from mla_train.data.examples import Examples, RawData
+    from mla_train.dataset import prepare
+    from mla_train.heads import HEADS
+
+    inputs = {name: kind.example_values(32) for name, kind in kinds.items()}
+    train = Examples(inputs, targets or ["a", "b"] * 16, sequence=sequence)
+    return prepare(RawData({"train": train}), kinds, HEADS[head], settings)
+
+
 def batch_of(data, split="train", count=4, training=False):
     """The first items of a split as a batch."""
     part = getattr(data, split)
@@ -130,6 +143,37 @@ def write_reviews(file, count=30):
         table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)
 
 
+NUMBER_WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
+
+
+def number_pairs(count):
+    """Different rows of numbers in words, in English and German."""
+    generator = np.random.default_rng(0)
+    rows = [generator.choice(list(NUMBER_WORDS), generator.integers(1, 6)) for _ in range(4 * count)]
+    pairs = [(" ".join(words), " ".join(NUMBER_WORDS[word] for word in words)) for words in rows]
+    return list(dict.fromkeys(pairs))[:count]
+
+
+def write_pairs(file, pairs, source="source", target="target"):
+    """A table of sentence pairs: jsonl (also gzipped), csv or tsv."""
+    if file.suffixes[0] == ".jsonl":
+        opener = gzip.open if file.suffix == ".gz" else open
+        with opener(file, "wt") as stream:
+            stream.writelines(json.dumps({source: s, target: t}) + "\n" for s, t in pairs)
+    else:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream, delimiter="\t" if file.suffix == ".tsv" else ",").writerows([(source, target), *pairs])
+    return file
+
+
+def write_aligned(folder, split, pairs, ending=""):
+    """Sentence pairs as two text files that are aligned line by line."""
+    for side, name in enumerate(("en", "de")):
+        text = "".join(f"{pair[side]}\n" for pair in pairs)
+        file = folder / f"{split}.{name}{ending}"
+        file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+
+
 def example_results(metric="accuracy", mode="max", score=0.9, baselines=None, task="image_classification"):
     """What results.json of a run may hold."""
     return {
@@ -159,3 +203,21 @@ def stop_in_epoch(number):
         start_epoch(self, trainer, module)
 
     return on_train_epoch_start
+
+
+def hourly_table(rows=400, **columns):
+    """Two series of hours with a daily cycle; one of them rises."""
+    times = pd.date_range("2024-01-01", periods=rows, freq="1h")
+    hours = np.arange(rows)
+    values = {"load": np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, "price": np.cos(hours / 24 * 2 * np.pi) * 5}
+    return pd.DataFrame({"date": times, **values, **columns})
+
+
+def forecasting_config(folder, frame, *words, name="a.csv", **how):
+    """A config of a small forecaster whose table is written into a folder."""
+    if name.endswith(".parquet"):
+        frame.to_parquet(folder / name)
+    else:
+        frame.to_csv(folder / name, index=False, **how)
+    small = ["data.look_back=24", "data.horizon=6"]
+    return config("task=forecasting", "data=series_csv", f"data.path={folder / name}", *small, *words)

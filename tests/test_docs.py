@@ -15,10 +15,19 @@ import pytest
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import compare, runs, sweep, wandb_workspace
-from tests.helpers import ROOT, config, python, train, write_pictures, write_reviews
+from tests.helpers import (
+    ROOT,
+    config,
+    number_pairs,
+    python,
+    train,
+    write_aligned,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+)
 from tests.helpers import example_results as results
 from tests.tasks.forecasting.test_data import table
-from tests.tasks.translation.test_data import distinct, write, write_aligned
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
 # Commands that need what a test cannot have are composed, not run.
@@ -105,8 +114,8 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     write_reviews(tmp_path / "reviews.csv")
     write_posts(tmp_path)
     table().to_csv(tmp_path / "load.csv", index=False)
-    write(tmp_path / "pairs.csv", distinct(60))
-    write_aligned(tmp_path, "train", distinct(60))
+    write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    write_aligned(tmp_path, "train", number_pairs(60))
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
     folders = {"FOLDER": str(shared_data / folder), "TABLE": str(shared_data / "image" / "cifar10_20k")}
     words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words[1:]]
