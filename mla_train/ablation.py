@@ -11,9 +11,7 @@ from mla_train.modalities.base import ModalityFeatures
 from mla_train.model import Model, only, without
 
 
-def ablate(
-    model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions
-) -> Predictions:
+def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions) -> Predictions:
     """Predictions of a batch with each input alone and without it, and what it contributed.
 
     Args:
@@ -35,6 +33,8 @@ def ablate(
         if "predicted" not in alone:
             return {}
         columns[f"only {name}"], columns[f"without {name}"] = alone["predicted"], left_out["predicted"]
+        if isinstance(predictions["predicted"], list):  # texts have no difference
+            continue
         if "probability" not in predictions:
             columns[f"contribution {name}"] = predictions["predicted"] - left_out["predicted"]
         elif predictions["predicted"].ndim == 1:

@@ -122,12 +122,12 @@ def _job(composed: DictConfig) -> None:
 
     from mla_train.training.run import run
 
-    media = None
+    tracker = None
     if config.logger.wandb is not None:
-        from mla_train.inspect.wandb_media import log_media
+        from mla_train.report.wandb import WandbTracker
 
-        media = log_media
-    run(config, folder, media)
+        tracker = WandbTracker()
+    run(config, folder, tracker)
 
 
 def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:

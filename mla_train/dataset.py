@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,14 +10,15 @@ import torch
 from mla_train.config import OnError, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.splits import SPLITS, random_cut, stratified_cut
+from mla_train.data.splits import SPLITS, group_cut, random_cut, stratified_cut
 from mla_train.errors import UserError
 from mla_train.heads.base import Head
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 
 
-class Example(NamedTuple):
+@dataclass
+class Example:
     """An example as a batch is made of it.
 
     Attributes:
@@ -75,7 +76,7 @@ class Split:
         chances = torch.rand(len(present)).tolist()
         dropped = [name for name, chance in zip(present, chances, strict=True) if chance < self.modality_dropout]
         if len(dropped) == len(present):  # one stays
-            dropped = dropped[1:] if torch.rand(()) < 0.5 else dropped[:-1]
+            dropped.pop(int(torch.rand(()) * len(dropped)))
         for name in dropped:
             inputs[name] = None
 
@@ -122,7 +123,9 @@ class Dataset:
             count: Number of items.
         """
         few = self.train.first(count)
-        return replace(self, train=few, val=few, test=few)
+        # Evaluation reads them as they are.
+        evaluated = replace(few, augmentations={}, modality_dropout=0.0) if isinstance(few, Split) else few
+        return replace(self, train=few, val=evaluated, test=evaluated)
 
     def count(self, split: str) -> int:
         """Number of examples of a split; more than its items where these are sequences.
@@ -173,18 +176,25 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
         examples: Raw values of each input by name; what is not given is missing.
 
     Raises:
-        UserError: An example has none of the inputs, or a value cannot be read.
+        UserError: A value cannot be read.
     """
-    names = spec.inputs.keys()
-    for place, example in enumerate(examples):
-        if not any(_is_given(example.get(name)) for name in names):
-            raise UserError(f"example {place} has no {' or '.join(names)}")
     inputs = {}
     for name, modality in spec.inputs.items():
         column = modality.preprocess([example.get(name) for example in examples])
         inputs[name] = modality.collate([column[place] for place in range(len(examples))])
     index = torch.arange(len(examples))
     return Batch(index, inputs, None, index)
+
+
+def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> None:
+    """Makes sure that each raw example has one input at least.
+
+    Raises:
+        UserError: One has none.
+    """
+    for place, example in enumerate(examples):
+        if not any(_is_given(example.get(name)) for name in spec.inputs):
+            raise UserError(f"example {place} has no {' or '.join(spec.inputs)}")
 
 
 def _is_given(value: Any) -> bool:
@@ -205,8 +215,8 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     """
     options, notes = config.data, list(raw.notes)
     target, targets = head.load_targets({name: part.targets for name, part in raw.splits.items()}, options, notes)
-    if raw.classes is not None:
-        target = replace(target, classes=[raw.classes[int(number)] for number in target.classes])
+    if raw.classes is not None and hasattr(target, "classes") and getattr(options, "labels", None) is None:
+        target = replace(target, classes=_named(target.classes, raw.classes))
     # From here on examples of all splits stand behind each other, and a split is a set of places.
     rows = _places(raw.splits)
     all_targets = _concatenated([targets[name] for name in raw.splits])
@@ -218,7 +228,8 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     }
     rows = _without_broken(rows, columns, shown, getattr(options, "on_error", OnError.stop), notes)
     rows = _without_empty(rows, columns, notes)
-    _count_repeats(rows, columns, all_targets, notes)
+    groups = head.groups(columns, options)
+    _count_repeats(rows, columns, all_targets, groups, notes)
     sequence = None
     if any(part.sequence is not None for part in raw.splits.values()):
         sequence = np.concatenate([np.asarray(part.sequence) for part in raw.splits.values()])
@@ -226,22 +237,35 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     for split, share in (("test", getattr(options, "test_share", 0.2)), ("val", getattr(options, "val_share", 0.1))):
         if split not in rows:
             classes = getattr(target, "classes", None)
-            rows["train"], rows[split] = _cut(split, share, rows["train"], strata, sequence, classes, options, notes)
-    taken = {
-        split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS
-    }
+            rows["train"], rows[split] = _cut(
+                split, share, rows["train"], strata, sequence, groups, classes, options, notes
+            )
+    taken = {split: {name: column.select(rows[split]) for name, column in columns.items()} for split in SPLITS}
     for name in modalities:
         if taken["train"][name].is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
     split_targets = {split: _selected(all_targets, rows[split]) for split in SPLITS}
-    target = head.fit_targets(target, split_targets["train"])
-    fitted = {name: kind.fit(taken["train"][name], options) for name, kind in modalities.items()}
+    target, fitted = head.fit(target, split_targets["train"], modalities, taken["train"], options)
+    for split in ("train", "val"):
+        dropped = head.is_dropped(target, split_targets[split], fitted, taken[split], options)
+        if dropped is not None and dropped.any():
+            notes.append(
+                f"left out {dropped.sum():,} examples of {split} over {options.max_length} tokens (data.max_length)"
+            )
+            if dropped.all():
+                raise UserError(
+                    f"all examples of {split} are over data.max_length={options.max_length} tokens: raise it"
+                )
+            kept, rows[split] = np.flatnonzero(~dropped), rows[split][~dropped]
+            taken[split] = {name: column.select(kept) for name, column in taken[split].items()}
+            split_targets[split] = _selected(split_targets[split], kept)
     splits = {}
     for split in SPLITS:
         prepared = {name: fitted[name].prepare(column, notes) for name, column in taken[split].items()}
-        groups = None if sequence is None else _groups(sequence[rows[split]])
+        part_targets = head.prepare_targets(target, split_targets[split], split, fitted, prepared, notes)
         part_names = [names[place] for place in rows[split]] if names else []
-        splits[split] = Split(prepared, split_targets[split], part_names, groups)
+        sequences = None if sequence is None else _groups(sequence[rows[split]])
+        splits[split] = Split(prepared, part_targets, part_names, sequences)
         for name, column in prepared.items():
             missing = int(column.is_missing().sum())
             if missing and len(modalities) > 1:
@@ -253,9 +277,15 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         if vary is not None:
             train.augmentations[name] = vary
     train.modality_dropout = getattr(config.task, "modality_dropout", 0.0) if len(modalities) > 1 else 0.0
-    sequences = any(len(group) > 1 for part in splits.values() for group in part.groups or [])
-    spec = ModelSpec(fitted, head, target, sequences)
+    has_sequences = any(len(group) > 1 for part in splits.values() for group in part.groups or [])
+    spec = ModelSpec(fitted, head, target, has_sequences)
     return Dataset(spec, train, splits["val"], splits["test"], notes, _mixing(spec, config))
+
+
+def _named(numbers: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names of classes that are given as numbers; a number without a name, such as -1 for unlabelled, stays."""
+    known = {str(number): name for number, name in enumerate(names)}
+    return [known.get(number, number) for number in numbers]
 
 
 def _mixing(spec: ModelSpec, config: TrainConfig) -> Any:
@@ -307,9 +337,7 @@ def _without_broken(
     return rows
 
 
-def _without_empty(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]
-) -> dict[str, np.ndarray]:
+def _without_empty(rows: dict[str, np.ndarray], columns: Mapping[str, Any], notes: list[str]) -> dict[str, np.ndarray]:
     """Leaves out examples without any input."""
     empty = np.all([column.is_missing() for column in columns.values()], axis=0)
     inputs = " or ".join(columns)
@@ -325,7 +353,7 @@ def _without_empty(
 
 
 def _count_repeats(
-    rows: dict[str, np.ndarray], columns: Mapping[str, Any], targets: Any, notes: list[str]
+    rows: dict[str, np.ndarray], columns: Mapping[str, Any], targets: Any, groups: np.ndarray | None, notes: list[str]
 ) -> None:
     """Leaves repeated examples out of train, and counts those that splits share, and those with different targets.
 
@@ -335,14 +363,15 @@ def _count_repeats(
         rows: Places of the examples of each split; changed for train.
         columns: Loaded columns.
         targets: What is to be predicted.
+        groups: Number of the group of each example, whose inputs count as one and have several targets; None is none.
         notes: Lines for the user.
     """
-    keys = [column.keys() for column in columns.values()]
+    keys = [column.keys() for column in columns.values()] if groups is None else [groups.tolist()]
     if any(key is None for key in keys):
         return
     inputs = list(zip(*keys, strict=True))
     labels = [target.tobytes() if isinstance(target, np.ndarray) else target for target in targets]
-    for split, places in rows.items():
+    for split, places in rows.items() if groups is None else ():
         labels_of: dict[Any, set[Any]] = {}
         for place in places:
             labels_of.setdefault(inputs[place], set()).add(labels[place])
@@ -367,6 +396,7 @@ def _cut(
     places: np.ndarray,
     strata: np.ndarray | None,
     sequence: np.ndarray | None,
+    groups: np.ndarray | None,
     classes: Sequence[str] | None,
     options: Any,
     notes: list[str],
@@ -379,6 +409,9 @@ def _cut(
         chosen = random_cut(len(sequences), share, seed, "sequences")
         cut = np.isin(sequence[places], sequences[chosen])
         how = f"in {len(chosen):,} whole sequences"
+    elif groups is not None:
+        cut[group_cut(groups[places], share, seed)] = True
+        how = "equal inputs together"
     elif strata is None:
         cut[random_cut(len(places), share, seed, "examples")] = True
         how = "at random"

@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Fusion, TrainConfig
+from mla_train.config import Architecture, Fusion, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions
 from mla_train.modalities.base import Embedding, Modality, ModalityFeatures
 from mla_train.nn import Encoder, ReconstructionInput, ReconstructionTarget
 from mla_train.nn.fusion import BottleneckFusion, CrossAttentionFusion
+from mla_train.nn.seq2seq import GruEncoder
 
 
 @dataclass
@@ -83,10 +84,10 @@ class Model(nn.Module):
         if several:
             self.input_type = nn.Embedding(len(spec.inputs), dim)
             nn.init.normal_(self.input_type.weight, std=0.02)
-        self.encoder: Encoder | None = None
+        self.encoder: Encoder | GruEncoder | None = None
         if getattr(options, "use_encoder", True):
             axes = 2 if several else next(iter(embeddings.values())).rotary_axes
-            self.encoder = Encoder(config.encoder, config.attention, config.regularization, axes)
+            self.encoder = build_encoder(config, axes)
         elif not all(embedding.side_paths for embedding in embeddings.values()):
             lacking = ", ".join(name for name, embedding in embeddings.items() if not embedding.side_paths)
             raise UserError(
@@ -94,7 +95,7 @@ class Model(nn.Module):
                 "task.visual_words=128, or set task.use_encoder=true"
             )
         self.fusion = build_fusion(config) if several and self.encoder is not None else None
-        self.head = spec.head(config, spec.target, embeddings, spec.sequences)  # type: ignore[call-arg]
+        self.head = spec.head(config, spec.target, embeddings, spec.sequences)
         rate = config.regularization.dropout
         feature_dropout = getattr(options, "feature_dropout", None)
         if feature_dropout is not None:
@@ -125,14 +126,15 @@ class Model(nn.Module):
             if self.input_type is not None:
                 features = replace(features, tokens=features.tokens + self.input_type.weight[number])
             features = self.head.prepend(name, features)
+            x: Any = features.tokens
             positions, padding = features.positions, features.padding
             # Without padding there is no mask, and attention is cheaper; an exported graph cannot choose.
             if padding is not None and not torch.compiler.is_exporting() and not bool(padding.any()):
                 padding = None
             if positions is None and self.input_type is not None:  # sequences beside images: row 0, column after column
-                steps = torch.arange(features.tokens.size(1), device=features.tokens.device)
+                steps = torch.arange(x.size(1), device=x.device)
                 positions = torch.stack([torch.zeros_like(steps), steps], -1)
-            tokens = self.encoder(self.dropout(features.tokens), positions, padding)
+            tokens = self.encoder(self.dropout(x), positions, padding)
             encoded[name] = replace(features, tokens=tokens, padding=padding)
         return encoded
 
@@ -182,18 +184,28 @@ class Model(nn.Module):
 
     def count_parameters(self) -> dict[str, int]:
         """Number of parameters in all, and of the encoder, the head, the inputs and the paths beside the encoder."""
-        side = sum(_size(module.side_paths) for module in self.embeddings.values() if isinstance(module, Embedding))
-        side += _size(getattr(self.head, "side_paths", None))
-        encoder, inputs = _size(self.encoder), _size(self.embeddings) + _size(self.input_type)
-        total = _size(self)
-        inputs_only = inputs - sum(_size(each.side_paths) for each in self.embeddings.values())  # type: ignore[arg-type]
+        side = sum(_size(each.side_paths) for each in self.embeddings.values() if isinstance(each, Embedding))
+        encoder, total = _size(self.encoder), _size(self)
+        inputs = _size(self.embeddings) + _size(self.input_type) - side
         return {
             "parameters": total,
             "encoder": encoder,
             "side_paths": side,
-            "inputs": inputs_only,
-            "head": total - encoder - side - inputs_only,
+            "inputs": inputs,
+            "head": total - encoder - side - inputs,
         }
+
+
+def build_encoder(config: TrainConfig, axes: int) -> Encoder | GruEncoder:
+    """The encoder: attention blocks, or with `task.model=seq2seq` a GRU.
+
+    Args:
+        config: Whole run's config.
+        axes: Axes of rotary positions.
+    """
+    if getattr(config.task, "model", None) is Architecture.seq2seq:
+        return GruEncoder(config.encoder.dim, config.encoder.depth, config.regularization.dropout)
+    return Encoder(config.encoder, config.attention, config.regularization, axes)
 
 
 def build_fusion(config: TrainConfig) -> nn.Module | None:

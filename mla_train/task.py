@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
 from mla_train.modalities import MODALITIES, Modality
 from mla_train.model import Model, ModelSpec
+
+if TYPE_CHECKING:
+    from mla_train.explain.explanation import Explanation
 
 
 class Task:
@@ -112,6 +116,20 @@ class Task:
             embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
         return False
 
+    def raw_inputs(self, spec: ModelSpec) -> list[str]:
+        """Names of the parts of a raw example, the first of which is meant where none is named."""
+        return list(spec.inputs)
+
+    def explain(self, model: Model, raw: Mapping[str, Any]) -> "Explanation":
+        """The prediction for a raw example, with what explains it.
+
+        Raises:
+            UserError: The example cannot be read, or this kind of input is not explained.
+        """
+        from mla_train.explain.explanation import explain_example
+
+        return explain_example(model, raw)
+
     # Evaluation.
 
     def baselines(self, data: Dataset) -> dict[str, Predictions]:
@@ -175,7 +193,7 @@ def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
         numbers = [float(label) for label in labels if not isinstance(label, bool)]
     except (TypeError, ValueError):
         return "classification"
-    return "regression" if any(not number.is_integer() for number in numbers) else "classification"
+    return "regression" if any(isfinite(number) and number % 1 for number in numbers) else "classification"
 
 
 def import_object(path: str) -> Callable[..., Any]:

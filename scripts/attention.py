@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hydra.errors import HydraException
@@ -30,45 +31,43 @@ from mla_train.explain.attribution import METHODS, attribute, mask_scores
 from mla_train.explain.attribution_figures import draw_attributions
 from mla_train.explain.draw_attention import draw_attention
 from mla_train.explain.explanation import Explanation
-from mla_train.training.build import build_data
-from mla_train.training.model_folder import load_model
-from mla_train.training.task import Raw, Task
+from mla_train.inference.artifact import Artifact, load_model
+from mla_train.model import Model
 
 ATTENTION = "attention"
 
 
-def example(task: Task, index: int | None, words: list[str]) -> Raw:
+def example(artifact: Artifact, index: int | None, words: list[str]) -> dict[str, Any]:
     """The example that the options name: from --input, from the test split, or from the test split with some parts replaced.
 
     Args:
-        task: Task with its network.
+        artifact: Trained model.
         index: Index in the test split.
         words: Parts, as NAME=VALUE.
     """
     if index is None and not words:
         raise UserError("name an example: --input, or --index for an example of the test split")
-    given = parse_raw(words, task.inputs) if words else {}
+    given = parse_raw(words, artifact.task.raw_inputs(artifact.model.spec)) if words else {}
     if index is None:
         return given
-    data = build_data(task.config)
-    data.setup()
+    data = artifact.task.load_data()
     count = data.count("test")
     if not 0 <= index < count:
         raise UserError(f"--index {index}: the test split has examples 0 to {count - 1:,}")
-    return {**task.raw(data, index), **given}
+    return {**data.test.raw(index), **given}
 
 
-def draw_attribution(task: Task, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
+def draw_attribution(model: Model, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
     """Draws the attribution of the prediction by each method.
 
     Args:
-        task: Task with its network.
+        model: Network in evaluation mode.
         explanation: Explanation of the example.
         methods: Names of `METHODS`.
         folder: Folder for the files.
     """
-    attributions = {method: attribute(method, task, explanation) for method in methods}
-    scores = mask_scores(task, explanation)
+    attributions = {method: attribute(method, model, explanation) for method in methods}
+    scores = mask_scores(model, explanation)
     score, baseline = scores(np.array([[1], [0]]).repeat(len(explanation), 1))
     content = {
         "prediction": explanation.prediction,
@@ -98,17 +97,18 @@ def main() -> None:
         for method in options.method:
             if method not in (ATTENTION, *METHODS):
                 raise UserError(f"--method {method}: unknown method. {did_you_mean(method, (ATTENTION, *METHODS))}")
-        task = load_model(options.run)
-        explanation = task.explain(example(task, options.index, options.input))
+        artifact = load_model(options.run)
+        model = artifact.model
+        explanation = artifact.task.explain(model, example(artifact, options.index, options.input))
         folder = options.out or options.run / "attention"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {folder}: {error.strerror}") from error
         print(explanation.prediction)
-        files = draw_attention(task, explanation, options.layer, folder) if ATTENTION in options.method else []
+        files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
         methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
-        files += draw_attribution(task, explanation, methods, folder) if methods else []
+        files += draw_attribution(model, explanation, methods, folder) if methods else []
         for file in files:
             print(file)
     except (UserError, HydraException, OmegaConfBaseException) as error:

@@ -1,18 +1,18 @@
-"""Which settings are best? `python scripts/sweep.py task=text_classification sweep=quick`.
+"""Searches for the best settings: `python scripts/sweep.py task=text_classification sweep=quick`.
 
-Words are key=value. The sweep's own:
+Options are written key=value. Those of the sweep:
 
-    sweep      a search space of conf/sweep: default, quick, attention; with --config-dir FOLDER one of FOLDER/sweep
-    trials     how many, those that were pruned or failed included
-    hours      no trial begins after so many
-    n_jobs     trials at a time
+    sweep      search space of conf/sweep: default, quick, attention; with --config-dir FOLDER also of FOLDER/sweep
+    trials     number of trials, including pruned and failed ones
+    hours      hours after which no trial starts
+    n_jobs     number of trials at a time
     sampler    tpe, random, grid or gp                 pruner    median, halving or none
-    objective  a metric of val/; the task's own if none is named
-    retrain    so many of the best are trained again with three seeds
-    run_dir    the sweep's folder; the same command goes on with what is there
-    storage    a database URL for several machines; else a file in the folder
+    objective  metric of val/ to optimize (default: the one that chooses the checkpoint)
+    retrain    number of best trials that are trained again with three seeds
+    run_dir    output folder; repeat the command to resume it
+    storage    database URL for several machines (default: a file in the folder)
 
-All other words go to train.py. In the folder: trials.csv, experiment/best.yaml, sweep.html and a run folder a trial.
+All other options go to train.py. Writes trials.csv, experiment/best.yaml, sweep.html and a run folder for each trial.
 """
 
 import os
@@ -38,30 +38,37 @@ from mla_train.config.overrides import (
     parse_overrides,
 )
 from mla_train.errors import UserError, did_you_mean, require
-from mla_train.studies.space import OWN, Choice, Sampler, SweepOptions, first_settings, read_options, word
-from mla_train.studies.wandb_group import group_words
+from mla_train.studies.search_space import (
+    OWN_KEYS,
+    Choice,
+    Sampler,
+    SweepOptions,
+    as_override,
+    first_settings,
+    read_options,
+)
 from mla_train.training.run_folder import plain
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 TRAIN = CONF.parent / "train.py"
 
 
-def check_space(words: list[str], space: dict[str, Choice]) -> None:
-    """Composes each choice once, so that a misspelled one is said before hours are spent."""
+def check_space(overrides: list[str], space: dict[str, Choice]) -> None:
+    """Composes the config with each value of the search space, so that mistakes are found before the first trial."""
     for name, choice in space.items():
         values = choice.grid(name) if hasattr(choice, "values") else [choice.low, choice.high]
         for value in values:
-            compose_overrides(CONF, [*words, f"{name}={word(value)}"])
+            compose_overrides(CONF, [*overrides, f"{name}={as_override(value)}"])
 
 
 def main() -> None:
-    """Reads the words and sweeps."""
-    words = sys.argv[1:]
-    if any(each in ("-h", "--help") for each in words):
+    """Reads the command line and sweeps."""
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
         print(__doc__)
         return
     try:
-        sweep(read_command(words))
+        sweep(read_command(arguments))
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error if isinstance(error, UserError) else explain_error(error)}", file=sys.stderr)
         sys.exit(2)
@@ -69,109 +76,117 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """What the words ask for.
+    """What the command line asks for.
 
     Attributes:
         flags: --config-dir and its folder.
-        passed: Words for every trial.
-        config: Of a trial, but for what is searched.
-        options: The sweep's own.
-        space: What is searched.
-        choices: All that can be chosen.
-        folder: Where all is left.
-        again: The command that goes on.
+        overrides: Overrides of all trials.
+        config: Config of a run without the sweep.
+        options: Options of the sweep.
+        space: Search space.
+        choices: Choices of the config groups.
+        folder: Output folder.
+        resume: Command that continues the sweep.
     """
 
     flags: list[str]
-    passed: list[str]
+    overrides: list[str]
     config: TrainConfig
     options: SweepOptions
     space: dict[str, Choice]
     choices: Choices
     folder: Path
-    again: str
+    resume: str
 
-    def use(self) -> str:
+    def train_best(self) -> str:
         """The command that trains the best settings; Hydra takes one --config-dir."""
-        more = [*self.flags, f"hydra.searchpath=[file://{self.folder.resolve()}]"]
-        task = f"task={self.config.task.name}"
-        words = [*(more if self.flags else ["--config-dir", str(self.folder)]), task, "experiment=best"]
-        return shlex.join(["python", "train.py", *words])
+        searched = [*self.flags, f"hydra.searchpath=[file://{self.folder.resolve()}]"]
+        flags = searched if self.flags else ["--config-dir", str(self.folder)]
+        return shlex.join(["python", "train.py", *flags, f"task={self.config.task.name}", "experiment=best"])
 
 
-def read_command(words: list[str]) -> Command:
-    """Reads and checks all words; no torch here.
+def read_command(arguments: list[str]) -> Command:
+    """Reads and checks the command line; no torch here.
 
     Raises:
-        UserError: A word is wrong.
+        UserError: An argument is wrong.
     """
-    added = config_dir_argument(words)
+    added = config_dir_argument(arguments)
     flags = [] if added is None else ["--config-dir", str(added)]
-    arguments = get_args_parser().parse_args(words)
-    require(not arguments.multirun, "-m belongs to train.py: a sweep chooses the jobs itself")
-    given = arguments.overrides
+    parsed = get_args_parser().parse_args(arguments)
+    require(not parsed.multirun, "-m is an option of train.py; a sweep chooses the jobs itself: remove it")
+    given = parsed.overrides
     parse_overrides(given)
-    own = {key: value for key, _, value in (word.partition("=") for word in given) if key in (*OWN, "sweep", "run_dir")}
-    passed = [word for word in given if word.partition("=")[0] not in own]
-    fixed = {word.partition("=")[0] for word in passed}
-    require("resume" not in fixed, "resume= is a run's; a sweep goes on when its command is given again")
-    require("test" not in fixed, "test= is a run's; trials never look at test, the best trained again (retrain=5) do")
+    pairs = [(key, value) for key, _, value in (text.partition("=") for text in given)]
+    own = {key: value for key, value in pairs if key in (*OWN_KEYS, "sweep", "run_dir")}
+    overrides = [text for text in given if text.partition("=")[0] not in own]
+    fixed = {text.partition("=")[0] for text in overrides}
+    require(
+        "resume" not in fixed, "resume= is for single runs: to resume a sweep, repeat its command with its run_dir="
+    )
+    require(
+        "test" not in fixed,
+        "test= is for single runs: trials never evaluate test, the best trials trained again (retrain=5) do",
+    )
     choices = Choices([CONF, *([added] if added else [])])
-    name, chosen = own.pop("sweep", "default"), own.pop("run_dir", None)
+    name, run_dir = own.pop("sweep", "default"), own.pop("run_dir", None)
     known = choices.groups["sweep"]
-    require(name in known, f"sweep={name}: there is no such sweep. {did_you_mean(name, known)}")
+    require(name in known, f"sweep={name}: unknown sweep. {did_you_mean(name, known)}")
     file = next(file for folder in choices.folders if (file := folder / "sweep" / f"{name}.yaml").is_file())
-    extend_import_path(words)
-    config = compose_overrides(CONF, [*flags, *passed], [*OWN, "sweep"])
+    extend_import_path(arguments)
+    config = compose_overrides(CONF, [*flags, *overrides], [*OWN_KEYS, "sweep"])
     options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
-    space = {place: choice for place, choice in space.items() if place not in fixed}
-    require(bool(space), "all that this sweep searches is fixed by the command; leave a word away")
+    space = {key: choice for key, choice in space.items() if key not in fixed}
+    require(bool(space), "the command fixes all keys that this sweep searches; remove one of them")
     if options.sampler is Sampler.grid:
-        for place, choice in space.items():
-            choice.grid(place)
-    check_space([*flags, *passed], space)
-    fresh = f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder = Path(chosen or Path("runs") / "sweeps" / fresh)
-    again = shlex.join(["python", "scripts/sweep.py", *words, *([] if chosen else [f"run_dir={folder}"])])
-    return Command(flags, passed, config, options, space, choices, folder, again)
+        for key, choice in space.items():
+            choice.grid(key)
+    check_space([*flags, *overrides], space)
+    default = Path("runs") / "sweeps" / f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder = Path(run_dir or default)
+    resume = shlex.join(["python", "scripts/sweep.py", *arguments, *([] if run_dir else [f"run_dir={folder}"])])
+    return Command(flags, overrides, config, options, space, choices, folder, resume)
 
 
 def sweep(command: Command) -> None:
-    """Runs a sweep to the end of its budget.
+    """Runs a sweep until its budget is used up.
 
     Raises:
-        UserError: What is asked for cannot work, or nothing was finished.
+        UserError: The sweep cannot run, or no trial finished.
     """
     print("loading torch ...", flush=True)
 
-    from mla_train.studies.best import best_recipe, retrain, settings
-    from mla_train.studies.launch import Launcher, homes
+    from mla_train.report.wandb import group_overrides
+    from mla_train.studies.launch import Launcher
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
+    from mla_train.studies.sweep_results import best_recipe, retrain, settings
+    from mla_train.task import import_object
 
-    config, options, where = command.config, command.options, command.folder
+    config, options, folder = command.config, command.options, command.folder
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
     one_process = config.hardware.strategy == "auto" and str(config.hardware.devices) == "1"
-    group = group_words(config, where, "sweep")
-    preload = homes(config.task._target_, config.data._target_)
-    launcher = Launcher(TRAIN, one_process, preload, threads, group)
+    group = group_overrides(config, folder, "sweep")
+    preload = tuple(import_object(target).__module__ for target in (config.task._target_, config.data._target_))
+    launcher = Launcher(TRAIN, one_process, preload, threads, group)  # loads torch while the data is read
     goal = goal_of(config, options.objective)
     first = first_settings(command.space, plain(config))
-    # Settings are chosen by val; what is told of test belongs to the settings that were chosen.
-    words = [*command.flags, "test=false", *command.passed]
-    search = Sweep(options, command.space, first, words, goal, where, config.seed, config.epochs)
+    # Settings are chosen on val; test is left for the chosen ones.
+    overrides = [*command.flags, "test=false", *command.overrides]
+    search = Sweep(options, command.space, first, overrides, goal, folder, config.seed, config.epochs)
     study = search.open()
     title = f"{goal.metric} of {config.task.name} on {config.data.name}"
-    print(f"{title}: up to {search.budget} trials in {where}")
-    bar = tqdm(total=search.budget, initial=search.begun(study), unit="trial", disable=not sys.stderr.isatty())
+    print(f"{title}: up to {search.budget} trials in {folder}")
+    bar = tqdm(total=search.budget, initial=search.started(study), unit="trial", disable=not sys.stderr.isatty())
 
-    def told(trial: FrozenTrial) -> None:
-        write_trials(study, where / "trials.csv")
+    def on_trial(trial: FrozenTrial) -> None:
+        write_trials(study, folder / "trials.csv")
         value = "" if trial.value is None else f"{trial.value:.4f}"
-        said = [" ".join(settings(trial)), *([trial.user_attrs["error"]] if "error" in trial.user_attrs else [])]
-        line = f"{trial.number:4d} {state(trial):8s} {value:6s} {trial.user_attrs.get('seconds', 0):5.0f} s  {'  '.join(said)}"
+        notes = [" ".join(settings(trial)), *([trial.user_attrs["error"]] if "error" in trial.user_attrs else [])]
+        seconds = trial.user_attrs.get("seconds", 0)
+        line = f"{trial.number:4d} {state(trial):8s} {value:6s} {seconds:5.0f} s  {'  '.join(notes)}"
         if any(t.state is TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
-            best_recipe(study, command.passed, set(command.choices.groups), where / "experiment" / "best.yaml")
+            best_recipe(study, command.overrides, set(command.choices.groups), folder / "experiment" / "best.yaml")
             best = study.best_trial
             line += "  *" if best.number == trial.number else ""
             bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")
@@ -179,29 +194,29 @@ def sweep(command: Command) -> None:
         sys.stdout.flush()
         bar.update(state(trial) != "retired")
 
-    def show() -> bool:
-        """Writes the page, of as much as there is; says whether a trial is finished."""
-        write_trials(study, where / "trials.csv")
+    def report() -> bool:
+        """Writes the report so far; returns whether a trial is finished."""
+        write_trials(study, folder / "trials.csv")
         finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
-        write_page(study, title, where, [command.again, *([command.use()] if finished else [])])
+        write_page(study, title, folder, [command.resume, *([command.train_best()] if finished else [])])
         return finished
 
     try:
-        search.run(study, launcher, told)
+        search.run(study, launcher, on_trial)
         bar.close()
-        finished = show()
+        finished = report()
         if finished and options.retrain:
-            again = [*command.flags, *command.passed, *group]
-            retrain(study, again, options.retrain, where, TRAIN, options.n_jobs, threads)
-            show()
+            shared = [*command.flags, *command.overrides, *group]
+            retrain(study, shared, options.retrain, folder, TRAIN, options.n_jobs, threads)
+            report()
     except KeyboardInterrupt:
         bar.close()
-        show()
-        print(f"Stopped; go on with: {command.again}", file=sys.stderr)
+        report()
+        print(f"Interrupted. Continue with: {command.resume}", file=sys.stderr)
         sys.exit(130)
-    print(f"Page: {where / 'sweep.html'}")
-    require(finished, f"no trial was finished; {where / 'trials.csv'} says why")
-    print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {command.use()}")
+    print(f"Page: {folder / 'sweep.html'}")
+    require(finished, f"no trial finished: see the errors in {folder / 'trials.csv'}")
+    print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {command.train_best()}")
 
 
 if __name__ == "__main__":

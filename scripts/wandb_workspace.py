@@ -1,9 +1,9 @@
-"""Lays out a W&B dashboard for the runs of a project: best scores first, then curves by kind, tables and pictures.
+"""Creates a W&B dashboard for the runs of a project: best scores first, then curves by kind, tables and images.
 
     python scripts/wandb_workspace.py --run runs/mine --dry-run    # prints the definition, sends nothing
     python scripts/wandb_workspace.py --run runs/mine              # saves it as a view of the project
 
-What can be shown is read from a finished run with logger=wandb; runs of the same task then share the view.
+Its panels follow what a finished run with logger=wandb has logged; other runs of the same task share the view.
 """
 
 import argparse
@@ -18,27 +18,27 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mla_train.errors import UserError, require
+from mla_train.report.wandb import STEP, default_entity, logged_in
 from mla_train.training.results import read_results
-from mla_train.training.wandb_run import STEP, logged_in
 
 GROUPS = ("train", "val", "test", "speed", "attention", "regularization")
-VARIED = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regularization.dropout", "seed")
-"""Config keys beside the score in parallel coordinates."""
+COORDINATES = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regularization.dropout", "seed")
+"""Config keys in the plot of parallel coordinates."""
 
 
 @dataclass
 class Logged:
-    """What a run has on W&B.
+    """What a run has logged to W&B.
 
     Attributes:
         monitor: Metric that chose the best checkpoint, such as `val/accuracy`.
-        mode: max or min.
+        mode: "max" or "min" of this metric.
         scalars: Names of curves.
         tables: Names of tables.
-        images: Names of pictures.
+        images: Names of images.
         entity: User or team, if the config names one.
-        project: Where it stands.
-        name: Of the view.
+        project: Project of the run.
+        name: Name of the view.
     """
 
     monitor: str
@@ -52,14 +52,14 @@ class Logged:
 
 
 def read_run(folder: Path) -> Logged:
-    """What a finished run has logged.
+    """Reads what a finished run has logged.
 
     Raises:
         UserError: It is not finished, or was not logged to W&B.
     """
-    require((folder / "results.json").is_file(), f"--run {folder}: there is no finished run in that folder")
+    require((folder / "results.json").is_file(), f"--run {folder}: no finished run in this folder")
     config: Any = OmegaConf.load(folder / "config.yaml")
-    require(config.logger.wandb is not None, f"--run {folder}: it was not logged to W&B; train one with logger=wandb")
+    require(config.logger.wandb is not None, f"--run {folder}: this run was not logged to W&B; train with logger=wandb")
     results = read_results(folder / "results.json")
     with (folder / "metrics.csv").open(newline="") as stream:
         scalars = [name for name in next(csv.reader(stream)) if name.partition("/")[0] in GROUPS]
@@ -76,26 +76,26 @@ def read_run(folder: Path) -> Logged:
 
 
 def media_keys(folder: Path, kind: str) -> list[str]:
-    """Keys of media: W&B names their files KEY_STEP_HASH."""
-    found = set()
+    """Keys of media, from the names of their files, KEY_STEP_HASH."""
+    keys: set[str] = set()
     for media in folder.glob(f"wandb/*run-*/files/media/{kind}"):
         files = (file.relative_to(media).as_posix() for file in media.rglob("*") if file.is_file())
-        found |= {re.sub(r"_\d+_[0-9a-f]+\..*$", "", file) for file in files}
-    return sorted(found)
+        keys |= {re.sub(r"_\d+_[0-9a-f]+\..*$", "", file) for file in files}
+    return sorted(keys)
 
 
 def workspace(logged: Logged) -> Any:
-    """The dashboard as W&B's library describes it.
+    """Builds the dashboard.
 
     Args:
-        logged: What there is to show.
+        logged: What the run has logged.
     """
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
     best = wr.SummaryMetric(f"{logged.monitor}.{logged.mode}")
     test = wr.SummaryMetric(logged.monitor.replace("val/", "test/", 1))
-    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in VARIED]
+    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in COORDINATES]
     overview: list[Any] = [
         wr.BarPlot(title=f"best {logged.monitor}", metrics=[best]),
         wr.BarPlot(title=test.name, metrics=[test]),
@@ -114,7 +114,7 @@ def workspace(logged: Logged) -> Any:
             panels = [wr.BarPlot(title=title, metrics=[wr.SummaryMetric(title)]) for title in curves]
         else:
             panels = [wr.LinePlot(title=title, x=STEP, y=[*names]) for title, names in curves.items()]
-        # Another run of the project may have what this one has not.
+        # Other runs of the project may have curves that this one lacks.
         panels = panels or [wr.LinePlot(title=group, x=STEP, metric_regex=f"{group}/.*")]
         sections.append(ws.Section(group, panels=panels, is_open=group in ("train", "val")))
     tables = [wr.WeavePanelSummaryTable(table_name=name) for name in logged.tables]
@@ -122,19 +122,19 @@ def workspace(logged: Logged) -> Any:
     sections.append(ws.Section("media", panels=[*tables, *images]))
     pinned = ["run:displayName", f"summary:{best.name}", f"summary:{test.name}"]
     order = [ws.Ordering(ws.Summary(best.name), ascending=logged.mode == "min")]
-    shown = ws.RunsetSettings(pinned_columns=pinned, order=order)
+    runset = ws.RunsetSettings(pinned_columns=pinned, order=order)
     return ws.Workspace(
-        logged.entity or "", logged.project, logged.name, sections, ws.WorkspaceSettings(x_axis=STEP), shown
+        logged.entity or "", logged.project, logged.name, sections, ws.WorkspaceSettings(x_axis=STEP), runset
     )
 
 
 def definition(dashboard: Any) -> str:
-    """What would be sent, as JSON."""
+    """The definition of a dashboard as JSON."""
     return dashboard._to_model().model_dump_json(indent=2, by_alias=True, exclude_none=True)
 
 
 def main() -> None:
-    """Reads the options, builds the dashboard, prints or saves it."""
+    """Builds the dashboard, and prints or saves it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run with logger=wandb")
     parser.add_argument("--dry-run", action="store_true", help="print the definition and send nothing")
@@ -148,12 +148,8 @@ def main() -> None:
         if options.dry_run:
             print(definition(dashboard))
             return
-        require(
-            logged_in(), "not logged in to W&B: run `wandb login` first, or look at what would be sent with --dry-run"
-        )
-        import wandb
-
-        dashboard.entity = logged.entity or wandb.Api().default_entity
+        require(logged_in(), "not logged in to W&B: run `wandb login` first, or use --dry-run to print the definition")
+        dashboard.entity = logged.entity or default_entity()
         dashboard.save()
         print(dashboard.url)
     except UserError as error:

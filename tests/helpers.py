@@ -1,10 +1,13 @@
 """What tests share: the command line, configs, small pictures and texts."""
 
 import csv
+import gzip
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -44,6 +47,76 @@ def config(*words):
         return to_typed_config(compose("train", list(words)))
 
 
+def load(*words):
+    """The data set of a config, prepared."""
+    from mla_train.task import build_task
+
+    return build_task(config(*words)).load_data()
+
+
+def run_here(folder, *words):
+    """A run of a small network in this process; what results.json holds."""
+    from mla_train.training.run import run
+    from mla_train.training.run_folder import CHOSEN, find_run
+
+    settings = config(*SMALL, f"run_dir={folder}", *words)
+    with mock.patch.object(sys, "argv", ["train.py"]), mock.patch.dict(os.environ):
+        os.environ.pop(CHOSEN, None)
+        return run(settings, find_run(settings))
+
+
+def build(*words, data=None):
+    """A module with the made data of its task, or with that which is given: (module, data)."""
+    from mla_train.task import build_task
+    from mla_train.training.module import TrainingModule
+
+    settings = config(*words)
+    task = build_task(settings)
+    data = data or task.example_data()
+    return TrainingModule(settings, task, task.build_model(data.spec)), data
+
+
+def made_data(settings, kinds, targets=None, sequence=None, head="classification"):
+    """A made data set of any inputs (a kind by name) and any answer."""
+    from mla_train.data.examples import Examples, RawData
+    from mla_train.dataset import prepare
+    from mla_train.heads import HEADS
+
+    inputs = {name: kind.example_values(32) for name, kind in kinds.items()}
+    train = Examples(inputs, targets or ["a", "b"] * 16, sequence=sequence)
+    return prepare(RawData({"train": train}), kinds, HEADS[head], settings)
+
+
+def batch_of(data, split="train", count=4, training=False):
+    """The first items of a split as a batch."""
+    part = getattr(data, split)
+    return data.collate([part[i] for i in range(min(count, len(part)))], training=training)
+
+
+def randomize(model, std=0.3):
+    """Makes all weights random: heads and gates begin at zero, so that nothing would tell inputs apart."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.endswith("norm.weight"):
+                parameter.copy_(std * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def write_jsonl(file, rows):
+    """A table of JSON lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def read_jsonl(file):
+    """The rows of a table of JSON lines."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
 def task_of(data):
     """The task to which a data set of the project belongs."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -68,6 +141,68 @@ def write_reviews(file, count=30):
         table = csv.writer(stream)
         table.writerow(["text", "label"])
         table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)
+
+
+NUMBER_WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
+
+
+def number_pairs(count):
+    """Different rows of numbers in words, in English and German."""
+    generator = np.random.default_rng(0)
+    rows = [generator.choice(list(NUMBER_WORDS), generator.integers(1, 6)) for _ in range(4 * count)]
+    pairs = [(" ".join(words), " ".join(NUMBER_WORDS[word] for word in words)) for words in rows]
+    return list(dict.fromkeys(pairs))[:count]
+
+
+def write_pairs(file, pairs, source="source", target="target"):
+    """A table of sentence pairs: jsonl (also gzipped), csv or tsv."""
+    if file.suffixes[0] == ".jsonl":
+        opener = gzip.open if file.suffix == ".gz" else open
+        with opener(file, "wt") as stream:
+            stream.writelines(json.dumps({source: s, target: t}) + "\n" for s, t in pairs)
+    else:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream, delimiter="\t" if file.suffix == ".tsv" else ",").writerows([(source, target), *pairs])
+    return file
+
+
+def write_aligned(folder, split, pairs, ending=""):
+    """Sentence pairs as two text files that are aligned line by line."""
+    for side, name in enumerate(("en", "de")):
+        text = "".join(f"{pair[side]}\n" for pair in pairs)
+        file = folder / f"{split}.{name}{ending}"
+        file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+
+
+def example_results(metric="accuracy", mode="max", score=0.9, baselines=None, task="image_classification"):
+    """What results.json of a run may hold."""
+    return {
+        "task": task,
+        "data": "digits",
+        "attention": "mla",
+        "seed": 0,
+        "metrics": {"test": {"loss": 1.0, metric: score}},
+        "directions": {"loss": "min", metric: mode},
+        "monitor": {"name": f"val/{metric}", "mode": mode, "best": score, "epoch": 3},
+        "baselines": {"majority": {metric: 0.1}, "linear": {metric: 0.8}} if baselines is None else baselines,
+        "model": {"parameters": 1234, "cache_bytes_per_token": 64},
+        "speed": {"seconds": 12.3, "examples_per_second": 100.0},
+        "environment": {"command": "python train.py epochs=1"},
+    }
+
+
+def stop_in_epoch(number):
+    """A method `Checkpoints.on_train_epoch_start` that interrupts a run at the start of an epoch."""
+    from mla_train.training.checkpoints import Checkpoints  # loads torch
+
+    start_epoch = Checkpoints.on_train_epoch_start
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == number:
+            raise RuntimeError("interrupted")
+        start_epoch(self, trainer, module)
+
+    return on_train_epoch_start
 
 
 def hourly_table(rows=400, **columns):

@@ -1,10 +1,11 @@
 """Mistakes on the command line: one clear line with the way out, fast, before anything is made."""
 
 import re
+import resource
 import subprocess
 import sys
-import time
 
+import numpy as np
 import pytest
 
 from tests.helpers import ROOT, train
@@ -30,7 +31,7 @@ MISTAKES = {
     "hardware.devices=abc": ["hardware.devices=abc", "a number from 1, or auto"],
     "encoder.mlp_ratio=0": ["encoder.mlp_ratio=0", "positive"],
     "encoderr=tiny": ["Did you mean encoder?"],
-    "task=text_classification task.stride=2": ["task.stride=2", "add for instance task.convolutions=[7]"],
+    "task=text_classification task.convolutions=[0]": ["task.convolutions", "1 or more"],
     "task=text_classification data=sst2 data.val_share=2": ["data.val_share=2", "between 0 and 1"],
     "task=text_classification data.tokens=words": ["data.tokens", "[bpe, word, char]"],
     "task=text_classification data=digits": ["data=digits", "use task=image_classification"],
@@ -91,13 +92,18 @@ def test_answers_do_not_wait_for_torch(words, tmp_path):
     # torch alone takes seconds to import: what it is not loaded for is known to be fast, whatever the machine.
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit('torch was imported')")
-    times = []
+    times = [cpu_seconds_of_children()]
     for _ in range(3):
-        start = time.perf_counter()
         done = train(*words, cwd=tmp_path, check=False, env={"PYTHONPATH": str(tmp_path)})
-        times.append(time.perf_counter() - start)
+        times.append(cpu_seconds_of_children())
         assert "torch was imported" not in done.stderr + done.stdout
-    assert min(times) < 3
+    assert min(np.diff(times)) < 2
+
+
+def cpu_seconds_of_children():
+    """Time that ended processes have computed, which does not depend on what else runs on the machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_help_lists_every_choice_and_key(tmp_path):
@@ -128,5 +134,5 @@ def test_no_gpu_is_said_with_the_way_out(tmp_path):
         pytest.skip("there is a GPU")
     done = train("hardware=gpu", cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert "Choose hardware=cpu" in done.stderr
+    assert "Use hardware=cpu" in done.stderr
     assert not (tmp_path / "runs").exists()

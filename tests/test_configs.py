@@ -2,9 +2,6 @@
 
 import pytest
 import torch
-
-from mla_train.config import TokenizerKind
-from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
 from mla_train.training.build import build_data, build_task
 from tasks.forecasting.data import ForecastBatch, ForecastingFacts
 from tasks.image_classification.data import ImageBatch, ImageFacts
@@ -13,6 +10,9 @@ from tasks.multimodal_sentiment.data import ImageFacts as PictureFacts
 from tasks.multimodal_sentiment.data import TextFacts as ColumnFacts
 from tasks.text_classification.data import TextBatch, TextFacts
 from tasks.translation.data import TranslationBatch, TranslationFacts
+
+from mla_train.config import TokenizerKind
+from mla_train.data.tokenizers import END_ID, START_ID, learn_tokenizer
 from tests.helpers import ROOT, config, task_of
 
 CONF = ROOT / "conf"
@@ -175,7 +175,7 @@ def test_all_tasks_take_a_step_with_what_the_toolbox_has(data, words):
             torch.nn.init.normal_(parameter, std=0.1)
     total, count = task.loss(task(batch), batch)
     (total / count).backward()
-    plugged = ("query_scale", "compatibility", "head_gate", "latent_gate")
+    plugged = ("query_scale", "per_head", "head_gate", "latent_gate")
     gradients = {
         name: parameter.grad
         for name, parameter in task.named_parameters()

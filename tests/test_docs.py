@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,15 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import compare, runs, sweep, wandb_workspace
-from tests.helpers import ROOT, config, python, train, write_pictures, write_reviews
-from tests.inspect.test_runs import results
+from tests.helpers import (
+    ROOT,
+    config,
+    number_pairs,
+    python,
+    train,
+    write_aligned,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+)
+from tests.helpers import example_results as results
 from tests.tasks.forecasting.test_data import table
-from tests.tasks.translation.test_data import distinct, write, write_aligned
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
 # Commands that need what a test cannot have are composed, not run.
@@ -58,11 +67,14 @@ def commands(program="train.py"):
 @pytest.mark.slow
 def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     document = ROOT / "docs" / "new_task.md"
-    for language in ("yaml", "python"):
-        for block in blocks(document, language):
-            file = tmp_path / block.splitlines()[0].removeprefix("# file: ")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.split("\n", 1)[1])
+    # As a reader does: each block goes whole into the file that the text before it names.
+    for name, block in re.findall(
+        r"^`(mine/\S+)`.*?```(?:yaml|python)\n(.*?)```", document.read_text(), re.DOTALL | re.M
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block)
+    assert len((tmp_path / "mine" / "samples.py").read_text().splitlines()) <= 60
     (command,) = [p.values[1] for p in commands() if p.values[0] == document]
     done = train(*command[1:], "run_dir=run", cwd=tmp_path)
     assert "samples on breast_cancer, test split" in done.stdout
@@ -72,7 +84,7 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     assert "Did you mean split_seed" in wrong.stderr
     (tmp_path / "run" / "results.json").unlink()
     resumed = train("--config-dir", "mine", "resume=run", cwd=tmp_path)
-    assert "going on in run" in resumed.stdout
+    assert "resuming run" in resumed.stdout
     (tmp_path / "mine" / "sweep").mkdir()
     (tmp_path / "mine" / "sweep" / "narrow.yaml").write_text("space:\n  lr: [0.0012, 0.0013]\n")
     words = [*command[1:], "sweep=narrow", "sampler=grid", "debug=fast", "run_dir=s", "hardware.threads=1"]
@@ -102,8 +114,8 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     write_reviews(tmp_path / "reviews.csv")
     write_posts(tmp_path)
     table().to_csv(tmp_path / "load.csv", index=False)
-    write(tmp_path / "pairs.csv", distinct(60))
-    write_aligned(tmp_path, "train", distinct(60))
+    write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    write_aligned(tmp_path, "train", number_pairs(60))
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
     folders = {"FOLDER": str(shared_data / folder), "TABLE": str(shared_data / "image" / "cifar10_20k")}
     words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words[1:]]
@@ -262,14 +274,22 @@ def test_every_dashboard_in_the_documents_is_laid_out(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_the_model_is_used_as_the_readme_says(tmp_path, monkeypatch):
-    train("run_dir=runs/mine", *QUICK, cwd=tmp_path)
+def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (block,) = blocks(ROOT / "README.md", "python")
-    names = {"images": torch.randint(0, 256, (2, 1, 8, 8))}
+    use, layer = blocks(ROOT / "README.md", "python")
+    train("run_dir=runs/mine", *QUICK, cwd=tmp_path)
+    write_pictures(tmp_path, ("cat",), count=1)
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "digit.png")
+    names = {}
+    exec(use, names)
+    assert names["records"][0]["prediction"] in {str(number) for number in range(10)}
+    exec(layer, names)
+    assert "80 numbers a token are cached" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "runs")
+    train("task=text_classification", "run_dir=runs/mine", *QUICK, cwd=tmp_path)
+    (block,) = blocks(ROOT / "docs" / "use.md", "python")
     exec(block, names)
-    assert names["scores"].shape == (2, 10)
-    assert names["task"].facts.classes == [str(i) for i in range(10)]
+    assert len(names["records"]) == 2
 
 
 def test_make_targets_in_the_readme_exist():

@@ -18,6 +18,14 @@ from mla_train.config.data import (
     WindowOptions,
     check_shares,
 )
+from mla_train.config.generation import (
+    Architecture,
+    DecoderConfig,
+    GeneratedTextOptions,
+    GenerationOptions,
+    TooLong,
+    attention_of,
+)
 from mla_train.config.network import (
     Activation,
     AttentionConfig,
@@ -67,6 +75,7 @@ from mla_train.config.training import (
 
 __all__ = [
     "Activation",
+    "Architecture",
     "AttentionConfig",
     "AttentionKind",
     "Augmentation",
@@ -75,11 +84,14 @@ __all__ = [
     "CheckpointChoice",
     "CheckpointConfig",
     "DebugConfig",
+    "DecoderConfig",
     "EncoderConfig",
     "FileOptions",
     "ForecastOptions",
     "Fusion",
     "FusionOptions",
+    "GeneratedTextOptions",
+    "GenerationOptions",
     "HardwareConfig",
     "HeadFusion",
     "HeadKind",
@@ -111,9 +123,11 @@ __all__ = [
     "TextNetworkOptions",
     "TextOptions",
     "TokenizerKind",
+    "TooLong",
     "TrainConfig",
     "WandbConfig",
     "WandbMode",
     "WindowOptions",
+    "attention_of",
     "check_shares",
 ]

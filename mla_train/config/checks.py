@@ -51,4 +51,4 @@ def check_options(options: Any) -> None:
     """Calls the `check` of every class that a dataclass of options is composed of, each once."""
     for base in type(options).__mro__:
         if "check" in vars(base):
-            base.check(options)
+            vars(base)["check"](options)

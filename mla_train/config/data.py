@@ -25,8 +25,10 @@ class TokenizerKind(Enum):
 
 
 class Resample(Enum):
-    """What to do with rows that are not evenly spaced in time: refuse them, or resample them to equal steps, either as the
-    mean of the rows of a step (mean; steps without a row stay gaps) or with gaps filled by the last value (fill).
+    """Handling of rows that are not evenly spaced in time.
+
+    refuse: An error. mean: The mean of the rows of a step; steps without a row stay gaps. fill: The same, with gaps filled
+    by the last value.
     """
 
     refuse = "refuse"

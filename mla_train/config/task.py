@@ -29,8 +29,10 @@ class Positions(Enum):
 
 
 class Fusion(Enum):
-    """How several inputs meet: only in the answer (concat), weighted by learned gates, by cross-attention to all
-    others, or through a few latent tokens (bottleneck).
+    """How several inputs meet.
+
+    concat: In the answer alone. weighted: There, by learned gates. cross_attention: Each attends to all others. bottleneck:
+    All see each other through a few latent tokens.
     """
 
     concat = "concat"

@@ -67,7 +67,7 @@ def options_class(target: str | None, node: str) -> Any:
     """
     if not target or "." not in target:
         raise UserError(f"{node}._target_ is {target}; it must name a class by its import path, as in tasks.name.Class")
-    module, _, name = target.rpartition(".")
+    module = target.rpartition(".")[0]
     for candidate in (f"{module}.config", module):
         try:
             members = vars(importlib.import_module(candidate)).values()

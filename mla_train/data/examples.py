@@ -1,6 +1,5 @@
 """Raw examples as a reader gives them, before anything is cleaned, cut or learnt."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +17,8 @@ class Examples:
         sequence: Number of the sequence of each example, whose examples stand in order; None where there are none.
     """
 
-    inputs: dict[str, Sequence[Any]]
-    targets: Sequence[Any]
+    inputs: dict[str, Any]
+    targets: Any
     names: list[str] = field(default_factory=list)
     sequence: np.ndarray | None = None
 

@@ -153,7 +153,9 @@ def _read_parquet(table: Rows) -> None:
     stored = json.loads((content.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = stored.get("info", {}).get("features", {}) if isinstance(stored, dict) else {}
     table.class_names = {
-        name: feature["names"] for name, feature in features.items() if isinstance(feature, dict) and feature.get("names")
+        name: feature["names"]
+        for name, feature in features.items()
+        if isinstance(feature, dict) and feature.get("names")
     }
 
 

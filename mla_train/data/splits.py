@@ -8,6 +8,7 @@ import numpy as np
 from mla_train.errors import UserError
 
 SPLITS = ("train", "val", "test")
+MIN_GROUPS = 20  # groups of examples of which a split is cut
 PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
 
 
@@ -71,3 +72,29 @@ def random_cut(count: int, share: float, split_seed: int, what: str) -> np.ndarr
             "split yourself"
         )
     return np.random.default_rng(split_seed).permutation(count)[:cut]
+
+
+def group_cut(groups: np.ndarray, share: float, split_seed: int) -> np.ndarray:
+    """Chooses a share of groups at random.
+
+    Args:
+        groups: Number of the group of each example, `(examples,)`.
+        share: Share of the groups that is cut off, 0 to 1.
+        split_seed: Seed that chooses which.
+
+    Returns:
+        Places of the examples that are cut off, in ascending order.
+
+    Raises:
+        UserError: There are too few groups.
+    """
+    from sklearn.model_selection import GroupShuffleSplit
+
+    count = len(np.unique(groups))
+    if count < MIN_GROUPS:
+        raise UserError(
+            f"cannot cut splits for evaluation off {count} different inputs, needed are {MIN_GROUPS}: give more, or name "
+            "files for all splits: data.train= data.val= data.test="
+        )
+    cutter = GroupShuffleSplit(1, test_size=share, random_state=split_seed)
+    return next(cutter.split(groups, groups=groups))[1]

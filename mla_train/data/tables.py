@@ -69,8 +69,8 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
             for column, feature in found.features.items():
                 if isinstance(feature, Image):  # images stay the bytes that they are
                     found = found.cast_column(column, Image(decode=False))
-            names = {c: list(f.names) for c, f in found.features.items() if isinstance(f, ClassLabel)}
-            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found), class_names=names)
+            class_names = {c: list(f.names) for c, f in found.features.items() if isinstance(f, ClassLabel)}
+            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found), class_names=class_names)
     return tables
 
 
@@ -93,4 +93,3 @@ def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
             f"{len(broken)} rows cannot be read: {shown}. Mend or remove them, or leave them out with data.on_error=skip"
         )
     return [f"left out {len(broken)} rows that cannot be read: {shown}"]
-

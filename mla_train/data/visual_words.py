@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 SAMPLE = 50_000
@@ -32,6 +31,8 @@ def learn_words(images: np.ndarray, count: int, side: int) -> Words:
         count: Number of words.
         side: Of a patch.
     """
+    from sklearn.cluster import MiniBatchKMeans
+
     patches = sample_patches(torch.from_numpy(images), side)
     mean = patches.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(patches.T))

@@ -6,8 +6,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from mla_train.explain.explanation import CellUnits, Explanation, PatchUnits, Units
+from mla_train.explain.explanation import Explanation
 from mla_train.explain.heatmaps import draw_series, show_image, show_over_image
+from mla_train.modalities.explanation import CellUnits, PatchUnits, Units
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -11,19 +11,19 @@ import torch
 from mla_train.errors import UserError
 from mla_train.explain.explanation import Explanation
 from mla_train.explain.heatmaps import draw_attention_view, draw_statistics
+from mla_train.model import Model
 from mla_train.nn import observe
 from mla_train.nn.attention.observation import POINTS
 from mla_train.nn.head_statistics import head_statistics
-from mla_train.training.task import Task
 
 LONGEST_TITLE = 60
 
 
-def draw_attention(task: Task, explanation: Explanation, layer: int | None, folder: Path) -> list[Path]:
+def draw_attention(model: Model, explanation: Explanation, layer: int | None, folder: Path) -> list[Path]:
     """Draws attention maps of one layer, and statistics of the heads of all layers.
 
     Args:
-        task: Task with its network.
+        model: Network in evaluation mode.
         explanation: Explanation of the example.
         layer: Number of the layer, counted from 1; None is the last.
         folder: Folder for the files.
@@ -43,7 +43,7 @@ def draw_attention(task: Task, explanation: Explanation, layer: int | None, fold
     if layer is not None and not 1 <= layer <= depth:
         raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
     with torch.no_grad(), observe([module for view in views for module in view.layers], *POINTS) as records:
-        task(explanation.batch)
+        model(explanation.batch)
     files, statistics, start = [], {}, 0
     for view in views:
         own = records[start : start + len(view.layers)]

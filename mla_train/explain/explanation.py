@@ -1,11 +1,10 @@
 """What explains the prediction for one example: its units, the attention between them, and how to occlude them.
 
-A task writes one function from a raw example to an `Explanation`; attention maps, statistics of heads and attributions are
-computed from it.
+Attention maps, statistics of heads and attributions are computed from an `Explanation`, whatever the task.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,163 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-
-@dataclass
-class WordUnits:
-    """The words of a text, the steps of a sequence of features.
-
-    Attributes:
-        labels: Words, or tokens of a short text.
-    """
-
-    labels: list[str]
-
-    def __len__(self) -> int:
-        """Number of words."""
-        return len(self.labels)
-
-
-@dataclass
-class CellUnits:
-    """The cells of an image under a grid.
-
-    Attributes:
-        image: Pixels from 0 to 255, `(channels, height, width)`.
-        grid: Number of rows and columns.
-    """
-
-    image: Tensor
-    grid: tuple[int, int]
-
-    def __len__(self) -> int:
-        """Number of cells, which are counted row by row."""
-        return self.grid[0] * self.grid[1]
-
-    @property
-    def labels(self) -> list[str]:
-        """Row and column of each cell."""
-        return [f"row {row + 1}, column {column + 1}" for row in range(self.grid[0]) for column in range(self.grid[1])]
-
-    @property
-    def cell(self) -> Tensor:
-        """The cell of each pixel, `(height, width)`."""
-        (rows, columns), (height, width) = self.grid, self.image.shape[-2:]
-        down, across = torch.arange(height) * rows // height, torch.arange(width) * columns // width
-        return down.unsqueeze(1) * columns + across
-
-
-@dataclass
-class PatchUnits:
-    """The patches of a series.
-
-    Attributes:
-        values: The series in its own unit, `(steps,)`; NaN where a value is missing.
-        edges: First step of each patch, and the end of the last one, `(1 + patches)`.
-        forecast_start: First step of the forecast.
-        name: Name of the series.
-    """
-
-    values: np.ndarray
-    edges: list[int]
-    forecast_start: int
-    name: str
-
-    def __len__(self) -> int:
-        """Number of patches."""
-        return len(self.edges) - 1
-
-    @property
-    def labels(self) -> list[str]:
-        """First and last step of each patch, relative to the first step of the forecast."""
-        start = self.forecast_start
-        return [f"{a - start} to {b - 1 - start}" for a, b in zip(self.edges, self.edges[1:], strict=False)]
-
-
-Units = WordUnits | CellUnits | PatchUnits
-
-
-@dataclass
-class AttentionView:
-    """Attention of one sequence over another in some layers.
-
-    Attributes:
-        name: Names of both for titles and files, such as "target over source".
-        layers: Attention layers, from the first to the last.
-        queries: Units of the sequence that attends.
-        keys: Units of the sequence that is attended to.
-        query_units: Index in `queries` of each token's unit, `(query_tokens,)`; -1 for none.
-        key_units: Index in `keys` of each token's unit, `(key_tokens,)`; -1 for none.
-        positions: Positions of tokens in self-attention, `(tokens, axes)`; NaN where a token has none.
-        call: Index of the call of the layers.
-        row: Index of the example in the batch of this call.
-        query_weights: Weight of each query in `received`, `(query_tokens,)`; None weights all alike.
-    """
-
-    name: str
-    layers: Sequence[nn.Module]
-    queries: Units
-    keys: Units
-    query_units: Tensor
-    key_units: Tensor
-    positions: Tensor | None = None
-    call: int = 0
-    row: int = 0
-    query_weights: Tensor | None = None
-
-    def by_unit(self, weights: Tensor) -> Tensor:
-        """Attention between units: the mean over the tokens of a query, the sum over those of a key.
-
-        Args:
-            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
-
-        Returns:
-            `(heads, queries, keys)`.
-        """
-        members = _members(self.query_units, len(self.queries)).to(weights)
-        members = members / members.sum(-1, keepdim=True).clamp(min=1)
-        return members @ weights @ _members(self.key_units, len(self.keys)).to(weights).T
-
-    def received(self, weights: Tensor) -> Tensor:
-        """Attention that each key receives from all queries together, `(heads, keys)`.
-
-        Args:
-            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
-        """
-        query_weights = (self.query_units >= 0).float() if self.query_weights is None else self.query_weights
-        received = (query_weights / query_weights.sum()).to(weights) @ weights
-        return received @ _members(self.key_units, len(self.keys)).to(weights).T
-
-
-def self_attention_view(
-    name: str, layers: Sequence[nn.Module], units: Units, token_units: Tensor | None = None, **options: Any
-) -> AttentionView:
-    """Self-attention of a sequence of tokens.
-
-    Args:
-        name: Name for titles and files.
-        layers: Attention layers, from the first to the last.
-        units: Units of the sequence.
-        token_units: Index of each token's unit, `(tokens,)`; None makes each token a unit.
-        options: Further fields of `AttentionView`.
-    """
-    token_units = torch.arange(len(units)) if token_units is None else token_units
-    options = {"positions": torch.arange(len(token_units)).unsqueeze(1)} | options
-    return AttentionView(name, layers, units, units, token_units, token_units, **options)
-
-
-@dataclass
-class GradientInput:
-    """Numbers that the network reads of the example, with respect to which gradients are taken.
-
-    Attributes:
-        value: Value for the example, `(1, ...)`.
-        baseline: Value that carries no information, of the same shape.
-        gather: From such numbers to their sums over each unit, `(units,)`.
-    """
-
-    value: Tensor
-    baseline: Tensor
-    gather: Callable[[Tensor], Tensor]
+from mla_train.data.batch import Batch
+from mla_train.dataset import check_given, raw_batch
+from mla_train.explain.attention_view import AttentionView, self_attention_view
+from mla_train.explain.generated_text import decoder_views, with_end
+from mla_train.heads.generation import Generation
+from mla_train.heads.pooled import PooledHead
+from mla_train.modalities.explanation import GradientInput, InputExplanation, Units
+from mla_train.model import Model
+from mla_train.nn import AttentionPooling, ClassToken, Encoder
+from mla_train.nn.fusion import CrossAttentionFusion
 
 
 @dataclass
@@ -203,57 +55,134 @@ class Explanation:
         return sum(map(len, self.units))
 
 
-def occlude_cells(cells: CellUnits, kept: np.ndarray, colour: Tensor) -> Tensor:
-    """Images of which some cells have one colour.
+def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
+    """The prediction for a raw example, with what explains it.
+
+    Self-attention of each input, attention between inputs with cross-attention fusion; words, cells and steps as units.
 
     Args:
-        cells: Units of the whole image.
-        kept: False where a cell is occluded, `(images, cells)`.
-        colour: Colour of occluded cells, `(channels,)`.
+        model: Trained network in evaluation mode.
+        raw: Raw value of each input by name; what is not given is missing.
 
-    Returns:
-        `(images, channels, height, width)`.
+    Raises:
+        UserError: Nothing is given, a value cannot be read, or a text has no token that the model knows.
     """
-    is_kept = torch.from_numpy(np.asarray(kept, dtype=bool))[:, cells.cell].unsqueeze(1)
-    return torch.where(is_kept, cells.image, colour.view(-1, 1, 1).to(cells.image.dtype))
+    check_given(model.spec, [raw])
+    batch = raw_batch(model.spec, [raw])
+    head: Any = model.head
+    names = [name for name, tensors in batch.inputs.items() if not bool(tensors.padding.all())]
+    with torch.no_grad():
+        features = model.encode(batch)
+        answer = head.answer_to_explain(features, raw)
+        batch.targets = head.encode_answers([answer])
+        explained = model.head.explain(model.decode(features, batch), batch)
+        embeddings: dict[str, Any] = dict(model.embeddings)
+        parts = {
+            name: model.spec.inputs[name].explain(name, embeddings[name], batch.inputs[name], raw[name])
+            for name in names
+        }
+        shown = {name: with_end(part) for name, part in parts.items()}
+        views = _self_attention(model, shown, features) + _cross_attention(model, shown, batch)
+        if isinstance(head, Generation):
+            sizes = {name: _token_count(model, name, batch) for name in model.embeddings}
+            views += decoder_views(head, shown, sizes, answer)
+
+    def read(raws: Sequence[Mapping[str, Any]]) -> Batch:
+        copies = raw_batch(model.spec, raws)
+        copies.targets = head.encode_answers([answer] * len(raws))
+        return copies
+
+    def occlude(kept: np.ndarray) -> Batch:
+        masks = np.split(kept, np.cumsum([len(part.units) for part in parts.values()])[:-1], 1)
+        values = [part.occlude(mask) for part, mask in zip(parts.values(), masks, strict=True)]
+        return read([dict(zip(parts, row, strict=True)) for row in zip(*values, strict=True)])
+
+    inputs = _padded_gradient_inputs(list(parts.values()))
+
+    def outputs(values: Sequence[Tensor]) -> Any:
+        copies = read([raw] * len(values[0]))
+        with ExitStack() as stack:
+            for entry, value in zip(inputs, values, strict=True):
+                entry.put(stack, copies, value)
+            return model(copies)
+
+    units = [part.units for part in parts.values()]
+    return Explanation(
+        batch, explained.prediction, views, units, occlude, explained.score, explained.name, inputs, outputs
+    )
 
 
-def image_gradient_input(cells: CellUnits) -> GradientInput:
-    """The pixels of an image; the baseline is black.
-
-    Args:
-        cells: Units of the image.
-    """
-    value = cells.image.unsqueeze(0).float()
-    # At the mean colour all features would be zero, where the norms of the encoder are not continuous.
-    baseline = torch.zeros_like(value)
-
-    def gather(pixels: Tensor) -> Tensor:
-        return torch.zeros(len(cells)).index_add(0, cells.cell.flatten(), pixels[0].sum(0).flatten())
-
-    return GradientInput(value, baseline, gather)
-
-
-@contextmanager
-def replaced_output(module: nn.Module, output: Tensor) -> Iterator[None]:
-    """Replaces the output of a module's first call.
-
-    Args:
-        module: Module such as an embedding.
-        output: Output to return instead.
-    """
-
-    def replace(*_: Any) -> Tensor:
-        hook.remove()
-        return output
-
-    hook = module.register_forward_hook(replace)
-    try:
-        yield
-    finally:
-        hook.remove()
+def _self_attention(model: Model, parts: dict[str, InputExplanation], features: dict[str, Any]) -> list[AttentionView]:
+    if not isinstance(model.encoder, Encoder):
+        return []
+    encoder: Any = model.encoder
+    layers = encoder.attention_layers
+    order, views, head = list(model.embeddings), [], model.head
+    for name, part in parts.items():
+        pooling: Any = head.poolings[name] if isinstance(head, PooledHead) else None
+        units, positions = part.token_units, part.positions.float()
+        weights = None
+        if isinstance(pooling, ClassToken):  # it stands in front, at no position
+            units = torch.cat([torch.tensor([-1]), units])
+            positions = torch.cat([torch.full_like(positions[:1], torch.nan), positions])
+            weights = torch.eye(len(units))[0]
+        elif isinstance(pooling, AttentionPooling):
+            weights = pooling.score(features[name].tokens)[0, :, 0].softmax(-1)
+        views.append(
+            self_attention_view(
+                f"{name} over {name}",
+                layers,
+                part.units,
+                units,
+                positions=positions,
+                call=order.index(name),
+                query_weights=weights,
+            )
+        )
+    return views
 
 
-def _members(token_units: Tensor, units: int) -> Tensor:
-    """1 where a token belongs to a unit, `(units, tokens)`."""
-    return (torch.arange(units).unsqueeze(1) == token_units.cpu()).float()
+def _cross_attention(model: Model, parts: dict[str, InputExplanation], batch: Batch) -> list[AttentionView]:
+    """Words and steps over each other input: the tokens of all others are the keys, side by side."""
+    if not isinstance(model.fusion, CrossAttentionFusion):
+        return []
+    order, views = list(model.embeddings), []
+    sizes = {name: _token_count(model, name, batch) for name in order}
+    layers: list[nn.Module] = [model.fusion.block.attention]
+    for name, part in parts.items():
+        if model.spec.inputs[name].kind == "image":
+            continue
+        for other in parts:
+            if other != name:
+                keys = [parts[n].token_units if n == other else torch.full((sizes[n],), -1) for n in order if n != name]
+                views.append(
+                    AttentionView(
+                        f"{name} over {other}",
+                        layers,
+                        part.units,
+                        parts[other].units,
+                        part.token_units,
+                        torch.cat(keys),
+                        call=order.index(name),
+                    )
+                )
+    return views
+
+
+def _token_count(model: Model, name: str, batch: Batch) -> int:
+    embedding: Any = model.embeddings[name]
+    return len(embedding.positions) if hasattr(embedding, "positions") else batch.inputs[name].padding.size(1)
+
+
+def _padded_gradient_inputs(parts: list[InputExplanation]) -> list[GradientInput]:
+    """Gradient inputs of all inputs; each tells nothing of the units of the others."""
+    sizes, padded = [len(part.units) for part in parts], []
+    for number, part in enumerate(parts):
+        before, after = torch.zeros(sum(sizes[:number])), torch.zeros(sum(sizes[number + 1 :]))
+        for entry in part.gradient_inputs:
+
+            def gather(values: Tensor, entry: Any = entry, before: Any = before, after: Any = after) -> Tensor:
+                return torch.cat([before, entry.gather(values), after])
+
+            padded.append(GradientInput(entry.value, entry.baseline, gather, entry.put))
+    return padded

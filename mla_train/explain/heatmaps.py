@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.explain.explanation import AttentionView, CellUnits, PatchUnits
+from mla_train.explain.attention_view import AttentionView
+from mla_train.modalities.explanation import CellUnits, PatchUnits
 from mla_train.nn.head_statistics import HeadStatistics
 
 matplotlib.use("Agg")

@@ -3,11 +3,12 @@
 from mla_train.heads.base import Explained, Head, Predictions
 from mla_train.heads.classification import Classification, ClassSpec
 from mla_train.heads.forecast import Forecast, ForecastSpec
+from mla_train.heads.generation import Generation, GenerationSpec
 from mla_train.heads.multilabel import MultilabelClassification
 from mla_train.heads.regression import NumberSpec, Regression
 
 HEADS: dict[str, type[Head]] = {
-    kind.kind: kind for kind in (Classification, MultilabelClassification, Regression, Forecast)
+    kind.kind: kind for kind in (Classification, MultilabelClassification, Regression, Generation, Forecast)
 }
 """Kinds of answer by their names."""
 
@@ -18,6 +19,8 @@ __all__ = [
     "Explained",
     "Forecast",
     "ForecastSpec",
+    "Generation",
+    "GenerationSpec",
     "Head",
     "MultilabelClassification",
     "NumberSpec",

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mla_train.data.batch import Batch
-from mla_train.modalities.base import ModalityFeatures
+from mla_train.modalities.base import Modality, ModalityFeatures
 
 Predictions = dict[str, Any]
 """Columns of equal length, one row an example: numpy arrays or lists."""
@@ -79,6 +79,72 @@ class Head(nn.Module):
         return spec
 
     @classmethod
+    def fit(
+        cls, spec: Any, targets: Any, kinds: Mapping[str, type[Modality]], columns: Mapping[str, Any], options: Any
+    ) -> tuple[Any, dict[str, Modality]]:
+        """Learns what the network must know of targets and inputs from the training split.
+
+        Args:
+            spec: As `load_targets` gives it.
+            targets: Targets of the training split.
+            kinds: Kind of each input.
+            columns: Loaded values of each input.
+            options: `data` options of the run.
+
+        Returns:
+            The spec of the targets, and the inputs with theirs.
+        """
+        spec = cls.fit_targets(spec, targets)
+        return spec, {name: kind.fit(columns[name], options) for name, kind in kinds.items()}
+
+    @classmethod
+    def is_dropped(
+        cls, spec: Any, targets: Any, inputs: Mapping[str, Modality], columns: Mapping[str, Any], options: Any
+    ) -> np.ndarray | None:
+        """True where an example of train or val is left out because it is too long, `(examples,)`; None where all stay.
+
+        Args:
+            spec: Spec of the targets.
+            targets: Targets of a split.
+            inputs: Each input with its spec.
+            columns: Loaded values of each input.
+            options: `data` options of the run.
+        """
+        return None
+
+    @classmethod
+    def prepare_targets(
+        cls,
+        spec: Any,
+        targets: Any,
+        split: str,
+        inputs: Mapping[str, Modality],
+        columns: Mapping[str, Any],
+        notes: list[str],
+    ) -> Any:
+        """Targets of a split as `collate` takes them.
+
+        Args:
+            spec: Spec of the targets.
+            targets: Targets as `load_targets` gives them.
+            split: Name of the split.
+            inputs: Each input with its spec.
+            columns: Prepared values of each input.
+            notes: Lines for the user.
+        """
+        return targets
+
+    @classmethod
+    def groups(cls, columns: Mapping[str, Any], options: Any) -> np.ndarray | None:
+        """Number of the group of each example, which no cut parts, `(examples,)`; None where each is alone.
+
+        Args:
+            columns: Loaded values of each input.
+            options: `data` options of the run.
+        """
+        return None
+
+    @classmethod
     def strata(cls, targets: Any) -> np.ndarray | None:
         """Groups of which each split gets its share, `(examples,)`; None splits at random."""
         return None
@@ -94,7 +160,7 @@ class Head(nn.Module):
 
         Args:
             inputs: Number of input tokens of each example.
-            targets: As `load_targets` gives them.
+            targets: As `prepare_targets` gives them.
         """
         return inputs
 
@@ -180,6 +246,19 @@ class Head(nn.Module):
 
     def figures(self, predictions: Predictions, folder: Path) -> None:
         """Draws PNG figures of the test split into a folder."""
+
+    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> Any:
+        """The answer that the network has to be given, to tell how probable it is; None where it is not read.
+
+        Args:
+            features: Encoded tokens of each input of one example.
+            raw: The raw example.
+        """
+        return None
+
+    def encode_answers(self, answers: Sequence[Any]) -> Any:
+        """Answers from `answer_to_explain` as targets of a batch."""
+        return None
 
     @abstractmethod
     def explain(self, outputs: Any, batch: Batch) -> Explained:

@@ -87,7 +87,9 @@ def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> 
     bars = axes.barh(range(len(shown)), [score for _, score in shown], color="tab:blue")
     axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
     axes.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
-    axes.set(xlabel="F1", xlim=(0, 1.1), title="F1 of each label" + (" (the worst)" if len(shown) < len(scores) else ""))
+    axes.set(
+        xlabel="F1", xlim=(0, 1.1), title="F1 of each label" + (" (the worst)" if len(shown) < len(scores) else "")
+    )
     axes.invert_yaxis()
     figure.savefig(file, dpi=120)
     plt.close(figure)

@@ -151,7 +151,8 @@ class Forecast(Head):
         """Point forecast `(batch, series, horizon)` and quantiles `(batch, series, horizon, levels)`, scaled."""
         (series,) = features.values()
         context = series.context
-        point, offsets = context.linear + context.cycle, self.quantiles
+        offsets: Tensor = self.quantiles
+        point = context.linear + context.cycle
         if series.tokens is not None:
             added, moved = self.corrections(series.tokens, context.steps)
             # Its quantiles are random at first, so that the encoder learns from them before its gate opens.

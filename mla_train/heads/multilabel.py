@@ -46,7 +46,7 @@ class MultilabelClassification(PooledHead):
         order = sorted({label for labels in sets["train"] for label in labels}, key=label_order)
         numbers = {label: number for number, label in enumerate(order)}
         for split, values in sets.items():
-            unknown = sorted({str(label) for labels in values for label in labels} - {str(label) for label in order})
+            unknown = sorted({str(label) for labels in values for label in labels - numbers.keys()})
             if unknown:
                 shown = ", ".join(unknown[:5])
                 raise UserError(f"{split} has label {shown}, which train lacks: add examples to train or remove these")
@@ -67,7 +67,7 @@ class MultilabelClassification(PooledHead):
         Raises:
             UserError: It lacks one.
         """
-        lacking = [name for name, has in zip(spec.classes, train.any(0), strict=True) if not has]
+        lacking = [name for number, name in enumerate(spec.classes) if not train[:, number].any()]
         if lacking:
             raise UserError(
                 f"the training split has no example with label {', '.join(lacking)}: add examples, remove the label, or "
@@ -113,9 +113,11 @@ class MultilabelClassification(PooledHead):
         from sklearn.metrics import average_precision_score, f1_score
 
         label, predicted = predictions["label"], predictions["predicted"]
-        ranking = predictions.get("probability", predicted)
+        ranking: Any = predictions.get("probability", predicted)
         occurs = label.any(0)
-        precision = average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
+        precision = (
+            average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
+        )
         return {
             "mean_average_precision": float(precision),
             "micro_f1": float(f1_score(label, predicted, average="micro", zero_division=0)),

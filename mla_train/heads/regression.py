@@ -63,7 +63,9 @@ class Regression(PooledHead):
                 ) from None
             if not np.isfinite(arrays[split]).all():
                 place = int(np.flatnonzero(~np.isfinite(arrays[split]))[0])
-                raise UserError(f"{split} has a label that is no finite number in example {place + 1}: mend or remove it")
+                raise UserError(
+                    f"{split} has a label that is no finite number in example {place + 1}: mend or remove it"
+                )
         return NumberSpec(), arrays
 
     @classmethod

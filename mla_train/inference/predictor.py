@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mla_train.dataset import raw_batch
+from mla_train.dataset import check_given, raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import Artifact, load_model
 
@@ -54,6 +54,7 @@ class Predictor:
         rows = iter(examples)
         device = next(self.network.parameters()).device
         while batch := [self._named(example) for example in islice(rows, batch_size)]:
+            check_given(self.spec, batch)
             yield from self.network.head.decode(self.network.predict(raw_batch(self.spec, batch).to(device)))
 
     def _named(self, example: Any) -> Mapping[str, Any]:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.config import Augmentation, TrainConfig
+from mla_train.errors import UserError
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.nn import ReconstructionInput
 
 
@@ -122,9 +124,23 @@ class Modality(ABC, Generic[Spec]):
         """
         return None
 
+    def explain(self, name: str, embedding: Any, tensors: Any, raw: Any) -> InputExplanation:
+        """Units of one example, and how they are occluded.
+
+        Args:
+            name: Name of the input.
+            embedding: Network part that reads it.
+            tensors: Batch of the example alone.
+            raw: Raw value of the example.
+
+        Raises:
+            UserError: This kind of input is not explained.
+        """
+        raise UserError(f"inputs of kind {self.kind} have no explanation: write explain() of {type(self).__name__}")
+
     @classmethod
     @abstractmethod
-    def example_values(cls, count: int) -> Sequence[Any]:
+    def example_values(cls, count: int) -> Any:
         """A few made raw values, for tests of every choice."""
 
     @abstractmethod
@@ -183,4 +199,3 @@ class Embedding(nn.Module):
     def count_tokens(self, tensors: Any) -> int:
         """Number of tokens in a batch without padding."""
         return int((~tensors.padding).sum())
-

@@ -1,1 +1,1 @@
-"""Many runs: how they are started, swept, compared, and what is said of them together."""
+"""Many runs: sweeps and comparisons, how their runs are started, and their reports."""

@@ -1,4 +1,4 @@
-"""The numbers of a comparison: scores of arms, what pairs of the same seed differ by, and whether that can be chance."""
+"""The numbers of a comparison: scores of variants, paired differences between them, and significance tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +11,19 @@ from scipy import stats
 from mla_train.training.scores import Score, read_score, signed, written
 
 CONFIDENCE = 0.95
-LEVEL = 0.05
-"""The p-value below which a difference is called one."""
+SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class ArmResults:
-    """What the runs of an arm left.
+class VariantResults:
+    """Results of the runs of a variant.
 
     Attributes:
-        name: Of the arm.
-        parameters: Of its network.
-        runs: Seed to what results.json holds.
-        failed: Seed to what a failed run printed last.
-        inference: Examples a second that its model answers; None where it was not timed.
+        name: Name of the variant.
+        parameters: Number of parameters of its network.
+        runs: Seed to contents of results.json.
+        failed: Seed to the last line that a failed run printed.
+        inference: Examples a second in prediction; None if not timed.
     """
 
     name: str
@@ -51,17 +50,17 @@ class ArmResults:
 
     @property
     def cache(self) -> int | None:
-        """Bytes that decoding keeps for each token."""
+        """Bytes that decoding caches for each token."""
         return next((results["model"]["cache_bytes_per_token"] for results in self.runs.values()), None)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What an arm has more than the first one, in pairs of the same seed.
+    """A variant minus the first one, in pairs of the same seed.
 
     Attributes:
-        pairs: Differences.
-        p: Of a paired t-test, corrected for the number of arms; None where there is nothing to test.
+        pairs: Difference of each pair.
+        p: P-value of a paired t-test, corrected for the number of variants; None where a test is not possible.
     """
 
     pairs: tuple[float, ...]
@@ -69,61 +68,61 @@ class Difference:
 
     @property
     def mean(self) -> float:
-        """Of the pairs."""
+        """Mean over the pairs."""
         return mean(self.pairs)
 
     @property
     def margin(self) -> float | None:
-        """Half the width of the mean's confidence interval; None with a single pair, or where all pairs are equal."""
+        """Half the width of the confidence interval of the mean; None with a single pair, or where all pairs are equal."""
         return half_interval(self.pairs)
 
     @property
     def significant(self) -> bool:
-        """Whether it is more than chance explains."""
-        return self.p is not None and self.p < LEVEL
+        """Whether it is significant."""
+        return self.p is not None and self.p < SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms that were trained and scored alike.
+    """Variants that were trained and scored alike.
 
     Attributes:
         compared: Keys in which they differ.
-        seeds: How many each was to have.
-        arms: The first is what others are compared to.
+        seeds: Number of seeds that were asked for.
+        variants: Variants, of which the others are compared to the first.
     """
 
     compared: str
     seeds: int
-    arms: Sequence[ArmResults]
+    variants: Sequence[VariantResults]
 
     @property
-    def first(self) -> ArmResults:
-        """What others are compared to."""
-        return self.arms[0]
+    def first(self) -> VariantResults:
+        """Variant that the others are compared to."""
+        return self.variants[0]
 
     @property
     def any_results(self) -> Mapping[str, Any] | None:
-        """results.json of some run; all agree in task, data and metric."""
-        return next((results for arm in self.arms for results in arm.runs.values()), None)
+        """Results of one run; all runs agree in task, data and metric."""
+        return next((results for variant in self.variants for results in variant.runs.values()), None)
 
     @property
     def any_score(self) -> Score | None:
-        """The score of that run, which names metric and best baseline."""
+        """Score of one run, with metric and best baseline."""
         return None if self.any_results is None else read_score(self.any_results)
 
     @property
     def differences(self) -> dict[str, Difference]:
-        """Name of each further arm to its difference, where it has a seed in common with the first."""
-        found = {arm.name: paired(self.first.scores, arm.scores) for arm in self.arms[1:]}
-        present = {name: difference for name, difference in found.items() if difference is not None}
+        """Name of each other variant to its difference, where it has a seed in common with the first."""
+        others = {variant.name: paired(self.first.scores, variant.scores) for variant in self.variants[1:]}
+        present = {name: difference for name, difference in others.items() if difference is not None}
         tested = [name for name, difference in present.items() if difference.p is not None]
         corrected = holm([present[name].p or 0.0 for name in tested])
         return present | {name: Difference(present[name].pairs, p) for name, p in zip(tested, corrected, strict=True)}
 
 
 def half_interval(values: Sequence[float]) -> float | None:
-    """Half the width of the confidence interval of a mean, by Student's t; None where values show no spread."""
+    """Half the width of the confidence interval of a mean, by Student's t; None where all values are equal."""
     if not _has_spread(values):
         return None
     count = len(values)
@@ -136,79 +135,79 @@ def _has_spread(values: Sequence[float]) -> bool:
 
 
 def paired(first: Mapping[int, Score], other: Mapping[int, Score]) -> Difference | None:
-    """Differences of two arms in the seeds that both have, with an uncorrected p-value; None without such seeds."""
+    """Differences of two variants in the seeds that both have, with an uncorrected p-value; None without such seeds."""
     common = [seed for seed in first if seed in other]
     if not common:
         return None
-    ours, theirs = [other[seed].value for seed in common], [first[seed].value for seed in common]
-    pairs = tuple(a - b for a, b in zip(ours, theirs, strict=True))
+    values, reference = [other[seed].value for seed in common], [first[seed].value for seed in common]
+    pairs = tuple(a - b for a, b in zip(values, reference, strict=True))
     if not _has_spread(pairs):
         return Difference(pairs)
-    p = float(stats.ttest_rel(ours, theirs).pvalue)
+    p = float(stats.ttest_rel(values, reference).pvalue)
     return Difference(pairs, None if isnan(p) else p)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
     """Corrects p-values for their number (Holm 1979): the smallest is multiplied by all, the next by one fewer, ..."""
     corrected, largest = [0.0] * len(ps), 0.0
-    for place, index in enumerate(sorted(range(len(ps)), key=lambda index: ps[index])):
-        largest = max(largest, min(1.0, (len(ps) - place) * ps[index]))
+    for rank, index in enumerate(sorted(range(len(ps)), key=lambda index: ps[index])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[index]))
         corrected[index] = largest
     return corrected
 
 
 def conclusion(comparison: Comparison) -> str:
-    """What was found, in sentences."""
+    """The result in sentences."""
     score = comparison.any_score
     if score is None:
-        return "No run finished, so there is nothing to compare."
+        return "No run finished: there is nothing to compare."
     return " ".join([*_against_first(comparison, score.higher_is_better), *_against_baseline(comparison, score)])
 
 
 def _against_first(comparison: Comparison, higher: bool) -> list[str]:
     first, differences = comparison.first.name, comparison.differences
     if not comparison.first.runs:
-        return [f"{first}, which the others were to be compared to, has no finished run."]
+        return [f"{first}, which the others are compared to, has no finished run."]
     if comparison.seeds == 1:
-        return ["One seed does not tell a difference from chance, so nothing was tested: say seeds=3 or more."]
-    said: list[str] = []
-    undecided: dict[int, list[str]] = {}
-    for arm in comparison.arms[1:]:
-        difference = differences.get(arm.name)
+        return ["A single seed cannot be tested for significance: use seeds=3 or more."]
+    sentences: list[str] = []
+    not_significant: dict[int, list[str]] = {}
+    for variant in comparison.variants[1:]:
+        difference = differences.get(variant.name)
         if difference is None or len(difference.pairs) == 1:
-            said.append(f"{arm.name} has too few finished runs for a test.")
+            sentences.append(f"{variant.name} has too few finished runs for a test.")
         elif difference.significant:
             better = "better" if (difference.mean > 0) == higher else "worse"
-            said.append(f"{arm.name} is {better} than {first} by {written(abs(difference.mean))} ({_p(difference)}).")
+            sentences.append(
+                f"{variant.name} is {better} than {first} by {written(abs(difference.mean))} ({_p(difference)})."
+            )
         elif difference.p is None:
-            said.append(_without_spread(arm.name, first, difference))
+            sentences.append(_without_spread(variant.name, first, difference))
         else:
-            undecided.setdefault(len(difference.pairs), []).append(f"{arm.name} ({_p(difference)})")
-    for seeds, names in undecided.items():
-        said.append(f"{listed(names)}: no difference to {first} that {seeds} seeds could show.")
-    return said
+            not_significant.setdefault(len(difference.pairs), []).append(f"{variant.name} ({_p(difference)})")
+    for seeds, names in not_significant.items():
+        sentences.append(f"{listed(names)}: not significantly different from {first} ({seeds} seeds).")
+    return sentences
 
 
 def _without_spread(name: str, first: str, difference: Difference) -> str:
     if abs(difference.mean) < 1e-9:
-        return f"{name} and {first} score the same with each seed."
-    return (
-        f"{name} differs from {first} by {signed(difference.mean)} with each seed alike, which leaves nothing to test."
-    )
+        return f"{name} and {first} have the same score with each seed."
+    return f"{name} differs from {first} by {signed(difference.mean)} with every seed, which cannot be tested."
 
 
 def _against_baseline(comparison: Comparison, score: Score) -> list[str]:
     if score.baseline is None:
         return []
     sign = 1 if score.higher_is_better else -1
-    scored = [arm for arm in comparison.arms if arm.runs]
-    above = [arm.name for arm in scored if sign * (mean(arm.values) - score.baseline_value) > 0]
-    said = f"the best baseline, {score.baseline} ({written(score.baseline_value)})"
+    scored = [variant for variant in comparison.variants if variant.runs]
+    above = [variant.name for variant in scored if sign * (mean(variant.values) - score.baseline_value) > 0]
+    baseline = f"the best baseline, {score.baseline} ({written(score.baseline_value)})"
     if len(above) == len(scored):
-        return [f"{'All' if len(above) > 1 else above[0]} beat{'s' * (len(above) == 1)} {said}."]
+        return [f"{'All' if len(above) > 1 else above[0]} beat{'s' * (len(above) == 1)} {baseline}."]
     if not above:
-        return [f"{'None beats' if len(scored) > 1 else f'{scored[0].name} does not beat'} {said}."]
-    return [f"{listed(above)} beat{'s' * (len(above) == 1)} {said}, and the others do not."]
+        return [f"{'None beats' if len(scored) > 1 else f'{scored[0].name} does not beat'} {baseline}."]
+    return [f"{listed(above)} beat{'s' * (len(above) == 1)} {baseline}, and the others do not."]
 
 
 def _p(difference: Difference) -> str:
@@ -216,19 +215,19 @@ def _p(difference: Difference) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """As it is written in tables."""
+    """A p-value as text."""
     if p is None:
         return ""
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """a, b and c."""
+    """Names as "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation."""
+    """Mean and standard deviation as text."""
     if not values:
         return ""
     return written(mean(values)) + (f" ± {written(stdev(values))}" if len(values) > 1 else "")

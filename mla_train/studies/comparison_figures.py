@@ -1,4 +1,4 @@
-"""Pictures of a comparison: scores of all seeds beside each other, and how they were reached."""
+"""Figures of a comparison: scores of all seeds, and validation curves."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,37 +16,36 @@ from mla_train.studies.comparison import Comparison, half_interval
 
 
 def draw_scores(comparison: Comparison, file: Path) -> None:
-    """A dot a seed, a diamond at the mean with its 95 % confidence interval, the best baseline as a line.
+    """Draws scores: a dot for each seed, the mean with its 95 % confidence interval, and the best baseline as a line.
 
     Args:
-        comparison: With a run that is finished.
-        file: The PNG to write.
+        comparison: Comparison with a finished run.
+        file: PNG to write.
     """
     score = comparison.any_score
     assert score is not None
-    arms = comparison.arms
-    figure, axes = plt.subplots(figsize=(8, 1.3 + 0.55 * len(arms)), layout="constrained")
-    for place, arm in enumerate(arms):
-        if not arm.values:
+    variants = comparison.variants
+    figure, axes = plt.subplots(figsize=(8, 1.3 + 0.55 * len(variants)), layout="constrained")
+    for row, variant in enumerate(variants):
+        values, colour = variant.values, f"C{row}"
+        if not values:
             continue
-        colour, centre = f"C{place}", mean(arm.values)
-        axes.errorbar(
-            centre, place + 0.14, xerr=half_interval(arm.values), color=colour, fmt="D", markersize=6, capsize=4
-        )
-        axes.plot(arm.values, [place - 0.14] * len(arm.values), "o", color=colour, markersize=6, alpha=0.55, mew=0)
+        interval = half_interval(values)
+        axes.errorbar(mean(values), row + 0.14, xerr=interval, color=colour, fmt="D", markersize=6, capsize=4)
+        axes.plot(values, [row - 0.14] * len(values), "o", color=colour, markersize=6, alpha=0.55, mew=0)
     if score.baseline is not None:
         axes.axvline(
             score.baseline_value, color="0.35", linestyle="--", linewidth=1, label=f"best baseline: {score.baseline}"
         )
         figure.legend(loc="outside lower right", fontsize=9, frameon=False)
-    # Two seeds have intervals that would hide what they are about: those run out of the picture.
-    shown = [value for arm in arms for value in arm.values]
+    # The intervals of two seeds are so wide that they would hide the scores: they are cut off.
+    shown = [value for variant in variants for value in variant.values]
     shown += [score.baseline_value] if score.baseline is not None else []
-    room = 2 * max(max(shown) - min(shown), 1e-3)
+    margin = 2 * max(max(shown) - min(shown), 1e-3)
     left, right = axes.get_xlim()
-    axes.set_xlim(max(left, min(shown) - room), min(right, max(shown) + room))
-    axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
-    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_xlim(max(left, min(shown) - margin), min(right, max(shown) + margin))
+    axes.set_yticks(range(len(variants)), [variant.name for variant in variants])
+    axes.set_ylim(len(variants) - 0.5, -0.5)
     better = "higher" if score.higher_is_better else "lower"
     axes.set(xlabel=f"{score.metric} on test, {better} is better")
     axes.set_title("dots: seeds; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left")
@@ -56,37 +55,37 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
 
 
 def draw_validation(curves: Mapping[str, Sequence[Path]], metric: str) -> bytes:
-    """A thin line a run, a thick one at the mean of an arm as far as all its runs go.
+    """Draws validation curves: a thin line for each run, a thick one for the mean of a variant over the epochs of all runs.
 
     Args:
-        curves: Name of an arm to files metrics.csv.
-        metric: Name of the score, without "val/".
+        curves: Name of a variant to its files metrics.csv.
+        metric: Name of the metric, without "val/".
 
     Returns:
         A PNG.
     """
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    for place, (name, files) in enumerate(curves.items()):
+    for number, (name, files) in enumerate(curves.items()):
         lines = [line for file in files if (line := read_curve(file, metric))]
-        colour = f"C{place}"
+        colour = f"C{number}"
         for line in lines:
             axes.plot(list(line), list(line.values()), color=colour, alpha=0.3, linewidth=0.8)
         common = sorted(set.intersection(*(set(line) for line in lines))) if lines else []
-        mark = "o" if len(common) == 1 else None
+        marker = "o" if len(common) == 1 else None
         means = [mean(line[epoch] for line in lines) for epoch in common]
-        axes.plot(common, means, color=colour, linewidth=2, label=name, marker=mark)
+        axes.plot(common, means, color=colour, linewidth=2, label=name, marker=marker)
     axes.set(xlabel="epoch", ylabel=f"val/{metric}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=9, frameon=False)
     _plain(axes, "both")
-    held = BytesIO()
-    figure.savefig(held, format="png", dpi=130)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=130)
     plt.close(figure)
-    return held.getvalue()
+    return stream.getvalue()
 
 
 def read_curve(file: Path, metric: str) -> dict[int, float]:
-    """Epoch, counted from 1, to the score on the validation split; empty where there is none."""
+    """Epoch, counted from 1, to the metric of the validation split; empty without a file."""
     if not file.is_file():
         return {}
     with file.open(newline="") as stream:

@@ -1,8 +1,8 @@
-"""Runs of train.py as processes: copies of one that has torch loaded already, or from the beginning.
+"""Runs of train.py as processes: forks of a process that has loaded torch already, or new ones.
 
-Loading takes longer than a short run trains. A server process does it once; each run is then a fork of it, a process of
-its own with its own memory, signals and end. Runs of several processes start themselves again by their command, which a
-fork has not: whoever chooses its hardware begins cold.
+Loading torch takes longer than a short run. A server process does it once; each run is then a fork of it with its own
+memory and signals. A run of several processes starts the others with its own command line, which a fork does not have: a run
+that chooses its hardware is a new process.
 """
 
 import multiprocessing
@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
@@ -28,15 +27,15 @@ class Running:
     """A run's process.
 
     Attributes:
-        process: Of multiprocessing or of subprocess.
-        log: What it prints.
+        process: Process of multiprocessing or of subprocess.
+        log: File with its output.
     """
 
     process: Any
     log: Path
 
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is still running."""
         return self._code() is None
 
     def _code(self) -> int | None:
@@ -44,14 +43,14 @@ class Running:
             return self.process.poll()
         return self.process.exitcode
 
-    def stop(self, patience: float) -> None:
-        """Asks it to stop, and ends it if it does not.
+    def stop(self, timeout: float) -> None:
+        """Asks it to stop, and kills it if it does not.
 
         Args:
-            patience: Seconds that it has for that.
+            timeout: Seconds that it has to stop.
         """
         self.process.terminate()
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while self.running() and time.monotonic() < deadline:
             time.sleep(0.05)
         if self.running():
@@ -59,14 +58,14 @@ class Running:
             while self.running():
                 time.sleep(0.05)
 
-    def last_words(self) -> str:
-        """The last line that it printed, or the signal that ended it."""
+    def last_line(self) -> str:
+        """The last line of its output, or the signal that ended it."""
         code = self._code()
         if code is not None and code < 0:
-            killed = signal.Signals(-code).name
-            return f"ended by {killed}" + (", as where memory is used up" if killed == "SIGKILL" else "")
+            name = signal.Signals(-code).name
+            return f"ended by {name}" + (", possibly out of memory" if name == "SIGKILL" else "")
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.is_file() else []
-        return lines[-1] if lines else f"ended with {code}"
+        return lines[-1] if lines else f"ended with exit code {code}"
 
 
 class Launcher:
@@ -74,10 +73,10 @@ class Launcher:
 
     Args:
         train: The file train.py.
-        warm: Fork them from a process that has torch loaded.
-        preload: Modules to load beside, such as the task's.
-        threads: CPU threads of a run; None leaves them to it.
-        words: That each run has behind its own.
+        warm: Whether runs are forks of a process that has torch loaded.
+        preload: Further modules to load, such as the task's.
+        threads: Number of CPU threads of a run; None leaves it to the run.
+        overrides: Overrides of all runs, after their own.
     """
 
     def __init__(
@@ -86,72 +85,57 @@ class Launcher:
         warm: bool = True,
         preload: tuple[str, ...] = (),
         threads: int | None = None,
-        words: Sequence[str] = (),
+        overrides: Sequence[str] = (),
     ) -> None:
         self.train = train
-        self.more = [*words, *([] if threads is None else [f"hardware.threads={threads}"])]
+        self.overrides = [*overrides, *([] if threads is None else [f"hardware.threads={threads}"])]
         self.server: Any = None
         if warm:
             self.server = multiprocessing.get_context("forkserver")
             self.server.set_forkserver_preload([*PRELOADED, *preload])
-            ensure_running()  # it loads while the caller goes on
+            ensure_running()  # loads in the background
 
-    def start(self, words: list[str], log: Path) -> Running:
+    def start(self, overrides: list[str], log: Path) -> Running:
         """Starts a run.
 
         Args:
-            words: Its command line.
-            log: Where what it prints goes.
+            overrides: Command line.
+            log: File for its output.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        words = [*words, *self.more]
-        alone = not any("devices=" in each or "hardware=" in each or "strategy=" in each for each in words)
-        if self.server is None or not alone:
+        overrides = [*overrides, *self.overrides]
+        chooses_hardware = any(key in each for each in overrides for key in ("devices=", "hardware=", "strategy="))
+        if self.server is None or chooses_hardware:
             with log.open("w") as stream:
-                command = [sys.executable, str(self.train), *words]
+                command = [sys.executable, str(self.train), *overrides]
                 return Running(
                     subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True), log
                 )
-        process = self.server.Process(target=train_here, args=(words, str(self.train), str(log)))
+        process = self.server.Process(target=run_train, args=(overrides, str(self.train), str(log)))
         process.start()
         return Running(process, log)
 
 
-def homes(*targets: str) -> tuple[str, ...]:
-    """The modules in which classes stand that a config names, to be loaded beforehand.
+def run_train(overrides: list[str], train: str, log: str) -> None:
+    """Runs train.py in this process, which is a fork.
 
     Args:
-        targets: Such as `tasks.translation.TranslationTask`; a package that loads its classes late says in `HOMES` where
-            they are.
-    """
-    found = []
-    for target in targets:
-        package, _, name = target.rpartition(".")
-        home = getattr(import_module(package), "HOMES", {}).get(name)
-        found.append(f"{package}.{home}" if home else package)
-    return tuple(found)
-
-
-def train_here(words: list[str], train: str, log: str) -> None:
-    """train.py in this process, which is a fork.
-
-    Args:
-        words: Its command line.
+        overrides: Command line.
         train: The file train.py.
-        log: Where what it prints goes.
+        log: File for its output.
     """
-    os.setsid()  # Ctrl-C is for who started this
+    os.setsid()  # Ctrl-C goes to the process that started this one
     with open(log, "w") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
-    sys.argv = [train, *words]
+    threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()
+    sys.argv = [train, *overrides]
     sys.path.insert(0, str(Path(train).parent))
     runpy.run_path(train, run_name="__main__")
 
 
-def _follow(parent: int) -> None:
-    """Stops this process when the one it was forked from is gone: nobody would take its results."""
+def _stop_with_parent(parent: int) -> None:
+    """Stops this process when its parent has ended, as nothing would read its results."""
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""Which settings are best? Trials that Optuna chooses, each a run of train.py in a process and folder of its own.
+"""Hyperparameter search: trials with settings from Optuna, each a run of train.py in its own process and folder.
 
-Nothing that a trial does can end the sweep: one that fails, says NaN or is killed is written down, and the next begins.
-What is known stands in Optuna's storage from the first moment, so that the same command goes on after any interruption.
+No trial can end the sweep: one that fails, reaches NaN or is killed is recorded, and the next one starts. All results are in
+Optuna's storage, so that the same command continues after any interruption.
 """
 
 import csv
@@ -22,21 +22,19 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, require
+from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
-from mla_train.studies.space import Choice, Pruner, Sampler, SweepOptions, word
-from mla_train.training.build import build_data, build_task
-
-PATIENCE = 60
-"""Seconds that a run has to stop in when it is asked to."""
+from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override
+from mla_train.task import build_task
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What trials are judged by.
+    """What a sweep optimizes.
 
     Attributes:
-        metric: Of the validation split, such as `val/accuracy`.
-        mode: max or min.
+        metric: Metric of the validation split, such as `val/accuracy`.
+        mode: "max" or "min".
     """
 
     metric: str
@@ -44,86 +42,85 @@ class Goal:
 
 
 def goal_of(config: TrainConfig, objective: str | None) -> Goal:
-    """What trials are judged by; reads the data and builds the network once, so that what cannot work is said first.
+    """The goal of a sweep; reads the data and builds the network once, so that mistakes are found before the first trial.
 
     Args:
-        config: Of a run without the sweep.
-        objective: A metric of the validation split; None is the task's own.
+        config: Config of a run without the sweep.
+        objective: Metric of the validation split; None is the one that chooses the checkpoint.
 
     Raises:
         UserError: There is no such metric.
     """
-    data = build_data(config)
-    data.setup()
-    task = build_task(config, data.facts)
-    metric = objective or f"val/{task.monitor}"
-    modes = {"val/loss": "min", **{f"val/{name}": mode for name, mode in task.directions.items()}}
+    task = build_task(config)
+    head = task.build_model(task.load_data().spec).head
+    metric = objective or f"val/{head.monitor}"
+    modes = {"val/loss": "min", **{f"val/{name}": mode for name, mode in head.directions.items()}}
     require(
-        metric in modes,
-        f"objective={metric}: trials are judged by the validation split, by {', '.join(sorted(modes))}",
+        metric in modes, f"objective={metric}: must be a metric of the validation split: {', '.join(sorted(modes))}"
     )
     return Goal(metric, modes[metric])
 
 
 class Grid(optuna.samplers.GridSampler):
-    """Optuna's, which would stop a loop of Optuna's own after the last of its trials."""
+    """Optuna's grid, without the end of the study after the last trial, which needs a loop of Optuna's own."""
 
     def after_trial(self, *args: Any) -> None:
-        """Does nothing; `Sweep` knows how many trials a grid has."""
+        """Does nothing: `Sweep` counts the trials."""
 
 
 @dataclass
 class Sweep:
-    """A sweep under way.
+    """A sweep.
 
     Attributes:
-        options: Its own.
-        space: What is searched.
-        first: Settings that are tried first.
-        words: For every trial, as for train.py.
-        goal: What trials are judged by.
-        folder: Where all is left.
-        seed: Of the sampler.
-        epochs: Of a trial, so far as is known.
+        options: Options of the sweep.
+        space: Search space.
+        first: Settings of the first trial.
+        overrides: Overrides of all trials.
+        goal: What is optimized.
+        folder: Folder of the sweep.
+        seed: Seed of the sampler.
+        epochs: Number of epochs of a trial; 0 if not known.
     """
 
     options: SweepOptions
     space: dict[str, Choice]
     first: dict[str, Any]
-    words: list[str]
+    overrides: list[str]
     goal: Goal
     folder: Path
     seed: int = 0
     epochs: int = 0
 
     def open(self) -> optuna.Study:
-        """The study in its storage: a new one, or the one that is there with what was cut off retired.
+        """The study in its storage: a new one, or the existing one, in which interrupted trials are marked as retired.
 
         Raises:
-            UserError: The storage cannot be opened, or holds a sweep of other words.
+            UserError: The storage cannot be opened, or holds another sweep.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
         storage = self.options.storage or f"sqlite:///{(self.folder / 'study.db').resolve()}"
-        towards = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
+        direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
         try:
             study = optuna.create_study(
-                storage=storage, study_name=self.folder.name, direction=towards, load_if_exists=True
+                storage=storage, study_name=self.folder.name, direction=direction, load_if_exists=True
             )
         except Exception as error:  # whatever a database driver raises
             raise UserError(f"storage={storage}: {str(error).splitlines()[0]}") from error
         space = {name: repr(choice) for name, choice in self.space.items()}
-        plan = {"words": sorted(self.words), "goal": self.goal.metric, "space": space}
-        known = study.user_attrs.get("plan", plan)
+        plan = {"overrides": sorted(self.overrides), "goal": self.goal.metric, "space": space}
+        stored_plan = study.user_attrs.get("plan", plan)
         for name, value in plan.items():
-            there = known[name]
-            if isinstance(value, list):
-                there, value = (
-                    " ".join(w for w in one if w not in two) for one, two in ((there, value), (value, there))
+            stored = stored_plan.get(name)
+            if isinstance(value, list) and isinstance(stored, list):  # shows what differs
+                stored, value = (
+                    " ".join(each for each in these if each not in others)
+                    for these, others in ((stored, value), (value, stored))
                 )
             require(
-                there == value,
-                f"{self.folder} holds a sweep of other {name} ({there or 'none'} there, {value or 'none'} here): name "
+                stored == value,
+                f"{self.folder} holds a sweep with other {name} (stored: {stored or 'none'}; given: {value or 'none'}): name "
                 "another run_dir, or give the same",
             )
         study.set_user_attr("plan", plan)
@@ -135,17 +132,17 @@ class Sweep:
         return study
 
     def _retire(self, study: optuna.Study) -> None:
-        """Trials of this machine whose sweep is gone are over; their settings are tried again."""
+        """Marks trials of this machine whose process has ended as retired; their settings are tried again."""
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            where = trial.user_attrs.get("where", [socket.gethostname(), 0])
-            if where[0] == socket.gethostname() and not alive(where[1]):
+            host, process = trial.user_attrs.get("where", [socket.gethostname(), 0])
+            if host == socket.gethostname() and not is_running(process):
                 study._storage.set_trial_user_attr(trial._trial_id, "retired", True)
                 study.tell(trial.number, state=TrialState.FAIL)
                 if trial.params:
                     study.enqueue_trial(trial.params)
 
     def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
-        # Who goes on must not begin with the numbers that were drawn already.
+        # A continued sweep must not draw the same numbers again.
         seed = self.seed + len(study.trials)
         match self.options.sampler.value:
             case "random":
@@ -157,20 +154,20 @@ class Sweep:
                 return Grid(grid, seed=self.seed)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=self.options.n_jobs > 1)
 
-    def run(self, study: optuna.Study, launcher: Launcher, told: Callable[[FrozenTrial], None]) -> None:
+    def run(self, study: optuna.Study, launcher: Launcher, on_trial: Callable[[FrozenTrial], None]) -> None:
         """Runs trials until the budget is used up.
 
         Args:
-            study: From `open`.
-            launcher: Starts processes.
-            told: Called with each finished trial, one at a time.
+            study: Study from `open`.
+            launcher: Launcher of the runs.
+            on_trial: Function that is called with each finished trial, one at a time.
 
         Raises:
-            KeyboardInterrupt: The sweep was asked to stop; trials that ran are retired.
+            KeyboardInterrupt: The sweep was asked to stop; running trials are retired.
         """
         stop, lock = threading.Event(), threading.Lock()
         deadline = None if self.options.hours is None else time.monotonic() + 3600 * self.options.hours
-        troubles: list[BaseException] = []
+        errors: list[BaseException] = []
 
         def work() -> None:
             try:
@@ -182,9 +179,9 @@ class Sweep:
                         trial.set_user_attr("where", [socket.gethostname(), os.getpid()])
                     self._try(study, trial, launcher, stop)
                     with lock:
-                        told(study.trials[trial.number])
-            except BaseException as error:  # the sweep's own fault: said by the main thread
-                troubles.append(error)
+                        on_trial(study.trials[trial.number])
+            except BaseException as error:  # an error of the sweep itself, which the main thread raises
+                errors.append(error)
                 stop.set()
 
         threads = [threading.Thread(target=work) for _ in range(self.options.n_jobs)]
@@ -199,54 +196,54 @@ class Sweep:
             for thread in threads:
                 thread.join()
             raise
-        if troubles:
-            raise troubles[0]
+        if errors:
+            raise errors[0]
 
     def _more(self, study: optuna.Study) -> bool:
-        """Whether another trial may begin."""
-        return self.begun(study) < self.budget
+        """Whether another trial may start."""
+        return self.started(study) < self.budget
 
     @property
     def budget(self) -> int:
-        """Trials at the most: a grid has so many."""
+        """Greatest number of trials; a grid may have fewer."""
         if self.options.sampler is not Sampler.grid:
             return self.options.trials
         return min(self.options.trials, prod(len(choice.grid(name)) for name, choice in self.space.items()))
 
-    def begun(self, study: optuna.Study) -> int:
-        """Trials that run or are over; those that were retired do not count."""
+    def started(self, study: optuna.Study) -> int:
+        """Number of trials that are running or finished, without retired ones."""
         trials = study.get_trials(deepcopy=False)
         return sum(t.state is not TrialState.WAITING and not t.user_attrs.get("retired", False) for t in trials)
 
     def _try(self, study: optuna.Study, trial: Trial, launcher: Launcher, stop: threading.Event) -> None:
-        """One trial, from its settings to what it reached."""
+        """Runs one trial and records its value."""
         settings = {name: choice.suggest(trial, name) for name, choice in self.space.items()}
         folder = self.folder / "trials" / f"{trial.number:04d}"
-        words = [*self.words, *(f"{name}={word(value)}" for name, value in settings.items())]
-        began = time.monotonic()
-        process = launcher.start([*words, f"run_dir={folder}"], folder.with_suffix(".log"))
+        overrides = [*self.overrides, *(f"{name}={as_override(value)}" for name, value in settings.items())]
+        start = time.monotonic()
+        process = launcher.start([*overrides, f"run_dir={folder}"], folder.with_suffix(".log"))
         seen, pruned, epochs = 0, False, int(settings.get("epochs", self.epochs))
         while process.running():
             time.sleep(0.1)
             for epoch, value in enumerate(curve(folder / "metrics.csv", self.goal.metric)[seen:], seen):
                 trial.report(value, epoch)
                 seen += 1
-                # Asked at each epoch, however many were done since the last look: rungs compare the same ones.
+                # Asked after every epoch, even if several were done since the last check: rungs compare equal epochs.
                 pruned = pruned or (seen != epochs and trial.should_prune())
             if stop.is_set() or pruned:
                 pruned = pruned and not stop.is_set()
-                process.stop(PATIENCE)
+                process.stop(STOP_TIMEOUT)
                 break
-        trial.set_user_attr("seconds", round(time.monotonic() - began, 1))
-        found = reached(folder, self.goal.metric)
-        if found is not None and isfinite(found):
-            study.tell(trial, found)
+        trial.set_user_attr("seconds", round(time.monotonic() - start, 1))
+        score = validation_score(folder, self.goal.metric)
+        if score is not None and isfinite(score):
+            study.tell(trial, score)
         elif pruned:
             study.tell(trial, state=TrialState.PRUNED)
         else:
-            error = process.last_words() if found is None else f"{self.goal.metric} is {found}"
+            error = process.last_line() if score is None else f"{self.goal.metric} is {score}"
             if stop.is_set():
-                error = "cut off; its settings are tried again"
+                error = "interrupted; its settings are tried again"
                 trial.set_user_attr("retired", True)
                 study.enqueue_trial(trial.params)
             trial.set_user_attr("error", error)
@@ -254,11 +251,11 @@ class Sweep:
 
 
 def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:
-    """Optuna's pruner of a kind; the first trials show what is usual, and every trial gets some epochs.
+    """Optuna's pruner, which lets every trial run some epochs, as a slow start need not be a bad one.
 
     Args:
-        kind: Which.
-        epochs: Of a trial; a slow start is not yet a bad one.
+        kind: Kind of pruner.
+        epochs: Number of epochs of a trial.
     """
     if kind is Pruner.halving:
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(2, epochs // 9), reduction_factor=3)
@@ -268,7 +265,7 @@ def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:
 
 
 def curve(file: Path, metric: str) -> list[float]:
-    """Values of a metric, one an epoch, as far as they are written; one from before the first step is none of them."""
+    """Values of a metric after each epoch so far; a value from before the first step is left out."""
     try:
         with file.open(newline="") as stream:
             return [float(row[metric]) for row in csv.DictReader(stream) if row.get(metric) and int(row["step"])]
@@ -276,16 +273,16 @@ def curve(file: Path, metric: str) -> list[float]:
         return []
 
 
-def reached(folder: Path, metric: str) -> float | None:
-    """What the model that a finished run kept reached on the validation split."""
+def validation_score(folder: Path, metric: str) -> float | None:
+    """Metric of the selected checkpoint on the validation split; None if the run is not finished."""
     file = folder / "results.json"
     if not file.is_file():
         return None
     return float(json.loads(file.read_text())["metrics"]["val"][metric.removeprefix("val/")])
 
 
-def alive(process: int) -> bool:
-    """Whether a process of this machine, other than this one, is there."""
+def is_running(process: int) -> bool:
+    """Whether a process of this machine, other than this one, is running."""
     if process in (0, os.getpid()):
         return False
     try:

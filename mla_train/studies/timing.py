@@ -1,4 +1,4 @@
-"""How fast several ways are, timed by turns in one process: a machine's mood then touches all alike."""
+"""Speeds of several things, timed by turns in one process, so that a change in the load of the machine affects all alike."""
 
 import itertools
 import sys
@@ -11,54 +11,52 @@ import torch
 from tqdm import tqdm
 
 from mla_train.data.batch import Batch
-from mla_train.training.task import Task
+from mla_train.inference.artifact import Artifact
 
-LEAST = 0.3
-"""Seconds of a turn, about."""
+TURN_SECONDS = 0.3
+"""Approximate length of a turn."""
 
 
-def by_turns(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median of what each way gives, taken by turns.
+def by_turns(measurements: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Median of each measurement, taken by turns.
 
     Args:
-        ways: Name to a function that returns a speed.
-        rounds: Turns that count.
+        measurements: Name to a function that measures once.
+        rounds: Number of turns.
     """
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    values: dict[str, list[float]] = {name: [] for name in measurements}
     for _ in tqdm(range(rounds), leave=False, disable=not sys.stderr.isatty()):
-        for name, way in ways.items():
-            found[name].append(way())
-    return {name: median(speeds) for name, speeds in found.items()}
+        for name, measure in measurements.items():
+            values[name].append(measure())
+    return {name: median(measured) for name, measured in values.items()}
 
 
-def inference_speeds(models: Mapping[str, tuple[Task, Iterable[Batch]]], rounds: int = 5) -> dict[str, float]:
+def inference_speeds(models: Mapping[str, tuple[Artifact, Iterable[Batch]]], rounds: int = 5) -> dict[str, float]:
     """Examples a second, from a batch to its predictions.
 
     Args:
-        models: Name to a model and the batches that it reads; all get as many of them.
-        rounds: Turns that count.
+        models: Name to a model and the batches that it reads; all get the same number of them.
+        rounds: Number of turns.
     """
     device = "cuda" if torch.cuda.is_available() and _on_gpu(models) else "cpu"
-    held = {name: (task.to(device), list(batches)) for name, (task, batches) in models.items()}
+    loaded = {name: (artifact.model.to(device), list(batches)) for name, (artifact, batches) in models.items()}
 
-    def once(name: str, count: int | None) -> tuple[int, float]:
+    def measure(name: str, count: int | None) -> tuple[int, float]:
         """Runs a number of batches, or as many as fill a turn; returns that number and examples a second."""
-        task, batches = held[name]
-        examples, done, began = 0, 0, time.perf_counter()
+        model, batches = loaded[name]
+        examples, done, start = 0, 0, time.perf_counter()
         for batch in itertools.cycle(batches):
-            moved = batch.to(device)
-            task.predict(task(moved), moved)
+            model.predict(batch.to(device))
             examples, done = examples + len(batch), done + 1
-            if done == count or (count is None and time.perf_counter() - began > LEAST):
+            if done == count or (count is None and time.perf_counter() - start > TURN_SECONDS):
                 break
-        return done, examples / (time.perf_counter() - began)
+        return done, examples / (time.perf_counter() - start)
 
-    with torch.no_grad():
-        for name in held:  # warm up
-            once(name, 1)
-        count = once(next(iter(held)), None)[0]
-        return by_turns({name: partial(lambda name: once(name, count)[1], name) for name in held}, rounds)
+    for name in loaded:  # warm up
+        measure(name, 1)
+    count, _ = measure(next(iter(loaded)), None)
+    return by_turns({name: partial(lambda name: measure(name, count)[1], name) for name in loaded}, rounds)
 
 
-def _on_gpu(models: Mapping[str, tuple[Task, Iterable[Batch]]]) -> bool:
-    return all(task.config.hardware.accelerator in ("gpu", "cuda", "auto") for task, _ in models.values())
+def _on_gpu(models: Mapping[str, tuple[Artifact, Iterable[Batch]]]) -> bool:
+    return all(artifact.config.hardware.accelerator in ("gpu", "cuda", "auto") for artifact, _ in models.values())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,6 @@ from mla_train.nn.attention.gates import LatentGate
 from mla_train.nn.attention.observation import Call
 from mla_train.nn.regularizers import contrastive_classes, contrastive_heads, diverse_heads, orthogonal_heads
 from mla_train.nn.variational import Posterior, kl_to_standard_normal
-
-if TYPE_CHECKING:
-    from mla_train.training.module import TrainingModule
 
 
 @dataclass
@@ -55,11 +52,11 @@ class AuxiliaryLoss:
     layers: list[nn.Module] = field(default_factory=list)
 
 
-def build_auxiliary_losses(module: "TrainingModule") -> list[AuxiliaryLoss]:
+def build_auxiliary_losses(module: Any) -> list[AuxiliaryLoss]:
     """The auxiliary losses that a config asks for; losses over classes are left out where there are none.
 
     Args:
-        module: Module with its network.
+        module: TrainingModule with its network.
     """
     r, encoder = module.config.regularization, module.config.encoder
     layers = [block.attention for block in _modules(module, EncoderBlock)]
@@ -96,12 +93,12 @@ def warmup_factor(step: int, steps: int, share: float) -> float:
 
 
 def forward_with_auxiliary_losses(
-    module: "TrainingModule", batch: Any, call: Callable[[Any, Any], Any] | None = None
+    module: Any, batch: Any, call: Callable[[Any, Any], Any] | None = None
 ) -> tuple[Any, dict[str, Tensor]]:
     """Calls the network and computes its auxiliary losses.
 
     Args:
-        module: Module with its network and its auxiliary losses.
+        module: TrainingModule with its network and its auxiliary losses.
         batch: Batch for the network.
         call: What is done with the network and the batch; None calls the module.
 
@@ -122,7 +119,7 @@ def forward_with_auxiliary_losses(
     return outputs, {loss.name: loss.value(calls[loss.name], batch) for loss in losses}
 
 
-def _modules(module: "TrainingModule", kind: Any) -> list[Any]:
+def _modules(module: Any, kind: Any) -> list[Any]:
     return [each for each in module.modules() if isinstance(each, kind)]
 
 
@@ -160,7 +157,7 @@ def _kl(free_bits: float, calls: list[ModuleCall], batch: Any) -> Tensor:
     return torch.stack(values).mean()
 
 
-def _reconstruction(module: "TrainingModule", calls: list[ModuleCall], batch: Any) -> Tensor:
+def _reconstruction(module: Any, calls: list[ModuleCall], batch: Any) -> Tensor:
     """Error of the encoder's inputs as predicted from its outputs."""
     assert module.reconstruction is not None
     targets = [entry.target(batch) for entry in module.model.reconstruction_inputs()]

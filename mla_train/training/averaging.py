@@ -28,6 +28,11 @@ def build_averaging(regularization: RegularizationConfig, epochs: int) -> list[C
 class Averaging(WeightAveraging):
     """Lightning's averaging, which leaves alone a model that is evaluated after training: it is an average already."""
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Goes on from the newest weights of a checkpoint; evaluation after training keeps its averaged ones."""
+        if trainer.state.fn == "fit":
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Swaps the average in, while training."""
         if trainer.state.fn == "fit":
@@ -37,13 +42,6 @@ class Averaging(WeightAveraging):
         """Swaps the average out, while training."""
         if trainer.state.fn == "fit":
             super().on_validation_epoch_end(trainer, pl_module)
-
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Takes up the newest weights again where a training goes on; else the average stays in the model."""
-        if trainer.state.fn == "fit":
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 def moving_average(decay: float) -> Callable[..., None]:

@@ -84,9 +84,7 @@ def train_loader(
     return TrainLoader(SeededDataset(data.train), batch_sampler=sampler, collate_fn=collate, **_workers(config))
 
 
-def evaluation_loader(
-    data: Dataset, config: TrainConfig, split: str, rank: int = 0, world_size: int = 1
-) -> DataLoader:
+def evaluation_loader(data: Dataset, config: TrainConfig, split: str, rank: int = 0, world_size: int = 1) -> DataLoader:
     """Batches of one process in which, over all processes, each example of a split stands once.
 
     Args:

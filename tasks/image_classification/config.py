@@ -42,7 +42,7 @@ class TorchvisionConfig(SplitOptions, ImageOptions):
     """
 
     _target_: str = "tasks.image_classification.read_torchvision"
-    name: str = "???"
+    name: str = "torchvision"
     dataset: str = "???"
     root: str = "data"
     download: bool = False

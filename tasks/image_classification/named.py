@@ -48,7 +48,8 @@ def read_torchvision(options: TorchvisionConfig) -> RawData:
             f"data.dataset={options.dataset} has no train and test splits of images of one size: choose another data set"
         ) from error
     splits = {
-        split: Examples({"image": _channels_first(part.data)}, np.asarray(part.targets)) for split, part in parts.items()
+        split: Examples({"image": _channels_first(part.data)}, np.asarray(part.targets))
+        for split, part in parts.items()
     }
     return RawData(splits, classes=[str(name) for name in parts["train"].classes])
 

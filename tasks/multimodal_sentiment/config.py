@@ -20,9 +20,7 @@ from mla_train.errors import require
 
 
 @dataclass
-class MultimodalSentimentConfig(
-    TaskOptions, TextNetworkOptions, ImageNetworkOptions, FusionOptions, PooledHeadOptions
-):
+class MultimodalSentimentConfig(TaskOptions, TextNetworkOptions, ImageNetworkOptions, FusionOptions, PooledHeadOptions):
     """Text, image and features to class or number."""
 
     _target_: str = "tasks.multimodal_sentiment.MultimodalSentiment"

@@ -33,7 +33,10 @@ class MultimodalSentiment(Task):
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """Those of every task, and where words attend on images."""
+        from mla_train.explain.words_over_images import draw_words_over_images
+
         super().figures(model, predictions, data, folder)
+        draw_words_over_images(model, data, folder / "words_over_images.png")
 
 
 def read_texts_and_images(options: TextImageFilesConfig) -> RawData:

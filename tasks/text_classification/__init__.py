@@ -2,4 +2,6 @@
 
 from mla_train.lazy import lazy_names
 
-__getattr__ = lazy_names(__name__, {"TextClassification": "task", "read_language_id": "language_id", "read_texts": "task"})
+__getattr__ = lazy_names(
+    __name__, {"TextClassification": "task", "read_language_id": "language_id", "read_texts": "task"}
+)

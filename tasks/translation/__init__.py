@@ -1,13 +1,5 @@
-"""What does a sentence mean in another language? Nothing heavy is imported before it is asked for."""
+"""Sentences to their translations. Nothing heavy is imported before it is asked for."""
 
-from typing import Any
+from mla_train.lazy import lazy_names
 
-HOMES = {"TranslationTask": "task", "CldrPhrasesData": "cldr", "PairFilesData": "files"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(name)
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, {"Translation": "task", "read_cldr_phrases": "cldr", "read_pair_files": "files"})

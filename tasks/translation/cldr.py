@@ -2,35 +2,41 @@
 
 from difflib import get_close_matches
 
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.splits import SPLITS
 from mla_train.errors import UserError
-from tasks.translation.config import CldrPhrasesDataConfig
-from tasks.translation.data import PairData, PairSplit, clean
+from tasks.translation.config import CldrPhrasesConfig
 
 
-class CldrPhrasesData(PairData):
-    """Dates, amounts, lists and names from the package Babel; no value is in two parts."""
+def read_cldr_phrases(options: CldrPhrasesConfig) -> RawData:
+    """Dates, amounts, lists and names from the package Babel; no value is in two splits.
 
-    def setup(self) -> None:
-        """Draws the phrases.
-
-        Raises:
-            UserError: The package is not installed, or knows no such language.
-        """
-        options = self.config.data
-        assert isinstance(options, CldrPhrasesDataConfig)
-        sizes = {"train": options.train_size, "val": options.val_size, "test": options.test_size}
-        parts = read_phrases(_checked(options.target_language), sizes, options.split_seed)
-        self.finish({part: PairSplit(*sides) for part, sides in parts.items()})
-
-
-def _checked(language: str) -> str:
+    Raises:
+        UserError: The package is not installed, or knows no such language.
+    """
     try:
-        import babel
-        from babel.localedata import locale_identifiers
+        from babel import Locale
+
+        from tasks.translation.phrases import draw_phrases
     except ImportError as error:
         raise UserError(
             "data=cldr_phrases reads the package Babel, which is not installed: pip install babel"
         ) from error
+    sizes = {split: getattr(options, f"{split}_size") for split in SPLITS}
+    target = Locale.parse(_locale_name(options.target_language))
+    drawn = draw_phrases(Locale("en"), target, sizes, options.split_seed)
+    return RawData(
+        {
+            split: Examples({"source": [phrase.source for phrase in phrases]}, [phrase.target for phrase in phrases])
+            for split, phrases in drawn.items()
+        }
+    )
+
+
+def _locale_name(language: str) -> str:
+    import babel
+    from babel.localedata import locale_identifiers
+
     known = locale_identifiers()
     try:
         return str(babel.Locale.parse(language, sep="-" if "-" in language else "_"))
@@ -43,22 +49,3 @@ def _checked(language: str) -> str:
             + (f"Did you mean {', '.join(near)}? " if near else "")
             + f"There are {len(known)}, written like de, fr or pt_BR"
         ) from error
-
-
-def read_phrases(language: str, sizes: dict[str, int], split_seed: int) -> dict[str, tuple[list[str], list[str]]]:
-    """Sources and targets of each part.
-
-    Args:
-        language: Of the targets.
-        sizes: Phrases of train, val and test.
-        split_seed: Chooses values and their parts.
-    """
-    from babel import Locale
-
-    from tasks.translation.phrases import draw_phrases
-
-    parts = draw_phrases(Locale("en"), Locale.parse(language), sizes, split_seed)
-    return {
-        part: ([clean(phrase.source) for phrase in phrases], [clean(phrase.target) for phrase in phrases])
-        for part, phrases in parts.items()
-    }

@@ -1,74 +1,73 @@
-"""Sentence pairs in files of one's own, in folders of the usual shape, or on the Hugging Face hub."""
+"""Sentence pairs in tables, in text files that are aligned line by line, or on the Hugging Face hub."""
 
 from pathlib import Path
 from typing import Any
 
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.readers import is_empty
 from mla_train.data.rows import OPENERS, Rows, find_parts, read_rows
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables import read_tables, report_broken
 from mla_train.errors import UserError
-from tasks.translation.config import PairFilesDataConfig
-from tasks.translation.data import PairData, PairSplit, clean
+from tasks.translation.config import PairFilesConfig
 
-Place = Path | tuple[Path, Path]
+Location = Path | tuple[Path, Path]
 """A table, or two text files that are aligned line by line."""
+Pairs = list[tuple[Any, Any]]
 
 
-class PairFilesData(PairData):
-    """Tables with a source and a target in each row, or text files that are aligned line by line."""
+def read_pair_files(options: PairFilesConfig) -> RawData:
+    """Tables with a source and its translation in each row, or text files that are aligned line by line.
 
-    def setup(self) -> None:
-        """Reads all parts; missing val or test parts are cut from train, and said so.
-
-        Raises:
-            UserError: A file or column is not there, a row is broken, or aligned files differ in length.
-        """
-        options = self.config.data
-        assert isinstance(options, PairFilesDataConfig)
-        places = _places(options)
-        if places:
-            tables = {part: read_rows(place) for part, place in places.items() if isinstance(place, Path)}
-        else:
-            tables = read_tables(options, "sentence pairs")
-        self.notes += report_broken(tables, options.on_error)
-        parts = {part: _columns(table, options) for part, table in tables.items()}
-        parts |= {part: _read_aligned(*place) for part, place in places.items() if isinstance(place, tuple)}
-        if options.root is not None and "test" in places:
-            shown = places["test"] if isinstance(places["test"], Path) else " and ".join(map(str, places["test"]))
-            self.notes.append(f"the test part is {shown}; data.test= chooses another")
-        parts = self.without_waste({part: parts[part] for part in PART_NAMES if part in parts})
-        for part, share in (("test", options.test_share), ("val", options.val_share)):
-            if part not in parts:
-                before = len(parts["train"])
-                parts["train"], parts[part] = self.cut(parts["train"], share)
-                self.notes.append(
-                    f"no {part} part is given: cut {len(parts[part]):,} of {before:,} training pairs off for it "
-                    f"(data.split_seed={options.split_seed})"
-                )
-        self.finish(parts)
+    Raises:
+        UserError: A file or column does not exist, a row is broken, or aligned files differ in length.
+    """
+    files = _locate(options)
+    if files:
+        tables = {split: read_rows(file) for split, file in files.items() if isinstance(file, Path)}
+    else:
+        tables = read_tables(options, "sentence pairs")
+    notes = report_broken(tables, options.on_error)
+    pairs = {split: _table_pairs(table, options) for split, table in tables.items()}
+    pairs |= {split: _aligned_pairs(*file) for split, file in files.items() if isinstance(file, tuple)}
+    if options.root is not None and "test" in files:
+        shown = files["test"] if isinstance(files["test"], Path) else " and ".join(map(str, files["test"]))
+        notes.append(f"the test split is {shown}; data.test= chooses another")
+    return RawData({split: _complete(split, pairs[split], notes) for split in PART_NAMES if split in pairs}, notes)
 
 
-def _places(options: PairFilesDataConfig) -> dict[str, Place]:
-    """Where the parts are; what is named counts before what lies in the folder. Empty where a hub set is meant."""
-    found: dict[str, Place] = {}
+def _complete(split: str, pairs: Pairs, notes: list[str]) -> Examples:
+    """The pairs of which no side is empty."""
+    complete = [pair for pair in pairs if not any(map(is_empty, pair))]
+    if len(complete) < len(pairs):
+        notes.append(f"left out {len(pairs) - len(complete):,} pairs of {split} with an empty side")
+    if not complete:
+        raise UserError(f"{split} has no pair of sentences: each row needs a source and its translation")
+    sources, targets = zip(*complete, strict=True)
+    return Examples({"source": sources}, targets)
+
+
+def _locate(options: PairFilesConfig) -> dict[str, Location]:
+    """Files of the splits; those that are named come before those of the folder. Empty where a hub data set is meant."""
+    files: dict[str, Location] = {}
     if options.root is not None:
         root = Path(options.root)
-        found |= _aligned_in(root, (options.source_column, options.target_column)) or _tables_in(root)
-    for part in PART_NAMES:
-        files = getattr(options, part)
-        if isinstance(files, list):
-            found[part] = (Path(files[0]), Path(files[1]))
-        elif files is not None:
-            found[part] = Path(files)
-    if found and "train" not in found:
+        files |= _aligned_in(root, (options.source_column, options.target_column)) or _tables_in(root)
+    for split in PART_NAMES:
+        named: Any = getattr(options, split)
+        if isinstance(named, list):
+            files[split] = (Path(named[0]), Path(named[1]))
+        elif named is not None:
+            files[split] = Path(named)
+    if files and "train" not in files:
         raise UserError("data.train is missing: name the training file, or the two")
-    for part, place in found.items():
-        if isinstance(place, Path) and place.is_dir():
-            raise UserError(f"data.{part}={place} is a folder: data.root={place} reads the files in it")
-    return found
+    for split, file in files.items():
+        if isinstance(file, Path) and file.is_dir():
+            raise UserError(f"data.{split}={file} is a folder: data.root={file} reads the files in it")
+    return files
 
 
-def _tables_in(root: Path) -> dict[str, Place]:
+def _tables_in(root: Path) -> dict[str, Location]:
     try:
         return dict(find_parts(root))
     except UserError as error:
@@ -81,34 +80,30 @@ def _tables_in(root: Path) -> dict[str, Place]:
         ) from error
 
 
-def _aligned_in(root: Path, sides: tuple[str, str]) -> dict[str, Place]:
-    """Pairs such as train.en and train.de; of several test parts, such as test_2016.en, the first."""
-    found: dict[str, Place] = {}
-    for part, names in PART_NAMES.items():
-        stems = [
-            *names,
-            *(sorted({file.name.split(".")[0] for file in root.glob("test[_-]*")}) if part == "test" else []),
-        ]
-        for stem in stems:
+def _aligned_in(root: Path, sides: tuple[str, str]) -> dict[str, Location]:
+    """Pairs such as train.en and train.de; of several test files, such as test_2016.en, the first."""
+    pairs: dict[str, Location] = {}
+    for split, names in PART_NAMES.items():
+        others = {file.name.split(".")[0] for file in root.glob("test[_-]*")} if split == "test" else ()
+        for stem in (*names, *sorted(others)):
             files = [
                 next((f for ending in ("", *OPENERS) if (f := root / f"{stem}.{side}{ending}").is_file()), None)
                 for side in sides
             ]
             if files[0] is not None and files[1] is not None:
-                found.setdefault(part, (files[0], files[1]))
-    return found if "train" in found else {}
+                pairs.setdefault(split, (files[0], files[1]))
+    return pairs if "train" in pairs else {}
 
 
-def _read_aligned(source: Path, target: Path) -> PairSplit:
+def _aligned_pairs(source: Path, target: Path) -> Pairs:
     sides = [_lines(source), _lines(target)]
     if len(sides[0]) != len(sides[1]):
         longer, shorter = (source, target) if len(sides[0]) > len(sides[1]) else (target, source)
-        count = min(map(len, sides))
         raise UserError(
-            f"{source} has {len(sides[0]):,} lines, {target} {len(sides[1]):,}: line {count + 1} of {longer} has no "
-            f"partner in {shorter}"
+            f"{source} has {len(sides[0]):,} lines, {target} {len(sides[1]):,}: line {min(map(len, sides)) + 1} of {longer} "
+            f"has no partner in {shorter}"
         )
-    return PairSplit(sides[0], sides[1])
+    return list(zip(*sides, strict=True))
 
 
 def _lines(file: Path) -> list[str]:
@@ -124,28 +119,26 @@ def _lines(file: Path) -> list[str]:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"{file} is not UTF-8 (line {line}); save it in that encoding") from error
     # Only real line ends: str.splitlines would also cut at signs that stand inside sentences.
-    return [clean(line) for line in text.removesuffix("\n").split("\n")]
+    return text.removesuffix("\n").split("\n")
 
 
-def _columns(table: Rows, options: PairFilesDataConfig) -> PairSplit:
-    names = {"data.source_column": options.source_column, "data.target_column": options.target_column}
-    rows = table.rows
-    columns = table.columns
+def _table_pairs(table: Rows, options: PairFilesConfig) -> Pairs:
+    rows, columns = table.rows, table.columns
     if "translation" in columns and all(isinstance(row.get("translation"), dict) for row in rows):
         # Sets on the hub often hold {"translation": {"en": ..., "de": ...}}.
         rows = [row["translation"] for row in rows]
         columns = list(rows[0]) if rows else []
     sides = []
-    for option, name in names.items():
+    for option in ("source_column", "target_column"):
+        name = getattr(options, option)
         if name not in columns:
             raise UserError(
-                f"{table.file} has no column {name}; there are {', '.join(columns)}. Name the one with {option}="
+                f"{table.file} has no column {name}; there are {', '.join(columns)}. Name the one with data.{option}="
             )
         cells = [row.get(name) for row in rows]
         odd = next((i for i, cell in enumerate(cells) if isinstance(cell, list | dict)), None)
         if odd is not None:
-            raise UserError(
-                f"{table.file}: column {name} holds no text but a {type(cells[odd]).__name__} (row {odd + 1})"
-            )
-        sides.append(["" if cell is None else clean(str(cell)) for cell in cells])
-    return PairSplit(sides[0], sides[1])
+            kind = type(cells[odd]).__name__
+            raise UserError(f"{table.file}: column {name} holds no text but a {kind} (row {odd + 1})")
+        sides.append(cells)
+    return list(zip(*sides, strict=True))

@@ -98,7 +98,7 @@ def test_the_command_knows_them_too(folder, tmp_path):
     ("target", "part"),
     [
         ("nowhere.PlantsTask", "no nowhere to import"),
-        ("plants.Missing", "MissingConfig"),
+        ("plants.Missing", "must be a dataclass with _target_"),
         ("PlantsTask", "import path"),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mla_train.data.sampling import TrainSampler, bucketed, evaluation_batches, mix, reseed, shuffled
+from mla_train.data.sampling import DataPosition, TrainSampler, bucketed, evaluation_batches, mix, reseed, shuffled
 
 sizes = st.integers(1, 300)
 
@@ -25,9 +25,8 @@ def test_an_epoch_holds_every_example_once_in_batches_of_even_size(size, batch_s
 def test_processes_and_accumulation_share_the_batches_of_one_process(size, batch_size, world, steps, epoch):
     plan = shuffled(size, batch_size, 0)
     assume(min(len(batch) for batch in plan(0)) >= world * steps)
-    samplers = [TrainSampler(plan, 0, world * steps, rank, world) for rank in range(world)]
-    for sampler in samplers:
-        sampler.set_position(epoch)
+    position = DataPosition(epoch)
+    samplers = [TrainSampler(plan, 0, position, world * steps, rank, world) for rank in range(world)]
     shards = [list(sampler) for sampler in samplers]
     assert {len(shard) for shard in shards} == {len(samplers[0])}
     for number, batch in enumerate(plan(epoch)):
@@ -39,9 +38,9 @@ def test_processes_and_accumulation_share_the_batches_of_one_process(size, batch
 @given(size=sizes, start=st.integers(0, 10), epoch=st.integers(0, 3))
 def test_an_epoch_can_be_entered_anywhere(size, start, epoch):
     sampler = TrainSampler(shuffled(size, 16, 3), 3)
-    sampler.set_position(epoch)
+    sampler.position.set(epoch)
     whole = list(sampler)
-    sampler.set_position(epoch, start)
+    sampler.position.set(epoch, start)
     assert list(sampler) == whole[start:]
 
 
@@ -96,3 +95,18 @@ def test_evaluation_in_buckets_sees_every_example_once():
     shards = [evaluation_batches(101, 8, rank, 2, lengths) for rank in range(2)]
     assert sorted(i for shard in shards for batch in shard for i in batch) == list(range(101))
     assert padding_share([np.array(b) for shard in shards for b in shard], lengths) < 0.1
+
+
+@given(
+    lengths=st.lists(st.integers(1, 500), min_size=1, max_size=200),
+    batch_size=st.integers(1, 32),
+    least=st.integers(1, 4),
+)
+def test_batches_of_even_tokens_hold_every_example_once_and_none_is_too_small(lengths, batch_size, least):
+    lengths = np.array(lengths)
+    schedule = bucketed(lengths, batch_size, 0, pool=5, even_tokens=True, least=least)
+    assume(least * -(-len(lengths) // batch_size) <= len(lengths))
+    first, second = schedule(0), schedule(1)
+    assert sorted(np.concatenate(first)) == list(range(len(lengths)))
+    assert len(first) == len(second) == -(-len(lengths) // batch_size)
+    assert min(map(len, first)) >= least

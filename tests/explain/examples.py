@@ -1,11 +1,10 @@
 """Small data sets and random models of each task, whose predictions are explained."""
 
 import torch
-
 from mla_train.training.build import build_data, build_task
-from tests.helpers import SMALL, config, write_pictures, write_reviews
+
+from tests.helpers import SMALL, config, number_pairs, write_pairs, write_pictures, write_reviews
 from tests.tasks.forecasting.test_data import table
-from tests.tasks.translation.test_data import distinct, write
 
 
 def own_data(task, folder):
@@ -17,7 +16,7 @@ def own_data(task, folder):
         write_reviews(folder / "a.csv")
         return [f"task={task}", "data=text_files", f"data.train={folder / 'a.csv'}"]
     if task == "translation":
-        write(folder / "a.csv", distinct(60))
+        write_pairs(folder / "a.csv", number_pairs(60))
         return [f"task={task}", "data=pair_files", f"data.train={folder / 'a.csv'}", "data.vocab_size=300"]
     if task == "forecasting":
         table().to_csv(folder / "a.csv", index=False)

@@ -77,7 +77,6 @@ def record(case, steps=None):
         The losses of the first steps; of a whole run also the last validation metrics and a hash of the predictions.
     """
     from mla_train.config.overrides import compose_overrides
-    from mla_train.config.overrides import compose_overrides
     from mla_train.task import Task
     from mla_train.training.run import run
     from mla_train.training.run_folder import find_run
@@ -91,7 +90,7 @@ def record(case, steps=None):
         with ExitStack() as stack:
             losses, val = stack.enter_context(recorded(steps or math.inf))
             for kind in kinds:  # baselines take long and are no part of what is compared
-                stack.enter_context(mock.patch.object(kind, "baselines", lambda *_: {}))
+                stack.enter_context(mock.patch.object(kind, "baselines", return_value={}))
             try:
                 run(config, find_run(config))
             except EnoughSteps:

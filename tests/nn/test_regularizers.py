@@ -1,4 +1,4 @@
-"""Penalties are the numbers that their formulas say."""
+"""Regularizers are the numbers that their formulas say."""
 
 import math
 

@@ -20,9 +20,8 @@ from optuna.trial import TrialState
 
 from mla_train.config.overrides import compose_overrides
 from mla_train.errors import UserError
-from mla_train.studies.best import best_recipe, ranked
 from mla_train.studies.launch import Launcher
-from mla_train.studies.space import (
+from mla_train.studies.search_space import (
     Choices,
     Pruner,
     Range,
@@ -35,6 +34,7 @@ from mla_train.studies.space import (
 )
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
+from mla_train.studies.sweep_results import best_recipe, ranked
 from scripts import sweep as script
 from tests.helpers import ROOT, SMALL, train
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from mla_train.training.build import build_data, build_task
 
 from mla_train.data.sampling import shuffled
 from mla_train.nn import observe
 from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses
-from mla_train.training.build import build_data, build_task
 from tests.helpers import ROOT, config
 
 RECIPES = sorted(file.stem for file in (ROOT / "conf" / "experiment" / "toolbox").glob("*.yaml"))

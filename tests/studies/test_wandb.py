@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mla_train.training.build import build_task
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from mla_train.config.overrides import compose_overrides
+from mla_train.report.wandb import group_words
 from mla_train.studies.launch import Launcher
-from mla_train.studies.wandb_group import group_words
-from mla_train.training.build import build_task
 from scripts import compare, sweep
 from tests.helpers import ROOT, SMALL, config
 from tests.test_configs import FACTS

@@ -6,16 +6,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mla_train.training.build import build_data, build_task
+from mla_train.training.model_folder import load_model
+from mla_train.training.task import Task
 
 from mla_train.config import Block, Latent
 from mla_train.errors import UserError
 from mla_train.nn.regularizers import orthogonal_heads
 from mla_train.training.auxiliary_losses import forward_with_auxiliary_losses, warmup_factor
-from mla_train.training.build import build_data, build_task
-from mla_train.training.model_folder import load_model
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from mla_train.training.task import Task
 from tasks.image_classification import ImageClassificationTask
 from tests.helpers import SMALL, config
 from tests.test_configs import FACTS, batch_for

@@ -13,12 +13,12 @@ import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
-
-from mla_train.config.overrides import parse_overrides
-from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task, moving_average
 from mla_train.training.classification import Classification
 from mla_train.training.model_folder import load_model
+
+from mla_train.config.overrides import parse_overrides
+from mla_train.errors import UserError
 from mla_train.training.run import run
 from mla_train.training.run_folder import RunFolder, find_run, resume_command
 from mla_train.training.scores import read_score

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.features.preprocess import FeatureTensors
 from mla_train.modalities.features.spec import FeatureSpec
+from mla_train.modalities.features.tensors import FeatureTensors
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 

@@ -12,7 +12,9 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import pad_stack
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.features.spec import FeatureSpec
+from mla_train.modalities.features.tensors import FeatureTensors
 
 if TYPE_CHECKING:
     from mla_train.modalities.features.embed import FeatureEmbedding
@@ -60,19 +62,6 @@ class FeatureColumn:
         return
 
 
-@dataclass
-class FeatureTensors:
-    """A batch of feature vectors.
-
-    Attributes:
-        values: Unscaled, `(batch, length, width)`.
-        padding: True at padding, `(batch, length)`.
-    """
-
-    values: Tensor
-    padding: Tensor
-
-
 class Features(Modality[FeatureSpec]):
     """Vectors, or sequences of vectors, each step a token."""
 
@@ -90,13 +79,18 @@ class Features(Modality[FeatureSpec]):
         width = next((array.shape[-1] for array in arrays if array is not None), 0)
         for name, array in zip(names, arrays, strict=True):
             if array is not None and array.shape[-1] != width:
-                raise UserError(f"{name} has {array.shape[-1]} features, the ones before have {width}; give all the same")
+                raise UserError(
+                    f"{name} has {array.shape[-1]} features, the ones before have {width}; give all the same"
+                )
         with np.errstate(over="ignore"):
             columns = [
                 np.zeros((0, width), np.float32) if array is None else array.astype(np.float32, copy=False)
                 for array in arrays
             ]
-        return FeatureColumn(columns, [i for i, column in enumerate(columns) if not np.isfinite(column).all()])
+        broken = [i for i, column in enumerate(columns) if not np.isfinite(column).all()]
+        for i in broken:
+            columns[i] = columns[i][:0]
+        return FeatureColumn(columns, broken)
 
     @classmethod
     def fit(cls, train: FeatureColumn, options: Any) -> Self:
@@ -126,6 +120,8 @@ class Features(Modality[FeatureSpec]):
                 raise UserError(f"numbers are needed, not {value!r:.60}: this model reads {width} a step") from None
             if array.shape[-1] != width:
                 raise UserError(f"{array.shape[-1]} features are given: this model reads {width} a step")
+            if not np.isfinite(array).all():
+                raise UserError(f"features with a value that is no finite number: {value!r:.60}")
             arrays.append(array.astype(np.float32))
         return FeatureColumn(arrays)
 
@@ -133,6 +129,12 @@ class Features(Modality[FeatureSpec]):
         """Pads sequences to the longest."""
         nothing = torch.zeros(0, len(self.spec.mean))
         return FeatureTensors(*pad_stack([nothing if example is None else example for example in examples]))
+
+    def explain(self, name: str, embedding: Any, tensors: FeatureTensors, raw: Any) -> InputExplanation:
+        """Steps as units."""
+        from mla_train.modalities.features.explain import explain_features
+
+        return explain_features(name, self.spec.mean, tensors)
 
     @classmethod
     def example_values(cls, count: int) -> list[np.ndarray]:

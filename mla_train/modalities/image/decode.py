@@ -124,6 +124,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _open(source: Source) -> Image.Image:
+    if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for without end
+        raise FileNotFoundError(source)
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
 
 

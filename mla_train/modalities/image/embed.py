@@ -1,6 +1,7 @@
 """From images to tokens, and counts of visual words beside the encoder."""
 
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,8 @@ from mla_train.config import ImageNetworkOptions, ImageTokenizer, Positions
 from mla_train.data.cache import cached
 from mla_train.data.visual_words import learn_words
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.image.preprocess import ImageColumn, ImageTensors
 from mla_train.modalities.image.spec import ImageSpec
+from mla_train.modalities.image.tensors import ImageTensors
 from mla_train.nn import (
     ConvTokenizer,
     PatchEmbedding,
@@ -101,10 +102,11 @@ class ImageEmbedding(Embedding):
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1))
 
-    def init_from_data(self, train: ImageColumn) -> None:
+    def init_from_data(self, train: Any) -> None:
         """Learns the visual words."""
         if "visual_words" in self.side_paths:
-            self.side_paths["visual_words"].init_from_data(train.images[torch.from_numpy(~train.missing)])
+            visual_words: Any = self.side_paths["visual_words"]
+            visual_words.init_from_data(train.images[torch.from_numpy(~train.missing)])
 
     def scaled(self, images: Tensor) -> Tensor:
         """Images with mean 0 and standard deviation 1."""

@@ -13,8 +13,10 @@ from mla_train.config import Augmentation, ImageOptions, TrainConfig
 from mla_train.data.cache import cached
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
+from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.image.decode import as_source, common_format, decode_images
 from mla_train.modalities.image.spec import ImageSpec
+from mla_train.modalities.image.tensors import ImageTensors
 
 if TYPE_CHECKING:
     from mla_train.modalities.image.embed import ImageEmbedding
@@ -67,19 +69,6 @@ class ImageColumn:
         return self.sources
 
 
-@dataclass
-class ImageTensors:
-    """A batch of images.
-
-    Attributes:
-        images: 0 to 255, `(batch, channels, height, width)`: bytes, or floats where images were mixed.
-        padding: True where there is no image, `(batch, 1)`.
-    """
-
-    images: Tensor
-    padding: Tensor
-
-
 class Image(Modality[ImageSpec]):
     """Images as bytes of one size."""
 
@@ -113,7 +102,8 @@ class Image(Modality[ImageSpec]):
         images = train.images[torch.from_numpy(~train.missing)]
         sample = images[:: -(-len(images) // STATISTICS_FROM)].float()
         mean, std = sample.mean((0, 2, 3)), sample.std((0, 2, 3)).clamp(min=1.0)
-        return cls(ImageSpec(*images.shape[1:], mean.tolist(), std.tolist()))
+        _, channels, height, width = images.shape
+        return cls(ImageSpec(channels, height, width, mean.tolist(), std.tolist()))
 
     def prepare(self, column: ImageColumn, notes: list[str]) -> ImageColumn:
         """Images are ready when they are read."""
@@ -142,7 +132,10 @@ class Image(Modality[ImageSpec]):
             image = torch.as_tensor(value)
             if image.shape != shape:
                 raise UserError(f"an image of shape {tuple(image.shape)}: this model reads arrays of shape {shape}")
-            return image.to(torch.uint8)
+            as_bytes = image.to(torch.uint8)
+            if not torch.equal(as_bytes.to(image.dtype), image):
+                raise UserError(f"an image of {image.dtype}: this model reads arrays of whole numbers from 0 to 255")
+            return as_bytes
         source = as_source(value)
         name = "the image" if source is None or isinstance(source, bytes) else str(source)
         if isinstance(source, Path) and not source.is_file():
@@ -168,6 +161,12 @@ class Image(Modality[ImageSpec]):
         size = self.spec.height, self.spec.width
         return build_transform(level, size, getattr(options, "horizontal_flip", False))
 
+    def explain(self, name: str, embedding: Any, tensors: ImageTensors, raw: Any) -> InputExplanation:
+        """Cells as units."""
+        from mla_train.modalities.image.explain import explain_image
+
+        return explain_image(name, self.spec.mean, embedding, tensors)
+
     @classmethod
     def example_values(cls, count: int) -> Tensor:
         """Random images in colour."""
@@ -188,8 +187,7 @@ def cached_decoding(
         return decode_images(sources, channels, height, width)
     stamps = [None if source is None else _stamp(source) for source in sources]  # type: ignore[arg-type]
     files = [
-        None if source is None or stamp is None else str(source)
-        for source, stamp in zip(sources, stamps, strict=True)
+        None if source is None or stamp is None else str(source) for source, stamp in zip(sources, stamps, strict=True)
     ]
     images, missing, broken = cached(_decode_files)(files, stamps, channels, height, width)
     broken = broken + [i for i, source in enumerate(sources) if source is not None and stamps[i] is None]

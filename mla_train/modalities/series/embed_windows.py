@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -197,8 +198,9 @@ class WindowEmbedding(Embedding):
             profile: Mean at each place of the cycle, `(period, channels)`.
         """
         for name, values in (("ridge", weight), ("cycle", profile)):
-            if name in self.side_paths:
-                self.side_paths[name].start.copy_(torch.from_numpy(values))
+            if name in self.side_paths and values is not None:
+                path: Any = self.side_paths[name]
+                path.start.copy_(torch.from_numpy(values))
 
     def reconstruction_input(self) -> ReconstructionInput:
         """Patches of the past, less its cycle, of mean 0 and standard deviation 1."""

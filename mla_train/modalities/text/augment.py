@@ -1,13 +1,15 @@
-"""Random variation of training texts: tokens are left out or made unknown."""
+"""Random variation of training texts: tokens are left out, made unknown or hidden."""
 
 import torch
 from torch import Tensor
 
 from mla_train.config import Augmentation
-from mla_train.data.tokenizers import UNK_ID
+from mla_train.data.tokenizers import END_ID, UNK_ID
 
 # Share of the tokens that are dropped, others each time: half of them left out, half made unknown.
 DROPPED = {Augmentation.none: 0.0, Augmentation.light: 0.2, Augmentation.strong: 0.4}
+# Share of the tokens that are made unknown where a text is generated: of its source, and of what the decoder reads.
+HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.0, Augmentation.strong: 0.1}
 
 
 def drop_tokens(tokens: Tensor, share: float) -> Tensor:
@@ -21,3 +23,14 @@ def drop_tokens(tokens: Tensor, share: float) -> Tensor:
     tokens = tokens.masked_fill(chance < share, UNK_ID)
     kept = tokens[chance >= share / 2]
     return kept if len(kept) else tokens[:1]
+
+
+def hide_tokens(tokens: Tensor, share: float) -> Tensor:
+    """Makes a random share of tokens unknown, but none that marks start, end or padding.
+
+    Args:
+        tokens: Token numbers, `(...)`.
+        share: Share of the tokens.
+    """
+    chance = torch.rand(tokens.shape, device=tokens.device)
+    return tokens.masked_fill((chance < share) & (tokens > END_ID), UNK_ID)

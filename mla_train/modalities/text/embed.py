@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.text.preprocess import TextTensors
 from mla_train.modalities.text.spec import TextSpec
+from mla_train.modalities.text.tensors import TextTensors
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 
@@ -68,6 +68,9 @@ class TfidfEmbedding(nn.Module):
 class TextEmbedding(Embedding):
     """Tokens of texts.
 
+    Where a text is generated, the embeddings may be its output matrix too (Press and Wolf 2017): they then begin small
+    enough for that, and are scaled up where they are read.
+
     Args:
         spec: Vocabulary and features.
         options: `task` options of the run, among them `TextNetworkOptions`.
@@ -77,9 +80,10 @@ class TextEmbedding(Embedding):
 
     def __init__(self, spec: TextSpec, options: object, dim: int, dropout: float) -> None:
         super().__init__()
-        self.vocab_size = spec.vocab_size
+        self.spec = spec
+        self.scale = dim**0.5 if spec.end_token else 1.0
         self.tokens = nn.Embedding(spec.vocab_size, dim, padding_idx=PAD_ID)
-        nn.init.normal_(self.tokens.weight, std=0.1)
+        nn.init.normal_(self.tokens.weight, std=dim**-0.5 if spec.end_token else 0.1)
         self.side_paths = nn.ModuleDict()
         if not getattr(options, "side_paths", True):
             return
@@ -93,7 +97,7 @@ class TextEmbedding(Embedding):
 
     def forward(self, tensors: TextTensors) -> ModalityFeatures:
         """Tokens `(batch, length, dim)`."""
-        x, padding = self.tokens(tensors.tokens), tensors.padding
+        x, padding = self.tokens(tensors.tokens) * self.scale, tensors.padding
         side = []
         if "tfidf" in self.side_paths:
             side.append(self.side_paths["tfidf"](tensors))
@@ -104,7 +108,7 @@ class TextEmbedding(Embedding):
 
     def reconstruction_input(self) -> ReconstructionInput:
         """The tokens."""
-        return ReconstructionInput(self.vocab_size, reconstruction_target)
+        return ReconstructionInput(self.spec.vocab_size, reconstruction_target)
 
 
 def reconstruction_target(tensors: TextTensors) -> ReconstructionTarget:

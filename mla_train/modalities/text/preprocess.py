@@ -16,8 +16,10 @@ from mla_train.data.cache import cached
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import Modality
-from mla_train.modalities.text.augment import DROPPED, drop_tokens
+from mla_train.modalities.explanation import InputExplanation
+from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide_tokens
 from mla_train.modalities.text.spec import TextSpec
+from mla_train.modalities.text.tensors import TextTensors
 
 if TYPE_CHECKING:  # what is learnt for prediction loads scikit-learn only where there are TF-IDF features
     import scipy.sparse
@@ -97,25 +99,6 @@ class TextColumn:
         return self.texts
 
 
-@dataclass
-class TextTensors:
-    """A batch of texts.
-
-    Attributes:
-        tokens: Token numbers, padded with 0, `(batch, length)`.
-        padding: True at padding, `(batch, length)`.
-        features: Numbers of the TF-IDF features of all texts in a row, `(features,)`; None where there are none.
-        weights: Their weights, `(features,)`.
-        offsets: Places at which the features of each text begin, `(batch,)`.
-    """
-
-    tokens: Tensor
-    padding: Tensor
-    features: Tensor | None = None
-    weights: Tensor | None = None
-    offsets: Tensor | None = None
-
-
 class Text(Modality[TextSpec]):
     """Texts as tokens, with TF-IDF features beside them."""
 
@@ -193,9 +176,17 @@ class Text(Modality[TextSpec]):
         )
 
     def augmentation(self, level: Augmentation, options: Any) -> Callable[[TextExample], TextExample] | None:
-        """Leaves out tokens, or makes them unknown."""
-        share = DROPPED[level]
-        return partial(_drop, share=share) if share else None
+        """Leaves out tokens, or makes them unknown; a text that another is generated from keeps its length."""
+        share = (HIDDEN if self.spec.end_token else DROPPED)[level]
+        return (
+            partial(_vary, function=hide_tokens if self.spec.end_token else drop_tokens, share=share) if share else None
+        )
+
+    def explain(self, name: str, embedding: Any, tensors: TextTensors, raw: Any) -> InputExplanation:
+        """Words as units."""
+        from mla_train.modalities.text.explain import explain_text
+
+        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, clean(raw))
 
     @classmethod
     def example_values(cls, count: int) -> list[str]:
@@ -209,8 +200,8 @@ class Text(Modality[TextSpec]):
         return TextEmbedding(self.spec, config.task, config.encoder.dim, config.regularization.dropout)
 
 
-def _drop(example: TextExample, share: float) -> TextExample:
-    return example._replace(tokens=drop_tokens(example.tokens, share))
+def _vary(example: TextExample, function: Callable[[Tensor, float], Tensor], share: float) -> TextExample:
+    return example._replace(tokens=function(example.tokens, share))
 
 
 def learn_vocabulary(

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
-
-from mla_train.config import Augmentation
 from mla_train.data.pictures import build_transform
-from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
 from mla_train.training.classification import draw_confusion
+from PIL import Image
 from tasks.image_classification.data import ImageBatch, ImageFacts, build_mixing
 from tasks.image_classification.figures import draw_mistakes
+
+from mla_train.config import Augmentation
+from mla_train.errors import UserError
 from tests.helpers import SMALL, config
 
 FACTS = ImageFacts(1, 8, 8, ["a", "b", "c"], [80.0], [60.0])

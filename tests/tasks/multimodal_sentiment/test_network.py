@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
-from mla_train.data.visual_words import learn_words
 from mla_train.training.build import build_task
 from tasks.multimodal_sentiment.data import FeatureFacts, ImageFacts, MultimodalBatch, MultimodalFacts, TextFacts
 from tasks.multimodal_sentiment.fusion import CrossAttention
+
+from mla_train.data.visual_words import learn_words
 from tests.helpers import config
 
 SIZES = ["encoder.dim=16", "encoder.num_heads=2", "data=feature_table"]

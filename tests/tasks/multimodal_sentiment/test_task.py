@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from sklearn.linear_model import LogisticRegression
-
 from mla_train.training.build import build_data
 from mla_train.training.model_folder import load_model
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
 from tasks.multimodal_sentiment.baselines import linear_models
 from tasks.multimodal_sentiment.columns import Features, MultimodalSplit, singles
 from tasks.multimodal_sentiment.data import MultimodalData
+
 from tasks.multimodal_sentiment.kaomoji import POLARITY
 from tests.helpers import config, train
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from mla_train.data.texts import hide
-from mla_train.errors import UserError
 from mla_train.training.build import build_data, build_task
 from tasks.text_classification.network import Convolutions
+
+from mla_train.errors import UserError
 from tests.helpers import SMALL, config
 
 WORDS = {"good": ["fine", "nice", "great"], "bad": ["poor", "awful", "sad"]}

@@ -1,7 +1,5 @@
 """Sentence pairs: from files of all kinds to batches, and what is wrong with them."""
 
-import csv
-import gzip
 import json
 import re
 
@@ -15,83 +13,71 @@ from tokenizers import Tokenizer
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, read_tokenizer
 from mla_train.errors import UserError
-from mla_train.training.build import build_data
-from tests.helpers import config
-
-WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
-
-
-def pairs(count, seed=0):
-    """Numbers in words, in English and German."""
-    chance = np.random.default_rng(seed)
-    drawn = [chance.choice(list(WORDS), chance.integers(1, 6)) for _ in range(count)]
-    return [(" ".join(words), " ".join(WORDS[word] for word in words)) for words in drawn]
-
-
-def distinct(count):
-    return list(dict.fromkeys(pairs(4 * count)))[:count]
-
-
-def write(file, content, source="source", target="target"):
-    if file.suffixes[0] == ".jsonl":
-        opener = gzip.open if file.suffix == ".gz" else open
-        with opener(file, "wt") as stream:
-            stream.writelines(json.dumps({source: s, target: t}) + "\n" for s, t in content)
-    else:
-        with file.open("w", newline="") as stream:
-            csv.writer(stream, delimiter="\t" if file.suffix == ".tsv" else ",").writerows([(source, target), *content])
-    return file
+from mla_train.task import build_task
+from tests.helpers import config, number_pairs, write_aligned, write_pairs
 
 
 def read(*words):
-    data = build_data(config("task=translation", "data=pair_files", "data.vocab_size=300", *words))
-    data.setup()
-    return data
+    return build_task(config("task=translation", "data=pair_files", "data.vocab_size=300", *words)).load_data()
+
+
+def sources(split):
+    return split.columns["source"].texts
+
+
+def targets(split):
+    return [target.text for target in split.targets]
+
+
+def tokens(split, place):
+    """Source without its end token, and target."""
+    return split.columns["source"].tokens[place][:-1], split.targets[place].tokens
+
+
+def tokenizers(data):
+    spec = data.spec.target
+    source = data.spec.inputs["source"].spec.tokenizer
+    return Tokenizer.from_str(source), Tokenizer.from_str(spec.tokenizer or source)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.tsv"])
 def test_tables_of_all_kinds(tmp_path, name):
-    data = read(f"data.train={write(tmp_path / name, distinct(60))}", "data.test_share=0.2", "data.val_share=0.1")
+    data = read(
+        f"data.train={write_pairs(tmp_path / name, number_pairs(60))}", "data.test_share=0.2", "data.val_share=0.1"
+    )
     assert sorted(map(len, (data.train, data.val, data.test))) == [5, 12, 43]
-    assert "no test part is given: cut 12 of 60 training pairs off for it" in data.notes[0]
-    together = {*zip(data.train.sources, data.train.targets, strict=True)} | {
-        *zip(data.val.sources, data.val.targets, strict=True)
+    assert "cut 12 of 60 training examples off for it" in data.notes[0]
+    together = {*zip(sources(data.train), targets(data.train), strict=True)} | {
+        *zip(sources(data.val), targets(data.val), strict=True)
     }
-    assert together | {*zip(data.test.sources, data.test.targets, strict=True)} == {*distinct(60)}
+    assert together | {*zip(sources(data.test), targets(data.test), strict=True)} == {*number_pairs(60)}
 
 
 def test_parquet_and_named_columns(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    sides = list(zip(*distinct(40), strict=True))
+    sides = list(zip(*number_pairs(40), strict=True))
     parquet.write_table(pyarrow.table({"en": list(sides[0]), "de": list(sides[1])}), tmp_path / "a.parquet")
     data = read(f"data.train={tmp_path / 'a.parquet'}", "data.source_column=de", "data.target_column=en")
-    assert data.train.sources[0] in {t for _, t in distinct(40)}
-
-
-def write_aligned(folder, part, content, ending=""):
-    for side, name in enumerate(("en", "de")):
-        text = "".join(f"{pair[side]}\n" for pair in content)
-        file = folder / f"{part}.{name}{ending}"
-        file.write_bytes(gzip.compress(text.encode()) if ending else text.encode())
+    assert sources(data.train)[0] in {t for _, t in number_pairs(40)}
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_aligned_text_files(tmp_path, ending):
-    write_aligned(tmp_path, "train", distinct(50)[:40], ending)
-    write_aligned(tmp_path, "valid", distinct(50)[40:], ending)
+    write_aligned(tmp_path, "train", number_pairs(50)[:40], ending)
+    write_aligned(tmp_path, "valid", number_pairs(50)[40:], ending)
     named = read(
         f"data.train=[{tmp_path}/train.en{ending},{tmp_path}/train.de{ending}]",
         f"data.val=[{tmp_path}/valid.en{ending},{tmp_path}/valid.de{ending}]",
     )
     folder = read(f"data.root={tmp_path}", "data.source_column=en", "data.target_column=de")
     for data in (named, folder):
-        assert data.val.sources == [s for s, _ in distinct(50)[40:]]
+        assert sources(data.val) == [s for s, _ in number_pairs(50)[40:]]
         assert len(data.train) + len(data.test) == 40
 
 
 def test_aligned_files_of_unequal_length_name_the_line(tmp_path):
-    write_aligned(tmp_path, "train", distinct(30))
+    write_aligned(tmp_path, "train", number_pairs(30))
     with (tmp_path / "train.de").open("a") as stream:
         stream.write("noch eine\n")
     with pytest.raises(UserError, match=r"line 31 of .*train.de has no partner in .*train.en"):
@@ -99,43 +85,43 @@ def test_aligned_files_of_unequal_length_name_the_line(tmp_path):
 
 
 def test_lines_end_at_line_ends_only(tmp_path):
-    content = [*distinct(30), ("form\x0cfeed\u2028and more", "Seite\x0cund\u2028mehr")]
+    content = [*number_pairs(30), ("form\x0cfeed\u2028and more", "Seite\x0cund\u2028mehr")]
     write_aligned(tmp_path, "train", content)
     data = read(f"data.train=[{tmp_path}/train.en,{tmp_path}/train.de]")
     assert len(data.train) + len(data.val) + len(data.test) == 31
 
 
 def test_waste_is_left_out_and_counted(tmp_path):
-    content = distinct(40)
-    train = write(tmp_path / "train.csv", [*content, content[3], ("lonely", ""), ("", "einsam")])
-    test = write(tmp_path / "test.csv", [content[0], ("nine", "neun"), ("ten", " ")])
+    content = number_pairs(40)
+    train = write_pairs(tmp_path / "train.csv", [*content, content[3], ("lonely", ""), ("", "einsam")])
+    test = write_pairs(tmp_path / "test.csv", [content[0], ("nine", "neun"), ("ten", " ")])
     data = read(f"data.train={train}", f"data.test={test}")
-    assert data.notes[:4] == [
-        "left out 2 pairs of train with an empty side",
-        "left out 1 repeated pairs of train",
-        "left out 1 pairs of test with an empty side",
-        "1 sources of test are in train too; they stay, so that scores can be compared",
-    ]
+    notes = "\n".join(data.notes)
+    assert "left out 2 pairs of train with an empty side" in notes
+    assert "left out 1 repeated examples of train" in notes
+    assert "left out 1 pairs of test with an empty side" in notes
+    assert "1 examples of test are in train too" in notes
     assert len(data.test) == 2
 
 
 def test_translations_of_a_source_stay_in_one_part(tmp_path):
     content = [
-        (f"{source} {i}", f"{target} {form}") for i, (source, target) in enumerate(distinct(50)) for form in "ab"
+        (f"{source} {i}", f"{target} {form}") for i, (source, target) in enumerate(number_pairs(50)) for form in "ab"
     ]
-    data = read(f"data.train={write(tmp_path / 'a.csv', content)}", "data.test_share=0.3")
+    data = read(f"data.train={write_pairs(tmp_path / 'a.csv', content)}", "data.test_share=0.3")
     assert len(data.test) == 30
-    assert not set(data.test.sources) & set(data.train.sources)
-    assert not set(data.val.sources) & set(data.train.sources)
+    assert not set(sources(data.test)) & set(sources(data.train))
+    assert not set(sources(data.val)) & set(sources(data.train))
 
 
 @pytest.mark.parametrize(
-    ("how", "left", "note"), [("cut", 40, "cut 1 pairs of train"), ("drop", 39, "left out 1 pairs")]
+    ("how", "left", "note"),
+    [("cut", 40, "cut 1 targets of train"), ("drop", 39, "left out 1 examples of train over 64")],
 )
 def test_long_sentences(tmp_path, how, left, note):
     long = [(" ".join(["one"] * 90), " ".join(["eins"] * 90))]
-    train = write(tmp_path / "train.csv", [*distinct(39), *long])
-    test = write(tmp_path / "test.csv", [("six six six", "sechs sechs sechs"), *long])
+    train = write_pairs(tmp_path / "train.csv", [*number_pairs(39), *long])
+    test = write_pairs(tmp_path / "test.csv", [("six six six", "sechs sechs sechs"), *long])
     data = read(
         f"data.train={train}", f"data.test={test}", f"data.val={test}", "data.max_length=64", f"data.too_long={how}",
         "data.tokens=char",
@@ -144,28 +130,28 @@ def test_long_sentences(tmp_path, how, left, note):
     assert note in " ".join(data.notes)
     # Test keeps all pairs, whole references included.
     assert len(data.test) == 2
-    assert data.test[1].reference == long[0][1]
-    assert len(data.test[1].source) == 65
+    assert targets(data.test)[1] == long[0][1]
+    assert [len(side) for side in tokens(data.test, 1)] == [64, 64]
     assert int(data.lengths("test").max()) == 65
 
 
 def test_what_is_named_counts_before_the_folder(tmp_path):
-    write_aligned(tmp_path, "train", distinct(60)[:40])
-    write_aligned(tmp_path, "test_2016", distinct(60)[40:50], ".gz")
+    write_aligned(tmp_path, "train", number_pairs(60)[:40])
+    write_aligned(tmp_path, "test_2016", number_pairs(60)[40:50], ".gz")
     (tmp_path / "train.de.bak").write_text("old")
     words = [f"data.root={tmp_path}", "data.source_column=en", "data.target_column=de"]
     data = read(*words)
-    assert data.test.sources == [s for s, _ in distinct(60)[40:50]]
+    assert sources(data.test) == [s for s, _ in number_pairs(60)[40:50]]
     assert "test_2016.en.gz" in data.notes[0]
-    table = write(tmp_path / "other.csv", distinct(60)[50:], "en", "de")
-    assert read(*words, f"data.test={table}").test.sources == [s for s, _ in distinct(60)[50:]]
+    table = write_pairs(tmp_path / "other.csv", number_pairs(60)[50:], "en", "de")
+    assert sources(read(*words, f"data.test={table}").test) == [s for s, _ in number_pairs(60)[50:]]
 
 
 def test_pairs_as_the_hub_often_holds_them(tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_text(
         "".join(
-            json.dumps({"id": i, "translation": {"en": s, "de": t}}) + "\n" for i, (s, t) in enumerate(distinct(40))
+            json.dumps({"id": i, "translation": {"en": s, "de": t}}) + "\n" for i, (s, t) in enumerate(number_pairs(40))
         )
     )
     data = read(f"data.train={file}", "data.source_column=en", "data.target_column=de")
@@ -175,32 +161,34 @@ def test_pairs_as_the_hub_often_holds_them(tmp_path):
 def test_signs_that_look_like_special_tokens_are_text(tmp_path):
     odd = ("one [PAD] two [END]", "eins [START] zwei [UNK]")
     data = read(
-        f"data.train={write(tmp_path / 'a.csv', distinct(40))}", f"data.test={write(tmp_path / 'b.csv', [odd])}"
+        f"data.train={write_pairs(tmp_path / 'a.csv', number_pairs(40))}",
+        f"data.test={write_pairs(tmp_path / 'b.csv', [odd])}",
     )
-    assert data.test.source_tokens[0].min() > END_ID
-    reading = read_tokenizer(data.facts.source_tokenizer)
-    assert reading.encode(odd[0]).ids == data.test.source_tokens[0].tolist()
-    assert reading.decode(data.test.target_tokens[0].tolist()) == odd[1]
+    source, target = tokens(data.test, 0)
+    assert source.min() > END_ID
+    tokenizer = read_tokenizer(data.spec.inputs["source"].spec.tokenizer)
+    assert tokenizer.encode(odd[0]).ids == source.tolist()
+    assert tokenizer.decode(target.tolist()) == odd[1]
 
 
 def test_casing_does_not_hide_a_shared_source(tmp_path):
     content = [
         (form(f"{source} {i}"), f"{target} {form('a')}")
-        for i, (source, target) in enumerate(distinct(60))
+        for i, (source, target) in enumerate(number_pairs(60))
         for form in (str, str.upper)
     ]
-    data = read(f"data.train={write(tmp_path / 'a.csv', content)}", "data.test_share=0.3", "data.lowercase=true")
-    assert not {s.lower() for s in data.test.sources} & {s.lower() for s in data.train.sources}
+    data = read(f"data.train={write_pairs(tmp_path / 'a.csv', content)}", "data.test_share=0.3", "data.lowercase=true")
+    assert not {s.lower() for s in sources(data.test)} & {s.lower() for s in sources(data.train)}
 
 
 def test_unknown_characters_are_counted_and_bytes_know_all(tmp_path):
-    train = write(tmp_path / "train.csv", distinct(40))
-    test = write(tmp_path / "test.csv", [("one ☃", "eins ☃")])
+    train = write_pairs(tmp_path / "train.csv", number_pairs(40))
+    test = write_pairs(tmp_path / "test.csv", [("one ☃", "eins ☃")])
     files = [f"data.train={train}", f"data.test={test}"]
-    assert "2 tokens of test are unknown: no char of train" in read(*files, "data.tokens=char").notes
+    assert "2 tokens of test are unknown" in " ".join(read(*files, "data.tokens=char").notes)
     data = read(*files)
     assert "unknown" not in " ".join(data.notes)
-    assert Tokenizer.from_str(data.facts.source_tokenizer).decode(data.test.source_tokens[0].tolist()) == "one ☃"
+    assert tokenizers(data)[0].decode(tokens(data.test, 0)[0].tolist()) == "one ☃"
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -209,13 +197,13 @@ def test_tokens_are_written_back_as_they_were(tmp_path, joint, tokens):
     odd = ("Two 24.5 „cats“…", "Zwei 24,5 »Katzen«…  ")
     again = (odd[0] + "!", odd[1] + "!")
     data = read(
-        f"data.train={write(tmp_path / 'a.csv', [*distinct(40), odd, again])}", f"data.joint={joint}", f"data.tokens={tokens}",
+        f"data.train={write_pairs(tmp_path / 'a.csv', [*number_pairs(40), odd, again])}", f"data.joint={joint}", f"data.tokens={tokens}",
         "data.test_share=0.1", "data.split_seed=1",
     )  # fmt: skip
-    writing = Tokenizer.from_str(data.facts.target_tokenizer or data.facts.source_tokenizer)
-    assert (data.facts.target_tokenizer == "") is joint
-    assert any("24,5" in text for text in data.train.targets)
-    for text, numbers in zip(data.train.targets, data.train.target_tokens, strict=True):
+    writing, spec = tokenizers(data)[1], data.spec.target
+    assert (spec.tokenizer == "") is joint is (spec.shared_with == "source")
+    assert any("24,5" in text for text in targets(data.train))
+    for text, numbers in data.train.targets:
         if tokens == "char" and text.endswith("!"):
             continue  # a sign that occurs once is unknown
         assert writing.decode(numbers.tolist()) == text
@@ -223,21 +211,20 @@ def test_tokens_are_written_back_as_they_were(tmp_path, joint, tokens):
     assert all(len(writing.decode([n])) == 1 for n in range(writing.get_vocab_size()) if writing.decode([n]).isdigit())
 
 
-def test_batches_mark_start_and_end_and_hide_tokens_from_training(tmp_path):
-    data = read(f"data.train={write(tmp_path / 'a.csv', distinct(60))}", "regularization=strong")
+def test_batches_mark_start_and_end_and_training_reads_some_tokens_as_unknown(tmp_path):
+    data = read(f"data.train={write_pairs(tmp_path / 'a.csv', number_pairs(60))}", "regularization=strong")
     torch.manual_seed(0)
     batch = data.collate([data.train[i] for i in range(30)], training=True)
-    assert (batch.target[:, 0] == START_ID).all()
+    read_tokens, written = batch.inputs["source"].tokens, batch.targets.tokens
+    assert (written[:, 0] == START_ID).all()
     for row in range(30):
-        length = int((batch.target[row] != PAD_ID).sum())
-        assert batch.target[row, length - 1] == END_ID
-        assert batch.source[row, int((batch.source[row] != PAD_ID).sum()) - 1] == END_ID
-    assert (batch.target != UNK_ID).all()
-    assert 0.02 < float((batch.read == UNK_ID).float().mean()) < 0.2
-    assert (batch.read[:, 0] == START_ID).all()
-    quiet = data.collate([data.train[i] for i in range(30)], training=False)
-    assert torch.equal(quiet.read, quiet.target[:, :-1])
-    assert batch.references == data.train.targets[:30]
+        for side in (read_tokens, written):
+            assert side[row, int((side[row] != PAD_ID).sum()) - 1] == END_ID
+    assert (written != UNK_ID).all()
+    assert 0.02 < float((read_tokens == UNK_ID).float().mean()) < 0.2
+    assert batch.targets.texts == targets(data.train)[:30]
+    quiet = data.collate([data.test[0]], training=False)
+    assert (quiet.inputs["source"].tokens != UNK_ID).all()
 
 
 def test_batches_hold_as_many_tokens_and_every_pair_once():
@@ -268,17 +255,17 @@ def test_batches_of_tokens_are_never_too_small_and_as_many_in_each_epoch(batch_s
 
 def test_multi30k_is_padded_little(shared_data):
     root = shared_data / "translation" / "multi30k_en_de"
-    data = build_data(config("task=translation", "data=multi30k", f"data.root={root}"))
-    data.setup()
+    data = build_task(config("task=translation", "data=multi30k", f"data.root={root}")).load_data()
     assert list(map(len, (data.train, data.val, data.test))) == [28997, 1014, 1000]
     assert "test_2016_flickr" in " ".join(data.notes)
-    sides = [np.array([len(ids) + 1 for ids in side]) for side in (data.train.source_tokens, data.train.target_tokens)]
+    sides = [data.train.columns["source"].lengths(), np.array([len(t.tokens) + 1 for t in data.train.targets])]
 
     def padding(batches):
         held = sum(int(side[batch].max()) * len(batch) for side in sides for batch in batches)
         return 1 - sum(side.sum() for side in sides) / held
 
-    assert padding(bucketed(data.lengths("train"), 64, 0, data.pool, data.even_tokens)(0)) < 0.10
+    head = data.spec.head
+    assert padding(bucketed(data.lengths("train"), 64, 0, head.pool, head.even_tokens)(0)) < 0.10
     assert padding(shuffled(len(data.train), 64, 0)(0)) > 0.4
 
 
@@ -295,19 +282,22 @@ def test_multi30k_is_padded_little(shared_data):
         (["data.train=FOLDER"], "is a folder: data.root="),
         (["data.root=FOLDER"], "aligned texts, say which is which: data.source_column=de data.target_column=en"),
         (["data.train=EMPTY"], "train has no pair of sentences"),
-        (["data.train=ONE"], "cannot cut parts for evaluation off 1 sources, needed are 20"),
-        (["data.train=A", "data.max_length=2", "data.too_long=drop"], "all pairs of val are over data.max_length=2"),
+        (["data.train=ONE"], r"off 1 different inputs, needed are 20: .*data\.val= data\.test="),
+        (
+            ["data.train=A", "data.max_length=2", "data.too_long=drop"],
+            r"all examples of (train|val) are over data\.max_length=2",
+        ),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, words, message):
     files = {
-        "A": write(tmp_path / "a.csv", distinct(40)),
-        "EMPTY": write(tmp_path / "empty.csv", [("", "")]),
-        "ONE": write(tmp_path / "one.csv", distinct(1)),
+        "A": write_pairs(tmp_path / "a.csv", number_pairs(40)),
+        "EMPTY": write_pairs(tmp_path / "empty.csv", [("", "")]),
+        "ONE": write_pairs(tmp_path / "one.csv", number_pairs(1)),
         "FOLDER": tmp_path / "texts",
     }
     files["FOLDER"].mkdir()
-    write_aligned(files["FOLDER"], "train", distinct(40))
+    write_aligned(files["FOLDER"], "train", number_pairs(40))
     for name, file in files.items():
         words = [re.sub(f"={name}$", f"={file}", word) for word in words]
     with pytest.raises(UserError, match=message):

@@ -6,7 +6,7 @@ import pytest
 from babel import Locale
 
 from mla_train.errors import UserError
-from mla_train.training.build import build_data
+from mla_train.task import build_task
 from tasks.translation.phrases import NAMES, draw_phrases, part_of
 from tests.helpers import config
 
@@ -102,18 +102,15 @@ def test_shares_of_values():
 
 @pytest.mark.parametrize("language", ["fr", "ja", "ar", "pt_BR", "ny_MW"])
 def test_other_languages(language):
-    data = build_data(
-        config("task=translation", f"data.target_language={language}", "data.train_size=2500", "data.test_size=50")
-    )
-    data.setup()
-    assert (len(data.train), len(data.test), data.facts.target_language) == (2500, 50, language)
-    assert data.train.targets[:5] != data.train.sources[:5]
+    words = [f"data.target_language={language}", "data.train_size=2500", "data.test_size=50"]
+    data = build_task(config("task=translation", *words)).load_data()
+    assert (len(data.train), len(data.test), data.spec.target.language) == (2500, 50, language)
+    assert [target.text for target in data.train.targets[:5]] != data.train.columns["source"].texts[:5]
 
 
 @pytest.mark.parametrize(
     ("language", "message"), [("german", "Did you mean de"), ("qq", "no such language. There are")]
 )
 def test_unknown_languages_are_refused(language, message):
-    data = build_data(config("task=translation", f"data.target_language={language}"))
     with pytest.raises(UserError, match=message):
-        data.setup()
+        build_task(config("task=translation", f"data.target_language={language}")).load_data()

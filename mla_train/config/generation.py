@@ -1,0 +1,126 @@
+"""Options of generated texts: the network that writes them, how it decodes, how texts are read."""
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from mla_train.config.checks import at_least
+from mla_train.config.data import TokenizerKind
+from mla_train.config.network import AttentionConfig, AttentionKind
+from mla_train.config.run import TrainConfig
+from mla_train.errors import require
+
+
+class Architecture(Enum):
+    """transformer: encoder and decoder of attention blocks; seq2seq: GRUs with additive attention (Bahdanau 2014)."""
+
+    transformer = "transformer"
+    seq2seq = "seq2seq"
+
+
+class TooLong(Enum):
+    """Handling of texts over data.max_length."""
+
+    cut = "cut"
+    drop = "drop"
+
+
+@dataclass
+class DecoderConfig:
+    """The decoder; its width, heads, norm and activation are the encoder's.
+
+    Attributes:
+        depth: Number of blocks; null is the encoder's.
+        self: Attention among target tokens; null is `attention.kind`.
+        cross: Attention over the encoded inputs; null is `attention.kind`.
+    """
+
+    depth: int | None = None
+    self: AttentionKind | None = None
+    cross: AttentionKind | None = None
+
+
+@dataclass
+class GenerationOptions:
+    """The network that writes texts, and how it decodes.
+
+    Attributes:
+        model: Kind of network.
+        decoder: Decoder of the transformer.
+        beams: Number of beams when the test split is generated; 1 is greedy.
+        length_penalty: Exponent of the length; 0 prefers short texts, 1 compares means of log probabilities.
+        val_sample: Number of validation texts that are generated, greedily, after each epoch; null is all.
+    """
+
+    model: Architecture = Architecture.transformer
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    beams: int = 5
+    length_penalty: float = 1.0
+    val_sample: int | None = 500
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant, or options exclude each other."""
+        at_least(1, self, "task", "beams", "val_sample")
+        at_least(0, self, "task", "length_penalty")
+        at_least(1, self.decoder, "task.decoder", "depth")
+        require(
+            self.model is Architecture.transformer or self.decoder == DecoderConfig(),
+            "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
+        )
+
+    def check_run(self, run: TrainConfig) -> None:
+        """Raises UserError where options of the run do not fit the network."""
+        if self.model is Architecture.seq2seq:
+            require(
+                not run.encoder.masked_modeling,
+                "encoder.masked_modeling=true: task.model=seq2seq has no attention encoder; choose task.model=transformer",
+            )
+            return
+        other = [score.value for score in run.attention.head_scores(run.encoder.num_heads) if not score.is_product]
+        kinds = [attention_of(kind, run.attention).kind for kind in (self.decoder.self, self.decoder.cross)]
+        require(
+            not other or AttentionKind.mla not in kinds,
+            f"attention.score={(other or [''])[0]} is not a dot product, which the decoder's MLA needs; add "
+            "task.decoder.self=mha task.decoder.cross=mha, or use attention.score=temperature",
+        )
+
+
+def attention_of(kind: AttentionKind | None, attention: AttentionConfig) -> AttentionConfig:
+    """The attention of one place of the decoder: that of the run, but for its kind.
+
+    Args:
+        kind: Kind of attention; None is the run's.
+        attention: Attention of the run.
+    """
+    return attention if kind is None else replace(attention, kind=kind)
+
+
+@dataclass
+class GeneratedTextOptions:
+    """How generated texts, and texts that they are made from, are read.
+
+    Attributes:
+        tokens: Kind of token.
+        vocab_size: Largest number of tokens, learnt on the training split.
+        joint: Whether input and output share one vocabulary and its embeddings.
+        lowercase: Whether upper case is folded.
+        max_length: Longest text in tokens.
+        too_long: Handling of longer texts; in test they are always cut.
+        target_language: Language of the generated texts, such as de; decides how `bleu_tokenized` finds words.
+    """
+
+    tokens: TokenizerKind = TokenizerKind.bpe
+    vocab_size: int = 8000
+    joint: bool = True
+    lowercase: bool = False
+    max_length: int = 128
+    too_long: TooLong = TooLong.cut
+    target_language: str = "en"
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 8000 is usual")
+        require(self.max_length >= 2, f"data.max_length={self.max_length}: must be 2 or more")
+        require(
+            self.tokens is not TokenizerKind.word,
+            "data.tokens=word: a text cannot be written in whole words; choose bpe or char",
+        )

@@ -1,0 +1,84 @@
+"""Attention of one sequence over another, between units that people read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mla_train.modalities.explanation import Units
+
+
+@dataclass
+class AttentionView:
+    """Attention of one sequence over another in some layers.
+
+    Attributes:
+        name: Names of both for titles and files, such as "target over source".
+        layers: Attention layers, from the first to the last.
+        queries: Units of the sequence that attends.
+        keys: Units of the sequence that is attended to.
+        query_units: Index in `queries` of each token's unit, `(query_tokens,)`; -1 for none.
+        key_units: Index in `keys` of each token's unit, `(key_tokens,)`; -1 for none.
+        positions: Positions of tokens in self-attention, `(tokens, axes)`; NaN where a token has none.
+        call: Index of the call of the layers.
+        row: Index of the example in the batch of this call.
+        query_weights: Weight of each query in `received`, `(query_tokens,)`; None weights all alike.
+    """
+
+    name: str
+    layers: Sequence[nn.Module]
+    queries: Units
+    keys: Units
+    query_units: Tensor
+    key_units: Tensor
+    positions: Tensor | None = None
+    call: int = 0
+    row: int = 0
+    query_weights: Tensor | None = None
+
+    def by_unit(self, weights: Tensor) -> Tensor:
+        """Attention between units: the mean over the tokens of a query, the sum over those of a key.
+
+        Args:
+            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
+
+        Returns:
+            `(heads, queries, keys)`.
+        """
+        members = _members(self.query_units, len(self.queries)).to(weights)
+        members = members / members.sum(-1, keepdim=True).clamp(min=1)
+        return members @ weights @ _members(self.key_units, len(self.keys)).to(weights).T
+
+    def received(self, weights: Tensor) -> Tensor:
+        """Attention that each key receives from all queries together, `(heads, keys)`.
+
+        Args:
+            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
+        """
+        query_weights = (self.query_units >= 0).float() if self.query_weights is None else self.query_weights
+        received = (query_weights / query_weights.sum()).to(weights) @ weights
+        return received @ _members(self.key_units, len(self.keys)).to(weights).T
+
+
+def self_attention_view(
+    name: str, layers: Sequence[nn.Module], units: Units, token_units: Tensor | None = None, **options: Any
+) -> AttentionView:
+    """Self-attention of a sequence of tokens.
+
+    Args:
+        name: Name for titles and files.
+        layers: Attention layers, from the first to the last.
+        units: Units of the sequence.
+        token_units: Index of each token's unit, `(tokens,)`; None makes each token a unit.
+        options: Further fields of `AttentionView`.
+    """
+    token_units = torch.arange(len(units)) if token_units is None else token_units
+    options = {"positions": torch.arange(len(token_units)).unsqueeze(1)} | options
+    return AttentionView(name, layers, units, units, token_units, token_units, **options)
+
+
+def _members(token_units: Tensor, units: int) -> Tensor:
+    """1 where a token belongs to a unit, `(units, tokens)`."""
+    return (torch.arange(units).unsqueeze(1) == token_units.cpu()).float()

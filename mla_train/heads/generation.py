@@ -1,0 +1,478 @@
+"""A text, written token by token by a decoder that attends to the encoded inputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mla_train.config import Architecture, TokenizerKind, TooLong, TrainConfig, attention_of
+from mla_train.data.batch import Batch, pad_stack
+from mla_train.data.cache import cached
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID, learn_tokenizer, read_tokenizer
+from mla_train.heads.base import Explained, Head, Predictions
+from mla_train.modalities.base import Modality, ModalityFeatures
+from mla_train.modalities.text import TextSpec, clean
+from mla_train.modalities.text.augment import HIDDEN, hide_tokens
+from mla_train.modalities.text.preprocess import encode_texts
+from mla_train.nn import Decoder, Hypothesis, beam_search, observe, sample
+from mla_train.nn.seq2seq import GruDecoder
+
+if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
+    from mla_train.heads.text_metrics import TextMetrics
+
+
+@dataclass
+class GenerationSpec:
+    """What is known of generated texts.
+
+    Attributes:
+        max_length: Longest text in tokens.
+        lowercase: Whether the texts are in lower case.
+        language: Language of the texts, such as de.
+        vocab_size: Number of tokens.
+        tokenizer: JSON of the `tokenizers` library; empty where it is that of an input.
+        shared_with: Name of the input whose vocabulary and embeddings are shared; empty where none is.
+        growth: Number of tokens for each token of the inputs, seldom exceeded; None where an input is no text, and texts
+            end at `max_length`.
+    """
+
+    max_length: int
+    lowercase: bool
+    language: str
+    vocab_size: int = 0
+    tokenizer: str = ""
+    shared_with: str = ""
+    growth: float | None = None
+
+
+class GeneratedText(NamedTuple):
+    """A target.
+
+    Attributes:
+        text: Whole text, cleaned.
+        tokens: Its token numbers up to the longest length, without start and end, `(length,)`.
+    """
+
+    text: str
+    tokens: np.ndarray
+
+
+@dataclass
+class GenerationTargets:
+    """Targets of a batch.
+
+    Attributes:
+        tokens: Token numbers from the start token to the end token, padded with 0, `(batch, 1 + length)`.
+        texts: Whole texts, which predictions are compared with.
+    """
+
+    tokens: Tensor
+    texts: list[str]
+
+    @property
+    def following(self) -> Tensor:
+        """The token that follows each, `(batch, length)`."""
+        return self.tokens[:, 1:]
+
+
+class Generation(Head):
+    """Scores of the next token after each.
+
+    The decoder attends to the encoded tokens of all inputs side by side. Its embeddings are the output matrix too (Press
+    and Wolf 2017), and those of a text input where both share one vocabulary.
+
+    Args:
+        config: Whole run's config.
+        spec: What is known of the texts.
+        embeddings: Embedding of each input.
+        sequences: Whether examples form sequences; each text is written by itself.
+    """
+
+    kind = "generation"
+    spec_class = GenerationSpec
+    directions = {"bleu": "max", "bleu_tokenized": "max", "chrf": "max", "exact_match": "max"}
+    monitor = "bleu"
+    even_tokens = True
+    pool = 100
+
+    def __init__(
+        self, config: TrainConfig, spec: GenerationSpec, embeddings: Mapping[str, Any], sequences: bool = False
+    ) -> None:
+        super().__init__()
+        self.spec, self.options, dim = spec, config.task, config.encoder.dim
+        dropout = config.regularization.dropout
+        self.label_smoothing = config.regularization.label_smoothing
+        self.hidden = HIDDEN[config.regularization.augmentation]
+        self.scale = dim**0.5
+        if spec.shared_with:
+            # A tuple is no submodule: the weights stand in the input's embedding alone.
+            self._shared = (embeddings[spec.shared_with],)
+        else:
+            self.own_embedding = nn.Embedding(spec.vocab_size, dim)
+            nn.init.normal_(self.own_embedding.weight, std=dim**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.decoder: Decoder | GruDecoder
+        if self.options.model is Architecture.seq2seq:
+            self.decoder = GruDecoder(dim, dropout)
+        else:
+            options = self.options.decoder
+            shape = replace(config.encoder, depth=options.depth or config.encoder.depth)
+            own, cross = (attention_of(kind, config.attention) for kind in (options.self, options.cross))
+            self.decoder = Decoder(shape, own, cross, config.regularization)
+
+    # Targets.
+
+    @classmethod
+    def load_targets(
+        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+    ) -> tuple[GenerationSpec, dict[str, list[str]]]:
+        """Cleaned texts of all splits."""
+        spec = GenerationSpec(options.max_length, options.lowercase, options.target_language)
+        return spec, {split: [clean(str(text)) for text in texts] for split, texts in targets.items()}
+
+    @classmethod
+    def groups(cls, columns: Mapping[str, Any], options: Any) -> np.ndarray | None:
+        """Examples of equal inputs: all texts that are generated from one stay in one split."""
+        keys = [column.keys() for column in columns.values()]
+        if any(key is None for key in keys):
+            return None
+        joined = ["\n".join(map(str, values)) for values in zip(*keys, strict=True)]
+        if options.lowercase:
+            joined = [key.lower() for key in joined]
+        numbers = {key: number for number, key in enumerate(sorted(set(joined)))}
+        return np.array([numbers[key] for key in joined])
+
+    @classmethod
+    def fit(
+        cls,
+        spec: GenerationSpec,
+        targets: list[str],
+        kinds: Mapping[str, type[Modality]],
+        columns: Mapping[str, Any],
+        options: Any,
+    ) -> tuple[GenerationSpec, dict[str, Modality]]:
+        """Learns vocabularies, that of the first text input with the targets where they share one, and the growth."""
+        inputs = {name: kind.fit(columns[name], options) for name, kind in kinds.items() if kind.kind != "text"}
+        texts = {name: kind for name, kind in kinds.items() if kind.kind == "text"}
+        shared = next(iter(texts), "") if options.joint else ""
+        for name, kind in texts.items():
+            known = [*columns[name].texts, *(targets if name == shared else ())]
+            tokenizer, size = cached(learn_vocabulary)(known, options.tokens, options.vocab_size, options.lowercase)
+            inputs[name] = kind(TextSpec(size, tokenizer, options.max_length, end_token=True))
+            if name == shared:
+                spec = replace(spec, shared_with=name, vocab_size=size)
+        if not shared:
+            tokenizer, size = cached(learn_vocabulary)(targets, options.tokens, options.vocab_size, options.lowercase)
+            spec = replace(spec, tokenizer=tokenizer, vocab_size=size)
+        if len(texts) == len(kinds):
+            written = _lengths(targets, written_with(spec, inputs), spec.max_length)
+            read = sum(_lengths(columns[n].texts, inputs[n].spec.tokenizer, spec.max_length) for n in texts)
+            spec = replace(spec, growth=max(1.5, round(float(np.quantile(written / read, 0.999)), 2)))
+        return spec, {name: inputs[name] for name in kinds}
+
+    @classmethod
+    def is_dropped(
+        cls,
+        spec: GenerationSpec,
+        targets: list[str],
+        inputs: Mapping[str, Modality],
+        columns: Mapping[str, Any],
+        options: Any,
+    ) -> np.ndarray | None:
+        """True where a target or a text input is over `data.max_length`, with `data.too_long=drop`."""
+        if options.too_long is not TooLong.drop:
+            return None
+        texts = [(targets, written_with(spec, inputs))]
+        texts += [(columns[n].texts, each.spec.tokenizer) for n, each in inputs.items() if each.kind == "text"]
+        return np.any([_lengths(*each) > spec.max_length + 1 for each in texts], axis=0)
+
+    @classmethod
+    def prepare_targets(
+        cls,
+        spec: GenerationSpec,
+        targets: list[str],
+        split: str,
+        inputs: Mapping[str, Modality],
+        columns: Mapping[str, Any],
+        notes: list[str],
+    ) -> list[GeneratedText]:
+        """Texts with their tokens, cut off at the longest length."""
+        tokens = cached(encode_texts)(targets, written_with(spec, inputs), "")[0]
+        cut = sum(len(numbers) > spec.max_length for numbers in tokens)
+        if cut:
+            notes.append(f"cut {cut:,} targets of {split} off at {spec.max_length} tokens (data.max_length)")
+        read = [column.tokens for name, column in columns.items() if inputs[name].kind == "text"]
+        unknown = sum(int((numbers == UNK_ID).sum()) for each in (tokens, *read) for numbers in each)
+        if unknown:
+            notes.append(f"{unknown:,} tokens of {split} are unknown: train does not have them")
+        return [GeneratedText(text, numbers[: spec.max_length]) for text, numbers in zip(targets, tokens, strict=True)]
+
+    @classmethod
+    def lengths(cls, inputs: np.ndarray | None, targets: list[GeneratedText]) -> np.ndarray:
+        """Tokens of the longer side, and a thousandth of the target's: it orders examples that are as long."""
+        written = np.array([len(target.tokens) + 1 for target in targets])
+        return (written if inputs is None else np.maximum(inputs, written)) + written / 1000
+
+    @classmethod
+    def collate(cls, spec: GenerationSpec, targets: Sequence[GeneratedText], training: bool) -> GenerationTargets:
+        """Pads texts between start and end token to the longest."""
+        rows = [torch.tensor([START_ID, *target.tokens, END_ID]) for target in targets]
+        return GenerationTargets(pad_stack(rows)[0], [target.text for target in targets])
+
+    # The network.
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """Embeddings of tokens, which are the output matrix too."""
+        return self._shared[0].tokens if self.spec.shared_with else self.own_embedding
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Tokenizer of the texts."""
+        return read_tokenizer(self._shared[0].spec.tokenizer if self.spec.shared_with else self.spec.tokenizer)
+
+    def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
+        """Scores of the token after each, `(rows, length, vocab_size)`; see `Decoder.forward`."""
+        x = self.dropout(self.embedding(tokens) * self.scale)
+        return self.decoder(x, memory, padding, cache) @ self.embedding.weight.T
+
+    def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor | None:
+        """Scores of the next tokens, `(batch, length, vocab_size)`; None where there is no target to read."""
+        if batch.targets is None:
+            return None
+        tokens = batch.targets.tokens[:, :-1]
+        if self.training and self.hidden:
+            tokens = hide_tokens(tokens, self.hidden)
+        return self.logits(tokens, *join_features(features))
+
+    def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, smoothed in training only, and the number of tokens."""
+        following = batch.targets.following
+        smoothing = self.label_smoothing if self.training else 0.0
+        loss = F.cross_entropy(
+            outputs.flatten(0, 1), following.flatten(), ignore_index=PAD_ID, label_smoothing=smoothing, reduction="sum"
+        )
+        return loss, (following != PAD_ID).sum()
+
+    def r_drop_loss(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
+        """Divergence of two passes, summed over tokens that are not padding."""
+        is_token = batch.targets.following != PAD_ID
+        return super().r_drop_loss(first[is_token], second[is_token], batch)
+
+    # Answers.
+
+    def generate(
+        self,
+        memory: Tensor,
+        padding: Tensor | None,
+        beams: int = 1,
+        temperature: float | None = None,
+        top_p: float = 1.0,
+    ) -> list[Hypothesis]:
+        """A text for each row, the best that beam search finds or a random one.
+
+        Args:
+            memory: Encoded tokens of all inputs, `(rows, length, dim)`.
+            padding: True at padding, `(rows, length)`.
+            beams: Number of beams; 1 is greedy.
+            temperature: Divisor of the log probabilities that random texts are drawn by; None searches the best.
+            top_p: Probability of the most probable tokens that random texts are drawn from.
+        """
+        length = memory.new_full((len(memory),), memory.size(1)) if padding is None else (~padding).sum(1)
+        growth, state = self.spec.growth, Decoding(self, memory, padding)
+        limits = [self.spec.max_length + 1 if growth is None else int(growth * n) + 10 for n in length.tolist()]
+        ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "device": memory.device}
+        if temperature is not None:
+            return sample(state, limits, temperature=temperature, top_p=top_p, **ends)
+        best = beam_search(state, limits, beams=beams, length_penalty=self.options.length_penalty, **ends)
+        return [hypotheses[0] for hypotheses in best]
+
+    @torch.no_grad()
+    def predict(
+        self, outputs: Any, features: dict[str, ModalityFeatures], batch: Batch, val_size: int | None = None
+    ) -> Predictions:
+        """Texts by beam search; while training some alone, spread over the validation split, and greedily.
+
+        Returns:
+            `predicted`, None where no text is written, and `score`, its mean log probability.
+        """
+        rows = torch.arange(len(batch), device=batch.index.device)
+        if val_size is not None and self.options.val_sample is not None:
+            rows = (batch.index % -(-val_size // self.options.val_sample) == 0).nonzero().flatten()
+        texts: list[str | None] = [None] * len(batch)
+        scores = np.full(len(batch), np.nan)
+        if len(rows):
+            memory, padding = join_features(features)
+            padding = None if padding is None else padding[rows]
+            best = self.generate(memory[rows], padding, 1 if val_size is not None else self.options.beams)
+            written = self.tokenizer.decode_batch([list(each.tokens) for each in best])
+            for row, text, hypothesis in zip(rows.tolist(), written, best, strict=True):
+                texts[row], scores[row] = text, hypothesis.score
+        return {"predicted": texts, "score": scores}
+
+    def labels(self, batch: Batch) -> Predictions:
+        """References."""
+        return {"label": batch.targets.texts}
+
+    @cached_property
+    def text_metrics(self) -> "TextMetrics":
+        """Metrics of the language."""
+        from mla_train.heads.text_metrics import TextMetrics
+
+        return TextMetrics(self.spec.language, self.spec.lowercase)
+
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """BLEU and chrF of the texts that are written, and the share that equals the reference."""
+        pairs = zip(predictions["predicted"], predictions["label"], strict=True)
+        written = [(text, reference) for text, reference in pairs if text is not None]
+        if not written:
+            return dict.fromkeys(self.directions, 0.0)
+        texts, references = zip(*written, strict=True)
+        return self.text_metrics(texts, references)
+
+    def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """The text and its score."""
+        return [
+            {"prediction": text, "score": round(float(score), 4)}
+            for text, score in zip(predictions["predicted"], predictions["score"], strict=True)
+        ]
+
+    def decode_labels(self, predictions: Predictions) -> list[str]:
+        """References."""
+        return list(predictions["label"])
+
+    def example_error(self, record: Mapping[str, Any]) -> float:
+        """What the text lacks to a chrF of 100."""
+        return 100 - self.text_metrics.chrf.sentence_score(record["prediction"], [record["label"]]).score
+
+    def details(self, predictions: Predictions) -> dict[str, Any]:
+        """What exactly the metrics are, in sacrebleu's words."""
+        return {"signatures": self.text_metrics.signatures}
+
+    @torch.no_grad()
+    def attention_map(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
+        """Weights of the encoded tokens for each token of the targets, `(batch, length, memory_length)`.
+
+        The mean over the heads of the last block's cross-attention, which is nearest to what is written.
+        """
+        memory, padding = join_features(features)
+        tokens = batch.targets.tokens[:, :-1]
+        if isinstance(self.decoder, GruDecoder):
+            return self.decoder.decode(self.embedding(tokens) * self.scale, memory, padding)[1]
+        last: Any = self.decoder.blocks[-1]
+        with observe([last.cross_attention], "weights") as (record,):
+            self.logits(tokens, memory, padding)
+        return record.weights[0].mean(1)
+
+    def explain(self, outputs: Tensor, batch: Batch) -> Explained:
+        """The log probability of the target."""
+        following = batch.targets.following
+
+        def log_probability(outputs: Tensor) -> Tensor:
+            index = following.expand(len(outputs), -1).unsqueeze(-1)
+            chosen = outputs.float().log_softmax(-1).gather(-1, index).squeeze(-1)
+            return chosen.masked_fill(following == PAD_ID, 0).sum(-1)
+
+        return Explained(log_probability, "the log probability of the text", batch.targets.texts[0])
+
+    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> str:
+        """The raw example's `target`, or what the network writes."""
+        target = clean(raw.get("target") or "")
+        if target:
+            return target
+        best = self.generate(*join_features(features), beams=self.options.beams)
+        return clean(self.tokenizer.decode(list(best[0].tokens)))
+
+    def encode_answers(self, answers: Sequence[str]) -> GenerationTargets:
+        """Texts as targets of a batch."""
+        texts, encoded = list(answers), self.tokenizer.encode_batch_fast(list(answers))
+        tokens = [np.array(each.ids[: self.spec.max_length], dtype=np.int64) for each in encoded]
+        return self.collate(
+            self.spec, [GeneratedText(*pair) for pair in zip(texts, tokens, strict=True)], training=False
+        )
+
+    def count_tokens(self, batch: Batch) -> int | None:
+        """Target tokens that are not padding."""
+        return None if batch.targets is None else int((batch.targets.following != PAD_ID).sum())
+
+    @property
+    def cache_width(self) -> int:
+        """Numbers that decoding keeps for each target token; a recurrent decoder keeps one state for all."""
+        return self.decoder.cache_width
+
+
+class Decoding:
+    """The state of a decoding under way, on the caches of the decoder; see `DecoderState`.
+
+    Args:
+        head: Head that decodes.
+        memory: Encoded tokens of all inputs, `(sources, length, dim)`.
+        padding: True at padding, `(sources, length)`.
+    """
+
+    def __init__(self, head: Generation, memory: Tensor, padding: Tensor | None) -> None:
+        self.head, self.memory, self.padding = head, memory, padding
+        self.cache = head.decoder.new_cache()
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Scores of the next token of each row, `(rows, vocab_size)`."""
+        return self.head.logits(tokens.unsqueeze(1), self.memory, self.padding, self.cache)[:, -1]
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keeps these beams."""
+        self.cache.reorder(rows)
+
+    def keep(self, sources: Tensor) -> None:
+        """Keeps these sources."""
+        self.cache.keep(sources)
+        self.memory = self.memory[sources]
+        self.padding = None if self.padding is None else self.padding[sources]
+
+
+def join_features(features: Mapping[str, ModalityFeatures]) -> tuple[Tensor, Tensor | None]:
+    """Encoded tokens of all inputs side by side, `(batch, length, dim)`, and True at padding, `(batch, length)`."""
+    tokens = [each.tokens for each in features.values() if each.tokens is not None]
+    if all(each.padding is None for each in features.values()):
+        return torch.cat(tokens, 1), None
+    masks = [
+        torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device) if each.padding is None else each.padding
+        for x, each in zip(tokens, features.values(), strict=True)
+    ]
+    padding = torch.cat(masks, 1)
+    return torch.cat(tokens, 1), padding & ~padding.all(1, keepdim=True)  # attention needs something to attend to
+
+
+def written_with(spec: GenerationSpec, inputs: Mapping[str, Any]) -> str:
+    """JSON of the tokenizer that texts are written with: their own, or that of an input.
+
+    Args:
+        spec: What is known of the texts.
+        inputs: Each input with its spec.
+    """
+    return inputs[spec.shared_with].spec.tokenizer if spec.shared_with else spec.tokenizer
+
+
+def learn_vocabulary(texts: Sequence[str], kind: TokenizerKind, vocab_size: int, lowercase: bool) -> tuple[str, int]:
+    """Learns tokens that texts can be written in.
+
+    Args:
+        texts: Texts of the training split.
+        kind: Kind of token.
+        vocab_size: Largest number of tokens.
+        lowercase: Whether upper case is folded.
+
+    Returns:
+        JSON of the tokenizer, and the number of tokens.
+    """
+    tokenizer = learn_tokenizer(texts, kind, vocab_size, lowercase, to_write=True)
+    return tokenizer.to_str(), tokenizer.get_vocab_size()
+
+
+def _lengths(texts: Sequence[str], tokenizer: str, limit: int | None = None) -> np.ndarray:
+    """Number of tokens of each text up to a limit, and one for its end."""
+    return np.array([len(tokens[:limit]) + 1 for tokens in cached(encode_texts)(texts, tokenizer, "")[0]])

@@ -1,0 +1,157 @@
+"""What a modality tells of one example: its units, how they are occluded, what gradients are taken with respect to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mla_train.data.batch import Batch
+
+
+@dataclass
+class WordUnits:
+    """The words of a text, the steps of a sequence of features.
+
+    Attributes:
+        labels: Words, or tokens of a short text.
+    """
+
+    labels: list[str]
+
+    def __len__(self) -> int:
+        """Number of words."""
+        return len(self.labels)
+
+
+@dataclass
+class CellUnits:
+    """The cells of an image under a grid.
+
+    Attributes:
+        image: Pixels from 0 to 255, `(channels, height, width)`.
+        grid: Number of rows and columns.
+    """
+
+    image: Tensor
+    grid: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Number of cells, which are counted row by row."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def labels(self) -> list[str]:
+        """Row and column of each cell."""
+        return [f"row {row + 1}, column {column + 1}" for row in range(self.grid[0]) for column in range(self.grid[1])]
+
+    @property
+    def cell(self) -> Tensor:
+        """The cell of each pixel, `(height, width)`."""
+        (rows, columns), (height, width) = self.grid, self.image.shape[-2:]
+        down, across = torch.arange(height) * rows // height, torch.arange(width) * columns // width
+        return down.unsqueeze(1) * columns + across
+
+
+@dataclass
+class PatchUnits:
+    """The patches of a series.
+
+    Attributes:
+        values: The series in its own unit, `(steps,)`; NaN where a value is missing.
+        edges: First step of each patch, and the end of the last one, `(1 + patches)`.
+        forecast_start: First step of the forecast.
+        name: Name of the series.
+    """
+
+    values: np.ndarray
+    edges: list[int]
+    forecast_start: int
+    name: str
+
+    def __len__(self) -> int:
+        """Number of patches."""
+        return len(self.edges) - 1
+
+    @property
+    def labels(self) -> list[str]:
+        """First and last step of each patch, relative to the first step of the forecast."""
+        start = self.forecast_start
+        return [f"{a - start} to {b - 1 - start}" for a, b in zip(self.edges, self.edges[1:], strict=False)]
+
+
+Units = WordUnits | CellUnits | PatchUnits
+
+
+@dataclass
+class GradientInput:
+    """Numbers that the network reads of the example, with respect to which gradients are taken.
+
+    Attributes:
+        value: Value for the example, `(1, ...)`.
+        baseline: Value that carries no information, of the same shape.
+        gather: From such numbers to their sums over each unit, `(units,)`.
+        put: Puts values for a batch, `(examples, ...)`, in the place of what the network reads; the stack undoes it.
+    """
+
+    value: Tensor
+    baseline: Tensor
+    gather: Callable[[Tensor], Tensor]
+    put: Callable[[ExitStack, Batch, Tensor], None]
+
+
+@dataclass
+class InputExplanation:
+    """One input of an example.
+
+    Attributes:
+        units: Units that attributions are computed for.
+        token_units: Index of each token's unit, `(tokens,)`.
+        positions: Positions of tokens, `(tokens, axes)`.
+        occlude: From masks `(examples, units)`, False where a unit is occluded, to raw values of as many examples.
+        gradient_inputs: What gradients are taken with respect to.
+    """
+
+    units: Units
+    token_units: Tensor
+    positions: Tensor
+    occlude: Callable[[np.ndarray], list[Any]]
+    gradient_inputs: list[GradientInput] = field(default_factory=list)
+
+
+def occlude_cells(cells: CellUnits, kept: np.ndarray, colour: Tensor) -> Tensor:
+    """Images of which some cells have one colour.
+
+    Args:
+        cells: Units of the whole image.
+        kept: False where a cell is occluded, `(images, cells)`.
+        colour: Colour of occluded cells, `(channels,)`.
+
+    Returns:
+        `(images, channels, height, width)`.
+    """
+    is_kept = torch.from_numpy(np.asarray(kept, dtype=bool))[:, cells.cell].unsqueeze(1)
+    return torch.where(is_kept, cells.image, colour.view(-1, 1, 1).to(cells.image.dtype))
+
+
+@contextmanager
+def replaced_output(module: nn.Module, output: Tensor) -> Iterator[None]:
+    """Replaces the output of a module's first call.
+
+    Args:
+        module: Module such as an embedding.
+        output: Output to return instead.
+    """
+
+    def replace(*_: Any) -> Tensor:
+        hook.remove()
+        return output
+
+    hook = module.register_forward_hook(replace)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -1,0 +1,173 @@
+"""The list of all runs below a folder: task, data, score and cost of each."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mla_train.report.tables import Cell, Table, Tone
+from mla_train.training.scores import Score, read_score, signed, written
+
+
+class State(Enum):
+    """State of a run; an unfinished run is still training or was interrupted."""
+
+    finished = "finished"
+    unfinished = "unfinished"
+    failed = "failed"
+    unreadable = "unreadable"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder.
+
+    Attributes:
+        folder: Run folder.
+        state: State of the run.
+        started: Time at which it started.
+        task: Name of the task.
+        data: Name of the data set.
+        attention: Kind of attention, or another name of the network.
+        command: Command that started it.
+        score: Score on the test split; None unless finished.
+        parameters: Number of parameters; None unless finished.
+        seconds: Seconds of training; None unless finished.
+    """
+
+    folder: Path
+    state: State
+    started: datetime
+    task: str = ""
+    data: str = ""
+    attention: str = ""
+    command: str = ""
+    score: Score | None = None
+    parameters: int | None = None
+    seconds: float | None = None
+
+
+def find_runs(root: Path) -> Iterator[Run]:
+    """Reads all run folders below a folder, without searching inside run folders.
+
+    Args:
+        root: Folder to search; may be a run folder itself.
+    """
+    for path, folders, files in os.walk(root):
+        run = _read_run(Path(path), set(files))
+        if run is None:
+            folders.sort()
+        else:
+            folders.clear()
+            yield run
+
+
+def _read_run(folder: Path, files: set[str]) -> Run | None:
+    """The run in a folder; None if it holds none."""
+    if "results.json" in files:
+        return _finished(folder)
+    if "config.yaml" not in files:
+        return None
+    text = (folder / "config.yaml").read_text(errors="replace")
+    try:
+        config = yaml.safe_load(text)
+        task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
+    except (yaml.YAMLError, KeyError, TypeError):  # not a config of ours
+        return None
+    state = State.failed if _has_failed(folder / "log.txt") else State.unfinished
+    return Run(folder, state, _start_time(folder), task, data, attention, text.splitlines()[0].removeprefix("# "))
+
+
+def _finished(folder: Path) -> Run:
+    try:
+        results: Any = json.loads((folder / "results.json").read_text())
+        return Run(
+            folder,
+            State.finished,
+            _start_time(folder),
+            results["task"],
+            results["data"],
+            results["attention"],
+            results["environment"]["command"],
+            read_score(results),
+            results["model"]["parameters"],
+            results["speed"]["seconds"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return Run(folder, State.unreadable, _start_time(folder))
+
+
+def _start_time(folder: Path) -> datetime:
+    """Time at which the config was written, or else the results."""
+    file = next(file for name in ("config.yaml", "results.json") if (file := folder / name).exists())
+    return datetime.fromtimestamp(file.stat().st_mtime)
+
+
+def _has_failed(log: Path) -> bool:
+    """Whether the last message of the run itself in its log is an error."""
+    if not log.is_file():
+        return False
+    levels = re.findall(r"^\d{4}-\d\d-\d\d [\d:,]+ (\w+) mla_train", log.read_text(errors="replace"), re.MULTILINE)
+    return levels[-1:] == ["ERROR"]
+
+
+COLUMNS = {
+    "run": "run folder",
+    "date": "date",
+    "task": "task",
+    "data": "data",
+    "attention": "attention",
+    "metric": "metric",
+    "score": "score",
+    "baseline": "best baseline",
+    "difference": "difference",
+    "parameters": "parameters",
+    "seconds": "seconds",
+    "state": "state",
+    "command": "command",
+}
+"""Value of --sort to name of the column."""
+
+
+def runs_table(runs: list[Run], root: Path) -> Table:
+    """A table with one row for each run.
+
+    Args:
+        runs: Runs in any order.
+        root: Folder that paths are relative to.
+    """
+    return Table(list(COLUMNS.values()), [_row(run, root) for run in runs])
+
+
+def _row(run: Run, root: Path) -> list[Cell]:
+    score = run.score
+    return [
+        Cell(str(run.folder.relative_to(root)) if run.folder != root else str(root)),
+        Cell(f"{run.started:%Y-%m-%d %H:%M}", run.started.timestamp()),
+        Cell(run.task),
+        Cell(run.data),
+        Cell(run.attention),
+        Cell(score.metric if score else ""),
+        Cell(written(score.value), score.value) if score else Cell(),
+        Cell(f"{score.baseline} {written(score.baseline_value)}") if score and score.baseline else Cell(),
+        _difference(score),
+        Cell() if run.parameters is None else Cell(f"{run.parameters:,}", run.parameters),
+        Cell() if run.seconds is None else Cell(f"{run.seconds:,.0f}", run.seconds),
+        Cell(run.state.value, tone=Tone.bad if run.state in (State.failed, State.unreadable) else Tone.plain),
+        Cell(run.command),
+    ]
+
+
+def _difference(score: Score | None) -> Cell:
+    """Difference to the best baseline, sorted by gain, so that the best come first for errors too."""
+    if score is None or score.gain is None or score.difference is None:
+        return Cell()
+    tone = Tone.plain if round(score.gain, 4) == 0 else Tone.good if score.gain > 0 else Tone.bad
+    return Cell(signed(score.difference), score.gain, tone)

@@ -1,0 +1,120 @@
+"""Tables for the terminal, for Markdown and, with page.py, for HTML."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+
+
+class Tone(Enum):
+    """Colour of a cell."""
+
+    plain = ""
+    good = "green"
+    bad = "red"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: Shown text.
+        value: Number that rows are sorted by; None sorts by the text, and puts empty cells last.
+        tone: Colour.
+    """
+
+    text: str = ""
+    value: float | None = None
+    tone: Tone = Tone.plain
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under names of columns.
+
+    Attributes:
+        columns: Names of the columns.
+        rows: Rows with one cell for each column.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers, which are aligned to the right."""
+        return any(row[column].value is not None for row in self.rows)
+
+    def sorted_by(self, column: str) -> "Table":
+        """The rows in order: numbers from the largest, texts from A to Z, empty cells last."""
+        index = self.columns.index(column)
+
+        def key(row: Sequence[Cell]) -> tuple[bool, float, str]:
+            cell = row[index]
+            return (cell.value is None and not cell.text, -(cell.value or 0.0), cell.text)
+
+        return Table(self.columns, sorted(self.rows, key=key))
+
+    def without(self, column: str) -> "Table":
+        """The other columns."""
+        index = self.columns.index(column)
+        kept = [[*row[:index], *row[index + 1 :]] for row in (self.columns, *self.rows)]
+        return Table(kept[0], kept[1:])  # type: ignore[arg-type]
+
+
+def as_markdown(table: Table) -> str:
+    """The table in Markdown."""
+    rule = ["---:" if table.is_number(index) else "---" for index in range(len(table.columns))]
+    lines = [list(table.columns), rule, *([cell.text for cell in row] for row in table.rows)]
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+
+
+def as_rich(table: Table, wrap: bool = True) -> RichTable:
+    """The table for the terminal.
+
+    Args:
+        table: Table.
+        wrap: Whether long cells may take several lines.
+    """
+    rich_table = RichTable()
+    for index, name in enumerate(table.columns):
+        rich_table.add_column(escape(name), justify="right" if table.is_number(index) else "left", no_wrap=not wrap)
+    for row in table.rows:
+        rich_table.add_row(*(_coloured(cell) for cell in row))
+    return rich_table
+
+
+def _coloured(cell: Cell) -> str:
+    text = escape(cell.text)
+    return f"[{cell.tone.value}]{text}[/]" if cell.tone.value and text else text
+
+
+def terminal() -> Console:
+    """A console as wide as the window; wide enough for whole lines where the output goes to a file."""
+    return Console() if sys.stdout.isatty() else Console(width=400)
+
+
+def print_fitting(table: Table, optional: Sequence[str], console: Console, complete: str) -> None:
+    """Prints a table without those columns for which the console is too narrow.
+
+    Args:
+        table: Table.
+        optional: Columns that may be left out, in this order.
+        console: Console to print to.
+        complete: What shows all columns, for the message.
+    """
+    hidden: list[str] = []
+    unlimited = console.options.update(width=10000)  # measures the table instead of the console
+    for column in optional:
+        if Measurement.get(console, unlimited, as_rich(table, wrap=False)).maximum <= console.width:
+            break
+        table = table.without(column)
+        hidden.append(column)
+    console.print(as_rich(table, wrap=len(hidden) == len(optional)))
+    if hidden:
+        console.print(f"Hidden columns: {', '.join(hidden)}. {complete} shows all.", highlight=False, markup=False)

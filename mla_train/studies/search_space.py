@@ -1,0 +1,234 @@
+"""Options of a sweep and its search space. No torch here."""
+
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mla_train.config.compose import explain_error
+from mla_train.config.typed import flatten
+from mla_train.errors import UserError, did_you_mean, require
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+class Sampler(Enum):
+    """How settings are chosen: tpe (Bergstra et al. 2011), at random, all of a grid, or by a Gaussian process."""
+
+    tpe = "tpe"
+    random = "random"
+    grid = "grid"
+    gp = "gp"
+
+
+class Pruner(Enum):
+    """How trials are stopped early: successive halving (Jamieson and Talwalkar 2016), the median of earlier trials, or not."""
+
+    halving = "halving"
+    median = "median"
+    none = "none"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A choice among values.
+
+    Attributes:
+        values: Values as on the command line of train.py.
+    """
+
+    values: tuple[str, ...]
+
+    def suggest(self, trial: "Trial", name: str) -> Any:
+        """Value for a trial."""
+        return trial.suggest_categorical(name, self.values)
+
+    def grid(self, name: str) -> list[Any]:
+        """All values."""
+        return list(self.values)
+
+    def match(self, value: Any) -> Any:
+        """The value as one of the choices; None if it is not among them."""
+        return next((known for known in self.values if known == as_override(value)), None)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number from a range, ends included.
+
+    Attributes:
+        low: Lowest value.
+        high: Highest value.
+        log: Whether it is sampled in the logarithm.
+        step: Distance of values, counted from `low`; None is any value.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it consists of whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def suggest(self, trial: "Trial", name: str) -> Any:
+        """Value for a trial."""
+        if self.whole:
+            return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+    def grid(self, name: str) -> list[Any]:
+        """All values.
+
+        Raises:
+            UserError: The range has no steps.
+        """
+        require(
+            (self.whole or self.step is not None) and not self.log,
+            f"sampler=grid needs values or steps: give space.{name} as a list, or choose sampler=tpe",
+        )
+        step = self.step or 1
+        count = int((self.high - self.low) / step + 1e-9) + 1
+        return [round(self.low + i * step, 12) for i in range(count)]
+
+    def match(self, value: Any) -> Any:
+        """The value; None if it is outside the range."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return None
+        return value
+
+
+Choice = Choices | Range
+
+
+@dataclass
+class SweepOptions:
+    """Options of a sweep; all other options are those of train.py.
+
+    Attributes:
+        sampler: How settings are chosen.
+        pruner: How trials are stopped early.
+        trials: Number of trials, including pruned and failed ones.
+        hours: Number of hours after which no trial starts; null is no limit.
+        n_jobs: Number of trials at a time; the CPU threads are divided among them.
+        storage: Database URL of Optuna's storage; null is a SQLite file in the sweep's folder.
+        objective: Metric of val/ to optimize; null is the one that chooses the checkpoint.
+        retrain: Number of best trials that are trained again with three seeds at the end.
+    """
+
+    sampler: Sampler = Sampler.tpe
+    pruner: Pruner = Pruner.median
+    trials: int = 30
+    hours: float | None = None
+    n_jobs: int = 1
+    storage: str | None = None
+    objective: str | None = None
+    retrain: int = 0
+
+    def check(self) -> None:
+        """Checks the values."""
+        require(self.trials >= 1, f"trials={self.trials}: must be 1 or more")
+        require(self.hours is None or self.hours > 0, f"hours={self.hours}: must be positive")
+        require(self.n_jobs >= 1, f"n_jobs={self.n_jobs}: must be 1 or more")
+        require(self.retrain >= 0, f"retrain={self.retrain}: must be 0 (none) or more")
+
+
+OWN_KEYS = [option.name for option in fields(SweepOptions)]
+"""Keys of the command line that are options of the sweep."""
+
+
+def read_options(file: Path, task: str, overrides: list[str]) -> tuple[SweepOptions, dict[str, Choice]]:
+    """Options of a sweep, from its file and the command line, and its search space.
+
+    Args:
+        file: File of conf/sweep.
+        task: Name of the task, for additions to the space under `tasks`.
+        overrides: Overrides of the command line with keys of `OWN_KEYS`.
+
+    Raises:
+        UserError: The file or a value is wrong.
+    """
+    try:
+        stored: Any = OmegaConf.to_container(OmegaConf.load(file))
+        require(isinstance(stored, dict), f"{file}: write keys such as trials and space")
+        parts = [stored.pop("space", None) or {}, stored.pop("tasks", None) or {}]
+        for part in parts:
+            require(
+                isinstance(part, dict),
+                f"{file}: space and tasks must be mappings from keys to values to search, not {part!r}",
+            )
+        added = parts[1].get(task) or {}
+        require(
+            isinstance(added, dict),
+            f"{file}: tasks.{task} must be a mapping from keys to values to search, not {added!r}",
+        )
+        for name in stored:
+            known = [*OWN_KEYS, "space", "tasks"]
+            require(name in OWN_KEYS, f"{file}: unknown key {name}. {did_you_mean(name, known)}")
+        merged = OmegaConf.merge(OmegaConf.structured(SweepOptions), stored, OmegaConf.from_dotlist(overrides))
+        options = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise UserError(explain_error(error)) from error
+    except YAMLError as error:
+        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    assert isinstance(options, SweepOptions)
+    options.check()
+    space = {name: read_choice(name, value) for name, value in {**parts[0], **added}.items()}
+    require(bool(space), f"{file} has no search space: write it under `space`")
+    reserved = next((name for name in space if name in ("run_dir", "resume", "test")), None)
+    require(reserved is None, f"space.{reserved}: the sweep sets {reserved} itself; remove it")
+    return options, space
+
+
+def read_choice(name: str, value: Any) -> Choice:
+    """Reads a list of values, or {low, high} with log or step.
+
+    Args:
+        name: Key that is searched.
+        value: Value in the file.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if isinstance(value, list) and value:
+        return Choices(tuple(map(as_override, value)))
+    keys = {"low", "high", "log", "step"}
+    valid = isinstance(value, dict) and {"low", "high"} <= value.keys() <= keys
+    numbers = [value[key] for key in ("low", "high", "step") if value.get(key) is not None] if valid else []
+    valid = valid and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    valid = valid and value["low"] < value["high"] and not (value.get("log") and value.get("step"))
+    require(valid, f"space.{name}: give a list of values, or {{low: .., high: ..}} with log: true or step: ..")
+    low, high, log, step = (value.get(key) for key in ("low", "high", "log", "step"))
+    require(not log or low > 0, f"space.{name}: log: true needs low above 0")
+    require(step is None or step > 0, f"space.{name}: step must be above 0")
+    if not (isinstance(low, int) and isinstance(high, int)):
+        low, high = float(low), float(high)
+    return Range(low, high, bool(log), step)
+
+
+def as_override(value: Any) -> str:
+    """A value as on the command line, numbers with four digits."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(as_override, value))}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def first_settings(space: dict[str, Choice], config: dict[str, Any]) -> dict[str, Any]:
+    """Values of the config for the keys of the search space, where they are in it.
+
+    Args:
+        space: Search space.
+        config: Nested config of a run without the sweep.
+    """
+    configured = flatten(config)
+    values = {name: choice.match(configured[name]) for name, choice in space.items() if name in configured}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,168 @@
+"""From the command line of a comparison to its variants, each trained by train.py with every seed. No torch here."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Override, ValueType
+
+from mla_train.config import TrainConfig
+from mla_train.config.overrides import compose_overrides, parse_overrides
+from mla_train.errors import UserError, did_you_mean, require
+from mla_train.studies.jobs import Job
+
+OWN_KEYS = ("seeds", "match", "run_dir", "n_jobs")
+"""Keys of the comparison; all others are for train.py."""
+MLP_RATIO = "encoder.mlp_ratio"
+"""Key that is changed to match parameters."""
+
+
+class Match(Enum):
+    """What is equal among variants: only what is configured (so also the width), or the number of parameters."""
+
+    width = "width"
+    parameters = "parameters"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things that are compared.
+
+    Attributes:
+        name: Values that distinguish it, such as "mla, tiny".
+        overrides: Command line of its runs, without the seed.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return re.sub(r"[^\w.+-]+", "_", self.name).strip("_")
+
+    def job(self, root: Path, seed: int) -> Job:
+        """Its run with a seed.
+
+        Args:
+            root: Folder of the comparison.
+            seed: Seed of the run.
+        """
+        return Job([*self.overrides, f"seed={seed}"], root / self.folder / str(seed))
+
+    def compose(self, config_dir: Path) -> TrainConfig:
+        """Config of its runs, without the seed.
+
+        Args:
+            config_dir: Folder conf/.
+
+        Raises:
+            UserError: An override is wrong, or overrides do not fit each other.
+        """
+        return compose_overrides(config_dir, self.overrides, OWN_KEYS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison as the command line describes it.
+
+    Attributes:
+        compared: Keys in which variants differ.
+        variants: Two variants or more; the others are compared to the first.
+        seeds: Number of seeds, counted from 0.
+        match: What is made equal.
+        run_dir: Folder of the comparison.
+        n_jobs: Number of runs at a time.
+    """
+
+    compared: str
+    variants: tuple[Variant, ...]
+    seeds: int
+    match: Match
+    run_dir: Path
+    n_jobs: int
+
+
+def read_plan(arguments: Sequence[str]) -> Plan:
+    """Reads a command line.
+
+    Args:
+        arguments: Arguments, of which `key=a,b` is compared, in all combinations; `OWN_KEYS` are read, all others are
+            for train.py.
+
+    Raises:
+        UserError: An argument cannot be read, or nothing is compared.
+    """
+    parsed = get_args_parser().parse_args(arguments)
+    require(not parsed.multirun, "-m is an option of train.py; here, keys with several values are compared: remove -m")
+    own: dict[str, str] = {}
+    fixed = [] if parsed.config_dir is None else ["--config-dir", parsed.config_dir]
+    swept: list[Override] = []
+    for text, override in zip(parsed.overrides, parse_overrides(parsed.overrides), strict=True):
+        key = override.key_or_group
+        if key in OWN_KEYS:
+            own[key] = text.partition("=")[2] if override.is_sweep_override() else str(override.value())
+        elif key == "seed":
+            raise UserError(f"{text}: all variants are trained with the same seeds; give their number, as in seeds=3")
+        elif key == "resume":
+            raise UserError(f"{text}: to resume a comparison, repeat its command with the same run_dir=")
+        elif override.is_sweep_override():
+            swept.append(override)
+        else:
+            fixed.append(text)
+    if not swept:
+        raise UserError("nothing is compared: give a key several values, as in attention=mla,mha")
+    combinations = list(itertools.product(*map(_values, swept)))
+    keys = [override.get_key_element() for override in swept]
+    variants = tuple(
+        Variant(", ".join(values), (*fixed, *(f"{key}={value}" for key, value in zip(keys, values, strict=True))))
+        for values in combinations
+    )
+    require(len(variants) > 1, f"{swept[0].input_line} has one value: give two or more to compare")
+    folders = [variant.folder for variant in variants]
+    repeated = next((variant.name for variant in variants if folders.count(variant.folder) > 1), None)
+    require(repeated is None, f"{repeated} is given twice: give each value once")
+    match = own.get("match", "width")
+    require(match in Match.__members__, f"match={match}: {did_you_mean(match, Match.__members__)}")
+    run_dir = own.get("run_dir") or f"runs/compare/{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    seeds, n_jobs = _positive("seeds", own, 3), _positive("n_jobs", own, 1)
+    return Plan(", ".join(keys), variants, seeds, Match[match], Path(run_dir), n_jobs)
+
+
+def _values(override: Override) -> list[str]:
+    """Values of a sweep as texts."""
+    if not override.is_discrete_sweep() or override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+        raise UserError(f"{override.input_line}: list the values, as in {override.key_or_group}=a,b")
+    return list(override.sweep_string_iterator())
+
+
+def _positive(key: str, own: dict[str, str], default: int) -> int:
+    """The whole number that a key gives, 1 or more."""
+    value = own.get(key, str(default))
+    require(value.isdecimal() and int(value) >= 1, f"{key}={value}: must be a whole number from 1")
+    return int(value)
+
+
+def compose_variants(plan: Plan, config_dir: Path) -> list[TrainConfig]:
+    """Configs of all variants; mistakes in overrides are found here, without torch.
+
+    Args:
+        plan: Comparison.
+        config_dir: Folder conf/.
+
+    Raises:
+        UserError: An override is wrong, overrides do not fit each other, or variants would differ in what the
+            comparison sets.
+    """
+    configs = [variant.compose(config_dir) for variant in plan.variants]
+    keys = plan.compared.split(", ")
+    if plan.match is Match.parameters and MLP_RATIO in keys:
+        raise UserError(f"match=parameters sets {MLP_RATIO}, which is compared here: remove one of them")
+    require(all(config.test for config in configs), "test=false: variants are compared on the test split; remove it")
+    require("hardware.threads" not in keys, "hardware.threads cannot be compared: all variants use the same; give one")
+    return configs
