@@ -1,9 +1,12 @@
 """Raw examples are read as the data was, and their explanation agrees with the network."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
 
+from mla_train.config import SeriesNetworkOptions
 from mla_train.data.raw import parse_raw
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
@@ -14,6 +17,7 @@ from mla_train.modalities import Features, Image, Series, Text
 from mla_train.modalities.explanation import CellUnits, PatchUnits, WordUnits
 from mla_train.model import Model
 from mla_train.nn import observe
+from tasks.multimodal_sentiment.config import MultimodalSentimentConfig
 from tests.explain.examples import own_data, table, trained
 from tests.helpers import SMALL, config, made_data, randomize, write_reviews
 
@@ -22,7 +26,7 @@ CASES = [
     ("image_classification", ["task.tokenizer=patch", "task.pooling=mean", "task.positions=learned"]),
     ("image_classification", []),
     ("text_classification", ["task.convolutions=[3]", "data.tokens=char", "attention=gqa"]),
-    ("text_classification", ["data.max_tfidf_features=0", "data.tokens=bpe"]),
+    ("text_classification", ["data.tfidf_features=0", "data.tokens=bpe"]),
     ("translation", []),
     ("translation", ["task.model=seq2seq", "data.joint=false"]),
     ("forecasting", []),
@@ -45,10 +49,16 @@ def test_an_explanation_agrees_with_the_network(name, words, tmp_path):
 KINDS = {"text": Text, "image": Image, "features": Features, "series": Series}
 
 
+@dataclass
+class AnyInputs(MultimodalSentimentConfig, SeriesNetworkOptions):
+    """Options of the networks of all kinds of inputs."""
+
+
 @pytest.mark.parametrize("fusion", ["cross_attention", "bottleneck"])
 @pytest.mark.parametrize("pair", [("text", "series"), ("image", "features"), ("text", "image", "features", "series")])
 def test_any_inputs_are_explained(pair, fusion, tmp_path):
     settings = config(*SMALL, "task=multimodal_sentiment", f"task.fusion={fusion}")
+    settings = replace(settings, task=AnyInputs(**vars(settings.task)))
     data = made_data(settings, {kind: KINDS[kind] for kind in pair})
     model = randomize(Model(settings, data.spec).eval())
     check_agreement(model, explain_example(model, data.test.raw(0)), tmp_path)
@@ -188,7 +198,7 @@ def test_the_word_that_decides_is_found(tmp_path):
         ("image_classification", {}, "image"),
         ("image_classification", {"image": "nowhere.png"}, "nowhere.png"),
         ("image_classification", {"image": "a.csv"}, "a.csv"),
-        ("text_classification", {"text": "  "}, "no token"),
+        ("text_classification", {"text": "  "}, "has no text"),
         ("translation", {"source": " "}, "source"),
         ("translation", {"target": "a"}, "source"),
         ("forecasting", {"series": "short.csv"}, "has 3 rows; this model reads the last 50"),
@@ -196,7 +206,7 @@ def test_the_word_that_decides_is_found(tmp_path):
         ("forecasting", {"series": "nowhere.csv"}, "nowhere.csv"),
         ("forecasting", {"series": "a.csv", "column": "prise"}, "Did you mean price"),
         ("multimodal_sentiment", {"image": "nowhere.png"}, "nowhere.png"),
-        ("multimodal_sentiment", {}, "text, image"),
+        ("multimodal_sentiment", {}, "no text or image"),
     ],
 )
 def test_an_unreadable_example_is_named(name, given, message, tmp_path, monkeypatch):
