@@ -76,7 +76,7 @@ class Split:
         chances = torch.rand(len(present)).tolist()
         dropped = [name for name, chance in zip(present, chances, strict=True) if chance < self.modality_dropout]
         if len(dropped) == len(present):  # one stays
-            dropped = dropped[1:] if torch.rand(()) < 0.5 else dropped[:-1]
+            dropped.pop(int(torch.rand(()) * len(dropped)))
         for name in dropped:
             inputs[name] = None
 
@@ -123,7 +123,9 @@ class Dataset:
             count: Number of items.
         """
         few = self.train.first(count)
-        return replace(self, train=few, val=few, test=few)
+        # Evaluation reads them as they are.
+        evaluated = replace(few, augmentations={}, modality_dropout=0.0) if isinstance(few, Split) else few
+        return replace(self, train=few, val=evaluated, test=evaluated)
 
     def count(self, split: str) -> int:
         """Number of examples of a split; more than its items where these are sequences.
@@ -213,8 +215,8 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     """
     options, notes = config.data, list(raw.notes)
     target, targets = head.load_targets({name: part.targets for name, part in raw.splits.items()}, options, notes)
-    if raw.classes is not None:
-        target = replace(target, classes=[raw.classes[int(number)] for number in target.classes])
+    if raw.classes is not None and hasattr(target, "classes") and getattr(options, "labels", None) is None:
+        target = replace(target, classes=_named(target.classes, raw.classes))
     # From here on examples of all splits stand behind each other, and a split is a set of places.
     rows = _places(raw.splits)
     all_targets = _concatenated([targets[name] for name in raw.splits])
@@ -278,6 +280,12 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     has_sequences = any(len(group) > 1 for part in splits.values() for group in part.groups or [])
     spec = ModelSpec(fitted, head, target, has_sequences)
     return Dataset(spec, train, splits["val"], splits["test"], notes, _mixing(spec, config))
+
+
+def _named(numbers: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names of classes that are given as numbers; a number without a name, such as -1 for unlabelled, stays."""
+    known = {str(number): name for number, name in enumerate(names)}
+    return [known.get(number, number) for number in numbers]
 
 
 def _mixing(spec: ModelSpec, config: TrainConfig) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -192,7 +193,7 @@ def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
         numbers = [float(label) for label in labels if not isinstance(label, bool)]
     except (TypeError, ValueError):
         return "classification"
-    return "regression" if any(not number.is_integer() for number in numbers) else "classification"
+    return "regression" if any(isfinite(number) and number % 1 for number in numbers) else "classification"
 
 
 def import_object(path: str) -> Callable[..., Any]:

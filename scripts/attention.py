@@ -3,15 +3,15 @@
     python scripts/attention.py --run runs/mine --input "Wo steht das?"
     python scripts/attention.py --run runs/mine --input digit.png --method attention occlusion shap
 
-An example is given as the model's task reads it, in one or several parts:
+An example has one or several inputs, depending on the task of the model:
 
     text_classification    a text
-    image_classification   a picture file
+    image_classification   an image file
     translation            the source; target=TEXT replaces the model's own translation
     forecasting            a CSV file, of which the last rows are read; column=NAME is shown instead of its first series
     multimodal_sentiment   its modalities: text=TEXT image=FILE
 
-NAME=VALUE gives one part, each in its own --input; one JSON object with all parts works too.
+NAME=VALUE gives one input, each in its own --input; one JSON object with all inputs works too.
 """
 
 import argparse
@@ -37,17 +37,17 @@ from mla_train.model import Model
 ATTENTION = "attention"
 
 
-def example(artifact: Artifact, index: int | None, words: list[str]) -> dict[str, Any]:
-    """The example that the options name: from --input, from the test split, or from the test split with some parts replaced.
+def example(artifact: Artifact, index: int | None, inputs: list[str]) -> dict[str, Any]:
+    """The example that the options name: from --input, from the test split, or from the test split with inputs replaced.
 
     Args:
         artifact: Trained model.
         index: Index in the test split.
-        words: Parts, as NAME=VALUE.
+        inputs: Inputs as NAME=VALUE.
     """
-    if index is None and not words:
+    if index is None and not inputs:
         raise UserError("name an example: --input, or --index for an example of the test split")
-    given = parse_raw(words, artifact.task.raw_inputs(artifact.model.spec)) if words else {}
+    given = parse_raw(inputs, artifact.task.raw_inputs(artifact.model.spec)) if inputs else {}
     if index is None:
         return given
     data = artifact.task.load_data()
@@ -85,7 +85,7 @@ def main() -> None:
     """Reads the options and draws."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
-    parser.add_argument("--input", action="append", default=[], help="a part of the example; may be given again")
+    parser.add_argument("--input", action="append", default=[], help="an input of the example; may be repeated")
     parser.add_argument("--index", type=int, help="example of the test split, counted from 0")
     parser.add_argument("--out", type=Path, help="folder for figures and numbers (default: RUN/attention)")
     parser.add_argument(

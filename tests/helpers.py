@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -73,6 +74,17 @@ def build(*words, data=None):
     task = build_task(settings)
     data = data or task.example_data()
     return TrainingModule(settings, task, task.build_model(data.spec)), data
+
+
+def made_data(settings, kinds, targets=None, sequence=None, head="classification"):
+    """A made data set of any inputs (a kind by name) and any answer."""
+    from mla_train.data.examples import Examples, RawData
+    from mla_train.dataset import prepare
+    from mla_train.heads import HEADS
+
+    inputs = {name: kind.example_values(32) for name, kind in kinds.items()}
+    train = Examples(inputs, targets or ["a", "b"] * 16, sequence=sequence)
+    return prepare(RawData({"train": train}), kinds, HEADS[head], settings)
 
 
 def batch_of(data, split="train", count=4, training=False):
@@ -191,3 +203,21 @@ def stop_in_epoch(number):
         start_epoch(self, trainer, module)
 
     return on_train_epoch_start
+
+
+def hourly_table(rows=400, **columns):
+    """Two series of hours with a daily cycle; one of them rises."""
+    times = pd.date_range("2024-01-01", periods=rows, freq="1h")
+    hours = np.arange(rows)
+    values = {"load": np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, "price": np.cos(hours / 24 * 2 * np.pi) * 5}
+    return pd.DataFrame({"date": times, **values, **columns})
+
+
+def forecasting_config(folder, frame, *words, name="a.csv", **how):
+    """A config of a small forecaster whose table is written into a folder."""
+    if name.endswith(".parquet"):
+        frame.to_parquet(folder / name)
+    else:
+        frame.to_csv(folder / name, index=False, **how)
+    small = ["data.look_back=24", "data.horizon=6"]
+    return config("task=forecasting", "data=series_csv", f"data.path={folder / name}", *small, *words)

@@ -57,7 +57,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     splits, classes = {}, None
     for split, table in tables.items():
         label_column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
-        labels = _labels(table, label_column)
+        labels = _labels(table, label_column, options.label_separator, notes)
         classes = table.class_names.get(label_column, classes)
         names = [f"{table.file} row {number}" for number in range(1, len(labels) + 1)]
         values: dict[str, Sequence[Any]] = {}
@@ -106,10 +106,12 @@ def is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
-def _labels(table: Rows, column: str) -> list[Any]:
+def _labels(table: Rows, column: str, separator: str | None, notes: list[str]) -> list[Any]:
     labels = table.column(column)
     empty = [i for i, label in enumerate(labels) if is_empty(label)]
-    if empty:
+    if empty and separator is not None:
+        notes.append(f"{len(empty):,} rows of {table.file} have an empty {column}: they are examples without any label")
+    elif empty:
         raise UserError(
             f"{table.file} has {len(empty)} rows without {column}, the first is row {empty[0] + 1}: mend or remove them"
         )

@@ -77,7 +77,9 @@ def read_archive_folder(root: Path) -> RawData:
     """
     files = archive_files(root)
     if "train" not in files:
-        others = [path.name for path in sorted(root.parent.glob("*")) if archive_files(path).keys() >= {"train", "test"}]
+        others = [
+            path.name for path in sorted(root.parent.glob("*")) if archive_files(path).keys() >= {"train", "test"}
+        ]
         raise UserError(f"there is no data set {root.name}. {did_you_mean(root.name, others)} All: {', '.join(others)}")
     return RawData({split: _examples(*read_archive_file(file)) for split, file in files.items()})
 

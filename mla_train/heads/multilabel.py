@@ -46,7 +46,7 @@ class MultilabelClassification(PooledHead):
         order = sorted({label for labels in sets["train"] for label in labels}, key=label_order)
         numbers = {label: number for number, label in enumerate(order)}
         for split, values in sets.items():
-            unknown = sorted({str(label) for labels in values for label in labels} - {str(label) for label in order})
+            unknown = sorted({str(label) for labels in values for label in labels - numbers.keys()})
             if unknown:
                 shown = ", ".join(unknown[:5])
                 raise UserError(f"{split} has label {shown}, which train lacks: add examples to train or remove these")

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from mla_train.config import FileOptions, LabelOptions, PooledHeadOptions, SeriesNetworkOptions, SplitOptions, TaskOptions
+from mla_train.config import (
+    FileOptions,
+    LabelOptions,
+    PooledHeadOptions,
+    SeriesNetworkOptions,
+    SplitOptions,
+    TaskOptions,
+)
 
 
 @dataclass

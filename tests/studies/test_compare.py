@@ -1,4 +1,4 @@
-"""scripts/compare.py: what its words mean, what it refuses, arms made equally large, and a small one for real."""
+"""scripts/compare.py: its options, its messages, matched parameters, and a small comparison."""
 
 import csv
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mla_train.errors import UserError
-from mla_train.studies.parameter_matching import TOLERANCE, check_arms
-from mla_train.studies.variants import Match, compose_arms, read_plan
+from mla_train.studies.parameter_matching import TOLERANCE, check_variants
+from mla_train.studies.variants import Match, compose_variants, read_plan
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import compare as script
@@ -21,73 +21,81 @@ CONF = ROOT / "conf"
 
 def checked(*words):
     plan = read_plan([*words, "encoder=tiny"])
-    return check_arms(plan, compose_arms(plan, CONF), CONF)
+    return check_variants(plan, compose_variants(plan, CONF), CONF)
 
 
-def test_words_make_arms():
+def test_options_make_variants():
     plan = read_plan(
         ["task=forecasting", "attention=mla,mha", "regularization=[light,rdrop],strong", "attention.score=[dot,dot]"]
     )
-    assert [arm.name for arm in plan.arms] == ["mla, [light,rdrop]", "mla, strong", "mha, [light,rdrop]", "mha, strong"]
+    assert [variant.name for variant in plan.variants] == [
+        "mla, [light,rdrop]",
+        "mla, strong",
+        "mha, [light,rdrop]",
+        "mha, strong",
+    ]
     fixed = ("task=forecasting", "attention.score=[dot,dot]")
-    assert plan.arms[0].words == (*fixed, "attention=mla", "regularization=[light,rdrop]")
+    assert plan.variants[0].overrides == (*fixed, "attention=mla", "regularization=[light,rdrop]")
     assert (plan.compared, plan.seeds, plan.match, plan.n_jobs) == ("attention, regularization", 3, Match.width, 1)
     assert plan.run_dir.parent == Path("runs/compare")
-    job = plan.arms[0].job(Path("here"), 2)
-    assert (job.words[-1], job.folder) == ("seed=2", Path("here/mla_light_rdrop/2"))
+    job = plan.variants[0].job(Path("here"), 2)
+    assert (job.overrides[-1], job.folder) == ("seed=2", Path("here/mla_light_rdrop/2"))
 
 
-def test_own_words_are_not_for_train():
+def test_own_options_are_not_for_train():
     words = ["lr=1e-3,1e-2", "seeds=5", "match=parameters", "run_dir='my runs/x'", "n_jobs=2", "--config-dir", "mine"]
     plan = read_plan(words)
     assert (plan.seeds, plan.match, plan.run_dir, plan.n_jobs) == (5, Match.parameters, Path("my runs/x"), 2)
-    assert [arm.words for arm in plan.arms] == [("--config-dir", "mine", f"lr={lr}") for lr in ("0.001", "0.01")]
-    assert [arm.name for arm in read_plan(["encoder.depth=range(1,4)"]).arms] == ["1", "2", "3"]
+    assert [variant.overrides for variant in plan.variants] == [
+        ("--config-dir", "mine", f"lr={lr}") for lr in ("0.001", "0.01")
+    ]
+    assert [variant.name for variant in read_plan(["encoder.depth=range(1,4)"]).variants] == ["1", "2", "3"]
 
 
 MISTAKES = {
-    "": "nothing is compared: give a key several values, as in attention=mla,mha",
-    "attention=mla": "nothing is compared",
-    "attention=mla,mla": "mla is named twice",
-    "attention=mla,mha seed=1": "say how many, as in seeds=3",
-    "attention=mla,mha seeds=0": "seeds=0: must be a whole number from 1",
-    "attention=mla,mha seeds=1,2": "seeds=1,2: must be a whole number from 1",
-    "attention=mla,mha n_jobs=many": "n_jobs=many: must be a whole number from 1",
-    "attention=mla,mha match=parameter": "Did you mean parameters?",
-    "attention=mla,mha resume=auto": "the same command with the same run_dir=",
-    "attention=mla,mha test=false": "arms are compared on the test split",
-    "attention=glob(*)": "name the values, as in attention=a,b",
-    "attention=mla,mha epochs": "options are written key=value",
-    "attention=mla,mhaa": "attention=mhaa: there is no such attention. Did you mean mha?",
-    "attention=mla,mha seedz=2": "unknown key seedz. Did you mean",
-    "attention=mla,mha epohcs=2": "unknown key epohcs. Did you mean epochs?",
-    "encoder.num_heads=2,3": "must be a multiple of encoder.num_heads=3",
-    "encoder.mlp_ratio=1,2 match=parameters": "leave one of them away",
-    "data=digits,image_folder": "data.root",
-    "data.split_seed=0,1": "are not scored by the same metric on the same examples",
-    "encoder.depth=1,12 match=parameters": "choose match=width or another encoder.mlp_ratio",
+    "": ["attention=mla,mha"],
+    "attention=mla": ["attention=mla,mha"],
+    "attention=mla,mla": ["mla is given twice"],
+    "attention=mla,mha seed=1": ["seed=1", "seeds=3"],
+    "attention=mla,mha seeds=0": ["seeds=0", "whole number"],
+    "attention=mla,mha seeds=1,2": ["seeds=1,2", "whole number"],
+    "attention=mla,mha n_jobs=many": ["n_jobs=many", "whole number"],
+    "attention=mla,mha match=parameter": ["Did you mean parameters?"],
+    "attention=mla,mha resume=auto": ["resume=auto", "run_dir="],
+    "attention=mla,mha test=false": ["test=false", "remove it"],
+    "attention=glob(*)": ["attention=a,b"],
+    "attention=mla,mha epochs": ["key=value"],
+    "attention=mla,mhaa": ["attention=mhaa", "Did you mean mha?"],
+    "attention=mla,mha seedz=2": ["seedz", "Did you mean"],
+    "attention=mla,mha epohcs=2": ["epohcs", "Did you mean epochs?"],
+    "encoder.num_heads=2,3": ["encoder.num_heads=3"],
+    "encoder.mlp_ratio=1,2 match=parameters": ["encoder.mlp_ratio", "remove one"],
+    "data=digits,image_folder": ["data.root"],
+    "data.split_seed=0,1": ["same metric on the same examples"],
+    "encoder.depth=1,12 match=parameters": ["match=width", "encoder.mlp_ratio"],
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
-def test_a_mistake_is_said_with_the_way_out(words):
+@pytest.mark.parametrize("options", MISTAKES)
+def test_a_mistake_is_named_with_its_remedy(options):
     with pytest.raises(UserError) as raised:
-        checked(*words.split())
-    assert MISTAKES[words] in str(raised.value)
+        checked(*options.split())
+    for expected in MISTAKES[options]:
+        assert expected in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "swiglu"])
-def test_matched_arms_are_as_large_as_the_first(activation):
+def test_matched_variants_are_as_large_as_the_first(activation):
     words = ["attention=mla,mha,gqa,mqa", f"encoder.activation={activation}"]
     configured = checked(*words)
     matched = checked(*words, "match=parameters")
-    assert matched[0].arm == configured[0].arm
+    assert matched[0].variant == configured[0].variant
     assert matched[0].change == ""
     for before, after in zip(configured[1:], matched[1:], strict=True):
         assert abs(after.parameters / matched[0].parameters - 1) <= TOLERANCE
-        assert before.arm.words != after.arm.words
-        assert f"{before.parameters:,} parameters became {after.parameters:,}" in after.change
+        assert before.variant.overrides != after.variant.overrides
+        assert f"{before.parameters:,} to {after.parameters:,}" in after.change
         assert after.data is matched[0].data  # read once
 
 
@@ -100,9 +108,9 @@ def compare(*words, cwd, timeout=120):
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path):
     done = compare("attention=mla,mhaa", cwd=tmp_path)
     assert done.returncode == 2
-    assert (
-        done.stderr == "error: attention=mhaa: there is no such attention. Did you mean mha? All: gqa, mha, mla, mqa.\n"
-    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: attention=mhaa")
+    assert "Did you mean mha?" in line
     assert not list(tmp_path.iterdir())
 
 
@@ -128,12 +136,12 @@ def test_a_comparison_runs_and_is_not_run_twice(tmp_path, monkeypatch, capsys):
     assert "None beats the best baseline" in done.stdout
     with (tmp_path / "mine" / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    found = [(row["attention"], row["seed"], row["state"]) for row in rows]
-    assert found == [(kind, seed, "finished") for kind in ("mla", "mqa") for seed in "01"]
+    states = [(row["attention"], row["seed"], row["state"]) for row in rows]
+    assert states == [(kind, seed, "finished") for kind in ("mla", "mqa") for seed in "01"]
     sizes = [int(row["parameters"]) for row in rows]
     assert abs(sizes[2] / sizes[0] - 1) <= TOLERANCE
     assert all(float(row["inference_examples_per_second"]) > 0 for row in rows)
-    assert "encoder.mlp_ratio 2 became" in (tmp_path / "mine" / "comparison.html").read_text()
+    assert "encoder.mlp_ratio changed from 2 to" in (tmp_path / "mine" / "comparison.html").read_text()
 
     monkeypatch.chdir(tmp_path)
     times = {file: file.stat().st_mtime_ns for file in Path("mine").glob("*/*/results.json")}
@@ -143,14 +151,14 @@ def test_a_comparison_runs_and_is_not_run_twice(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     for other in (["attention=mqa,mla", *words[1:]], [*words, "epochs=2"]):
         assert compare_here(monkeypatch, *other, "run_dir=mine") == 2
-        assert (
-            "error: run_dir=mine holds another comparison (mine/comparison.yaml says which)" in capsys.readouterr().err
-        )
+        message = capsys.readouterr().err
+        assert "run_dir=mine holds another comparison" in message
+        assert "name another folder" in message
     assert compare_here(monkeypatch, *words, "run_dir=mine", "hardware.threads=2") == 2
 
 
-def test_a_failed_arm_is_named_and_the_rest_is_shown(tmp_path, monkeypatch, capsys):
-    """One arm has been trained already; what would train the other has no luck."""
+def test_a_failed_variant_is_named_and_the_others_are_shown(tmp_path, monkeypatch, capsys):
+    """One variant is trained already; train.py fails for the other."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(script, "ROOT", tmp_path)
     (tmp_path / "train.py").write_text("raise SystemExit('error: no luck')")
@@ -161,9 +169,9 @@ def test_a_failed_arm_is_named_and_the_rest_is_shown(tmp_path, monkeypatch, caps
     done = config(*fixed, "lr=1e-3", "run_dir=mine/0.001/0")
     run(done, find_run(done))
     assert compare_here(monkeypatch, *words) == 1
-    told = capsys.readouterr()
-    assert "0.01, seed 0 failed: error: no luck" in told.err
-    assert "One seed does not tell" in told.out
+    output = capsys.readouterr()
+    assert "0.01, seed 0 failed: error: no luck" in output.err
+    assert "seeds=3" in output.out
     assert "- 0.01, seed 0 failed: error: no luck" in Path("mine/comparison.md").read_text()
     Path("mine/0.001/0/results.json").write_text("{")
     assert compare_here(monkeypatch, *words) == 2
@@ -173,6 +181,6 @@ def test_a_failed_arm_is_named_and_the_rest_is_shown(tmp_path, monkeypatch, caps
 def test_a_folder_that_is_taken_is_refused(tmp_path, monkeypatch, capsys):
     (tmp_path / "note.txt").write_text("x")
     assert compare_here(monkeypatch, "attention=mla,mha", "encoder=tiny", f"run_dir={tmp_path}") == 2
-    assert "is not empty and holds no comparison; name an empty or a new folder" in capsys.readouterr().err
+    assert "name an empty or a new folder" in capsys.readouterr().err
     assert compare_here(monkeypatch, "attention=mla,mha", "encoder=tiny", f"run_dir={tmp_path}/note.txt/x") == 2
     assert "name a folder that can be written" in capsys.readouterr().err

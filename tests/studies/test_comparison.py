@@ -1,4 +1,4 @@
-"""The numbers of a comparison against scipy's, the words said of them, and what is written."""
+"""The numbers of a comparison, equal to those of scipy, its conclusion and its report."""
 
 import csv
 from statistics import mean, stdev
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mla_train.studies.comparison import ArmResults, Comparison, conclusion, holm, paired
+from mla_train.studies.comparison import Comparison, VariantResults, conclusion, holm, paired
 from mla_train.studies.comparison_page import Circumstances, failures, summary, write_page
 
 MLA = [0.912, 0.924, 0.918]
@@ -31,31 +31,31 @@ def results(score, seed=0, speed=100.0, mode="max", baseline=0.9):
     }
 
 
-def arm(name, scores, failed=None, **more):
+def variant(name, scores, failed=None, **more):
     runs = {seed: results(score, seed, **more) for seed, score in enumerate(scores) if score is not None}
-    return ArmResults(name, 1234, runs, failed or {}, 250.0)
+    return VariantResults(name, 1234, runs, failed or {}, 250.0)
 
 
-def comparison(**arms):
-    seeds = max(len(scores) for scores in arms.values())
-    return Comparison("attention", seeds, [arm(name, scores) for name, scores in arms.items()])
+def comparison(**variants):
+    seeds = max(len(scores) for scores in variants.values())
+    return Comparison("attention", seeds, [variant(name, scores) for name, scores in variants.items()])
 
 
 def test_differences_are_scipys():
-    found = comparison(mla=MLA, mha=CLOSE).differences["mha"]
+    result = comparison(mla=MLA, mha=CLOSE).differences["mha"]
     pairs = np.array(CLOSE) - np.array(MLA)
     test = stats.ttest_rel(CLOSE, MLA)
     low, high = test.confidence_interval(0.95)
-    assert found.mean == pytest.approx(pairs.mean())
-    assert found.p == pytest.approx(test.pvalue)
-    assert (found.mean - found.margin, found.mean + found.margin) == pytest.approx((low, high))
-    assert not found.significant
+    assert result.mean == pytest.approx(pairs.mean())
+    assert result.p == pytest.approx(test.pvalue)
+    assert (result.mean - result.margin, result.mean + result.margin) == pytest.approx((low, high))
+    assert not result.significant
 
 
 def test_pairs_are_of_the_same_seed():
-    first, other = arm("a", [0.1, None, 0.3]).scores, arm("b", [0.2, 0.9, 0.35]).scores
+    first, other = variant("a", [0.1, None, 0.3]).scores, variant("b", [0.2, 0.9, 0.35]).scores
     assert paired(first, other).pairs == pytest.approx((0.1, 0.05))
-    assert paired(first, arm("c", [None, 0.5]).scores) is None
+    assert paired(first, variant("c", [None, 0.5]).scores) is None
 
 
 def test_several_tests_are_corrected():
@@ -67,31 +67,31 @@ def test_several_tests_are_corrected():
     assert [differences["mha"].p, differences["mqa"].p] == pytest.approx([alone[0], 2 * alone[1]])
 
 
-def test_the_conclusion_is_said_in_words():
-    said = conclusion(comparison(mla=MLA, mha=CLOSE, mqa=FAR))
-    assert "mqa is better than mla by 0.0400 (p" in said
-    assert "mha (p = 0.91): no difference to mla that 3 seeds could show." in said
-    assert "All beat the best baseline, linear (0.9000)." in said
-    worse = Comparison("attention", 3, [arm("mla", MLA, mode="min"), arm("mqa", FAR, mode="min")])
+def test_the_conclusion_in_sentences():
+    text = conclusion(comparison(mla=MLA, mha=CLOSE, mqa=FAR))
+    assert "mqa is better than mla by 0.0400 (p" in text
+    assert "mha (p = 0.91): not significantly different from mla (3 seeds)." in text
+    assert "All beat the best baseline, linear (0.9000)." in text
+    worse = Comparison("attention", 3, [variant("mla", MLA, mode="min"), variant("mqa", FAR, mode="min")])
     assert "mqa is worse than mla by 0.0400 (p" in conclusion(worse)
 
 
 @pytest.mark.parametrize(
-    ("arms", "said"),
+    ("variants", "expected"),
     [
-        ({"mla": MLA[:1], "mha": CLOSE[:1]}, "One seed does not tell a difference from chance"),
-        ({"mla": [0.5, 0.6], "mha": [0.5, 0.6]}, "mha and mla score the same with each seed. None beats"),
-        ({"mla": [0.5, 0.6], "mha": [0.7, 0.8]}, "mha differs from mla by +0.2000 with each seed alike"),
+        ({"mla": MLA[:1], "mha": CLOSE[:1]}, "seeds=3"),
+        ({"mla": [0.5, 0.6], "mha": [0.5, 0.6]}, "mha and mla have the same score with each seed. None beats"),
+        ({"mla": [0.5, 0.6], "mha": [0.7, 0.8]}, "mha differs from mla by +0.2000 with every seed"),
         ({"mla": MLA, "mha": [0.5, None, None]}, "mha has too few finished runs for a test. mla beats the best"),
-        ({"mla": [None] * 3, "mha": MLA}, "mla, which the others were to be compared to, has no finished run."),
-        ({"mla": [None] * 3, "mha": [None]}, "No run finished, so there is nothing to compare."),
+        ({"mla": [None] * 3, "mha": MLA}, "mla, which the others are compared to, has no finished run."),
+        ({"mla": [None] * 3, "mha": [None]}, "No run finished"),
     ],
 )
-def test_what_cannot_be_tested_is_not_tested(arms, said):
-    found = comparison(**arms)
-    assert said in conclusion(found)
-    assert all(difference.p is None for difference in found.differences.values())
-    assert len(summary(found).rows) == 2
+def test_what_cannot_be_tested_is_not_tested(variants, expected):
+    result = comparison(**variants)
+    assert expected in conclusion(result)
+    assert all(difference.p is None for difference in result.differences.values())
+    assert len(summary(result).rows) == 2
 
 
 def how(tmp_path, *names, changes=()):
@@ -104,17 +104,17 @@ def test_what_is_written_holds_the_numbers(tmp_path):
         folder = tmp_path / "mla" / str(seed)
         folder.mkdir(parents=True)
         (folder / "metrics.csv").write_text(f"step,epoch,val/accuracy\n10,0,0.5\n15,0,\n20,1,{best}\n")
-    lost = arm("mqa", FAR[:2], {2: "error: no luck | <b>"})
-    found = Comparison("attention", 3, [arm("mla", MLA), arm("mha", CLOSE, speed=200.0), lost])
-    write_page(found, how(tmp_path, "mla", "mha", "mqa", changes=["mha: wider"]), tmp_path)
+    lost = variant("mqa", FAR[:2], {2: "error: no luck | <b>"})
+    result = Comparison("attention", 3, [variant("mla", MLA), variant("mha", CLOSE, speed=200.0), lost])
+    write_page(result, how(tmp_path, "mla", "mha", "mqa", changes=["mha: wider"]), tmp_path)
     table = (tmp_path / "comparison.md").read_text()
     spread = f"{mean(CLOSE):.4f} ± {stdev(CLOSE):.4f}"
     margin = stats.t.ppf(0.975, 2) * stats.sem(np.array(CLOSE) - np.array(MLA))
     assert f"| mha | {spread} | +0.0003 ± {margin:.4f} | 0.91 | +0.0183 | 1,234 | 200 | 250 | 64 |" in table
-    assert "(of 2 seeds)" in table
+    assert "(2 seeds)" in table
     assert "- mqa, seed 2 failed: error: no luck | <b>" in table
     assert "- mha: wider" in table
-    assert "corrected for several arms by Holm's method" in table
+    assert "Holm's correction" in table
     page = (tmp_path / "comparison.html").read_text()
     assert "error: no luck | &lt;b&gt;" in page
     assert page.count("data:image/png;base64,") == 2
@@ -133,13 +133,13 @@ def test_what_is_written_holds_the_numbers(tmp_path):
 
 
 def test_a_comparison_of_which_nothing_finished_has_a_page_too(tmp_path):
-    found = Comparison("attention", 3, [arm("mla", [], {0: "error: x"}), arm("mha", [], {0: "error: x"})])
-    write_page(found, how(tmp_path, "mla", "mha"), tmp_path)
+    result = Comparison("attention", 3, [variant("mla", [], {0: "error: x"}), variant("mha", [], {0: "error: x"})])
+    write_page(result, how(tmp_path, "mla", "mha"), tmp_path)
     assert "No run finished" in (tmp_path / "comparison.html").read_text()
     assert not (tmp_path / "comparison.png").exists()
-    assert len(failures(found)) == 2
+    assert len(failures(result)) == 2
 
 
-def test_without_baselines_nothing_is_said_of_them():
-    found = Comparison("attention", 3, [arm("mla", MLA, baseline=None), arm("mha", CLOSE, baseline=None)])
-    assert "baseline" not in conclusion(found)
+def test_the_conclusion_without_baselines():
+    result = Comparison("attention", 3, [variant("mla", MLA, baseline=None), variant("mha", CLOSE, baseline=None)])
+    assert "baseline" not in conclusion(result)

@@ -1,4 +1,4 @@
-"""Many runs: finished ones are left alone, failed ones are named, the rest goes on."""
+"""Many runs: finished ones are skipped, failed ones are named, the others run."""
 
 import json
 import sys
@@ -10,12 +10,12 @@ from mla_train.studies.jobs import Job, run_jobs
 
 FAKE = """
 import json, pathlib, sys
-words = dict(word.split("=") for word in sys.argv[1:])
-if words["seed"] == "1":
+options = dict(option.split("=") for option in sys.argv[1:])
+if options["seed"] == "1":
     sys.exit("error: no luck")
-folder = pathlib.Path(words["run_dir"])
+folder = pathlib.Path(options["run_dir"])
 folder.mkdir(parents=True)
-(folder / "results.json").write_text(json.dumps(words))
+(folder / "results.json").write_text(json.dumps(options))
 """
 
 
@@ -51,14 +51,25 @@ def test_the_toolbox_page_is_written_from_runs(tmp_path, monkeypatch, capsys):
             }
             (folder / "results.json").write_text(json.dumps(results))
     page = tmp_path / "page.md"
-    page.write_text("# Mine\n\nWords.\n\n" + toolbox.MARK + "\nold\n")
-    words = ["--only", "score_dot", "rdrop", "--data", "digits", "--seeds", "0", "1", "--runs", str(tmp_path / "runs")]
-    monkeypatch.setattr(sys, "argv", ["toolbox.py", *words, "--out", str(page)])
+    page.write_text("# Mine\n\nText.\n\n" + toolbox.MARK + "\nold\n")
+    arguments = [
+        "--only",
+        "score_dot",
+        "rdrop",
+        "--data",
+        "digits",
+        "--seeds",
+        "0",
+        "1",
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["toolbox.py", *arguments, "--out", str(page)])
     with pytest.raises(SystemExit) as stopped:
         toolbox.main()
     assert stopped.value.code == 0
     text = page.read_text()
-    assert text.startswith("# Mine\n\nWords.\n\n" + toolbox.MARK)
+    assert text.startswith("# Mine\n\nText.\n\n" + toolbox.MARK)
     assert "old" not in text
     rows = {line.split("|")[1].strip(" `"): line.split("|")[2:] for line in text.splitlines() if line.startswith("| `")}
     assert [cell.strip() for cell in rows["default"][:2]] == ["0.5100 ± 0.0141", ""]

@@ -1,4 +1,4 @@
-"""A sweep goes on whatever its trials do, and finds what is best."""
+"""A sweep continues whatever its trials do, and finds the best settings."""
 
 import csv
 import json
@@ -27,10 +27,10 @@ from mla_train.studies.search_space import (
     Range,
     Sampler,
     SweepOptions,
+    as_override,
     first_settings,
     read_choice,
     read_options,
-    word,
 )
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
@@ -38,23 +38,23 @@ from mla_train.studies.sweep_results import best_recipe, ranked
 from scripts import sweep as script
 from tests.helpers import ROOT, SMALL, train
 
-# A run of train.py, but for the training: x = .7 is best; it obeys where it is told to fail.
+# A run of train.py without the training: x = .7 is best; options make trials fail.
 FAKE = """
 import json, os, pathlib, sys, time
-words = dict(word.split("=", 1) for word in sys.argv[1:])
-folder = pathlib.Path(words["run_dir"])
+options = dict(option.split("=", 1) for option in sys.argv[1:])
+folder = pathlib.Path(options["run_dir"])
 folder.mkdir(parents=True)
-number, x = int(folder.name), float(words.get("x", 0.7))
-if str(number) in words.get("fail", "").split("+"):
+number, x = int(folder.name), float(options.get("x", 0.7))
+if str(number) in options.get("fail", "").split("+"):
     sys.exit("error: no luck")
-if str(number) in words.get("die", "").split("+"):
+if str(number) in options.get("die", "").split("+"):
     os.kill(os.getpid(), 9)
 rows = ["step,val/score"]
-for epoch in range(int(words.get("epochs", 1))):
+for epoch in range(int(options.get("epochs", 1))):
     rows.append(f"{epoch + 1},{1 - abs(x - 0.7) + 0.001 * epoch}")
     (folder / "metrics.csv").write_text(chr(10).join(rows))
-    time.sleep(60 if str(number) in words.get("long", "").split("+") else float(words.get("pause", 0)))
-value = float("nan") if str(number) in words.get("nan", "").split("+") else 1 - abs(x - 0.7)
+    time.sleep(60 if str(number) in options.get("long", "").split("+") else float(options.get("pause", 0)))
+value = float("nan") if str(number) in options.get("nan", "").split("+") else 1 - abs(x - 0.7)
 (folder / "results.json").write_text(json.dumps({"metrics": {"val": {"score": value}, "test": {"score": value}}}))
 """
 
@@ -72,24 +72,24 @@ def sweep(folder, *words, space=None, first=None, **options):
 
 
 def go(search, launcher):
-    study, told = search.open(), []
-    search.run(study, launcher, told.append)
-    return study, told
+    study, finished = search.open(), []
+    search.run(study, launcher, finished.append)
+    return study, finished
 
 
 def states(study):
     return [trial.state.name for trial in study.trials]
 
 
-def test_what_fails_is_written_down_and_the_sweep_goes_on(tmp_path, launcher):
+def test_failures_are_recorded_and_the_sweep_continues(tmp_path, launcher):
     broken = {"fail": "1+5+9+13", "die": "3+7", "nan": "11+15"}
     words = [f"{kind}={numbers}" for kind, numbers in broken.items()]
-    study, told = go(sweep(tmp_path / "s", *words, trials=25, n_jobs=2, pruner=Pruner.none), launcher)
-    assert len(told) == 25
+    study, finished = go(sweep(tmp_path / "s", *words, trials=25, n_jobs=2, pruner=Pruner.none), launcher)
+    assert len(finished) == 25
     assert (states(study).count("COMPLETE"), states(study).count("FAIL")) == (17, 8)
     errors = {trial.number: trial.user_attrs.get("error") for trial in study.trials}
     assert errors[1] == "error: no luck"
-    assert errors[3] == "ended by SIGKILL, as where memory is used up"
+    assert errors[3] == "ended by SIGKILL, possibly out of memory"
     assert errors[11] == "val/score is nan"
     write_trials(study, tmp_path / "s" / "trials.csv")
     with (tmp_path / "s" / "trials.csv").open() as stream:
@@ -97,14 +97,14 @@ def test_what_fails_is_written_down_and_the_sweep_goes_on(tmp_path, launcher):
     assert [row["state"] for row in rows].count("fail") == 8
     assert rows[0].keys() == {"number", "state", "value", "x", "seconds", "error"}
     assert float(rows[0]["value"]) == pytest.approx(1 - abs(float(rows[0]["x"]) - 0.7), abs=1e-3)
-    # The same words go on from there: there is nothing left to do; more trials are done.
+    # The same command continues: nothing is left to do; with a larger budget more trials run.
     assert go(sweep(tmp_path / "s", *words, trials=25), launcher)[1] == []
     assert len(go(sweep(tmp_path / "s", *words, trials=27), launcher)[1]) == 2
-    with pytest.raises(UserError, match="holds a sweep of other words"):
+    with pytest.raises(UserError, match="holds a sweep with other overrides"):
         sweep(tmp_path / "s", "fail=2").open()
 
 
-def test_it_finds_what_is_best_and_begins_with_what_is_known(tmp_path, launcher):
+def test_it_finds_the_best_settings_and_starts_with_those_of_the_config(tmp_path, launcher):
     study, _ = go(sweep(tmp_path / "s", trials=25, n_jobs=2, first={"x": 0.25}), launcher)
     assert study.trials[0].params == {"x": 0.25}
     assert study.best_value > 0.97
@@ -130,8 +130,8 @@ def test_a_grid_ends_when_all_of_it_is_done(tmp_path, launcher, n_jobs):
     space = {"x": Range(0.0, 1.0, step=0.5), "y": Choices(("a", "b"))}
     search = sweep(tmp_path / "s", space=space, sampler=Sampler.grid, trials=100, n_jobs=n_jobs)
     assert search.budget == 6
-    study, told = go(search, launcher)
-    assert len(told) == 6
+    study, finished = go(search, launcher)
+    assert len(finished) == 6
     assert {(t.params["x"], t.params["y"]) for t in study.trials} == {(x, y) for x in (0.0, 0.5, 1.0) for y in "ab"}
 
 
@@ -146,9 +146,9 @@ def test_what_was_cut_off_of_a_grid_is_tried_again(tmp_path, launcher):
     trial = study.ask()
     assert space["y"].suggest(trial, "y") in ("a", "b")
     trial.set_user_attr("where", [socket.gethostname(), 2**22 + 1])  # no such process
-    study, told = go(search(), launcher)
-    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 2
-    assert sorted(trial.params["y"] for trial in told) == ["a", "b"]
+    study, finished = go(search(), launcher)
+    assert [trial.state for trial in finished] == [TrialState.COMPLETE] * 2
+    assert sorted(trial.params["y"] for trial in finished) == ["a", "b"]
 
 
 def test_a_trial_that_has_done_its_last_epoch_is_not_pruned(tmp_path, launcher):
@@ -163,8 +163,8 @@ def test_a_trial_that_has_done_its_last_epoch_is_not_pruned(tmp_path, launcher):
 @pytest.mark.parametrize("sampler", list(Sampler))
 def test_every_sampler_samples(tmp_path, launcher, sampler):
     space = {"x": Range(0.0, 1.0, step=0.1), "y": Choices(("a", "b")), "z": Range(1, 3)}
-    _, told = go(sweep(tmp_path / "s", space=space, sampler=sampler, trials=4), launcher)
-    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 4
+    _, finished = go(sweep(tmp_path / "s", space=space, sampler=sampler, trials=4), launcher)
+    assert [trial.state for trial in finished] == [TrialState.COMPLETE] * 4
 
 
 CUT_OFF = """
@@ -197,19 +197,19 @@ def test_a_sweep_that_is_cut_off_goes_on_and_loses_what_was_running_alone(tmp_pa
     cut = study.trials[1]
     assert states(study)[:2] == ["COMPLETE", "FAIL"]
     assert cut.user_attrs["retired"]
-    study.set_user_attr("plan", study.user_attrs["plan"] | {"words": ["pause=0"]})
+    study.set_user_attr("plan", study.user_attrs["plan"] | {"overrides": ["pause=0"]})
     again = sweep(folder, "pause=0", trials=4)
-    study, told = go(again, launcher)
-    assert [trial.state for trial in told] == [TrialState.COMPLETE] * 3
+    study, finished = go(again, launcher)
+    assert [trial.state for trial in finished] == [TrialState.COMPLETE] * 3
     # What was cut off is tried again, and does not count.
-    assert told[0].params == cut.params
+    assert finished[0].params == cut.params
     write_trials(study, folder / "trials.csv")
     assert "1,retired," in (folder / "trials.csv").read_text()
 
 
 def test_hours_are_a_budget(tmp_path, launcher):
-    _, told = go(sweep(tmp_path / "s", "epochs=10", "pause=0.1", trials=50, hours=2 / 3600), launcher)
-    assert 1 <= len(told) <= 3
+    _, finished = go(sweep(tmp_path / "s", "epochs=10", "pause=0.1", trials=50, hours=2 / 3600), launcher)
+    assert 1 <= len(finished) <= 3
 
 
 # What is searched.
@@ -230,23 +230,23 @@ def test_spaces_are_read():
     for wrong in wrongs:
         with pytest.raises(UserError, match=r"space\.lr: give a list of values"):
             read_choice("lr", wrong)
-    with pytest.raises(UserError, match="a logarithm needs low above 0"):
+    with pytest.raises(UserError, match="needs low above 0"):
         read_choice("lr", {"low": 0.0, "high": 1.0, "log": True})
     with pytest.raises(UserError, match="step must be above 0"):
         read_choice("lr", {"low": 0.0, "high": 1.0, "step": 0})
-    assert word(0.000123456) == "0.0001235"
+    assert as_override(0.000123456) == "0.0001235"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("space: [lr]", "space names what is searched"),
-        ("space:", "names nothing to search"),
-        ("space: {lr: [1]}\ntasks: [lr]", "tasks what a task adds"),
-        ("space: {lr: [1]}\ntasks: {image_classification: [lr]}", "tasks.image_classification names"),
+        ("space: [lr]", "space and tasks must be mappings"),
+        ("space:", "under `space`"),
+        ("space: {lr: [1]}\ntasks: [lr]", "space and tasks must be mappings"),
+        ("space: {lr: [1]}\ntasks: {image_classification: [lr]}", "tasks.image_classification must be"),
         ("space: {lr: [1", "cannot be read"),
         ("- lr", "write keys such as"),
-        ("space: {run_dir: [a, b]}", "the sweep itself sets run_dir"),
+        ("space: {run_dir: [a, b]}", "space.run_dir"),
         ("spaces: {lr: [1]}", "Did you mean space?"),
     ],
 )
@@ -309,7 +309,7 @@ def test_the_best_is_a_recipe(tmp_path, launcher):
     assert "latent: variational" in done.stdout  # what the recipe of all trials says
     assert "r_drop: 1.0" in done.stdout
     assert "pooling: mean" in done.stdout
-    assert f"lr: {float(word(study.best_params['lr']))}" in done.stdout
+    assert f"lr: {float(as_override(study.best_params['lr']))}" in done.stdout
 
 
 def test_the_page_needs_nothing_beside_it(tmp_path, launcher):
@@ -322,7 +322,7 @@ def test_the_page_needs_nothing_beside_it(tmp_path, launcher):
     assert "9: error: no luck" in page
     assert "&lt;task&gt;" in page
     assert page.count("data:image/png;base64,") >= 3
-    assert "What matters" in page
+    assert "Importance" in page
     assert not re.search(r"https?://", page)
 
 
@@ -358,17 +358,17 @@ def test_two_machines_share_a_sweep_through_postgresql(tmp_path, launcher, postg
 
     searches = [machine("one"), machine("two")]
     studies = [search.open() for search in searches]
-    told = [[], []]
+    finished = [[], []]
     threads = [
         threading.Thread(target=search.run, args=(study, launcher, some.append))
-        for search, study, some in zip(searches, studies, told, strict=True)
+        for search, study, some in zip(searches, studies, finished, strict=True)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert all(told)
-    numbers = sorted(trial.number for some in told for trial in some)
+    assert all(finished)
+    numbers = sorted(trial.number for some in finished for trial in some)
     assert numbers[:8] == list(range(8))
     assert len(numbers) <= 9  # both may begin the last one
     assert {trial.state for trial in studies[0].trials} == {TrialState.COMPLETE}
@@ -406,23 +406,23 @@ def command(tmp_path, monkeypatch, capsys):
         (["lr=1", "epochs"], "options are written key=value"),
         (["sampler=tpa"], "sampler"),
         (["sweep=quick", "sampler=grid"], "sampler=grid needs values or steps"),
-        (["sweep=quick", "lr=1", "regularization.dropout=0"], "leave a word away"),
-        (["-m", "sweep=quick"], "-m belongs to train.py"),
-        (["test=false"], "test= is a run's"),
+        (["sweep=quick", "lr=1", "regularization.dropout=0"], "remove one"),
+        (["-m", "sweep=quick"], "remove it"),
+        (["test=false"], "retrain=5"),
         (["lr=1", "--config-dir", "conf", "sweep=quick"], "write flags such as --config-dir first"),
-        (["objective=test/accuracy"], "judged by the validation split"),
+        (["objective=test/accuracy"], "objective=test/accuracy"),
     ],
 )
 def test_mistakes_are_one_line(words, message, tmp_path, command):
-    said = command(*words, code=2).err
-    assert message in said
-    assert len(said.strip().splitlines()) == 1
+    output = command(*words, code=2).err
+    assert message in output
+    assert len(output.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
 def test_when_no_trial_is_finished_the_reason_is_said(tmp_path, command):
-    said = command(
+    output = command(
         "sweep=quick",
         "lr=1e9",
         "optimizer.gradient_clip=0",
@@ -432,16 +432,17 @@ def test_when_no_trial_is_finished_the_reason_is_said(tmp_path, command):
         "run_dir=s",
         code=2,
     )
-    assert "the loss became" in said.out
-    assert said.err.startswith("error: no trial was finished; s/trials.csv says why")
+    assert "the loss became" in output.out
+    assert output.err.startswith("error: no trial finished")
+    assert "s/trials.csv" in output.err
 
 
 @pytest.mark.slow
 def test_a_sweep_from_the_command_to_the_recipe(tmp_path, command):
     words = ["sweep=quick", *SMALL, "debug=fast", "hardware.threads=1", "trials=2", "run_dir=s", "retrain=1"]
-    said = command(*words).out
-    assert "up to 2 trials in s" in said
-    assert "Train it: python train.py --config-dir s task=image_classification experiment=best" in said
+    output = command(*words).out
+    assert "up to 2 trials in s" in output
+    assert "Train it: python train.py --config-dir s task=image_classification experiment=best" in output
     names = {file.name for file in (tmp_path / "s").iterdir()}
     assert names >= {"trials.csv", "sweep.html", "study.db", "experiment", "trials", "top.csv"}
     assert "trained again" in (tmp_path / "s" / "sweep.html").read_text()
@@ -461,11 +462,11 @@ def test_a_warm_run_is_a_process_of_its_own_that_can_fail_and_be_stopped(tmp_pat
     long = launcher.start(["encoder=tiny", "epochs=500", f"run_dir={tmp_path / 'run'}"], tmp_path / "long.log")
     while wrong.running():
         time.sleep(0.05)
-    assert "Did you mean epochs?" in wrong.last_words()
+    assert "Did you mean epochs?" in wrong.last_line()
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "metrics.csv").is_file() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert long.process.pid != os.getpid()
     long.stop(30)
-    assert "resume" in long.last_words()
+    assert "resume" in long.last_line()
     assert optuna.__version__ >= "4"

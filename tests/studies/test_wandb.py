@@ -1,4 +1,4 @@
-"""Runs of a study stand together on W&B; sweeps that W&B steers have words that train.py knows."""
+"""Runs of a study share a group on W&B; the commands of W&B's own sweeps compose."""
 
 import json
 import sys
@@ -6,27 +6,26 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mla_train.training.build import build_task
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from mla_train.config.overrides import compose_overrides
-from mla_train.report.wandb import group_words
+from mla_train.report.wandb import group_overrides
 from mla_train.studies.launch import Launcher
+from mla_train.task import build_task
 from scripts import compare, sweep
 from tests.helpers import ROOT, SMALL, config
-from tests.test_configs import FACTS
 
 SWEEPS = sorted((ROOT / "scripts" / "wandb_sweep").glob("*.yaml"))
 
 
-def test_words_of_a_group_compose_and_are_not_said_without_wandb():
+def test_overrides_of_a_group_compose_and_are_left_out_without_wandb():
     folder = Path("runs/sweeps/it's mine (2), really")
-    assert group_words(config(), folder, "sweep") == []
-    words = ["logger=[csv,wandb]", *group_words(config("logger=wandb"), folder, "sweep")]
+    assert group_overrides(config(), folder, "sweep") == []
+    words = ["logger=[csv,wandb]", *group_overrides(config("logger=wandb"), folder, "sweep")]
     wandb = compose_overrides(ROOT / "conf", words).logger.wandb
     assert (wandb.group, wandb.job_type) == (folder.name, "sweep")
     own = config("logger=wandb", "logger.wandb.group=mine")
-    assert group_words(own, folder, "compare") == ["logger.wandb.job_type=compare"]
+    assert group_overrides(own, folder, "compare") == ["logger.wandb.job_type=compare"]
 
 
 class Done:
@@ -35,7 +34,7 @@ class Done:
     def running(self):
         return False
 
-    def last_words(self):
+    def last_line(self):
         return ""
 
 
@@ -44,8 +43,8 @@ def started(monkeypatch):
     """The words of runs, which are finished as soon as they begin."""
     seen = []
 
-    def start(self, words, log):
-        words = [*words, *self.more]
+    def start(self, overrides, log):
+        words = [*overrides, *self.overrides]
         seen.append(words)
         folder = Path(next(word for word in words if word.startswith("run_dir=")).partition("=")[2])
         folder.mkdir(parents=True)
@@ -58,19 +57,19 @@ def started(monkeypatch):
 
 
 @pytest.mark.parametrize("logger", ["csv", "wandb"])
-def test_each_trial_of_a_sweep_is_told_its_group(logger, started, tmp_path, monkeypatch):
+def test_each_trial_of_a_sweep_has_its_group(logger, started, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["sweep=quick", "trials=1", "retrain=1", f"logger={logger}", "run_dir=s", *SMALL]
     sweep.sweep(sweep.read_command(words))
     assert len(started) == 1 + 3
     for words in started:
-        said = {word for word in words if word.startswith("logger.")}
-        assert said == ({"logger.wandb.group='s'", "logger.wandb.job_type=sweep"} if logger == "wandb" else set())
+        given = {word for word in words if word.startswith("logger.")}
+        assert given == ({"logger.wandb.group='s'", "logger.wandb.job_type=sweep"} if logger == "wandb" else set())
     assert "group" not in (tmp_path / "s" / "experiment" / "best.yaml").read_text()
 
 
 @pytest.mark.parametrize("logger", ["csv", "wandb"])
-def test_each_run_of_a_comparison_is_told_its_group(logger, tmp_path, monkeypatch):
+def test_each_run_of_a_comparison_has_its_group(logger, tmp_path, monkeypatch):
     seen = []
 
     def run_jobs(jobs, *_):
@@ -85,8 +84,8 @@ def test_each_run_of_a_comparison_is_told_its_group(logger, tmp_path, monkeypatc
         compare.main()
     assert len(seen) == 4
     for job in seen:
-        said = {word for word in job.words if word.startswith("logger.")}
-        assert said == ({"logger.wandb.group='c'", "logger.wandb.job_type=compare"} if logger == "wandb" else set())
+        given = {word for word in job.overrides if word.startswith("logger.")}
+        assert given == ({"logger.wandb.group='c'", "logger.wandb.job_type=compare"} if logger == "wandb" else set())
 
 
 def proposals(parameters):
@@ -104,24 +103,25 @@ def test_there_is_a_sweep_for_each_task():
 def test_what_the_agent_of_wandb_would_start_composes(file):
     plan = yaml.safe_load(file.read_text())
     for proposed in proposals(plan["parameters"]):
-        said = {"args": {name: {"value": value} for name, value in proposed.items()}}
-        macros = create_sweep_command_args(said) | {"env": [], "interpreter": ["python"], "program": [plan["program"]]}
+        given = {"args": {name: {"value": value} for name, value in proposed.items()}}
+        macros = create_sweep_command_args(given) | {"env": [], "interpreter": ["python"], "program": [plan["program"]]}
         command = []
         for word in create_sweep_command(list(plan["command"])):  # as wandb/wandb_agent.py puts it together
             command += macros[word[2:-1]] if word.startswith("${") else [word]
         assert command[:2] == ["python", "train.py"]
-        found = compose_overrides(ROOT / "conf", command[2:])
-        assert (found.task.name, found.logger.wandb.job_type) == (file.stem, "sweep")
-        assert found.logger.wandb.project == plan["project"]
+        settings = compose_overrides(ROOT / "conf", command[2:])
+        assert (settings.task.name, settings.logger.wandb.job_type) == (file.stem, "sweep")
+        assert settings.logger.wandb.project == plan["project"]
         for name, value in proposed.items():
-            part = found
+            part = settings
             for key in name.split("."):
                 part = getattr(part, key)
             assert getattr(part, "value", part) == value
-    task = build_task(found, FACTS[found.data.name])
+    task = build_task(settings)
+    head = task.build_model(task.example_data().spec).head
     goals = {"maximize": "max", "minimize": "min"}
-    assert plan["metric"]["name"] == f"val/{task.monitor}"
-    assert goals[plan["metric"]["goal"]] == task.directions[task.monitor]
+    assert plan["metric"]["name"] == f"val/{head.monitor}"
+    assert goals[plan["metric"]["goal"]] == head.directions[head.monitor]
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)

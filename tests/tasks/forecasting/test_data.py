@@ -7,29 +7,44 @@ import torch
 
 from mla_train.config import Augmentation
 from mla_train.errors import UserError
-from mla_train.training.build import build_data, build_task
-from tasks.forecasting import baselines, ridge
-from tasks.forecasting.data import HIDDEN, NOISE, STRETCH, find_period, varied
-from tests.helpers import config
-
-SMALL = ["data.look_back=24", "data.horizon=6"]
-
-
-def table(rows=400, **columns):
-    times = pd.date_range("2024-01-01", periods=rows, freq="1h")
-    hours = np.arange(rows)
-    values = {"load": np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, "price": np.cos(hours / 24 * 2 * np.pi) * 5}
-    return pd.DataFrame({"date": times, **values, **columns})
+from mla_train.modalities.series import ridge
+from mla_train.modalities.series.augment import HIDDEN, NOISE, STRETCH, vary_windows
+from mla_train.modalities.series.windows import cycle_profile
+from mla_train.task import build_task
+from mla_train.window_dataset import borders, find_period
+from tests.helpers import forecasting_config
+from tests.helpers import hourly_table as table
 
 
-def read(folder, frame, *words, name="a.csv", **how):
-    if name.endswith(".parquet"):
-        frame.to_parquet(folder / name)
-    else:
-        frame.to_csv(folder / name, index=False, **how)
-    data = build_data(config("task=forecasting", "data=series_csv", f"data.path={folder / name}", *SMALL, *words))
-    data.setup()
-    return data
+def built(data, config):
+    """The network of a data set, as it is before training."""
+    torch.manual_seed(0)
+    task = build_task(config)
+    model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
+    return model
+
+
+def read(folder, frame, *words, **how):
+    return build_task(forecasting_config(folder, frame, *words, **how)).load_data()
+
+
+def column(data, split="test"):
+    return getattr(data, split).columns["series"]
+
+
+def batch_of(data, places, split="test"):
+    part = getattr(data, split)
+    return data.collate([part[i] for i in places], training=False)
+
+
+def truth(data):
+    """The raw table."""
+    return column(data).series.table
+
+
+def spec(data):
+    return data.spec.inputs["series"].spec
 
 
 @pytest.mark.parametrize(
@@ -50,9 +65,9 @@ def read(folder, frame, *words, name="a.csv", **how):
 )
 def test_tables_of_all_kinds(tmp_path, name, how):
     data = read(tmp_path, table(), name=name, **how)
-    assert data.facts.names == ["load", "price"]
-    assert data.facts.period == 24
-    assert data.series.times[25] == pd.Timestamp("2024-01-02 01:00")
+    assert spec(data).names == ["load", "price"]
+    assert spec(data).period == 24
+    assert truth(data).times[25] == pd.Timestamp("2024-01-02 01:00")
     assert list(map(len, (data.train, data.val, data.test))) == [280 - 30 + 1, 40 - 6 + 1, 80 - 6 + 1]
 
 
@@ -61,7 +76,7 @@ def test_times_as_numbers(tmp_path, unit):
     frame = table()
     frame["date"] = (frame["date"] - pd.Timestamp(0)) // pd.Timedelta(1, unit)
     data = read(tmp_path, frame)
-    assert data.series.times[1] == pd.Timestamp("2024-01-01 01:00")
+    assert truth(data).times[1] == pd.Timestamp("2024-01-01 01:00")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +95,8 @@ def test_order_of_day_and_month_and_numbers_that_are_dates(tmp_path, frequency, 
     start = "2020-01-01"
     frame["date"] = pd.date_range(start, periods=rows, freq=frequency).strftime(written)
     data = read(tmp_path, frame, "data.look_back=12", "data.period=12")
-    assert data.series.times[-1] == pd.Timestamp(last)
-    assert data.series.times.is_monotonic_increasing
+    assert truth(data).times[-1] == pd.Timestamp(last)
+    assert truth(data).times.is_monotonic_increasing
 
 
 def test_a_change_of_the_clock(tmp_path):
@@ -89,7 +104,7 @@ def test_a_change_of_the_clock(tmp_path):
     local = pd.date_range("2024-03-25", periods=400, freq="1h", tz="Europe/Berlin")
     frame["date"] = [time.isoformat() for time in local]
     data = read(tmp_path, frame)
-    assert data.series.times[0] == pd.Timestamp("2024-03-24 23:00")
+    assert truth(data).times[0] == pd.Timestamp("2024-03-24 23:00")
 
 
 @pytest.mark.parametrize(("frequency", "dropped"), [("MS", 5), ("YS", 5), ("B", 7)])
@@ -101,9 +116,9 @@ def test_months_and_working_days_are_resampled_to_themselves(tmp_path, frequency
     with pytest.raises(UserError, match=f"data.frequency={frequency}"):
         read(tmp_path, frame.drop(index=dropped), *words)
     data = read(tmp_path, frame.drop(index=dropped), *words, "data.resample=mean")
-    np.testing.assert_array_equal(data.series.times, frame["date"])
-    assert np.isnan(data.series.values[dropped]).all()
-    assert int((~data.real).sum()) == 2
+    np.testing.assert_array_equal(truth(data).times, frame["date"])
+    assert np.isnan(truth(data).values[dropped]).all()
+    assert int((~column(data).series.real).sum()) == 2
 
 
 def test_what_is_measured_alone_is_counted(tmp_path):
@@ -112,13 +127,13 @@ def test_what_is_measured_alone_is_counted(tmp_path):
     frame["load"] = chance.normal(size=400) + 10 * (np.arange(400) % 24 == 0)
     gappy = frame.copy()
     gappy.loc[chance.random(400) < 0.6, "load"] = np.nan
-    whole, partly = (read(tmp_path, content, "data.period=24").facts.naive_error for content in (frame, gappy))
-    assert partly[0] * read(tmp_path, gappy).facts.std[0] == pytest.approx(
-        whole[0] * read(tmp_path, frame).facts.std[0], rel=0.25
+    whole, partly = (read(tmp_path, content, "data.period=24").spec.target.naive_error for content in (frame, gappy))
+    assert partly[0] * spec(read(tmp_path, gappy)).std[0] == pytest.approx(
+        whole[0] * spec(read(tmp_path, frame)).std[0], rel=0.25
     )
     data = read(tmp_path, gappy, "data.period=24")
     measured = gappy["load"][:280][(np.arange(280) % 24 == 0)].mean()
-    assert baselines.cycle_profile(data)[0, 0] * data.facts.std[0] + data.facts.mean[0] == pytest.approx(
+    assert cycle_profile(column(data).series, 280, 24)[0, 0] * spec(data).std[0] + spec(data).mean[0] == pytest.approx(
         measured, rel=1e-4
     )
 
@@ -127,31 +142,30 @@ def test_a_window_that_falls_into_a_gap_teaches_nothing(tmp_path):
     frame = table()
     frame.loc[60:120, ["load", "price"]] = np.nan
     data = read(tmp_path, frame)
-    task = build_task(data.config, data.facts)
+    model = built(data, forecasting_config(tmp_path, frame)).train()
     batch = data.collate([data.train[50]], training=True)
-    assert not batch.real[..., 24:].any()
-    total, count = task.loss(task(batch), batch)
+    assert not batch.targets.real.any()
+    total, count = model.head.loss(model(batch), batch)
     (total / count).backward()
     assert (float(total), int(count)) == (0, 1)
-    assert all(float(p.grad.abs().sum()) == 0 for p in task.parameters() if p.grad is not None)
+    assert all(float(p.grad.abs().sum()) == 0 for p in model.parameters() if p.grad is not None)
 
 
 def test_each_test_row_is_scored_by_as_many_windows_as_there_are(tmp_path):
     data = read(tmp_path, table())
-    batch = data.collate([data.test[i] for i in range(len(data.test))], training=False)
+    batch = batch_of(data, range(len(data.test)))
     assert batch.index.tolist() == list(range(75))
-    truth = (data.series.values - data.facts.mean) / data.facts.std
+    scaled = (truth(data).values - spec(data).mean) / spec(data).std
     for place in (0, 40, 74):
         row = 320 + place
-        np.testing.assert_allclose(batch.future[place].T, truth[row : row + 6], rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(batch.past[place].T, truth[row - 24 : row], rtol=1e-4, atol=1e-5)
-        assert batch.phase[place] == (row - 24) % 24
-    first, last = data.val[0][1], data.val[len(data.val) - 1][1]
-    assert (first + 24, last + 30) == (280, 320)
+        np.testing.assert_allclose(batch.targets.values[place].T, scaled[row : row + 6], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(batch.inputs["series"].past[place].T, scaled[row - 24 : row], rtol=1e-4, atol=1e-5)
+        assert batch.inputs["series"].phase[place] == (row - 24) % 24
+    assert (column(data, "val").first, column(data, "val").end) == (280, 320)
 
 
 @pytest.mark.parametrize(
-    ("split", "borders"),
+    ("split", "rows"),
     [
         ("[0.5,0.25]", (200, 300, 400)),
         ("[200,250]", (200, 250, 400)),
@@ -160,18 +174,19 @@ def test_each_test_row_is_scored_by_as_many_windows_as_there_are(tmp_path):
         ("['2024-01-08T00:00:00Z','2024-01-12T01:00:00+01:00']", (168, 264, 400)),
     ],
 )
-def test_borders_as_shares_rows_or_dates(tmp_path, split, borders):
-    assert read(tmp_path, table(), f"data.split={split}").borders == borders
+def test_borders_as_shares_rows_or_dates(tmp_path, split, rows):
+    config = forecasting_config(tmp_path, table(), f"data.split={split}")
+    assert borders(config.data.split, pd.DatetimeIndex(table()["date"])) == rows
 
 
 def test_covariates_are_not_forecast(tmp_path):
     frame = table(holiday=np.arange(400) % 7 == 0, wind=np.arange(400.0), note="x")
     frame["holiday"] = frame["holiday"].astype(int)
     data = read(tmp_path, frame, "data.known=[holiday]", "data.observed=[wind]")
-    assert data.facts.names == ["load", "price"]
-    assert (data.facts.num_known, data.facts.num_observed) == (5, 1)
+    assert spec(data).names == ["load", "price"]
+    assert (spec(data).num_known, spec(data).observed) == (5, ["wind"])
     assert "note is not numeric and not forecast" in " ".join(data.notes)
-    assert read(tmp_path, frame, "data.targets=[price]").facts.names == ["price"]
+    assert spec(read(tmp_path, frame, "data.targets=[price]")).names == ["price"]
 
 
 def test_gaps_are_filled_from_the_past_and_not_scored(tmp_path):
@@ -180,14 +195,13 @@ def test_gaps_are_filled_from_the_past_and_not_scored(tmp_path):
     frame.loc[0, "price"] = np.nan
     data = read(tmp_path, frame)
     assert "4 missing values" in " ".join(data.notes)
-    assert data.values[331, 0] == data.values[329, 0]
-    assert data.values[0, 1] == 0
-    batch = data.collate([data.test[i] for i in range(len(data.test))], training=False)
-    assert int((~batch.real[..., 24:]).sum()) == 3 * 6
-    assert data.facts.gaps  # row 0 of price
-    task = build_task(data.config, data.facts)
-    outputs = task(batch)
-    total, count = task.eval().loss(outputs, batch)
+    assert column(data).series.values[331, 0] == column(data).series.values[329, 0]
+    assert column(data).series.values[0, 1] == 0
+    batch = batch_of(data, range(len(data.test)))
+    assert int((~batch.targets.real).sum()) == 3 * 6
+    assert spec(data).gaps  # row 0 of price
+    model = built(data, forecasting_config(tmp_path, frame))
+    total, count = model.head.loss(model(batch), batch)
     assert count == 75 * 2 * 6 - 18
     assert torch.isfinite(total)
 
@@ -197,34 +211,16 @@ def test_changing_the_future_changes_neither_what_is_fitted_nor_what_is_read(tmp
     frame = table()
     changed = frame.copy()
     changed.loc[350:, ["load", "price"]] = np.random.default_rng(0).normal(100, 50, (50, 2))
-    found = []
-    for content in (frame, changed):
-        data = read(tmp_path, content)
-        task = build_task(data.config, data.facts).eval()
-        torch.manual_seed(0)
-        task.begin(data)
-        with torch.no_grad():
-            task.network.residual.gate.fill_(0.5)
-            for parameter in task.network.residual.write.parameters():
-                parameter.fill_(0.1)
-        examples = [data.test[i] for i in range(31)]  # whose past ends before row 351
-        found.append((data.facts, task.state_dict(), task(data.collate(examples, training=False))))
-    assert found[0][0] == found[1][0]
-    for name in ("ridge", "profile"):
-        assert torch.equal(found[0][1][f"network.{name}"], found[1][1][f"network.{name}"])
-    torch.manual_seed(0)
-    for one, other in zip(found[0][2], found[1][2], strict=True):
-        assert one.shape == other.shape
-    # The same network on both tables.
-    both = []
-    for content in (frame, changed):
-        data = read(tmp_path, content)
-        both.append(task(data.collate([data.test[i] for i in range(31)], training=False))[0])
-    assert torch.equal(both[0], both[1])
-    assert not torch.equal(
-        task(data.collate([data.test[31 + i] for i in range(5)], training=False))[0],
-        task(read(tmp_path, frame).collate([data.test[31 + i] for i in range(5)], training=False))[0],
-    )
+    data = [read(tmp_path, content) for content in (frame, changed)]
+    models = [built(each, forecasting_config(tmp_path, frame)) for each in data]
+    assert spec(data[0]) == spec(data[1])
+    for name, value in models[0].state_dict().items():
+        assert torch.equal(value, models[1].state_dict()[name]), name
+    with torch.no_grad():
+        models[0].head.gate.fill_(0.5)
+    same, other = ([models[0](batch_of(each, places))[0] for each in data] for places in (range(31), range(31, 36)))
+    assert torch.equal(*same)  # windows whose past ends before row 351
+    assert not torch.equal(*other)
 
 
 def test_changing_val_and_test_changes_neither_scaler_nor_cycle_nor_the_ridge_of_a_strength(tmp_path):
@@ -233,20 +229,22 @@ def test_changing_val_and_test_changes_neither_scaler_nor_cycle_nor_the_ridge_of
     changed = frame.copy()
     changed.loc[280:, ["load", "price"]] = np.random.default_rng(0).normal(100, 50, (120, 2))
     one, other = read(tmp_path, frame), read(tmp_path, changed)
-    assert one.facts == other.facts
-    np.testing.assert_array_equal(baselines.cycle_profile(one), baselines.cycle_profile(other))
-    fits = [ridge.moments(*data.windows("train")) for data in (one, other)]
+    assert spec(one) == spec(other)
+    profiles = [cycle_profile(column(data).series, column(data, "train").end, 24) for data in (one, other)]
+    np.testing.assert_array_equal(*profiles)
+    fits = [ridge.moments(*column(data, "train").windows()) for data in (one, other)]
     for first, second in zip(*fits, strict=True):
         np.testing.assert_array_equal(first, second)
 
 
-def test_variation_of_windows(tmp_path):
+def test_variation_of_windows():
     values, real = torch.randn(500, 2, 30).cumsum(-1), torch.ones(500, 2, 30, dtype=torch.bool)
     torch.manual_seed(0)
     for augmentation in Augmentation:
-        found, seen = varied(values, real, 24, augmentation)
+        past, future, seen = vary_windows(values[..., :24], values[..., 24:], real[..., :24], augmentation)
+        found = torch.cat([past, future], -1)
         if augmentation is Augmentation.none:
-            assert found is values
+            assert torch.equal(found, values)
             continue
         spread = values[..., :24].std(-1, keepdim=True)
         noise = (found - values)[..., :24] / spread
@@ -256,7 +254,6 @@ def test_variation_of_windows(tmp_path):
             assert seen.all()
         else:
             assert float((~seen[..., :24]).float().mean()) == pytest.approx(HIDDEN, rel=0.2)
-            assert seen[..., 24:].all()
             mean = values[..., :24].mean(-1, keepdim=True)
             factors = (found[..., 24:] - mean) / (values[..., 24:] - mean)
             torch.testing.assert_close(factors[..., :1].expand(-1, -1, 6), factors, rtol=1e-2, atol=1e-2)
@@ -272,13 +269,13 @@ def test_resampling(tmp_path):
     with pytest.raises(UserError, match="times are not in order"):
         read(tmp_path, frame)
     mean = read(tmp_path, frame, "data.resample=mean")
-    assert len(mean.series.times) == 400
-    assert np.isnan(mean.series.values[50:53]).all()
+    assert len(truth(mean).times) == 400
+    assert np.isnan(truth(mean).values[50:53]).all()
     filled = read(tmp_path, frame, "data.resample=fill")
-    assert (filled.series.values[50:53] == filled.series.values[49]).all()
+    assert (truth(filled).values[50:53] == truth(filled).values[49]).all()
     coarse = read(tmp_path, table(), "data.resample=mean", "data.frequency=2h")
-    assert len(coarse.series.times) == 200
-    assert coarse.series.values[0, 0] == pytest.approx(table()["load"][:2].mean())
+    assert len(truth(coarse).times) == 200
+    assert truth(coarse).values[0, 0] == pytest.approx(table()["load"][:2].mean())
 
 
 @pytest.mark.parametrize("period", [7, 24, 168])
@@ -333,4 +330,4 @@ def test_errors_say_what_to_do(tmp_path, change, words, message):
 def test_a_series_that_does_not_change_is_only_centred(tmp_path):
     data = read(tmp_path, table(flat=3.0))
     assert "flat does not change" in " ".join(data.notes)
-    assert np.isfinite(data.values).all()
+    assert np.isfinite(column(data).series.values).all()

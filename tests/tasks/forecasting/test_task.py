@@ -2,67 +2,82 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
-from mla_train.training.build import build_data, build_task
-from mla_train.training.model_folder import load_model
+import mla_train
+from mla_train.errors import UserError
+from mla_train.heads.forecast_metrics import coverage, forecast_metrics
+from mla_train.task import build_task
 from tasks.forecasting import baselines
-from tasks.forecasting.scores import coverage, scores
-from tests.helpers import config, train
-from tests.tasks.forecasting.test_data import read, table
+from tests.helpers import config, forecasting_config, train
+from tests.helpers import hourly_table as table
 
 SIZES = ["encoder.dim=16", "encoder.num_heads=2"]
 
 
+def build(folder, frame, *words):
+    """Data, network and windows of a small forecaster, as it is before training."""
+    task = build_task(forecasting_config(folder, frame, *SIZES, *words))
+    data = task.load_data()
+    torch.manual_seed(0)
+    model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
+    columns = {split: getattr(data, split).columns["series"] for split in ("train", "val", "test")}
+    return SimpleNamespace(task=task, data=data, model=model, **columns)
+
+
 @pytest.fixture
 def built(tmp_path):
-    def build(*words):
-        data = read(tmp_path, table(), *SIZES, *words)
-        torch.manual_seed(0)
-        task = build_task(data.config, data.facts).eval()
-        task.begin(data)
-        return data, task
-
-    return build
+    return lambda *words: build(tmp_path, table(), *words)
 
 
-def forecasts(data, task, part="test"):
-    split = getattr(data, part)
-    with torch.no_grad():
-        return task(data.collate([split[i] for i in range(len(split))], training=False))[0].numpy()
+def batch_of(run, places, split="test"):
+    part = getattr(run.data, split)
+    return run.data.collate([part[i] for i in places], training=False)
+
+
+@torch.no_grad()
+def forecasts(run):
+    return run.model(batch_of(run, range(len(run.test))))[0].numpy()
+
+
+def series(batch):
+    return batch.inputs["series"]
 
 
 def test_it_begins_as_the_ridge(built):
-    data, task = built("task.cycle=false")
-    np.testing.assert_allclose(forecasts(data, task), baselines.linear(data), rtol=1e-3, atol=1e-4)
+    run = built("task.cycle=false")
+    expected = baselines.linear(run.train, run.val, run.test)
+    np.testing.assert_allclose(forecasts(run), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_it_begins_as_the_ridge_of_what_the_cycle_leaves(built):
-    data, task = built()
-    error = np.mean((forecasts(data, task) - data.windows("test")[1]) ** 2)
-    assert error < 0.05 * np.mean((baselines.repeat_last(data) - data.windows("test")[1]) ** 2)
+    run = built()
+    future = run.test.windows()[1]
+    error = np.mean((forecasts(run) - future) ** 2)
+    assert error < 0.05 * np.mean((baselines.repeat_last(run.test) - future) ** 2)
 
 
 def test_quantiles_begin_as_those_of_the_errors_in_training(tmp_path):
     frame = table()
     frame["load"] += np.random.default_rng(0).normal(0, 3, len(frame))
-    data = read(tmp_path, frame, *SIZES, "data.targets=[load]")
-    task = build_task(data.config, data.facts).eval()
-    task.begin(data)
-    batch = data.collate([data.train[i] for i in range(len(data.train))], training=False)
-    found = coverage(task.predict(task(batch), batch), [0.1, 0.5, 0.9])
+    run = build(tmp_path, frame, "data.targets=[load]")
+    batch = batch_of(run, range(len(run.train)), "train")
+    found = coverage(run.model.predict(batch) | run.model.head.labels(batch), [0.1, 0.5, 0.9])
     assert found == pytest.approx({"0.1": 0.1, "0.5": 0.5, "0.9": 0.9}, abs=0.02)  # some cross, and are put in order
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ["task.linear=false"],
-        ["task.residual=false"],
+        ["task.ridge=false"],
+        ["task.use_encoder=false"],
+        ["task.side_paths=false"],
         ["task.calendar=false", "task.cycle=false"],
         ["task.channels=mixing"],
         ["task.patch=5"],
@@ -74,13 +89,13 @@ def test_quantiles_begin_as_those_of_the_errors_in_training(tmp_path):
     ],
 )
 def test_every_choice_learns_something(built, words):
-    data, task = built(*words)
-    batch = data.collate([data.train[i] for i in range(32)], training=False)
-    batch.future = batch.future + batch.past.mean(-1, keepdim=True) ** 2  # which no linear path knows
-    optimizer = torch.optim.Adam(task.parameters(), 1e-2)
+    run = built(*words)
+    batch = batch_of(run, range(32), "train")
+    batch.targets.values += series(batch).past.mean(-1, keepdim=True) ** 2  # which no linear path knows
+    optimizer = torch.optim.Adam(run.model.parameters(), 1e-2)
     losses = []
     for _ in range(15):
-        total, count = task.train().loss(task(batch), batch)
+        total, count = run.model.train().head.loss(run.model(batch), batch)
         (total / count).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -93,90 +108,86 @@ def test_every_choice_learns_something(built, words):
 )
 def test_a_step_is_written_by_its_place_and_by_its_own_vector(built, words):
     """The patched product is that of each step with the token of its patch."""
-    data, task = built(*words)
-    part = task.network.residual
-    batch = data.collate([data.test[i] for i in range(4)], training=False)
-    seen = {}
-    part.write.register_forward_hook(lambda _, read, out: seen.update(place=out, read=read[0]))
-    part.write_step.register_forward_hook(lambda _, read, out: seen.update(asked=out))
-    part.step.register_forward_hook(lambda _, read, out: seen.update(step=out))
+    run = built(*words)
+    embedding, head = run.model.embeddings["series"], run.model.head
+    batch, seen = batch_of(run, range(4)), {}
+    head.write.register_forward_hook(lambda _, read, out: seen.update(place=out))
+    head.write_step.register_forward_hook(lambda _, read, out: seen.update(asked=out))
+    embedding.step.register_forward_hook(lambda _, read, out: seen.update(step=out))
     with torch.no_grad():
-        part.gate.fill_(1)
-        added, moved = part(task.network.closed_form(batch), batch)
+        head.gate.fill_(1)
+        (features,) = run.model.encode(batch).values()
+        added, moved = head.corrections(features.tokens, features.context.steps)
     levels = 1 + moved.size(-1)
     for step in range(6):
-        token, place = divmod(step, part.patch)
-        by_place = seen["place"][:, :, token].unflatten(-1, (part.patch, levels))[:, :, place]
-        asked = seen["asked"][:, :, token].unflatten(-1, (part.width, levels))
-        by_step = torch.einsum("bcwl,bcw->bcl", asked, seen["step"][:, :, step]) / part.width**0.5
+        token, place = divmod(step, head.patch)
+        by_place = seen["place"][:, :, token].unflatten(-1, (head.patch, levels))[:, :, place]
+        asked = seen["asked"][:, :, token].unflatten(-1, (head.step_dim, levels))
+        by_step = torch.einsum("bcwl,bcw->bcl", asked, seen["step"][:, :, step]) / head.step_dim**0.5
         both = torch.cat([added[:, :, step, None], moved[:, :, step]], -1)
         torch.testing.assert_close(both, by_place + by_step)
 
 
-def test_gaps_are_told_to_the_encoder_alone(tmp_path):
+@torch.no_grad()
+def test_gaps_reach_the_encoder_alone(tmp_path):
     frame = table()
     frame.loc[40:44, "load"] = np.nan
-    data = read(tmp_path, frame, *SIZES)
-    task = build_task(data.config, data.facts).eval()
-    task.begin(data)
-    batch = data.collate([data.test[0]], training=False)
-    before = task(batch)[0]
-    batch.real[..., 3] = False
-    torch.testing.assert_close(task(batch)[0], before)
-    with torch.no_grad():
-        task.network.residual.gate.fill_(1)
-    told = task(batch)[0]
-    batch.real[..., 3] = True
-    assert not torch.allclose(task(batch)[0], told)
+    run = build(tmp_path, frame)
+    batch = batch_of(run, [0])
+    before = run.model(batch)[0]
+    series(batch).real[..., 3] = False
+    torch.testing.assert_close(run.model(batch)[0], before)
+    run.model.head.gate.fill_(1)
+    with_gap = run.model(batch)[0]
+    series(batch).real[..., 3] = True
+    assert not torch.allclose(run.model(batch)[0], with_gap)
 
 
 def test_divergence_of_two_passes_is_that_of_normal_distributions(built):
-    data, task = built()
-    batch = data.collate([data.test[i] for i in range(3)], training=False)
+    run = built()
+    batch = batch_of(run, range(3))
     one, other = (torch.randn(3, 2, 6) for _ in range(2))
-    normal = torch.distributions.Normal
-    kl = torch.distributions.kl_divergence
+    normal, kl = torch.distributions.Normal, torch.distributions.kl_divergence
     expected = (kl(normal(one, 1.0), normal(other, 1.0)) + kl(normal(other, 1.0), normal(one, 1.0))).sum() / 4
-    assert float(task.divergence((one, None), (other, None), batch)) == pytest.approx(float(expected), rel=1e-5)
+    found = run.model.head.r_drop_loss((one, None), (other, None), batch)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_independent_series_do_not_see_each_other_and_mixed_ones_do(built):
-    for channels, same in (("independent", True), ("mixing", False)):
-        data, task = built(f"task.channels={channels}")
-        with torch.no_grad():
-            task.network.residual.gate.fill_(1)
-        batch = data.collate([data.test[i] for i in range(4)], training=False)
-        before = task(batch)[0]
-        batch.past[:, 1] += torch.randn(4, 24)
-        after = task(batch)[0]
-        assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6) is same
-        assert not torch.allclose(before[:, 1], after[:, 1], atol=1e-3)
+@torch.no_grad()
+@pytest.mark.parametrize(("channels", "same"), [("independent", True), ("mixing", False)])
+def test_independent_series_do_not_see_each_other_and_mixed_ones_do(built, channels, same):
+    run = built(f"task.channels={channels}")
+    run.model.head.gate.fill_(1)
+    batch = batch_of(run, range(4))
+    before = run.model(batch)[0]
+    series(batch).past[:, 1] += torch.randn(4, 24)
+    after = run.model(batch)[0]
+    assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6) is same
+    assert not torch.allclose(before[:, 1], after[:, 1], atol=1e-3)
 
 
+@torch.no_grad()
 def test_known_covariates_reach_the_forecast_and_observed_ones_only_from_the_past(tmp_path):
     frame = table(holiday=np.random.default_rng(0).integers(0, 2, 400), wind=np.random.default_rng(1).normal(size=400))
-    data = read(tmp_path, frame, *SIZES, "data.known=[holiday]", "data.observed=[wind]")
-    task = build_task(data.config, data.facts).eval()
-    task.begin(data)
-    with torch.no_grad():
-        task.network.residual.gate.fill_(1)
-    batch = data.collate([data.test[0]], training=False)
-    assert (batch.known.shape, batch.observed.shape) == ((1, 30, 5), (1, 24, 1))
-    before = task(batch)[0]
-    batch.known[:, -1, 4] += 1
-    assert not torch.allclose(task(batch)[0], before)
+    run = build(tmp_path, frame, "data.known=[holiday]", "data.observed=[wind]")
+    run.model.head.gate.fill_(1)
+    batch = batch_of(run, [0])
+    assert (series(batch).known.shape, series(batch).observed.shape) == ((1, 30, 5), (1, 24, 1))
+    before = run.model(batch)[0]
+    series(batch).known[:, -1, 4] += 1
+    assert not torch.allclose(run.model(batch)[0], before)
 
 
 def test_scores_are_those_of_scikit_learn(built):
-    data, _ = built()
+    spec = built().data.spec.target
     generator = np.random.default_rng(0)
     future = generator.normal(size=(9, 2, 6))
     forecast = future + generator.normal(size=future.shape)
     quantiles = np.sort(forecast[..., None] + generator.normal(size=(*future.shape, 2)), -1)
     real = generator.random(future.shape) < 0.8
     predictions = {"forecast": forecast, "future": future, "real": real, "quantiles": quantiles}
-    found = scores(predictions, data.facts, [0.2, 0.8])
-    mean, std = (np.array(x)[:, None] for x in (data.facts.mean, data.facts.std))
+    found = forecast_metrics(predictions, spec, [0.2, 0.8])
+    mean, std = (np.array(x)[:, None] for x in (spec.mean, spec.std))
     y, f = (future * std + mean)[real], (forecast * std + mean)[real]
     assert found["mse"] == pytest.approx(mean_squared_error(future[real], forecast[real]))
     assert found["mae_original"] == pytest.approx(mean_absolute_error(y, f))
@@ -187,31 +198,50 @@ def test_scores_are_those_of_scikit_learn(built):
     ]
     assert found["wql"] == pytest.approx(np.mean(losses))
     assert coverage(predictions, [0.2, 0.8])["0.2"] == pytest.approx((future <= quantiles[..., 0])[real].mean())
-    perfect = scores({"forecast": future, "future": future, "real": real}, data.facts, [])
+    perfect = forecast_metrics({"forecast": future, "future": future, "real": real}, spec, [])
     assert all(value == 0 for value in perfect.values())
 
 
 def test_a_series_that_repeats_itself_does_not_drown_the_others(tmp_path):
-    data = read(tmp_path, table(flat=12345678.9, day=np.arange(400) % 24))
-    assert data.facts.naive_error[2:] == [1.0, 1.0]
-    assert data.facts.std[2] == 1.0
-    values = data.windows("test")[1] + 0.1
-    found = scores({"forecast": values, "future": values - 0.1, "real": np.ones_like(values, bool)}, data.facts, [])
+    run = build(tmp_path, table(flat=12345678.9, day=np.arange(400) % 24))
+    spec = run.data.spec.target
+    assert spec.naive_error[2:] == [1.0, 1.0]
+    assert spec.std[2] == 1.0
+    values = run.test.windows()[1] + 0.1
+    found = forecast_metrics({"forecast": values, "future": values - 0.1, "real": np.ones_like(values, bool)}, spec, [])
     assert found["mase"] < 100
 
 
 def test_baselines_look_only_back(tmp_path):
     frame = table()
-    data = read(tmp_path, frame)
     changed = frame.copy()
     changed.loc[350:, ["load", "price"]] = 99.0
-    other = read(tmp_path, changed)
-    for name in ("repeat_last", "seasonal_naive", "seasonal_profile", "linear", "boosting"):
-        one, two = (np.asarray(getattr(baselines, name)(d)) for d in (data, other))
-        assert one.shape == (75, 2, 6)
-        np.testing.assert_array_equal(one[:31], two[:31])
-    step = baselines.seasonal_naive(data)[0, :, 3]
-    np.testing.assert_array_equal(step, data.values[320 + 3 - 24])
+    runs = [build(tmp_path, content) for content in (frame, changed)]
+    one, two = (baselines.forecast(run.data) for run in runs)
+    assert one.keys() == {"repeat_last", "seasonal_naive", "seasonal_profile", "ridge", "boosting"}
+    for name in one:
+        assert one[name].shape == (75, 2, 6)
+        np.testing.assert_array_equal(one[name][:31], two[name][:31])
+    np.testing.assert_array_equal(one["seasonal_naive"][0, :, 3], runs[0].test.series.values[320 + 3 - 24])
+
+
+def test_the_end_of_a_file_is_read_as_the_training_data_was(tmp_path):
+    frame = table(holiday=np.arange(400) % 7 == 0, wind=np.random.default_rng(0).normal(size=400))
+    frame["holiday"] = frame["holiday"].astype(int)
+    run = build(tmp_path, frame, "data.known=[holiday]", "data.observed=[wind]")
+    file = tmp_path / "end.csv"
+    frame[:350].to_csv(file, index=False)
+    modality = run.data.spec.inputs["series"]
+    read, window = modality.collate(modality.preprocess([file])), series(batch_of(run, [30]))
+    assert run.test[30].now == 350
+    for name in ("past", "real", "observed", "phase", "padding"):
+        torch.testing.assert_close(getattr(read, name), getattr(window, name))
+    torch.testing.assert_close(read.known[:, :24], window.known[:, :24])
+    torch.testing.assert_close(read.known[:, 24:, :4], window.known[:, 24:, :4])  # the calendar
+    assert not read.known[:, 24:, 4].any()  # unknown holidays stand at their mean
+    frame[:350:2].to_csv(file, index=False)
+    with pytest.raises(UserError, match="2h apart"):
+        modality.preprocess([file])
 
 
 def test_a_run_on_a_table_of_ones_own(tmp_path):
@@ -231,8 +261,9 @@ def test_a_run_on_a_table_of_ones_own(tmp_path):
     assert {path.name for path in (run / "figures").iterdir()} == {
         "forecasts.png", "errors.png", "attention.png", "curves.png",
     }  # fmt: skip
-    task = load_model(run)
-    assert task.facts.names == ["load", "price"]
+    (record,) = mla_train.load(run).predict([str(tmp_path / "load.csv")])
+    assert record["prediction"].keys() == {"load", "price"}
+    assert len(record["quantiles"]["0.9"]["load"]) == 12
 
 
 def test_a_start_that_training_makes_worse_is_kept(tmp_path):
@@ -242,19 +273,20 @@ def test_a_start_that_training_makes_worse_is_kept(tmp_path):
     train(*words, "run_dir=run", cwd=tmp_path)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["monitor"]["epoch"] == 0
-    assert not load_model(tmp_path / "run").network.residual.gate.any()
+    assert not mla_train.load(tmp_path / "run").network.head.gate.any()
     first, second = (row for row in csv.DictReader((tmp_path / "run" / "metrics.csv").open()) if row["val/mse"])
     assert float(first["val/mse"]) == pytest.approx(results["metrics"]["val"]["mse"])
     assert first["step"] == "0"
     assert float(second["val/mse"]) > float(first["val/mse"])
 
 
-def test_the_bundled_traffic(tmp_path):
+def test_the_bundled_traffic():
     pytest.importorskip("autots")
-    data = build_data(config("task=forecasting"))
-    data.setup()
-    assert list(map(len, (data.train, data.val, data.test))) == [12073, 1729, 3481]
-    assert (data.facts.period, data.facts.num_known, data.facts.num_observed) == (168, 5, 4)
-    future = data.windows("test")[1]
-    assert np.mean((baselines.seasonal_naive(data) - future) ** 2) == pytest.approx(0.0775, abs=1e-3)
-    assert np.mean((baselines.linear(data) - future) ** 2) == pytest.approx(0.0585, abs=1e-3)
+    data = build_task(config("task=forecasting")).load_data()
+    train, val, test = (split.columns["series"] for split in (data.train, data.val, data.test))
+    assert list(map(len, (train, val, test))) == [12073, 1729, 3481]
+    spec = data.spec.inputs["series"].spec
+    assert (spec.period, spec.num_known, len(spec.observed), spec.frequency) == (168, 5, 4, "h")
+    future = test.windows()[1]
+    assert np.mean((baselines.seasonal_naive(test, 168) - future) ** 2) == pytest.approx(0.0775, abs=1e-3)
+    assert np.mean((baselines.linear(train, val, test) - future) ** 2) == pytest.approx(0.0585, abs=1e-3)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as Solver
 
-from mla_train.training.build import build_data
-from tasks.forecasting import ridge
+from mla_train.modalities.series import ridge
+from mla_train.task import build_task
 from tests.helpers import config
 
 
@@ -92,15 +92,15 @@ def test_noise_shrinks_to_the_centre():
 def test_the_ridge_of_etth1_is_that_of_the_literature(shared_data, look_back, mse, mae):
     found = []
     for horizon in (96, 192, 336, 720):
-        data = build_data(
+        data = build_task(
             config(
                 "task=forecasting", "data=etth1", f"data.path={shared_data / 'forecasting' / 'ETTh1.csv'}",
                 f"data.look_back={look_back}", f"data.horizon={horizon}",
             )
-        )  # fmt: skip
-        data.setup()
-        assert len(data.test) == 2880 - horizon + 1
-        past, future = data.windows("test")
-        error = ridge.fit(data.windows("train"), data.windows("val"))(past) - future
+        ).load_data()  # fmt: skip
+        train, val, test = (split.columns["series"] for split in (data.train, data.val, data.test))
+        assert len(test) == 2880 - horizon + 1
+        past, future = test.windows()
+        error = ridge.fit(train.windows(), val.windows())(past) - future
         found.append(((error**2).mean(), np.abs(error).mean()))
     np.testing.assert_allclose(np.mean(found, 0), (mse, mae), atol=1e-4)

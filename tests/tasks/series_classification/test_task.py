@@ -1,0 +1,136 @@
+"""Labelled series of all kinds of files become the same examples, and are learnt from."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mla_train.errors import UserError
+from mla_train.modalities.series.statistics import STATISTICS, summarize
+from mla_train.task import build_task
+from tests.helpers import SMALL, config, train
+
+
+def waves(count=24):
+    """Two channels; the speed of the wave tells the class. Lengths differ."""
+    chance = np.random.default_rng(0)
+    return [
+        (
+            np.round(np.stack([np.sin(np.arange(10 + i % 3) * (1 + i % 2)), chance.normal(size=10 + i % 3)], 1), 4),
+            "ab"[i % 2],
+        )
+        for i in range(count)
+    ]
+
+
+def write_long(file, examples):
+    rows = [
+        (i, step, *values, label) for i, (series, label) in enumerate(examples) for step, values in enumerate(series)
+    ]
+    np.random.default_rng(0).shuffle(rows := [list(row) for row in rows])
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["id", "step", "x", "y", "label"], *rows])
+
+
+def write_ts(file, examples):
+    lines = [":".join([*(",".join(map(str, channel)) for channel in series.T), label]) for series, label in examples]
+    file.write_text("\n".join(["# made", "@problemName waves", "@classLabel true a b", "@data", *lines]) + "\n")
+
+
+def load(*words):
+    return build_task(config("task=series_classification", "data=series_files", *words)).load_data()
+
+
+def test_a_row_a_step_and_ts_files_are_the_same_series(tmp_path):
+    write_long(tmp_path / "long.csv", waves())
+    write_ts(tmp_path / "waves.ts", waves())
+    long = load(f"data.train={tmp_path / 'long.csv'}", "data.series_column=id", "data.time_column=step")
+    ts = load(f"data.train={tmp_path / 'waves.ts'}")
+    for data in (long, ts):
+        values = [value for split in (data.train, data.val, data.test) for value in split.columns["series"].values]
+        assert sorted(map(str, values)) == sorted(str(series) for series, _ in waves())
+        assert data.spec.target.classes == ["a", "b"]
+
+
+def test_a_row_a_series_and_tsv_files_end_where_values_end(tmp_path):
+    examples = [(series[:, 1], i % 2) for i, (series, _) in enumerate(waves())]
+    with (tmp_path / "wide.csv").open("w", newline="") as stream:
+        header = ["label", *(f"t{i}" for i in range(12))]
+        csv.writer(stream).writerows([header, *([y, *x, *[""] * (12 - len(x))] for x, y in examples)])
+    lines = ["\t".join(map(str, [y, *x, *["NaN"] * (12 - len(x))])) for x, y in examples]
+    (tmp_path / "ucr.tsv").write_text("\n".join(lines) + "\n")
+    for name in ("wide.csv", "ucr.tsv"):
+        data = load(f"data.train={tmp_path / name}")
+        values = [
+            value[:, 0] for split in (data.train, data.val, data.test) for value in split.columns["series"].values
+        ]
+        assert sorted(map(str, values)) == sorted(str(series) for series, _ in examples)
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "message"),
+    [
+        ("id,x,label\n1,2,a\n1,3,b\n", ["data.series_column=id"], "series 1 has the labels a, b"),
+        ("id,x,label\n1,2,a\n", ["data.series_column=name"], "no column name"),
+        ("t1,t2,label\n1,2,a\n1,3,\n", [], "row 2 has no label"),
+        ("note,label\nx,a\ny,b\n", [], "data.series_column="),
+    ],
+)
+def test_errors_name_the_place_and_the_remedy(tmp_path, content, words, message):
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(UserError, match=message):
+        load(f"data.train={tmp_path / 'a.csv'}", *words)
+
+
+def test_statistics_are_those_of_numpy_over_what_was_measured():
+    values, real = torch.randn(3, 2, 20), torch.rand(3, 2, 20) < 0.8
+    found = summarize(values, real).unflatten(1, (2, len(STATISTICS)))
+    for row in range(3):
+        for channel in range(2):
+            steps = np.flatnonzero(real[row, channel])
+            x = values[row, channel].numpy()[steps]
+            slope = np.polyfit(steps / len(steps), x, 1)[0]
+            pairs = np.diff(x)[np.diff(steps) == 1]
+            expected = [
+                x.mean(),
+                x.std(),
+                x.min(),
+                x.max(),
+                slope,
+                np.abs(pairs).mean(),
+                *np.quantile(x, [0.25, 0.5, 0.75]),
+            ]
+            np.testing.assert_allclose(found[row, channel], expected, rtol=1e-4, atol=1e-4)
+    assert not summarize(values, torch.zeros_like(real)).any()
+
+
+def test_padding_changes_no_answer(tmp_path):
+    write_ts(tmp_path / "waves.ts", waves())
+    task = build_task(
+        config("task=series_classification", "data=series_files", f"data.train={tmp_path / 'waves.ts'}", *SMALL)
+    )
+    data = task.load_data()
+    model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
+    torch.nn.init.normal_(model.head.layers["series"].weight)
+    alone = [model(data.collate([data.train[i]], training=False)) for i in range(6)]
+    together = model(data.collate([data.train[i] for i in range(6)], training=False))
+    torch.testing.assert_close(torch.cat(alone), together)
+
+
+def test_a_run_on_own_files(tmp_path):
+    write_ts(tmp_path / "waves.ts", waves(60))
+    words = [
+        "task=series_classification",
+        "data=series_files",
+        "data.train=waves.ts",
+        *SMALL,
+        "epochs=8",
+        "run_dir=run",
+    ]
+    train(*words, cwd=tmp_path)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["baselines"].keys() == {"majority", "linear"}
+    assert results["metrics"]["test"]["accuracy"] > results["baselines"]["majority"]["accuracy"]
