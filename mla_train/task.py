@@ -12,6 +12,7 @@ import torch
 from mla_train.ablation import ablation_metrics, draw_ablation
 from mla_train.config import HeadKind, TrainConfig
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset, prepare
 from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
@@ -53,15 +54,20 @@ class Task:
         Raises:
             UserError: The data is not as it must be.
         """
-        return prepare(raw, self.input_kinds(raw), self.choose_head(raw), self.config)
+        kinds = self.input_kinds(list(raw.splits["train"].inputs))
+        return prepare(raw, kinds, self.choose_head(raw), self.config)
 
     def load_data(self) -> Dataset:
         """Reads and prepares the data set of the config."""
         return self.prepare(self.read())
 
-    def input_kinds(self, raw: RawData) -> dict[str, type[Modality]]:
-        """Kind of each input that the data has."""
-        return {name: self.inputs[name] for name in raw.splits["train"].inputs}
+    def input_kinds(self, names: Sequence[str]) -> dict[str, type[Modality]]:
+        """Kind of each input that the data has.
+
+        Args:
+            names: Names of the inputs.
+        """
+        return {name: self.inputs[name] for name in names}
 
     def choose_head(self, raw: RawData) -> type[Head]:
         """Kind of answer: the task's own, that of `task.head`, or what the labels are."""
@@ -78,9 +84,15 @@ class Task:
 
     def example_data(self) -> Dataset:
         """A few made examples, prepared as real ones are: for tests of every choice."""
-        count = 32
-        inputs = {name: kind.example_values(count) for name, kind in self.inputs.items()}
-        return self.prepare(RawData({"train": Examples(inputs, ["a", "b"] * (count // 2))}))
+        labels = getattr(self.config.data, "labels", None) or ["a", "b"]
+        names = getattr(self.config.data, "modalities", None) or list(self.inputs)
+        targets = labels * 16
+        inputs = {name: kind.example_values(len(targets)) for name, kind in self.input_kinds(names).items()}
+        splits = {}
+        for split, (start, end) in zip(SPLITS, ((0, 10), (10, 13), (13, 16)), strict=True):
+            places = slice(start * len(labels), end * len(labels))
+            splits[split] = Examples({name: values[places] for name, values in inputs.items()}, targets[places])
+        return self.prepare(RawData(splits))
 
     # Network.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -67,9 +68,10 @@ def load_model(path: str | Path) -> Artifact:
     try:
         config = from_dict(TrainConfig, json.loads((folder / CONFIG).read_text()))
         stored: dict[str, Any] = json.loads((folder / SPEC).read_text())
-    except ValueError as error:
+        weights = load_file(folder / WEIGHTS)
+    except (ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from error
     task = build_task(config)
     model = task.build_model(task.load_spec(stored))
-    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.load_state_dict(weights)
     return Artifact(config, task, model.eval())

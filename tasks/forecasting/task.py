@@ -38,8 +38,8 @@ class Forecasting(Task):
         return prepare_windows(raw, self.config)
 
     def example_data(self) -> WindowDataset:
-        """Two made series of a thousand hours."""
-        hours = np.arange(1000)
+        """Two made series of a thousand hours, or of as many as the config splits."""
+        hours = np.arange(max(1000, *map(int, self.config.data.split)))
         values = np.stack([np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, np.cos(hours / 24 * 2 * np.pi)], 1)
         times = pd.date_range("2024-01-01", periods=len(hours), freq="1h")
         return self.prepare(SeriesTable(times, ["rise", "wave"], values, values[:, :0], values[:, :0]))

@@ -1,7 +1,7 @@
 """Text, image and features to class or number."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mla_train.baselines import majority_or_mean, multimodal_linear
 from mla_train.data.examples import RawData
@@ -21,11 +21,10 @@ class MultimodalSentiment(Task):
     inputs = {"text": Text, "image": Image}
     heads = {**HEADS, "regression": SentimentRegression}
 
-    def input_kinds(self, raw: RawData) -> dict[str, type[Modality]]:
+    def input_kinds(self, names: Sequence[str]) -> dict[str, type[Modality]]:
         """Texts and images by their names; what else there is are features, and so is all of a feature table."""
-        inputs: dict[str, Any] = raw.splits["train"].inputs
         is_table = self.config.data._target_.endswith("read_feature_table")
-        return {name: Features if is_table else self.inputs.get(name, Features) for name in inputs}
+        return {name: Features if is_table else self.inputs.get(name, Features) for name in names}
 
     def baselines(self, data: Dataset) -> dict[str, Predictions]:
         """The most frequent class or the mean, and linear models of each kind of input and of all."""

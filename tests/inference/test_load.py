@@ -1,0 +1,178 @@
+"""`mla_train.load`: a trained model from Python, with its own way from raw values to predictions."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mla_train
+from mla_train.errors import UserError
+from mla_train.inference.artifact import CONFIG, SPEC, WEIGHTS
+from tests.helpers import ROOT, load, read_jsonl, run_here, write_jsonl, write_pictures, write_reviews
+
+SHORT = ["epochs=1", "task.side_paths=true"]
+
+
+def image_rows(folder):
+    """Texts with images of two classes; some lack one of both."""
+    write_pictures(folder / "images")
+    rows = [
+        {"text": f"a {name} day, number {i}", "image": f"images/{name}/{i}.png", "label": name}
+        for i in range(12)
+        for name in ("cat", "dog")
+    ]
+    rows[3]["text"] = rows[4]["image"] = None
+    return write_jsonl(folder / "rows.jsonl", rows)
+
+
+@pytest.fixture(scope="module", params=["text", "image", "multimodal", "regression", "multilabel"])
+def finished(request, tmp_path_factory):
+    """A run, the words that it began with, and the raw values of its test split in order."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "image":
+        write_pictures(folder / "images")
+        words = ["data=image_folder", f"data.root={folder / 'images'}"]
+    elif request.param == "multimodal":
+        words = ["task=multimodal_sentiment", "data=text_image_files", f"data.train={image_rows(folder)}"]
+    else:
+        write_reviews(folder / "a.csv", 20)
+        rows = [line.rpartition(",") for line in (folder / "a.csv").read_text().splitlines()[1:]]
+        labels = {"text": lambda i, label: label, "regression": lambda i, label: i / 7}
+        label_of = labels.get(request.param, lambda i, label: [label] * (i % 3 > 0) + ["odd"] * (i % 2))
+        content = [{"text": text.strip('"'), "label": label_of(i, label)} for i, (text, _, label) in enumerate(rows)]
+        write_jsonl(folder / "a.jsonl", content)
+        words = ["task=text_classification", "data=text_files", f"data.train={folder / 'a.jsonl'}"]
+    run_here(folder / "run", *words, *SHORT)
+    test = load(*words, "regularization=none").test
+    return folder / "run", [test.raw(place) for place in range(len(test))]
+
+
+def without_probabilities(record):
+    return {key: value for key, value in record.items() if key != "probabilities"}
+
+
+def test_predictions_are_those_of_the_run(finished):
+    run, examples = finished
+    written = read_jsonl(run / "predictions.jsonl")
+    model = mla_train.load(run)
+    predicted = [without_probabilities(record) for record in model.predict(examples, batch_size=3)]
+    assert len(predicted) == len(written) > 3
+    for record, row in zip(predicted, written, strict=True):
+        for key, value in record.items():
+            assert value == (pytest.approx(row[key], rel=1e-3, abs=2e-4) if isinstance(value, float) else row[key])
+    assert [without_probabilities(record) for record in mla_train.load(run / "model").predict(examples)] == predicted
+    (single,) = model.predict(examples[:1])
+    assert single["prediction"] == (
+        pytest.approx(written[0]["prediction"], rel=1e-4)
+        if isinstance(single["prediction"], float)
+        else written[0]["prediction"]
+    )
+    if len(model.spec.inputs) == 1:
+        (name,) = model.spec.inputs
+        values = [example[name] for example in examples]
+        assert [without_probabilities(record) for record in model.predict(values)] == predicted
+    assert not model.network.training
+    assert model.predict([]) == []
+
+
+def test_a_stream_is_predicted_batch_by_batch(finished):
+    run, examples = finished
+    taken = []
+
+    def stream():
+        for place in range(100):
+            taken.append(place)
+            yield examples[place % len(examples)]
+
+    records = mla_train.load(run).predict_batches(stream(), batch_size=4)
+    assert taken == []
+    next(records)
+    assert len(taken) == 4
+
+
+def test_neither_lightning_nor_hydra_is_loaded(finished):
+    run, examples = finished
+    if len(examples[0]) > 1 or not isinstance(next(iter(examples[0].values())), str):
+        examples = []
+    code = (
+        "import json, sys, mla_train\n"
+        f"model = mla_train.load({str(run)!r})\n"
+        f"records = model.predict(json.loads({json.dumps(json.dumps(examples))}))\n"
+        "heavy = {'lightning', 'hydra', 'wandb', 'matplotlib', 'torchvision'} & sys.modules.keys()\n"
+        "print(json.dumps([sorted(heavy), [record['prediction'] for record in records]]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    heavy, predictions = json.loads(done.stdout)
+    assert heavy == []
+    assert len(predictions) == len(examples)
+
+
+def test_wrong_inputs_are_named(finished):
+    run, examples = finished
+    model = mla_train.load(run)
+    names = list(model.spec.inputs)
+    with pytest.raises(UserError, match=f"unknown input txt.*{', '.join(names)}"):
+        model.predict([{"txt": "a"}])
+    for nothing in ({}, dict.fromkeys(names), {names[0]: ""}):
+        with pytest.raises(UserError, match=f"example 1 has no {' or '.join(names)}"):
+            model.predict([examples[0], nothing])
+    if len(names) > 1:
+        with pytest.raises(UserError, match="a mapping with text, image"):
+            model.predict(["a"])
+    with pytest.raises(UserError):
+        model.predict([{names[0]: 7}])
+
+
+def test_images_are_read_from_files_bytes_and_arrays(finished, tmp_path):
+    run, examples = finished
+    model = mla_train.load(run)
+    if list(model.spec.inputs) != ["image"]:
+        pytest.skip("the model reads other inputs")
+    image = examples[0]["image"]
+    file = tmp_path / "a.png"
+    Image.fromarray(np.asarray(image).transpose(1, 2, 0)).save(file)
+    records = model.predict([image, np.asarray(image), str(file), file, file.read_bytes(), {"image": file}])
+    assert all(record == records[0] for record in records)
+
+
+def test_a_text_may_lack_its_image(finished):
+    run, _ = finished
+    model = mla_train.load(run)
+    if len(model.spec.inputs) == 1:
+        pytest.skip("the model reads one input")
+    one, other = model.predict([{"text": "a cat day"}, {"text": "a cat day", "image": None}])
+    assert one == other
+
+
+@pytest.mark.parametrize("missing", [WEIGHTS, SPEC, CONFIG])
+def test_what_is_no_finished_model_is_said(finished, missing, tmp_path):
+    run, _ = finished
+    with pytest.raises(UserError, match="holds no finished model"):
+        mla_train.load(tmp_path)
+    with pytest.raises(UserError, match="holds no finished model"):
+        mla_train.load(tmp_path / "nowhere")
+    shutil.copytree(run / "model", tmp_path / "run" / "model")
+    (tmp_path / "run" / "model" / missing).unlink()
+    with pytest.raises(UserError, match="holds no finished model"):
+        mla_train.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, SPEC, CONFIG])
+def test_a_damaged_model_is_said(finished, file, tmp_path):
+    run, _ = finished
+    shutil.copytree(run / "model", tmp_path / "model")
+    (tmp_path / "model" / file).write_bytes((run / "model" / file).read_bytes()[:50])
+    with pytest.raises(UserError, match="cannot be read"):
+        mla_train.load(tmp_path / "model")
+
+
+def test_no_code_is_read_from_a_model(finished):
+    run, _ = finished
+    assert {path.name for path in (run / "model").iterdir()} == {WEIGHTS, SPEC, CONFIG}
+    assert not any(torch.is_tensor(value) for value in json.loads((run / "model" / SPEC).read_text()).values())
