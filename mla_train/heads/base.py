@@ -24,11 +24,13 @@ class Explained:
         score: Function from outputs to the number, `(examples,)`.
         name: Name of the number.
         prediction: Prediction of the example, as text.
+        forecast: Values predicted to follow a series, in its unit, `(steps,)`; None without a series.
     """
 
     score: Callable[[Any], Tensor]
     name: str
     prediction: str
+    forecast: np.ndarray | None = None
 
 
 class Head(nn.Module):

@@ -109,10 +109,12 @@ class InputExplanation:
 
     Attributes:
         units: Units that attributions are computed for.
-        token_units: Index of each token's unit, `(tokens,)`.
+        token_units: Index of each token's unit, `(tokens,)`; -1 for none.
         positions: Positions of tokens, `(tokens, axes)`.
         occlude: Function from masks `(examples, units)`, False where a unit is occluded, to raw values of as many examples.
         gradient_inputs: Numbers with respect to which gradients are taken.
+        attended: Units of attention maps; None where they are the same.
+        row: Index of the example in the batch that the encoder reads.
     """
 
     units: Units
@@ -120,6 +122,8 @@ class InputExplanation:
     positions: Tensor
     occlude: Callable[[np.ndarray], list[Any]]
     gradient_inputs: list[GradientInput] = field(default_factory=list)
+    attended: Units | None = None
+    row: int = 0
 
 
 def occlude_cells(cells: CellUnits, kept: np.ndarray, colour: Tensor) -> Tensor:
