@@ -129,7 +129,9 @@ class Series(Modality[SeriesSpec]):
     def example_values(cls, count: int) -> list[np.ndarray]:
         """Short waves of two channels and different length."""
         steps = np.arange(40)
-        waves = [np.stack([np.sin((steps + i) * (1 + i % 2) / 3), np.cos(steps / 5) * (i % 3)], 1) for i in range(count)]
+        waves = [
+            np.stack([np.sin((steps + i) * (1 + i % 2) / 3), np.cos(steps / 5) * (i % 3)], 1) for i in range(count)
+        ]
         return [wave[: 25 + 5 * (i % 4)] for i, wave in enumerate(waves)]
 
     def embedding(self, config: TrainConfig) -> Embedding:
