@@ -1,4 +1,4 @@
-"""What each of several inputs is worth: answers with it alone and without it."""
+"""Ablation of inputs: predictions with each input alone and without it."""
 
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from mla_train.model import Model, only, without
 
 
 def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions) -> Predictions:
-    """Predictions of a batch with each input alone and without it, and what it contributed.
+    """Predictions of a batch with each input alone and without it, and its contribution.
 
     Args:
         model: Network that encoded the inputs.
         features: Encoded inputs.
-        batch: What they were made of.
+        batch: Batch that they were made of.
         predictions: Columns with all inputs.
 
     Returns:

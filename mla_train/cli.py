@@ -1,4 +1,4 @@
-"""The command line of train.py: composes the config, answers mistakes at once, starts the run."""
+"""The command line of train.py: composes the config, reports wrong options at once, starts the run."""
 
 import os
 import sys

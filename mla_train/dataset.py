@@ -1,4 +1,4 @@
-"""From raw examples to splits that a network reads: what is missing, repeated, cut and learnt stands here once."""
+"""From raw examples to splits that a network reads: missing and repeated examples, cutting splits, vocabulary, statistics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one clear sentence with the way out, shown without a traceback."""
+"""Errors that a user can correct: one clear sentence that names the remedy, shown without a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,11 +9,11 @@ class UserError(Exception):
 
 
 class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault
-    """The run was asked to stop and can go on later.
+    """The run was asked to stop and can be resumed.
 
     Args:
-        message: How to go on.
-        exit_code: 128 plus the signal's number.
+        message: How to resume it.
+        exit_code: 128 plus the number of the signal.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -22,7 +22,7 @@ class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault
 
 
 def require(good: bool, message: str) -> None:
-    """Raises UserError with a message unless all is good."""
+    """Raises UserError with a message unless a condition holds."""
     if not good:
         raise UserError(message)
 

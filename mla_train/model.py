@@ -49,7 +49,7 @@ class ModelSpec:
         """The spec of a stored model.
 
         Args:
-            stored: What `to_dict` gave.
+            stored: Result of `to_dict`.
             modalities: Kinds of input by name.
             heads: Kinds of answer by name.
         """
@@ -63,7 +63,7 @@ class ModelSpec:
 
 
 class Model(nn.Module):
-    """Examples in, answers out.
+    """The network of a task: from a batch to the outputs of its head.
 
     Args:
         config: Whole run's config.
@@ -107,7 +107,7 @@ class Model(nn.Module):
         """Outputs of the head; in training with `task.unimodal_loss_weight` also those of each input alone.
 
         Returns:
-            What the head gives, or `(1 + inputs, batch, outputs)`.
+            Outputs of the head, or `(1 + inputs, batch, outputs)`.
         """
         features = self.encode(batch)
         outputs = self.decode(features, batch)
@@ -128,7 +128,7 @@ class Model(nn.Module):
             features = self.head.prepend(name, features)
             x: Any = features.tokens
             positions, padding = features.positions, features.padding
-            # Without padding there is no mask, and attention is cheaper; an exported graph cannot choose.
+            # Without padding there is no mask, and attention is cheaper; an exported graph cannot branch.
             if padding is not None and not torch.compiler.is_exporting() and not bool(padding.any()):
                 padding = None
             if positions is None and self.input_type is not None:  # sequences beside images: row 0, column after column
@@ -168,7 +168,7 @@ class Model(nn.Module):
         return inputs
 
     def count_tokens(self, batch: Batch) -> int:
-        """Tokens without padding: those that are written, else those that are read."""
+        """Number of tokens without padding: generated ones, else input tokens."""
         written = self.head.count_tokens(batch)
         if written is not None:
             return written
@@ -177,7 +177,7 @@ class Model(nn.Module):
 
     @property
     def cache_width(self) -> int:
-        """Numbers that decoding keeps for each token, over all layers."""
+        """Numbers that decoding caches for each token, over all layers."""
         if self.head.cache_width is not None:
             return self.head.cache_width
         return sum(module.cache_width for module in self.modules() if isinstance(module, Encoder))

@@ -1,4 +1,4 @@
-"""The base of tasks: which inputs, which answer, what to compare with. Knows nothing of optimizers or devices."""
+"""The base class of tasks: inputs, kind of answer, baselines. Knows nothing of optimizers or devices."""
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -119,17 +119,17 @@ class Task:
         return ModelSpec.from_dict(stored, kinds, heads)
 
     def init_from_data(self, model: Model, data: Dataset) -> bool:
-        """Sets weights that can be computed from the training split at once; called when a training begins anew.
+        """Sets weights that are computed from the training split; called before the first step, not when a run resumes.
 
         Returns:
-            Whether the network is a model already: it then is validated, and kept if no epoch makes it better.
+            Whether the network can already predict: it is then validated, and kept if no epoch improves on it.
         """
         for name, embedding in model.embeddings.items():
             embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
         return False
 
     def raw_inputs(self, spec: ModelSpec) -> list[str]:
-        """Names of the parts of a raw example, the first of which is meant where none is named."""
+        """Names of the inputs of a raw example; a value without a name belongs to the first."""
         return list(spec.inputs)
 
     def explain(self, model: Model, raw: Mapping[str, Any]) -> "Explanation":
@@ -149,7 +149,7 @@ class Task:
         return {}
 
     def prediction_rows(self, model: Model, predictions: Predictions, data: Dataset) -> list[dict[str, Any]]:
-        """Rows of predictions.jsonl: what an example was, its label, the prediction."""
+        """Rows of predictions.jsonl: the example, its label, the prediction."""
         test, rows = data.test, []
         labels, records = model.head.decode_labels(predictions), model.head.decode(predictions)
         for place, label, record in zip(predictions["index"], labels, records, strict=True):
@@ -165,7 +165,7 @@ class Task:
         return rows
 
     def details(self, model: Model, predictions: Predictions) -> dict[str, Any]:
-        """More about the test split for results.json: what the head tells, and the worth of each of several inputs."""
+        """More about the test split for results.json: details of the head, and metrics with and without each input."""
         ablation = ablation_metrics(model.head, predictions, list(model.spec.inputs))
         return model.head.details(predictions) | ({"ablation": ablation} if ablation else {})
 
@@ -190,7 +190,7 @@ class Task:
 
 
 def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
-    """Kind of answer that labels ask for: lists are multilabel, decimal numbers a regression, all else classes.
+    """Kind of answer for some labels: lists are multilabel, decimal numbers a regression, all else classes.
 
     Args:
         labels: Raw labels of the training split.

@@ -154,15 +154,17 @@ def padding_share(data: Dataset, schedule: Sequence[np.ndarray]) -> float:
     """Share of padding among the tokens of an epoch's batches."""
     counts = {"padding": 0, "tokens": 0}
 
-    def count(tensor: Tensor) -> Tensor:
-        if tensor.dim() == 2 and tensor.dtype is torch.bool:  # a padding mask
-            counts["padding"] += int(tensor.sum())
-            counts["tokens"] += tensor.numel()
-        return tensor
+    def count(mask: Tensor) -> Tensor:
+        if mask.dim() == 2 and mask.dtype is torch.bool:
+            counts["padding"] += int(mask.sum())
+            counts["tokens"] += mask.numel()
+        return mask
 
     for rows in tqdm(schedule, leave=False, disable=not sys.stderr.isatty()):
         batch = data.collate([data.train[int(i)] for i in rows], training=False)
-        map_tensors(count, (batch.inputs, batch.targets))
+        map_tensors(count, batch.inputs)
+        # Target texts have no mask: they are padded with token 0.
+        map_tensors(lambda tokens: tokens if tokens.is_floating_point() else count(tokens == 0), batch.targets)
     return counts["padding"] / max(1, counts["tokens"])
 
 

@@ -228,3 +228,16 @@ class SeriesTableOptions:
             self.frequency is None or self.resample is not Resample.refuse,
             f"data.frequency={self.frequency} is the distance of rows after resampling: add data.resample=mean or fill",
         )
+
+
+@dataclass
+class SeriesFileOptions(FileOptions, LabelOptions, SplitOptions):
+    """Files of labelled series: .ts, .tsv and .txt of the UCR and UEA archives, or tables with a row a series or a row a step.
+
+    Attributes:
+        series_column: Column that tells series apart where each step has a row; null reads each row as a series.
+        time_column: Column by which the steps of a series are ordered; null keeps the order of the rows.
+    """
+
+    series_column: str | None = None
+    time_column: str | None = None

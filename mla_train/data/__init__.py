@@ -1,1 +1,1 @@
-"""Data of all tasks: splits, batches and their order, the parts that baselines share."""
+"""Data of all tasks: reading files, splits, batches and their order, tokenizers, caches."""

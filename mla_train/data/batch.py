@@ -1,4 +1,4 @@
-"""What a network is given: examples as tensors, by input."""
+"""Batches: examples as tensors, by input."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -42,7 +42,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     """Applies a function to the tensors of nested dataclasses, dicts and tuples; other values stay.
 
     Args:
-        function: From a tensor to a tensor.
+        function: Function from a tensor to a tensor.
         value: Nested values.
     """
     if isinstance(value, Tensor):
@@ -60,7 +60,7 @@ def pad_stack(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Stacks sequences of different length, filled up with zeros.
 
     Args:
-        values: Each `(length, ...)`; a length of 0 is an example without this input.
+        values: Sequences `(length, ...)`; a length of 0 is an example without this input.
 
     Returns:
         `(batch, longest, ...)`, and True at padding `(batch, longest)`. The longest is at least 1, so that nothing

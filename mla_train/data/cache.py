@@ -1,4 +1,4 @@
-"""What costs time and can be computed again is remembered on disk, by content."""
+"""A cache on disk for results that take time to compute."""
 
 import os
 import warnings
@@ -16,13 +16,13 @@ def cache_folder() -> Path:
 
 
 def cached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Remembers results on disk by the content of the arguments and the code of the function."""
+    """Caches results on disk by the content of the arguments and the code of the function."""
     remembered = joblib.Memory(cache_folder(), verbose=0).cache(function)
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # joblib remarks that large arguments take time
+            warnings.simplefilter("ignore", UserWarning)  # joblib warns that large arguments take time
             return remembered(*arguments)
 
     return call

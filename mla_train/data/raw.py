@@ -8,30 +8,30 @@ from mla_train.errors import UserError
 
 
 def parse_raw(words: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """One example from its parts.
+    """One example from the values of its inputs.
 
     Args:
-        words: Each `NAME=VALUE`, or all parts as one JSON object; what begins with no name is the first part.
-        names: Of the parts.
+        words: Arguments of the form `NAME=VALUE`, or one JSON object; a value without a name is that of the first input.
+        names: Names of the inputs.
 
     Raises:
-        UserError: A part is given twice, or its name is not known.
+        UserError: An input is given twice, or its name is unknown.
     """
     if not names:
         raise UserError("this model reads no raw input: choose an example of its data with --index")
-    found: dict[str, Any] = {}
+    example: dict[str, Any] = {}
     for word in words:
-        parts = _object(word)
-        if parts is None:
+        inputs = _object(word)
+        if inputs is None:
             name, _, value = word.partition("=")
-            parts = {name: value} if name in names and value else {names[0]: word}
-        for name, value in parts.items():
+            inputs = {name: value} if name in names and value else {names[0]: word}
+        for name, value in inputs.items():
             if name not in names:
                 raise UserError(f"there is no input {name}; this model reads {', '.join(names)}")
-            if name in found:
-                raise UserError(f"{name} is given twice: {found[name]} and {value}")
-            found[name] = value
-    return found
+            if name in example:
+                raise UserError(f"{name} is given twice: {example[name]} and {value}")
+            example[name] = value
+    return example
 
 
 def _object(word: str) -> dict[str, Any] | None:
@@ -39,7 +39,7 @@ def _object(word: str) -> dict[str, Any] | None:
     if not word.startswith("{"):
         return None
     try:
-        found = json.loads(word)
+        value = json.loads(word)
     except json.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None

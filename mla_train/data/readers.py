@@ -82,21 +82,21 @@ def find_column(table: Rows, asked: str | None, usual: tuple[str, ...], option: 
     """Name of a column: the one that is asked for, or the first of the usual ones.
 
     Args:
-        table: Table that it is looked for in.
-        asked: Name that the user gave.
+        table: Table to search.
+        asked: Name that the user gave; None tries the usual ones.
         usual: Usual names, tried in order.
         option: Option that names the column, for the error message.
 
     Raises:
         UserError: There is no such column.
     """
-    found = asked if asked in table.columns else next((name for name in usual if name in table.columns), None)
-    if found is None or (asked is not None and found != asked):
+    column = asked if asked in table.columns else next((name for name in usual if name in table.columns), None)
+    if column is None or (asked is not None and column != asked):
         raise UserError(
             f"{table.file} has no column {asked or usual[0]}; there are {', '.join(table.columns)}. Name the one with "
             f"{option}="
         )
-    return found
+    return column
 
 
 def is_empty(cell: Any) -> bool:

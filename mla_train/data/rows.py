@@ -23,9 +23,9 @@ class Rows:
     """A table in memory.
 
     Attributes:
-        file: Where it came from.
+        file: File of the table.
         columns: Names of its columns.
-        rows: Each a dict of cells.
+        rows: Column name to cell, for each row.
         broken: Rows that could not be read, named by file and line.
         class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
     """
@@ -51,7 +51,7 @@ def read_rows(file: Path) -> Rows:
     """Reads a table; broken rows are noted, not raised.
 
     Args:
-        file: Its ending says how it is to be read.
+        file: File whose ending gives its format.
 
     Raises:
         UserError: The file is not there, is of another kind, is not UTF-8 or has no rows.
@@ -75,7 +75,7 @@ def read_rows(file: Path) -> Rows:
             else:
                 _read_separated(table, lines, "\t" if kind == ".tsv" else _separator(lines))
                 if kind == ".tsv" and b'"' in lines:
-                    # Tabs need no quotes: where these do not close, they are part of the text.
+                    # Cells of tsv need no quotes: quotes that do not close belong to the text.
                     plain = Rows(file)
                     _read_separated(plain, lines, "\t", csv.QUOTE_NONE)
                     if (-len(plain.broken), len(plain.rows)) > (-len(table.broken), len(table.rows)):
@@ -102,7 +102,7 @@ def _read_json_lines(table: Rows, content: bytes) -> None:
 
 
 def _json(content: bytes) -> Any:
-    """What a piece of JSON says; None if it is none."""
+    """The value of a piece of JSON; None if it is no JSON, BLANK if it is empty."""
     if not content.strip():
         return BLANK
     try:
@@ -162,24 +162,24 @@ def _read_parquet(table: Rows) -> None:
 def find_parts(root: Path) -> dict[str, Path]:
     """Files of a folder that hold train, val and test; val may be called valid, validation or dev.
 
-    Where no file is called test alone, the first of those whose name begins so is taken (test_2016, test_2017).
+    Without a file called test, the first whose name starts with test_ or test- is taken (test_2016, test_2017).
 
     Args:
-        root: The folder.
+        root: Folder of the files.
 
     Raises:
         UserError: There is no such folder, or no train file in it.
     """
     if not root.is_dir():
         raise UserError(f"data.root={root}: there is no such folder ({root.resolve()})")
-    found = {}
-    for part, names in PART_NAMES.items():
+    split_files = {}
+    for split, names in PART_NAMES.items():
         files = [f for name in names for ending in ENDINGS for f in sorted(root.glob(f"{name}{ending}*"))]
         if files:
-            found[part] = files[0]
-    if "test" not in found:
+            split_files[split] = files[0]
+    if "test" not in split_files:
         others = [f for f in sorted(root.glob("test[_-]*")) if any(ending in f.suffixes for ending in ENDINGS)]
-        found |= {"test": others[0]} if others else {}
-    if "train" not in found:
+        split_files |= {"test": others[0]} if others else {}
+    if "train" not in split_files:
         raise UserError(f"{root} holds no train file (train{', train'.join(ENDINGS)}, or these with .gz or .xz)")
-    return found
+    return split_files

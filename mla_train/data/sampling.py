@@ -1,4 +1,4 @@
-"""Which examples stand in which batch, on which process, in which order: pure functions of (seed, epoch)."""
+"""Which examples are in which batch, on which process, in which order: pure functions of (seed, epoch)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,8 +55,8 @@ def shuffled(size: int, batch_size: int, seed: int) -> BatchSchedule:
 
     Args:
         size: Number of examples.
-        batch_size: Examples in a batch, at most.
-        seed: Of the run.
+        batch_size: Largest number of examples in a batch.
+        seed: Seed of the run.
 
     Returns:
         A function from an epoch to its global batches of indices.
@@ -78,12 +78,12 @@ def bucketed(
     Examples are shuffled, sorted by length within pools of some batches, cut into batches, and these shuffled again.
 
     Args:
-        lengths: Of each example, in tokens.
-        batch_size: Examples in a batch, at most; on average, with even_tokens.
-        seed: Of the run.
-        pool: Batches that are sorted together; more leaves less padding and less chance.
-        even_tokens: Batches hold as many tokens each instead of as many examples.
-        least: Examples in a batch at least, with even_tokens, so that it can be cut into micro-batches.
+        lengths: Number of tokens of each example.
+        batch_size: Largest number of examples in a batch; the mean number with even_tokens.
+        seed: Seed of the run.
+        pool: Number of batches whose examples are sorted together: more leaves less padding and less chance.
+        even_tokens: Whether batches hold as many tokens each instead of as many examples.
+        least: Smallest number of examples in a batch with even_tokens, so that it can be cut into micro-batches.
 
     Returns:
         A function from an epoch to its global batches of indices.
@@ -113,10 +113,10 @@ class TrainSampler(Sampler[list[SampleIndex]]):
     """Micro-batches of one process, from any point of any epoch on.
 
     Args:
-        schedule: From an epoch to its global batches; all epochs have as many.
+        schedule: Function from an epoch to its global batches; all epochs have as many.
         seed: Seed of the run.
         position: Where the next iteration begins.
-        parts: Micro-batches that make up a global batch: processes times accumulation steps.
+        parts: Number of micro-batches in a global batch: processes times accumulation steps.
         rank: Number of this process.
         world_size: Number of processes.
     """
@@ -159,10 +159,10 @@ def evaluation_batches(
 
     Args:
         size: Number of examples.
-        batch_size: Examples in a batch, at most.
-        rank: This process.
+        batch_size: Largest number of examples in a batch.
+        rank: Number of this process.
         world_size: Number of processes.
-        lengths: Of each example; given, examples of similar length stand together.
+        lengths: Number of tokens of each example, which puts examples of similar length together; None keeps the order.
     """
     count = -(-size // (batch_size * world_size)) * world_size
     order = np.arange(size) if lengths is None else np.argsort(-lengths, kind="stable")

@@ -46,7 +46,7 @@ def _examples(series: list[np.ndarray], labels: list[Any], names: list[str]) -> 
 
 
 def archive_files(root: Path) -> dict[str, Path]:
-    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv.
+    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv or .txt.
 
     Args:
         root: The folder.
@@ -56,7 +56,7 @@ def archive_files(root: Path) -> dict[str, Path]:
     """
     files = {}
     for split in SPLITS:
-        for ending in (".tsv", ".ts"):
+        for ending in (".txt", ".tsv", ".ts"):
             named = sorted(root.glob(f"*_{split.upper()}{ending}"))
             own = root / f"{root.resolve().name}_{split.upper()}{ending}"
             if len(named) > 1 and own not in named:
@@ -85,15 +85,15 @@ def read_archive_folder(root: Path) -> RawData:
 
 
 def _is_archive(file: Path) -> bool:
-    """Whether a file is a .ts, or a .tsv whose first line is numbers and no header."""
-    if file.suffix == ".tsv" and file.is_file():
+    """Whether a file is a .ts, or a .tsv or .txt whose first line is numbers and no header."""
+    if file.suffix in (".tsv", ".txt") and file.is_file():
         with file.open(encoding="utf-8") as stream:
-            return all(_is_number(cell) for cell in stream.readline().split("\t"))
+            return all(_is_number(cell) for cell in stream.readline().split())
     return file.suffix == ".ts"
 
 
 def read_archive_file(file: Path) -> Labelled:
-    """Reads a .ts file, or a .tsv file whose first column is the label.
+    """Reads a .ts file, or a .tsv or .txt file whose first column is the label.
 
     Args:
         file: The file.
@@ -116,7 +116,9 @@ def read_archive_file(file: Path) -> Labelled:
             *channels, label = line.split(":")
             cells = [channel.split(",") for channel in channels]
         else:
-            label, *values = line.split("\t")
+            label, *values = line.split("\t") if file.suffix == ".tsv" else line.split()
+            if file.suffix == ".txt" and _is_number(label):
+                label = f"{float(label):g}"  # 2.0000000e+00
             cells = [values]
         try:
             rows = [[float(cell) if cell.strip() not in ("", "?") else np.nan for cell in row] for row in cells]

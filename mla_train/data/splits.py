@@ -1,4 +1,4 @@
-"""Cutting data into parts, the same way for every `seed` of a run."""
+"""Cutting data into splits, which `data.split_seed` chooses and `seed` leaves alone."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validatio
 def stratified_cut(
     labels: Sequence[int] | np.ndarray, share: float, split_seed: int, classes: Sequence[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts off a part in which every class has its share.
+    """Cuts off a split in which every class has its share.
 
     Args:
         labels: Class of each example.
-        share: Of the part that is cut off, 0 to 1.
-        split_seed: Chooses which examples.
-        classes: Their names, for the error message.
+        share: Share of the examples that is cut off, 0 to 1.
+        split_seed: Seed that chooses the examples.
+        classes: Names of the classes, for the error message.
 
     Returns:
         Indices that stay and indices that are cut off, both in ascending order.

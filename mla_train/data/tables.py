@@ -10,7 +10,7 @@ from mla_train.errors import UserError
 
 
 class TableOptions(Protocol):
-    """Options that say where tables are.
+    """Options that name tables.
 
     Attributes:
         root: Folder with train, val and test files.
@@ -30,24 +30,24 @@ class TableOptions(Protocol):
 
 
 def read_tables(options: TableOptions, what: str) -> dict[str, Rows]:
-    """The parts that the options name; "train" is among them.
+    """The splits that the options name; "train" is among them.
 
     Args:
-        options: Of a data set.
+        options: Options of a data set.
         what: What the tables hold, for the error message.
 
     Raises:
         UserError: Nothing is named, or it cannot be read.
     """
-    named = {part: Path(getattr(options, part)) for part in PART_NAMES if getattr(options, part)}
+    named = {split: Path(getattr(options, split)) for split in PART_NAMES if getattr(options, split)}
     if options.root is not None:
         root = Path(options.root)
-        found = {"train": root} if root.is_file() else find_parts(root)
-        return {part: read_rows(file) for part, file in (found | named).items()}
+        files = {"train": root} if root.is_file() else find_parts(root)
+        return {split: read_rows(file) for split, file in (files | named).items()}
     if named:
         if "train" not in named:
             raise UserError("data.train is missing: name the training file")
-        return {part: read_rows(file) for part, file in named.items()}
+        return {split: read_rows(file) for split, file in named.items()}
     if options.hub is None:
         raise UserError(f"say where the {what} are: data.root=FOLDER, data.train=FILE or data.hub=NAME")
     return _hub_tables(options.hub, options.revision)
@@ -63,26 +63,28 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
             f"cannot load {name} from the hub: {error}. With its files at hand, name their folder: data.root=FOLDER"
         ) from error
     tables = {}
-    for part, names in PART_NAMES.items():
-        found = next((loaded[split] for split in names if split in loaded), None)
-        if found is not None:
-            for column, feature in found.features.items():
+    for split, names in PART_NAMES.items():
+        table = next((loaded[each] for each in names if each in loaded), None)
+        if table is not None:
+            for column, feature in table.features.items():
                 if isinstance(feature, Image):  # images stay the bytes that they are
-                    found = found.cast_column(column, Image(decode=False))
-            class_names = {c: list(f.names) for c, f in found.features.items() if isinstance(f, ClassLabel)}
-            tables[part] = Rows(Path(f"{name}/{part}"), list(found.column_names), list(found), class_names=class_names)
+                    table = table.cast_column(column, Image(decode=False))
+            class_names = {c: list(f.names) for c, f in table.features.items() if isinstance(f, ClassLabel)}
+            tables[split] = Rows(
+                Path(f"{name}/{split}"), list(table.column_names), list(table), class_names=class_names
+            )
     return tables
 
 
 def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
-    """Notes on rows that could not be read, if they may be left out.
+    """Notes on rows that could not be read and are left out.
 
     Args:
-        tables: All parts.
-        on_error: Stop or leave out.
+        tables: Tables of all splits.
+        on_error: Whether such rows stop the run or are left out.
 
     Raises:
-        UserError: There are such rows and they may not be left out.
+        UserError: There are such rows, and they stop the run.
     """
     broken = [place for table in tables.values() for place in table.broken]
     if not broken:

@@ -11,7 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 MAX_CHARACTERS = 10_000_000
 
 KINDS = {
-    # Punctuation counts as words: a question mark tells much.
+    # Punctuation marks count as words: a question mark is a strong feature.
     "words": dict(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]"),
     "pieces": dict(ngram_range=(1, 5), analyzer="char_wb"),
 }

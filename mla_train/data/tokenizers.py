@@ -21,13 +21,13 @@ def learn_tokenizer(
     """Learns a vocabulary.
 
     Args:
-        texts: Of the training split alone.
-        kind: What a token is.
-        vocab_size: Most tokens.
-        lowercase: Fold upper case.
-        min_frequency: How often a token must occur.
-        to_write: For a model that writes texts: signs that only look alike stay apart (NFC instead of NFKC), and there
-            are a start token 2 and an end token 3.
+        texts: Texts of the training split.
+        kind: Kind of token.
+        vocab_size: Largest number of tokens.
+        lowercase: Whether upper case is folded.
+        min_frequency: Occurrences that a token needs.
+        to_write: Whether a model generates texts from the tokens: similar characters then stay apart (NFC instead of
+            NFKC), and there are a start token 2 and an end token 3.
 
     Returns:
         A tokenizer with padding 0 and unknown 1 that normalises, and can be kept as JSON.
@@ -73,6 +73,6 @@ def read_tokenizer(written: str) -> Tokenizer:
 
 
 def _literal(tokenizer: Tokenizer) -> Tokenizer:
-    """Reads [PAD] and the like in a text as what it is: text. The library does not keep this in JSON."""
+    """Reads [PAD] and the like in a text as text, a setting that the library does not keep in JSON."""
     tokenizer.encode_special_tokens = True
     return tokenizer

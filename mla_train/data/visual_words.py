@@ -1,4 +1,4 @@
-"""What pictures often show: the centres of clusters of their patches (k-means by scikit-learn)."""
+"""Visual words: the centres of clusters of image patches (k-means by scikit-learn)."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 SAMPLE = 50_000
-DAMPING = 0.1  # of what hardly varies, in shares of the mean variance
-SHARPNESS = 12.0  # how much nearer than usual a word must be to be said alone
+DAMPING = 0.1  # of directions that hardly vary, in shares of the mean variance
+SHARPNESS = 12.0  # of the soft assignment, relative to the mean squared distance to the nearest word
 
 
 class Words(NamedTuple):
@@ -27,9 +27,9 @@ def learn_words(images: np.ndarray, count: int, side: int) -> Words:
     """Clusters patches after whitening, without which all would be flat areas and edges (Coates, Lee & Ng 2011).
 
     Args:
-        images: 0 to 255, `(pictures, channels, height, width)`.
+        images: Pixels from 0 to 255, `(images, channels, height, width)`.
         count: Number of words.
-        side: Of a patch.
+        side: Height and width of a patch.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -39,7 +39,7 @@ def learn_words(images: np.ndarray, count: int, side: int) -> Words:
     values = values.clamp(min=0)
     whitening = vectors @ torch.diag((values + DAMPING * values.mean() + 1e-3).rsqrt()) @ vectors.T
     white = (patches - mean) @ whitening
-    # Few distinct patches make fewer words than asked for; those are said together.
+    # With few distinct patches several words are equal; a patch is then assigned to all of them alike.
     clusters = MiniBatchKMeans(count, batch_size=4096, n_init=1, max_iter=20, random_state=0).fit(white.numpy())
     words = torch.from_numpy(clusters.cluster_centers_).to(white)
     nearest = torch.cdist(white[:20_000], words).amin(1).square().mean()
@@ -51,12 +51,12 @@ def learn_words(images: np.ndarray, count: int, side: int) -> Words:
 
 
 def sample_patches(images: Tensor, side: int) -> Tensor:
-    """Squares from random places of random pictures, always the same ones, `(SAMPLE, channels * side * side)`."""
+    """Squares from random places of random images, always the same ones, `(SAMPLE, channels * side * side)`."""
     generator = torch.Generator().manual_seed(0)
-    pictures, _, height, width = images.shape
+    count, _, height, width = images.shape
     which, top, left = (
         torch.randint(upper, (SAMPLE, 1, 1), generator=generator)
-        for upper in (pictures, height - side + 1, width - side + 1)
+        for upper in (count, height - side + 1, width - side + 1)
     )
     steps = torch.arange(side)
     patches = images[which, :, top + steps.view(1, -1, 1), left + steps]

@@ -18,7 +18,7 @@ from mla_train.explain.attention_view import AttentionView, self_attention_view
 from mla_train.explain.generated_text import decoder_views, with_end
 from mla_train.heads.generation import Generation
 from mla_train.heads.pooled import PooledHead
-from mla_train.modalities.explanation import GradientInput, InputExplanation, Units
+from mla_train.modalities.explanation import GradientInput, InputExplanation, PatchUnits, Units
 from mla_train.model import Model
 from mla_train.nn import AttentionPooling, ClassToken, Encoder
 from mla_train.nn.fusion import CrossAttentionFusion
@@ -81,6 +81,8 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
             name: model.spec.inputs[name].explain(name, embeddings[name], batch.inputs[name], raw[name])
             for name in names
         }
+        if explained.forecast is not None:
+            _append_forecast(list(parts.values()), explained.forecast)
         shown = {name: with_end(part) for name, part in parts.items()}
         views = _self_attention(model, shown, features) + _cross_attention(model, shown, batch)
         if isinstance(head, Generation):
@@ -112,6 +114,13 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
     )
 
 
+def _append_forecast(parts: list[InputExplanation], forecast: np.ndarray) -> None:
+    for part in parts:
+        for units in (part.units, part.attended):
+            if isinstance(units, PatchUnits):
+                units.values = np.concatenate([units.values, forecast])
+
+
 def _self_attention(model: Model, parts: dict[str, InputExplanation], features: dict[str, Any]) -> list[AttentionView]:
     if not isinstance(model.encoder, Encoder):
         return []
@@ -132,10 +141,11 @@ def _self_attention(model: Model, parts: dict[str, InputExplanation], features: 
             self_attention_view(
                 f"{name} over {name}",
                 layers,
-                part.units,
+                part.attended or part.units,
                 units,
                 positions=positions,
                 call=order.index(name),
+                row=part.row,
                 query_weights=weights,
             )
         )
@@ -170,8 +180,7 @@ def _cross_attention(model: Model, parts: dict[str, InputExplanation], batch: Ba
 
 
 def _token_count(model: Model, name: str, batch: Batch) -> int:
-    embedding: Any = model.embeddings[name]
-    return len(embedding.positions) if hasattr(embedding, "positions") else batch.inputs[name].padding.size(1)
+    return model.embeddings[name](batch.inputs[name]).tokens.size(1)
 
 
 def _padded_gradient_inputs(parts: list[InputExplanation]) -> list[GradientInput]:

@@ -2,10 +2,12 @@
 
 from mla_train.heads.base import Explained, Head, Predictions
 from mla_train.heads.classification import Classification, ClassSpec
-from mla_train.heads.forecast import Forecast, ForecastSpec
-from mla_train.heads.generation import Generation, GenerationSpec
+from mla_train.heads.forecast import Forecast
+from mla_train.heads.forecast_spec import ForecastSpec
+from mla_train.heads.generation import Generation
 from mla_train.heads.multilabel import MultilabelClassification
 from mla_train.heads.regression import NumberSpec, Regression
+from mla_train.heads.text_targets import GenerationSpec
 
 HEADS: dict[str, type[Head]] = {
     kind.kind: kind for kind in (Classification, MultilabelClassification, Regression, Generation, Forecast)

@@ -18,17 +18,19 @@ Predictions = dict[str, Any]
 
 @dataclass
 class Explained:
-    """The number that an explanation attributes to parts of an example.
+    """The number that an explanation attributes to units of an example.
 
     Attributes:
-        score: From outputs to the number, `(examples,)`.
+        score: Function from outputs to the number, `(examples,)`.
         name: Name of the number.
         prediction: Prediction of the example, as text.
+        forecast: Values predicted to follow a series, in its unit, `(steps,)`; None without a series.
     """
 
     score: Callable[[Any], Tensor]
     name: str
     prediction: str
+    forecast: np.ndarray | None = None
 
 
 class Head(nn.Module):
@@ -136,7 +138,7 @@ class Head(nn.Module):
 
     @classmethod
     def groups(cls, columns: Mapping[str, Any], options: Any) -> np.ndarray | None:
-        """Number of the group of each example, which no cut parts, `(examples,)`; None where each is alone.
+        """Number of the group of each example, `(examples,)`, whose examples stay in one split; None where each is alone.
 
         Args:
             columns: Loaded values of each input.
@@ -181,7 +183,7 @@ class Head(nn.Module):
 
         Args:
             features: Encoded tokens of each input.
-            batch: What they were made of.
+            batch: Batch that they were made of.
         """
 
     @abstractmethod
@@ -193,14 +195,14 @@ class Head(nn.Module):
         """
 
     def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
-        """Divergence of two passes with other dropout: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
+        """Divergence of two passes with different dropout: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
 
         Beside the mean of both losses this is the paper's sum of both with half the divergence, halved.
 
         Args:
-            first: Class scores, `(..., classes)`.
-            second: The same of the other pass.
-            batch: What both passes read.
+            first: Class scores of one pass, `(..., classes)`.
+            second: Class scores of the other pass, `(..., classes)`.
+            batch: Batch of both passes.
         """
         p, q = first.float().log_softmax(-1), second.float().log_softmax(-1)
         return ((p.exp() - q.exp()) * (p - q)).sum() / 4
@@ -214,10 +216,10 @@ class Head(nn.Module):
         """Answers of a batch on the CPU: columns with one row an example.
 
         Args:
-            outputs: What `forward` gave.
+            outputs: Outputs of `forward`.
             features: Encoded tokens of each input.
-            batch: What they were made of.
-            val_size: Number of validation examples, while training: a head whose answers are costly gives some alone.
+            batch: Batch that they were made of.
+            val_size: Number of validation examples, while training; a head with costly answers then answers only some.
         """
 
     def labels(self, batch: Batch) -> Predictions:
@@ -230,11 +232,11 @@ class Head(nn.Module):
 
     @abstractmethod
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """Predictions as records for people: `prediction`, `probability` and the like."""
+        """Predictions as records for users: `prediction`, `probability` and the like."""
 
     @abstractmethod
     def decode_labels(self, predictions: Predictions) -> list[Any]:
-        """True answers as people write them."""
+        """True answers as users write them."""
 
     def example_error(self, record: Mapping[str, Any]) -> float:
         """How wrong a record with a `label` is: 0 is right; mistakes are shown with the greatest first."""
@@ -248,7 +250,7 @@ class Head(nn.Module):
         """Draws PNG figures of the test split into a folder."""
 
     def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> Any:
-        """The answer that the network has to be given, to tell how probable it is; None where it is not read.
+        """The answer whose probability is explained, where the network must read it; None where it need not.
 
         Args:
             features: Encoded tokens of each input of one example.
@@ -262,18 +264,18 @@ class Head(nn.Module):
 
     @abstractmethod
     def explain(self, outputs: Any, batch: Batch) -> Explained:
-        """What is explained of the answer to one example.
+        """The number that is explained of the answer to one example.
 
         Args:
-            outputs: For a batch of one.
+            outputs: Outputs for a batch of one example.
             batch: The batch.
         """
 
     def count_tokens(self, batch: Batch) -> int | None:
-        """Number of tokens that are written; None where the tokens that are read are counted."""
+        """Number of generated tokens; None where input tokens are counted instead."""
         return None
 
     @property
     def cache_width(self) -> int | None:
-        """Numbers that decoding keeps for each token; None counts those of the encoder."""
+        """Numbers that decoding caches for each token; None counts those of the encoder."""
         return None

@@ -1,7 +1,7 @@
 """A forecast: point and quantiles of each step, as corrections of a closed-form solution behind a gate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Explained, Head, Predictions
 from mla_train.heads.forecast_metrics import coverage, forecast_metrics, mean_errors, rounded
+from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.base import Embedding, ModalityFeatures
 
 POINT_LOSSES: dict[PointLoss, Any] = {
@@ -22,28 +23,6 @@ POINT_LOSSES: dict[PointLoss, Any] = {
     PointLoss.mae: F.l1_loss,
     PointLoss.huber: F.huber_loss,
 }
-
-
-@dataclass
-class ForecastSpec:
-    """The series that are forecast.
-
-    Attributes:
-        names: Names of the series.
-        horizon: Number of steps that are forecast.
-        period: Number of steps of a cycle.
-        mean: Mean of each series, over training rows.
-        std: Standard deviation of each series, over training rows.
-        naive_error: Mean absolute error of the value one period before on training rows, scaled, by which MASE divides; 1
-            where a series repeats itself.
-    """
-
-    names: list[str]
-    horizon: int
-    period: int
-    mean: list[float] = field(default_factory=list)
-    std: list[float] = field(default_factory=list)
-    naive_error: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -264,14 +243,23 @@ class Forecast(Head):
 
         draw_errors(predictions, {}, self.spec, folder / "errors.png")
 
+    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> int:
+        """Index of the series that the explanation is about."""
+        (window,) = raw.values()
+        return getattr(window, "shown", 0)
+
+    def encode_answers(self, answers: Sequence[int]) -> Tensor:
+        """Indices of series, `(examples,)`."""
+        return torch.tensor(answers)
+
     def explain(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> Explained:
-        """The mean of the forecast of the first series, in its own unit."""
-        name, std, mean = self.spec.names[0], self.spec.std[0], self.spec.mean[0]
+        """The mean of the forecast of one series, in its own unit."""
+        shown = int(batch.targets[0])
+        name, std, mean = self.spec.names[shown], self.spec.std[shown], self.spec.mean[shown]
 
         def score(outputs: tuple[Tensor, Tensor]) -> Tensor:
-            return outputs[0][:, 0].mean(-1) * std + mean
+            return outputs[0][:, shown].mean(-1) * std + mean
 
-        value = float(score(outputs)[0])
-        return Explained(
-            score, "the mean of the forecast", f"{name}: {value:,.4g} on average over {self.spec.horizon} steps"
-        )
+        forecast = (outputs[0][0, shown] * std + mean).detach().cpu().numpy()
+        prediction = f"{name}: {forecast.mean():,.4g} on average over {self.spec.horizon} steps"
+        return Explained(score, "the mean of the forecast", prediction, forecast)

@@ -9,8 +9,8 @@ import torch
 
 from mla_train.data.batch import Batch
 from mla_train.heads.base import Predictions
-from mla_train.heads.forecast import ForecastSpec
 from mla_train.heads.forecast_metrics import mean_errors
+from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.nn import observe
 
 if TYPE_CHECKING:

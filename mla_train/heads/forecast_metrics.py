@@ -8,7 +8,7 @@ import numpy as np
 from mla_train.heads.base import Predictions
 
 if TYPE_CHECKING:
-    from mla_train.heads.forecast import ForecastSpec
+    from mla_train.heads.forecast_spec import ForecastSpec
 
 
 def forecast_metrics(predictions: Predictions, spec: "ForecastSpec", levels: Sequence[float]) -> dict[str, float]:

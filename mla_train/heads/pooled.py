@@ -1,4 +1,4 @@
-"""One vector of each input, and an answer that is the mean of what the vectors of the inputs say."""
+"""One vector of each input, and an answer that is the mean of the scores of these vectors."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ def build_pooling(kind: Pooling, dim: int) -> nn.Module:
 class PooledHead(Head):
     """Base of heads that give one answer an example.
 
-    With several inputs the answer is a mean over those that are present, each judged by its own vector. A sum would be
-    too sure: under `task.unimodal_loss_weight` each of them is scaled to answer by itself.
+    With several inputs the scores are a mean over the inputs that are present, each scored by its own vector. A sum would
+    be too confident: under `task.unimodal_loss_weight` the scores of each input are scaled to be an answer by themselves.
 
     Args:
         config: Whole run's config.
@@ -70,7 +70,7 @@ class PooledHead(Head):
             self.gates = nn.ModuleDict({name: nn.Linear(width, 1) for name, width in widths.items()})
         self.context = SequenceContext(config, sum(widths.values()), self.outputs) if sequences else None
         dropout = getattr(options, "feature_dropout", None)
-        # No call at all where nothing is dropped: dropping with probability 0 draws random numbers too.
+        # No call where nothing is dropped: dropping with probability 0 draws random numbers too.
         self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout * bool(config.regularization.dropout))
 
     @classmethod
@@ -121,7 +121,7 @@ class PooledHead(Head):
 
         Args:
             vectors: Vector of each input, `(batch, width)`.
-            features: Tokens of each input, whose padding says what is missing.
+            features: Tokens of each input; a missing input is all padding.
 
         Returns:
             `(batch, inputs)`; zeros where all inputs are missing.
@@ -140,8 +140,8 @@ class PooledHead(Head):
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, int]:
         """Sum of the losses, and the number of examples.
 
-        In training the answers of single inputs count too, where an example has the input: else the one that is learnt
-        from fastest would leave nothing to learn for the others (Wang et al. 2020, arXiv 1905.12681).
+        In training the answers of single inputs count too, where an example has the input: otherwise the input that is
+        learnt fastest would leave no gradient for the others (Wang et al. 2020, arXiv 1905.12681).
 
         Args:
             outputs: `(batch, outputs)`, or `(1 + inputs, batch, outputs)`: all inputs together, then each alone.
@@ -162,7 +162,7 @@ def _is_missing(features: ModalityFeatures, vector: Tensor) -> Tensor:
 
 
 class SequenceContext(nn.Module):
-    """What the other examples of a sequence, such as the utterances of a video, add to each.
+    """Scores that each example gets from the others of its sequence, such as the utterances of a video.
 
     Args:
         config: Whole run's config.
@@ -173,7 +173,7 @@ class SequenceContext(nn.Module):
     def __init__(self, config: TrainConfig, width: int, outputs: int) -> None:
         super().__init__()
         self.down = nn.Linear(width, config.encoder.dim)
-        # A few examples are no long input to be reconstructed.
+        # A sequence has few examples: no array of latents, no masked modelling.
         shape = replace(config.encoder, depth=1, latent=Latent.plain, masked_modeling=False)
         self.encoder = Encoder(shape, config.attention, config.regularization)
         self.layer = nn.Linear(config.encoder.dim, outputs, bias=False)

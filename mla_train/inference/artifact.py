@@ -40,9 +40,9 @@ def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConf
 
     Args:
         weights: State of the network.
-        spec: What the network was built from.
+        spec: Spec of the inputs and targets.
         config: Whole run's config.
-        folder: Folder that is made if need be.
+        folder: Folder, which is created if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)

@@ -20,7 +20,7 @@ class Predictor:
 
     Attributes:
         network: The network, in evaluation mode.
-        spec: What it knows of the data: inputs with their preprocessing, and the targets.
+        spec: Inputs with their preprocessing, and the targets.
     """
 
     def __init__(self, artifact: Artifact) -> None:
@@ -48,7 +48,7 @@ class Predictor:
         """Predicts from any iterable of raw examples, in constant memory.
 
         Args:
-            examples: See `predict`.
+            examples: Raw examples, see `predict`.
             batch_size: Number of examples that are predicted at a time.
         """
         rows = iter(examples)

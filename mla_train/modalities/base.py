@@ -43,7 +43,7 @@ class Column(Protocol):
         """One example as `Modality.preprocess` takes it."""
 
     def keys(self) -> Sequence[Any] | None:
-        """Values by which equal examples are known; None where they are not looked for."""
+        """Values that are equal for equal examples; None where repeats are not counted."""
 
 
 Spec = TypeVar("Spec")
@@ -75,7 +75,7 @@ class Modality(ABC, Generic[Spec]):
             values: Raw values of all splits, one an example; None is missing.
             names: Name of each example, for messages.
             options: `data` options of the run.
-            notes: Lines for the user, to which is added what was changed about the values.
+            notes: Lines for the user; changes of the values are added.
 
         Returns:
             A column. A value that cannot be read is missing in it and named in its `broken`.
@@ -129,7 +129,7 @@ class Modality(ABC, Generic[Spec]):
 
         Args:
             name: Name of the input.
-            embedding: Network part that reads it.
+            embedding: Embedding of the input.
             tensors: Batch of the example alone.
             raw: Raw value of the example.
 
@@ -145,20 +145,20 @@ class Modality(ABC, Generic[Spec]):
 
     @abstractmethod
     def embedding(self, config: TrainConfig) -> "Embedding":
-        """The network part that makes tokens of a batch."""
+        """The module that makes tokens of a batch."""
 
 
 @dataclass
 class ModalityFeatures:
-    """What the network makes of one input.
+    """Features that the network computes from one input.
 
     Attributes:
         tokens: `(batch, length, dim)`, before or after the encoder; None where the encoder is left out.
         padding: True at padding, `(batch, length)`; None where there is none.
         positions: Rows and columns of image tokens, `(length, 2)`, or places in several sequences, `(length,)`; None
             counts from 0.
-        side: What paths beside the encoder make of it, `(batch, side_dim)`; None where there are none.
-        context: What else the head needs of the embedding.
+        side: Features of the paths beside the encoder, `(batch, side_dim)`; None where there are none.
+        context: Further values that the head needs.
     """
 
     tokens: Tensor | None
@@ -190,7 +190,7 @@ class Embedding(nn.Module):
     side_dim: int = 0
 
     def init_from_data(self, train: Any) -> None:
-        """Sets what is computed from the training column, before the first step."""
+        """Sets weights that are computed from the training column, before the first step."""
 
     def reconstruction_input(self) -> ReconstructionInput:
         """What the encoder reads of this input, for `encoder.masked_modeling`."""

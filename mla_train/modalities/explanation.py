@@ -1,4 +1,4 @@
-"""What a modality tells of one example: its units, how they are occluded, what gradients are taken with respect to."""
+"""What explains one example of a modality: its units, their occlusion, and the inputs of gradients."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -93,8 +93,8 @@ class GradientInput:
     Attributes:
         value: Value for the example, `(1, ...)`.
         baseline: Value that carries no information, of the same shape.
-        gather: From such numbers to their sums over each unit, `(units,)`.
-        put: Puts values for a batch, `(examples, ...)`, in the place of what the network reads; the stack undoes it.
+        gather: Function from such numbers to their sums over each unit, `(units,)`.
+        put: Function that replaces the numbers with values for a batch, `(examples, ...)`; the stack undoes it.
     """
 
     value: Tensor
@@ -109,10 +109,12 @@ class InputExplanation:
 
     Attributes:
         units: Units that attributions are computed for.
-        token_units: Index of each token's unit, `(tokens,)`.
+        token_units: Index of each token's unit, `(tokens,)`; -1 for none.
         positions: Positions of tokens, `(tokens, axes)`.
-        occlude: From masks `(examples, units)`, False where a unit is occluded, to raw values of as many examples.
-        gradient_inputs: What gradients are taken with respect to.
+        occlude: Function from masks `(examples, units)`, False where a unit is occluded, to raw values of as many examples.
+        gradient_inputs: Numbers with respect to which gradients are taken.
+        attended: Units of attention maps; None where they are the same.
+        row: Index of the example in the batch that the encoder reads.
     """
 
     units: Units
@@ -120,6 +122,8 @@ class InputExplanation:
     positions: Tensor
     occlude: Callable[[np.ndarray], list[Any]]
     gradient_inputs: list[GradientInput] = field(default_factory=list)
+    attended: Units | None = None
+    row: int = 0
 
 
 def occlude_cells(cells: CellUnits, kept: np.ndarray, colour: Tensor) -> Tensor:

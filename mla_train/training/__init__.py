@@ -1,1 +1,1 @@
-"""From a config to results: the task's base, the run, and what happens around it."""
+"""From a config to results: the run, the LightningModule, checkpoints, loggers."""

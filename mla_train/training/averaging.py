@@ -1,4 +1,4 @@
-"""Averages of weights over training, which are validated and kept in place of the newest weights."""
+"""Averages of weights over training, which are validated and saved instead of the newest weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ class Averaging(WeightAveraging):
     """Lightning's averaging, which leaves alone a model that is evaluated after training: it is an average already."""
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Goes on from the newest weights of a checkpoint; evaluation after training keeps its averaged ones."""
+        """Resumes from the newest weights of a checkpoint; evaluation after training keeps its averaged ones."""
         if trainer.state.fn == "fit":
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
@@ -45,12 +45,12 @@ class Averaging(WeightAveraging):
 
 
 def moving_average(decay: float) -> Callable[..., None]:
-    """An exponential moving average that forgets fast at first: the decay is at most (1 + n) / (10 + n) after n steps.
+    """An exponential moving average whose decay is at most (1 + n) / (10 + n) after n steps.
 
-    Without that the average of a short run would still hold much of the random weights it began with.
+    Without this bound the average of a short run would still hold much of the random initial weights.
 
     Args:
-        decay: Decay in the long run.
+        decay: Decay after many steps.
     """
 
     def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
@@ -61,9 +61,9 @@ def moving_average(decay: float) -> Callable[..., None]:
 
 
 class EpochAveraging(Averaging):
-    """Equal average of the weights that stand at the end of each of the last epochs (Vaswani et al. 2017).
+    """Mean of the weights at the end of each of the last epochs (Vaswani et al. 2017).
 
-    Before those epochs, what is validated and kept are the newest weights.
+    Before those epochs the newest weights are validated and saved.
 
     Args:
         last: Number of last epochs.

@@ -1,8 +1,8 @@
-"""Writing the run down so that it can be cut anywhere and goes on exactly.
+"""Checkpoints from which a run that was interrupted anywhere resumes exactly.
 
-last.ckpt is written at each epoch's end, every few minutes between, and when the run is asked to stop; best.ckpt, which
-becomes the model, when the validation score is the best so far (of equal scores the later one, which has seen more), or
-with `checkpoint.keep=last` after each validation. Both are written beside their name and moved there whole: a cut or a
+last.ckpt is written at the end of each epoch, every few minutes between, and when the run is asked to stop. best.ckpt, which
+becomes the model, is written when the validation metric is the best so far (of equal ones the later), or with
+`checkpoint.keep=last` after each validation. Both are written to another name and then moved, so that an interruption or a
 full disk leaves the old file.
 """
 
@@ -26,15 +26,15 @@ from mla_train.training.module import TrainingModule
 
 
 class Checkpoints(Checkpoint):
-    """Keeps best.ckpt and last.ckpt, and the place in the data.
+    """Writes best.ckpt and last.ckpt, with the position in the data.
 
     Args:
-        folder: Where they are written.
-        position: Place in the training data, which is kept.
+        folder: Folder of the checkpoints.
+        position: Position in the training data.
         minutes: Longest time between two writings of last.ckpt.
-        resume_command: What a stopped user should type.
+        resume_command: Command that resumes the run, for messages.
         keep: Whether best.ckpt is the best epoch or the last.
-        first: Epochs that must be learnt from before one may be the best.
+        first: Number of finished epochs before one may be the best.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Checkpoints(Checkpoint):
         self.keep = keep
         self.first = first
         self.best_score: float | None = None
-        self.best_epoch = 0  # epochs that were learnt from before
+        self.best_epoch = 0  # number of finished epochs
         self._epoch, self._batch = 0, 0
         self._written = time.monotonic()
         self._signal: int | None = None
@@ -71,7 +71,7 @@ class Checkpoints(Checkpoint):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes to the place in the data at which the checkpoint was written."""
+        """Moves to the position in the data at which the checkpoint was written."""
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
         self._epoch, self._batch = state["epoch"], state["batch"]
         self.position.set(self._epoch, self._batch)
@@ -79,7 +79,7 @@ class Checkpoints(Checkpoint):
     # When it is written.
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Listens to Ctrl-C and SIGTERM, and stops at once where early stopping had decided so before the cut."""
+        """Handles Ctrl-C and SIGTERM, and stops at once if early stopping had decided so before the interruption."""
         self._written = time.monotonic()
         for logger in trainer.loggers:
             if isinstance(logger, CsvLogger):
@@ -91,7 +91,7 @@ class Checkpoints(Checkpoint):
             trainer.should_stop = True
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        """Gives signals back."""
+        """Restores the handlers of signals."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -103,20 +103,20 @@ class Checkpoints(Checkpoint):
         print("\nstopping after this step (Ctrl-C again to stop now) ...", file=sys.stderr, flush=True)
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Shuffles anew."""
+        """Moves to the shuffled data of the epoch."""
         self.position.set(trainer.current_epoch)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Writes last.ckpt after some minutes, or on the way out; never in the middle of a step."""
+        """Writes last.ckpt after some minutes, or before the run stops; never in the middle of a step."""
         at_step_end = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         at_epoch_end = batch_idx + 1 == trainer.num_training_batches  # comes soon, after validation
         if not at_step_end or at_epoch_end:
             return
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
         late = time.monotonic() - self._written > self.minutes * 60
-        # One question to all processes a step: is it time to write, be it to stop?
+        # One exchange among processes for each step: is it time to write, or to stop?
         if not trainer.strategy.reduce_boolean_decision(late or self._signal is not None, all=False):
             return
         stop = self._asked_to_stop(trainer)
@@ -125,7 +125,7 @@ class Checkpoints(Checkpoint):
             self._leave(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Writes best.ckpt if the score deserves it, or the last epoch is wanted."""
+        """Writes best.ckpt if the metric is the best so far, or with `checkpoint.keep=last`."""
         if trainer.state.fn != "fit":
             return
         assert isinstance(module, TrainingModule)
@@ -158,7 +158,7 @@ class Checkpoints(Checkpoint):
         )
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
-        """Writes a checkpoint whole or not at all.
+        """Writes a checkpoint completely or not at all.
 
         Raises:
             UserError: The disk is full or the folder cannot be written to.

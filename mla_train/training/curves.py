@@ -1,4 +1,4 @@
-"""The picture of a training: losses and validation score over steps."""
+"""The figure of training curves: losses and validation metric over steps."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ def draw_curves(metrics: Path, monitor: str, file: Path) -> None:
     Args:
         metrics: metrics.csv of a run.
         monitor: Name of the metric, without "val/".
-        file: The PNG to write.
+        file: PNG to write.
     """
     with metrics.open(newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -19,7 +19,7 @@ def check_hardware(config: TrainConfig) -> None:
     """Refuses a device that does not exist here.
 
     Raises:
-        UserError: Names what to choose instead.
+        UserError: The device does not exist; the message names an alternative.
     """
     accelerator = config.hardware.accelerator
     available = {
@@ -47,7 +47,7 @@ def build_trainer(
     Args:
         config: Whole run's config.
         folder: Run folder.
-        module: What is trained.
+        module: Module that is trained.
         callbacks: Progress, statistics and checkpoints; checkpoints last.
         loggers: Where metrics are logged.
         validate_first: Whether the network is validated before the first step.

@@ -22,7 +22,7 @@ from mla_train.errors import UserError
 
 
 class SeededDataset(TorchDataset):
-    """Reads each example under its own seed, so that its augmentation does not depend on who reads it, or when.
+    """Reads each example with its own seed, so that its augmentation does not depend on the process or the time.
 
     Args:
         examples: Training split.
@@ -38,10 +38,9 @@ class SeededDataset(TorchDataset):
 
 
 class TrainLoader(DataLoader):
-    """A loader that a run can enter in the middle of an epoch.
+    """A loader from which a run can resume in the middle of an epoch.
 
-    Lightning asks loaders for their state. The batches that were trained on are counted by the run (workers read
-    ahead of it), so the state says only that this loader can be entered anywhere.
+    Lightning asks loaders for their state. It is empty: the run itself counts finished batches, since workers read ahead.
     """
 
     def state_dict(self) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def train_loader(
     Args:
         data: Prepared data set.
         config: Whole run's config.
-        position: Where iteration begins.
+        position: Position at which iteration starts.
         rank: Number of this process.
         world_size: Number of processes.
 
@@ -85,7 +84,7 @@ def train_loader(
 
 
 def evaluation_loader(data: Dataset, config: TrainConfig, split: str, rank: int = 0, world_size: int = 1) -> DataLoader:
-    """Batches of one process in which, over all processes, each example of a split stands once.
+    """Batches of one process; over all processes they hold each example of a split once.
 
     Args:
         data: Prepared data set.

@@ -1,4 +1,4 @@
-"""The logger that every run has: metrics.csv."""
+"""The logger of every run: metrics.csv."""
 
 import csv
 import os
@@ -12,10 +12,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 
 class CsvLogger(Logger):
-    """One row a step in metrics.csv. On resume rows after the checkpoint's step are dropped: they come again.
+    """One row for each logged step in metrics.csv. A resumed run drops the rows after its checkpoint and writes them again.
 
     Args:
-        file: Where the rows are written.
+        file: CSV file to write.
     """
 
     def __init__(self, file: Path) -> None:
@@ -34,16 +34,16 @@ class CsvLogger(Logger):
 
     @property
     def version(self) -> str:
-        """Lightning's version of the run; the folder says it."""
+        """Lightning's version of the run; the run folder takes its place."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """They stand in config.yaml."""
+        """Does nothing: config.yaml has them."""
 
     @rank_zero_only
     def forget_after(self, step: int) -> None:
-        """Drops rows of steps that will be done again."""
+        """Drops rows of steps that will be repeated."""
         self._rows = {number: row for number, row in self._rows.items() if number <= step}
 
     @rank_zero_only
@@ -55,7 +55,7 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Writes the file anew, whole or not at all."""
+        """Rewrites the file, completely or not at all."""
         names = {name for row in self._rows.values() for name in row}
         columns = ["step", "epoch", *sorted(names - {"step", "epoch"})]
         unfinished = self.file.with_suffix(".csv.unfinished")
@@ -67,7 +67,7 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Writes what is left."""
+        """Writes the rows that are not yet written."""
         if self._rows:
             self.save()
 

@@ -28,7 +28,7 @@ from mla_train.training.optimizers import build_optimizer, build_schedule
 
 @dataclass
 class Evaluation:
-    """What was measured on a split.
+    """The evaluation of a split.
 
     Attributes:
         metrics: Name to value.
@@ -48,7 +48,7 @@ class TrainingModule(L.LightningModule):
         model: Its network.
 
     Attributes:
-        reconstruction: Reads the encoder's input from its output, with `encoder.masked_modeling`.
+        reconstruction: Layer that predicts the encoder's input from its output, with `encoder.masked_modeling`.
         auxiliary_losses: Losses beside the head's own.
         evaluation: Metrics and predictions of the split that was evaluated last.
     """
@@ -105,12 +105,12 @@ class TrainingModule(L.LightningModule):
         outputs, auxiliary = forward_with_auxiliary_losses(self, batch)
         total, count = head.loss(outputs, batch)
         if self.config.regularization.r_drop:
-            second = self(batch)  # other dropout
+            second = self(batch)  # with different dropout
             total = (total + head.loss(second, batch)[0]) / 2
             total = total + self.config.regularization.r_drop * head.r_drop_loss(outputs, second, batch)
         self._step_sum = self._step_sum.to(total.device)
         self._step_sum += self._sums(total, count, auxiliary)
-        # Auxiliary losses are means; like this they weigh as much as the loss, however many examples a step has.
+        # Auxiliary losses are means; times the count they keep their weight, however many examples a step has.
         warmup = warmup_factor(self.global_step, self._steps, self.config.regularization.warmup)
         for loss in self.auxiliary_losses:
             total = total + warmup * loss.weight * count * auxiliary[loss.name]
@@ -141,7 +141,7 @@ class TrainingModule(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips the global norm; sharded weights bring a method of their own.
+        """Clips the global norm; sharded weights have a method of their own.
 
         Lightning's own way refuses a fused optimizer under any mixed precision; that is needed where losses are scaled
         (16-mixed), for which `build_optimizer` takes none.
@@ -159,7 +159,7 @@ class TrainingModule(L.LightningModule):
         """Raises an error if a loss since the last logged one was not a finite number.
 
         Args:
-            weights: Whether all weights are looked at too.
+            weights: Whether all weights are checked too.
 
         Raises:
             UserError: Names the step and the learning rate.
@@ -181,7 +181,7 @@ class TrainingModule(L.LightningModule):
         checkpoint["log_sum"] = self._log_sum.cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes them up again."""
+        """Restores these losses."""
         self._log_sum = checkpoint["log_sum"]
 
     def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -194,7 +194,7 @@ class TrainingModule(L.LightningModule):
         self.log_everywhere(metrics, step)
 
     def log_everywhere(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Gives metrics to all loggers, with the epoch."""
+        """Logs metrics to all loggers, with the epoch."""
         for logger in self.loggers:
             logger.log_metrics(metrics | {"epoch": self.current_epoch}, self.global_step if step is None else step)
 

@@ -1,4 +1,4 @@
-"""The optimiser's parameter groups and the learning rate's course."""
+"""Parameter groups of the optimizer, and the learning-rate schedule."""
 
 from collections.abc import Callable
 from math import cos, pi
@@ -14,8 +14,8 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     """AdamW or SGD; only matrices and convolutions decay, embeddings, norms and biases do not.
 
     Args:
-        model: Whose parameters are trained.
-        config: The whole run's.
+        model: Network whose parameters are trained.
+        config: Whole run's config.
     """
     spared = {
         id(parameter)
@@ -37,11 +37,11 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 
 def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int], float]:
-    """Learning rate over its peak at each step: up in a line, then down as the schedule says.
+    """Learning rate divided by its peak at each step: a linear warm-up, then the decay of the schedule.
 
     Args:
         config: Schedule and warm-up.
-        steps: All steps of the run.
+        steps: Number of steps of the run.
     """
     warmup = round(config.warmup * steps)
 
@@ -60,5 +60,5 @@ def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int],
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, config: OptimizerConfig, steps: int) -> LambdaLR:
-    """The learning rate's course, step by step; see `learning_rate_factor`."""
+    """The learning-rate schedule; see `learning_rate_factor`."""
     return LambdaLR(optimizer, learning_rate_factor(config, steps))

@@ -1,4 +1,4 @@
-"""One progress bar over the whole run, and how fast it goes."""
+"""One progress bar over the whole run, and its speed."""
 
 import logging
 import sys
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 
 
 class RunProgress(ProgressBar):
-    """Shows epoch, loss, validation score and examples a second; without a terminal prints a line now and then.
+    """Shows epoch, loss, validation metric and examples a second; without a terminal it prints lines.
 
     Args:
-        batch_size: Global examples of a step.
-        seconds_between_lines: How often a line is printed where there is no terminal.
+        batch_size: Number of examples of a step over all processes.
+        seconds_between_lines: Shortest time between two lines where there is no terminal.
     """
 
     def __init__(self, batch_size: int, seconds_between_lines: float = 10.0) -> None:
@@ -55,29 +55,29 @@ class RunProgress(ProgressBar):
 
     @property
     def wall_seconds(self) -> float:
-        """From the start of training to now, validation and all, without the time between a cut and its resumption."""
+        """Seconds of training so far, with validation, without the time between an interruption and its resumption."""
         running = 0.0 if self._wall_start is None else time.perf_counter() - self._wall_start
         return self._wall_before + running
 
     def state_dict(self) -> dict[str, Any]:
-        """Counts so far, so that a resumed run reports the whole."""
+        """Counts so far, so that a resumed run reports the total."""
         counts = {name: getattr(self, name) for name in ("seconds", "examples", "tokens")}
         return counts | {"wall": self.wall_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on counting."""
+        """Continues counting."""
         self.seconds, self.examples, self.tokens = state["seconds"], state["examples"], state["tokens"]
         self._wall_before = state["wall"]
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Opens the bar at the step where the run is."""
+        """Opens the bar at the current step."""
         self._wall_start = time.perf_counter()
         if self._enabled and sys.stderr.isatty():
             total = int(trainer.estimated_stepping_batches)
             self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", dynamic_ncols=True, leave=True)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Starts the clock at the first batch of an epoch; loading of later ones is on it."""
+        """Starts the clock at the first batch of an epoch; loading of later batches counts."""
         if not self._started:
             self._started = time.perf_counter()
 

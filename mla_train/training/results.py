@@ -1,4 +1,4 @@
-"""results.json, the one file that people, comparisons and sweeps read; and the table at the end of a run."""
+"""results.json, which users, comparisons and sweeps read, and the table at the end of a run."""
 
 import json
 import platform
@@ -18,7 +18,7 @@ from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.scores import scored_split, written
 
-MOST_COLUMNS = 5  # of the table; all scores stand in results.json
+MOST_COLUMNS = 5  # of the table; results.json has all metrics
 
 
 def write_results(
@@ -31,12 +31,12 @@ def write_results(
     checkpoints: Checkpoints,
     progress: RunProgress,
 ) -> dict[str, Any]:
-    """Writes figures, predictions.jsonl and, last of all, results.json, whose presence says that the run is finished.
+    """Writes figures, predictions.jsonl and, last of all, results.json, which marks the run as finished.
 
-    Where test was not looked at there are no pictures and predictions: they are of that split.
+    Figures and predictions are those of the test split; with `test=false` there are none.
 
     Returns:
-        What results.json holds.
+        Contents of results.json.
     """
     task, model = module.task, module.model
     test = evaluations.get("test")
@@ -81,10 +81,10 @@ def write_results(
 
 
 def environment(command: str) -> dict[str, Any]:
-    """Versions, commit and command: what is needed to run it again.
+    """Versions, commit and command, which are needed to repeat the run.
 
     Args:
-        command: With which the run began.
+        command: Command that started the run.
     """
     versions = {}
     for package in (
@@ -115,7 +115,7 @@ def environment(command: str) -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of this code, with `-dirty` where it has been changed since; None outside a checkout."""
+    """The commit of this code, with `-dirty` if it has been changed; None outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
@@ -125,12 +125,12 @@ def git_commit() -> str | None:
 
 
 def read_results(file: Path) -> dict[str, Any]:
-    """What a finished run's results.json holds."""
+    """Contents of the results.json of a finished run."""
     return json.loads(file.read_text())
 
 
 def show(results: dict[str, Any], folder: Path) -> None:
-    """Prints the scores beside the baselines, and where all is."""
+    """Prints the metrics, those of the baselines, and the run folder."""
     console = Console()
     split = scored_split(results)
     scores = results["metrics"][split]

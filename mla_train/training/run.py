@@ -1,4 +1,4 @@
-"""A run from config to results: data, network, training, one evaluation of the test split, and what is left behind."""
+"""A run from config to results: data, network, training, one evaluation of the test split, files of the run folder."""
 
 import errno
 import logging
@@ -36,7 +36,7 @@ DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 
 
 class Tracker(Protocol):
-    """A service beside metrics.csv that is told of a run, such as W&B: see mla_train/report/wandb.py."""
+    """A service that logs a run in addition to metrics.csv, such as W&B: see mla_train/report/wandb.py."""
 
     def logger(self, config: TrainConfig, folder: Path, directions: Mapping[str, str]) -> Any:
         """A Lightning logger."""
@@ -45,18 +45,18 @@ class Tracker(Protocol):
         """Called when the run has finished."""
 
     def close(self, succeeded: bool) -> None:
-        """Called at the end, whatever happened."""
+        """Called at the end, also after an error."""
 
 
 @dataclass
 class FinishedRun:
-    """What a tracker is told of a finished run.
+    """A finished run, for a tracker.
 
     Attributes:
         config: Whole run's config.
         folder: Run folder.
         data: Data set of the run.
-        results: What results.json holds.
+        results: Contents of results.json.
         step: Number of the last step.
     """
 
@@ -68,15 +68,15 @@ class FinishedRun:
 
 
 def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) -> dict[str, Any]:
-    """Trains, evaluates and leaves a run folder behind.
+    """Trains, evaluates and writes the run folder.
 
     Args:
         config: Whole run's config.
         folder: Run folder, from `find_run`.
-        tracker: Service that is told of the run.
+        tracker: Service that logs the run.
 
     Returns:
-        What results.json holds; empty on all processes but the first.
+        Contents of results.json; empty on all processes but the first.
 
     Raises:
         UserError: Something in config or data is not as it must be.
@@ -108,7 +108,7 @@ def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) 
             f"cannot write to {folder.path}: {error.strerror}. Make room, then continue with: {resume_command(folder)}"
         ) from error
     finally:
-        # A command that cannot work leaves nothing behind that would block the next.
+        # A command that failed leaves no folder that would block the next one.
         if folder.nothing_done() and not is_child():
             shutil.rmtree(folder.path)
             if existed:
@@ -174,7 +174,7 @@ def _train(
 
 
 def _first_candidate(config: TrainConfig) -> int:
-    """Epochs after which a checkpoint may be the best: who averages epochs gets the average."""
+    """Epochs after which a checkpoint may be the best: with averaged epochs only the full average."""
     epochs = 1 if config.debug.fast else config.epochs
     averaged = config.regularization.average_epochs
     return epochs - averaged + 1 if averaged else 0
@@ -192,7 +192,7 @@ def _loggers(config: TrainConfig, folder: RunFolder, module: TrainingModule, tra
 
 
 def _statistics(config: TrainConfig, data: Dataset) -> list[Callback]:
-    """Curves of attention, where somebody watches and modules can be called one example at a time."""
+    """Curves of attention, if W&B or TensorBoard logs them and modules can be called one example at a time."""
     watched = config.logger.wandb is not None or config.logger.tensorboard
     possible = not config.hardware.compile and config.hardware.strategy != "fsdp"
     return [AttentionStatistics(data)] if watched and possible else []
@@ -219,7 +219,7 @@ def _evaluate(
 
 
 def _complete(module: TrainingModule, config: TrainConfig, data: Dataset, split: str) -> Evaluation:
-    """The last evaluation, after making sure that no example was left out."""
+    """The last evaluation, checked to hold every example."""
     assert module.evaluation is not None
     scored = len(module.evaluation.predictions["index"])
     limited = config.debug.fast or any(name.startswith("limit_") for name in config.trainer)
@@ -235,14 +235,14 @@ def model_weights(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def check_readable(checkpoint: Path) -> None:
-    """Makes sure that a checkpoint is whole and holds nothing but data.
+    """Checks that a checkpoint is complete and holds nothing but data.
 
     Raises:
         UserError: It is broken, or holds more.
     """
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a broken file makes the reader stumble over
+    except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(
             f"{checkpoint} cannot be read: it is broken or holds more than data. Remove it to begin this run anew"
         ) from error
@@ -261,7 +261,7 @@ def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder
 
 @contextmanager
 def log_file(file: Path) -> Iterator[None]:
-    """Sends messages of libraries into a file and keeps the terminal for the progress bar and the scores."""
+    """Sends messages of libraries to a file and keeps the terminal for the progress bar and the metrics."""
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()

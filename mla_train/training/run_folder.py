@@ -1,4 +1,4 @@
-"""One run, one folder: where it is, and what is done when something is there already."""
+"""The folder of a run: where it is, and what happens if it exists."""
 
 import fcntl
 import os
@@ -19,18 +19,18 @@ from mla_train.config.typed import flatten
 from mla_train.errors import UserError
 
 RUNS = Path("runs")
-# Says to the other processes of a distributed run which folder the first one chose.
+# Passes the folder that the first process chose to the other processes of a distributed run.
 CHOSEN = "MLA_TRAIN_RUN_DIR"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What stands where in a run folder.
+    """Paths in a run folder.
 
     Attributes:
-        path: The folder.
-        resumed: Whether a checkpoint is there to go on from.
-        fresh: Whether the path is ours to change if it is taken.
+        path: Path of the folder.
+        resumed: Whether there is a checkpoint to resume from.
+        fresh: Whether the path may be changed if it is taken.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class RunFolder:
 
     @property
     def results(self) -> Path:
-        """Scores, baselines and costs; there when the run is finished."""
+        """Metrics, baselines and costs; exists when the run is finished."""
         return self.path / "results.json"
 
     @property
@@ -54,16 +54,16 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """Weights and facts, for use without the trainer."""
+        """Weights, spec and config, for use without the trainer."""
         return self.path / "model"
 
     @property
     def figures(self) -> Path:
-        """Pictures."""
+        """Folder of figures."""
         return self.path / "figures"
 
     def nothing_done(self) -> bool:
-        """Whether no step was logged and no state written, so that nothing would be lost with the folder."""
+        """Whether no step was logged and no checkpoint written, so that the folder can be removed without loss."""
         kept = (self.path / "metrics.csv", self.results, self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt")
         return self.path.is_dir() and self.config.is_file() and not any(file.exists() for file in kept)
 
@@ -101,7 +101,7 @@ def plain(config: TrainConfig) -> dict[str, Any]:
 
 
 def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
-    """Makes the folder and writes the config into it; a fresh path gets a number if another run has just taken it."""
+    """Creates the folder and writes the config into it; a fresh path gets a number if another run has just taken it."""
     path, number = folder.path, 1
     if is_child():
         return folder
@@ -129,10 +129,10 @@ def is_child() -> bool:
 
 
 def find_run(config: TrainConfig) -> RunFolder:
-    """Finds the folder of a run without making it.
+    """Finds the folder of a run without creating it.
 
     Args:
-        config: `run_dir` and `resume` choose the folder, all else must agree with what is there.
+        config: Config whose `run_dir` and `resume` choose the folder; all else must agree with a run in it.
 
     Raises:
         UserError: The folder holds something else, or a run of another config.
@@ -146,7 +146,7 @@ def find_run(config: TrainConfig) -> RunFolder:
         assert config.resume is not None
         folder = RunFolder(Path(config.resume))
         if config.run_dir is not None and Path(config.run_dir).resolve() != folder.path.resolve():
-            raise UserError(f"resume={config.resume} and run_dir={config.run_dir} name two folders; leave one away")
+            raise UserError(f"resume={config.resume} and run_dir={config.run_dir} name different folders; remove one")
         if not folder.config.is_file():
             raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
         return _continued(folder, config)
@@ -163,7 +163,7 @@ def find_run(config: TrainConfig) -> RunFolder:
     if folder.config.is_file():
         if config.resume is None:
             raise UserError(
-                f"run_dir={config.run_dir} holds a run already: add resume=auto to go on with it, or name another folder"
+                f"run_dir={config.run_dir} holds a run already: add resume=auto to continue it, or name another folder"
             )
         return _continued(folder, config)
     if any(folder.path.iterdir()):
@@ -187,34 +187,34 @@ def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
     differing = _differences(folder, config)
     if differing:
         raise UserError(
-            f"{folder.path} was begun with another config; it differs in "
+            f"{folder.path} was started with another config; it differs in "
             + ", ".join(f"{key} ({old} there, {new} now)" for key, old, new in differing)
-            + ". Give the same options, or leave them all away and say resume="
+            + ". Give the same options, or no options but resume="
             + str(folder.path)
         )
     return RunFolder(folder.path, resumed=(folder.checkpoints / "last.ckpt").is_file())
 
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
-    """Keys whose values differ between a folder's config and this one: (key, there, here)."""
-    there: Any = OmegaConf.to_container(OmegaConf.load(folder.config))
-    flat_there, here = flatten(there), flatten(plain(config))
-    keys = dict.fromkeys([*flat_there, *here])
+    """Keys whose values differ between a folder's config and this one: (key, value of the folder, value now)."""
+    stored: Any = OmegaConf.to_container(OmegaConf.load(folder.config))
+    before, now = flatten(stored), flatten(plain(config))
+    keys = dict.fromkeys([*before, *now])
     return [
-        (key, flat_there.get(key), here.get(key))
+        (key, before.get(key), now.get(key))
         for key in keys
         if key not in ("run_dir", "resume")
-        and not isinstance(here.get(key), dict)
-        and not isinstance(flat_there.get(key), dict)
-        and flat_there.get(key) != here.get(key)
+        and not isinstance(now.get(key), dict)
+        and not isinstance(before.get(key), dict)
+        and before.get(key) != now.get(key)
     ]
 
 
 def resume_command(folder: RunFolder) -> str:
-    """What to type to go on with a run."""
+    """The command that resumes a run."""
     words, flags = sys.argv[1:], ("--config-dir", "-cd")
     kept = [word for i, word in enumerate(words) if word.startswith(flags) or (i and words[i - 1] in flags)]
     path = str(folder.path)
-    if not re.fullmatch(r"[\w./+-]+", path):  # Hydra wants quotes of its own
+    if not re.fullmatch(r"[\w./+-]+", path):  # Hydra needs quotes of its own
         path = "'" + path.replace("'", "\\'") + "'"
     return shlex.join(["python", sys.argv[0], *kept, f"resume={path}"])

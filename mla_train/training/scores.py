@@ -1,4 +1,4 @@
-"""What results.json says of a run: its score, and by how much that beats the best baseline."""
+"""The score of a run in its results.json, and its difference to the best baseline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ class Score:
     """The score of a run on its test split, by the metric that chose its checkpoint.
 
     Attributes:
-        metric: Its name; `val/` stands before it where test was not looked at.
-        value: What the run has.
-        higher_is_better: Whether more is better.
+        metric: Name of the metric; with the prefix `val/` where test was not evaluated.
+        value: Score of the run.
+        higher_is_better: Whether a higher score is better.
         baseline: Name of the best baseline; None where there is none.
-        baseline_value: What that one has.
+        baseline_value: Score of that baseline.
     """
 
     metric: str
@@ -37,10 +37,10 @@ class Score:
 
 
 def read_score(results: Mapping[str, Any]) -> Score:
-    """The score that results.json holds.
+    """The score in the contents of results.json.
 
     Raises:
-        KeyError: It holds none.
+        KeyError: There is none.
     """
     metric = results["monitor"]["name"].removeprefix("val/")
     higher = results["monitor"]["mode"] == "max"
@@ -56,16 +56,16 @@ def read_score(results: Mapping[str, Any]) -> Score:
 
 
 def scored_split(results: Mapping[str, Any]) -> str:
-    """The split that scores are of: val where test was not looked at."""
+    """The split of the scores: val where test was not evaluated."""
     return "test" if "test" in results["metrics"] else "val"
 
 
 def written(value: float) -> str:
-    """Four digits after the point; two where that is enough."""
+    """A score with four decimals, or two from 10 on."""
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
 
 
 def signed(value: float) -> str:
-    """The same with its sign."""
+    """A difference with its sign and four decimals, or two from 10 on."""
     value = round(value, 4) + 0.0  # no -0.0000
     return f"{value:+.4f}" if abs(value) < 10 else f"{value:+,.2f}"

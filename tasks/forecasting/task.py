@@ -1,11 +1,14 @@
 """Time series to their future."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
+from mla_train.dataset import check_given
+from mla_train.errors import UserError, did_you_mean
 from mla_train.heads import Forecast, Predictions
 from mla_train.heads.forecast_figures import draw_attention, draw_errors, draw_windows
 from mla_train.modalities import Series
@@ -13,11 +16,14 @@ from mla_train.modalities.series import ridge
 from mla_train.modalities.series.embed_windows import WindowEmbedding
 from mla_train.modalities.series.tables import SeriesTable, read_series_table
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
-from mla_train.model import Model
+from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
 from mla_train.window_dataset import INPUT, WindowDataset, prepare_windows
 from tasks.forecasting import baselines
 from tasks.forecasting.config import SeriesCsvConfig
+
+if TYPE_CHECKING:
+    from mla_train.explain.explanation import Explanation
 
 
 class Forecasting(Task):
@@ -59,6 +65,24 @@ class Forecasting(Task):
             errors.detach().masked_fill(~batch.targets.real, np.nan).flatten(0, 1)
         )
         return True
+
+    def raw_inputs(self, spec: ModelSpec) -> list[str]:
+        """A table, and perhaps the column that an explanation shows."""
+        return [INPUT, "column"]
+
+    def explain(self, model: Model, raw: Mapping[str, Any]) -> "Explanation":
+        """Explains the forecast of one column, the first if none is named.
+
+        Raises:
+            UserError: The table cannot be read, or has no such column.
+        """
+        check_given(model.spec, [{name: value for name, value in raw.items() if name != "column"}])
+        names = cast(Forecast, model.head).spec.names
+        name = raw.get("column", names[0])
+        if name not in names:
+            raise UserError(f"column={name}: this model forecasts no such column. {did_you_mean(name, names)}")
+        (window,) = model.spec.inputs[INPUT].preprocess([raw[INPUT]])
+        return super().explain(model, {INPUT: window._replace(shown=names.index(name))})
 
     def baselines(self, data: Any) -> dict[str, Predictions]:
         """Simple forecasts of the same windows."""

@@ -14,7 +14,7 @@ def read_folder(options: ImageFolderConfig) -> RawData:
     """Images in `data.root`: train/, val/ and test/ with a folder for each class, or the class folders themselves.
 
     Raises:
-        UserError: There is no such folder, it is empty, or its layout is another.
+        UserError: There is no such folder, it is empty, or it has another layout.
     """
     if options.root is None:
         raise UserError("data.root is missing: name the folder that holds your images, data.root=FOLDER")
@@ -37,8 +37,8 @@ def read_folder(options: ImageFolderConfig) -> RawData:
         )
     splits = {}
     for split, classes in files.items():
-        paths = [path for found in classes.values() for path in found]
-        labels = [name for name, found in classes.items() for _ in found]
+        paths = [path for images in classes.values() for path in images]
+        labels = [name for name, images in classes.items() for _ in images]
         splits[split] = Examples({"image": paths}, labels, [str(path.relative_to(root)) for path in paths])
     return RawData(splits)
 
@@ -54,16 +54,16 @@ def _class_files(folder: Path) -> dict[str, list[Path]]:
         UserError: The folder holds no class folders, or these no images.
     """
     endings = Image.registered_extensions()
-    found = {}
+    classes = {}
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith("."):
             files = (path for path in sorted(child.rglob("*")) if not path.name.startswith("."))
             images = [path for path in files if path.suffix.lower() in endings and not path.is_dir()]
             if images:
-                found[child.name] = images
-    if not found:
+                classes[child.name] = images
+    if not classes:
         raise UserError(
             f"{folder} holds no images in class folders: expected {folder}/CLASS/image.png, "
             f"or {folder}/train/CLASS/image.png"
         )
-    return found
+    return classes

@@ -1,4 +1,4 @@
-"""Data sets that have a name: digits, which scikit-learn brings along, and those that torchvision knows."""
+"""Named data sets: digits, which ships with scikit-learn, and those of torchvision."""
 
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ def read_digits(options: DigitsConfig) -> RawData:
 
 
 def read_torchvision(options: TorchvisionConfig) -> RawData:
-    """MNIST, FashionMNIST, CIFAR10, CIFAR100 and others of their kind: images of one size, train and test.
+    """MNIST, FashionMNIST, CIFAR10, CIFAR100 and the like: images of one size with a train and a test split.
 
     Raises:
-        UserError: The files are not there, or torchvision knows no such data set.
+        UserError: The files do not exist, or torchvision has no such data set.
     """
     from torchvision import datasets
 
@@ -35,7 +35,7 @@ def read_torchvision(options: TorchvisionConfig) -> RawData:
         )
     kind: Any = getattr(datasets, options.dataset)
     try:
-        parts = {
+        sets = {
             split: kind(options.root, train=split == "train", download=options.download) for split in ("train", "test")
         }
     except (RuntimeError, FileNotFoundError, OSError) as error:
@@ -48,10 +48,9 @@ def read_torchvision(options: TorchvisionConfig) -> RawData:
             f"data.dataset={options.dataset} has no train and test splits of images of one size: choose another data set"
         ) from error
     splits = {
-        split: Examples({"image": _channels_first(part.data)}, np.asarray(part.targets))
-        for split, part in parts.items()
+        split: Examples({"image": _channels_first(each.data)}, np.asarray(each.targets)) for split, each in sets.items()
     }
-    return RawData(splits, classes=[str(name) for name in parts["train"].classes])
+    return RawData(splits, classes=[str(name) for name in sets["train"].classes])
 
 
 def _channels_first(images: Any) -> torch.Tensor:

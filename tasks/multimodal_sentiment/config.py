@@ -87,8 +87,8 @@ class FeatureTableConfig(ModalityOptions, SplitOptions):
         path: Path of the file.
         modalities: Names of the arrays, each `(examples, width)` or `(examples, steps, width)`.
         label: Name of the array of labels; integers and strings are classes, floats are numbers to be predicted.
-        split: Name of the array that says which split an example belongs to; null cuts splits.
-        sequence: Name of the array of sequences, such as videos, whose examples stand in order; null has none.
+        split: Name of the array with the split of each example; null cuts splits.
+        sequence: Name of the array with the sequence of each example, such as its video, in order; null has none.
     """
 
     _target_: str = "tasks.multimodal_sentiment.read_feature_table"

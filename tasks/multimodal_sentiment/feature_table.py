@@ -24,7 +24,7 @@ def read_feature_table(options: FeatureTableConfig) -> RawData:
     """Features of each input, labels, and perhaps splits and sequences.
 
     Raises:
-        UserError: The file or an array does not exist, or holds what it must not.
+        UserError: The file or an array does not exist, or has unusable contents.
     """
     file, columns = _read(options)
     values = {name: _features(file, name, columns[name]) for name in options.modalities}
@@ -53,7 +53,7 @@ def read_feature_table(options: FeatureTableConfig) -> RawData:
 def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
     """The file and those of its arrays that the options name, all of one length."""
     if not options.path:
-        raise UserError("say where the features are: data.path=FILE (npz or parquet)")
+        raise UserError("data.path is missing: name the file of the features, data.path=FILE (npz or parquet)")
     roles = [("data.modalities", name) for name in options.modalities] + [("data.label", options.label)]
     if options.split is not None:
         roles.append(("data.split", options.split))
@@ -133,22 +133,22 @@ def _read_parquet(file: Path, roles: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _cells(file: Path, name: str, column: Any) -> np.ndarray:
-    """Labels, parts or sequences: numbers or strings `(examples,)`, none of them missing.
+    """Labels, splits or sequences: numbers or strings `(examples,)`, none of them missing.
 
     Args:
-        file: For messages.
-        name: Of the array.
-        column: From npz, `(examples,)` or with further axes of length 1; or from parquet.
+        file: File of the array, for messages.
+        name: Name of the array.
+        column: Array of npz, `(examples,)` or with further axes of length 1; or column of parquet.
     """
     if isinstance(column, np.ndarray):
-        found = f"{column.dtype} of shape {column.shape}"
+        content = f"{column.dtype} of shape {column.shape}"
         cells = column.reshape(-1) if column.size == len(column) else column
     else:
-        found, listed = str(column.type), column.to_pylist()
+        content, listed = str(column.type), column.to_pylist()
         _refuse(file, name, "no value", [i for i, cell in enumerate(listed) if cell is None])
         cells = np.array(None if column.type.num_fields else listed)
     if cells.ndim != 1 or cells.dtype.kind not in "biufUS":
-        raise UserError(f"{file}: {name} holds {found}; needed is one number or string in each row")
+        raise UserError(f"{file}: {name} holds {content}; needed is one number or string in each row")
     if cells.dtype.kind == "S":
         cells = np.char.decode(cells, "utf-8", "replace")
     if cells.dtype.kind == "f":
@@ -168,37 +168,37 @@ def _refuse(file: Path, name: str, fault: str, rows: Sequence[int] | np.ndarray)
 
 def _splits(file: Path, name: str, cells: np.ndarray) -> np.ndarray:
     """train, val or test for each row."""
-    known = {alias: part for part, aliases in PART_NAMES.items() for alias in aliases}
+    known = {alias: split for split, aliases in PART_NAMES.items() for alias in aliases}
     words = [str(cell).strip().lower() for cell in cells]
     strange = next((i for i, word in enumerate(words) if word not in known), None)
     if strange is not None:
         raise UserError(
             f"{file}: {name} has {cells[strange]} in row {strange} (counted from 0); splits are called {', '.join(known)}"
         )
-    parts = np.array([known[word] for word in words])
-    if "train" not in parts:
-        raise UserError(f"{file}: {name} says train of no row; leave data.split= away to have parts cut")
-    return parts
+    splits = np.array([known[word] for word in words])
+    if "train" not in splits:
+        raise UserError(f"{file}: {name} says train of no row; remove data.split= to have splits cut")
+    return splits
 
 
-def _check_whole(file: Path, parts: np.ndarray, numbers: np.ndarray, names: np.ndarray) -> None:
-    first = parts[np.unique(numbers, return_index=True)[1]]
-    torn = np.flatnonzero(parts != first[numbers])
+def _check_whole(file: Path, splits: np.ndarray, numbers: np.ndarray, names: np.ndarray) -> None:
+    first = splits[np.unique(numbers, return_index=True)[1]]
+    torn = np.flatnonzero(splits != first[numbers])
     if len(torn):
         number = numbers[torn[0]]
         raise UserError(
             f"{file}: sequence {names[number]} is in {first[number]} and, with row {torn[0]} (counted from 0), in "
-            f"{parts[torn[0]]}; put all rows of a sequence into one part"
+            f"{splits[torn[0]]}; put all rows of a sequence into one split"
         )
 
 
 def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:
-    """Features of each row, `(length, width)`; a single vector has length 1, what is missing 0.
+    """Features of each row, `(length, width)`; a single vector has length 1, a missing one 0.
 
     Args:
-        file: For messages.
-        name: Of the array.
-        column: From npz, `(examples, width)` or `(examples, steps, width)`; or from parquet.
+        file: File of the array, for messages.
+        name: Name of the array.
+        column: Array of npz, `(examples, width)` or `(examples, steps, width)`; or column of parquet.
     """
     rows = _from_array(file, name, column) if isinstance(column, np.ndarray) else _from_lists(file, name, column)
     width = next((row.shape[-1] for row in rows if row is not None), 0)
@@ -222,9 +222,9 @@ def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:
 
 
 def _without_padding(steps: np.ndarray) -> np.ndarray:
-    """Leaves out steps of zeros at both ends: MMSA pads CMU-MOSI in front or behind, and what is missing throughout."""
-    there = np.flatnonzero(steps.any(1))
-    return steps[there[0] : there[-1] + 1] if len(there) else steps[:0]
+    """Removes steps of zeros at both ends: MMSA pads CMU-MOSI in front or behind, and missing examples throughout."""
+    present = np.flatnonzero(steps.any(1))
+    return steps[present[0] : present[-1] + 1] if len(present) else steps[:0]
 
 
 def _from_array(file: Path, name: str, array: np.ndarray) -> list[np.ndarray | None]:

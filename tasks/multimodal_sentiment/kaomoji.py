@@ -56,15 +56,15 @@ def read_faces(file: Path, font: Path) -> tuple[list[str], np.ndarray]:
     """
     number = {emotion: i for i, emotions in enumerate(POLARITY.values()) for emotion in emotions}
     drawable = FT2Font(str(font)).get_charmap()
-    found: dict[str, set[int]] = {}
+    classes: dict[str, set[int]] = {}
     with gzip.open(file, "rt", encoding="utf-8") as stream:
         for row in map(json.loads, stream):
             text = clean(row["text"])
             if row["tier"] != "core" or not row["emotion"] or row["emotion"][0] not in number:
                 continue
             if all(ord(sign) in drawable or sign == " " for sign in text):
-                found.setdefault(text, set()).add(number[row["emotion"][0]])
-    kept = {text: labels.pop() for text, labels in found.items() if len(labels) == 1}
+                classes.setdefault(text, set()).add(number[row["emotion"][0]])
+    kept = {text: labels.pop() for text, labels in classes.items() if len(labels) == 1}
     return list(kept), np.array(list(kept.values()))
 
 
@@ -81,7 +81,7 @@ def draw_faces(texts: list[str], font: Path, height: int) -> np.ndarray:
     """
     width = WIDTH * height
     sizes = [ImageFont.truetype(str(font), size) for size in range(height, 3, -1)]
-    pictures = np.empty((len(texts), 1, height, width), dtype=np.uint8)
+    images = np.empty((len(texts), 1, height, width), dtype=np.uint8)
     for i, text in enumerate(texts):
         for face in sizes:
             left, top, right, bottom = face.getbbox(text)
@@ -90,5 +90,5 @@ def draw_faces(texts: list[str], font: Path, height: int) -> np.ndarray:
         image = Image.new("L", (width, height), 0)
         place = (width - right - left) / 2, (height - bottom - top) / 2
         ImageDraw.Draw(image).text(place, text, fill=255, font=face)
-        pictures[i, 0] = np.asarray(image)
-    return pictures
+        images[i, 0] = np.asarray(image)
+    return images

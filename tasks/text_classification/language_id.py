@@ -53,7 +53,7 @@ def read_language_id(options: LanguageIdConfig) -> RawData:
     split_of = {
         identities[i]: split for split, places in zip(SPLITS, np.split(order, bounds), strict=True) for i in places
     }
-    # A text that stands under several identities goes where the first of them is.
+    # A text with several identities belongs to the split of the first.
     rows: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
     for language in LANGUAGES:
         known: set[str] = set()
@@ -86,5 +86,5 @@ def read_catalogs(package: Path) -> dict[str, dict[str, str]]:
                 identity = identity.rpartition("\x04")[2]
                 if identity and text and text != identity:
                     messages[language].setdefault(identity, text)
-    messages["en"] = {identity: identity for found in messages.values() for identity in found}
+    messages["en"] = {identity: identity for catalog in messages.values() for identity in catalog}
     return messages

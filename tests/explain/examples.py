@@ -1,10 +1,20 @@
 """Small data sets and random models of each task, whose predictions are explained."""
 
-import torch
-from mla_train.training.build import build_data, build_task
+import numpy as np
+import pandas as pd
 
-from tests.helpers import SMALL, config, number_pairs, write_pairs, write_pictures, write_reviews
-from tests.tasks.forecasting.test_data import table
+from mla_train.task import build_task
+from tests.helpers import SMALL, config, number_pairs, randomize, write_pairs, write_pictures, write_reviews
+
+
+def table(hours=900):
+    """Two hourly series, one with some gaps."""
+    generator = np.random.default_rng(0)
+    steps = np.arange(hours)
+    load = 40 + 9 * np.sin(steps / 24 * 2 * np.pi) + generator.normal(0, 1, hours)
+    price = 3 + np.cos(steps / 24 * 2 * np.pi) + generator.normal(0, 0.2, hours)
+    price[[70, 71, 300]] = np.nan
+    return pd.DataFrame({"date": pd.date_range("2024-01-01", periods=hours, freq="1h"), "load": load, "price": price})
 
 
 def own_data(task, folder):
@@ -27,6 +37,12 @@ def own_data(task, folder):
             "data.look_back=50",
             "data.period=24",
         ]
+    if task == "series_classification":
+        waves = np.sin(np.arange(21) * np.arange(1, 31)[:, None] / 9).round(3)
+        lines = [",".join(["label", *map(str, range(21))])]
+        lines += [",".join(["ab"[i % 2], *map(str, wave)]) for i, wave in enumerate(waves)]
+        (folder / "a.csv").write_text("\n".join(lines) + "\n")
+        return [f"task={task}", "data=series_files", f"data.train={folder / 'a.csv'}"]
     write_pictures(folder / "pictures", size=(16, 12))
     rows = [(name, i) for name in ("cat", "dog") for i in range(12)]
     lines = ["text,image,label", *(f"this is a {name} on day {i},pictures/{name}/{i}.png,{name}" for name, i in rows)]
@@ -34,16 +50,10 @@ def own_data(task, folder):
     return [f"task={task}", "data=text_image_files", f"data.train={folder / 'a.csv'}"]
 
 
-def model(words):
-    """Data and a task whose weights are all random, so that everything has a say."""
-    choice = config(*SMALL, *words)
-    data = build_data(choice)
-    data.setup()
-    task = build_task(choice, data.facts).eval()
-    if words[0] == "task=multimodal_sentiment":
-        task.begin(data)  # so that visual words have a say, too
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in task.named_parameters():
-        if not name.endswith(("norm.weight",)):
-            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
-    return data, task
+def trained(words):
+    """A task, its data and a model whose weights are all random, so that each part of an example has an effect."""
+    task = build_task(config(*SMALL, *words))
+    data = task.load_data()
+    model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
+    return task, data, randomize(model)

@@ -29,7 +29,7 @@ def test_maps_statistics_and_attributions_of_a_picture(run, tmp_path):
     done = attention("--run", run, *words, cwd=tmp_path)
     files = [tmp_path / line for line in done.stdout.splitlines()[1:]]
     assert [file.name for file in files] == [
-        "patches_over_the_picture_layer1.png", "heads.png", "heads.json", "attribution.png", "attribution.json"
+        "image_over_image_layer1.png", "heads.png", "heads.json", "attribution.png", "attribution.json"
     ]  # fmt: skip
     assert {file.parent.name for file in files} == {"seen"}
     for file in files:
@@ -48,7 +48,7 @@ def test_maps_statistics_and_attributions_of_a_picture(run, tmp_path):
         (["--index", "9999"], "the test split has examples 0 to"),
         (["--index", "0", "--layer", "7"], "there are layers 1 to 2"),
         (["--index", "0", "--method", "shapp"], "Did you mean shap?"),
-        (["--input", "nowhere.png"], "there is no such file"),
+        (["--input", "nowhere.png"], "nowhere.png"),
         (["--index", "0", "--out", "file"], "file"),
     ],
 )

@@ -10,7 +10,8 @@ from torch import nn
 from mla_train.errors import UserError
 from mla_train.explain.attribution import METHODS, attribute, integrated_gradients, mask_scores, occlusion, shapley
 from mla_train.explain.attribution_figures import draw_attributions
-from mla_train.explain.explanation import Explanation, GradientInput, WordUnits
+from mla_train.explain.explanation import Explanation
+from mla_train.modalities.explanation import GradientInput, WordUnits
 
 for package in set(METHODS.values()):
     pytest.importorskip(package)
@@ -40,7 +41,8 @@ def explanation(model):
     words = WordUnits([f"word {i}" for i in range(UNITS)])
     return Explanation(
         batch=x, prediction="planted", attention=[], units=[words], occlude=lambda kept: x * torch.from_numpy(kept),
-        score=lambda outputs: outputs, score_name="the score", gradient_inputs=[GradientInput(x, torch.zeros_like(x), lambda found: found[0])],
+        score=lambda outputs: outputs, score_name="the score",
+        gradient_inputs=[GradientInput(x, torch.zeros_like(x), lambda found: found[0], lambda *_: None)],
         outputs=lambda values: model(values[0]),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Numbers that were computed elsewhere: a vector an example, or a sequence of vectors."""
+"""Features that were computed elsewhere: one vector for each example, or a sequence of vectors."""
 
 from mla_train.modalities.features.preprocess import FeatureColumn, Features
 from mla_train.modalities.features.spec import FeatureSpec

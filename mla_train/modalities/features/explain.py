@@ -32,6 +32,6 @@ def explain_features(name: str, mean: list[float], tensors: "FeatureTensors") ->
         steps = values[0].numpy()
         return [steps[row.astype(bool)] for row in kept]
 
-    numbers = GradientInput(values, torch.tensor(mean).expand_as(values), lambda found: found[0].sum(-1), put)
+    numbers = GradientInput(values, torch.tensor(mean).expand_as(values), lambda values: values[0].sum(-1), put)
     places = torch.arange(len(units))
     return InputExplanation(units, places, places.unsqueeze(1), occlude, [numbers])

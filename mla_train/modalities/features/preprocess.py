@@ -58,7 +58,7 @@ class FeatureColumn:
         return self.values[index]
 
     def keys(self) -> None:
-        """Equal features are not looked for."""
+        """Repeats are not counted."""
         return
 
 
@@ -109,7 +109,7 @@ class Features(Modality[FeatureSpec]):
         """Takes arrays `(width,)` or `(length, width)`, or lists of numbers; None is missing.
 
         Raises:
-            UserError: A value holds no numbers, or as many as the model does not read.
+            UserError: A value holds no finite numbers, or has another width than the model reads.
         """
         width = len(self.spec.mean)
         arrays = []

@@ -15,7 +15,7 @@ WIDE_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
 LARGEST_KEPT = 96
 USUAL_SIZE = 64
-# What Pillow raises for a file that is no image, or a damaged or a very large one.
+# Exceptions of Pillow for files that are no image, damaged or very large.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 Source = Path | bytes
@@ -29,7 +29,7 @@ def common_format(
     Args:
         sources: Files, or the bytes of files; None is missing.
         image_size: Height and width; None keeps a common size (up to 96), else takes 64.
-        channels: Number of channels; None looks at the images.
+        channels: Number of channels; None takes it from the images.
         notes: Lines for the user.
     """
     headers = [header for source in sources if source is not None and (header := _header(source)) is not None]

@@ -23,7 +23,7 @@ def explain_image(
     Args:
         name: Name of the input.
         mean: Mean colour of the training images.
-        embedding: Network part that reads the image.
+        embedding: Embedding of the image.
         tensors: Batch of the image alone.
     """
     rows, columns = embedding.tokenizer.grid

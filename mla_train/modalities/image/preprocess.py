@@ -182,7 +182,7 @@ class Image(Modality[ImageSpec]):
 def cached_decoding(
     sources: Sequence[Path | bytes | None], channels: int, height: int, width: int
 ) -> tuple[Tensor, np.ndarray, list[int]]:
-    """`decode_images`, remembered on disk for files that have not changed since."""
+    """`decode_images`, cached on disk for files that have not changed."""
     if any(isinstance(source, bytes) for source in sources):
         return decode_images(sources, channels, height, width)
     stamps = [None if source is None else _stamp(source) for source in sources]  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 def _decode_files(
     files: Sequence[str | None], stamps: Sequence[Any], channels: int, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """`decode_images` for the cache: what is remembered is asked for by the size and time of change of each file."""
+    """`decode_images` for the cache, whose key holds the size and time of change of each file."""
     sources = [None if file is None else Path(file) for file in files]
     images, missing, broken = decode_images(sources, channels, height, width)
     return images.numpy(), missing, broken

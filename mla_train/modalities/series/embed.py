@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.series.preprocess import Series, SeriesColumn, SeriesTensors
 from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.statistics import STATISTICS, summarize
+from mla_train.modalities.series.tensors import SeriesColumn, SeriesTensors, pad_series
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 
@@ -85,8 +85,7 @@ class SeriesEmbedding(Embedding):
         """Scales the statistics."""
         if not self.side_paths:
             return
-        assert train.spec is not None
-        tensors = Series(train.spec).collate([train[place] for place in range(len(train))])
+        tensors = pad_series([train[place] for place in range(len(train))], self.channels)
         present = ~tensors.padding.all(1)
         self.side_paths["statistics"].init_from_data(summarize(tensors.past, tensors.real)[present])  # type: ignore[operator]
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mla_train.config import Channels, ForecastOptions, TrainConfig
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.series.preprocess import SeriesTensors
 from mla_train.modalities.series.spec import SeriesSpec
+from mla_train.modalities.series.tensors import SeriesTensors
 from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 SLOW = 0.01  # what starts as a closed-form solution moves this much as fast as the rest

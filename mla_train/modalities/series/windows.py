@@ -55,10 +55,12 @@ class Window(NamedTuple):
     Attributes:
         series: Table that it is cut out of.
         now: Row of the first step that is forecast.
+        shown: Index of the series that an explanation is about.
     """
 
     series: ScaledSeries
     now: int
+    shown: int = 0
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Random variation of training texts: tokens are left out, made unknown or hidden."""
+"""Augmentation of training texts: tokens are removed or made unknown."""
 
 import torch
 from torch import Tensor
@@ -6,9 +6,9 @@ from torch import Tensor
 from mla_train.config import Augmentation
 from mla_train.data.tokenizers import END_ID, UNK_ID
 
-# Share of the tokens that are dropped, others each time: half of them left out, half made unknown.
+# Share of tokens that are dropped, different ones each time: half of them removed, half made unknown.
 DROPPED = {Augmentation.none: 0.0, Augmentation.light: 0.2, Augmentation.strong: 0.4}
-# Share of the tokens that are made unknown where a text is generated: of its source, and of what the decoder reads.
+# Share of tokens that are made unknown where a text is generated: in the source and in the decoder's input.
 HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.0, Augmentation.strong: 0.1}
 
 

@@ -16,7 +16,7 @@ class Convolutions(nn.Module):
 
     Args:
         dim: Width of tokens and number of filters of each convolution.
-        widths: Numbers of tokens that the convolutions see.
+        widths: Width of each convolution, in tokens.
     """
 
     def __init__(self, dim: int, widths: list[int]) -> None:
@@ -68,8 +68,8 @@ class TfidfEmbedding(nn.Module):
 class TextEmbedding(Embedding):
     """Tokens of texts.
 
-    Where a text is generated, the embeddings may be its output matrix too (Press and Wolf 2017): they then begin small
-    enough for that, and are scaled up where they are read.
+    Where a text is generated, the embeddings may also be the output matrix (Press and Wolf 2017): they then start small
+    enough for that, and are scaled up at the input.
 
     Args:
         spec: Vocabulary and features.

@@ -111,7 +111,7 @@ def explain_text(
         spec: Vocabulary and features.
         tokenizer: Tokenizer of the spec.
         tfidf: TF-IDF features of the spec.
-        embedding: Network part that reads the text.
+        embedding: Embedding of the text.
         tensors: Batch of the text alone.
         text: Cleaned text.
 
@@ -137,7 +137,9 @@ def explain_text(
         def put_weights(_: ExitStack, batch: Batch, values: Tensor) -> None:
             batch.inputs[name].weights = values.flatten()
 
-        inputs.append(GradientInput(weights, torch.zeros_like(weights), lambda found: shares @ found[0], put_weights))
+        inputs.append(
+            GradientInput(weights, torch.zeros_like(weights), lambda weights: shares @ weights[0], put_weights)
+        )
     token_units = torch.cat([units.token_units, torch.full((int(is_end.sum()),), -1)])
     positions = torch.arange(len(token_units)).unsqueeze(1)
 

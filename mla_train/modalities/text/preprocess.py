@@ -21,7 +21,7 @@ from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide
 from mla_train.modalities.text.spec import TextSpec
 from mla_train.modalities.text.tensors import TextTensors
 
-if TYPE_CHECKING:  # what is learnt for prediction loads scikit-learn only where there are TF-IDF features
+if TYPE_CHECKING:  # prediction loads scikit-learn only where there are TF-IDF features
     import scipy.sparse
 
     from mla_train.data.tfidf import TfidfFeatures
@@ -135,7 +135,7 @@ class Text(Modality[TextSpec]):
         return TfidfFeatures.from_json(self.spec.tfidf)
 
     def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
-        """Finds the tokens and the TF-IDF weights of texts."""
+        """Computes tokens and TF-IDF weights of texts."""
         tokens, tfidf = cached(encode_texts)(column.texts, self.spec.tokenizer, self.spec.tfidf)
         cut = sum(len(numbers) > self.spec.max_length for numbers in tokens)
         if cut:
@@ -176,7 +176,7 @@ class Text(Modality[TextSpec]):
         )
 
     def augmentation(self, level: Augmentation, options: Any) -> Callable[[TextExample], TextExample] | None:
-        """Leaves out tokens, or makes them unknown; a text that another is generated from keeps its length."""
+        """Removes tokens or makes them unknown; the source of a generated text keeps its length."""
         share = (HIDDEN if self.spec.end_token else DROPPED)[level]
         return (
             partial(_vary, function=hide_tokens if self.spec.end_token else drop_tokens, share=share) if share else None

@@ -1,0 +1,25 @@
+"""What a forecast must know of the series."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ForecastSpec:
+    """The series that are forecast.
+
+    Attributes:
+        names: Names of the series.
+        horizon: Number of steps that are forecast.
+        period: Number of steps of a cycle.
+        mean: Mean of each series, over training rows.
+        std: Standard deviation of each series, over training rows.
+        naive_error: Mean absolute error of the value one period before on training rows, scaled, by which MASE divides; 1
+            where a series repeats itself.
+    """
+
+    names: list[str]
+    horizon: int
+    period: int
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+    naive_error: list[float] = field(default_factory=list)

@@ -1,0 +1,208 @@
+"""Targets that are texts: cleaned, grouped by what they are generated from, as tokens."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mla_train.config import TokenizerKind, TooLong
+from mla_train.data.batch import pad_stack
+from mla_train.data.cache import cached
+from mla_train.data.tokenizers import END_ID, START_ID, UNK_ID, learn_tokenizer
+from mla_train.heads.base import Head
+from mla_train.modalities.base import Modality
+from mla_train.modalities.text import TextSpec, clean
+from mla_train.modalities.text.preprocess import encode_texts
+
+
+@dataclass
+class GenerationSpec:
+    """What is known of generated texts.
+
+    Attributes:
+        max_length: Longest text in tokens.
+        lowercase: Whether the texts are in lower case.
+        language: Language of the texts, such as de.
+        vocab_size: Number of tokens.
+        tokenizer: JSON of the `tokenizers` library; empty where it is that of an input.
+        shared_with: Name of the input whose vocabulary and embeddings are shared; empty where none is.
+        growth: Number of tokens for each token of the inputs, seldom exceeded; None where an input is no text, and texts
+            end at `max_length`.
+    """
+
+    max_length: int
+    lowercase: bool
+    language: str
+    vocab_size: int = 0
+    tokenizer: str = ""
+    shared_with: str = ""
+    growth: float | None = None
+
+
+class GeneratedText(NamedTuple):
+    """A target.
+
+    Attributes:
+        text: Whole text, cleaned.
+        tokens: Its token numbers up to the longest length, without start and end, `(length,)`.
+    """
+
+    text: str
+    tokens: np.ndarray
+
+
+@dataclass
+class GenerationTargets:
+    """Targets of a batch.
+
+    Attributes:
+        tokens: Token numbers from the start token to the end token, padded with 0, `(batch, 1 + length)`.
+        texts: Whole texts, which predictions are compared with.
+    """
+
+    tokens: Tensor
+    texts: list[str]
+
+    @property
+    def following(self) -> Tensor:
+        """The token that follows each, `(batch, length)`."""
+        return self.tokens[:, 1:]
+
+
+class TextTargets(Head):
+    """How texts become targets; the network stands in `Generation`."""
+
+    spec_class = GenerationSpec
+    even_tokens = True
+    pool = 100
+
+    @classmethod
+    def load_targets(
+        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+    ) -> tuple[GenerationSpec, dict[str, list[str]]]:
+        """Cleaned texts of all splits."""
+        spec = GenerationSpec(options.max_length, options.lowercase, options.target_language)
+        return spec, {split: [clean(str(text)) for text in texts] for split, texts in targets.items()}
+
+    @classmethod
+    def groups(cls, columns: Mapping[str, Any], options: Any) -> np.ndarray | None:
+        """Examples of equal inputs: all texts that are generated from one stay in one split."""
+        keys = [column.keys() for column in columns.values()]
+        if any(key is None for key in keys):
+            return None
+        joined = ["\n".join(map(str, values)) for values in zip(*keys, strict=True)]
+        if options.lowercase:
+            joined = [key.lower() for key in joined]
+        numbers = {key: number for number, key in enumerate(sorted(set(joined)))}
+        return np.array([numbers[key] for key in joined])
+
+    @classmethod
+    def fit(
+        cls,
+        spec: GenerationSpec,
+        targets: list[str],
+        kinds: Mapping[str, type[Modality]],
+        columns: Mapping[str, Any],
+        options: Any,
+    ) -> tuple[GenerationSpec, dict[str, Modality]]:
+        """Learns vocabularies, that of the first text input with the targets where they share one, and the growth."""
+        inputs = {name: kind.fit(columns[name], options) for name, kind in kinds.items() if kind.kind != "text"}
+        texts = {name: kind for name, kind in kinds.items() if kind.kind == "text"}
+        shared = next(iter(texts), "") if options.joint else ""
+        for name, kind in texts.items():
+            known = [*columns[name].texts, *(targets if name == shared else ())]
+            tokenizer, size = cached(learn_vocabulary)(known, options.tokens, options.vocab_size, options.lowercase)
+            inputs[name] = kind(TextSpec(size, tokenizer, options.max_length, end_token=True))
+            if name == shared:
+                spec = replace(spec, shared_with=name, vocab_size=size)
+        if not shared:
+            tokenizer, size = cached(learn_vocabulary)(targets, options.tokens, options.vocab_size, options.lowercase)
+            spec = replace(spec, tokenizer=tokenizer, vocab_size=size)
+        if len(texts) == len(kinds):
+            written = _lengths(targets, written_with(spec, inputs), spec.max_length)
+            read = sum(_lengths(columns[n].texts, inputs[n].spec.tokenizer, spec.max_length) for n in texts)
+            spec = replace(spec, growth=max(1.5, round(float(np.quantile(written / read, 0.999)), 2)))
+        return spec, {name: inputs[name] for name in kinds}
+
+    @classmethod
+    def is_dropped(
+        cls,
+        spec: GenerationSpec,
+        targets: list[str],
+        inputs: Mapping[str, Modality],
+        columns: Mapping[str, Any],
+        options: Any,
+    ) -> np.ndarray | None:
+        """True where a target or a text input is over `data.max_length`, with `data.too_long=drop`."""
+        if options.too_long is not TooLong.drop:
+            return None
+        texts = [(targets, written_with(spec, inputs))]
+        texts += [(columns[n].texts, each.spec.tokenizer) for n, each in inputs.items() if each.kind == "text"]
+        return np.any([_lengths(*each) > spec.max_length + 1 for each in texts], axis=0)
+
+    @classmethod
+    def prepare_targets(
+        cls,
+        spec: GenerationSpec,
+        targets: list[str],
+        split: str,
+        inputs: Mapping[str, Modality],
+        columns: Mapping[str, Any],
+        notes: list[str],
+    ) -> list[GeneratedText]:
+        """Texts with their tokens, cut off at the longest length."""
+        tokens = cached(encode_texts)(targets, written_with(spec, inputs), "")[0]
+        cut = sum(len(numbers) > spec.max_length for numbers in tokens)
+        if cut:
+            notes.append(f"cut {cut:,} targets of {split} off at {spec.max_length} tokens (data.max_length)")
+        read = [column.tokens for name, column in columns.items() if inputs[name].kind == "text"]
+        unknown = sum(int((numbers == UNK_ID).sum()) for each in (tokens, *read) for numbers in each)
+        if unknown:
+            notes.append(f"{unknown:,} tokens of {split} are unknown: train does not have them")
+        return [GeneratedText(text, numbers[: spec.max_length]) for text, numbers in zip(targets, tokens, strict=True)]
+
+    @classmethod
+    def lengths(cls, inputs: np.ndarray | None, targets: list[GeneratedText]) -> np.ndarray:
+        """Tokens of the longer side, and a thousandth of the target's: it orders examples that are as long."""
+        written = np.array([len(target.tokens) + 1 for target in targets])
+        return (written if inputs is None else np.maximum(inputs, written)) + written / 1000
+
+    @classmethod
+    def collate(cls, spec: GenerationSpec, targets: Sequence[GeneratedText], training: bool) -> GenerationTargets:
+        """Pads texts between start and end token to the longest."""
+        rows = [torch.tensor([START_ID, *target.tokens, END_ID]) for target in targets]
+        return GenerationTargets(pad_stack(rows)[0], [target.text for target in targets])
+
+
+def written_with(spec: GenerationSpec, inputs: Mapping[str, Any]) -> str:
+    """JSON of the tokenizer that texts are written with: their own, or that of an input.
+
+    Args:
+        spec: What is known of the texts.
+        inputs: Each input with its spec.
+    """
+    return inputs[spec.shared_with].spec.tokenizer if spec.shared_with else spec.tokenizer
+
+
+def learn_vocabulary(texts: Sequence[str], kind: TokenizerKind, vocab_size: int, lowercase: bool) -> tuple[str, int]:
+    """Learns tokens that texts can be written in.
+
+    Args:
+        texts: Texts of the training split.
+        kind: Kind of token.
+        vocab_size: Largest number of tokens.
+        lowercase: Whether upper case is folded.
+
+    Returns:
+        JSON of the tokenizer, and the number of tokens.
+    """
+    tokenizer = learn_tokenizer(texts, kind, vocab_size, lowercase, to_write=True)
+    return tokenizer.to_str(), tokenizer.get_vocab_size()
+
+
+def _lengths(texts: Sequence[str], tokenizer: str, limit: int | None = None) -> np.ndarray:
+    """Number of tokens of each text up to a limit, and one for its end."""
+    return np.array([len(tokens[:limit]) + 1 for tokens in cached(encode_texts)(texts, tokenizer, "")[0]])
