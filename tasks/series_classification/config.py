@@ -15,7 +15,7 @@ class SeriesClassificationConfig(TaskOptions, SeriesNetworkOptions, PooledHeadOp
 
     _target_: str = "tasks.series_classification.SeriesClassification"
     name: str = "series_classification"
-    patch: int = 2
+    patch: int = 10
     statistics: bool = True
 
 

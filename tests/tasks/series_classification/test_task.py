@@ -134,3 +134,12 @@ def test_a_run_on_own_files(tmp_path):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["baselines"].keys() == {"majority", "linear"}
     assert results["metrics"]["test"]["accuracy"] > results["baselines"]["majority"]["accuracy"]
+
+
+def test_the_bundled_series():
+    data = build_task(config("task=series_classification")).load_data()
+    assert [data.count(split) for split in ("train", "val", "test")] == [35, 15, 150]
+    assert data.spec.target.classes == ["1", "2"]
+    assert data.test.raw(0)["series"].shape == (150, 1)
+    with pytest.raises(UserError, match="Did you mean Coffee"):
+        build_task(config("task=series_classification", "data.dataset=Cofee")).load_data()
