@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.dataset import prepare, raw_batch
+from mla_train.dataset import check_given, prepare, raw_batch
 from mla_train.errors import UserError
 from mla_train.heads import HEADS
 from mla_train.modalities import Features, Image, Text
@@ -349,4 +349,4 @@ def test_raw_examples_make_the_batch_of_the_split():
         for key, value in vars(tensors).items():
             torch.testing.assert_close(value, vars(expected.inputs[name])[key])
     with pytest.raises(UserError, match="example 1 has no text or image or voice"):
-        raw_batch(data.spec, [{"text": "a"}, {"text": " "}])
+        check_given(data.spec, [{"text": "a"}, {"text": " "}])
