@@ -1,1 +1,1 @@
-"""Five tasks, one folder each; a task imports the library and never another task."""
+"""Tasks, one folder each; a task imports the library and never another task."""

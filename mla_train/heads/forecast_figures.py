@@ -1,21 +1,17 @@
-"""Figures of forecasts: the best to the worst windows, errors by step and by series, attention of the future."""
+"""Figures of forecasts: the best to the worst windows, errors by step and by series."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
-import torch
 
-from mla_train.data.batch import Batch
 from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_metrics import mean_errors
 from mla_train.heads.forecast_spec import ForecastSpec
-from mla_train.nn import observe
 
 if TYPE_CHECKING:
     from mla_train.modalities.series.windows import WindowColumn
-    from mla_train.model import Model
 
 matplotlib.use("Agg")
 import matplotlib.dates as mdates
@@ -95,49 +91,6 @@ def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec
         panels[0, 1].set(xlabel="mse (scaled)", title="error by series")
     for axes in panels.flat:
         axes.grid(alpha=0.3)
-    figure.savefig(file, dpi=110)
-    plt.close(figure)
-
-
-@torch.no_grad()
-def draw_attention(model: "Model", batch: Batch, file: Path) -> None:
-    """Attention of the patches to be forecast over all patches, mean over heads, windows and blocks.
-
-    With a latent array it is their attention over latents, times that of latents over patches.
-
-    Args:
-        model: Model of one series input, with an encoder.
-        batch: Some windows.
-        file: PNG to write.
-    """
-    encoder: Any = model.encoder
-    (embedding,) = model.embeddings.values()
-    windows: Any = embedding
-    array = encoder.array
-    layers = [block.get_submodule("attention") for block in encoder.blocks]
-    was_training = model.training
-    model.eval()
-    with observe(layers if array is None else [array.write_attention, array.read_attention], "weights") as records:
-        model(batch.to(next(model.parameters()).device))
-    model.train(was_training)
-    if array is None:
-        weights = torch.stack([record.weights[0].mean((0, 1)) for record in records]).mean(0)
-    else:
-        written, read = (record.weights[0].mean(1) for record in records)
-        weights = (written @ read).mean(0)
-    length = windows.past_patches + windows.future_patches
-    if weights.size(-1) != length:  # series mixed: over all of them
-        weights = weights.unflatten(0, (-1, length)).unflatten(-1, (-1, length)).mean(0).sum(1)
-    future = weights[windows.past_patches :].cpu().numpy()
-    patch = windows.patch
-    first = -windows.past_patches * patch
-    figure, axes = plt.subplots(figsize=(10, 1.5 + 0.4 * min(len(future), 12)), layout="constrained")
-    image = axes.imshow(future, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest",
-                        extent=(first, first + length * patch, len(future) * patch, 0))  # fmt: skip
-    axes.axvline(0, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="step that is attended to (0: the first to be forecast)", ylabel="steps ahead")
-    axes.set_title("attention of the forecast (mean over heads, blocks and windows)")
-    figure.colorbar(image, label="share")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 

@@ -9,8 +9,9 @@ import pandas as pd
 
 from mla_train.dataset import check_given
 from mla_train.errors import UserError, did_you_mean
+from mla_train.explain.forecast_attention import draw_forecast_attention
 from mla_train.heads import Forecast, Predictions
-from mla_train.heads.forecast_figures import draw_attention, draw_errors, draw_windows
+from mla_train.heads.forecast_figures import draw_errors, draw_windows
 from mla_train.modalities import Series
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.embed_windows import WindowEmbedding
@@ -120,7 +121,7 @@ class Forecasting(Task):
         if model.encoder is not None:
             places = np.linspace(0, len(data.test) - 1, min(64, len(data.test))).astype(int)
             batch = data.collate([data.test[int(place)] for place in places], training=False)
-            draw_attention(model, batch, folder / "attention.png")
+            draw_forecast_attention(model, batch, folder / "attention.png")
 
 
 def without_cycle(column: WindowColumn, profile: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
