@@ -64,16 +64,20 @@ def commands(program="train.py"):
                     yield pytest.param(document, words[1:], id=f"{document.relative_to(ROOT)}: {' '.join(words[1:])}")
 
 
-@pytest.mark.slow
-def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
-    document = ROOT / "docs" / "new_task.md"
-    # As a reader does: each block goes whole into the file that the text before it names.
+def write_blocks(document, folder):
+    """As a reader does: each block goes whole into the file that the text before it names."""
     for name, block in re.findall(
         r"^`(mine/\S+)`.*?```(?:yaml|python)\n(.*?)```", document.read_text(), re.DOTALL | re.M
     ):
-        file = tmp_path / name
+        file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block)
+
+
+@pytest.mark.slow
+def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
+    document = ROOT / "docs" / "new_task.md"
+    write_blocks(document, tmp_path)
     assert len((tmp_path / "mine" / "samples.py").read_text().splitlines()) <= 60
     (command,) = [p.values[1] for p in commands() if p.values[0] == document]
     done = train(*command[1:], "run_dir=run", cwd=tmp_path)
@@ -116,6 +120,11 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
     write_aligned(tmp_path, "train", number_pairs(60))
+    waves = np.random.default_rng(0).normal(size=(40, 12)).round(3)
+    lines = ["@data", *(f"{','.join(map(str, wave))}:{'ab'[i % 2]}" for i, wave in enumerate(waves))]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.ts").write_text("\n".join(lines) + "\n")
+    write_blocks(ROOT / "docs/extend.md", tmp_path)
     folder = next((where for name, where in FOLDERS.items() if f"={name}" in " ".join(words)), "image")
     folders = {"FOLDER": str(shared_data / folder), "TABLE": str(shared_data / "image" / "cifar10_20k")}
     words = [re.sub(r"\b(FOLDER|TABLE)\b", lambda match: folders[match[0]], word) for word in words[1:]]
@@ -144,7 +153,7 @@ def test_peers_are_trained_beside_ours(document, words, shared_data):
     command = [sys.executable, str(ROOT / words[0]), *words[1:], "--horizon", "24", "debug=fast"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     if find_spec("neuralforecast") is None:
-        assert (done.returncode, done.stderr) == (1, "error: the peers are a package: pip install neuralforecast\n")
+        assert (done.returncode, done.stderr) == (1, "error: neuralforecast is missing: pip install neuralforecast\n")
         pytest.skip("peers are outside the default install: pip install neuralforecast")
     assert "iTransformer" in done.stdout, done.stderr
 
@@ -216,7 +225,7 @@ def test_every_comparison_in_the_documents_runs(line, tmp_path, monkeypatch, cap
     """As written, only shorter."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mla_train.studies.compare.run_jobs", run_here)
-    monkeypatch.setattr("mla_train.studies.timing.LEAST", 0.0)
+    monkeypatch.setattr("mla_train.studies.timing.TURN_SECONDS", 0.0)
     words = line.replace("FOLDER", str(shared_data / FOLDERS["trec"])).replace(",gqa,mqa", "").split()[1:]
     short = [*QUICK, "encoder.dim=32", "seeds=1", "hardware.threads=1"]
     monkeypatch.setattr(sys, "argv", ["compare.py", *words, *short])

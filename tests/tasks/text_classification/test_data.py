@@ -103,7 +103,7 @@ def test_languages_are_split_by_message():
     ],
 )
 def test_public_sets_from_a_folder(name, folder, sizes, classes, shared_data):
-    data = load(f"data={name}", f"data.root={shared_data / 'text' / folder}")
+    data = load("task=text_classification", f"data={name}", f"data.root={shared_data / 'text' / folder}")
     for part, size in zip((data.train, data.val, data.test), sizes, strict=True):
         assert size * 0.97 <= len(part) <= size
     assert len(data.test) == sizes[2]
