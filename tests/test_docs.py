@@ -214,7 +214,7 @@ def test_the_study_of_the_toolbox_runs(document, words, tmp_path):
 def run_here(jobs, train, parallel=1, threads=None):
     """Stands for `run_jobs`: the same runs in this process, which has torch loaded."""
     for job in jobs:
-        done = config(*job.words, f"run_dir={job.folder}")
+        done = config(*job.overrides, f"run_dir={job.folder}")
         run(done, find_run(done))
     return {}
 
@@ -232,7 +232,7 @@ def test_every_comparison_in_the_documents_runs(line, tmp_path, monkeypatch, cap
     with pytest.raises(SystemExit) as stopped:
         compare.main()
     assert stopped.value.code == 0
-    assert "One seed does not tell" in capsys.readouterr().out
+    assert "use seeds=3 or more" in capsys.readouterr().out
     (page,) = tmp_path.glob("runs/compare/*/comparison.html")
     assert page.stat().st_size > 10000
 
