@@ -2,5 +2,4 @@
 
 from mla_train.lazy import lazy_names
 
-NAMES = ("SeriesClassification", "read_bundled", "read_series")
-__getattr__ = lazy_names(__name__, dict.fromkeys(NAMES, "task"))
+__getattr__ = lazy_names(__name__, dict.fromkeys(("SeriesClassification", "read_bundled", "read_series"), "task"))

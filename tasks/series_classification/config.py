@@ -30,6 +30,7 @@ class BundledSeriesConfig(SplitOptions):
     _target_: str = "tasks.series_classification.read_bundled"
     name: str = "gunpoint"
     dataset: str = "GunPoint"
+    val_share: float = 0.3
 
 
 @dataclass
