@@ -30,5 +30,5 @@ lint: install ## check style and types
 golden: install ## compare the first steps of all tasks with tests/golden, strictly (for one machine)
 	@$(BIN)/python -m tests.golden.record
 
-format: install ## mend style
+format: install ## fix style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -328,7 +328,7 @@ def _without_broken(
         problem = f"{len(column.broken):,} of {total:,} examples have {name} that cannot be read: {shown}"
         if on_error is OnError.stop:
             raise UserError(
-                f"{problem}. Mend or remove them, leave them out with data.on_error=skip, or keep the rest of the example "
+                f"{problem}. Correct or remove them, leave them out with data.on_error=skip, or keep the rest of the example "
                 "with data.on_error=missing"
             )
         if on_error is OnError.skip:
@@ -377,7 +377,7 @@ def _count_repeats(
             labels_of.setdefault(inputs[place], set()).add(labels[place])
         several = sum(len(found) > 1 for found in labels_of.values())
         if several:
-            notes.append(f"{several:,} examples of {split} stand there with more than one label; they stay")
+            notes.append(f"{several:,} examples of {split} occur with more than one label; all are kept")
     first = {(inputs[place], labels[place]): place for place in reversed(rows["train"])}
     repeated = len(rows["train"]) - len(first)
     if repeated:

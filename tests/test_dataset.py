@@ -139,8 +139,8 @@ def test_repeats_are_left_out_of_train_and_counted_elsewhere():
     splits["val"].inputs["text"][1] = splits["val"].inputs["text"][0]
     data = read(splits)
     assert data.notes == [
-        "1 examples of train stand there with more than one label; they stay",
-        "1 examples of val stand there with more than one label; they stay",
+        "1 examples of train occur with more than one label; all are kept",
+        "1 examples of val occur with more than one label; all are kept",
         "left out 2 repeated examples of train",
         "2 examples of test are in train too; they stay, so that scores can be compared",
     ]

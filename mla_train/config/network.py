@@ -90,7 +90,7 @@ class AttentionConfig:
         num_kv_heads: Number of key-value heads (gqa); null is num_heads / 4, at least 1.
         rope_theta: Base of the rotary frequencies.
         score: Score function of queries and keys; a list names one for each head.
-        pattern: Which tokens of the encoder attend to which.
+        pattern: Pattern of tokens that attend to each other, in the encoder.
         window: Steps to each side that window and local_global reach.
         stride: Row length of strided; null is the width of an image, or the square root of a sequence's length.
         topk: Number of keys that topk keeps and staged selects.

@@ -113,7 +113,7 @@ def _labels(table: Rows, column: str, separator: str | None, notes: list[str]) -
         notes.append(f"{len(empty):,} rows of {table.file} have an empty {column}: they are examples without any label")
     elif empty:
         raise UserError(
-            f"{table.file} has {len(empty)} rows without {column}, the first is row {empty[0] + 1}: mend or remove them"
+            f"{table.file} has {len(empty)} rows without {column}, the first is row {empty[0] + 1}: correct or remove them"
         )
     odd = next((i for i, label in enumerate(labels) if isinstance(label, Mapping)), None)
     if odd is not None:

@@ -211,7 +211,7 @@ def _times(table: Rows, column: str) -> np.ndarray:
 def _require_labels(labels: Sequence[Any], names: Sequence[str], column: str) -> None:
     lacking = [name for label, name in zip(labels, names, strict=True) if is_empty(label)]
     if lacking:
-        raise UserError(f"{lacking[0]} has no {column}, {len(lacking):,} in all: mend or remove them")
+        raise UserError(f"{lacking[0]} has no {column}, {len(lacking):,} in all: correct or remove them")
 
 
 def _is_number(cell: Any) -> bool:

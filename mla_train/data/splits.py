@@ -44,7 +44,7 @@ def stratified_cut(
         raise UserError(
             f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: "
             f"{name} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes; "
-            "raise the share, or give that part yourself"
+            "raise the share, or give that split yourself"
         )
     stay, off = train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)
     return np.sort(stay), np.sort(off)
@@ -56,7 +56,7 @@ def random_cut(count: int, share: float, split_seed: int, what: str) -> np.ndarr
     Args:
         count: Number of examples or sequences.
         share: Share that is cut off, 0 to 1.
-        split_seed: Seed that chooses which.
+        split_seed: Seed of the random cut.
         what: What is counted, for the error message.
 
     Returns:
@@ -80,7 +80,7 @@ def group_cut(groups: np.ndarray, share: float, split_seed: int) -> np.ndarray:
     Args:
         groups: Number of the group of each example, `(examples,)`.
         share: Share of the groups that is cut off, 0 to 1.
-        split_seed: Seed that chooses which.
+        split_seed: Seed of the random cut.
 
     Returns:
         Places of the examples that are cut off, in ascending order.

@@ -49,7 +49,7 @@ def read_tables(options: TableOptions, what: str) -> dict[str, Rows]:
             raise UserError("data.train is missing: name the training file")
         return {split: read_rows(file) for split, file in named.items()}
     if options.hub is None:
-        raise UserError(f"say where the {what} are: data.root=FOLDER, data.train=FILE or data.hub=NAME")
+        raise UserError(f"the {what} are missing: name data.root=FOLDER, data.train=FILE or data.hub=NAME")
     return _hub_tables(options.hub, options.revision)
 
 
@@ -92,6 +92,6 @@ def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
     shown = ", ".join(broken[:5]) + (", ..." if len(broken) > 5 else "")
     if on_error is OnError.stop:
         raise UserError(
-            f"{len(broken)} rows cannot be read: {shown}. Mend or remove them, or leave them out with data.on_error=skip"
+            f"{len(broken)} rows cannot be read: {shown}. Correct or remove them, or leave them out with data.on_error=skip"
         )
     return [f"left out {len(broken)} rows that cannot be read: {shown}"]

@@ -59,12 +59,12 @@ class Regression(PooledHead):
             except (TypeError, ValueError):
                 wrong = next(value for value in values if not _is_number(value))
                 raise UserError(
-                    f"{split} has the label {wrong!r}, which is no number: mend it, or set task.head=classification"
+                    f"{split} has the label {wrong!r}, which is no number: correct it, or set task.head=classification"
                 ) from None
             if not np.isfinite(arrays[split]).all():
                 place = int(np.flatnonzero(~np.isfinite(arrays[split]))[0])
                 raise UserError(
-                    f"{split} has a label that is no finite number in example {place + 1}: mend or remove it"
+                    f"{split} has a label that is no finite number in example {place + 1}: correct or remove it"
                 )
         return NumberSpec(), arrays
 

@@ -153,7 +153,7 @@ class Checkpoints(Checkpoint):
         number = self._signal or signal.SIGTERM
         raise Interrupted(
             f"Stopped in epoch {trainer.current_epoch + 1} after step {trainer.global_step}; "
-            f"all is kept. Go on with: {self.resume_command}",
+            f"all is kept. Continue with: {self.resume_command}",
             exit_code=128 + number,
         )
 
@@ -180,6 +180,6 @@ class Checkpoints(Checkpoint):
             unfinished.unlink(missing_ok=True)
             if isinstance(error, OSError) or "file write" in str(error):
                 raise UserError(
-                    f"cannot write {self.folder / name}: {error}. Make room, then go on with: {self.resume_command}"
+                    f"cannot write {self.folder / name}: {error}. Free some space, then continue with: {self.resume_command}"
                 ) from error
             raise

@@ -244,7 +244,7 @@ def check_readable(checkpoint: Path) -> None:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(
-            f"{checkpoint} cannot be read: it is broken or holds more than data. Remove it to begin this run anew"
+            f"{checkpoint} cannot be read: it is broken or holds more than data. Remove it to start this run again"
         ) from error
 
 

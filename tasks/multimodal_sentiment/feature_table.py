@@ -162,7 +162,7 @@ def _refuse(file: Path, name: str, fault: str, rows: Sequence[int] | np.ndarray)
     if len(rows):
         raise UserError(
             f"{file}: {name} has {fault} in {len(rows):,} rows, the first is row {rows[0]} (counted from 0); "
-            "mend these rows, or leave them out of the file"
+            "correct these rows, or leave them out of the file"
         )
 
 
@@ -177,7 +177,7 @@ def _splits(file: Path, name: str, cells: np.ndarray) -> np.ndarray:
         )
     splits = np.array([known[word] for word in words])
     if "train" not in splits:
-        raise UserError(f"{file}: {name} says train of no row; remove data.split= to have splits cut")
+        raise UserError(f"{file}: {name} marks no row as train; remove data.split= to have splits cut")
     return splits
 
 

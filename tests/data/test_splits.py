@@ -56,7 +56,7 @@ def test_the_cut_follows_its_own_seed():
 
 
 def test_what_is_too_small_is_named():
-    with pytest.raises(UserError, match=r"class number 1 has 1.*give that part yourself"):
+    with pytest.raises(UserError, match=r"class number 1 has 1.*give that split yourself"):
         stratified_cut([0] * 20 + [1], 0.2, 0)
     with pytest.raises(UserError, match="class glad has 1"):
         stratified_cut([0] * 20 + [1], 0.2, 0, ["sad", "glad"])

@@ -124,7 +124,9 @@ def test_a_full_disk_is_said_and_leaves_the_old_checkpoint(tmp_path, monkeypatch
         save(self, path, *args, **kwargs)
 
     monkeypatch.setattr(L.Trainer, "save_checkpoint", fails_later)
-    with pytest.raises(UserError, match=r"No space left on device.*Make room, then go on with: python .*resume="):
+    with pytest.raises(
+        UserError, match=r"No space left on device.*Free some space, then continue with: python .*resume="
+    ):
         go(folder)
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
@@ -289,7 +291,7 @@ def test_checkpoints_hold_data_only_and_no_other_is_loaded(tmp_path):
             (folder / "checkpoints" / "last.ckpt").write_bytes(b"broken")
         else:
             torch.save(content, folder / "checkpoints" / "last.ckpt")
-        with pytest.raises(UserError, match=r"last\.ckpt cannot be read.*Remove it to begin this run anew"):
+        with pytest.raises(UserError, match=r"last\.ckpt cannot be read.*Remove it to start this run again"):
             go(folder, "debug=fast", "regularization=strong", "resume=auto")
     assert not (tmp_path / "trace").exists()
 
@@ -303,7 +305,7 @@ def test_a_disk_without_room_is_one_line(tmp_path):
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "Make room, then go on with: python" in done.stderr
+    assert "Free some space, then continue with: python" in done.stderr
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 

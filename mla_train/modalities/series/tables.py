@@ -157,7 +157,7 @@ def read_table(path: str | None) -> pd.DataFrame:
         UserError: It is not there or cannot be read.
     """
     if path is None:
-        raise UserError("say where the table is: data.path=FILE (csv or parquet)")
+        raise UserError("the table is missing: name data.path=FILE (csv or parquet)")
     file = Path(path)
     if not file.is_file():
         raise UserError(f"{file}: there is no such file ({file.resolve()})")

@@ -248,7 +248,7 @@ def changed(name, place, value):
             "has Trial in row 9 .* are called",
         ),
         (arrays(split=np.arange(20)), ["data.split=split"], "split has 0 in row 0"),
-        (arrays(split=np.array(["test"] * 20)), ["data.split=split"], "split says train of no row"),
+        (arrays(split=np.array(["test"] * 20)), ["data.split=split"], "split marks no row as train"),
         (arrays(4, label=np.ones(4) / 2), [], r"cannot cut 10% of 3 examples off .*: that is 0"),
         (arrays(video=np.arange(20) // 10), ["data.sequence=video"], "cannot cut 20% of 2 sequences off"),
         (arrays(label=np.arange(20) // 19), [], "class 1 has 1"),

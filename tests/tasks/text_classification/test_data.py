@@ -29,7 +29,7 @@ def test_own_files_end_to_end(tmp_path):
     data = files(f"data.train={write_jsonl(tmp_path / 'mine.jsonl', content)}")
     assert [note.split(":")[0] for note in data.notes] == [
         "left out 1 examples of train without text",
-        "1 examples of train stand there with more than one label; they stay",
+        "1 examples of train occur with more than one label; all are kept",
         "left out 4 repeated examples of train",
         "no test split is given",
         "no val split is given",

@@ -272,7 +272,7 @@ def test_multi30k_is_padded_little(shared_data):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], r"say where the sentence pairs are: data\.root=FOLDER, data\.train=FILE or data\.hub=NAME"),
+        ([], r"the sentence pairs are missing: name data\.root=FOLDER, data\.train=FILE or data\.hub=NAME"),
         (["data.train=nowhere.csv"], "there is no such file"),
         (["data.train=A", "data.source_column=english"], "no column english; there are source, target. Name the one"),
         (["data.train=[A,B,C]"], "two aligned text files"),
