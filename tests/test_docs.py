@@ -99,9 +99,9 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
 
 
 def write_posts(folder):
-    """Texts with the pictures that stand there, and features of two modalities."""
+    """Texts with the images that are there, and features of two modalities."""
     rows = [(name, i) for name in ("cat", "dog") for i in range(12)]
-    lines = [f"a {name} on day {i},pictures/{name}/{i}.png,{name}" for name, i in rows]
+    lines = [f"a {name} on day {i},images/{name}/{i}.png,{name}" for name, i in rows]
     (folder / "posts.csv").write_text("\n".join(["text,image,label", *lines]) + "\n")
     generator = np.random.default_rng(0)
     voice, face = generator.normal(size=(60, 5)), generator.normal(size=(60, 3, 2))
@@ -114,7 +114,7 @@ def write_posts(folder):
 )
 def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_data):
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
-    write_pictures(tmp_path / "pictures")
+    write_pictures(tmp_path / "images")
     write_reviews(tmp_path / "reviews.csv")
     write_posts(tmp_path)
     table().to_csv(tmp_path / "load.csv", index=False)
@@ -176,7 +176,7 @@ def test_every_look_into_a_run_in_the_documents_draws(task, lines, tmp_path, mon
     """As written, at a run that was short."""
     pytest.importorskip("captum")
     write_pictures(tmp_path, ("cat",), count=1)
-    (tmp_path / "cat" / "0.png").rename(tmp_path / "picture.png")
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "image.png")
     table().rename(columns={"load": "traffic_volume"}).to_csv(tmp_path / "traffic.csv", index=False)
     train("run_dir=run", *task, *QUICK, "encoder.dim=16", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -293,7 +293,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     exec(use, names)
     assert names["records"][0]["prediction"] in {str(number) for number in range(10)}
     exec(layer, names)
-    assert "80 numbers a token are cached" in capsys.readouterr().out
+    assert "80 numbers are cached per token" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "runs")
     train("task=text_classification", "run_dir=runs/mine", *QUICK, cwd=tmp_path)
     (block,) = blocks(ROOT / "docs" / "use.md", "python")
