@@ -172,7 +172,7 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
     """Raw examples as a batch without targets, each a sequence of its own.
 
     Args:
-        spec: What is known of the data.
+        spec: Spec of the data.
         examples: Raw values of each input by name; what is not given is missing.
 
     Raises:
@@ -208,7 +208,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         raw: What a reader gave.
         modalities: Kind of each input.
         head: Kind of answer.
-        config: Whole run's config.
+        config: Full config of the run.
 
     Raises:
         UserError: The data is not as it must be.

@@ -66,8 +66,8 @@ class Model(nn.Module):
     """The network of a task: from a batch to the outputs of its head.
 
     Args:
-        config: Whole run's config.
-        spec: What is known of the data.
+        config: Full config of the run.
+        spec: Spec of the data.
 
     Raises:
         ValueError: Sizes do not fit each other.
@@ -200,7 +200,7 @@ def build_encoder(config: TrainConfig, axes: int) -> Encoder | GruEncoder:
     """The encoder: attention blocks, or with `task.model=seq2seq` a GRU.
 
     Args:
-        config: Whole run's config.
+        config: Full config of the run.
         axes: Axes of rotary positions.
     """
     if getattr(config.task, "model", None) is Architecture.seq2seq:

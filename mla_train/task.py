@@ -27,7 +27,7 @@ class Task:
     """A task: inputs, a head, baselines.
 
     Args:
-        config: Whole run's config.
+        config: Full config of the run.
 
     Attributes:
         inputs: Kind of each input.

@@ -61,7 +61,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
 
     Args:
         table: Table as it was read.
-        config: Whole run's config; its `data` has `WindowOptions`.
+        config: Full config of the run; its `data` has `WindowOptions`.
 
     Raises:
         UserError: There are too few rows, or a series holds nothing.

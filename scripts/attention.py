@@ -8,7 +8,9 @@ An example has one or several inputs, depending on the task of the model:
     text_classification    a text
     image_classification   an image file
     translation            the source; target=TEXT replaces the model's own translation
-    forecasting            a CSV file, of which the last rows are read; column=NAME is shown instead of its first series
+    forecasting            a CSV file, of which the last rows are read; column=NAME selects the series to draw (default: the
+                           first)
+    series_classification  use --index
     multimodal_sentiment   its modalities: text=TEXT image=FILE
 
 NAME=VALUE gives one input, each in its own --input; one JSON object with all inputs works too.

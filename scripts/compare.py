@@ -2,7 +2,7 @@
 
     python scripts/compare.py attention=mla,mha
     python scripts/compare.py task=text_classification attention=mla,mha,gqa,mqa match=parameters seeds=5
-    python scripts/compare.py regularization=light,[light,rdrop] encoder=tiny,small run_dir=runs/compare/mine
+    python scripts/compare.py 'regularization=light,[light,rdrop]' encoder=tiny,small run_dir=runs/compare/mine
 
 Keys with several values are compared, in all combinations, to the first variant; [a,b] is one value. Its own keys:
 

@@ -1,10 +1,10 @@
-"""Compares our forecaster with PatchTST and iTransformer of the package neuralforecast: same windows, same training time.
+"""Compares this model with PatchTST and iTransformer of the package neuralforecast: same windows, same training time.
 
     pip install neuralforecast
     python scripts/forecasting_peers.py --data ETTh1.csv --look-back 96 --horizon 96 experiment=etth1
 
-Ours is trained first; each peer is trained for at most as many seconds. Peers have their own defaults except for the loss,
-the squared error. Scaling and splits are those of the literature, and every window of the test split is scored.
+This model is trained first; each peer is trained for at most as many seconds. Peers use their own defaults except for the
+loss, the squared error. Scaling and splits are those of the literature, and every window of the test split is evaluated.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BORDERS = {"ETTh1": (8640, 11520, 14400), "ETTh2": (8640, 11520, 14400)}
 
 
 def ours(file: Path, look_back: int, horizon: int, seed: int, threads: int, overrides: list[str]) -> tuple[dict, float]:
-    """Trains our forecaster as a user does.
+    """Trains this model as a user does.
 
     Returns:
         Metrics of the test split, and seconds of training.
@@ -81,11 +81,11 @@ def peer(name: str, file: Path, look_back: int, horizon: int, seed: int, max_sec
 def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="ETTh1.csv or ETTh2.csv")
-    parser.add_argument("--look-back", type=int, default=96)
-    parser.add_argument("--horizon", type=int, default=96)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--data", type=Path, required=True, help="path of ETTh1.csv or ETTh2.csv")
+    parser.add_argument("--look-back", type=int, default=96, help="number of steps that are read (default: 96)")
+    parser.add_argument("--horizon", type=int, default=96, help="number of steps that are forecast (default: 96)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of each model (default: 0)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="number of CPU threads")
     parser.add_argument("overrides", nargs="*", help="options of train.py, such as experiment=etth1")
     arguments = parser.parse_intermixed_args()
     if find_spec("neuralforecast") is None:

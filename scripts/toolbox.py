@@ -200,9 +200,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = sorted(file.stem for file in OPTIONS.glob("*.yaml"))
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="NAME", help="options to train")
-    parser.add_argument("--data", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="data sets")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--parallel", type=int, default=1, help="number of runs at a time")
+    parser.add_argument("--data", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="bundled datasets")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="seeds of each option (default: 0 1 2)")
+    parser.add_argument("--parallel", type=int, default=1, help="runs at a time (n_jobs of compare.py, sweep.py)")
     parser.add_argument(
         "--threads", type=int, help="CPU threads of each run (default: those of the machine divided by --parallel)"
     )

@@ -144,7 +144,7 @@ def main() -> None:
         try:
             dashboard = workspace(logged)
         except ModuleNotFoundError as error:
-            raise UserError(f"{error.name} is missing: pip install 'mla-train[wandb]'") from None
+            raise UserError(f"{error.name} is missing: pip install -e '.[wandb]'") from None
         if options.dry_run:
             print(definition(dashboard))
             return

@@ -79,5 +79,5 @@ def test_a_missing_launcher_names_its_extra(tmp_path):
         pytest.skip("the extra ray is installed")
     done = train(*JOBS, "hydra/launcher=ray", cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert "pip install 'mla-train[ray]'" in done.stderr
+    assert "pip install -e '.[ray]'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -47,9 +47,10 @@ class SplitOptions:
     """How validation and test splits are cut where the data does not bring them.
 
     Attributes:
-        val_share: Share of the training examples cut off where there is no validation split.
-        test_share: Share of the training examples cut off where there is no test split.
-        split_seed: Seed that chooses which examples are cut off; `seed` leaves the splits alone.
+        val_share: Share of the training examples, after the test split is cut, used for validation if there is no validation
+            split.
+        test_share: Share of the training examples used for test if there is no test split.
+        split_seed: Seed of the train/val/test split, independent of `seed`.
     """
 
     val_share: float = 0.1
@@ -105,9 +106,9 @@ class TextOptions:
 
     Attributes:
         tokens: Kind of token.
-        vocab_size: Largest number of tokens, learnt on the training split.
+        vocab_size: Largest number of tokens, learned on the training split.
         min_frequency: Occurrences that a token needs to enter the vocabulary.
-        lowercase: Whether upper case is folded.
+        lowercase: Whether to lower-case texts.
         tfidf_features: Largest number of TF-IDF features of each kind (words and pairs of words; pieces of words); 0 is
             none.
         max_length: Longest text in tokens; the rest is cut off, and counted.
@@ -133,8 +134,8 @@ class ImageOptions:
     """How images are read and augmented.
 
     Attributes:
-        image_size: Height and width in pixels; null keeps a common size (up to 96), else takes 64.
-        channels: 1 for grey, 3 for colour; null looks at the images.
+        image_size: Height and width in pixels; null keeps the images' size if all are equal and at most 96, else 64.
+        channels: 1 for grey, 3 for colour; null infers it from the images.
         horizontal_flip: Whether a mirrored image has the same label.
     """
 

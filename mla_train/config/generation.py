@@ -100,9 +100,9 @@ class GeneratedTextOptions:
 
     Attributes:
         tokens: Kind of token.
-        vocab_size: Largest number of tokens, learnt on the training split.
+        vocab_size: Largest number of tokens, learned on the training split.
         joint: Whether input and output share one vocabulary and its embeddings.
-        lowercase: Whether upper case is folded.
+        lowercase: Whether to lower-case texts.
         max_length: Longest text in tokens.
         too_long: Handling of longer texts; in test they are always cut.
         target_language: Language of the generated texts, such as de; decides how `bleu_tokenized` finds words.

@@ -14,7 +14,7 @@ HEADER = """\
 Trains an attention model on a task and writes a run folder: metrics beside baselines, model, figures.
 
   python train.py                                           digits, in a minute
-  python train.py data=image_folder data.root=my/pictures   your own images
+  python train.py data=image_folder data.root=my/images     your own images
   python train.py task=text_classification                  languages of texts, in a minute
   python train.py attention=mha encoder=tiny epochs=10      other choices
   python train.py run_dir=runs/mine resume=auto             continue an interrupted run
@@ -33,7 +33,7 @@ def help_text(config: TrainConfig, groups: dict[str, set[str]]) -> str:
         config: Composed config, whose values are shown.
         groups: Names of choices by group.
     """
-    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, [a,b]):", ""]
+    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, 'logger=[csv,wandb]'):", ""]
     for group, names in sorted(groups.items()):
         if group != "sweep":
             lines += textwrap.wrap(f"{group}: {', '.join(sorted(names))}", WIDTH, subsequent_indent="  ")

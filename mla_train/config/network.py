@@ -9,7 +9,7 @@ from mla_train.errors import did_you_mean, require
 
 
 class AttentionKind(Enum):
-    """AttentionKind of attention."""
+    """Kind of attention."""
 
     mla = "mla"
     mha = "mha"
@@ -81,7 +81,7 @@ class AttentionConfig:
     """The attention layer. Sizes left at null follow `encoder.dim` and `encoder.num_heads`.
 
     Attributes:
-        kind: AttentionKind of attention.
+        kind: Kind of attention.
         kv_lora_rank: Width of the key-value latent (mla); null is dim / 4.
         q_lora_rank: Width of the query latent (mla); null projects queries directly.
         qk_nope_head_dim: Width of a query/key head without positions (mla); null is head_dim / 2.
@@ -90,10 +90,10 @@ class AttentionConfig:
         num_kv_heads: Number of key-value heads (gqa); null is num_heads / 4, at least 1.
         rope_theta: Base of the rotary frequencies.
         score: Score function of queries and keys; a list names one for each head.
-        pattern: Pattern of tokens that attend to each other, in the encoder.
-        window: Steps to each side that window and local_global reach.
-        stride: Row length of strided; null is the width of an image, or the square root of a sequence's length.
-        topk: Number of keys that topk keeps and staged selects.
+        pattern: Which tokens attend to each other in the encoder.
+        window: Steps to each side reached by pattern=window and local_global.
+        stride: Stride of pattern=strided; null is the width of an image, or the square root of a sequence's length.
+        topk: Number of keys kept by pattern=topk and selected by score=staged.
         fusion: How heads are combined; local_global always uses weighted.
         select: Whether a gate selects channels of the latent (mla).
     """

@@ -125,8 +125,7 @@ def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> N
             plugin = LAUNCHERS.get(str(override.value()))
             require(
                 plugin is None or importlib.util.find_spec(plugin) is not None,
-                f"{override.input_line} needs a package that is not installed: "
-                f"pip install 'mla-train[{override.value()}]'",
+                f"{override.input_line} needs a package that is not installed: pip install -e '.[{override.value()}]'",
             )
         if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/", "trainer.")):
             continue

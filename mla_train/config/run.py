@@ -47,7 +47,7 @@ class LoggerConfig:
     """Where metrics are logged; metrics.csv is always written.
 
     Attributes:
-        csv: Placeholder that gives `logger=csv` a meaning; metrics.csv cannot be switched off.
+        csv: Always on; metrics.csv is always written.
         wandb: Weights & Biases; null is off.
         tensorboard: Whether TensorBoard event files are written into the run folder.
         every: Steps between two rows of training metrics.
@@ -75,9 +75,8 @@ class CheckpointConfig:
     """When checkpoints are written, and which becomes the model.
 
     Attributes:
-        keep: Checkpoint that becomes the model. `best` guards against overfitting; `last` does not select: where val is
-            small and weights are averaged, the best epoch on val is often not the best on test.
-        every_minutes: Longest time between two writings of last.ckpt, which is also written after each epoch.
+        keep: Checkpoint to export as the model: `best` on val, or `last` (better if val is small).
+        every_minutes: Maximum minutes between saves of last.ckpt (also saved after each epoch).
     """
 
     keep: CheckpointChoice = CheckpointChoice.best
@@ -93,8 +92,8 @@ class DebugConfig:
     """Debugging modes.
 
     Attributes:
-        overfit: Number of training examples to train and evaluate on, which a sound model learns by heart; 0 is off.
-        fast: Whether the run stops after one epoch of two batches of each split.
+        overfit: Train and evaluate on this many training examples; a correct model reaches near-perfect metrics; 0 is off.
+        fast: One epoch with two batches per split.
         profile: Whether a profile of the first steps is written into the run folder.
     """
 
@@ -122,14 +121,15 @@ class TrainConfig:
         debug: Debugging modes.
         optimizer: Optimizer and learning-rate schedule.
         checkpoint: When checkpoints are written, and which becomes the model.
-        trainer: Further arguments of lightning.Trainer, such as limit_train_batches; `callbacks` is a list of your own.
+        trainer: Further arguments of lightning.Trainer, such as limit_train_batches; `callbacks` takes a list of
+            `{_target_: module.Class}`.
         epochs: Number of epochs.
         batch_size: Number of examples of a step, over all processes.
         lr: Peak learning rate.
         seed: Seed of weights, order of the data, dropout and augmentation.
-        test: Whether the test split is evaluated after training; false chooses settings by val alone.
+        test: Whether to evaluate the test split after training; set false while tuning.
         run_dir: Run folder; null makes runs/TASK/DATE_TIME.
-        resume: Run folder to continue, or auto: the one of run_dir, if it has a checkpoint.
+        resume: A run folder to resume, or `auto`: resume run_dir if it has a checkpoint, else start it.
     """
 
     task: Any = None

@@ -70,8 +70,9 @@ class TaskOptions:
     """Options of every task.
 
     Attributes:
-        use_encoder: Whether the encoder is part of the network; false leaves the side paths alone.
-        side_paths: Whether there are paths beside the encoder (TF-IDF, convolutions, visual words, ridge and cycle).
+        use_encoder: Whether the network has the encoder; false keeps only the side paths.
+        side_paths: Whether to add side paths, which feed the head beside the encoder: TF-IDF, convolutions, visual words,
+            statistics of series, ridge and cycle.
     """
 
     use_encoder: bool = True
@@ -108,10 +109,10 @@ class ImageNetworkOptions:
     """How images become tokens.
 
     Attributes:
-        tokenizer: From an image to tokens.
-        downsample_log2: Halvings of the image before attention; null leaves about 8 x 8 tokens.
+        tokenizer: Image tokenizer: convolutional stem or patches.
+        downsample_log2: Downsampling before the encoder by 2**N per side; null gives about 8 x 8 tokens.
         positions: Positions of image tokens.
-        visual_words: Number of visual words counted beside the encoder; 0 is none.
+        visual_words: Number of visual words (k-means clusters of image patches, counted as a bag of words); 0 is off.
         visual_words_dim: Width of the vector that the counts are mapped to.
     """
 
@@ -202,10 +203,10 @@ class PooledHeadOptions:
     """How one answer is made of all tokens.
 
     Attributes:
-        head: Kind of answer.
-        pooling: From the tokens of an input to one vector.
-        feature_dropout: Dropout of what the encoder and the head read, off where regularization.dropout is 0; null drops
-            from what the encoder reads alone, at the rate of regularization.dropout.
+        head: Output head.
+        pooling: How token outputs are pooled into one vector.
+        feature_dropout: Dropout on the inputs of the encoder and of the head; inactive if regularization.dropout=0. null:
+            only on the encoder input, at rate regularization.dropout.
     """
 
     head: HeadKind = HeadKind.auto

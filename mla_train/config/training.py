@@ -27,7 +27,7 @@ class RegularizationConfig:
 
     Attributes:
         dropout: Probability of residual dropout.
-        attention_dropout: Probability that a key is hidden from all queries of a head.
+        attention_dropout: Probability of masking a key for all queries of a head (not dropout on single attention weights).
         stochastic_depth: Probability that the last block skips a residual branch; earlier blocks skip fewer.
         weight_decay: Decay of weight matrices; biases, norms and position embeddings are exempt.
         label_smoothing: Probability mass that is spread over all classes.
@@ -39,11 +39,11 @@ class RegularizationConfig:
         free_bits: Nats of that divergence that cost nothing, for each token and dimension.
         reconstruction: Weight of the loss of predicting hidden input; null is 1 with encoder.masked_modeling=true.
         diverse_heads: Weight of the squared cosine similarity of head outputs (Li et al. 2018); 0 is off.
-        orthogonal_heads: Weight of the overlap of the subspaces that heads write into; 0 is off.
+        orthogonal_heads: Weight of the penalty on overlapping output subspaces of heads; 0 is off.
         contrastive_heads: Weight of a contrastive loss that tells heads apart by their outputs; 0 is off.
         contrastive_classes: Weight of the supervised contrastive loss of pooled features (Khosla et al. 2020), for
             classification; 0 is off.
-        sparse_features: Weight of the mean opening of the gates of attention.select=gate; 0 is off.
+        sparse_features: Weight of the mean gate activation (with attention.select=gate); 0 is off.
         drop_heads: Probability that training leaves out a head of the encoder (Zhou et al. 2020).
         warmup: Share of all steps in which the weights of the auxiliary losses rise from 0; r_drop has its full weight.
         ema_decay: Decay of the exponential moving average of weights; 0 is off.
@@ -143,11 +143,11 @@ class HardwareConfig:
         devices: Number of devices, or auto.
         strategy: auto, ddp or fsdp.
         precision: 32-true, bf16-mixed or 16-mixed; auto is bf16-mixed on a GPU that has it, 32-true elsewhere.
-        compile: Whether the network is compiled; pays on a GPU in long runs.
+        compile: Whether to use torch.compile; worthwhile for long runs on a GPU.
         accumulate_grad_batches: Number of micro-batches that make up one step of `batch_size` examples.
         workers: Number of processes that load data; 0 loads in the main process, null is 4 with a GPU and 0 without.
         threads: Number of CPU threads of torch; null leaves torch's choice.
-        deterministic: Whether operations whose result varies from run to run are refused.
+        deterministic: Whether to use deterministic algorithms only; an operation without one raises an error.
     """
 
     accelerator: str = "cpu"

@@ -44,7 +44,7 @@ class Forecast(Head):
         forecast = cycle + linear + size * gate * correction                      gate: 0, at first
 
     Args:
-        config: Whole run's config; its task has `ForecastOptions`.
+        config: Full config of the run; its task has `ForecastOptions`.
         spec: The series that are forecast.
         embeddings: Embedding of the one input, a `WindowEmbedding`.
         sequences: Whether examples form sequences, which windows do not.

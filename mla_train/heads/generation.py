@@ -32,8 +32,8 @@ class Generation(TextTargets):
     and Wolf 2017), and those of a text input where both share one vocabulary.
 
     Args:
-        config: Whole run's config.
-        spec: What is known of the texts.
+        config: Full config of the run.
+        spec: Spec of the texts.
         embeddings: Embedding of each input.
         sequences: Whether examples form sequences; each text is written by itself.
     """

@@ -34,8 +34,8 @@ class PooledHead(Head):
     be too confident: under `task.unimodal_loss_weight` the scores of each input are scaled to be an answer by themselves.
 
     Args:
-        config: Whole run's config.
-        spec: What is known of the targets.
+        config: Full config of the run.
+        spec: Spec of the targets.
         embeddings: Embedding of each input.
         sequences: Whether examples form sequences, such as the utterances of a video, and see each other.
 
@@ -165,7 +165,7 @@ class SequenceContext(nn.Module):
     """Scores that each example gets from the others of its sequence, such as the utterances of a video.
 
     Args:
-        config: Whole run's config.
+        config: Full config of the run.
         width: Width of an example's vector.
         outputs: Number of outputs.
     """

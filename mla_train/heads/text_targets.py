@@ -20,7 +20,7 @@ from mla_train.modalities.text.preprocess import encode_texts
 
 @dataclass
 class GenerationSpec:
-    """What is known of generated texts.
+    """Spec of generated texts.
 
     Attributes:
         max_length: Longest text in tokens.
@@ -181,7 +181,7 @@ def written_with(spec: GenerationSpec, inputs: Mapping[str, Any]) -> str:
     """JSON of the tokenizer that texts are written with: their own, or that of an input.
 
     Args:
-        spec: What is known of the texts.
+        spec: Spec of the texts.
         inputs: Each input with its spec.
     """
     return inputs[spec.shared_with].spec.tokenizer if spec.shared_with else spec.tokenizer

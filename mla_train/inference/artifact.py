@@ -41,7 +41,7 @@ def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConf
     Args:
         weights: State of the network.
         spec: Spec of the inputs and targets.
-        config: Whole run's config.
+        config: Full config of the run.
         folder: Folder, which is created if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def build_trainer(
     """Lightning's trainer.
 
     Args:
-        config: Whole run's config.
+        config: Full config of the run.
         folder: Run folder.
         module: Module that is trained.
         callbacks: Progress, statistics and checkpoints; checkpoints last.

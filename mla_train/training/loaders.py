@@ -58,7 +58,7 @@ def train_loader(
 
     Args:
         data: Prepared data set.
-        config: Whole run's config.
+        config: Full config of the run.
         position: Position at which iteration starts.
         rank: Number of this process.
         world_size: Number of processes.
@@ -88,7 +88,7 @@ def evaluation_loader(data: Dataset, config: TrainConfig, split: str, rank: int 
 
     Args:
         data: Prepared data set.
-        config: Whole run's config.
+        config: Full config of the run.
         split: "val" or "test".
         rank: Number of this process.
         world_size: Number of processes.

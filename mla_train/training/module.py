@@ -43,7 +43,7 @@ class TrainingModule(L.LightningModule):
     """Trains and evaluates a model.
 
     Args:
-        config: Whole run's config.
+        config: Full config of the run.
         task: Task of the run.
         model: Its network.
 

@@ -15,7 +15,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
     Args:
         model: Network whose parameters are trained.
-        config: Whole run's config.
+        config: Full config of the run.
     """
     spared = {
         id(parameter)

@@ -53,7 +53,7 @@ class FinishedRun:
     """A finished run, for a tracker.
 
     Attributes:
-        config: Whole run's config.
+        config: Full config of the run.
         folder: Run folder.
         data: Data set of the run.
         results: Contents of results.json.
@@ -71,7 +71,7 @@ def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) 
     """Trains, evaluates and writes the run folder.
 
     Args:
-        config: Whole run's config.
+        config: Full config of the run.
         folder: Run folder, from `find_run`.
         tracker: Service that logs the run.
 

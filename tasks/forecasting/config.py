@@ -7,7 +7,7 @@ from mla_train.config import ForecastOptions, SeriesTableOptions, TaskOptions, W
 
 @dataclass
 class ForecastingConfig(TaskOptions, ForecastOptions):
-    """Time series to their future."""
+    """Forecasts of time series."""
 
     _target_: str = "tasks.forecasting.Forecasting"
     name: str = "forecasting"

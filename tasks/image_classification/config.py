@@ -16,7 +16,7 @@ from mla_train.config import (
 
 @dataclass
 class ImageClassificationConfig(TaskOptions, ImageNetworkOptions, PooledHeadOptions):
-    """Image to class, classes or number."""
+    """Image classification (single or multi-label) or regression."""
 
     _target_: str = "tasks.image_classification.ImageClassification"
     name: str = "image_classification"

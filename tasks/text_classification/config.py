@@ -16,7 +16,7 @@ from mla_train.config import (
 
 @dataclass
 class TextClassificationConfig(TaskOptions, TextNetworkOptions, PooledHeadOptions):
-    """Text to class, classes or number."""
+    """Text classification (single or multi-label) or regression."""
 
     _target_: str = "tasks.text_classification.TextClassification"
     name: str = "text_classification"

@@ -45,7 +45,7 @@ def read_language_id(options: LanguageIdConfig) -> RawData:
     """
     spec = find_spec("django")
     if spec is None or spec.origin is None:
-        raise UserError("data=language_id reads the catalogs of the package django: pip install 'mla-train[demo]'")
+        raise UserError("data=language_id reads the catalogs of the package django: pip install -e '.[demo]'")
     messages = read_catalogs(Path(spec.origin).parent)
     identities = sorted({identity for catalog in messages.values() for identity in catalog})
     order = np.random.default_rng(options.split_seed).permutation(len(identities))

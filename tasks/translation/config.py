@@ -9,7 +9,7 @@ from mla_train.errors import require
 
 @dataclass
 class TranslationConfig(GenerationOptions):
-    """Sentences to their translations."""
+    """Translation of sentences."""
 
     _target_: str = "tasks.translation.Translation"
     name: str = "translation"

@@ -48,8 +48,8 @@ class SeriesEmbedding(Embedding):
     """Tokens of whole series: patches of all channels together.
 
     Args:
-        config: Whole run's config.
-        spec: What is known of the series.
+        config: Full config of the run.
+        spec: Spec of the series.
     """
 
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:

@@ -93,8 +93,8 @@ class WindowEmbedding(Embedding):
     begins anywhere in a patch is one thing to learn, and not one for each place.
 
     Args:
-        config: Whole run's config; its task has `ForecastOptions`.
-        spec: What is known of the series.
+        config: Full config of the run; its task has `ForecastOptions`.
+        spec: Spec of the series.
     """
 
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:

@@ -28,7 +28,7 @@ class Ridge:
         weight: `(look_back, horizon)`, the centre's included: each column sums to 1, so levels are carried on.
         centre: "last", "mean" or "season".
         memory: Steps in which the weights' prior variance falls to 1/e; None if all ages are alike.
-        strength: Of the penalty.
+        strength: Strength of the penalty.
     """
 
     weight: np.ndarray

@@ -1,4 +1,4 @@
-"""What is known of a whole series by a few numbers: a linear model reads them, and the head beside the encoder."""
+"""Summary statistics of a whole series: a linear model reads them, and the head beside the encoder."""
 
 import torch
 from torch import Tensor

@@ -149,7 +149,7 @@ def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
 
     Args:
         table: Table with the columns of the spec.
-        spec: What is known of the series.
+        spec: Spec of the series.
     """
     values = filled((table.values - spec.mean) / spec.std).astype(np.float32)
     split = len(spec.known)
@@ -185,7 +185,7 @@ def read_last_window(file: Path, spec: SeriesSpec) -> Window:
 
     Args:
         file: CSV or parquet.
-        spec: What is known of the series.
+        spec: Spec of the series.
 
     Raises:
         UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance.
