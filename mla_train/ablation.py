@@ -12,13 +12,7 @@ from mla_train.model import Model, only, without
 
 
 def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions) -> Predictions:
-    """Predictions of a batch with each input alone and without it, and its contribution.
-
-    Args:
-        model: Network that encoded the inputs.
-        features: Encoded inputs.
-        batch: Batch that they were made of.
-        predictions: Columns with all inputs.
+    """Columns of a batch that compare its predictions with those of each encoded input alone and left out.
 
     Returns:
         Columns `only NAME`, `without NAME` and `contribution NAME`: by how much an input raises the probability of the
@@ -26,10 +20,8 @@ def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, pr
     """
     columns: Predictions = {}
     for name in features:
-        alone, left_out = (
-            model.head.predict(model.decode(some, batch), some, batch)
-            for some in (only(features, name), without(features, [name]))
-        )
+        both = only(features, name), without(features, [name])
+        alone, left_out = (model.head.predict(model.decode(some, batch), some, batch) for some in both)
         if "predicted" not in alone:
             return {}
         columns[f"only {name}"], columns[f"without {name}"] = alone["predicted"], left_out["predicted"]
@@ -45,13 +37,7 @@ def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, pr
 
 
 def ablation_metrics(head: Head, predictions: Predictions, names: list[str]) -> dict[str, dict[str, float]]:
-    """Metrics with each input alone and without it; empty where there is one input.
-
-    Args:
-        head: Kind of answer.
-        predictions: Columns of a whole split.
-        names: Names of the inputs.
-    """
+    """Metrics of a whole split with each input alone and without it; empty where there is one input."""
     return {
         key: head.metrics({"label": predictions["label"], "predicted": predictions[key]})
         for name in names
@@ -60,33 +46,24 @@ def ablation_metrics(head: Head, predictions: Predictions, names: list[str]) -> 
     }
 
 
-def draw_ablation(
-    metric: str, value: float, ablation: dict[str, dict[str, float]], names: list[str], file: Path
-) -> None:
-    """A metric with all inputs, with each alone and with each left out, as bars.
+def draw_ablation(head: Head, predictions: Predictions, names: list[str], file: Path) -> None:
+    """The head's main metric with all inputs, with each alone and with each left out, as bars; nothing of one input."""
+    from matplotlib.figure import Figure
 
-    Args:
-        metric: Name of the metric.
-        value: Its value with all inputs.
-        ablation: Metrics by `only NAME` and `without NAME`.
-        names: Names of the inputs.
-        file: PNG to write.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    ablation, metric = ablation_metrics(head, predictions, names), head.monitor
+    if not ablation:
+        return
+    value = head.metrics(predictions)[metric]
     bars = [("all", value, "tab:blue")]
     for kind, colour in (("only", "tab:orange"), ("without", "tab:grey")):
         # Of two inputs, one alone is the other left out.
         if kind == "only" or len(names) > 2:
             bars += [(f"{kind} {name}", ablation[f"{kind} {name}"][metric], colour) for name in names]
-    figure, axes = plt.subplots(figsize=(7, 1 + 0.5 * len(bars)), layout="constrained")
+    figure = Figure(figsize=(7, 1 + 0.5 * len(bars)), layout="constrained")
+    axes = figure.subplots()
     labels, values, colours = zip(*bars[::-1], strict=True)
     white: Any = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # over the dotted line
     axes.bar_label(axes.barh(labels, values, color=colours), fmt="%.3f", padding=3, bbox=white)
     axes.axvline(value, color="tab:blue", linewidth=1, linestyle=":")
     axes.set(xlabel=f"{metric} on test", title="Worth of each input", xlim=(0, 1.15 * max(0.01, *values)))
     figure.savefig(file, dpi=120)
-    plt.close(figure)

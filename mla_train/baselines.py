@@ -1,13 +1,12 @@
 """Simple models that a network has to beat, by scikit-learn, on the same splits.
 
-scikit-learn is imported where a baseline is computed: loading a task to predict must not take its second.
+scikit-learn and SciPy are imported where a baseline is computed: loading a task to predict must not take their second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,35 +41,27 @@ def majority_or_mean(data: Dataset) -> dict[str, Predictions]:
 def text_linear(data: Dataset) -> dict[str, Predictions]:
     """A linear model of TF-IDF of words, of characters or of both; val chooses among them and the penalty."""
     (name,) = data.spec.inputs
-    texts = [getattr(data, split).columns[name].texts for split in SPLITS]
-    return _linear("linear", text_tables(texts), data, (1.0, 10.0))
+    return _linear("linear", text_tables([column.texts for column in _columns(data, name)]), data, (1.0, 10.0))
 
 
 def image_linear(data: Dataset) -> dict[str, Predictions]:
     """A linear model of standardized pixels."""
     (name,) = data.spec.inputs
-    pixels = [_pixels(getattr(data, split).columns[name].images, IMAGE_SIDE) for split in SPLITS]
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(pixels[0].astype(np.float32))
-    tables = [scaler.transform(part.astype(np.float32)) for part in pixels]
-    return _linear("linear", [tables], data, (1.0,))
+    images = [column.images for column in _columns(data, name)]
+    if max(images[0].shape[-2:]) > IMAGE_SIDE:
+        images = [_shrink(split, IMAGE_SIDE).to(torch.uint8) for split in images]
+    pixels = [split.flatten(1).numpy().astype(np.float32) for split in images]
+    return _linear("linear", [_standardize(pixels, pixels[0])], data, (1.0,))
 
 
 def series_linear(data: Dataset) -> dict[str, Predictions]:
     """A linear model of simple statistics of each channel; val chooses the penalty."""
-    from sklearn.preprocessing import StandardScaler
-
     from mla_train.modalities.series.statistics import summarize
 
     ((name, modality),) = data.spec.inputs.items()
-    tables = []
-    for split in SPLITS:
-        column = getattr(data, split).columns[name]
-        tensors = modality.collate([column[place] for place in range(len(column))])
-        tables.append(summarize(tensors.past, tensors.real).numpy())
-    scaler = StandardScaler().fit(tables[0])
-    return _linear("linear", [[scaler.transform(table) for table in tables]], data, STRENGTHS)
+    batches = [modality.collate([column[i] for i in range(len(column))]) for column in _columns(data, name)]
+    tables = [summarize(tensors.past, tensors.real).numpy() for tensors in batches]
+    return _linear("linear", [_standardize(tables, tables[0])], data, STRENGTHS)
 
 
 def multimodal_linear(data: Dataset) -> dict[str, Predictions]:
@@ -80,25 +71,29 @@ def multimodal_linear(data: Dataset) -> dict[str, Predictions]:
     """
     by_kind: dict[str, list[list[Table]]] = {}
     for name, modality in data.spec.inputs.items():
-        columns = [getattr(data, split).columns[name] for split in SPLITS]
+        columns = _columns(data, name)
         tables = text_tables([c.texts for c in columns])[-1] if modality.kind == "text" else _number_tables(columns)
         by_kind.setdefault(modality.kind, []).append(tables)
-    joined = {kind: [_join(parts) for parts in zip(*several, strict=True)] for kind, several in by_kind.items()}
-    models: dict[str, Predictions] = {}
-    for kind, tables in joined.items():
-        models |= _linear(f"linear_{kind}", [tables], data, STRENGTHS)
+    joined = {f"linear_{kind}": _join(several) for kind, several in by_kind.items()}
     if len(joined) > 1:
-        every = [_join(parts) for parts in zip(*joined.values(), strict=True)]
-        models |= _linear("linear_all", [every], data, STRENGTHS)
+        joined["linear_all"] = _join(joined.values())
+    models: dict[str, Predictions] = {}
+    for name, tables in joined.items():
+        models |= _linear(name, [tables], data, STRENGTHS)
     return models
+
+
+def _columns(data: Dataset, name: str) -> list[Any]:
+    """An input of train, val and test."""
+    return [getattr(data, split).columns[name] for split in SPLITS]
 
 
 def _linear(
     name: str, candidates: Sequence[Sequence[Table]], data: Dataset, strengths: Sequence[float]
 ) -> dict[str, Predictions]:
-    labels = [getattr(data, split).targets for split in SPLITS]
-    predicted = cached(best_linear)(candidates, labels[0], labels[1], data.spec.head.kind, strengths)
-    return {name: {"label": labels[2], "predicted": np.asarray(predicted)}}
+    train, val, test = (getattr(data, split).targets for split in SPLITS)
+    predicted = cached(best_linear)(candidates, train, val, data.spec.head.kind, strengths)
+    return {name: {"label": test, "predicted": np.asarray(predicted)}}
 
 
 def best_linear(
@@ -114,7 +109,7 @@ def best_linear(
         candidates: Features to choose from, each of train, val and test.
         train_labels: Class numbers, numbers, or `(examples, labels)`.
         val_labels: The same of the validation split.
-        kind: classification, regression or multilabel.
+        kind: Kind of answer: classification, regression or multilabel.
         strengths: Inverse strengths of the L2 penalty to choose from.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -138,21 +133,17 @@ def best_linear(
 
 
 def _score(kind: str, labels: np.ndarray, predicted: np.ndarray) -> float:
-    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.metrics import f1_score
 
     if kind == "regression":
         return -float(np.abs(predicted - labels).mean())
     if kind == "multilabel":
         return float(f1_score(labels, predicted, average="micro", zero_division=0))
-    return float(accuracy_score(labels, predicted))
+    return float((labels == predicted).mean())
 
 
 def text_tables(texts: Sequence[list[str]]) -> list[list[Table]]:
-    """TF-IDF of words, of pieces of words, and of both, for train, val and test; signs count as words.
-
-    Args:
-        texts: Texts of train, val and test.
-    """
+    """TF-IDF of words, of pieces of words, and of both, for the texts of train, val and test; signs count as words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     from mla_train.data.tfidf import MAX_CHARACTERS
@@ -163,40 +154,43 @@ def text_tables(texts: Sequence[list[str]]) -> list[list[Table]]:
     tables: list[list[Table]] = []
     for vectorizer in vectorizers:
         vectorizer.fit(texts[0])
-        tables.append([vectorizer.transform(part) for part in texts])
-    if len(tables) > 1:
-        tables.append([_join(parts) for parts in zip(*tables, strict=True)])
-    return tables
+        tables.append([vectorizer.transform(split) for split in texts])
+    return [*tables, _join(tables)] if len(tables) > 1 else tables
 
 
 def _number_tables(columns: Sequence[Any]) -> list[Table]:
     """Images or features as rows of numbers, of about the length of a text's vector so that one penalty suits all."""
-    from sklearn.preprocessing import StandardScaler
-
     missing = [column.is_missing() for column in columns]
     rows = [_numbers(column) for column in columns]
-    scaler = StandardScaler().fit(rows[0][~missing[0]])
+    tables = _standardize(rows, rows[0][~missing[0]])
     width = np.sqrt(rows[0].shape[1])
-    return [np.where(lack[:, None], 0, scaler.transform(row)) / width for row, lack in zip(rows, missing, strict=True)]
+    return [np.where(lack[:, None], 0, table) / width for table, lack in zip(tables, missing, strict=True)]
 
 
 def _numbers(column: Any) -> np.ndarray:
     """Small images, or the mean of features over their steps."""
     if hasattr(column, "images"):
-        small = [F.adaptive_avg_pool2d(part.float(), IMAGE_SIDE_BESIDE_OTHERS) for part in column.images.split(1000)]
-        return torch.cat(small).flatten(1).numpy()
+        return _shrink(column.images, IMAGE_SIDE_BESIDE_OTHERS).flatten(1).numpy()
     width = next(value.shape[1] for value in column.values if len(value))
     return np.stack([value.mean(0) if len(value) else np.zeros(width) for value in column.values])
 
 
-def _pixels(images: Tensor, side: int) -> np.ndarray:
-    """Images as rows of numbers, made smaller where they are large."""
-    if max(images.shape[-2:]) > side:
-        images = torch.cat([F.adaptive_avg_pool2d(part.float(), side).to(torch.uint8) for part in images.split(1000)])
-    return images.flatten(1).numpy()
+def _shrink(images: Tensor, side: int) -> Tensor:
+    return torch.cat([F.adaptive_avg_pool2d(some.float(), side) for some in images.split(1000)])
 
 
-def _join(tables: Sequence[Table]) -> Table:
-    if any(scipy.sparse.issparse(table) for table in tables):
-        return scipy.sparse.hstack([scipy.sparse.csr_matrix(table) for table in tables]).tocsr()
-    return np.concatenate(tables, 1)
+def _standardize(tables: Sequence[np.ndarray], train: np.ndarray) -> list[np.ndarray]:
+    """Tables with the mean 0 and the standard deviation 1 of some training rows."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train)
+    return [scaler.transform(table) for table in tables]
+
+
+def _join(tables: Iterable[Sequence[Table]]) -> list[Table]:
+    """Several tables of train, val and test side by side."""
+    from scipy.sparse import hstack, issparse
+
+    splits = list(zip(*tables, strict=True))
+    is_sparse = any(issparse(table) for table in splits[0])
+    return [hstack(split, format="csr") if is_sparse else np.concatenate(split, 1) for split in splits]

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from mla_train.config import Architecture, Fusion, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
-from mla_train.heads.base import Head, Predictions
+from mla_train.heads.base import Head, Predictions, padding_of
 from mla_train.modalities.base import Embedding, Modality, ModalityFeatures
 from mla_train.nn import Encoder, ReconstructionInput, ReconstructionTarget
 from mla_train.nn.fusion import BottleneckFusion, CrossAttentionFusion
@@ -46,20 +46,17 @@ class ModelSpec:
     def from_dict(
         cls, stored: dict[str, Any], modalities: Mapping[str, type[Modality]], heads: Mapping[str, type[Head]]
     ) -> "ModelSpec":
-        """The spec of a stored model.
+        """The spec of a stored model, from the result of `to_dict` and all kinds of input and answer by name."""
 
-        Args:
-            stored: Result of `to_dict`.
-            modalities: Kinds of input by name.
-            heads: Kinds of answer by name.
-        """
+        def read(kinds: Mapping[str, Any], values: dict[str, Any]) -> tuple[Any, Any]:
+            kind = kinds[values["kind"]]
+            return kind, kind.spec_class(**{key: value for key, value in values.items() if key != "kind"})
+
         inputs = {}
         for name, values in stored["inputs"].items():
-            kind, values = modalities[values["kind"]], {key: value for key, value in values.items() if key != "kind"}
-            inputs[name] = kind(kind.spec_class(**values))
-        head = heads[stored["head"]["kind"]]
-        target = head.spec_class(**{key: value for key, value in stored["head"].items() if key != "kind"})
-        return cls(inputs, head, target, stored["sequences"])
+            kind, spec = read(modalities, values)
+            inputs[name] = kind(spec)
+        return cls(inputs, *read(heads, stored["head"]), stored["sequences"])
 
 
 class Model(nn.Module):
@@ -85,30 +82,23 @@ class Model(nn.Module):
             self.input_type = nn.Embedding(len(spec.inputs), dim)
             nn.init.normal_(self.input_type.weight, std=0.02)
         self.encoder: Encoder | GruEncoder | None = None
+        lacking = [name for name, embedding in embeddings.items() if not embedding.side_paths]
         if getattr(options, "use_encoder", True):
             axes = 2 if several else next(iter(embeddings.values())).rotary_axes
             self.encoder = build_encoder(config, axes)
-        elif not all(embedding.side_paths for embedding in embeddings.values()):
-            lacking = ", ".join(name for name, embedding in embeddings.items() if not embedding.side_paths)
+        elif lacking:
             raise UserError(
-                f"task.use_encoder=false leaves nothing that reads {lacking}: add a side path, such as task.tfidf_dim=64 or "
-                "task.visual_words=128, or set task.use_encoder=true"
+                f"task.use_encoder=false leaves nothing that reads {', '.join(lacking)}: add a side path, such as "
+                "task.tfidf_dim=64 or task.visual_words=128, or set task.use_encoder=true"
             )
         self.fusion = build_fusion(config) if several and self.encoder is not None else None
         self.head = spec.head(config, spec.target, embeddings, spec.sequences)
-        rate = config.regularization.dropout
-        feature_dropout = getattr(options, "feature_dropout", None)
-        if feature_dropout is not None:
-            rate = feature_dropout if rate else 0.0
-        self.dropout = nn.Dropout(rate)
+        rate, feature_dropout = config.regularization.dropout, getattr(options, "feature_dropout", None)
+        self.dropout = nn.Dropout(rate if feature_dropout is None or not rate else feature_dropout)
         self.unimodal = bool(getattr(options, "unimodal_loss_weight", 0.0)) and several
 
     def forward(self, batch: Batch) -> Any:
-        """Outputs of the head; in training with `task.unimodal_loss_weight` also those of each input alone.
-
-        Returns:
-            Outputs of the head, or `(1 + inputs, batch, outputs)`.
-        """
+        """Outputs of the head; training with `task.unimodal_loss_weight` stacks those of each input alone behind them."""
         features = self.encode(batch)
         outputs = self.decode(features, batch)
         if not (self.training and self.unimodal):
@@ -142,7 +132,7 @@ class Model(nn.Module):
         """Outputs of the head for encoded inputs."""
         if self.fusion is not None:
             tokens: dict[str, Any] = {name: each.tokens for name, each in features.items()}
-            padding = {name: _mask(each) for name, each in features.items()}
+            padding = {name: padding_of(each) for name, each in features.items()}
             fused = self.fusion(tokens, padding)
             features = {name: replace(each, tokens=fused[name]) for name, each in features.items()}
         return self.head(features, batch)
@@ -187,22 +177,12 @@ class Model(nn.Module):
         side = sum(_size(each.side_paths) for each in self.embeddings.values() if isinstance(each, Embedding))
         encoder, total = _size(self.encoder), _size(self)
         inputs = _size(self.embeddings) + _size(self.input_type) - side
-        return {
-            "parameters": total,
-            "encoder": encoder,
-            "side_paths": side,
-            "inputs": inputs,
-            "head": total - encoder - side - inputs,
-        }
+        head = total - encoder - side - inputs
+        return {"parameters": total, "encoder": encoder, "side_paths": side, "inputs": inputs, "head": head}
 
 
 def build_encoder(config: TrainConfig, axes: int) -> Encoder | GruEncoder:
-    """The encoder: attention blocks, or with `task.model=seq2seq` a GRU.
-
-    Args:
-        config: Full config of the run.
-        axes: Axes of rotary positions.
-    """
+    """The encoder: attention blocks with so many axes of rotary positions, or with `task.model=seq2seq` a GRU."""
     if getattr(config.task, "model", None) is Architecture.seq2seq:
         return GruEncoder(config.encoder.dim, config.encoder.depth, config.regularization.dropout)
     return Encoder(config.encoder, config.attention, config.regularization, axes)
@@ -219,30 +199,13 @@ def build_fusion(config: TrainConfig) -> nn.Module | None:
 
 
 def without(features: dict[str, ModalityFeatures], names: Collection[str]) -> dict[str, ModalityFeatures]:
-    """Encoded inputs as if some were missing throughout.
-
-    Args:
-        features: Encoded inputs.
-        names: Names of those that are missing.
-    """
+    """Encoded inputs as if those of some names were missing throughout."""
     return {name: each.without() if name in names else each for name, each in features.items()}
 
 
 def only(features: dict[str, ModalityFeatures], name: str) -> dict[str, ModalityFeatures]:
-    """Encoded inputs as if all but one were missing throughout.
-
-    Args:
-        features: Encoded inputs.
-        name: Name of the one that is present.
-    """
+    """Encoded inputs as if all but the one of this name were missing throughout."""
     return without(features, [other for other in features if other != name])
-
-
-def _mask(features: ModalityFeatures) -> Tensor:
-    assert features.tokens is not None
-    if features.padding is not None:
-        return features.padding
-    return torch.zeros(features.tokens.shape[:2], dtype=torch.bool, device=features.tokens.device)
 
 
 def _size(module: nn.Module | None) -> int:

@@ -11,8 +11,7 @@ import torch
 
 from mla_train.ablation import ablation_metrics, draw_ablation
 from mla_train.config import HeadKind, TrainConfig
-from mla_train.data.examples import Examples, RawData
-from mla_train.data.splits import SPLITS
+from mla_train.data.examples import RawData
 from mla_train.dataset import Dataset, prepare
 from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
@@ -49,11 +48,7 @@ class Task:
         return import_object(self.config.data._target_)(self.config.data)
 
     def prepare(self, raw: RawData) -> Dataset:
-        """Splits that a network reads.
-
-        Raises:
-            UserError: The data is not as it must be.
-        """
+        """Splits that a network reads."""
         kinds = self.input_kinds(list(raw.splits["train"].inputs))
         return prepare(raw, kinds, self.choose_head(raw), self.config)
 
@@ -62,11 +57,7 @@ class Task:
         return self.prepare(self.read())
 
     def input_kinds(self, names: Sequence[str]) -> dict[str, type[Modality]]:
-        """Kind of each input that the data has.
-
-        Args:
-            names: Names of the inputs.
-        """
+        """Kind of each input that the data has, by their names."""
         return {name: self.inputs[name] for name in names}
 
     def choose_head(self, raw: RawData) -> type[Head]:
@@ -82,18 +73,6 @@ class Task:
             raw.notes.append("labels are decimal numbers: this is a regression (task.head=classification for classes)")
         return self.heads[kind]
 
-    def example_data(self) -> Dataset:
-        """A few made examples, prepared as real ones are: for tests of every choice."""
-        labels = getattr(self.config.data, "labels", None) or ["a", "b"]
-        names = getattr(self.config.data, "modalities", None) or list(self.inputs)
-        targets = labels * 16
-        inputs = {name: kind.example_values(len(targets)) for name, kind in self.input_kinds(names).items()}
-        splits = {}
-        for split, (start, end) in zip(SPLITS, ((0, 10), (10, 13), (13, 16)), strict=True):
-            places = slice(start * len(labels), end * len(labels))
-            splits[split] = Examples({name: values[places] for name, values in inputs.items()}, targets[places])
-        return self.prepare(RawData(splits))
-
     # Network.
 
     @property
@@ -102,11 +81,7 @@ class Task:
         return self.config.attention.kind.value
 
     def build_model(self, spec: ModelSpec) -> Model:
-        """The network.
-
-        Raises:
-            UserError: Sizes do not fit each other.
-        """
+        """The network; raises UserError where sizes do not fit each other."""
         try:
             return Model(self.config, spec)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
@@ -121,8 +96,7 @@ class Task:
     def init_from_data(self, model: Model, data: Dataset) -> bool:
         """Sets weights that are computed from the training split; called before the first step, not when a run resumes.
 
-        Returns:
-            Whether the network can already predict: it is then validated, and kept if no epoch improves on it.
+        True means that the network can already predict: it is then validated, and kept if no epoch improves on it.
         """
         for name, embedding in model.embeddings.items():
             embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
@@ -174,11 +148,7 @@ class Task:
         from mla_train.heads.figures import draw_mistakes, write_mistakes
 
         model.head.figures(predictions, folder)
-        names = list(data.spec.inputs)
-        ablation = ablation_metrics(model.head, predictions, names)
-        if ablation:
-            value = model.head.metrics(predictions)[model.head.monitor]
-            draw_ablation(model.head.monitor, value, ablation, names, folder / "ablation.png")
+        draw_ablation(model.head, predictions, list(data.spec.inputs), folder / "ablation.png")
         if model.head.kind != "classification":
             return
         classes, columns = data.spec.target.classes, data.test.columns
@@ -190,17 +160,11 @@ class Task:
 
 
 def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
-    """Kind of answer for some labels: lists are multilabel, decimal numbers a regression, all else classes.
-
-    Args:
-        labels: Raw labels of the training split.
-        separator: Sign between several labels in a cell; None where each cell is one label.
-    """
+    """Kind of answer: lists or cells with a separator are multilabel, decimal numbers a regression, all else classes."""
     if separator is not None or any(isinstance(label, list | tuple) for label in labels):
         return "multilabel"
     if isinstance(labels, np.ndarray | torch.Tensor):
-        is_float = labels.is_floating_point() if isinstance(labels, torch.Tensor) else labels.dtype.kind == "f"
-        return "regression" if is_float else "classification"
+        return "regression" if np.asarray(labels).dtype.kind == "f" else "classification"
     try:
         numbers = [float(label) for label in labels if not isinstance(label, bool)]
     except (TypeError, ValueError):
@@ -209,11 +173,7 @@ def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
 
 
 def import_object(path: str) -> Callable[..., Any]:
-    """A class or function by its import path, `package.module.Name`.
-
-    Raises:
-        UserError: There is none.
-    """
+    """A class or function by its import path, `package.module.Name`; raises UserError where there is none."""
     module, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module), name)
@@ -222,11 +182,7 @@ def import_object(path: str) -> Callable[..., Any]:
 
 
 def build_task(config: TrainConfig) -> Task:
-    """The task that the config names.
-
-    Raises:
-        UserError: It names something else.
-    """
+    """The task that the config names; raises UserError where it names something else."""
     kind: Any = import_object(config.task._target_)
     if not (isinstance(kind, type) and issubclass(kind, Task)):
         raise UserError(f"task._target_={config.task._target_} is no Task: derive the class from mla_train.task.Task")

@@ -65,6 +65,28 @@ def run_here(folder, *words):
         return run(settings, find_run(settings))
 
 
+def example_data(task):
+    """A few made examples, prepared as real ones are; of a forecast, two series of a thousand hours or more."""
+    from mla_train.data.examples import Examples, RawData
+    from mla_train.data.splits import SPLITS
+    from mla_train.modalities.series.tables import SeriesTable
+
+    if task.config.task.name == "forecasting":
+        hours = np.arange(max(1000, *map(int, task.config.data.split)))
+        values = np.stack([np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, np.cos(hours / 24 * 2 * np.pi)], 1)
+        times = pd.date_range("2024-01-01", periods=len(hours), freq="1h")
+        return task.prepare(SeriesTable(times, ["rise", "wave"], values, values[:, :0], values[:, :0]))
+    labels = getattr(task.config.data, "labels", None) or ["a", "b"]
+    names = getattr(task.config.data, "modalities", None) or list(task.inputs)
+    targets = labels * 16
+    inputs = {name: kind.example_values(len(targets)) for name, kind in task.input_kinds(names).items()}
+    splits = {}
+    for split, (start, end) in zip(SPLITS, ((0, 10), (10, 13), (13, 16)), strict=True):
+        places = slice(start * len(labels), end * len(labels))
+        splits[split] = Examples({name: values[places] for name, values in inputs.items()}, targets[places])
+    return task.prepare(RawData(splits))
+
+
 def build(*words, data=None):
     """A module with the made data of its task, or with that which is given: (module, data)."""
     from mla_train.task import build_task
@@ -72,7 +94,7 @@ def build(*words, data=None):
 
     settings = config(*words)
     task = build_task(settings)
-    data = data or task.example_data()
+    data = data or example_data(task)
     return TrainingModule(settings, task, task.build_model(data.spec)), data
 
 

@@ -279,7 +279,7 @@ def test_ablation_is_the_network_without(tmp_path):
     metrics = ablation_metrics(model.head, predictions | columns, list(KINDS))
     assert list(metrics) == [f"{key} {name}" for name in KINDS for key in ("only", "without")]
     assert metrics["only text"]["accuracy"] == np.mean(columns["only text"] == predictions["label"])
-    draw_ablation("accuracy", 0.5, metrics, list(KINDS), tmp_path / "ablation.png")
+    draw_ablation(model.head, predictions | columns, list(KINDS), tmp_path / "ablation.png")
     assert (tmp_path / "ablation.png").stat().st_size > 1000
 
 

@@ -1,13 +1,12 @@
 """Attention of one sequence over another, between units that people read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mla_train.modalities.explanation import Units
+from mla_train.modalities.explanation import InputExplanation, Units
 
 
 @dataclass
@@ -39,46 +38,29 @@ class AttentionView:
     query_weights: Tensor | None = None
 
     def by_unit(self, weights: Tensor) -> Tensor:
-        """Attention between units: the mean over the tokens of a query, the sum over those of a key.
+        """Attention between tokens, `(heads, query_tokens, key_tokens)`, as that between units, `(heads, queries, keys)`.
 
-        Args:
-            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
-
-        Returns:
-            `(heads, queries, keys)`.
+        It is the mean over the tokens of a query, the sum over those of a key.
         """
-        members = _members(self.query_units, len(self.queries)).to(weights)
+        members = _members(self.query_units, self.queries).to(weights)
         members = members / members.sum(-1, keepdim=True).clamp(min=1)
-        return members @ weights @ _members(self.key_units, len(self.keys)).to(weights).T
+        return members @ weights @ _members(self.key_units, self.keys).to(weights).T
 
     def received(self, weights: Tensor) -> Tensor:
-        """Attention that each key receives from all queries together, `(heads, keys)`.
-
-        Args:
-            weights: Attention between tokens, `(heads, query_tokens, key_tokens)`.
-        """
+        """Attention that each key receives from all queries together, `(heads, keys)`; see `by_unit`."""
         query_weights = (self.query_units >= 0).float() if self.query_weights is None else self.query_weights
         received = (query_weights / query_weights.sum()).to(weights) @ weights
-        return received @ _members(self.key_units, len(self.keys)).to(weights).T
+        return received @ _members(self.key_units, self.keys).to(weights).T
 
 
-def self_attention_view(
-    name: str, layers: Sequence[nn.Module], units: Units, token_units: Tensor | None = None, **options: Any
-) -> AttentionView:
-    """Self-attention of a sequence of tokens.
-
-    Args:
-        name: Name for titles and files.
-        layers: Attention layers, from the first to the last.
-        units: Units of the sequence.
-        token_units: Index of each token's unit, `(tokens,)`; None makes each token a unit.
-        options: Further fields of `AttentionView`.
-    """
-    token_units = torch.arange(len(units)) if token_units is None else token_units
-    options = {"positions": torch.arange(len(token_units)).unsqueeze(1)} | options
-    return AttentionView(name, layers, units, units, token_units, token_units, **options)
-
-
-def _members(token_units: Tensor, units: int) -> Tensor:
+def _members(token_units: Tensor, units: Units) -> Tensor:
     """1 where a token belongs to a unit, `(units, tokens)`."""
-    return (torch.arange(units).unsqueeze(1) == token_units.cpu()).float()
+    return (torch.arange(len(units)).unsqueeze(1) == token_units.cpu()).float()
+
+
+def key_units(name: str, parts: Mapping[str, InputExplanation], sizes: Mapping[str, int]) -> Tensor:
+    """The unit of each token of several inputs side by side, `(tokens,)`: -1 for tokens of all inputs but the named one.
+
+    The sizes are the numbers of tokens of each input, in order.
+    """
+    return torch.cat([parts[n].token_units if n == name else torch.full((size,), -1) for n, size in sizes.items()])

@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-
-from mla_train.explain.explanation import Explanation
-from mla_train.explain.heatmaps import draw_series, show_image, show_over_image
-from mla_train.modalities.explanation import CellUnits, PatchUnits, Units
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from mla_train.explain.explanation import Explanation
+from mla_train.explain.heatmaps import draw_series, show_images
+from mla_train.modalities.explanation import CellUnits, PatchUnits, Units
 
 COLOURS: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
 LINE = 18  # words in a line
@@ -21,20 +18,16 @@ WIDTH = 9.5  # width of a line in inches
 
 
 def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarray], file: Path) -> None:
-    """Draws the attributions of each method; the largest of a method has the full colour.
-
-    Args:
-        explanation: Explanation of the example.
-        attributions: Attributions by method, each `(units,)`.
-        file: PNG file to write.
-    """
+    """Draws the attributions of each method, `(units,)`; the largest of a method has the full colour."""
     heights = [_height(units, len(attributions)) for units in explanation.units]
-    figure = plt.figure(figsize=(11, sum(heights) + 0.8), layout="constrained")
+    figure = Figure(figsize=(11, sum(heights) + 0.8), layout="constrained")
     parts = figure.subfigures(len(explanation.units), 1, height_ratios=heights, squeeze=False)[:, 0]
-    largest = {method: max(1e-12, float(np.abs(values).max())) for method, values in attributions.items()}
+    attributions = {
+        method.replace("_", " "): values / max(1e-12, np.abs(values).max()) for method, values in attributions.items()
+    }
     start = 0
     for part, units in zip(parts, explanation.units, strict=True):
-        shares = {name: values[start : start + len(units)] / largest[name] for name, values in attributions.items()}
+        shares = {method: values[start : start + len(units)] for method, values in attributions.items()}
         start += len(units)
         if isinstance(units, CellUnits):
             _over_image(part, units, shares)
@@ -45,7 +38,6 @@ def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarr
     title = f"{explanation.prediction}: attribution of {explanation.score_name} (red raises it, blue lowers it)"
     figure.suptitle(title, fontsize=10, parse_math=False)
     figure.savefig(file, dpi=110)
-    plt.close(figure)
 
 
 def _height(units: Units, methods: int) -> float:
@@ -68,7 +60,7 @@ def _under_words(part: Any, words: list[str], shares: dict[str, np.ndarray]) -> 
         values = np.full((len(shares), min(LINE, len(words))), np.nan)
         values[:, : len(labels)] = [share[line] for share in shares.values()]
         axes.imshow(values, aspect="auto", **COLOURS)
-        axes.set_yticks(range(len(shares)), [name.replace("_", " ") for name in shares], fontsize=8)
+        axes.set_yticks(range(len(shares)), list(shares), fontsize=8)
         turn = {"rotation": 90} if 0.1 * max(map(len, words)) > WIDTH / min(LINE, len(words)) else {}
         axes.set_xticks(range(len(labels)), labels, fontsize=9, parse_math=False, **turn)
         axes.tick_params(length=0)
@@ -81,11 +73,7 @@ def _under_words(part: Any, words: list[str], shares: dict[str, np.ndarray]) -> 
 def _over_image(part: Any, cells: CellUnits, shares: dict[str, np.ndarray]) -> None:
     colours = ScalarMappable(Normalize(-1, 1), COLOURS["cmap"])
     grid = part.subplots(1, 1 + len(shares), squeeze=False)[0]
-    show_image(grid[0], cells)
-    grid[0].set_title("image", fontsize=9)
-    for axes, (name, values) in zip(grid[1:], shares.items(), strict=True):
-        show_over_image(axes, cells, values, colours)
-        axes.set_title(name.replace("_", " "), fontsize=9)
+    show_images([grid], [("image", cells, list(shares.items()))], colours)
     part.colorbar(colours, ax=list(grid), shrink=0.8, label="relative to the largest")
 
 
@@ -95,7 +83,7 @@ def _along_series(part: Any, patches: PatchUnits, shares: dict[str, np.ndarray])
     for axes, (name, values) in zip(grid, shares.items(), strict=True):
         draw_series(axes, patches)
         image = axes.pcolormesh(edges, axes.get_ylim(), values[None], alpha=0.6, zorder=0, **COLOURS)
-        axes.set_title(name.replace("_", " "), fontsize=9)
+        axes.set_title(name, fontsize=9)
     grid[-1].set_xlabel("step (0: start of the forecast)")
     grid[0].set_ylabel(patches.name, fontsize=8, parse_math=False)
     part.colorbar(image, ax=list(grid), shrink=0.8, label="relative to the largest")

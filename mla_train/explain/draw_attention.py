@@ -20,16 +20,10 @@ LONGEST_TITLE = 60
 
 
 def draw_attention(model: Model, explanation: Explanation, layer: int | None, folder: Path) -> list[Path]:
-    """Draws attention maps of one layer, and statistics of the heads of all layers.
-
-    Args:
-        model: Network in evaluation mode.
-        explanation: Explanation of the example.
-        layer: Number of the layer, counted from 1; None is the last.
-        folder: Folder for the files.
+    """Draws attention maps of one layer, counted from 1, or of the last, and statistics of the heads of all layers.
 
     Returns:
-        The written files.
+        The files that are written into the folder.
 
     Raises:
         UserError: The model has no such layer, or no attention layers.

@@ -5,19 +5,21 @@ Attention maps, statistics of heads and attributions are computed from an `Expla
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
 from mla_train.data.batch import Batch
 from mla_train.dataset import check_given, raw_batch
-from mla_train.explain.attention_view import AttentionView, self_attention_view
+from mla_train.explain.attention_view import AttentionView, key_units
 from mla_train.explain.generated_text import decoder_views, with_end
 from mla_train.heads.generation import Generation
 from mla_train.heads.pooled import PooledHead
+from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.explanation import GradientInput, InputExplanation, PatchUnits, Units
 from mla_train.model import Model
 from mla_train.nn import AttentionPooling, ClassToken, Encoder
@@ -47,8 +49,8 @@ class Explanation:
     occlude: Callable[[np.ndarray], Any]
     score: Callable[[Any], Tensor]
     score_name: str
-    gradient_inputs: list[GradientInput] = field(default_factory=list)
-    outputs: Callable[[Sequence[Tensor]], Any] | None = None
+    gradient_inputs: list[GradientInput]
+    outputs: Callable[[Sequence[Tensor]], Any]
 
     def __len__(self) -> int:
         """Number of units."""
@@ -70,24 +72,23 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
     check_given(model.spec, [raw])
     batch = raw_batch(model.spec, [raw])
     head: Any = model.head
-    names = [name for name, tensors in batch.inputs.items() if not bool(tensors.padding.all())]
+    embeddings: dict[str, Any] = dict(model.embeddings)
     with torch.no_grad():
         features = model.encode(batch)
         answer = head.answer_to_explain(features, raw)
         batch.targets = head.encode_answers([answer])
-        explained = model.head.explain(model.decode(features, batch), batch)
-        embeddings: dict[str, Any] = dict(model.embeddings)
+        explained = head.explain(model.decode(features, batch), batch)
         parts = {
-            name: model.spec.inputs[name].explain(name, embeddings[name], batch.inputs[name], raw[name])
-            for name in names
+            name: modality.explain(name, embeddings[name], batch.inputs[name], raw[name])
+            for name, modality in model.spec.inputs.items()
+            if not bool(batch.inputs[name].padding.all())
         }
         if explained.forecast is not None:
-            _append_forecast(list(parts.values()), explained.forecast)
-        shown = {name: with_end(part) for name, part in parts.items()}
-        views = _self_attention(model, shown, features) + _cross_attention(model, shown, batch)
-        if isinstance(head, Generation):
-            sizes = {name: _token_count(model, name, batch) for name in model.embeddings}
-            views += decoder_views(head, shown, sizes, answer)
+            for part in parts.values():
+                for shown in (part.units, part.attended):
+                    if isinstance(shown, PatchUnits):
+                        shown.values = np.concatenate([shown.values, explained.forecast])
+        views = _attention_views(model, parts, features, answer)
 
     def read(raws: Sequence[Mapping[str, Any]]) -> Batch:
         copies = raw_batch(model.spec, raws)
@@ -114,84 +115,52 @@ def explain_example(model: Model, raw: Mapping[str, Any]) -> Explanation:
     )
 
 
-def _append_forecast(parts: list[InputExplanation], forecast: np.ndarray) -> None:
-    for part in parts:
-        for units in (part.units, part.attended):
-            if isinstance(units, PatchUnits):
-                units.values = np.concatenate([units.values, forecast])
-
-
-def _self_attention(model: Model, parts: dict[str, InputExplanation], features: dict[str, Any]) -> list[AttentionView]:
-    if not isinstance(model.encoder, Encoder):
-        return []
-    encoder: Any = model.encoder
-    layers = encoder.attention_layers
-    order, views, head = list(model.embeddings), [], model.head
-    for name, part in parts.items():
-        pooling: Any = head.poolings[name] if isinstance(head, PooledHead) else None
-        units, positions = part.token_units, part.positions.float()
-        weights = None
-        if isinstance(pooling, ClassToken):  # it stands in front, at no position
-            units = torch.cat([torch.tensor([-1]), units])
-            positions = torch.cat([torch.full_like(positions[:1], torch.nan), positions])
-            weights = torch.eye(len(units))[0]
-        elif isinstance(pooling, AttentionPooling):
-            weights = pooling.score(features[name].tokens)[0, :, 0].softmax(-1)
-        views.append(
-            self_attention_view(
-                f"{name} over {name}",
-                layers,
-                part.attended or part.units,
-                units,
-                positions=positions,
-                call=order.index(name),
-                row=part.row,
-                query_weights=weights,
-            )
-        )
-    return views
-
-
-def _cross_attention(model: Model, parts: dict[str, InputExplanation], batch: Batch) -> list[AttentionView]:
-    """Words and steps over each other input: the tokens of all others are the keys, side by side."""
-    if not isinstance(model.fusion, CrossAttentionFusion):
-        return []
+def _attention_views(
+    model: Model, parts: dict[str, InputExplanation], features: dict[str, ModalityFeatures], answer: Any
+) -> list[AttentionView]:
+    """Each input over itself, over the other inputs with cross-attention fusion, and generated text over all."""
+    parts = {name: with_end(part) for name, part in parts.items()}
+    sizes = {name: each.tokens.size(1) for name, each in features.items() if each.tokens is not None}
     order, views = list(model.embeddings), []
-    sizes = {name: _token_count(model, name, batch) for name in order}
-    layers: list[nn.Module] = [model.fusion.block.attention]
     for name, part in parts.items():
-        if model.spec.inputs[name].kind == "image":
-            continue
-        for other in parts:
-            if other != name:
-                keys = [parts[n].token_units if n == other else torch.full((sizes[n],), -1) for n in order if n != name]
-                views.append(
-                    AttentionView(
-                        f"{name} over {other}",
-                        layers,
-                        part.units,
-                        parts[other].units,
-                        part.token_units,
-                        torch.cat(keys),
-                        call=order.index(name),
-                    )
-                )
+        pooling: Any = model.head.poolings[name] if isinstance(model.head, PooledHead) and sizes else None
+        query_weights = None
+        if isinstance(pooling, ClassToken):  # it stands in front, at no position
+            token_units = torch.cat([torch.tensor([-1]), part.token_units])
+            positions = torch.cat([torch.full((1, part.positions.size(1)), torch.nan), part.positions.float()])
+            part = parts[name] = replace(part, token_units=token_units, positions=positions)
+            query_weights = torch.eye(len(token_units))[0]
+        elif isinstance(pooling, AttentionPooling):
+            query_weights = pooling.score(features[name].tokens)[0, :, 0].softmax(-1)
+        if isinstance(model.encoder, Encoder):
+            layers, units, token_units = model.encoder.attention_layers, part.attended or part.units, part.token_units
+            view = AttentionView(f"{name} over {name}", layers, units, units, token_units, token_units)
+            place: dict[str, Any] = {"call": order.index(name), "row": part.row}
+            views.append(replace(view, positions=part.positions.float(), query_weights=query_weights, **place))
+    if isinstance(model.fusion, CrossAttentionFusion):
+        layers = [model.fusion.block.attention]
+        asking = [name for name in parts if model.spec.inputs[name].kind != "image"]
+        for name, other in ((name, other) for name in asking for other in parts if other != name):
+            # The tokens of all other inputs are the keys, side by side.
+            keys = key_units(other, parts, {n: size for n, size in sizes.items() if n != name})
+            queries, query_units = parts[name].units, parts[name].token_units
+            view = AttentionView(f"{name} over {other}", layers, queries, parts[other].units, query_units, keys)
+            views.append(replace(view, call=order.index(name)))
+    if isinstance(model.head, Generation):
+        views += decoder_views(model.head, parts, sizes, answer)
     return views
-
-
-def _token_count(model: Model, name: str, batch: Batch) -> int:
-    return model.embeddings[name](batch.inputs[name]).tokens.size(1)
 
 
 def _padded_gradient_inputs(parts: list[InputExplanation]) -> list[GradientInput]:
     """Gradient inputs of all inputs; each tells nothing of the units of the others."""
-    sizes, padded = [len(part.units) for part in parts], []
-    for number, part in enumerate(parts):
-        before, after = torch.zeros(sum(sizes[:number])), torch.zeros(sum(sizes[number + 1 :]))
+    total, start, padded = sum(len(part.units) for part in parts), 0, []
+    for part in parts:
+        others = start, total - start - len(part.units)
         for entry in part.gradient_inputs:
 
-            def gather(values: Tensor, entry: Any = entry, before: Any = before, after: Any = after) -> Tensor:
-                return torch.cat([before, entry.gather(values), after])
+            def gather(values: Tensor, entry: Any = entry, others: tuple[int, int] = others) -> Tensor:
+                return F.pad(entry.gather(values), others)
 
-            padded.append(GradientInput(entry.value, entry.baseline, gather, entry.put))
+            padded.append(replace(entry, gather=gather))
+        start += len(part.units)
     return padded

@@ -3,27 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
+from matplotlib.figure import Figure
 
 from mla_train.data.batch import Batch
 from mla_train.model import Model
 from mla_train.nn import observe
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 
 @torch.no_grad()
 def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
-    """Attention of the patches to be forecast over all patches, mean over heads, windows and blocks.
+    """Attention of the patches to be forecast over all patches, mean over heads, some windows and blocks.
 
     With a latent array it is their attention over latents, times that of latents over patches.
-
-    Args:
-        model: Model of one series input, with an encoder.
-        batch: Some windows.
-        file: PNG to write.
     """
     encoder: Any = model.encoder
     (embedding,) = model.embeddings.values()
@@ -46,7 +38,8 @@ def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
     future = weights[windows.past_patches :].cpu().numpy()
     patch = windows.patch
     first = -windows.past_patches * patch
-    figure, axes = plt.subplots(figsize=(10, 1.5 + 0.4 * min(len(future), 12)), layout="constrained")
+    figure = Figure(figsize=(10, 1.5 + 0.4 * min(len(future), 12)), layout="constrained")
+    axes = figure.subplots()
     image = axes.imshow(future, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest",
                         extent=(first, first + length * patch, len(future) * patch, 0))  # fmt: skip
     axes.axvline(0, color="grey", linewidth=0.8, linestyle=":")
@@ -54,4 +47,3 @@ def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
     axes.set_title("attention of the forecast (mean over heads, blocks and windows)")
     figure.colorbar(image, label="share")
     figure.savefig(file, dpi=110)
-    plt.close(figure)

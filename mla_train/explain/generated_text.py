@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mla_train.explain.attention_view import AttentionView
+from mla_train.explain.attention_view import AttentionView, key_units
 from mla_train.heads.generation import Generation
 from mla_train.modalities.explanation import InputExplanation, WordUnits
 from mla_train.modalities.text.explain import TextUnits
@@ -15,11 +15,7 @@ from mla_train.nn import Decoder
 
 
 def with_end(part: InputExplanation) -> InputExplanation:
-    """A text whose end token is a unit too: it is no word, but is attended to.
-
-    Args:
-        part: Input in which a token without a unit is the end token.
-    """
+    """A text whose end token, the one without a unit, is a unit too: it is no word, but is attended to."""
     if not isinstance(part.units, WordUnits) or not bool((part.token_units < 0).any()):
         return part
     units, token_units = _ended(part.units, part.token_units[part.token_units >= 0])
@@ -29,13 +25,9 @@ def with_end(part: InputExplanation) -> InputExplanation:
 def decoder_views(
     head: Generation, parts: Mapping[str, InputExplanation], sizes: Mapping[str, int], text: str
 ) -> list[AttentionView]:
-    """Generated words over each input, and over the words before them; none of a recurrent decoder.
+    """Words of a generated text over each input that is present, and over the words before them; see `key_units`.
 
-    Args:
-        head: Head that generates.
-        parts: Inputs that are present.
-        sizes: Number of tokens of each input, in order.
-        text: Generated text.
+    A recurrent decoder has none.
     """
     if not isinstance(head.decoder, Decoder):
         return []
@@ -46,13 +38,12 @@ def decoder_views(
     # The decoder reads the start and all written tokens but the end.
     read = WordUnits(["start", *words.units.labels])
     read_units = torch.cat([torch.tensor([0]), words.token_units + 1])
-    views = []
-    for name, part in parts.items():
-        keys = [part.token_units if n == name else torch.full((size,), -1) for n, size in sizes.items()]
-        views.append(AttentionView(f"target over {name}", cross, written, part.units, written_units, torch.cat(keys)))
+    views = [
+        AttentionView(f"target over {name}", cross, written, part.units, written_units, key_units(name, parts, sizes))
+        for name, part in parts.items()
+    ]
     positions = torch.arange(len(read_units)).unsqueeze(1)
-    views.append(AttentionView("target over target", own, written, read, written_units, read_units, positions))
-    return views
+    return [*views, AttentionView("target over target", own, written, read, written_units, read_units, positions)]
 
 
 def _ended(units: WordUnits, token_units: Tensor) -> tuple[WordUnits, Tensor]:

@@ -1,22 +1,22 @@
 """Figures of attention maps: words over words, cells and words over an image, patches along a series."""
 
-import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mla_train.explain.attention_view import AttentionView
 from mla_train.modalities.explanation import CellUnits, PatchUnits
 from mla_train.nn.head_statistics import HeadStatistics
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
+ImageRow = tuple[str, CellUnits, list[tuple[str, np.ndarray]]]
+"""An image with its title, and values of its cells, each with a title."""
 
 MAX_LABELS = 60  # labels along an axis
 MAX_WORDS = 8  # words over an image
@@ -26,14 +26,7 @@ SMALLEST = 0.1  # attention relative to uniform: smaller values have the colour 
 
 
 def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: Path) -> None:
-    """Draws attention of the heads of one layer, and their mean.
-
-    Args:
-        view: Units of queries and keys.
-        weights: Attention weights, `(heads, query_tokens, key_tokens)`.
-        title: Title of the figure.
-        file: PNG file to write.
-    """
+    """Draws attention of the heads of one layer, `(heads, query_tokens, key_tokens)`, and their mean."""
     weights = weights.float().cpu()
     if isinstance(view.keys, CellUnits) and isinstance(view.queries, CellUnits):
         figure = _over_image(view.keys, with_mean(view.received(weights)))
@@ -45,20 +38,15 @@ def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: 
         figure = _words_over_words(view, with_mean(view.by_unit(weights)))
     figure.suptitle(title, parse_math=False)
     figure.savefig(file, dpi=110)
-    plt.close(figure)
 
 
 def with_mean(maps: Tensor) -> dict[str, np.ndarray]:
-    """The mean over heads, followed by each head; a single head has no mean.
-
-    Args:
-        maps: Maps of heads, `(heads, ...)`.
-    """
+    """The mean over heads, followed by each head, of maps `(heads, ...)`; a single head has no mean."""
     heads = {f"head {number}": head.numpy() for number, head in enumerate(maps, 1)}
     return ({"mean": maps.mean(0).numpy()} if len(maps) > 1 else {}) | heads
 
 
-def _words_over_words(view: AttentionView, maps: dict[str, np.ndarray]) -> Any:
+def _words_over_words(view: AttentionView, maps: dict[str, np.ndarray]) -> Figure:
     """One matrix for each head: queries in rows, keys in columns."""
     queries, keys = view.queries.labels, view.keys.labels
     cell = min(0.3, 6 / max(len(queries), len(keys)))
@@ -82,23 +70,16 @@ def _words_over_words(view: AttentionView, maps: dict[str, np.ndarray]) -> Any:
     return figure
 
 
-def _over_image(cells: CellUnits, maps: dict[str, np.ndarray]) -> Any:
+def _over_image(cells: CellUnits, maps: dict[str, np.ndarray]) -> Figure:
     """The image, and over it the attention that each cell receives relative to uniform attention."""
     height, width = cells.image.shape[-2:]
     side = 2.2 * max(1.0, (width / height) ** 0.5)
     figure, grid = _panels(1 + len(maps), (side, side * height / width + 0.3))
-    show_image(grid[0], cells)
-    grid[0].set_title("image", fontsize=9)
-    relative = {name: values * len(cells) for name, values in maps.items()}
-    colours = relative_colours(np.stack(list(relative.values())))
-    for axes, (name, values) in zip(grid[1:], relative.items(), strict=False):
-        show_over_image(axes, cells, values, colours)
-        axes.set_title(name, fontsize=9)
-    add_relative_bar(figure, colours, list(grid))
+    draw_relative(figure, [grid], [("image", cells, [(name, values * len(cells)) for name, values in maps.items()])])
     return figure
 
 
-def _words_over_image(words: list[str], cells: CellUnits, maps: dict[str, np.ndarray]) -> Any:
+def _words_over_image(words: list[str], cells: CellUnits, maps: dict[str, np.ndarray]) -> Figure:
     """The mean and each head in rows, some words in columns: attention of the word over the image."""
     mean = next(iter(maps.values()))
     # The words with the least uniform attention.
@@ -106,29 +87,21 @@ def _words_over_image(words: list[str], cells: CellUnits, maps: dict[str, np.nda
     height, width = cells.image.shape[-2:]
     wide = min(1.5 * max(1.0, width / height), 15 / (1 + len(chosen)))
     size = (wide * (1 + len(chosen)) + 1, (wide * height / width + 0.3) * len(maps) + 0.4)
-    figure, grid = plt.subplots(len(maps), 1 + len(chosen), figsize=size, layout="constrained", squeeze=False)
-    relative = {name: values[chosen] * len(cells) for name, values in maps.items()}
-    colours = relative_colours(np.stack(list(relative.values())))
-    for line, (name, values) in zip(grid, relative.items(), strict=True):
-        show_image(line[0], cells)
-        line[0].set_title(name, fontsize=9)
-        for axes, word, value in zip(line[1:], chosen, values, strict=True):
-            show_over_image(axes, cells, value, colours)
-            axes.set_title(words[word] or "␣", fontsize=9, parse_math=False)
-    add_relative_bar(figure, colours, grid)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(maps), 1 + len(chosen), squeeze=False)
+    rows = [(n, cells, [(words[i] or "␣", v[i] * len(cells)) for i in chosen]) for n, v in maps.items()]
+    draw_relative(figure, grid, rows)
     return figure
 
 
-def _along_series(queries: PatchUnits, keys: PatchUnits, maps: dict[str, np.ndarray]) -> Any:
+def _along_series(queries: PatchUnits, keys: PatchUnits, maps: dict[str, np.ndarray]) -> Figure:
     """One matrix for each head, its columns below the keys' part of the series."""
     columns = min(3, len(maps))
     rows = -(-len(maps) // columns)
-    figure, grid = plt.subplots(
-        2 * rows, columns, figsize=(4.6 * columns + 0.8, 4.2 * rows), layout="constrained", squeeze=False,
-        sharex=True, height_ratios=[1, 2.6] * rows,
-    )  # fmt: skip
+    figure = Figure(figsize=(4.6 * columns + 0.8, 4.2 * rows), layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, height_ratios=[1, 2.6] * rows)
     largest = max(float(values.max()) for values in maps.values())
-    panels = [pair for line in range(rows) for pair in zip(grid[2 * line], grid[2 * line + 1], strict=True)]
+    panels = list(zip(grid[::2].flat, grid[1::2].flat, strict=True))
     for (above, below), (name, values) in zip(panels, maps.items(), strict=False):
         draw_series(above, keys)
         above.set_title(name, fontsize=9)
@@ -147,21 +120,14 @@ def _along_series(queries: PatchUnits, keys: PatchUnits, maps: dict[str, np.ndar
 
 
 def draw_statistics(statistics: dict[str, list[HeadStatistics]], file: Path) -> None:
-    """Draws entropy, distance and redundancy by layer and head, and the effective rank of latents by layer.
-
-    Args:
-        statistics: Statistics by name of the attention view, layers from the first to the last.
-        file: PNG file to write.
-    """
-    kinds = {
-        "entropy": "relative entropy (1: uniform)",
-        "distance": "distance (steps or cells)",
-        "redundancy": "redundancy (mean |cosine|)",
-    }
+    """Draws entropy, distance and redundancy by layer and head, and the rank of latents by layer, of each attention view."""
+    kinds = {"entropy": "relative entropy (1: uniform)", "distance": "distance (steps or cells)",
+             "redundancy": "redundancy (mean |cosine|)"}  # fmt: skip
     depth = max(map(len, statistics.values()))
     heads = max(len(layer.entropy) for layers in statistics.values() for layer in layers)
     size = (4 * max(1.5, 0.5 * heads) + 4, len(statistics) * (0.45 * depth + 1.1) + 0.5)
-    figure, grid = plt.subplots(len(statistics), 4, figsize=size, layout="constrained", squeeze=False)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(statistics), 4, squeeze=False)
     for line, (name, layers) in zip(grid, statistics.items(), strict=True):
         names = [str(number) for number in range(1, len(layers) + 1)]
         for axes, (kind, title) in zip(line, kinds.items(), strict=False):
@@ -189,87 +155,55 @@ def draw_statistics(statistics: dict[str, list[HeadStatistics]], file: Path) -> 
         line[3].set_xlim(0, 1.2 * max(ranks))
         line[3].set_title(f"effective rank of latents (of {layers[0].kv_lora_rank})", fontsize=9)
     figure.savefig(file, dpi=110)
-    plt.close(figure)
 
 
-def show_image(axes: Any, cells: CellUnits) -> None:
-    """Draws an image.
+def show_images(grid: Any, rows: Iterable[ImageRow], colours: ScalarMappable) -> None:
+    """Draws rows of panels: an image, and over it in grey the colours of some values of its cells."""
+    for line, (title, cells, maps) in zip(grid, rows, strict=False):
+        image = cells.image.permute(1, 2, 0).squeeze(-1).to(torch.uint8).numpy()
+        line[0].imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255)
+        line[0].set_title(title, fontsize=9, parse_math=False)
+        grey = cells.image.float().mean(0).numpy()[..., None] / 255
+        for axes, (name, values) in zip(line[1:], maps, strict=False):
+            axes.imshow((1 - OPACITY) * grey + OPACITY * colours.to_rgba(values[cells.cell.numpy()])[..., :3])
+            axes.set_title(name, fontsize=9, parse_math=False)
+        for axes in line:
+            axes.set_axis_off()
 
-    Args:
-        axes: Axes to draw in.
-        cells: Units of the image.
+
+def draw_relative(figure: Figure, grid: Any, rows: Sequence[ImageRow]) -> None:
+    """Draws attention relative to uniform attention: white at 1, red above, blue below, on a logarithmic scale.
+
+    The scale is symmetric around 1 and as wide as the values; its bar names its ends and its reference.
     """
-    image = cells.image.permute(1, 2, 0).squeeze(-1).to(torch.uint8).numpy()
-    axes.imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255)
-    axes.set_axis_off()
-
-
-def relative_colours(values: np.ndarray) -> ScalarMappable:
-    """Colours of attention relative to uniform attention: white at 1, red above, blue below, on a logarithmic scale.
-
-    The scale is symmetric around 1 and as wide as the values.
-
-    Args:
-        values: All values of a figure.
-    """
+    values = np.concatenate([values for _, _, maps in rows for _, values in maps])
     width = max(1.01, float(np.exp(np.abs(np.log(values.clip(min=SMALLEST))).max())))
-    return ScalarMappable(LogNorm(1 / width, width), "RdBu_r")
-
-
-def add_relative_bar(figure: Any, colours: ScalarMappable, axes: Any) -> None:
-    """Adds a colour bar whose labels are the ends of the scale and its reference, uniform attention.
-
-    Args:
-        figure: Figure of the axes.
-        colours: The `relative_colours` of the figure.
-        axes: Axes that the bar belongs to.
-    """
-    bar = figure.colorbar(colours, ax=axes, shrink=0.7, pad=0.01, aspect=30)
-    low, high = colours.get_clim()
-    bar.set_ticks([low, 1, high], labels=[f"{low:.2f}", "1 (uniform)", f"{high:.2f}"], minor=False)
+    colours = ScalarMappable(LogNorm(1 / width, width), "RdBu_r")
+    show_images(grid, rows, colours)
+    bar = figure.colorbar(colours, ax=np.ravel(grid), shrink=0.7, pad=0.01, aspect=30)
+    bar.set_ticks([1 / width, 1, width], labels=[f"{1 / width:.2f}", "1 (uniform)", f"{width:.2f}"], minor=False)
     bar.ax.minorticks_off()
     bar.set_label("attention relative to uniform")
 
 
-def show_over_image(axes: Any, cells: CellUnits, values: np.ndarray, colours: ScalarMappable) -> None:
-    """Draws values of cells as colours over the image in grey.
-
-    Args:
-        axes: Axes to draw in.
-        cells: Units of the image.
-        values: Values of the cells, `(cells,)`.
-        colours: Colours of values.
-    """
-    grey = cells.image.float().mean(0).numpy()[..., None] / 255
-    axes.imshow((1 - OPACITY) * grey + OPACITY * colours.to_rgba(values[cells.cell.numpy()])[..., :3])
-    axes.set_axis_off()
-
-
 def draw_series(axes: Any, patches: PatchUnits) -> None:
-    """Draws a series with its forecast.
-
-    Args:
-        axes: Axes to draw in.
-        patches: Units of the series.
-    """
-    steps = np.arange(len(patches.values)) - patches.forecast_start
-    axes.plot(steps[: patches.forecast_start], patches.values[: patches.forecast_start], color="black", linewidth=0.8)
-    axes.plot(
-        steps[patches.forecast_start :], patches.values[patches.forecast_start :], color="tab:blue", linewidth=1.2
-    )
+    """Draws a series with its forecast."""
+    start, values = patches.forecast_start, patches.values
+    steps = np.arange(len(values)) - start
+    axes.plot(steps[:start], values[:start], color="black", linewidth=0.8)
+    axes.plot(steps[start:], values[start:], color="tab:blue", linewidth=1.2)
     axes.axvline(0, color="grey", linewidth=0.8, linestyle=":")
     axes.tick_params(labelsize=7)
 
 
-def _panels(count: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
+def _panels(count: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
     """A figure with a number of panels, each of a size in inches."""
-    columns = min(COLUMNS, count, max(3, math.floor(16 / size[0])))
-    if count <= 2 * columns:
-        columns = min(columns, -(-count // 2) if count > columns else count)
+    columns = min(COLUMNS, count, max(3, int(16 // size[0])))
+    if columns < count <= 2 * columns:
+        columns = -(-count // 2)
     rows = -(-count // columns)
-    figure, grid = plt.subplots(
-        rows, columns, figsize=(size[0] * columns + 1, size[1] * rows + 0.4), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(size[0] * columns + 1, size[1] * rows + 0.4), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     return figure, list(grid.flat)

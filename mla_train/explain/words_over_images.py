@@ -3,21 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mla_train.dataset import Dataset
 from mla_train.explain.attention_view import AttentionView
 from mla_train.explain.explanation import explain_example
-from mla_train.explain.heatmaps import add_relative_bar, relative_colours, show_image, show_over_image
+from mla_train.explain.heatmaps import ImageRow, draw_relative
 from mla_train.model import Model
 from mla_train.nn import observe
 from mla_train.nn.fusion import CrossAttentionFusion
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 EXAMPLES, WORDS = 4, 6
 LONGEST_WORD = 18  # fits over its image
@@ -27,11 +24,6 @@ def draw_words_over_images(model: Model, data: Dataset, file: Path) -> None:
     """Draws the attention of the least uniform words of a few test examples over their image, relative to uniform.
 
     Nothing is drawn without a text and an image, or where they do not attend to each other.
-
-    Args:
-        model: Trained network in evaluation mode.
-        data: Data set with the test split.
-        file: PNG to write.
     """
     kinds = {modality.kind: name for name, modality in reversed(data.spec.inputs.items())}
     if not (isinstance(model.fusion, CrossAttentionFusion) and {"text", "image"} <= kinds.keys()):
@@ -44,29 +36,21 @@ def draw_words_over_images(model: Model, data: Dataset, file: Path) -> None:
     order = present[np.argsort(text.lengths()[present], kind="stable")]
     places = order[(np.linspace(0.3, 0.9, EXAMPLES) * (len(order) - 1)).astype(int)].tolist()
     name = f"{kinds['text']} over {kinds['image']}"
-    maps = [_relative_attention(model, data.test.raw(place), name) for place in places]
-    chosen = [ratio.log().abs().amax(-1).topk(min(WORDS, len(ratio))).indices.sort().values for _, ratio in maps]
-    values = torch.cat([ratio[words].flatten() for (_, ratio), words in zip(maps, chosen, strict=True)])
-    colours = relative_colours(values.numpy())
+    rows: list[ImageRow] = []
+    for place in places:
+        view, ratio = _relative_attention(model, data.test.raw(place), name)
+        chosen = ratio.log().abs().amax(-1).topk(min(WORDS, len(ratio))).indices.sort().values.tolist()
+        labels = [view.queries.labels[word] for word in chosen]
+        short = [label if len(label) <= LONGEST_WORD else f"{label[: LONGEST_WORD - 1]}…" for label in labels]
+        title = data.test.names[place][-24:] if data.test.names else ""
+        cells: Any = view.keys
+        rows.append((title, cells, list(zip(short, ratio[chosen].numpy(), strict=True))))
     spec: Any = data.spec.inputs[kinds["image"]].spec
     size = 2.2 * (1 + WORDS) + 1, EXAMPLES * (2.2 * spec.height / spec.width + 0.3) + 0.5
-    figure, axes = plt.subplots(EXAMPLES, 1 + WORDS, figsize=size, layout="constrained")
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for line, place, (view, ratio), words in zip(axes, places, maps, chosen, strict=True):
-        cells: Any = view.keys
-        show_image(line[0], cells)
-        if data.test.names:
-            line[0].set_title(data.test.names[place][-24:], fontsize=8, parse_math=False)
-        for axis, word in zip(line[1:], words.tolist(), strict=False):
-            show_over_image(axis, cells, ratio[word].numpy(), colours)
-            label = view.queries.labels[word]
-            label = label if len(label) <= LONGEST_WORD else f"{label[: LONGEST_WORD - 1]}…"
-            axis.set_title(label, fontsize=9, parse_math=False)
-    add_relative_bar(figure, colours, axes)
+    figure = Figure(figsize=size, layout="constrained")
+    draw_relative(figure, figure.subplots(EXAMPLES, 1 + WORDS), rows)
     figure.suptitle("Attention of words over their image (mean over heads)")
     figure.savefig(file, dpi=100)
-    plt.close(figure)
 
 
 @torch.no_grad()

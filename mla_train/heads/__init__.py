@@ -1,7 +1,8 @@
 """Kinds of answer, a file each: targets, layer, loss, predictions, metrics."""
 
 from mla_train.heads.base import Explained, Head, Predictions
-from mla_train.heads.classification import Classification, ClassSpec
+from mla_train.heads.classes import ClassSpec
+from mla_train.heads.classification import Classification
 from mla_train.heads.forecast import Forecast
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.heads.generation import Generation

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from mla_train.data.batch import Batch
@@ -14,6 +15,24 @@ from mla_train.modalities.base import Modality, ModalityFeatures
 
 Predictions = dict[str, Any]
 """Columns of equal length, one row an example: numpy arrays or lists."""
+RawTargets = Mapping[str, Sequence[Any]]
+"""Targets of "train", and of "val" and "test" where they are given."""
+Embeddings = Mapping[str, Any]
+"""Embedding of each input, by name."""
+Inputs = Mapping[str, Modality]
+"""Each input with its spec, by name."""
+Kinds = Mapping[str, type[Modality]]
+"""Kind of each input, by name."""
+Columns = Mapping[str, Any]
+"""Values of each input over a split, by name."""
+
+
+def padding_of(features: ModalityFeatures) -> Tensor:
+    """True at padding of an input's tokens, `(batch, length)`; all False where there is none."""
+    if features.padding is not None:
+        return features.padding
+    assert features.tokens is not None
+    return torch.zeros(features.tokens.shape[:2], dtype=torch.bool, device=features.tokens.device)
 
 
 @dataclass
@@ -36,7 +55,23 @@ class Explained:
 class Head(nn.Module):
     """One kind of answer.
 
-    Class methods turn targets of the data into arrays and tensors; the module turns encoded tokens into answers.
+    Class methods turn targets of the data into arrays and tensors; the module turns encoded tokens into answers. One name
+    means the same in all of them:
+
+        spec          what is known of the targets, a `spec_class`
+        targets       targets of a split, as `load_targets` gives them
+        options       `data` options of the run
+        notes         lines for the user, to which more may be added
+        features      encoded tokens of each input
+        batch         batch that they were made of
+        outputs       what `forward` returns for it
+        predictions   columns of `predict` and `labels` over a whole split
+
+    Args:
+        config: Whole run's config.
+        spec: What is known of the targets.
+        embeddings: Embedding of each input.
+        sequences: Whether examples form sequences, such as the utterances of a video, and may see each other.
 
     Attributes:
         kind: Name of the kind of answer.
@@ -58,15 +93,8 @@ class Head(nn.Module):
 
     @classmethod
     @abstractmethod
-    def load_targets(
-        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
-    ) -> tuple[Any, dict[str, Any]]:
-        """Targets of all splits as arrays, before missing splits are cut from train.
-
-        Args:
-            targets: Raw targets of "train", and of "val" and "test" where they are given.
-            options: `data` options of the run.
-            notes: Lines for the user.
+    def load_targets(cls, targets: RawTargets, options: Any, notes: list[str]) -> tuple[Any, dict[str, Any]]:
+        """Reads the targets of all splits, before missing splits are cut from train.
 
         Returns:
             The spec as far as it is known, and an array or a list for each split.
@@ -82,68 +110,27 @@ class Head(nn.Module):
 
     @classmethod
     def fit(
-        cls, spec: Any, targets: Any, kinds: Mapping[str, type[Modality]], columns: Mapping[str, Any], options: Any
+        cls, spec: Any, targets: Any, kinds: Kinds, columns: Columns, options: Any
     ) -> tuple[Any, dict[str, Modality]]:
-        """Learns what the network must know of targets and inputs from the training split.
-
-        Args:
-            spec: As `load_targets` gives it.
-            targets: Targets of the training split.
-            kinds: Kind of each input.
-            columns: Loaded values of each input.
-            options: `data` options of the run.
-
-        Returns:
-            The spec of the targets, and the inputs with theirs.
-        """
+        """Specs of the targets and of inputs of some kinds, learnt from the training split."""
         spec = cls.fit_targets(spec, targets)
         return spec, {name: kind.fit(columns[name], options) for name, kind in kinds.items()}
 
     @classmethod
-    def is_dropped(
-        cls, spec: Any, targets: Any, inputs: Mapping[str, Modality], columns: Mapping[str, Any], options: Any
-    ) -> np.ndarray | None:
-        """True where an example of train or val is left out because it is too long, `(examples,)`; None where all stay.
-
-        Args:
-            spec: Spec of the targets.
-            targets: Targets of a split.
-            inputs: Each input with its spec.
-            columns: Loaded values of each input.
-            options: `data` options of the run.
-        """
+    def is_dropped(cls, spec: Any, targets: Any, inputs: Inputs, columns: Columns, options: Any) -> np.ndarray | None:
+        """True where an example of train or val is left out because it is too long, `(examples,)`; None keeps all."""
         return None
 
     @classmethod
     def prepare_targets(
-        cls,
-        spec: Any,
-        targets: Any,
-        split: str,
-        inputs: Mapping[str, Modality],
-        columns: Mapping[str, Any],
-        notes: list[str],
+        cls, spec: Any, targets: Any, split: str, inputs: Inputs, columns: Columns, notes: list[str]
     ) -> Any:
-        """Targets of a split as `collate` takes them.
-
-        Args:
-            spec: Spec of the targets.
-            targets: Targets as `load_targets` gives them.
-            split: Name of the split.
-            inputs: Each input with its spec.
-            columns: Prepared values of each input.
-            notes: Lines for the user.
-        """
+        """Targets of a split as `collate` takes them; its columns are prepared."""
         return targets
 
     @classmethod
-    def groups(cls, columns: Mapping[str, Any], options: Any) -> np.ndarray | None:
-        """Number of the group of each example, `(examples,)`, whose examples stay in one split; None where each is alone.
-
-        Args:
-            columns: Loaded values of each input.
-            options: `data` options of the run.
-        """
+    def groups(cls, columns: Columns, options: Any) -> np.ndarray | None:
+        """Number of each example's group, `(examples,)`, which stays in one split; None where each is alone."""
         return None
 
     @classmethod
@@ -158,11 +145,9 @@ class Head(nn.Module):
 
     @classmethod
     def lengths(cls, inputs: np.ndarray | None, targets: Any) -> np.ndarray | None:
-        """Length of each example, by which batches are bucketed; None where all are alike.
+        """Length of each example, by which batches are bucketed, from its number of input tokens and its prepared target.
 
-        Args:
-            inputs: Number of input tokens of each example.
-            targets: As `prepare_targets` gives them.
+        None where all are alike.
         """
         return inputs
 
@@ -179,12 +164,7 @@ class Head(nn.Module):
 
     @abstractmethod
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Any:
-        """Outputs for a batch.
-
-        Args:
-            features: Encoded tokens of each input.
-            batch: Batch that they were made of.
-        """
+        """Outputs for a batch."""
 
     @abstractmethod
     def loss(self, outputs: Any, batch: Batch) -> tuple[Tensor, int | Tensor]:
@@ -197,30 +177,26 @@ class Head(nn.Module):
     def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
         """Divergence of two passes with different dropout: a quarter of KL(p|q) + KL(q|p), summed (Liang et al. 2021).
 
-        Beside the mean of both losses this is the paper's sum of both with half the divergence, halved.
-
-        Args:
-            first: Class scores of one pass, `(..., classes)`.
-            second: Class scores of the other pass, `(..., classes)`.
-            batch: Batch of both passes.
+        Beside the mean of both losses this is the paper's sum of both with half the divergence, halved. Here the outputs of
+        both passes are class scores, `(..., classes)`.
         """
         p, q = first.float().log_softmax(-1), second.float().log_softmax(-1)
         return ((p.exp() - q.exp()) * (p - q)).sum() / 4
 
     # Answers.
 
-    @abstractmethod
     def predict(
         self, outputs: Any, features: dict[str, ModalityFeatures], batch: Batch, val_size: int | None = None
     ) -> Predictions:
         """Answers of a batch on the CPU: columns with one row an example.
 
-        Args:
-            outputs: Outputs of `forward`.
-            features: Encoded tokens of each input.
-            batch: Batch that they were made of.
-            val_size: Number of validation examples, while training; a head with costly answers then answers only some.
+        While training, `val_size` is the number of validation examples: a head with costly answers may answer only some.
         """
+        return self.read_outputs(outputs)
+
+    def read_outputs(self, outputs: Any) -> Predictions:
+        """The columns of `predict`, for heads whose outputs say all."""
+        raise NotImplementedError
 
     def labels(self, batch: Batch) -> Predictions:
         """True answers of a batch, as columns beside those of `predict`."""
@@ -228,7 +204,7 @@ class Head(nn.Module):
 
     @abstractmethod
     def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """Metrics of a whole split, from the columns of `predict` and `labels`."""
+        """Metrics of a whole split."""
 
     @abstractmethod
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
@@ -250,12 +226,7 @@ class Head(nn.Module):
         """Draws PNG figures of the test split into a folder."""
 
     def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> Any:
-        """The answer whose probability is explained, where the network must read it; None where it need not.
-
-        Args:
-            features: Encoded tokens of each input of one example.
-            raw: The raw example.
-        """
+        """The answer to one raw example whose probability is explained; None where the network need not read it."""
         return None
 
     def encode_answers(self, answers: Sequence[Any]) -> Any:
@@ -264,12 +235,7 @@ class Head(nn.Module):
 
     @abstractmethod
     def explain(self, outputs: Any, batch: Batch) -> Explained:
-        """The number that is explained of the answer to one example.
-
-        Args:
-            outputs: Outputs for a batch of one example.
-            batch: The batch.
-        """
+        """The number that is explained of the answer to a batch's one example."""
 
     def count_tokens(self, batch: Batch) -> int | None:
         """Number of generated tokens; None where input tokens are counted instead."""

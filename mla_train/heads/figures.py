@@ -3,43 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from mla_train.heads.base import Predictions
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 MAX_TICK_LABELS = 30
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> np.ndarray:
-    """Rows of wrong classes, the most probable first.
-
-    Args:
-        predictions: Columns label, predicted and probability.
-        count: Largest number of rows.
-    """
+    """Rows of wrong classes, at most so many, the most probable first."""
     wrong = np.flatnonzero(predictions["label"] != predictions["predicted"])
     return wrong[np.argsort(-predictions["probability"].max(-1)[wrong])][:count]
 
 
 def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str], file: Path) -> None:
-    """True class by row, predicted class by column; colours show the share of the row.
-
-    Args:
-        label: True class numbers.
-        predicted: Predicted class numbers.
-        classes: Names of the classes.
-        file: PNG to write.
-    """
+    """True class number by row, predicted one by column; colours show the share of the row."""
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (label, predicted), 1)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(4 + 0.4 * len(classes), 14)
-    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= MAX_TICK_LABELS:
         turn = 90 if max(map(len, classes)) > 2 else 0
@@ -51,19 +37,12 @@ def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str],
     axes.set(xlabel="predicted", ylabel="true", title=f"accuracy {np.trace(counts) / counts.sum():.4f}")
     figure.colorbar(image, label="share of the true class", shrink=0.8)
     figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 def draw_scatter(label: np.ndarray, predicted: np.ndarray, metrics: dict[str, float], file: Path) -> None:
-    """Predicted over true numbers; on the diagonal they are equal.
-
-    Args:
-        label: True numbers, `(examples,)`.
-        predicted: Predicted numbers, `(examples,)`.
-        metrics: Metrics of the predictions, `mae` and `pearson` among them.
-        file: PNG to write.
-    """
-    figure, axes = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
+    """Predicted over true numbers, `(examples,)`, with two of their metrics; on the diagonal they are equal."""
+    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    axes = figure.subplots()
     axes.scatter(label, predicted, s=10, alpha=0.5, linewidths=0)
     middle = float(label.mean())
     axes.axline((middle, middle), slope=1, color="grey", linewidth=1)
@@ -71,45 +50,30 @@ def draw_scatter(label: np.ndarray, predicted: np.ndarray, metrics: dict[str, fl
     title = f"mean absolute error {metrics['mae']:.4g}, Pearson {metrics['pearson']:.3f}"
     axes.set(xlabel="true", ylabel="predicted", title=title)
     figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> None:
-    """F1 of labels as bars, the worst first.
-
-    Args:
-        scores: Name of each label to its F1.
-        file: PNG to write.
-        count: Largest number of labels.
-    """
+    """F1 of labels as bars, at most so many, the worst first."""
     shown = sorted(scores.items(), key=lambda item: item[1])[:count]
-    figure, axes = plt.subplots(figsize=(7, 1 + 0.28 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(7, 1 + 0.28 * len(shown)), layout="constrained")
+    axes = figure.subplots()
     bars = axes.barh(range(len(shown)), [score for _, score in shown], color="tab:blue")
     axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
     axes.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
-    axes.set(
-        xlabel="F1", xlim=(0, 1.1), title="F1 of each label" + (" (the worst)" if len(shown) < len(scores) else "")
-    )
+    title = "F1 of each label" + (" (the worst)" if len(shown) < len(scores) else "")
+    axes.set(xlabel="F1", xlim=(0, 1.1), title=title)
     axes.invert_yaxis()
     figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 def draw_mistakes(predictions: Predictions, images: Tensor, classes: list[str], file: Path, count: int = 24) -> None:
-    """The most certain mistakes, as images.
-
-    Args:
-        predictions: Columns index, label, predicted and probability.
-        images: Images of the split, `(examples, channels, height, width)`.
-        classes: Names of the classes.
-        file: PNG to write.
-        count: Largest number of images.
-    """
+    """The most certain mistakes, at most so many, as images, `(examples, channels, height, width)`."""
     confidence = predictions["probability"].max(-1)
     wrong = worst_mistakes(predictions, count)
     columns = min(6, max(1, len(wrong)))
     rows = max(1, -(-len(wrong) // columns))
-    figure, grid = plt.subplots(rows, columns, figsize=(2 * columns, 2.5 * rows), squeeze=False, layout="constrained")
+    figure = Figure(figsize=(2 * columns, 2.5 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     if not len(wrong):
@@ -121,18 +85,10 @@ def draw_mistakes(predictions: Predictions, images: Tensor, classes: list[str], 
         axes.set_title(f"{predicted}, {confidence[i]:.0%}\ntrue: {true}", fontsize=9, parse_math=False)
     figure.suptitle("most certain mistakes" if len(wrong) else "")
     figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 def write_mistakes(predictions: Predictions, texts: Sequence[str], classes: list[str], file: Path) -> None:
-    """The most certain mistakes, as a Markdown table.
-
-    Args:
-        predictions: Columns index, label, predicted and probability.
-        texts: Texts of the split.
-        classes: Names of the classes.
-        file: Markdown file to write.
-    """
+    """The most certain mistakes among texts of a split, as a Markdown table."""
     lines = ["| probability | prediction | true | text |", "|---|---|---|---|"]
     for row in worst_mistakes(predictions, 50):
         text = texts[int(predictions["index"][row])][:300].replace("|", "\\|")

@@ -10,29 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import ForecastOptions, PointLoss, TrainConfig
+from mla_train.config import ForecastOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
-from mla_train.heads.base import Explained, Head, Predictions
+from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets
 from mla_train.heads.forecast_metrics import coverage, forecast_metrics, mean_errors, rounded
 from mla_train.heads.forecast_spec import ForecastSpec
-from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.modalities.base import ModalityFeatures
 
-POINT_LOSSES: dict[PointLoss, Any] = {
-    PointLoss.mse: F.mse_loss,
-    PointLoss.mae: F.l1_loss,
-    PointLoss.huber: F.huber_loss,
-}
+POINT_LOSSES: dict[str, Any] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
 
 
 @dataclass
 class FutureTensors:
-    """What is to be forecast, in scaled units.
-
-    Attributes:
-        values: `(batch, series, horizon)`.
-        real: True where a value was measured, of the same shape.
-    """
+    """Scaled values to be forecast, and True where one was measured, both `(batch, series, horizon)`."""
 
     values: Tensor
     real: Tensor
@@ -43,14 +34,7 @@ class Forecast(Head):
 
         forecast = cycle + linear + size * gate * correction                      gate: 0, at first
 
-    Args:
-        config: Full config of the run; its task has `ForecastOptions`.
-        spec: The series that are forecast.
-        embeddings: Embedding of the one input, a `WindowEmbedding`.
-        sequences: Whether examples form sequences, which windows do not.
-
-    Raises:
-        UserError: There are several inputs.
+    It has one input, whose embedding is a `WindowEmbedding`, and `ForecastOptions` in the config's task.
     """
 
     kind = "forecast"
@@ -63,16 +47,15 @@ class Forecast(Head):
     learning: Tensor
 
     def __init__(
-        self, config: TrainConfig, spec: ForecastSpec, embeddings: Mapping[str, Embedding], sequences: bool = False
+        self, config: TrainConfig, spec: ForecastSpec, embeddings: Embeddings, sequences: bool = False
     ) -> None:
         super().__init__()
         options, dim = config.task, config.encoder.dim
         assert isinstance(options, ForecastOptions)
         if len(embeddings) > 1:
             raise UserError(f"a forecast reads one input, not {', '.join(embeddings)}: leave the others out")
-        (embedding,) = embeddings.values()
-        windows: Any = embedding
-        self.spec, self.levels, self.point_loss = spec, list(options.quantiles), POINT_LOSSES[options.loss]
+        (windows,) = embeddings.values()
+        self.spec, self.levels, self.point_loss = spec, list(options.quantiles), POINT_LOSSES[options.loss.value]
         self.patch, self.step_dim, self.future_patches = windows.patch, windows.step_dim, windows.future_patches
         self.register_buffer("learning", torch.tensor(False))
         self.quantiles = nn.Parameter((torch.tensor(self.levels) - 0.5).repeat(spec.horizon, 1))
@@ -85,14 +68,8 @@ class Forecast(Head):
     # Targets.
 
     @classmethod
-    def load_targets(
-        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
-    ) -> tuple[ForecastSpec, dict[str, Any]]:
-        """There are none beside the series.
-
-        Raises:
-            UserError: Always.
-        """
+    def load_targets(cls, targets: RawTargets, options: Any, notes: list[str]) -> tuple[ForecastSpec, dict[str, Any]]:
+        """There are none beside the series, which `prepare_windows` reads."""
         raise UserError(
             "a forecast takes its targets from the series: override Task.prepare with "
             "mla_train.window_dataset.prepare_windows"
@@ -108,19 +85,15 @@ class Forecast(Head):
             rows = now[:, None] + np.arange(spec.horizon)
             values.append(torch.from_numpy(series.values.take(rows, 0)).transpose(1, 2))
             real.append(torch.from_numpy(series.real.take(rows, 0)).transpose(1, 2))
-        if len(values) == 1:
-            return FutureTensors(values[0], real[0])
         return FutureTensors(torch.cat(values), torch.cat(real))
 
     # The network.
 
     @torch.no_grad()
     def init_from_errors(self, errors: Tensor) -> None:
-        """Sets the quantiles to those of the closed form's errors.
+        """Sets the quantiles to those of the closed form's errors, over the standard deviation of the past.
 
-        Args:
-            errors: Errors over the standard deviation of the past, NaN where nothing was measured,
-                `(examples, horizon)`.
+        Errors are `(examples, horizon)`, NaN where nothing was measured.
         """
         for number, level in enumerate(self.levels):
             for step, column in enumerate(errors.T):
@@ -174,13 +147,7 @@ class Forecast(Head):
 
     # Answers.
 
-    def predict(
-        self,
-        outputs: tuple[Tensor, Tensor],
-        features: dict[str, ModalityFeatures] | None = None,
-        batch: Batch | None = None,
-        val_size: int | None = None,
-    ) -> Predictions:
+    def read_outputs(self, outputs: tuple[Tensor, Tensor]) -> Predictions:
         """Forecast, and quantiles in rising order, scaled."""
         point, quantiles = outputs
         columns = {"forecast": point.detach().float().cpu().numpy()}
@@ -210,15 +177,10 @@ class Forecast(Head):
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Steps of each series in original units, and their quantiles."""
-        records = []
-        for window in range(len(predictions["forecast"])):
-            record: dict[str, Any] = {"prediction": self._by_name(predictions["forecast"][window])}
-            if "quantiles" in predictions:
-                quantiles = predictions["quantiles"][window]
-                record["quantiles"] = {
-                    f"{level:g}": self._by_name(quantiles[..., i]) for i, level in enumerate(self.levels)
-                }
-            records.append(record)
+        records: list[dict[str, Any]] = [{"prediction": self._by_name(window)} for window in predictions["forecast"]]
+        for record, window in zip(records, predictions.get("quantiles", ()), strict=False):
+            columns = zip(self.levels, np.moveaxis(window, -1, 0), strict=True)
+            record["quantiles"] = {f"{level:g}": self._by_name(steps) for level, steps in columns}
         return records
 
     def decode_labels(self, predictions: Predictions) -> list[dict[str, list[float | None]]]:
@@ -228,7 +190,7 @@ class Forecast(Head):
 
     def _by_name(self, scaled: np.ndarray) -> dict[str, list[float | None]]:
         """Steps `(series, horizon)` in original units, by the names of the series."""
-        values = scaled * np.array(self.spec.std)[:, None] + np.array(self.spec.mean)[:, None]
+        values = (scaled.T * self.spec.std + self.spec.mean).T
         return {name: rounded(steps) for name, steps in zip(self.spec.names, values, strict=True)}
 
     def example_error(self, record: Mapping[str, Any]) -> float:

@@ -1,56 +1,43 @@
 """Figures of forecasts: the best to the worst windows, errors by step and by series."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import matplotlib
+import matplotlib.dates as mdates
 import numpy as np
+from matplotlib.figure import Figure
 
 from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_metrics import mean_errors
 from mla_train.heads.forecast_spec import ForecastSpec
-
-if TYPE_CHECKING:
-    from mla_train.modalities.series.windows import WindowColumn
-
-matplotlib.use("Agg")
-import matplotlib.dates as mdates
-import matplotlib.pyplot as plt
+from mla_train.modalities.series.windows import WindowColumn
 
 SHOWN = {"best": 0.02, "good": 0.25, "typical": 0.5, "bad": 0.9, "worst": 1.0}  # place among all windows, by error
 MOST_NAMES = 20
 
 
 def draw_windows(
-    predictions: Predictions, column: "WindowColumn", spec: ForecastSpec, levels: list[float], file: Path
+    predictions: Predictions, column: WindowColumn, spec: ForecastSpec, levels: list[float], file: Path
 ) -> None:
-    """Forecasts beside what came, of windows from the best to the worst, in original units.
-
-    Args:
-        predictions: Columns of the test split.
-        column: Windows of the test split.
-        spec: The series that are forecast.
-        levels: Levels of the quantiles.
-        file: PNG to write.
-    """
+    """Forecasts beside what came, of test windows from the best to the worst, in original units."""
     table = column.series.table
-    error = _each(predictions)
+    real = predictions["real"]
+    squared = np.where(real, (predictions["forecast"] - predictions["future"]) ** 2, 0.0)
+    error = squared.sum(-1) / np.maximum(real.sum(-1), 1)  # of each window and series; 0 without a measured step
     order = np.argsort(error, axis=None)
-    figure, rows = plt.subplots(len(SHOWN), 1, figsize=(10, 2.6 * len(SHOWN)), layout="constrained")
+    figure = Figure(figsize=(10, 2.6 * len(SHOWN)), layout="constrained")
+    rows = figure.subplots(len(SHOWN), 1)
     for (name, place), axes in zip(SHOWN.items(), rows, strict=True):
         window, channel = np.unravel_index(order[int(place * (len(order) - 1))], error.shape)
+        std, mean = spec.std[channel], spec.mean[channel]
         now = column[int(predictions["index"][window])].now
         begin, end = now - min(column.look_back, 3 * column.horizon), now + column.horizon
         ahead = table.times[now:end]
-
-        def original(values: np.ndarray, channel: int = int(channel)) -> np.ndarray:
-            return values * spec.std[channel] + spec.mean[channel]
-
-        measured = table.values[begin:end, channel]
-        axes.plot(table.times[begin:end], measured, color="black", linewidth=1, label="measured")
-        axes.plot(ahead, original(predictions["forecast"][window, channel]), color="tab:blue", label="forecast")
-        if "quantiles" in predictions and len(levels) > 1:
-            fan = original(predictions["quantiles"][window, channel])
+        axes.plot(
+            table.times[begin:end], table.values[begin:end, channel], color="black", linewidth=1, label="measured"
+        )
+        axes.plot(ahead, predictions["forecast"][window, channel] * std + mean, color="tab:blue", label="forecast")
+        if "quantiles" in predictions:
+            fan = predictions["quantiles"][window, channel] * std + mean
             for number in range(len(levels) // 2):
                 low, high = levels[number], levels[-1 - number]
                 axes.fill_between(ahead, fan[:, number], fan[:, -1 - number], color="tab:blue", alpha=0.2, linewidth=0,
@@ -61,22 +48,14 @@ def draw_windows(
         axes.grid(alpha=0.3)
     rows[0].legend(loc="upper left", fontsize=8)
     figure.savefig(file, dpi=110)
-    plt.close(figure)
 
 
 def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec: ForecastSpec, file: Path) -> None:
-    """Mean squared error by step ahead, beside the baselines, and by series.
-
-    Args:
-        predictions: Columns of the test split.
-        baselines: Forecasts of the same windows, `(windows, series, horizon)`, by name.
-        spec: The series that are forecast.
-        file: PNG to write.
-    """
+    """Mean squared error by step ahead, beside the forecasts `(windows, series, horizon)` of baselines, and by series."""
     by_series, by_step = mean_errors(predictions)
     several = len(spec.names) > 1
-    figure, panels = plt.subplots(1, 1 + several, figsize=(7 + 5 * several, 4.5), layout="constrained", squeeze=False)
-    steps = panels[0, 0]
+    figure = Figure(figsize=(7 + 5 * several, 4.5), layout="constrained")
+    steps, *others = figure.subplots(1, 1 + several, squeeze=False)[0]
     ahead = np.arange(1, spec.horizon + 1)
     for name, forecast in baselines.items():
         errors = mean_errors(predictions | {"forecast": forecast})[1]
@@ -85,17 +64,10 @@ def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec
     steps.plot(ahead, by_step, label="this model", color="black", linewidth=2)
     steps.set(xlabel="steps ahead", ylabel="mse (scaled)", title="error by step", ylim=(0, None))
     steps.legend(fontsize=8)
-    if several:
+    for axes in others:
         order = np.argsort(-by_series)[:MOST_NAMES]
-        panels[0, 1].barh([spec.names[i] for i in order][::-1], by_series[order][::-1], color="tab:blue")
-        panels[0, 1].set(xlabel="mse (scaled)", title="error by series")
-    for axes in panels.flat:
+        axes.barh([spec.names[i] for i in order][::-1], by_series[order][::-1], color="tab:blue")
+        axes.set(xlabel="mse (scaled)", title="error by series")
+    for axes in (steps, *others):
         axes.grid(alpha=0.3)
     figure.savefig(file, dpi=110)
-    plt.close(figure)
-
-
-def _each(predictions: Predictions) -> np.ndarray:
-    """Mean squared error of each window and series, `(windows, channels)`; those without a measured step count 0."""
-    squared = np.where(predictions["real"], (predictions["forecast"] - predictions["future"]) ** 2, 0.0)
-    return squared.sum(-1) / np.maximum(predictions["real"].sum(-1), 1)

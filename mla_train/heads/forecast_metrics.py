@@ -1,17 +1,14 @@
 """How good forecasts are, over all steps that were measured."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mla_train.heads.base import Predictions
-
-if TYPE_CHECKING:
-    from mla_train.heads.forecast_spec import ForecastSpec
+from mla_train.heads.forecast_spec import ForecastSpec
 
 
-def forecast_metrics(predictions: Predictions, spec: "ForecastSpec", levels: Sequence[float]) -> dict[str, float]:
+def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Sequence[float]) -> dict[str, float]:
     """Errors in scaled units, and in original ones as `_original`.
 
     mase: mean absolute error over that of the value one period before, on training rows (Hyndman and Koehler 2006).
@@ -25,23 +22,24 @@ def forecast_metrics(predictions: Predictions, spec: "ForecastSpec", levels: Seq
         levels: Levels of the quantiles.
     """
     real = predictions["real"]
-    shape = (len(spec.names), 1)
-    mean, std = np.reshape(spec.mean, shape), np.reshape(spec.std, shape)
+    mean, std, naive = (np.reshape(values, (-1, 1)) for values in (spec.mean, spec.std, spec.naive_error))
     error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
     original = error * std
-    future = predictions["future"] * std + mean
-    forecast = predictions["forecast"] * std + mean
+    future, forecast = (predictions[name] * std + mean for name in ("future", "forecast"))
     relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), 1e-9)
-    naive = np.reshape(spec.naive_error, shape)
+
+    def average(values: np.ndarray) -> float:
+        return float(values[real].mean())
+
     metrics = {
-        "mse": _mean(error**2, real),
-        "mae": _mean(np.abs(error), real),
-        "rmse": _mean(error**2, real) ** 0.5,
-        "mase": _mean(np.abs(error) / naive, real),
-        "mse_original": _mean(original**2, real),
-        "mae_original": _mean(np.abs(original), real),
-        "rmse_original": _mean(original**2, real) ** 0.5,
-        "smape_original": _mean(relative, real),
+        "mse": average(error**2),
+        "mae": average(np.abs(error)),
+        "rmse": average(error**2) ** 0.5,
+        "mase": average(np.abs(error) / naive),
+        "mse_original": average(original**2),
+        "mae_original": average(np.abs(original)),
+        "rmse_original": average(original**2) ** 0.5,
+        "smape_original": average(relative),
     }
     if "quantiles" in predictions:
         total = np.abs(future[real]).sum()
@@ -61,10 +59,6 @@ def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, flo
         f"{level:g}": float((future <= predictions["quantiles"][..., number][real]).mean())
         for number, level in enumerate(levels)
     }
-
-
-def _mean(values: np.ndarray, real: np.ndarray) -> float:
-    return float(values[real].mean())
 
 
 def mean_errors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:

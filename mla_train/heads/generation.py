@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mla_train.config import Architecture, TrainConfig, attention_of
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
-from mla_train.heads.base import Explained, Predictions
+from mla_train.heads.base import Embeddings, Explained, Predictions, padding_of
 from mla_train.heads.text_targets import GeneratedText, GenerationSpec, GenerationTargets, TextTargets
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.text import clean
@@ -30,12 +30,6 @@ class Generation(TextTargets):
 
     The decoder attends to the encoded tokens of all inputs side by side. Its embeddings are the output matrix too (Press
     and Wolf 2017), and those of a text input where both share one vocabulary.
-
-    Args:
-        config: Full config of the run.
-        spec: Spec of the texts.
-        embeddings: Embedding of each input.
-        sequences: Whether examples form sequences; each text is written by itself.
     """
 
     kind = "generation"
@@ -43,7 +37,7 @@ class Generation(TextTargets):
     monitor = "bleu"
 
     def __init__(
-        self, config: TrainConfig, spec: GenerationSpec, embeddings: Mapping[str, Any], sequences: bool = False
+        self, config: TrainConfig, spec: GenerationSpec, embeddings: Embeddings, sequences: bool = False
     ) -> None:
         super().__init__()
         self.spec, self.options, dim = spec, config.task, config.encoder.dim
@@ -137,10 +131,9 @@ class Generation(TextTargets):
     def predict(
         self, outputs: Any, features: dict[str, ModalityFeatures], batch: Batch, val_size: int | None = None
     ) -> Predictions:
-        """Texts by beam search; while training some alone, spread over the validation split, and greedily.
+        """Texts by beam search, None where none is written, and their mean log probabilities as `score`.
 
-        Returns:
-            `predicted`, None where no text is written, and `score`, its mean log probability.
+        While training some alone are written, spread over the validation split, and greedily.
         """
         rows = torch.arange(len(batch), device=batch.index.device)
         if val_size is not None and self.options.val_sample is not None:
@@ -231,11 +224,9 @@ class Generation(TextTargets):
 
     def encode_answers(self, answers: Sequence[str]) -> GenerationTargets:
         """Texts as targets of a batch."""
-        texts, encoded = list(answers), self.tokenizer.encode_batch_fast(list(answers))
-        tokens = [np.array(each.ids[: self.spec.max_length], dtype=np.int64) for each in encoded]
-        return self.collate(
-            self.spec, [GeneratedText(*pair) for pair in zip(texts, tokens, strict=True)], training=False
-        )
+        tokens = [each.ids[: self.spec.max_length] for each in self.tokenizer.encode_batch_fast(list(answers))]
+        pairs = zip(answers, tokens, strict=True)
+        return self.collate(self.spec, [GeneratedText(text, np.array(ids, np.int64)) for text, ids in pairs], False)
 
     def count_tokens(self, batch: Batch) -> int | None:
         """Target tokens that are not padding."""
@@ -248,12 +239,9 @@ class Generation(TextTargets):
 
 
 class Decoding:
-    """The state of a decoding under way, on the caches of the decoder; see `DecoderState`.
+    """The state of a decoding under way, on the caches of a head's decoder; see `DecoderState`.
 
-    Args:
-        head: Head that decodes.
-        memory: Encoded tokens of all inputs, `(sources, length, dim)`.
-        padding: True at padding, `(sources, length)`.
+    The memory are the encoded tokens of all inputs `(sources, length, dim)`, with True at padding, `(sources, length)`.
     """
 
     def __init__(self, head: Generation, memory: Tensor, padding: Tensor | None) -> None:
@@ -277,12 +265,8 @@ class Decoding:
 
 def join_features(features: Mapping[str, ModalityFeatures]) -> tuple[Tensor, Tensor | None]:
     """Encoded tokens of all inputs side by side, `(batch, length, dim)`, and True at padding, `(batch, length)`."""
-    tokens = [each.tokens for each in features.values() if each.tokens is not None]
+    tokens = torch.cat([each.tokens for each in features.values() if each.tokens is not None], 1)
     if all(each.padding is None for each in features.values()):
-        return torch.cat(tokens, 1), None
-    masks = [
-        torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device) if each.padding is None else each.padding
-        for x, each in zip(tokens, features.values(), strict=True)
-    ]
-    padding = torch.cat(masks, 1)
-    return torch.cat(tokens, 1), padding & ~padding.all(1, keepdim=True)  # attention needs something to attend to
+        return tokens, None
+    padding = torch.cat([padding_of(each) for each in features.values()], 1)
+    return tokens, padding & ~padding.all(1, keepdim=True)  # attention needs something to attend to

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from sacrebleu.metrics import BLEU
 from tokenizers import Tokenizer
 
@@ -13,22 +13,12 @@ from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID
 from mla_train.heads.base import Predictions
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 QUANTILES = (0.5, 0.65, 0.8, 0.9)  # lengths of the examples whose attention is drawn
 GROUPS = 6
 
 
 def draw_bleu_by_length(predictions: Predictions, sources: list[str], lowercase: bool, file: Path) -> None:
-    """BLEU of groups of examples of growing length, about as many in each.
-
-    Args:
-        predictions: Columns index, predicted and label.
-        sources: Texts of the split that others were generated from.
-        lowercase: Whether the texts are in lower case.
-        file: PNG to write.
-    """
+    """BLEU of groups of examples, about as many in each, of growing length of what they were generated from."""
     words = np.array([len(sources[place].split()) for place in predictions["index"]])
     edges = np.unique(np.quantile(words, np.linspace(0, 1, GROUPS + 1), method="nearest"))
     group = np.clip(np.searchsorted(edges, words, side="right") - 1, 0, max(len(edges) - 2, 0))
@@ -39,34 +29,25 @@ def draw_bleu_by_length(predictions: Predictions, sources: list[str], lowercase:
         rows = np.flatnonzero(group == number)
         texts, references = ([predictions[name][row] for row in rows] for name in ("predicted", "label"))
         low, high = words[rows].min(), words[rows].max()
-        names.append(f"{low}" if low == high else f"{low}-{high}")
-        names[-1] += f"\n({len(rows)})"
+        names.append((f"{low}" if low == high else f"{low}-{high}") + f"\n({len(rows)})")
         scores.append(bleu.corpus_score(texts, [references]).score)
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    bars = axes.bar(names, scores, color="tab:blue")
-    axes.bar_label(bars, fmt="%.1f")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.bar_label(axes.bar(names, scores, color="tab:blue"), fmt="%.1f")
     axes.set(xlabel="words of the source (sentences)", ylabel="BLEU", title="BLEU by length", ylim=(0, 105))
     figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 @torch.no_grad()
 def draw_cross_attention(model: Any, name: str, predictions: Predictions, split: Any, file: Path) -> None:
-    """For a few examples: the attention of each generated token to each token of a text; above stands the reference.
-
-    Args:
-        model: Network with a `Generation` head and this text as its one input.
-        name: Name of the input.
-        predictions: Columns index, predicted and label.
-        split: Split with the texts.
-        file: PNG to write.
-    """
+    """For a few examples: the attention of each generated token to each token of one input, below the reference."""
     head, source = model.head, model.spec.inputs[name]
     lengths = split.columns[name].lengths()[predictions["index"]]
     # From usual to rather long: short ones show nothing, the longest cannot be read.
     order = np.argsort(lengths, kind="stable")
     rows = dict.fromkeys(order[(np.array(QUANTILES) * (len(order) - 1)).astype(int)].tolist())
-    figure, grid = plt.subplots(2, 2, figsize=(13, 12), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(13, 12), layout="constrained")
+    grid = figure.subplots(2, 2)
     for axes in grid.flat:
         axes.set_axis_off()
     device = next(model.parameters()).device
@@ -86,7 +67,6 @@ def draw_cross_attention(model: Any, name: str, predictions: Predictions, split:
     figure.colorbar(image, ax=grid, shrink=0.4, label="share of attention")
     figure.suptitle("attention of each generated token (mean over the heads of the last block)")
     figure.savefig(file, dpi=100)
-    plt.close(figure)
 
 
 def spell(tokenizer: Tokenizer, numbers: list[int]) -> list[str]:

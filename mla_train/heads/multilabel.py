@@ -11,62 +11,38 @@ from torch import Tensor
 
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
-from mla_train.heads.base import Explained, Predictions
-from mla_train.heads.classification import ClassSpec, as_label, class_names, label_order
-from mla_train.heads.pooled import PooledHead
-from mla_train.modalities.base import ModalityFeatures
+from mla_train.heads.base import Explained, Predictions, RawTargets
+from mla_train.heads.classes import ClassHead, ClassSpec, as_label, number_classes
 
 THRESHOLD = 0.5
 
 
-class MultilabelClassification(PooledHead):
+class MultilabelClassification(ClassHead):
     """A probability for each label."""
 
     kind = "multilabel"
-    spec_class = ClassSpec
     directions = {"mean_average_precision": "max", "micro_f1": "max", "macro_f1": "max", "exact_match": "max"}
     monitor = "mean_average_precision"
 
     @classmethod
-    def count_outputs(cls, spec: ClassSpec) -> int:
-        """Number of labels."""
-        return len(spec.classes)
-
-    @classmethod
     def load_targets(
-        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+        cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[ClassSpec, dict[str, np.ndarray]]:
-        """Which labels each example has, `(examples, labels)`.
-
-        Raises:
-            UserError: Train has fewer than two labels, or a split has a label that train lacks.
-        """
+        """Which labels each example has, `(examples, labels)`; see `number_classes`."""
         separator = getattr(options, "label_separator", None)
         sets = {split: [_label_set(value, separator) for value in values] for split, values in targets.items()}
-        order = sorted({label for labels in sets["train"] for label in labels}, key=label_order)
-        numbers = {label: number for number, label in enumerate(order)}
+        spec, numbers = number_classes({split: set().union(*values) for split, values in sets.items()}, options)
+        if len(numbers) < 2:
+            raise UserError(f"there is a single label ({', '.join(spec.classes)}): several labels need at least two")
+        arrays = {split: np.zeros((len(values), len(numbers)), dtype=np.float32) for split, values in sets.items()}
         for split, values in sets.items():
-            unknown = sorted({str(label) for labels in values for label in labels - numbers.keys()})
-            if unknown:
-                shown = ", ".join(unknown[:5])
-                raise UserError(f"{split} has label {shown}, which train lacks: add examples to train or remove these")
-        names = class_names([str(label) for label in order], options)
-        if len(names) < 2:
-            raise UserError(f"there is a single label ({', '.join(names)}): several labels need at least two")
-        arrays = {}
-        for split, values in sets.items():
-            arrays[split] = np.zeros((len(values), len(order)), dtype=np.float32)
             for row, labels in zip(arrays[split], values, strict=True):
                 row[[numbers[label] for label in labels]] = 1
-        return ClassSpec(names), arrays
+        return spec, arrays
 
     @classmethod
     def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:
-        """The spec, once it is sure that the training split has every label.
-
-        Raises:
-            UserError: It lacks one.
-        """
+        """The spec, once it is sure that the training split has every label."""
         lacking = [name for number, name in enumerate(spec.classes) if not train[:, number].any()]
         if lacking:
             raise UserError(
@@ -90,20 +66,10 @@ class MultilabelClassification(PooledHead):
         """A quarter of the symmetric divergence of each label's two probabilities, summed."""
         return ((first.float().sigmoid() - second.float().sigmoid()) * (first.float() - second.float())).sum() / 4
 
-    def predict(
-        self,
-        outputs: Tensor,
-        features: dict[str, ModalityFeatures] | None = None,
-        batch: Batch | None = None,
-        val_size: int | None = None,
-    ) -> Predictions:
+    def read_outputs(self, outputs: Tensor) -> Predictions:
         """Labels with a probability over one half, and the probability of each."""
         probability = outputs.detach().float().sigmoid().cpu().numpy()
         return {"predicted": (probability > THRESHOLD).astype(np.float32), "probability": probability}
-
-    def labels(self, batch: Batch) -> Predictions:
-        """True labels."""
-        return {"label": batch.targets.cpu().numpy()}
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Average precision, averaged over the labels that occur; F1 over all decisions and averaged over labels.
@@ -115,9 +81,7 @@ class MultilabelClassification(PooledHead):
         label, predicted = predictions["label"], predictions["predicted"]
         ranking: Any = predictions.get("probability", predicted)
         occurs = label.any(0)
-        precision = (
-            average_precision_score(label[:, occurs], ranking[:, occurs], average="macro") if occurs.any() else 0
-        )
+        precision = average_precision_score(label[:, occurs], ranking[:, occurs]) if occurs.any() else 0
         return {
             "mean_average_precision": float(precision),
             "micro_f1": float(f1_score(label, predicted, average="micro", zero_division=0)),
@@ -144,16 +108,6 @@ class MultilabelClassification(PooledHead):
     def example_error(self, record: Mapping[str, Any]) -> float:
         """Number of labels that are wrong."""
         return float(len(set(record["label"]) ^ set(record["prediction"])))
-
-    def details(self, predictions: Predictions) -> dict[str, Any]:
-        """Precision, recall, F1 and number of examples of each label."""
-        from sklearn.metrics import classification_report
-
-        classes = self.spec.classes
-        report = classification_report(
-            predictions["label"], predictions["predicted"], target_names=classes, output_dict=True, zero_division=0
-        )
-        return {"per_class": {name: report[name] for name in classes}}
 
     def figures(self, predictions: Predictions, folder: Path) -> None:
         """F1 of each label."""

@@ -1,7 +1,6 @@
 """One vector of each input, and an answer that is the mean of the scores of these vectors."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,18 +9,13 @@ from torch import Tensor, nn
 
 from mla_train.config import Fusion, Latent, Pooling, TrainConfig
 from mla_train.data.batch import Batch
-from mla_train.heads.base import Head
-from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.heads.base import Embeddings, Head
+from mla_train.modalities.base import ModalityFeatures
 from mla_train.nn import AttentionPooling, ClassToken, Encoder, MeanPooling
 
 
 def build_pooling(kind: Pooling, dim: int) -> nn.Module:
-    """From tokens to one vector an example.
-
-    Args:
-        kind: Kind of pooling.
-        dim: Width of tokens.
-    """
+    """From tokens of some width to one vector an example."""
     if kind is Pooling.mean:
         return MeanPooling()
     return ClassToken(dim) if kind is Pooling.cls else AttentionPooling(dim)
@@ -32,43 +26,30 @@ class PooledHead(Head):
 
     With several inputs the scores are a mean over the inputs that are present, each scored by its own vector. A sum would
     be too confident: under `task.unimodal_loss_weight` the scores of each input are scaled to be an answer by themselves.
-
-    Args:
-        config: Full config of the run.
-        spec: Spec of the targets.
-        embeddings: Embedding of each input.
-        sequences: Whether examples form sequences, such as the utterances of a video, and see each other.
-
-    Attributes:
-        outputs: Number of outputs an example.
+    Examples of a sequence see each other.
     """
 
-    outputs: int
-
-    def __init__(
-        self, config: TrainConfig, spec: Any, embeddings: Mapping[str, Embedding], sequences: bool = False
-    ) -> None:
+    def __init__(self, config: TrainConfig, spec: Any, embeddings: Embeddings, sequences: bool = False) -> None:
         super().__init__()
         self.spec, options, dim = spec, config.task, config.encoder.dim
         self.label_smoothing = config.regularization.label_smoothing
         self.unimodal_loss_weight = getattr(options, "unimodal_loss_weight", 0.0)
-        self.outputs = self.count_outputs(spec)
+        outputs = self.count_outputs(spec)
         self.use_encoder = getattr(options, "use_encoder", True)
         kind = getattr(options, "pooling", Pooling.attention)
-        self.poolings = nn.ModuleDict()
-        if self.use_encoder:
-            self.poolings.update({name: build_pooling(kind, dim) for name in embeddings})
+        pooled = embeddings if self.use_encoder else ()
+        self.poolings = nn.ModuleDict({name: build_pooling(kind, dim) for name in pooled})
         widths = {name: embedding.side_dim + dim * self.use_encoder for name, embedding in embeddings.items()}
         # Several inputs share one bias: their answers are averaged.
         several = len(widths) > 1 or sequences
-        self.layers = nn.ModuleDict({n: nn.Linear(w, self.outputs, bias=not several) for n, w in widths.items()})
+        self.layers = nn.ModuleDict({n: nn.Linear(w, outputs, bias=not several) for n, w in widths.items()})
         for parameter in self.layers.parameters():
             nn.init.zeros_(parameter)
-        self.bias = nn.Parameter(torch.zeros(self.outputs)) if several else None
+        self.bias = nn.Parameter(torch.zeros(outputs)) if several else None
         self.gates: nn.ModuleDict | None = None
         if len(widths) > 1 and getattr(options, "fusion", None) is Fusion.weighted:
             self.gates = nn.ModuleDict({name: nn.Linear(width, 1) for name, width in widths.items()})
-        self.context = SequenceContext(config, sum(widths.values()), self.outputs) if sequences else None
+        self.context = SequenceContext(config, sum(widths.values()), outputs) if sequences else None
         dropout = getattr(options, "feature_dropout", None)
         # No call where nothing is dropped: dropping with probability 0 draws random numbers too.
         self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout * bool(config.regularization.dropout))
@@ -117,14 +98,9 @@ class PooledHead(Head):
         return torch.cat(parts, -1)
 
     def input_weights(self, vectors: dict[str, Tensor], features: dict[str, ModalityFeatures]) -> Tensor:
-        """Weight of each input: alike, or by gates; they sum to 1 over the inputs that are present.
+        """Weight of each input, `(batch, inputs)`: alike, or by gates of their vectors `(batch, width)`.
 
-        Args:
-            vectors: Vector of each input, `(batch, width)`.
-            features: Tokens of each input; a missing input is all padding.
-
-        Returns:
-            `(batch, inputs)`; zeros where all inputs are missing.
+        They sum to 1 over the inputs that are present, which are not all padding.
         """
         missing = torch.stack([_is_missing(features[name], vector) for name, vector in vectors.items()], -1)
         scores = torch.zeros_like(missing, dtype=next(iter(vectors.values())).dtype)
@@ -140,12 +116,9 @@ class PooledHead(Head):
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, int]:
         """Sum of the losses, and the number of examples.
 
-        In training the answers of single inputs count too, where an example has the input: otherwise the input that is
-        learnt fastest would leave no gradient for the others (Wang et al. 2020, arXiv 1905.12681).
-
-        Args:
-            outputs: `(batch, outputs)`, or `(1 + inputs, batch, outputs)`: all inputs together, then each alone.
-            batch: Its targets and its padding.
+        In training, outputs may be `(1 + inputs, batch, outputs)`: of all inputs together, then of each alone. These count
+        where an example has the input: otherwise the input that is learnt fastest would leave no gradient for the others
+        (Wang et al. 2020, arXiv 1905.12681).
         """
         if outputs.dim() == 2:
             return self.example_loss(outputs, batch.targets).sum(), len(batch)
@@ -162,13 +135,7 @@ def _is_missing(features: ModalityFeatures, vector: Tensor) -> Tensor:
 
 
 class SequenceContext(nn.Module):
-    """Scores that each example gets from the others of its sequence, such as the utterances of a video.
-
-    Args:
-        config: Full config of the run.
-        width: Width of an example's vector.
-        outputs: Number of outputs.
-    """
+    """Scores that each example, a vector of some width, gets from the others of its sequence."""
 
     def __init__(self, config: TrainConfig, width: int, outputs: int) -> None:
         super().__init__()
@@ -180,15 +147,7 @@ class SequenceContext(nn.Module):
         nn.init.zeros_(self.layer.weight)
 
     def forward(self, vectors: Tensor, sequence: Tensor) -> Tensor:
-        """Lets examples attend to those of their sequence.
-
-        Args:
-            vectors: `(batch, width)`.
-            sequence: Number of the sequence of each example, rising from 0, `(batch,)`.
-
-        Returns:
-            `(batch, outputs)`.
-        """
+        """`(batch, width)` to `(batch, outputs)`; the number of each example's sequence `(batch,)` rises from 0."""
         lengths = torch.bincount(sequence)
         starts = lengths.cumsum(0) - lengths
         place = torch.arange(len(sequence), device=sequence.device) - starts[sequence]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,13 @@ from torch import Tensor
 
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
-from mla_train.heads.base import Explained, Predictions
+from mla_train.heads.base import Explained, Predictions, RawTargets
 from mla_train.heads.pooled import PooledHead
-from mla_train.modalities.base import ModalityFeatures
 
 
 @dataclass
 class NumberSpec:
-    """Scale of the numbers.
-
-    Attributes:
-        mean: Mean over the training split.
-        std: Standard deviation over the training split; 1 where all are alike.
-    """
+    """Mean and standard deviation of the numbers over the training split; the latter is 1 where all are alike."""
 
     mean: float = 0.0
     std: float = 1.0
@@ -45,27 +40,24 @@ class Regression(PooledHead):
 
     @classmethod
     def load_targets(
-        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+        cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[NumberSpec, dict[str, np.ndarray]]:
-        """Numbers of all splits.
-
-        Raises:
-            UserError: A target is no finite number.
-        """
+        """Numbers of all splits, which must be finite."""
         arrays = {}
         for split, values in targets.items():
-            try:
-                arrays[split] = np.array([float(value) for value in values])
-            except (TypeError, ValueError):
-                wrong = next(value for value in values if not _is_number(value))
-                raise UserError(
-                    f"{split} has the label {wrong!r}, which is no number: correct it, or set task.head=classification"
-                ) from None
-            if not np.isfinite(arrays[split]).all():
-                place = int(np.flatnonzero(~np.isfinite(arrays[split]))[0])
-                raise UserError(
-                    f"{split} has a label that is no finite number in example {place + 1}: correct or remove it"
-                )
+            numbers = []
+            for place, value in enumerate(values, 1):
+                try:
+                    numbers.append(float(value))
+                except (TypeError, ValueError):
+                    raise UserError(
+                        f"{split} has the label {value!r}, which is no number: correct it, or set task.head=classification"
+                    ) from None
+                if not isfinite(numbers[-1]):
+                    raise UserError(
+                        f"{split} has a label that is no finite number in example {place}: correct or remove it"
+                    )
+            arrays[split] = np.array(numbers)
         return NumberSpec(), arrays
 
     @classmethod
@@ -86,13 +78,7 @@ class Regression(PooledHead):
         """The divergence of two normal distributions of standard deviation 1 around both numbers."""
         return ((first - second) ** 2).sum() / 4
 
-    def predict(
-        self,
-        outputs: Tensor,
-        features: dict[str, ModalityFeatures] | None = None,
-        batch: Batch | None = None,
-        val_size: int | None = None,
-    ) -> Predictions:
+    def read_outputs(self, outputs: Tensor) -> Predictions:
         """Numbers in the unit of the data."""
         return {"predicted": self._unscaled(outputs.squeeze(-1))}
 
@@ -144,11 +130,3 @@ class Regression(PooledHead):
         std, mean = self.spec.std, self.spec.mean
         number = float(outputs[0, 0]) * std + mean
         return Explained(lambda outputs: outputs[:, 0] * std + mean, "the predicted number", f"{number:.4g}")
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True

@@ -1,6 +1,6 @@
 """Targets that are texts: cleaned, grouped by what they are generated from, as tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from mla_train.config import TokenizerKind, TooLong
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
 from mla_train.data.tokenizers import END_ID, START_ID, UNK_ID, learn_tokenizer
-from mla_train.heads.base import Head
+from mla_train.heads.base import Columns, Head, Inputs, Kinds, RawTargets
 from mla_train.modalities.base import Modality
 from mla_train.modalities.text import TextSpec, clean
 from mla_train.modalities.text.preprocess import encode_texts
@@ -43,12 +43,7 @@ class GenerationSpec:
 
 
 class GeneratedText(NamedTuple):
-    """A target.
-
-    Attributes:
-        text: Whole text, cleaned.
-        tokens: Its token numbers up to the longest length, without start and end, `(length,)`.
-    """
+    """A target: the whole text, cleaned, and its token numbers up to the longest length, without start and end."""
 
     text: str
     tokens: np.ndarray
@@ -56,12 +51,7 @@ class GeneratedText(NamedTuple):
 
 @dataclass
 class GenerationTargets:
-    """Targets of a batch.
-
-    Attributes:
-        tokens: Token numbers from the start token to the end token, padded with 0, `(batch, 1 + length)`.
-        texts: Whole texts, which predictions are compared with.
-    """
+    """Targets of a batch: tokens from the start to the end, padded with 0 `(batch, 1 + length)`, and the whole texts."""
 
     tokens: Tensor
     texts: list[str]
@@ -81,14 +71,14 @@ class TextTargets(Head):
 
     @classmethod
     def load_targets(
-        cls, targets: Mapping[str, Sequence[Any]], options: Any, notes: list[str]
+        cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[GenerationSpec, dict[str, list[str]]]:
         """Cleaned texts of all splits."""
         spec = GenerationSpec(options.max_length, options.lowercase, options.target_language)
         return spec, {split: [clean(str(text)) for text in texts] for split, texts in targets.items()}
 
     @classmethod
-    def groups(cls, columns: Mapping[str, Any], options: Any) -> np.ndarray | None:
+    def groups(cls, columns: Columns, options: Any) -> np.ndarray | None:
         """Examples of equal inputs: all texts that are generated from one stay in one split."""
         keys = [column.keys() for column in columns.values()]
         if any(key is None for key in keys):
@@ -101,40 +91,36 @@ class TextTargets(Head):
 
     @classmethod
     def fit(
-        cls,
-        spec: GenerationSpec,
-        targets: list[str],
-        kinds: Mapping[str, type[Modality]],
-        columns: Mapping[str, Any],
-        options: Any,
+        cls, spec: GenerationSpec, targets: list[str], kinds: Kinds, columns: Columns, options: Any
     ) -> tuple[GenerationSpec, dict[str, Modality]]:
         """Learns vocabularies, that of the first text input with the targets where they share one, and the growth."""
-        inputs = {name: kind.fit(columns[name], options) for name, kind in kinds.items() if kind.kind != "text"}
-        texts = {name: kind for name, kind in kinds.items() if kind.kind == "text"}
-        shared = next(iter(texts), "") if options.joint else ""
-        for name, kind in texts.items():
-            known = [*columns[name].texts, *(targets if name == shared else ())]
-            tokenizer, size = cached(learn_vocabulary)(known, options.tokens, options.vocab_size, options.lowercase)
+        texts = [name for name, kind in kinds.items() if kind.kind == "text"]
+        shared = texts[0] if options.joint and texts else ""
+
+        def learn(known: list[str]) -> tuple[str, int]:
+            return cached(learn_vocabulary)(known, options.tokens, options.vocab_size, options.lowercase)
+
+        inputs: dict[str, Modality] = {}
+        for name, kind in kinds.items():
+            if name not in texts:
+                inputs[name] = kind.fit(columns[name], options)
+                continue
+            tokenizer, size = learn([*columns[name].texts, *(targets if name == shared else ())])
             inputs[name] = kind(TextSpec(size, tokenizer, options.max_length, end_token=True))
             if name == shared:
                 spec = replace(spec, shared_with=name, vocab_size=size)
         if not shared:
-            tokenizer, size = cached(learn_vocabulary)(targets, options.tokens, options.vocab_size, options.lowercase)
+            tokenizer, size = learn(targets)
             spec = replace(spec, tokenizer=tokenizer, vocab_size=size)
         if len(texts) == len(kinds):
             written = _lengths(targets, written_with(spec, inputs), spec.max_length)
             read = sum(_lengths(columns[n].texts, inputs[n].spec.tokenizer, spec.max_length) for n in texts)
             spec = replace(spec, growth=max(1.5, round(float(np.quantile(written / read, 0.999)), 2)))
-        return spec, {name: inputs[name] for name in kinds}
+        return spec, inputs
 
     @classmethod
     def is_dropped(
-        cls,
-        spec: GenerationSpec,
-        targets: list[str],
-        inputs: Mapping[str, Modality],
-        columns: Mapping[str, Any],
-        options: Any,
+        cls, spec: GenerationSpec, targets: list[str], inputs: Inputs, columns: Columns, options: Any
     ) -> np.ndarray | None:
         """True where a target or a text input is over `data.max_length`, with `data.too_long=drop`."""
         if options.too_long is not TooLong.drop:
@@ -145,13 +131,7 @@ class TextTargets(Head):
 
     @classmethod
     def prepare_targets(
-        cls,
-        spec: GenerationSpec,
-        targets: list[str],
-        split: str,
-        inputs: Mapping[str, Modality],
-        columns: Mapping[str, Any],
-        notes: list[str],
+        cls, spec: GenerationSpec, targets: list[str], split: str, inputs: Inputs, columns: Columns, notes: list[str]
     ) -> list[GeneratedText]:
         """Texts with their tokens, cut off at the longest length."""
         tokens = cached(encode_texts)(targets, written_with(spec, inputs), "")[0]
@@ -177,28 +157,13 @@ class TextTargets(Head):
         return GenerationTargets(pad_stack(rows)[0], [target.text for target in targets])
 
 
-def written_with(spec: GenerationSpec, inputs: Mapping[str, Any]) -> str:
-    """JSON of the tokenizer that texts are written with: their own, or that of an input.
-
-    Args:
-        spec: Spec of the texts.
-        inputs: Each input with its spec.
-    """
+def written_with(spec: GenerationSpec, inputs: Inputs) -> str:
+    """JSON of the tokenizer that texts are written with: their own, or that of an input."""
     return inputs[spec.shared_with].spec.tokenizer if spec.shared_with else spec.tokenizer
 
 
 def learn_vocabulary(texts: Sequence[str], kind: TokenizerKind, vocab_size: int, lowercase: bool) -> tuple[str, int]:
-    """Learns tokens that texts can be written in.
-
-    Args:
-        texts: Texts of the training split.
-        kind: Kind of token.
-        vocab_size: Largest number of tokens.
-        lowercase: Whether upper case is folded.
-
-    Returns:
-        JSON of the tokenizer, and the number of tokens.
-    """
+    """JSON of a tokenizer that texts like these can be written with, and the number of its tokens."""
     tokenizer = learn_tokenizer(texts, kind, vocab_size, lowercase, to_write=True)
     return tokenizer.to_str(), tokenizer.get_vocab_size()
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
@@ -22,13 +21,7 @@ WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"
 
 @dataclass
 class Artifact:
-    """A trained model.
-
-    Attributes:
-        config: Config that it was trained with.
-        task: Its task.
-        model: Its network, in evaluation mode.
-    """
+    """A trained model: the config that it was trained with, its task, and its network in evaluation mode."""
 
     config: TrainConfig
     task: Task
@@ -36,14 +29,7 @@ class Artifact:
 
 
 def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConfig, folder: Path) -> None:
-    """Writes model.safetensors, spec.json and config.json.
-
-    Args:
-        weights: State of the network.
-        spec: Spec of the inputs and targets.
-        config: Full config of the run.
-        folder: Folder, which is created if it does not exist.
-    """
+    """Writes model.safetensors, spec.json and config.json into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
     (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -67,7 +53,7 @@ def load_model(path: str | Path) -> Artifact:
             raise UserError(f"{root} holds no finished model ({folder / name} is missing)")
     try:
         config = from_dict(TrainConfig, json.loads((folder / CONFIG).read_text()))
-        stored: dict[str, Any] = json.loads((folder / SPEC).read_text())
+        stored = json.loads((folder / SPEC).read_text())
         weights = load_file(folder / WEIGHTS)
     except (ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from error

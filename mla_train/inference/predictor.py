@@ -1,6 +1,6 @@
 """`mla_train.load(run)`: a trained model that predicts from raw examples."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,6 @@ from mla_train.inference.artifact import Artifact, load_model
 
 class Predictor:
     """A trained model.
-
-    Args:
-        artifact: Network, task and config.
 
     Attributes:
         network: The network, in evaluation mode.
@@ -44,13 +41,8 @@ class Predictor:
         return list(self.predict_batches(examples, batch_size))
 
     @torch.inference_mode()
-    def predict_batches(self, examples: Any, batch_size: int = 64) -> Iterator[dict[str, Any]]:
-        """Predicts from any iterable of raw examples, in constant memory.
-
-        Args:
-            examples: Raw examples, see `predict`.
-            batch_size: Number of examples that are predicted at a time.
-        """
+    def predict_batches(self, examples: Iterable[Any], batch_size: int = 64) -> Iterator[dict[str, Any]]:
+        """Predicts from any iterable of raw examples, in constant memory; see `predict`."""
         rows = iter(examples)
         device = next(self.network.parameters()).device
         while batch := [self._named(example) for example in islice(rows, batch_size)]:
@@ -71,12 +63,5 @@ class Predictor:
 
 
 def load(path: str | Path) -> Predictor:
-    """Loads a trained model.
-
-    Args:
-        path: Run folder, or the folder `model` in it.
-
-    Raises:
-        UserError: There is no finished model in it.
-    """
+    """Loads a trained model from a run folder, or the folder `model` in it; see `load_model`."""
     return Predictor(load_model(path))

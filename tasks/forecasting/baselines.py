@@ -55,33 +55,23 @@ def linear(train: WindowColumn, val: WindowColumn, test: WindowColumn) -> np.nda
     return np.concatenate([fitted(past[row : row + 1024]) for row in range(0, len(past), 1024)])
 
 
-def boosting(train: WindowColumn, test: WindowColumn, period: int, seed: int = 0) -> np.ndarray:
-    """Gradient boosted trees on lags, calendar and covariates, one model for all steps and series.
-
-    Args:
-        train: Training windows.
-        test: Windows to forecast.
-        period: Number of steps of the cycle.
-        seed: Seed that chooses the training rows, where there are very many.
-    """
+def boosting(train: WindowColumn, test: WindowColumn, period: int) -> np.ndarray:
+    """Gradient boosted trees on lags, calendar and covariates, one model for all steps and series."""
     series, look_back = train.series, train.look_back
     forecasts = cached(_boosted)(
         series.values, series.real, series.known, series.observed, look_back, train.horizon, period,
-        (train.first - look_back, len(train)), (test.first - look_back, len(test)), seed,
+        (train.first - look_back, len(train)), (test.first - look_back, len(test)),
     )  # fmt: skip
     return forecasts.transpose(0, 2, 1)
 
 
 def _boosted(
     values: np.ndarray, real: np.ndarray, known: np.ndarray, observed: np.ndarray, look_back: int, horizon: int, period: int,
-    train: tuple[int, int], test: tuple[int, int], seed: int,
+    train: tuple[int, int], test: tuple[int, int],
 ) -> np.ndarray:  # fmt: skip
     channels = values.shape[1]
-    chance = np.random.default_rng(seed)
-    lags = sorted(
-        {*range(1, min(24, look_back) + 1), *(lag for lag in (48, 72, 96, 120, 144, 168) if lag <= look_back)}
-    )
-
+    chance = np.random.default_rng(0)
+    lags = [lag for lag in (*range(1, 25), 48, 72, 96, 120, 144, 168) if lag <= look_back]
     pasts = pd.DataFrame(values).rolling(look_back)
     mean, spread = (part.to_numpy()[look_back - 1 :] for part in (pasts.mean(), pasts.std()))
 
@@ -102,7 +92,7 @@ def _boosted(
     starts, steps, series = starts[measured], steps[measured], series[measured]
     target = values[starts + look_back + steps, series]
     last = values[starts + look_back - 1, series]
-    model = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.1, max_leaf_nodes=63, random_state=seed)
+    model = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.1, max_leaf_nodes=63, random_state=0)
     with threadpool_limits(None):
         model.fit(table(starts, steps, series), target - last)
     first, count = test

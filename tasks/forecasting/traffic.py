@@ -18,9 +18,6 @@ def read_traffic(options: TrafficConfig) -> SeriesTable:
 
     The table is the Metro Interstate Traffic Volume set of the UCI repository as the package autots holds it; its file is
     read, the package itself is not imported.
-
-    Raises:
-        UserError: The package is not installed.
     """
     package = find_spec("autots")
     if package is None or package.origin is None:

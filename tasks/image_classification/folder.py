@@ -21,8 +21,8 @@ def read_folder(options: ImageFolderConfig) -> RawData:
     root = Path(options.root)
     if not root.is_dir():
         raise UserError(f"data.root={options.root}: there is no such folder ({root.resolve()})")
-    folders = {split: _first(root, names) for split, names in PART_NAMES.items()}
-    given = {split: folder for split, folder in folders.items() if folder is not None}
+    folders = {split: [root / name for name in names if (root / name).is_dir()] for split, names in PART_NAMES.items()}
+    given = {split: choices[0] for split, choices in folders.items() if choices}
     if not given:
         given = {"train": root}
     elif "train" not in given:
@@ -43,16 +43,8 @@ def read_folder(options: ImageFolderConfig) -> RawData:
     return RawData(splits)
 
 
-def _first(root: Path, names: tuple[str, ...]) -> Path | None:
-    return next((root / name for name in names if (root / name).is_dir()), None)
-
-
 def _class_files(folder: Path) -> dict[str, list[Path]]:
-    """Class name to its images.
-
-    Raises:
-        UserError: The folder holds no class folders, or these no images.
-    """
+    """Class name to its images, of which there must be some."""
     endings = Image.registered_extensions()
     classes = {}
     for child in sorted(folder.iterdir()):

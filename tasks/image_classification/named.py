@@ -35,9 +35,8 @@ def read_torchvision(options: TorchvisionConfig) -> RawData:
         )
     kind: Any = getattr(datasets, options.dataset)
     try:
-        sets = {
-            split: kind(options.root, train=split == "train", download=options.download) for split in ("train", "test")
-        }
+        splits = {"train": True, "test": False}
+        sets = {split: kind(options.root, train=train, download=options.download) for split, train in splits.items()}
     except (RuntimeError, FileNotFoundError, OSError) as error:
         raise UserError(
             f"{options.dataset} is not in data.root={options.root} ({Path(options.root).resolve()}): name the "
@@ -47,13 +46,9 @@ def read_torchvision(options: TorchvisionConfig) -> RawData:
         raise UserError(
             f"data.dataset={options.dataset} has no train and test splits of images of one size: choose another data set"
         ) from error
-    splits = {
-        split: Examples({"image": _channels_first(each.data)}, np.asarray(each.targets)) for split, each in sets.items()
-    }
-    return RawData(splits, classes=[str(name) for name in sets["train"].classes])
-
-
-def _channels_first(images: Any) -> torch.Tensor:
-    """Torchvision's arrays as `(examples, channels, height, width)` bytes."""
-    tensor = torch.as_tensor(images)
-    return tensor.unsqueeze(1) if tensor.dim() == 3 else tensor.permute(0, 3, 1, 2).contiguous()
+    examples = {}
+    for split, each in sets.items():
+        images = torch.as_tensor(each.data)  # (examples, height, width), or with channels behind
+        images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()
+        examples[split] = Examples({"image": images}, np.asarray(each.targets))
+    return RawData(examples, classes=[str(name) for name in sets["train"].classes])

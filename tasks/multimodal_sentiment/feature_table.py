@@ -29,24 +29,20 @@ def read_feature_table(options: FeatureTableConfig) -> RawData:
     file, columns = _read(options)
     values = {name: _features(file, name, columns[name]) for name in options.modalities}
     labels = _cells(file, options.label, columns[options.label])
-    numbers, names = None, np.array([])
+    sequences, names = None, np.array([])
     if options.sequence is not None:
-        numbers, names = pd.factorize(_cells(file, options.sequence, columns[options.sequence]))
+        sequences, names = pd.factorize(_cells(file, options.sequence, columns[options.sequence]))
     rows = {"train": np.arange(len(labels))}
     if options.split is not None:
         splits = _splits(file, options.split, _cells(file, options.split, columns[options.split]))
-        if numbers is not None:
-            _check_whole(file, splits, numbers, names)
+        if sequences is not None:
+            _check_whole(file, splits, sequences, names)
         rows = {split: np.flatnonzero(splits == split) for split in SPLITS if (splits == split).any()}
-    examples = {
-        split: Examples(
-            {name: [value[i] for i in places] for name, value in values.items()},
-            labels[places],
-            [f"row {i}" for i in places],
-            None if numbers is None else numbers[places],
-        )
-        for split, places in rows.items()
-    }
+    examples = {}
+    for split, places in rows.items():
+        inputs = {name: [value[i] for i in places] for name, value in values.items()}
+        own = None if sequences is None else sequences[places]
+        examples[split] = Examples(inputs, labels[places], [f"row {i}" for i in places], own)
     return RawData(examples)
 
 
@@ -55,10 +51,8 @@ def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
     if not options.path:
         raise UserError("data.path is missing: name the file of the features, data.path=FILE (npz or parquet)")
     roles = [("data.modalities", name) for name in options.modalities] + [("data.label", options.label)]
-    if options.split is not None:
-        roles.append(("data.split", options.split))
-    if options.sequence is not None:
-        roles.append(("data.sequence", options.sequence))
+    others = ("data.split", options.split), ("data.sequence", options.sequence)
+    roles += [(option, name) for option, name in others if name is not None]
     names = [name for _, name in roles]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -72,14 +66,14 @@ def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
     if kind not in ENDINGS:
         raise UserError(f"{file}: cannot read {kind or 'a file without ending'}; use {', '.join(ENDINGS)}")
     columns = (_read_npz if kind == ".npz" else _read_parquet)(file, roles)
-    lengths = {name: len(column) for name, column in columns.items()}
-    other = next((name for name in names if lengths[name] != lengths[options.label]), None)
-    if other is not None:
-        raise UserError(
-            f"{file}: {other} has {lengths[other]:,} rows, but {options.label} has {lengths[options.label]:,}; "
-            "each array needs one row for each example"
-        )
-    if not lengths[options.label]:
+    count = len(columns[options.label])
+    for name, column in columns.items():
+        if len(column) != count:
+            raise UserError(
+                f"{file}: {name} has {len(column):,} rows, but {options.label} has {count:,}; each array needs one row for "
+                "each example"
+            )
+    if not count:
         raise UserError(f"{file} has no rows")
     return file, columns
 
@@ -95,15 +89,12 @@ def _must_have(file: Path, roles: list[tuple[str, str]], there: Sequence[str]) -
 def _read_npz(file: Path, roles: list[tuple[str, str]]) -> dict[str, np.ndarray]:
     if not zipfile.is_zipfile(file):
         raise UserError(f"{file} is no npz file; write it with numpy.savez")
-    columns = {}
     try:
         with np.load(file, allow_pickle=False) as arrays:
             _must_have(file, roles, arrays.files)
-            for _, name in roles:
-                columns[name] = _read_array(file, name, arrays)
+            return {name: _read_array(file, name, arrays) for _, name in roles}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{file} cannot be read: {error}; write it anew with numpy.savez") from error
-    return columns
 
 
 def _read_array(file: Path, name: str, arrays: Any) -> np.ndarray:
@@ -135,10 +126,7 @@ def _read_parquet(file: Path, roles: list[tuple[str, str]]) -> dict[str, Any]:
 def _cells(file: Path, name: str, column: Any) -> np.ndarray:
     """Labels, splits or sequences: numbers or strings `(examples,)`, none of them missing.
 
-    Args:
-        file: File of the array, for messages.
-        name: Name of the array.
-        column: Array of npz, `(examples,)` or with further axes of length 1; or column of parquet.
+    An array of npz may have further axes of length 1; else it is a column of parquet.
     """
     if isinstance(column, np.ndarray):
         content = f"{column.dtype} of shape {column.shape}"
@@ -169,23 +157,22 @@ def _refuse(file: Path, name: str, fault: str, rows: Sequence[int] | np.ndarray)
 def _splits(file: Path, name: str, cells: np.ndarray) -> np.ndarray:
     """train, val or test for each row."""
     known = {alias: split for split, aliases in PART_NAMES.items() for alias in aliases}
-    words = [str(cell).strip().lower() for cell in cells]
-    strange = next((i for i, word in enumerate(words) if word not in known), None)
-    if strange is not None:
+    splits = np.array([known.get(str(cell).strip().lower(), "") for cell in cells])
+    if "" in splits:
+        row = int(np.argmin(splits != ""))
         raise UserError(
-            f"{file}: {name} has {cells[strange]} in row {strange} (counted from 0); splits are called {', '.join(known)}"
+            f"{file}: {name} has {cells[row]} in row {row} (counted from 0); splits are called {', '.join(known)}"
         )
-    splits = np.array([known[word] for word in words])
     if "train" not in splits:
         raise UserError(f"{file}: {name} marks no row as train; remove data.split= to have splits cut")
     return splits
 
 
-def _check_whole(file: Path, splits: np.ndarray, numbers: np.ndarray, names: np.ndarray) -> None:
-    first = splits[np.unique(numbers, return_index=True)[1]]
-    torn = np.flatnonzero(splits != first[numbers])
+def _check_whole(file: Path, splits: np.ndarray, sequences: np.ndarray, names: np.ndarray) -> None:
+    first = splits[np.unique(sequences, return_index=True)[1]]
+    torn = np.flatnonzero(splits != first[sequences])
     if len(torn):
-        number = numbers[torn[0]]
+        number = sequences[torn[0]]
         raise UserError(
             f"{file}: sequence {names[number]} is in {first[number]} and, with row {torn[0]} (counted from 0), in "
             f"{splits[torn[0]]}; put all rows of a sequence into one split"
@@ -195,10 +182,7 @@ def _check_whole(file: Path, splits: np.ndarray, numbers: np.ndarray, names: np.
 def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:
     """Features of each row, `(length, width)`; a single vector has length 1, a missing one 0.
 
-    Args:
-        file: File of the array, for messages.
-        name: Name of the array.
-        column: Array of npz, `(examples, width)` or `(examples, steps, width)`; or column of parquet.
+    An array of npz is `(examples, width)` or `(examples, steps, width)`; else it is a column of parquet.
     """
     rows = _from_array(file, name, column) if isinstance(column, np.ndarray) else _from_lists(file, name, column)
     width = next((row.shape[-1] for row in rows if row is not None), 0)
@@ -251,14 +235,14 @@ def _from_lists(file: Path, name: str, column: Any) -> list[np.ndarray | None]:
     for i, cell in enumerate(column):
         if not cell.is_valid or not len(cell.values):
             rows.append(None)
-        elif depth == 1:
-            rows.append(cell.values.to_numpy(zero_copy_only=False, writable=True))
-        else:
-            widths = pyarrow.compute.list_value_length(cell.values).unique().to_pylist()
+            continue
+        shape, numbers = [len(cell.values)], cell.values
+        if depth == 2:
+            widths = pyarrow.compute.list_value_length(numbers).unique().to_pylist()
             if len(widths) > 1 or widths == [None]:
                 raise UserError(
                     f"{file}: {name} has steps of different width in row {i} (counted from 0); give all the same width"
                 )
-            numbers = cell.values.flatten().to_numpy(zero_copy_only=False, writable=True)
-            rows.append(numbers.reshape(len(cell.values), *widths))
+            shape, numbers = shape + widths, numbers.flatten()
+        rows.append(numbers.to_numpy(zero_copy_only=False, writable=True).reshape(shape))
     return rows

@@ -28,11 +28,7 @@ WIDTH = 3  # width of an image over its height
 
 
 def read_kaomoji(options: KaomojiConfig) -> RawData:
-    """Faces that the font of matplotlib can draw; splits are cut stratified, a face is in one of them only.
-
-    Raises:
-        UserError: The package is not installed.
-    """
+    """Faces that the font of matplotlib can draw; splits are cut stratified, a face is in one of them only."""
     spec = find_spec("kaomoji_dataset")  # its file is read, the package is not imported
     if spec is None or spec.origin is None:
         raise UserError("data=kaomoji reads the faces of the package kaomoji-dataset: pip install -e '.[demo]'")
@@ -45,15 +41,7 @@ def read_kaomoji(options: KaomojiConfig) -> RawData:
 
 
 def read_faces(file: Path, font: Path) -> tuple[list[str], np.ndarray]:
-    """Bare faces with an emotion that the font can draw; a face with two polarities is left out.
-
-    Args:
-        file: File of the package.
-        font: TrueType font.
-
-    Returns:
-        Faces and class numbers, `(faces,)`.
-    """
+    """Bare faces with one polarity that a TrueType font can draw, and their class numbers, `(faces,)`."""
     number = {emotion: i for i, emotions in enumerate(POLARITY.values()) for emotion in emotions}
     drawable = FT2Font(str(font)).get_charmap()
     classes: dict[str, set[int]] = {}
@@ -69,16 +57,7 @@ def read_faces(file: Path, font: Path) -> tuple[list[str], np.ndarray]:
 
 
 def draw_faces(texts: list[str], font: Path, height: int) -> np.ndarray:
-    """Faces in white on black, as large as fits.
-
-    Args:
-        texts: Texts of one line each.
-        font: TrueType font.
-        height: Height of an image in pixels.
-
-    Returns:
-        Bytes, `(faces, 1, height, 3 * height)`.
-    """
+    """Faces in white on black, as large as fits: bytes, `(faces, 1, height, 3 * height)`."""
     width = WIDTH * height
     sizes = [ImageFont.truetype(str(font), size) for size in range(height, 3, -1)]
     images = np.empty((len(texts), 1, height, width), dtype=np.uint8)

@@ -5,7 +5,6 @@ accuracy of two classes in two ways, and MMSA both: negative against the rest, a
 """
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from mla_train.heads import Predictions, Regression
 
@@ -26,6 +25,8 @@ class SentimentRegression(Regression):
         f1_nonzero: F1 of the same, averaged over the two classes by their size.
         acc_7: Share that is right when both are rounded to whole numbers from -3 to 3.
         """
+        from sklearn.metrics import f1_score  # evaluation alone needs scikit-learn
+
         label, predicted = (predictions[name].astype(np.float64) for name in ("label", "predicted"))
         clear = label != 0
         positive, called_positive = label[clear] > 0, predicted[clear] > 0

@@ -13,36 +13,12 @@ from mla_train.modalities.text import clean
 from tasks.text_classification.config import LanguageIdConfig
 
 # Twenty languages in Latin letters, near relatives among them.
-LANGUAGES = [
-    "ca",
-    "cs",
-    "da",
-    "de",
-    "en",
-    "es",
-    "et",
-    "fi",
-    "fr",
-    "hr",
-    "hu",
-    "it",
-    "lt",
-    "nb",
-    "nl",
-    "pl",
-    "pt",
-    "ro",
-    "sk",
-    "sv",
-]
+LANGUAGES = ["ca", "cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "it", "lt", "nb", "nl", "pl", "pt", "ro",
+             "sk", "sv"]  # fmt: skip
 
 
 def read_language_id(options: LanguageIdConfig) -> RawData:
-    """Messages in 20 languages, split 70/10/20 by message: no message's translation is in two splits.
-
-    Raises:
-        UserError: The package is not installed.
-    """
+    """Messages in 20 languages, split 70/10/20 by message: no message's translation is in two splits."""
     spec = find_spec("django")
     if spec is None or spec.origin is None:
         raise UserError("data=language_id reads the catalogs of the package django: pip install -e '.[demo]'")
@@ -50,32 +26,23 @@ def read_language_id(options: LanguageIdConfig) -> RawData:
     identities = sorted({identity for catalog in messages.values() for identity in catalog})
     order = np.random.default_rng(options.split_seed).permutation(len(identities))
     bounds = (np.array([0.7, 0.8]) * len(identities)).astype(int)
-    split_of = {
-        identities[i]: split for split, places in zip(SPLITS, np.split(order, bounds), strict=True) for i in places
-    }
-    # A text with several identities belongs to the split of the first.
-    rows: dict[str, list[tuple[str, str]]] = {split: [] for split in SPLITS}
+    parts = zip(SPLITS, np.split(order, bounds), strict=True)
+    split_of = {identities[i]: split for split, places in parts for i in places}
+    splits = {split: Examples({"text": []}, []) for split in SPLITS}
     for language in LANGUAGES:
+        # A text with several identities belongs to the split of the first.
         known: set[str] = set()
         for identity, text in sorted(messages[language].items()):
             text = clean(text)
             if len(text) >= options.min_characters and text not in known:
                 known.add(text)
-                rows[split_of[identity]].append((text, language))
-    return RawData(
-        {
-            split: Examples({"text": [text for text, _ in pairs]}, [language for _, language in pairs])
-            for split, pairs in rows.items()
-        }
-    )
+                splits[split_of[identity]].inputs["text"].append(text)
+                splits[split_of[identity]].targets.append(language)
+    return RawData(splits)
 
 
 def read_catalogs(package: Path) -> dict[str, dict[str, str]]:
-    """Language to its messages by their identity, the English original; untranslated ones are left out.
-
-    Args:
-        package: Folder of the installed django.
-    """
+    """Language to its messages by their identity, the English original; untranslated ones are left out."""
     messages: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
     for language in LANGUAGES:
         for file in sorted(package.glob(f"**/locale/{language}/LC_MESSAGES/django.mo")):

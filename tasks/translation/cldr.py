@@ -24,13 +24,10 @@ def read_cldr_phrases(options: CldrPhrasesConfig) -> RawData:
         ) from error
     sizes = {split: getattr(options, f"{split}_size") for split in SPLITS}
     target = Locale.parse(_locale_name(options.target_language))
-    drawn = draw_phrases(Locale("en"), target, sizes, options.split_seed)
-    return RawData(
-        {
-            split: Examples({"source": [phrase.source for phrase in phrases]}, [phrase.target for phrase in phrases])
-            for split, phrases in drawn.items()
-        }
-    )
+    splits = {}
+    for split, phrases in draw_phrases(Locale("en"), target, sizes, options.split_seed).items():
+        splits[split] = Examples({"source": [each.source for each in phrases]}, [each.target for each in phrases])
+    return RawData(splits)
 
 
 def _locale_name(language: str) -> str:
@@ -44,8 +41,8 @@ def _locale_name(language: str) -> str:
         names = babel.Locale("en").languages
         near = [code for code, name in names.items() if name.lower() == language.lower()]
         near = near or get_close_matches(language, known, 3)
+        hint = f"Did you mean {', '.join(near)}? " if near else ""
         raise UserError(
-            f"data.target_language={language}: CLDR has no such language. "
-            + (f"Did you mean {', '.join(near)}? " if near else "")
-            + f"There are {len(known)}, written like de, fr or pt_BR"
+            f"data.target_language={language}: CLDR has no such language. {hint}There are {len(known)}, written like de, fr "
+            "or pt_BR"
         ) from error

@@ -66,10 +66,8 @@ class PairFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
 
     def check(self) -> None:
         """Raises UserError where columns or files cannot be meant."""
-        require(
-            self.source_column != self.target_column,
-            f"data.source_column and data.target_column are both {self.source_column}",
-        )
+        differ = self.source_column != self.target_column
+        require(differ, f"data.source_column and data.target_column are both {self.source_column}")
         for split in ("train", "val", "test"):
             files: Any = getattr(self, split)
             aligned = isinstance(files, list) and len(files) == 2 and all(isinstance(file, str) for file in files)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import is_empty
+from mla_train.data.readers import find_column, is_empty
 from mla_train.data.rows import OPENERS, Rows, find_parts, read_rows
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables import read_tables, report_broken
@@ -55,10 +55,8 @@ def _locate(options: PairFilesConfig) -> dict[str, Location]:
         files |= _aligned_in(root, (options.source_column, options.target_column)) or _tables_in(root)
     for split in PART_NAMES:
         named: Any = getattr(options, split)
-        if isinstance(named, list):
-            files[split] = (Path(named[0]), Path(named[1]))
-        elif named is not None:
-            files[split] = Path(named)
+        if named is not None:
+            files[split] = Path(named) if isinstance(named, str) else (Path(named[0]), Path(named[1]))
     if files and "train" not in files:
         raise UserError("data.train is missing: name the training file, or the two")
     for split, file in files.items():
@@ -67,9 +65,9 @@ def _locate(options: PairFilesConfig) -> dict[str, Location]:
     return files
 
 
-def _tables_in(root: Path) -> dict[str, Location]:
+def _tables_in(root: Path) -> dict[str, Path]:
     try:
-        return dict(find_parts(root))
+        return find_parts(root)
     except UserError as error:
         texts = sorted(file.suffix[1:] for file in root.glob("train.*")) if root.is_dir() else []
         if len(texts) < 2:
@@ -86,22 +84,21 @@ def _aligned_in(root: Path, sides: tuple[str, str]) -> dict[str, Location]:
     for split, names in PART_NAMES.items():
         others = {file.name.split(".")[0] for file in root.glob("test[_-]*")} if split == "test" else ()
         for stem in (*names, *sorted(others)):
-            files = [
-                next((f for ending in ("", *OPENERS) if (f := root / f"{stem}.{side}{ending}").is_file()), None)
-                for side in sides
-            ]
-            if files[0] is not None and files[1] is not None:
-                pairs.setdefault(split, (files[0], files[1]))
+            files = [[root / f"{stem}.{side}{ending}" for ending in ("", *OPENERS)] for side in sides]
+            source, target = (next((file for file in choices if file.is_file()), None) for choices in files)
+            if source is not None and target is not None:
+                pairs.setdefault(split, (source, target))
     return pairs if "train" in pairs else {}
 
 
 def _aligned_pairs(source: Path, target: Path) -> Pairs:
-    sides = [_lines(source), _lines(target)]
-    if len(sides[0]) != len(sides[1]):
-        longer, shorter = (source, target) if len(sides[0]) > len(sides[1]) else (target, source)
+    sides = _lines(source), _lines(target)
+    counts = len(sides[0]), len(sides[1])
+    if counts[0] != counts[1]:
+        longer, shorter = (source, target) if counts[0] > counts[1] else (target, source)
         raise UserError(
-            f"{source} has {len(sides[0]):,} lines, {target} {len(sides[1]):,}: line {min(map(len, sides)) + 1} of {longer} "
-            f"has no partner in {shorter}"
+            f"{source} has {counts[0]:,} lines, {target} {counts[1]:,}: line {min(counts) + 1} of {longer} has no partner in "
+            f"{shorter}"
         )
     return list(zip(*sides, strict=True))
 
@@ -123,22 +120,16 @@ def _lines(file: Path) -> list[str]:
 
 
 def _table_pairs(table: Rows, options: PairFilesConfig) -> Pairs:
-    rows, columns = table.rows, table.columns
-    if "translation" in columns and all(isinstance(row.get("translation"), dict) for row in rows):
+    if "translation" in table.columns and all(isinstance(row.get("translation"), dict) for row in table.rows):
         # Sets on the hub often hold {"translation": {"en": ..., "de": ...}}.
-        rows = [row["translation"] for row in rows]
-        columns = list(rows[0]) if rows else []
+        rows = [row["translation"] for row in table.rows]
+        table = Rows(table.file, list(rows[0]) if rows else [], rows)
     sides = []
     for option in ("source_column", "target_column"):
-        name = getattr(options, option)
-        if name not in columns:
-            raise UserError(
-                f"{table.file} has no column {name}; there are {', '.join(columns)}. Name the one with data.{option}="
-            )
-        cells = [row.get(name) for row in rows]
-        odd = next((i for i, cell in enumerate(cells) if isinstance(cell, list | dict)), None)
+        name = find_column(table, getattr(options, option), (), f"data.{option}")
+        sides.append(table.column(name))
+        odd = next((i for i, cell in enumerate(sides[-1]) if isinstance(cell, list | dict)), None)
         if odd is not None:
-            kind = type(cells[odd]).__name__
+            kind = type(sides[-1][odd]).__name__
             raise UserError(f"{table.file}: column {name} holds no text but a {kind} (row {odd + 1})")
-        sides.append(cells)
     return list(zip(*sides, strict=True))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mla_train.config import Architecture
 from mla_train.data.cache import cached
@@ -55,12 +54,9 @@ class Translation(Task):
 
 
 def nearest_texts(texts: list[str], known: list[str]) -> np.ndarray:
-    """Place of the known text that is most similar to each text, by TF-IDF of pieces of words.
+    """Place of the known text that is most similar to each text, by TF-IDF of pieces of words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # a model that translates does not need it
 
-    Args:
-        texts: Texts to compare.
-        known: Texts to choose from.
-    """
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), min_df=2, sublinear_tf=True, dtype=np.float32)
     try:
         table = vectorizer.fit_transform(known)

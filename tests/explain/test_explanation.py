@@ -33,6 +33,7 @@ CASES = [
     ("forecasting", ["task.channels=mixing", "task.patch=7"]),
     ("forecasting", ["task.use_encoder=false"]),
     ("multimodal_sentiment", []),
+    ("multimodal_sentiment", ["task.fusion=cross_attention", "task.pooling=cls"]),
     ("multimodal_sentiment", ["task.fusion=bottleneck", "data.modalities=[text]"]),
     ("series_classification", []),
 ]

@@ -91,7 +91,7 @@ def test_metrics_are_what_they_say():
 
 def test_predictions_as_records():
     layer, outputs = head(), torch.tensor([[0.0, 2.0, 1.0]])
-    predictions = layer.predict(outputs)
+    predictions = layer.read_outputs(outputs)
     shares = outputs.softmax(-1)[0].tolist()
     (record,) = layer.decode(predictions)
     assert record == {

@@ -21,7 +21,7 @@ from mla_train.nn import beam_search
 from mla_train.nn.attention.mla import MultiheadLatentAttention
 from mla_train.nn.attention.multihead import GroupedQueryAttention
 from mla_train.task import Task, build_task
-from tests.helpers import SMALL, config
+from tests.helpers import SMALL, config, example_data
 
 MODELS = [[], ["task.model=seq2seq"], ["attention=mha"]]
 
@@ -29,7 +29,7 @@ MODELS = [[], ["task.model=seq2seq"], ["attention=mha"]]
 def network(*words):
     torch.manual_seed(0)
     task = build_task(config("task=translation", *SMALL, *words))
-    data = task.example_data()
+    data = example_data(task)
     return task.build_model(data.spec).eval(), data
 
 

@@ -109,7 +109,7 @@ def test_metrics_are_what_they_say():
 
 def test_predictions_as_records(tmp_path):
     layer = head()
-    predictions = layer.predict(torch.tensor([[2.0, 1.0, -1.0], [-1.0, 0.0, -3.0]]))
+    predictions = layer.read_outputs(torch.tensor([[2.0, 1.0, -1.0], [-1.0, 0.0, -3.0]]))
     first, second = layer.decode(predictions)
     assert first["prediction"] == ["a", "b"]
     assert first["probabilities"]["c"] == pytest.approx(0.2689, abs=1e-4)

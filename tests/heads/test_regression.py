@@ -55,7 +55,7 @@ def test_loss_is_the_sum_of_absolute_errors_and_predictions_have_the_unit_of_the
     batch = Batch(torch.arange(2), {}, torch.tensor([0.0, 1.0]))
     total, count = layer.loss(outputs, batch)
     assert (float(total), count) == (4, 2)
-    assert layer.predict(outputs)["predicted"].tolist() == [2.5, 1.0]
+    assert layer.read_outputs(outputs)["predicted"].tolist() == [2.5, 1.0]
     assert layer.labels(batch)["label"].tolist() == [2.0, 2.5]
     assert float(layer.r_drop_loss(outputs, outputs + 2, batch)) == 2
     assert layer.decode({"predicted": np.array([1 / 3])}) == [{"prediction": 0.333333}]

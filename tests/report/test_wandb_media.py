@@ -8,7 +8,7 @@ from mla_train.errors import UserError
 from mla_train.inference.artifact import Artifact
 from mla_train.report.wandb import attention_maps, prediction_tables
 from mla_train.task import build_task
-from tests.helpers import SMALL, config
+from tests.helpers import SMALL, config, example_data
 
 CLASS = {"label", "prediction", "probability"}
 EXPECTED = {
@@ -35,7 +35,7 @@ def example(request):
     torch.manual_seed(0)
     settings = config(*SMALL, f"task={request.param}")
     task = build_task(settings)
-    data = task.example_data()
+    data = example_data(task)
     return Artifact(settings, task, task.build_model(data.spec).eval()), data, EXPECTED[request.param]
 
 
@@ -70,7 +70,7 @@ def test_each_example_has_its_attention_maps(example, tmp_path):
 def test_a_model_without_attention_has_no_maps(tmp_path, monkeypatch):
     settings = config(*SMALL)
     task = build_task(settings)
-    data = task.example_data()
+    data = example_data(task)
 
     def explain(*_):
         raise UserError("this model has no attention maps")

@@ -13,7 +13,7 @@ from mla_train.report.wandb import group_overrides
 from mla_train.studies.launch import Launcher
 from mla_train.task import build_task
 from scripts import compare, sweep
-from tests.helpers import ROOT, SMALL, config
+from tests.helpers import ROOT, SMALL, config, example_data
 
 SWEEPS = sorted((ROOT / "scripts" / "wandb_sweep").glob("*.yaml"))
 
@@ -118,7 +118,7 @@ def test_what_the_agent_of_wandb_would_start_composes(file):
                 part = getattr(part, key)
             assert getattr(part, "value", part) == value
     task = build_task(settings)
-    head = task.build_model(task.example_data().spec).head
+    head = task.build_model(example_data(task).spec).head
     goals = {"maximize": "max", "minimize": "min"}
     assert plan["metric"]["name"] == f"val/{head.monitor}"
     assert goals[plan["metric"]["goal"]] == head.directions[head.monitor]

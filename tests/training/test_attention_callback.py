@@ -10,7 +10,7 @@ from mla_train.task import build_task
 from mla_train.training.attention_callback import attention_statistics
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from tests.helpers import SMALL, config
+from tests.helpers import SMALL, config, example_data
 
 
 def go(folder, *overrides):
@@ -38,7 +38,7 @@ def test_they_change_nothing_and_are_off_by_default(tmp_path, monkeypatch):
 
 def test_queries_of_zero_attend_uniformly():
     task = build_task(config(*SMALL))
-    data = task.example_data()
+    data = example_data(task)
     model = task.build_model(data.spec).eval()
     for name, parameter in model.named_parameters():
         if ".attention.q" in name:
