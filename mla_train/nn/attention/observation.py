@@ -62,12 +62,7 @@ class Record:
         return [call.weights for call in self.calls if call.weights is not None]
 
     def latent(self, call: int, row: int) -> Tensor | None:
-        """Latents that a call read, `(keys, kv_lora_rank)`; None without a latent.
-
-        Args:
-            call: Index of the call.
-            row: Index of the example in the batch.
-        """
+        """Latents that a call read of an example, `(keys, kv_lora_rank)`; None without a latent."""
         own = self.calls[call].latent
         latents = self.shared_latents if own is None else [own]
         return torch.cat([latent[row] for latent in latents]) if latents else None
