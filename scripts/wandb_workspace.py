@@ -28,18 +28,7 @@ COORDINATES = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regulari
 
 @dataclass
 class Logged:
-    """What a run has logged to W&B.
-
-    Attributes:
-        monitor: Metric that chose the best checkpoint, such as `val/accuracy`.
-        mode: "max" or "min" of this metric.
-        scalars: Names of curves.
-        tables: Names of tables.
-        images: Names of images.
-        entity: User or team, if the config names one.
-        project: Project of the run.
-        name: Name of the view.
-    """
+    """What a run has logged to W&B: its monitored metric, names of curves, tables and images, its project."""
 
     monitor: str
     mode: str
@@ -52,11 +41,7 @@ class Logged:
 
 
 def read_run(folder: Path) -> Logged:
-    """Reads what a finished run has logged.
-
-    Raises:
-        UserError: It is not finished, or was not logged to W&B.
-    """
+    """Reads what a finished run has logged."""
     require((folder / "results.json").is_file(), f"--run {folder}: no finished run in this folder")
     config: Any = OmegaConf.load(folder / "config.yaml")
     require(config.logger.wandb is not None, f"--run {folder}: this run was not logged to W&B; train with logger=wandb")
@@ -85,11 +70,7 @@ def media_keys(folder: Path, kind: str) -> list[str]:
 
 
 def workspace(logged: Logged) -> Any:
-    """Builds the dashboard.
-
-    Args:
-        logged: What the run has logged.
-    """
+    """Builds the dashboard."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
