@@ -103,10 +103,7 @@ class Checkpoints(Checkpoint):
         # One exchange among processes for each step: is it time to write, or to stop?
         if not trainer.strategy.reduce_boolean_decision(late or self._signal is not None, all=False):
             return
-        stop = self._asked_to_stop(trainer)
-        self._write(trainer, "last.ckpt")
-        if stop:
-            self._leave(trainer)
+        self._write_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes best.ckpt if the metric is the best so far, or with `checkpoint.keep=last`."""
@@ -130,20 +127,17 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes last.ckpt; the next micro-batch is the first of the next epoch."""
         self._epoch, self._batch = trainer.current_epoch + 1, 0
+        self._write_last(trainer)
+
+    def _write_last(self, trainer: L.Trainer) -> None:
+        """Writes last.ckpt, and stops the run if one of its processes was asked to stop."""
         self._write(trainer, "last.ckpt")
-        if self._asked_to_stop(trainer):
-            self._leave(trainer)
-
-    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
-        return trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False)
-
-    def _leave(self, trainer: L.Trainer) -> None:
-        number = self._signal or signal.SIGTERM
-        raise Interrupted(
-            f"Stopped in epoch {trainer.current_epoch + 1} after step {trainer.global_step}; "
-            f"all is kept. Continue with: {self.resume_command}",
-            exit_code=128 + number,
-        )
+        if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
+            raise Interrupted(
+                f"Stopped in epoch {trainer.current_epoch + 1} after step {trainer.global_step}; "
+                f"all is kept. Continue with: {self.resume_command}",
+                exit_code=128 + (self._signal or signal.SIGTERM),
+            )
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
         """Writes a checkpoint completely or not at all.

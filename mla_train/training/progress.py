@@ -99,9 +99,8 @@ class RunProgress(ProgressBar):
         )
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Stops the wall clock and closes the bar."""
+        """Stops the wall clock."""
         self._wall_before, self._wall_start = self.wall_seconds, None
-        self._close()
 
     def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Stops the clock."""
@@ -138,9 +137,6 @@ class RunProgress(ProgressBar):
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""
-        self._close()
-
-    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
