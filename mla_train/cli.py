@@ -8,22 +8,13 @@ from typing import Any
 import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config import TrainConfig
-from mla_train.config.compose import explain_error, to_typed_config
+from mla_train.config.compose import to_typed_config
 from mla_train.config.help import help_text
-from mla_train.config.overrides import (
-    NO_CHOICE,
-    Choices,
-    compose_overrides,
-    config_dir_argument,
-    explain_bad_override,
-    extend_import_path,
-)
+from mla_train.config.overrides import clear_errors, compose_overrides, config_folders, extend_import_path, find_choices
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.run_folder import find_run
 
@@ -37,43 +28,30 @@ def main(config_dir: Path) -> None:
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
+    words = [word for word in sys.argv[1:] if word not in ("--help", "-h")]
+    help_wanted = len(words) < len(sys.argv) - 1
     try:
-        extend_import_path(sys.argv[1:])
-        if {"--help", "-h"} & set(sys.argv[1:]):
-            print(_help(config_dir, [word for word in sys.argv[1:] if word not in ("--help", "-h")]), flush=True)
+        extend_import_path(words)
+        if help_wanted:  # shows the options of the choices that are given
+            choices = find_choices(config_folders(config_dir, words))
+            print(help_text(compose_overrides(config_dir, words), choices), flush=True)
             return
-        try:
+        with clear_errors(config_dir, words):
             _run_hydra(config_dir)
-        except ValueError as error:
-            if "Config group override" not in str(error):
-                raise
-            raise UserError(NO_CHOICE) from None
-        except (HydraException, RuntimeError) as error:
-            if isinstance(error, HydraException) or "Unknown plugin" in str(error):
-                explain_bad_override(config_dir, sys.argv[1:])
-            raise
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except UserError as error:
         if traceback_wanted:
             raise
-        message = str(error) if isinstance(error, UserError) else explain_error(error)
-        print(message if isinstance(error, Interrupted) else f"error: {message}", file=sys.stderr)
+        print(error if isinstance(error, Interrupted) else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, Interrupted) else 2)
     except KeyboardInterrupt:
         print("Interrupted. Continue with resume=auto", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        if not any(word in ("--help", "-h") or word.startswith("--cfg") for word in sys.argv):
+        if not help_wanted and not any(word.startswith("--cfg") for word in words):
             raise
         # The reader, such as `| head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _help(config_dir: Path, words: list[str]) -> str:
-    """The help, with the options of the choices that are given."""
-    folder = config_dir_argument(words)
-    choices = Choices([config_dir, *([folder] if folder else [])])
-    return help_text(compose_overrides(config_dir, words), choices.groups)
 
 
 def _run_hydra(config_dir: Path) -> None:

@@ -23,10 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
-from mla_train.config.compose import explain_error
 from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError, did_you_mean
 from mla_train.explain.attribution import METHODS, attribute, mask_scores
@@ -40,13 +37,7 @@ ATTENTION = "attention"
 
 
 def example(artifact: Artifact, index: int | None, inputs: list[str]) -> dict[str, Any]:
-    """The example that the options name: from --input, from the test split, or from the test split with inputs replaced.
-
-    Args:
-        artifact: Trained model.
-        index: Index in the test split.
-        inputs: Inputs as NAME=VALUE.
-    """
+    """The example that the options name: from --input, from the test split, or from the test split with inputs replaced."""
     if index is None and not inputs:
         raise UserError("name an example: --input, or --index for an example of the test split")
     given = parse_raw(inputs, artifact.task.raw_inputs(artifact.model.spec)) if inputs else {}
@@ -60,14 +51,7 @@ def example(artifact: Artifact, index: int | None, inputs: list[str]) -> dict[st
 
 
 def draw_attribution(model: Model, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
-    """Draws the attribution of the prediction by each method.
-
-    Args:
-        model: Network in evaluation mode.
-        explanation: Explanation of the example.
-        methods: Names of `METHODS`.
-        folder: Folder for the files.
-    """
+    """Draws the attribution of the prediction by each of some `METHODS`; returns the files."""
     attributions = {method: attribute(method, model, explanation) for method in methods}
     scores = mask_scores(model, explanation)
     score, baseline = scores(np.array([[1], [0]]).repeat(len(explanation), 1))
@@ -113,8 +97,8 @@ def main() -> None:
         files += draw_attribution(model, explanation, methods, folder) if methods else []
         for file in files:
             print(file)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"error: {error if isinstance(error, UserError) else explain_error(error)}")
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -6,27 +6,25 @@ All alternatives are timed by turns in one process, and medians are compared, so
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, Pattern, RegularizationConfig
-from mla_train.config.compose import explain_error, to_typed_config
+from mla_train.config.overrides import compose_overrides
 from mla_train.data.batch import map_tensors
 from mla_train.data.sampling import bucketed, shuffled
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
+from mla_train.heads.generation import Decoding
 from mla_train.nn import Decoder, Encoder, beam_search
 from mla_train.studies.timing import by_turns
 from mla_train.task import build_task
@@ -37,12 +35,7 @@ START, END, VOCAB = 1, 2, 1000
 
 
 class LanguageModel(nn.Module):
-    """A decoder with random weights that generates up to the greatest length.
-
-    Args:
-        kind: Kind of attention.
-        sizes: Sizes of the decoder.
-    """
+    """A decoder with random weights that generates up to the greatest length."""
 
     def __init__(self, kind: AttentionKind, sizes: EncoderConfig) -> None:
         super().__init__()
@@ -53,99 +46,68 @@ class LanguageModel(nn.Module):
         with torch.no_grad():
             self.head.bias[END] = -1e4
 
+    def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
+        """Logits of the token after each, `(rows, length, VOCAB)`."""
+        return self.head(self.decoder(self.embedding(tokens), memory, padding, cache))
 
-class DecoderState:
-    """State of a beam search.
 
-    Args:
-        model: Model that generates.
-        memory: Encoded sources, `(sources, length, dim)`.
-        cached: Whether keys and values are cached instead of computed again at each step.
-    """
+class UncachedDecoding(Decoding):
+    """Computes the keys and values of all tokens again at each step."""
 
-    def __init__(self, model: LanguageModel, memory: Tensor, cached: bool) -> None:
-        self.model, self.memory = model, memory
-        self.cache = model.decoder.new_cache() if cached else None
-        self.tokens: Tensor | None = None
-        self.peak_bytes = 0
+    tokens: Tensor | None = None
 
     def step(self, tokens: Tensor) -> Tensor:
         """Logits of the next tokens, `(rows, VOCAB)`."""
         new = tokens.unsqueeze(1)
-        if self.cache is None:
-            new = self.tokens = new if self.tokens is None else torch.cat([self.tokens, new], 1)
-        states = self.model.decoder(self.model.embedding(new), self.memory, None, self.cache)
-        if self.cache is not None:
-            self.peak_bytes = max(self.peak_bytes, self.cache.nbytes)
-        return self.model.head(states[:, -1])
+        self.tokens = new if self.tokens is None else torch.cat([self.tokens, new], 1)
+        return self.head.logits(self.tokens, self.memory, self.padding)[:, -1]
 
     def reorder(self, rows: Tensor) -> None:
         """Selects beams."""
-        if self.cache is not None:
-            self.cache.reorder(rows)
-        elif self.tokens is not None:
-            self.tokens = self.tokens[rows]
-
-    def keep(self, sources: Tensor) -> None:
-        """Selects sources."""
-        self.memory = self.memory[sources]
-        if self.cache is not None:
-            self.cache.keep(sources)
+        assert self.tokens is not None
+        self.tokens = self.tokens[rows]
 
 
-def generation_speed(model: LanguageModel, memory: Tensor, cached: bool, length: int, beams: int) -> tuple[float, int]:
-    """Generated tokens of all beams a second, and the peak size of the cache in bytes.
-
-    Args:
-        model: Model that generates.
-        memory: Encoded sources, `(sources, length, dim)`.
-        cached: Whether keys and values are cached.
-        length: Number of tokens of each sequence.
-        beams: Number of beams of each source.
-    """
-    state = DecoderState(model, memory, cached)
+def generation_speed(model: Any, memory: Tensor, cached: bool, length: int, beams: int) -> tuple[float, int]:
+    """Tokens a second of all beams of a `LanguageModel`, and bytes of the cache; memory is `(sources, length, dim)`."""
+    state: Any = (Decoding if cached else UncachedDecoding)(model, memory, None)
     start = time.perf_counter()
     hypotheses = beam_search(state, [length] * len(memory), start=START, end=END, beams=beams)
     seconds = time.perf_counter() - start
     assert all(len(best[0].tokens) == length - 1 for best in hypotheses)
-    return len(memory) * beams * length / seconds, state.peak_bytes
+    return len(memory) * beams * length / seconds, state.cache.nbytes
 
 
 def decode(options: argparse.Namespace) -> None:
     """Beam search with MLA's latent cache beside multi-head attention of the same size, and without any cache."""
     sizes = EncoderConfig(dim=options.dim, depth=options.depth, num_heads=options.heads)
     torch.manual_seed(0)
-    models = {kind: LanguageModel(kind, sizes).eval() for kind in (AttentionKind.mla, AttentionKind.mha)}
+    models = {kind.name: LanguageModel(kind, sizes).eval() for kind in (AttentionKind.mla, AttentionKind.mha)}
     memory = torch.randn(options.sources, options.memory, options.dim)
     table = Table(
         title=f"beam search, {options.beams} beams, {options.sources} sources of {options.memory} tokens, "
         f"width {options.dim}, {options.depth} blocks, {options.heads} heads, {options.threads} threads",
-        caption="bytes a token: cache of the generated sequence, all blocks; MB: peak of the whole cache, source included",
+        caption="bytes a token: cache of the generated sequence, all blocks; MB: the whole cache, source included",
     )
     for column in ("length", "attention", "tokens/s", "speed", "bytes a token", "share", "MB"):
         table.add_column(column, justify="right")
-    full = models[AttentionKind.mha].decoder.cache_width
-    for model in models.values():  # warm up
-        generation_speed(model, memory, True, 16, options.beams)
+    cache_bytes: dict[str, int] = {}
+
+    def measure(name: str, length: int) -> float:
+        model, _, without_cache = name.partition(", ")
+        speed, cache_bytes[name] = generation_speed(models[model], memory, not without_cache, length, options.beams)
+        return speed
+
+    for name in models:  # warm up
+        measure(name, 16)
     for length in options.lengths:
-        alternatives = {"mla": (AttentionKind.mla, True), "mha": (AttentionKind.mha, True)}
-        if length <= options.uncached_up_to:
-            alternatives["mla, no cache"] = (AttentionKind.mla, False)
-        peak_bytes: dict[str, int] = {}
-
-        def measure(
-            name: str, length: int = length, alternatives: Any = alternatives, peak: dict[str, int] = peak_bytes
-        ) -> float:
-            kind, cached = alternatives[name]
-            speed, peak[name] = generation_speed(models[kind], memory, cached, length, options.beams)
-            return speed
-
-        speeds = by_turns({name: partial(measure, name) for name in alternatives}, options.rounds)
+        names = [*models, *(["mla, no cache"] if length <= options.uncached_up_to else [])]
+        speeds = by_turns({name: partial(measure, name, length) for name in names}, options.rounds)
+        full = models["mha"].decoder.cache_width
         for name, speed in speeds.items():
-            kind, cached = alternatives[name]
-            width = models[kind].decoder.cache_width * cached
+            width = models[name].decoder.cache_width if name in models else 0
             row = [f"{speed:,.0f}", f"{speed / speeds['mha']:.2f}x", f"{4 * width:,}", f"{width / full:.1%}"]
-            table.add_row(str(length), name, *row, f"{peak_bytes[name] / 1e6:.1f}")
+            table.add_row(str(length), name, *row, f"{cache_bytes[name] / 1e6:.1f}")
         table.add_section()
     Console().print(table)
 
@@ -173,11 +135,7 @@ def batches(options: argparse.Namespace) -> None:
 
     Forward, backward and optimizer step are timed, without R-Drop, clipping and averaging.
     """
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = to_typed_config(compose("train", options.overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain_error(error)) from error
+    config = compose_overrides(CONF, options.overrides)
     task = build_task(config)
     data = task.load_data()
     lengths = data.lengths("train")
@@ -230,17 +188,17 @@ def patterns(options: argparse.Namespace) -> None:
     table = Table(title=title + f"batches of {options.examples}, {options.threads} threads")
     for column in ("length", "pattern", "seconds", "relative to global"):
         table.add_column(column, justify="right")
+
+    def measure(encoder: Encoder, x: Tensor) -> float:
+        start = time.perf_counter()
+        encoder(x).sum().backward()
+        return time.perf_counter() - start
+
     for length in options.lengths:
         x = torch.randn(options.examples, length, options.dim)
-
-        def measure(encoder: Encoder, x: Tensor = x) -> float:
-            start = time.perf_counter()
-            encoder(x).sum().backward()
-            return time.perf_counter() - start
-
         for encoder in encoders.values():  # warm up
-            measure(encoder)
-        times = by_turns({name: partial(measure, encoder) for name, encoder in encoders.items()}, options.rounds)
+            measure(encoder, x)
+        times = by_turns({name: partial(measure, encoder, x) for name, encoder in encoders.items()}, options.rounds)
         for name, seconds in times.items():
             table.add_row(f"{length}", name, f"{seconds:.3f}", f"{times['global'] / seconds:.2f}x")
         table.add_section()
@@ -255,37 +213,30 @@ def main() -> None:
     common.add_argument("--rounds", type=int, default=3, help="number of timed turns of each alternative")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="decode|patterns|batches")
-    part = commands.add_parser("decode", parents=[common], help=decode.__doc__, formatter_class=formatter)
-    part.set_defaults(run=decode)
-    for name, default, what in (
-        ("dim", 256, "width"),
-        ("depth", 4, "blocks"),
-        ("heads", 8, "attention heads"),
-        ("beams", 5, "beams a source"),
-        ("sources", 16, "sources decoded together"),
-        ("memory", 32, "tokens of each source"),
-        ("uncached-up-to", 64, "longest length that is also decoded without a cache"),
-    ):
-        part.add_argument(f"--{name}", type=int, default=default, help=what)
+
+    def add(run: Callable[[argparse.Namespace], None], what: str = "") -> argparse.ArgumentParser:
+        what = what or str(run.__doc__)
+        part = commands.add_parser(run.__name__, parents=[common], help=what, formatter_class=formatter)
+        part.set_defaults(run=run)
+        return part
+
+    part = add(decode)
+    part.add_argument("--dim", type=int, default=256, help="width")
+    part.add_argument("--depth", type=int, default=4, help="blocks")
+    part.add_argument("--heads", type=int, default=8, help="attention heads")
+    part.add_argument("--beams", type=int, default=5, help="beams a source")
+    part.add_argument("--sources", type=int, default=16, help="sources decoded together")
+    part.add_argument("--memory", type=int, default=32, help="tokens of each source")
     part.add_argument("--lengths", type=int, nargs="+", default=[64, 256], help="generated tokens")
-    part = commands.add_parser("patterns", parents=[common], help=patterns.__doc__, formatter_class=formatter)
-    part.set_defaults(run=patterns)
-    for name, default, what in (
-        ("dim", 64, "width"),
-        ("depth", 2, "blocks"),
-        ("heads", 4, "attention heads"),
-        ("examples", 2, "sequences in a batch"),
-        ("window", 32, "width of windows: positions to each side"),
-    ):
-        part.add_argument(f"--{name}", type=int, default=default, help=what)
+    part.add_argument("--uncached-up-to", type=int, default=64, help="longest length also decoded without a cache")
+    part = add(patterns)
+    part.add_argument("--dim", type=int, default=64, help="width")
+    part.add_argument("--depth", type=int, default=2, help="blocks")
+    part.add_argument("--heads", type=int, default=4, help="attention heads")
+    part.add_argument("--examples", type=int, default=2, help="sequences in a batch")
+    part.add_argument("--window", type=int, default=32, help="width of windows: positions to each side")
     part.add_argument("--lengths", type=int, nargs="+", default=[1024, 2048], help="tokens")
-    part = commands.add_parser(
-        "batches",
-        parents=[common],
-        help="training with batches of similar length and with random batches",
-        formatter_class=formatter,
-    )
-    part.set_defaults(run=batches)
+    part = add(batches, "training with batches of similar length and with random batches")
     part.add_argument("--steps", type=int, default=40, help="number of steps in a turn")
     part.add_argument("overrides", nargs="*", help="options of train.py")
     options = parser.parse_args()

@@ -23,18 +23,16 @@ from datetime import datetime
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from mla_train.config import TrainConfig
-from mla_train.config.compose import explain_error
 from mla_train.config.overrides import (
-    Choices,
     compose_overrides,
-    config_dir_argument,
+    config_folders,
     extend_import_path,
+    find_choices,
     parse_overrides,
 )
 from mla_train.errors import UserError, did_you_mean, require
@@ -45,6 +43,7 @@ from mla_train.studies.search_space import (
     SweepOptions,
     as_override,
     first_settings,
+    grid_values,
     read_options,
 )
 from mla_train.training.run_folder import plain
@@ -56,7 +55,7 @@ TRAIN = CONF.parent / "train.py"
 def check_space(overrides: list[str], space: dict[str, Choice]) -> None:
     """Composes the config with each value of the search space, so that mistakes are found before the first trial."""
     for name, choice in space.items():
-        values = choice.grid(name) if hasattr(choice, "values") else [choice.low, choice.high]
+        values = choice.choices if isinstance(choice, CategoricalDistribution) else [choice.low, choice.high]
         for value in values:
             compose_overrides(CONF, [*overrides, f"{name}={as_override(value)}"])
 
@@ -69,32 +68,21 @@ def main() -> None:
         return
     try:
         sweep(read_command(arguments))
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {error if isinstance(error, UserError) else explain_error(error)}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
 @dataclass(frozen=True)
 class Command:
-    """What the command line asks for.
-
-    Attributes:
-        flags: --config-dir and its folder.
-        overrides: Overrides of all trials.
-        config: Config of a run without the sweep.
-        options: Options of the sweep.
-        space: Search space.
-        choices: Choices of the config groups.
-        folder: Output folder.
-        resume: Command that continues the sweep.
-    """
+    """What the command line asks for; `overrides` are those of all trials, `config` that of a run without the sweep."""
 
     flags: list[str]
     overrides: list[str]
     config: TrainConfig
     options: SweepOptions
     space: dict[str, Choice]
-    choices: Choices
+    groups: set[str]
     folder: Path
     resume: str
 
@@ -111,8 +99,8 @@ def read_command(arguments: list[str]) -> Command:
     Raises:
         UserError: An argument is wrong.
     """
-    added = config_dir_argument(arguments)
-    flags = [] if added is None else ["--config-dir", str(added)]
+    folders = config_folders(CONF, arguments)
+    flags = [word for added in folders[1:] for word in ("--config-dir", str(added))]
     parsed = get_args_parser().parse_args(arguments)
     require(not parsed.multirun, "-m is an option of train.py; a sweep chooses the jobs itself: remove it")
     given = parsed.overrides
@@ -128,11 +116,10 @@ def read_command(arguments: list[str]) -> Command:
         "test" not in fixed,
         "test= is for single runs: trials never evaluate test, the best trials trained again (retrain=5) do",
     )
-    choices = Choices([CONF, *([added] if added else [])])
+    choices = find_choices(folders)
     name, run_dir = own.pop("sweep", "default"), own.pop("run_dir", None)
-    known = choices.groups["sweep"]
-    require(name in known, f"sweep={name}: unknown sweep. {did_you_mean(name, known)}")
-    file = next(file for folder in choices.folders if (file := folder / "sweep" / f"{name}.yaml").is_file())
+    require(name in choices["sweep"], f"sweep={name}: unknown sweep. {did_you_mean(name, choices['sweep'])}")
+    file = next(file for folder in folders if (file := folder / "sweep" / f"{name}.yaml").is_file())
     extend_import_path(arguments)
     config = compose_overrides(CONF, [*flags, *overrides], [*OWN_KEYS, "sweep"])
     options, space = read_options(file, config.task.name, [f"{key}={value}" for key, value in own.items()])
@@ -140,23 +127,19 @@ def read_command(arguments: list[str]) -> Command:
     require(bool(space), "the command fixes all keys that this sweep searches; remove one of them")
     if options.sampler is Sampler.grid:
         for key, choice in space.items():
-            choice.grid(key)
+            grid_values(key, choice)
     check_space([*flags, *overrides], space)
     default = Path("runs") / "sweeps" / f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = Path(run_dir or default)
     resume = shlex.join(["python", "scripts/sweep.py", *arguments, *([] if run_dir else [f"run_dir={folder}"])])
-    return Command(flags, overrides, config, options, space, choices, folder, resume)
+    return Command(flags, overrides, config, options, space, set(choices), folder, resume)
 
 
 def sweep(command: Command) -> None:
-    """Runs a sweep until its budget is used up.
-
-    Raises:
-        UserError: The sweep cannot run, or no trial finished.
-    """
+    """Runs a sweep until its budget is used up."""
     print("loading torch ...", flush=True)
 
-    from mla_train.report.wandb import group_overrides
+    from mla_train.studies.jobs import group_overrides
     from mla_train.studies.launch import Launcher
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
@@ -186,7 +169,7 @@ def sweep(command: Command) -> None:
         seconds = trial.user_attrs.get("seconds", 0)
         line = f"{trial.number:4d} {state(trial):8s} {value:6s} {seconds:5.0f} s  {'  '.join(notes)}"
         if any(t.state is TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
-            best_recipe(study, command.overrides, set(command.choices.groups), folder / "experiment" / "best.yaml")
+            best_recipe(study, command.overrides, command.groups, folder / "experiment" / "best.yaml")
             best = study.best_trial
             line += "  *" if best.number == trial.number else ""
             bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")

@@ -12,17 +12,15 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import matplotlib
 import torch
-from hydra import compose, initialize_config_dir
 from torch.profiler import ProfilerActivity, profile
 
 from mla_train.config import TrainConfig
-from mla_train.config.compose import to_typed_config
+from mla_train.config.overrides import compose_overrides
 from mla_train.dataset import Dataset
-from mla_train.studies.comparison import spread
+from mla_train.studies.comparison import VariantResults, paired, spread
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.studies.timing import by_turns
 from mla_train.task import Task, build_task
@@ -46,21 +44,6 @@ ROUNDS, STEPS = 5, 3
 
 
 @dataclass
-class Row:
-    """Results of an option.
-
-    Attributes:
-        name: Name of its file.
-        scores: Score of each seed on test.
-        parameters: Number of parameters.
-    """
-
-    name: str
-    scores: list[float]
-    parameters: int
-
-
-@dataclass
 class Cost:
     """Cost of training.
 
@@ -73,18 +56,10 @@ class Cost:
     memory: float
 
 
-def read(name: str, jobs: list[Job]) -> Row | None:
-    """The row of an option; None if a run is not finished."""
-    results = [job.results for job in jobs]
-    if None in results:
-        return None
-    metric = str(results[0]["monitor"]["name"]).removeprefix("val/")  # type: ignore[index]
-    finished: list[dict[str, Any]] = [result for result in results if result is not None]
-    return Row(
-        name,
-        [result["metrics"]["test"][metric] for result in finished],
-        finished[0]["model"]["parameters"],
-    )
+def read(name: str, jobs: list[Job]) -> VariantResults | None:
+    """The results of an option; None if a run is not finished."""
+    runs = {seed: results for seed, job in enumerate(jobs) if (results := job.results) is not None}
+    return VariantResults(name, runs[0]["model"]["parameters"], runs) if len(runs) == len(jobs) else None
 
 
 def option_overrides(data: str, name: str) -> list[str]:
@@ -93,16 +68,11 @@ def option_overrides(data: str, name: str) -> list[str]:
 
 
 def measure(overrides: dict[str, list[str]]) -> dict[str, Cost]:
-    """Times training steps of each option by turns, and measures their memory.
-
-    Args:
-        overrides: Overrides of each option; all have the same data.
-    """
+    """Times training steps of each option by turns, and measures their memory; all options have the same data."""
     steps, epochs = {}, {}
     data: Dataset | None = None
     for name, line in overrides.items():
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = to_typed_config(compose("train", line))
+        config = compose_overrides(ROOT / "conf", line)
         task = build_task(config)
         data = data or task.load_data()
         steps[name] = training_step(config, task, data)
@@ -149,47 +119,36 @@ def peak_memory(step: Callable[[], None]) -> float:
     return max(accumulate(event.self_cpu_memory_usage for event in events), default=0) / 2**20
 
 
-def table(rows: list[Row], costs: dict[str, Cost], metric: str) -> str:
-    """A Markdown table with one line for each option.
-
-    Args:
-        rows: Rows, the default first.
-        costs: Name of each row to its cost.
-        metric: Name of the metric.
-    """
+def table(rows: list[VariantResults], costs: dict[str, Cost], metric: str) -> str:
+    """A Markdown table with one line for each option, the default first."""
     default = rows[0]
     lines = [f"| option | {metric} on test | difference to default | s/epoch | MiB/step | parameters |"]
     lines.append("|---|---|---|---|---|---|")
     for row in rows:
-        change = "" if row is default else difference(row.scores, default.scores)
+        change = "" if row is default else difference(default, row)
         cost = costs[row.name]
         numbers = f"{cost.seconds:.2f} | {cost.memory:.1f} | {row.parameters:,}"
-        lines.append(f"| `{row.name}` | {spread(row.scores)} | {change} | {numbers} |")
+        lines.append(f"| `{row.name}` | {spread(row.values)} | {change} | {numbers} |")
     return "\n".join(lines)
 
 
-def difference(scores: list[float], default: list[float]) -> str:
+def difference(default: VariantResults, option: VariantResults) -> str:
     """Mean and standard deviation of the differences between runs with the same seed."""
-    pairs = [a - b for a, b in zip(scores, default, strict=True)]
+    difference = paired(default.scores, option.scores)
+    assert difference is not None
+    pairs = difference.pairs
     return f"{mean(pairs):+.4f}" + (f" ± {stdev(pairs):.4f}" if len(pairs) > 1 else "")
 
 
-def draw(rows: list[Row], metric: str, data: str, file: Path) -> None:
-    """Draws a dot for each seed, a bar at the mean, and the default as a line.
-
-    Args:
-        rows: Rows, the default first.
-        metric: Name of the metric.
-        data: Name of the data set.
-        file: PNG to write.
-    """
+def draw(rows: list[VariantResults], metric: str, data: str, file: Path) -> None:
+    """Draws a dot for each seed, a bar at the mean, and the default, which is the first row, as a line."""
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.22 * len(rows)), layout="constrained")
     for height, row in enumerate(reversed(rows)):
-        axes.plot(row.scores, [height] * len(row.scores), "o", color="tab:blue", markersize=4, alpha=0.6)
-        axes.plot([mean(row.scores)], [height], "|", color="black", markersize=12, markeredgewidth=2)
-    axes.axvline(mean(rows[0].scores), color="tab:orange", linewidth=1)
+        axes.plot(row.values, [height] * len(row.values), "o", color="tab:blue", markersize=4, alpha=0.6)
+        axes.plot([mean(row.values)], [height], "|", color="black", markersize=12, markeredgewidth=2)
+    axes.axvline(mean(rows[0].values), color="tab:orange", linewidth=1)
     axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=8)
-    axes.set(xlabel=f"{metric} on test", title=f"{data}, {len(rows[0].scores)} seeds; the line is the default")
+    axes.set(xlabel=f"{metric} on test", title=f"{data}, {len(rows[0].values)} seeds; the line is the default")
     axes.grid(axis="x", alpha=0.3)
     figure.savefig(file, dpi=110)
     plt.close(figure)
@@ -228,17 +187,16 @@ def main() -> None:
         rows = [row for name in ("default", *options.only) if (row := read(name, plan[data, name])) is not None]
         if not rows or rows[0].name != "default":
             continue
-        results = plan[data, "default"][0].results
-        assert results is not None
-        metric = str(results["monitor"]["name"]).removeprefix("val/")
+        score = rows[0].scores[0]
         torch.set_num_threads(1)
         costs = measure({row.name: [*option_overrides(data, row.name), *options.more] for row in rows})
         figure = options.out.with_name(f"{options.out.stem}_{data}.png")
-        draw(rows, metric, data, figure)
+        draw(rows, score.metric, data, figure)
         settings = " ".join(SETTINGS[data])
-        best = "higher is better" if results["monitor"]["mode"] == "max" else "lower is better"
+        best = "higher is better" if score.higher_is_better else "lower is better"
         parts.append(
-            f"## {data}\n\n`{settings}`, {metric}: {best}.\n\n{table(rows, costs, metric)}\n\n![{data}]({figure.name})"
+            f"## {data}\n\n`{settings}`, {score.metric}: {best}.\n\n{table(rows, costs, score.metric)}\n\n"
+            f"![{data}]({figure.name})"
         )
     before = options.out.read_text().split(MARK)[0] if options.out.is_file() else "# The toolbox\n\n"
     options.out.write_text(before + "\n\n".join(parts) + "\n")

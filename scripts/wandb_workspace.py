@@ -11,7 +11,6 @@ import csv
 import re
 import sys
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,53 +25,16 @@ COORDINATES = ("lr", "encoder.dim", "encoder.depth", "attention.kind", "regulari
 """Config keys in the plot of parallel coordinates."""
 
 
-@dataclass
-class Logged:
-    """What a run has logged to W&B.
-
-    Attributes:
-        monitor: Metric that chose the best checkpoint, such as `val/accuracy`.
-        mode: "max" or "min" of this metric.
-        scalars: Names of curves.
-        tables: Names of tables.
-        images: Names of images.
-        entity: User or team, if the config names one.
-        project: Project of the run.
-        name: Name of the view.
-    """
-
-    monitor: str
-    mode: str
-    scalars: list[str]
-    tables: list[str]
-    images: list[str]
-    entity: str | None
-    project: str
-    name: str
-
-
-def read_run(folder: Path) -> Logged:
-    """Reads what a finished run has logged.
+def read_run(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Options of W&B and results of a finished run.
 
     Raises:
         UserError: It is not finished, or was not logged to W&B.
     """
     require((folder / "results.json").is_file(), f"--run {folder}: no finished run in this folder")
-    config: Any = OmegaConf.load(folder / "config.yaml")
-    require(config.logger.wandb is not None, f"--run {folder}: this run was not logged to W&B; train with logger=wandb")
-    results = read_results(folder / "results.json")
-    with (folder / "metrics.csv").open(newline="") as stream:
-        scalars = [name for name in next(csv.reader(stream)) if name.partition("/")[0] in GROUPS]
-    return Logged(
-        results["monitor"]["name"],
-        results["monitor"]["mode"],
-        scalars,
-        media_keys(folder, "table"),
-        media_keys(folder, "images"),
-        config.logger.wandb.entity,
-        config.logger.wandb.project,
-        f"{results['task']} on {results['data']}",
-    )
+    options = OmegaConf.load(folder / "config.yaml").logger.wandb
+    require(options is not None, f"--run {folder}: this run was not logged to W&B; train with logger=wandb")
+    return options, read_results(folder / "results.json")
 
 
 def media_keys(folder: Path, kind: str) -> list[str]:
@@ -84,20 +46,19 @@ def media_keys(folder: Path, kind: str) -> list[str]:
     return sorted(keys)
 
 
-def workspace(logged: Logged) -> Any:
-    """Builds the dashboard.
-
-    Args:
-        logged: What the run has logged.
-    """
+def workspace(folder: Path, options: Any, results: dict[str, Any]) -> Any:
+    """Builds the dashboard from what a run has logged, see `read_run`."""
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    best = wr.SummaryMetric(f"{logged.monitor}.{logged.mode}")
-    test = wr.SummaryMetric(logged.monitor.replace("val/", "test/", 1))
+    with (folder / "metrics.csv").open(newline="") as stream:
+        logged = next(csv.reader(stream))
+    monitor, mode = results["monitor"]["name"], results["monitor"]["mode"]
+    best = wr.SummaryMetric(f"{monitor}.{mode}")
+    test = wr.SummaryMetric(monitor.replace("val/", "test/", 1))
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(key)) for key in COORDINATES]
     overview: list[Any] = [
-        wr.BarPlot(title=f"best {logged.monitor}", metrics=[best]),
+        wr.BarPlot(title=f"best {monitor}", metrics=[best]),
         wr.BarPlot(title=test.name, metrics=[test]),
         wr.ParallelCoordinatesPlot(columns=[*columns, wr.ParallelCoordinatesPlotColumn(best)]),
         wr.ParameterImportancePlot(with_respect_to=best.name),
@@ -106,7 +67,7 @@ def workspace(logged: Logged) -> Any:
     sections = [ws.Section("overview", panels=overview, is_open=True, pinned=True)]
     for group in GROUPS:
         curves: defaultdict[str, list[str]] = defaultdict(list)
-        for name in logged.scalars:
+        for name in logged:
             if name.startswith(f"{group}/"):
                 curves[re.sub(r"_\d+$", "", name) if group == "attention" else name].append(name)  # layers side by side
         panels: list[Any]
@@ -117,20 +78,15 @@ def workspace(logged: Logged) -> Any:
         # Other runs of the project may have curves that this one lacks.
         panels = panels or [wr.LinePlot(title=group, x=STEP, metric_regex=f"{group}/.*")]
         sections.append(ws.Section(group, panels=panels, is_open=group in ("train", "val")))
-    tables = [wr.WeavePanelSummaryTable(table_name=name) for name in logged.tables]
-    images = [wr.MediaBrowser(title=key, media_keys=[key], num_columns=1) for key in logged.images]
+    tables = [wr.WeavePanelSummaryTable(table_name=name) for name in media_keys(folder, "table")]
+    images = [wr.MediaBrowser(title=key, media_keys=[key], num_columns=1) for key in media_keys(folder, "images")]
     sections.append(ws.Section("media", panels=[*tables, *images]))
     pinned = ["run:displayName", f"summary:{best.name}", f"summary:{test.name}"]
-    order = [ws.Ordering(ws.Summary(best.name), ascending=logged.mode == "min")]
+    order = [ws.Ordering(ws.Summary(best.name), ascending=mode == "min")]
     runset = ws.RunsetSettings(pinned_columns=pinned, order=order)
-    return ws.Workspace(
-        logged.entity or "", logged.project, logged.name, sections, ws.WorkspaceSettings(x_axis=STEP), runset
-    )
-
-
-def definition(dashboard: Any) -> str:
-    """The definition of a dashboard as JSON."""
-    return dashboard._to_model().model_dump_json(indent=2, by_alias=True, exclude_none=True)
+    name = f"{results['task']} on {results['data']}"
+    settings = ws.WorkspaceSettings(x_axis=STEP)
+    return ws.Workspace(options.entity or "", options.project, name, sections, settings, runset)
 
 
 def main() -> None:
@@ -138,18 +94,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run with logger=wandb")
     parser.add_argument("--dry-run", action="store_true", help="print the definition and send nothing")
-    options = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        logged = read_run(options.run)
+        options, results = read_run(arguments.run)
         try:
-            dashboard = workspace(logged)
+            dashboard = workspace(arguments.run, options, results)
         except ModuleNotFoundError as error:
-            raise UserError(f"{error.name} is missing: pip install -e '.[wandb]'") from None
-        if options.dry_run:
-            print(definition(dashboard))
+            raise UserError(f"{error.name} is missing: pip install 'mla-train[wandb]'") from None
+        if arguments.dry_run:
+            print(dashboard._to_model().model_dump_json(indent=2, by_alias=True, exclude_none=True))
             return
         require(logged_in(), "not logged in to W&B: run `wandb login` first, or use --dry-run to print the definition")
-        dashboard.entity = logged.entity or default_entity()
+        dashboard.entity = options.entity or default_entity()
         dashboard.save()
         print(dashboard.url)
     except UserError as error:

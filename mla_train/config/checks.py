@@ -1,54 +1,62 @@
-"""Checks that dataclasses of options share. `node` is the name of the options in the config, for the message."""
+"""Limits of options, written beside their defaults, and the check of a dataclass of options."""
 
+from collections.abc import Mapping
+from dataclasses import field, fields, is_dataclass
 from typing import Any
 
 from mla_train.errors import require
 
 
-def at_least(least: float, options: Any, node: str, *names: str) -> None:
-    """Refuses values below a bound; None is left to the option's own meaning.
+def number(
+    default: Any, *, least: float | None = None, above: float | None = None, below: float | None = None, usual: str = ""
+) -> Any:
+    """A numeric option with limits; None is left to the meaning that the option gives it.
 
-    Raises:
-        UserError: Names the option and the bound.
-    """
-    for name in names:
-        value = getattr(options, name)
-        require(value is None or value >= least, f"{_key(node, name)}={value}: must be {least:g} or more")
-
-
-def between(low: float, high: float, options: Any, node: str, *names: str) -> None:
-    """Refuses values outside of `low <= value < high`.
-
-    Raises:
-        UserError: Names the option and the bounds.
-    """
-    for name in names:
-        value = getattr(options, name)
-        require(low <= value < high, f"{_key(node, name)}={value}: must be {low:g} or more and below {high:g}")
-
-
-def positive(options: Any, node: str, name: str, usual: str) -> None:
-    """Refuses a value that is not above zero.
+    The limits hold for subclasses that give the option another default, too.
 
     Args:
-        options: Dataclass that has the value.
-        node: Name of the options in the config.
-        name: Name of the option.
-        usual: Usual value, for the message.
+        default: Default of the option.
+        least: Lowest value.
+        above: Value that it must be greater than.
+        below: Value that it must be less than.
+        usual: Usual values, for the message.
+    """
+    return field(default=default, metadata={"least": least, "above": above, "below": below, "usual": usual})
+
+
+def check_options(options: Any, node: str = "") -> None:
+    """Checks limits, nested options included, and calls the `check` of every class that the options are composed of.
+
+    Args:
+        options: Dataclass of options.
+        node: Name of the options in the config, for messages.
 
     Raises:
-        UserError: Names the option and the usual value.
+        UserError: Names the option and what it must be.
     """
-    value = getattr(options, name)
-    require(value > 0, f"{_key(node, name)}={value}: must be positive, {usual} is usual")
-
-
-def _key(node: str, name: str) -> str:
-    return f"{node}.{name}" if node else name
-
-
-def check_options(options: Any) -> None:
-    """Calls the `check` of every class that a dataclass of options is composed of, each once."""
+    limits: dict[str, Mapping[str, Any]] = {}
+    for base in reversed(type(options).__mro__):
+        if is_dataclass(base):
+            limits |= {option.name: option.metadata for option in fields(base) if option.metadata}
+    for option in fields(options):
+        key, value = f"{node}.{option.name}" if node else option.name, getattr(options, option.name)
+        if is_dataclass(value):
+            check_options(value, key)
+        elif option.name in limits and value is not None:
+            _check_number(key, value, **limits[option.name])
     for base in type(options).__mro__:
         if "check" in vars(base):
             vars(base)["check"](options)
+
+
+def _check_number(
+    key: str, value: float, least: float | None, above: float | None, below: float | None, usual: str
+) -> None:
+    good = (least is None or value >= least) and (above is None or value > above) and (below is None or value < below)
+    if above is not None and below is not None:
+        bounds = f"between {above:g} and {below:g}"
+    elif above is not None:
+        bounds = "positive" if above == 0 else f"above {above:g}"
+    else:
+        bounds = f"{least:g} or more" + (f" and below {below:g}" if below is not None else "")
+    require(good, f"{key}={value}: must be {bounds}" + (f", {usual} is usual" if usual else ""))

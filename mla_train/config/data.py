@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from mla_train.config.checks import at_least
+from mla_train.config.checks import number
 from mla_train.errors import require
 
 
@@ -36,12 +36,6 @@ class Resample(Enum):
     fill = "fill"
 
 
-def check_shares(val_share: float, test_share: float) -> None:
-    """Raises UserError where shares cannot be cut off."""
-    for name, share in (("val_share", val_share), ("test_share", test_share)):
-        require(0 < share < 1, f"data.{name}={share}: must lie between 0 and 1")
-
-
 @dataclass
 class SplitOptions:
     """How validation and test splits are cut where the data does not bring them.
@@ -53,13 +47,9 @@ class SplitOptions:
         split_seed: Seed of the train/val/test split, independent of `seed`.
     """
 
-    val_share: float = 0.1
-    test_share: float = 0.2
+    val_share: float = number(0.1, above=0, below=1)
+    test_share: float = number(0.2, above=0, below=1)
     split_seed: int = 0
-
-    def check(self) -> None:
-        """Raises UserError where shares cannot be cut off."""
-        check_shares(self.val_share, self.test_share)
 
 
 @dataclass
@@ -115,18 +105,11 @@ class TextOptions:
     """
 
     tokens: TokenizerKind = TokenizerKind.word
-    vocab_size: int = 30000
-    min_frequency: int = 2
+    vocab_size: int = number(30000, least=2, usual="10000")
+    min_frequency: int = number(2, least=1)
     lowercase: bool = True
-    tfidf_features: int = 100000
-    max_length: int = 512
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be meant."""
-        require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 10000 is usual")
-        require(self.min_frequency >= 1, f"data.min_frequency={self.min_frequency}: must be 1 or more")
-        require(self.tfidf_features >= 0, f"data.tfidf_features={self.tfidf_features}: must be 0 (none) or more")
-        require(self.max_length >= 1, f"data.max_length={self.max_length}: must be 1 or more")
+    tfidf_features: int = number(100000, least=0)
+    max_length: int = number(512, least=1)
 
 
 @dataclass
@@ -181,15 +164,13 @@ class WindowOptions:
             if need be, the row at which it ends; or the dates of these borders.
     """
 
-    look_back: int = 96
-    horizon: int = 24
-    period: int | None = None
+    look_back: int = number(96, least=2)
+    horizon: int = number(24, least=1)
+    period: int | None = number(None, least=2)
     split: list[Any] = field(default_factory=lambda: [0.7, 0.1])
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""
-        at_least(2, self, "data", "look_back", "period")
-        at_least(1, self, "data", "horizon")
         require(
             len(self.split) in (2, 3), f"data.split={self.split}: must be two shares, or two or three rows or dates"
         )
@@ -215,13 +196,12 @@ class SeriesTableOptions:
     targets: list[str] | None = None
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
-    rows: int | None = None
+    rows: int | None = number(None, least=1)
     resample: Resample = Resample.refuse
     frequency: str | None = None
 
     def check(self) -> None:
-        """Raises UserError where a value cannot be meant, or options exclude each other."""
-        at_least(1, self, "data", "rows")
+        """Raises UserError where a value cannot be meant."""
         require(
             self.targets is None or len(self.targets) > 0, "data.targets=[]: name a column, or leave it out for all"
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from mla_train.config.checks import at_least
+from mla_train.config.checks import number
 from mla_train.config.data import TokenizerKind
 from mla_train.config.network import AttentionConfig, AttentionKind
 from mla_train.config.run import TrainConfig
@@ -34,7 +34,7 @@ class DecoderConfig:
         cross: Attention over the encoded inputs; null is `attention.kind`.
     """
 
-    depth: int | None = None
+    depth: int | None = number(None, least=1)
     self: AttentionKind | None = None
     cross: AttentionKind | None = None
 
@@ -53,15 +53,12 @@ class GenerationOptions:
 
     model: Architecture = Architecture.transformer
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    beams: int = 5
-    length_penalty: float = 1.0
-    val_sample: int | None = 500
+    beams: int = number(5, least=1)
+    length_penalty: float = number(1.0, least=0)
+    val_sample: int | None = number(500, least=1)
 
     def check(self) -> None:
-        """Raises UserError where a value cannot be meant, or options exclude each other."""
-        at_least(1, self, "task", "beams", "val_sample")
-        at_least(0, self, "task", "length_penalty")
-        at_least(1, self.decoder, "task.decoder", "depth")
+        """Raises UserError where options exclude each other."""
         require(
             self.model is Architecture.transformer or self.decoder == DecoderConfig(),
             "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
@@ -85,12 +82,7 @@ class GenerationOptions:
 
 
 def attention_of(kind: AttentionKind | None, attention: AttentionConfig) -> AttentionConfig:
-    """The attention of one place of the decoder: that of the run, but for its kind.
-
-    Args:
-        kind: Kind of attention; None is the run's.
-        attention: Attention of the run.
-    """
+    """The attention of one place of the decoder: that of the run, but for its kind, if one is given."""
     return attention if kind is None else replace(attention, kind=kind)
 
 
@@ -109,17 +101,15 @@ class GeneratedTextOptions:
     """
 
     tokens: TokenizerKind = TokenizerKind.bpe
-    vocab_size: int = 8000
+    vocab_size: int = number(8000, least=2, usual="8000")
     joint: bool = True
     lowercase: bool = False
-    max_length: int = 128
+    max_length: int = number(128, least=2)
     too_long: TooLong = TooLong.cut
     target_language: str = "en"
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""
-        require(self.vocab_size >= 2, f"data.vocab_size={self.vocab_size}: must be 2 or more, 8000 is usual")
-        require(self.max_length >= 2, f"data.max_length={self.max_length}: must be 2 or more")
         require(
             self.tokens is not TokenizerKind.word,
             "data.tokens=word: a text cannot be written in whole words; choose bpe or char",

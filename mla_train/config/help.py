@@ -27,13 +27,8 @@ WIDTH, COLUMN = 120, 44
 
 
 def help_text(config: TrainConfig, groups: dict[str, set[str]]) -> str:
-    """Writes the help.
-
-    Args:
-        config: Composed config, whose values are shown.
-        groups: Names of choices by group.
-    """
-    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, 'logger=[csv,wandb]'):", ""]
+    """The help: names of the choices of each group, and options with the values of a composed config."""
+    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, [a,b]):", ""]
     for group, names in sorted(groups.items()):
         if group != "sweep":
             lines += textwrap.wrap(f"{group}: {', '.join(sorted(names))}", WIDTH, subsequent_indent="  ")
@@ -51,11 +46,7 @@ def help_text(config: TrainConfig, groups: dict[str, set[str]]) -> str:
 
 
 def option_help(cls: type) -> dict[str, str]:
-    """The line of each option in the docstring of its dataclass; those of base classes are inherited.
-
-    Args:
-        cls: Dataclass of options.
-    """
+    """The line of each option in the docstring of its dataclass; those of base classes are inherited."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         _, _, attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from mla_train.config.checks import at_least, positive
+from mla_train.config.checks import number
 from mla_train.errors import did_you_mean, require
 
 
@@ -99,18 +99,18 @@ class AttentionConfig:
     """
 
     kind: AttentionKind = AttentionKind.mla
-    kv_lora_rank: int | None = None
-    q_lora_rank: int | None = None
-    qk_nope_head_dim: int | None = None
-    qk_rope_head_dim: int | None = None
-    v_head_dim: int | None = None
-    num_kv_heads: int | None = None
-    rope_theta: float = 10000.0
+    kv_lora_rank: int | None = number(None, least=1)
+    q_lora_rank: int | None = number(None, least=1)
+    qk_nope_head_dim: int | None = number(None, least=0)
+    qk_rope_head_dim: int | None = number(None, least=0)
+    v_head_dim: int | None = number(None, least=1)
+    num_kv_heads: int | None = number(None, least=1)
+    rope_theta: float = number(10000.0, above=0, usual="10000")
     score: Any = "scaled_dot"
     pattern: Pattern = Pattern["global"]
-    window: int = 8
-    stride: int | None = None
-    topk: int = 8
+    window: int = number(8, least=1)
+    stride: int | None = number(None, least=2)
+    topk: int = number(8, least=1)
     fusion: HeadFusion = HeadFusion.concat
     select: Select = Select.none
 
@@ -136,12 +136,7 @@ class AttentionConfig:
         return [Score[str(name)] for name in names]
 
     def check(self) -> None:
-        """Refuses values without a meaning, and options that exclude each other."""
-        names = ("kv_lora_rank", "q_lora_rank", "v_head_dim", "num_kv_heads", "window", "topk")
-        at_least(1, self, "attention", *names)
-        at_least(0, self, "attention", "qk_nope_head_dim", "qk_rope_head_dim")
-        at_least(2, self, "attention", "stride")
-        positive(self, "attention", "rope_theta", "10000")
+        """Refuses options that exclude each other."""
         scores = self.score if isinstance(self.score, list) else [self.score]
         require(
             not (self.pattern.name == "topk" and "staged" in map(str, scores)),
@@ -182,21 +177,20 @@ class EncoderConfig:
         masked_modeling: Whether the encoder also learns to predict hidden parts of its input (regularization.reconstruction).
     """
 
-    dim: int = 128
-    depth: int = 4
-    num_heads: int = 4
+    dim: int = number(128, least=1)
+    depth: int = number(4, least=1)
+    num_heads: int = number(4, least=1)
     mlp_ratio: float = 2.0
     norm: Norm = Norm.rmsnorm
     activation: Activation = Activation.gelu
     block: Block = Block.attention
     latent: Latent = Latent.plain
-    latents: int = 32
-    latent_dim: int | None = None
+    latents: int = number(32, least=1)
+    latent_dim: int | None = number(None, least=1)
     masked_modeling: bool = False
 
     def check(self) -> None:
-        """Refuses values without a meaning, and options that exclude each other."""
-        at_least(1, self, "encoder", "dim", "depth", "num_heads", "latents", "latent_dim")
+        """Refuses options that exclude each other."""
         require(
             self.mlp_ratio * self.dim >= 1, f"encoder.mlp_ratio={self.mlp_ratio}: must be positive, 2 to 4 is usual"
         )

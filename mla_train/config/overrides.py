@@ -2,8 +2,8 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config.compose import explain_error, to_typed_config
@@ -20,7 +20,6 @@ from mla_train.config.run import TrainConfig
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, did_you_mean, require
 
-NO_CHOICE = "a choice is missing: task=, data= and the other groups each need the name of a choice"
 LAUNCHERS = {"slurm": "hydra_plugins.hydra_submitit_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
 """Choices of hydra/launcher and the package that each needs, an extra of the same name."""
 RENAMED = {
@@ -36,27 +35,6 @@ RENAMED = {
 """Earlier names of options."""
 
 
-@dataclass
-class Choices:
-    """The choices of each group: conf/ and the folder of --config-dir.
-
-    Attributes:
-        folders: Folders that are searched.
-        groups: Names of choices by group.
-    """
-
-    folders: list[Path]
-    groups: dict[str, set[str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.groups = {}
-        for folder in self.folders:
-            for group in (path for path in folder.iterdir() if path.is_dir() and path.name != "hydra"):
-                names = {file.relative_to(group).with_suffix("").as_posix() for file in group.rglob("*.yaml")}
-                if names:
-                    self.groups.setdefault(group.name, set()).update(names)
-
-
 def compose_overrides(config_dir: Path, words: Sequence[str], known: Iterable[str] = ()) -> TrainConfig:
     """Composes and checks the config of one run.
 
@@ -68,53 +46,74 @@ def compose_overrides(config_dir: Path, words: Sequence[str], known: Iterable[st
     Raises:
         UserError: A word is wrong, or options do not fit each other.
     """
-    arguments = get_args_parser().parse_args(words)
-    parse_overrides(arguments.overrides)
+    overrides = get_args_parser().parse_args(words).overrides
+    parse_overrides(overrides)
+    with clear_errors(config_dir, words, known):
+        return to_typed_config(_compose(config_dir, words, overrides))
+
+
+@contextmanager
+def clear_errors(config_dir: Path, words: Sequence[str], known: Iterable[str] = ()) -> Iterator[None]:
+    """Raises errors of Hydra and OmegaConf as UserErrors that name the wrong word; see `compose_overrides`."""
     try:
-        with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
-            composed = hydra.compose("train", arguments.overrides + _search_path(config_dir_argument(words)))
-        return to_typed_config(composed)
+        yield
+    except OmegaConfBaseException as error:
+        raise UserError(explain_error(error)) from error
     except ValueError as error:
         if "Config group override" not in str(error):
             raise
-        raise UserError(NO_CHOICE) from None
-    except HydraException as error:
-        explain_bad_override(config_dir, words, known)
+        raise UserError(
+            "a choice is missing: task=, data= and the other groups each need the name of a choice"
+        ) from None
+    except (HydraException, RuntimeError) as error:
+        if not isinstance(error, HydraException) and "Unknown plugin" not in str(error):
+            raise
+        _explain_bad_override(config_dir, words, known)
         raise UserError(explain_error(error)) from error
-    except OmegaConfBaseException as error:
-        raise UserError(explain_error(error)) from error
 
 
-def explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterable[str] = ()) -> None:
-    """Finds the misspelled word, after Hydra has said only that something does not exist.
-
-    Args:
-        config_dir: The folder conf/.
-        words: Command line of train.py.
-        known: See `compose_overrides`.
-
-    Raises:
-        UserError: Names the word and the nearest right one.
-    """
-    arguments = get_args_parser().parse_args(words)
-    folder = config_dir_argument(words)
-    choices = Choices([config_dir, *([folder] if folder else [])])
-    overrides = parse_overrides(arguments.overrides)
-    chosen = [o.input_line for o in overrides if o.key_or_group in choices.groups and o.input_line]
+def _explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterable[str]) -> None:
+    """Finds the misspelled word, after Hydra has said only that something does not exist."""
+    words_of_config = get_args_parser().parse_args(words).overrides
+    choices = find_choices(config_folders(config_dir, words))
+    overrides = parse_overrides(words_of_config)
+    chosen = [o.input_line for o in overrides if o.key_or_group in choices and o.input_line]
     check_overrides(chosen, choices, set())
     plain = [o.input_line for o in parse_overrides(chosen) if o.input_line and not o.is_sweep_override()]
+    try:
+        config = OmegaConf.to_container(_compose(config_dir, words, plain))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain_error(error)) from error
+    check_overrides(words_of_config, choices, {*flatten(config), *known})  # type: ignore[arg-type]
+
+
+def _compose(config_dir: Path, words: Sequence[str], overrides: list[str]) -> DictConfig:
+    """Hydra's config for overrides; tasks and data sets may be in the folder that --config-dir among the words names."""
+    folder = config_dir_argument(words)
+    search_path = [f"hydra.searchpath=[file://{folder}]"] if folder else []
     with hydra.initialize_config_dir(str(config_dir), version_base="1.3"):
-        config = hydra.compose("train", plain + _search_path(folder))
-    check_overrides(arguments.overrides, choices, {*flatten(OmegaConf.to_container(config)), *known})  # type: ignore[arg-type]
+        return hydra.compose("train", overrides + search_path)
 
 
-def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> None:
-    """Looks for misspelled keys and choices.
+def config_folders(config_dir: Path, words: Sequence[str]) -> list[Path]:
+    """The folder conf/ and that of --config-dir, if there is one."""
+    folder = config_dir_argument(words)
+    return [config_dir, *([folder] if folder else [])]
 
-    Args:
-        overrides: Words of the command line such as `encoder=tiny`.
-        choices: Choices of each group.
-        keys: All keys of the composed config, nested ones with dots.
+
+def find_choices(folders: Iterable[Path]) -> dict[str, set[str]]:
+    """Names of the choices of each group in some folders."""
+    choices: dict[str, set[str]] = {}
+    for folder in folders:
+        for group in (path for path in folder.iterdir() if path.is_dir() and path.name != "hydra"):
+            names = {file.relative_to(group).with_suffix("").as_posix() for file in group.rglob("*.yaml")}
+            if names:
+                choices.setdefault(group.name, set()).update(names)
+    return choices
+
+
+def check_overrides(overrides: list[str], choices: dict[str, set[str]], keys: set[str]) -> None:
+    """Looks for misspelled keys and choices of groups; `keys` are those of the composed config, nested ones with dots.
 
     Raises:
         UserError: Names the word and the nearest right one.
@@ -130,23 +129,19 @@ def check_overrides(overrides: list[str], choices: Choices, keys: set[str]) -> N
         if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/", "trainer.")):
             continue
         require(key != "sweep", "sweep= belongs to another command: python scripts/sweep.py sweep=default")
-        if key in choices.groups:
+        if key in choices:
             for name in _chosen_names(override):
-                if name not in choices.groups[key]:
+                if name not in choices[key]:
                     raise UserError(
-                        f"{key}={name}: there is no such {key}. {did_you_mean(name, choices.groups[key])}"
-                        + (f" All: {', '.join(sorted(choices.groups[key]))}." if len(choices.groups[key]) > 1 else "")
+                        f"{key}={name}: there is no such {key}. {did_you_mean(name, choices[key])}"
+                        + (f" All: {', '.join(sorted(choices[key]))}." if len(choices[key]) > 1 else "")
                     )
         elif key not in keys:
-            raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.groups.keys())}")
+            raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.keys())}")
 
 
 def parse_overrides(overrides: list[str]) -> list[Override]:
-    """Reads `key=value` words by Hydra's grammar.
-
-    Raises:
-        UserError: A word does not follow it.
-    """
+    """Reads `key=value` words by Hydra's grammar."""
     parser = OverridesParser.create()
     parsed = []
     for word in overrides:
@@ -160,9 +155,6 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
 
 def config_dir_argument(words: Sequence[str]) -> Path | None:
     """The folder of --config-dir, which has tasks and data sets outside the project.
-
-    Args:
-        words: Command line of train.py.
 
     Raises:
         UserError: The folder does not exist, or a flag is unknown.
@@ -183,14 +175,7 @@ def config_dir_argument(words: Sequence[str]) -> Path | None:
 
 
 def extend_import_path(words: Sequence[str]) -> None:
-    """Puts the folder of --config-dir first on the import path, so that its tasks and data sets can be imported.
-
-    Args:
-        words: Command line of train.py.
-
-    Raises:
-        UserError: The folder does not exist, or a flag is unknown.
-    """
+    """Puts the folder of --config-dir first on the import path, so that its tasks can be imported."""
     folder = config_dir_argument(words)
     if folder is not None:
         sys.path.insert(0, str(folder))
@@ -223,7 +208,3 @@ def _nearest_key(key: str, keys: set[str]) -> str:
     if close_groups:
         return f"Did you mean {close_groups[0]}?"
     return did_you_mean(key, leaves if get_close_matches(key, leaves) else beside | parents - {""})
-
-
-def _search_path(folder: Path | None) -> list[str]:
-    return [f"hydra.searchpath=[file://{folder}]"] if folder else []

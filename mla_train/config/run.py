@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from mla_train.config.checks import at_least, check_options, positive
+from mla_train.config.checks import number
 from mla_train.config.network import AttentionConfig, EncoderConfig, Latent, Select
 from mla_train.config.trainer import check_trainer
 from mla_train.config.training import HEAD_LOSSES, HOOKED, HardwareConfig, OptimizerConfig, RegularizationConfig
@@ -56,11 +56,7 @@ class LoggerConfig:
     csv: bool = True
     wandb: WandbConfig | None = None
     tensorboard: bool = False
-    every: int = 20
-
-    def check(self) -> None:
-        """Refuses values without a meaning."""
-        at_least(1, self, "logger", "every")
+    every: int = number(20, least=1)
 
 
 class CheckpointChoice(Enum):
@@ -80,11 +76,7 @@ class CheckpointConfig:
     """
 
     keep: CheckpointChoice = CheckpointChoice.best
-    every_minutes: float = 10.0
-
-    def check(self) -> None:
-        """Refuses values without a meaning."""
-        at_least(0, self, "checkpoint", "every_minutes")
+    every_minutes: float = number(10.0, least=0)
 
 
 @dataclass
@@ -97,13 +89,9 @@ class DebugConfig:
         profile: Whether a profile of the first steps is written into the run folder.
     """
 
-    overfit: int = 0
+    overfit: int = number(0, least=0)
     fast: bool = False
     profile: bool = False
-
-    def check(self) -> None:
-        """Refuses values without a meaning."""
-        at_least(0, self, "debug", "overfit")
 
 
 @dataclass
@@ -143,33 +131,23 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     trainer: dict[str, Any] = field(default_factory=dict)
-    epochs: int = 30
-    batch_size: int = 64
-    lr: float = 1e-3
-    seed: int = 0
+    epochs: int = number(30, least=1)
+    batch_size: int = number(64, least=1)
+    lr: float = number(1e-3, above=0, usual="1e-3")
+    seed: int = number(0, least=0)
     test: bool = True
     run_dir: str | None = None
     resume: str | None = None
 
     def check(self) -> None:
-        """Checks all options, each dataclass by itself and then those that depend on each other.
-
-        Options of `task` and `data` may have a `check()`, those of `task` also a `check_run(config)`.
+        """Checks options that depend on those of other dataclasses; those of `task` may have a `check_run(config)` for it.
 
         Raises:
             UserError: Names the option and what to write instead.
         """
-        at_least(1, self, "", "epochs", "batch_size")
-        at_least(0, self, "", "seed")
-        positive(self, "", "lr", "1e-3")
         check_trainer(self.trainer)
-        for options in (
-            *(self.attention, self.encoder, self.hardware, self.regularization, self.logger, self.debug),
-            *(self.optimizer, self.checkpoint, self.task, self.data),
-        ):
-            check_options(options)
-        if hasattr(self.data, "split_seed"):
-            at_least(0, self.data, "data", "split_seed")
+        split_seed = getattr(self.data, "split_seed", 0)
+        require(split_seed >= 0, f"data.split_seed={split_seed}: must be 0 or more")
         self.attention.check_heads(self.encoder.num_heads)
         self._check_heads()
         self._check_latent()

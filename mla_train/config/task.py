@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mla_train.config.checks import number
 from mla_train.errors import require
 
 
@@ -95,12 +96,11 @@ class TextNetworkOptions:
         convolutions: Widths of the convolutions over tokens in front of the encoder, such as [3, 4, 5]; [] is none.
     """
 
-    tfidf_dim: int = 64
+    tfidf_dim: int = number(64, least=0)
     convolutions: list[int] = field(default_factory=list)
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""
-        require(self.tfidf_dim >= 0, f"task.tfidf_dim={self.tfidf_dim}: must be 0 (none) or more")
         require(all(width >= 1 for width in self.convolutions), "task.convolutions: each width must be 1 or more")
 
 
@@ -119,13 +119,8 @@ class ImageNetworkOptions:
     tokenizer: ImageTokenizer = ImageTokenizer.conv
     downsample_log2: int | None = None
     positions: Positions = Positions.rotary
-    visual_words: int = 0
-    visual_words_dim: int = 64
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be meant."""
-        require(self.visual_words >= 0, f"task.visual_words={self.visual_words}: must be 0 (none) or more")
-        require(self.visual_words_dim >= 1, f"task.visual_words_dim={self.visual_words_dim}: must be 1 or more")
+    visual_words: int = number(0, least=0)
+    visual_words_dim: int = number(64, least=1)
 
 
 @dataclass
@@ -136,11 +131,7 @@ class SeriesNetworkOptions:
         patch: Number of steps in a token.
     """
 
-    patch: int = 24
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be meant."""
-        require(self.patch >= 1, f"task.patch={self.patch}: must be 1 or more")
+    patch: int = number(24, least=1)
 
 
 @dataclass
@@ -185,17 +176,9 @@ class FusionOptions:
     """
 
     fusion: Fusion = Fusion.cross_attention
-    bottlenecks: int = 4
-    unimodal_loss_weight: float = 0.5
-    modality_dropout: float = 0.2
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be meant."""
-        require(self.bottlenecks >= 1, f"task.bottlenecks={self.bottlenecks}: must be 1 or more")
-        weight = self.unimodal_loss_weight
-        require(weight >= 0, f"task.unimodal_loss_weight={weight}: must be 0 (none) or more")
-        dropout = self.modality_dropout
-        require(0 <= dropout < 1, f"task.modality_dropout={dropout}: must lie in 0 to below 1")
+    bottlenecks: int = number(4, least=1)
+    unimodal_loss_weight: float = number(0.5, least=0)
+    modality_dropout: float = number(0.2, least=0, below=1)
 
 
 @dataclass
@@ -211,9 +194,4 @@ class PooledHeadOptions:
 
     head: HeadKind = HeadKind.auto
     pooling: Pooling = Pooling.attention
-    feature_dropout: float | None = None
-
-    def check(self) -> None:
-        """Raises UserError where a value cannot be meant."""
-        dropout = self.feature_dropout
-        require(dropout is None or 0 <= dropout < 1, f"task.feature_dropout={dropout}: must lie in 0 to below 1")
+    feature_dropout: float | None = number(None, least=0, below=1)

@@ -26,44 +26,17 @@ OWNED = {
     "use_distributed_sampler": None,
 }
 """Arguments that the run sets itself, and the option to use instead, if there is one."""
-PASSED = frozenset(
-    [
-        "benchmark",
-        "check_val_every_n_epoch",
-        "detect_anomaly",
-        "enable_autolog_hparams",
-        "enable_model_summary",
-        "enable_progress_bar",
-        "gradient_clip_algorithm",
-        "inference_mode",
-        "limit_predict_batches",
-        "limit_test_batches",
-        "limit_train_batches",
-        "limit_val_batches",
-        "max_steps",
-        "max_time",
-        "min_epochs",
-        "min_steps",
-        "model_registry",
-        "num_nodes",
-        "plugins",
-        "reload_dataloaders_every_n_epochs",
-        "sync_batchnorm",
-        "val_check_interval",
-    ]
-)
+PASSED = {
+    "benchmark", "check_val_every_n_epoch", "detect_anomaly", "enable_autolog_hparams", "enable_model_summary",
+    "enable_progress_bar", "gradient_clip_algorithm", "inference_mode", "limit_predict_batches", "limit_test_batches",
+    "limit_train_batches", "limit_val_batches", "max_steps", "max_time", "min_epochs", "min_steps", "model_registry",
+    "num_nodes", "plugins", "reload_dataloaders_every_n_epochs", "sync_batchnorm", "val_check_interval",
+}  # fmt: skip
 """Arguments that are passed on. They are listed so that a misspelled one is answered before Lightning is loaded."""
 
 
 def check_trainer(trainer: dict[str, Any]) -> None:
-    """Refuses arguments that the run sets itself, unknown ones, and callbacks that name no class.
-
-    Args:
-        trainer: Options below `trainer`.
-
-    Raises:
-        UserError: Names the argument and the option to use instead.
-    """
+    """Refuses arguments that the run sets itself, unknown ones, and callbacks that name no class."""
     for name in trainer:
         require(
             name not in OWNED,
@@ -83,11 +56,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
 
 
 def trainer_arguments(trainer: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of lightning.Trainer that the user gave; callbacks are apart, see `user_callbacks`.
-
-    Args:
-        trainer: Options below `trainer`, checked.
-    """
+    """Arguments of lightning.Trainer that the user gave; callbacks are apart, see `user_callbacks`."""
     return {name: value for name, value in trainer.items() if name != "callbacks"}
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from mla_train.config.checks import at_least, between
+from mla_train.config.checks import number
 from mla_train.errors import did_you_mean, require
 
 HEAD_LOSSES = ("diverse_heads", "orthogonal_heads", "contrastive_heads")
@@ -51,34 +51,29 @@ class RegularizationConfig:
         early_stopping: Epochs without a better validation metric before training stops; 0 is off.
     """
 
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    stochastic_depth: float = 0.0
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
+    dropout: float = number(0.0, least=0, below=1)
+    attention_dropout: float = number(0.0, least=0, below=1)
+    stochastic_depth: float = number(0.0, least=0, below=1)
+    weight_decay: float = number(0.0, least=0)
+    label_smoothing: float = number(0.0, least=0, below=1)
     augmentation: Augmentation = Augmentation.none
-    r_drop: float = 0.0
-    kl: float | None = None
-    free_bits: float = 0.0
-    reconstruction: float | None = None
-    diverse_heads: float = 0.0
-    orthogonal_heads: float = 0.0
-    contrastive_heads: float = 0.0
-    contrastive_classes: float = 0.0
-    sparse_features: float = 0.0
-    drop_heads: float = 0.0
-    warmup: float = 0.2
-    ema_decay: float = 0.0
-    average_epochs: int = 0
-    early_stopping: int = 0
+    r_drop: float = number(0.0, least=0)
+    kl: float | None = number(None, least=0)
+    free_bits: float = number(0.0, least=0)
+    reconstruction: float | None = number(None, least=0)
+    diverse_heads: float = number(0.0, least=0)
+    orthogonal_heads: float = number(0.0, least=0)
+    contrastive_heads: float = number(0.0, least=0)
+    contrastive_classes: float = number(0.0, least=0)
+    sparse_features: float = number(0.0, least=0)
+    drop_heads: float = number(0.0, least=0, below=1)
+    warmup: float = number(0.2, least=0, below=1)
+    ema_decay: float = number(0.0, least=0, below=1)
+    average_epochs: int = number(0, least=0)
+    early_stopping: int = number(0, least=0)
 
     def check(self) -> None:
-        """Refuses values without a meaning, and options that exclude each other."""
-        shares = ("dropout", "attention_dropout", "stochastic_depth", "label_smoothing", "drop_heads", "warmup")
-        between(0, 1, self, "regularization", *shares, "ema_decay")
-        weights = ("weight_decay", "r_drop", "kl", "free_bits", "reconstruction", *HEAD_LOSSES)
-        at_least(0, self, "regularization", *weights, "contrastive_classes", "sparse_features")
-        at_least(0, self, "regularization", "average_epochs", "early_stopping")
+        """Refuses options that exclude each other."""
         require(
             not (self.ema_decay and self.average_epochs),
             f"regularization.average_epochs={self.average_epochs} and regularization.ema_decay={self.ema_decay:g} both "
@@ -121,17 +116,12 @@ class OptimizerConfig:
     """
 
     name: Optimizer = Optimizer.adamw
-    beta1: float = 0.9
-    beta2: float = 0.98
+    beta1: float = number(0.9, least=0, below=1)
+    beta2: float = number(0.98, least=0, below=1)
     schedule: Schedule = Schedule.cosine
-    warmup: float = 0.05
-    final_lr: float = 0.01
-    gradient_clip: float = 1.0
-
-    def check(self) -> None:
-        """Refuses values without a meaning."""
-        between(0, 1, self, "optimizer", "beta1", "beta2", "warmup", "final_lr")
-        at_least(0, self, "optimizer", "gradient_clip")
+    warmup: float = number(0.05, least=0, below=1)
+    final_lr: float = number(0.01, least=0, below=1)
+    gradient_clip: float = number(1.0, least=0)
 
 
 @dataclass
@@ -155,15 +145,13 @@ class HardwareConfig:
     strategy: str = "auto"
     precision: str = "auto"
     compile: bool = False
-    accumulate_grad_batches: int = 1
-    workers: int | None = None
-    threads: int | None = None
+    accumulate_grad_batches: int = number(1, least=1)
+    workers: int | None = number(None, least=0)
+    threads: int | None = number(None, least=1)
     deterministic: bool = False
 
     def check(self) -> None:
         """Refuses values without a meaning."""
-        at_least(1, self, "hardware", "accumulate_grad_batches", "threads")
-        at_least(0, self, "hardware", "workers")
         require(
             str(self.devices) == "auto" or (str(self.devices).isdecimal() and int(self.devices) >= 1),
             f"hardware.devices={self.devices}: must be a number from 1, or auto",

@@ -5,7 +5,6 @@ dataclass in `package.config`, or in `package` itself, whose `_target_` is `pack
 """
 
 import importlib
-import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -67,7 +66,7 @@ def options_class(target: str | None, node: str) -> Any:
     """
     if not target or "." not in target:
         raise UserError(f"{node}._target_ is {target}; it must name a class by its import path, as in tasks.name.Class")
-    module = target.rpartition(".")[0]
+    module, is_importable = target.rpartition(".")[0], False
     for candidate in (f"{module}.config", module):
         try:
             members = vars(importlib.import_module(candidate)).values()
@@ -75,13 +74,10 @@ def options_class(target: str | None, node: str) -> Any:
             if error.name is None or not candidate.startswith(error.name):
                 raise
             continue
+        is_importable = True
         for member in members:
             if is_dataclass(member) and getattr(member, "_target_", None) == target:
                 return member
-    try:
-        is_importable = importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        is_importable = False
     if is_importable:
         raise UserError(
             f"the options of {target} must be a dataclass with _target_: str = '{target}', in {module}.config or {module}"
@@ -93,12 +89,7 @@ def options_class(target: str | None, node: str) -> Any:
 
 
 def default_values(target: str | None, node: str) -> dict[str, Any]:
-    """Plain values of all options of a class, as its dataclass has them.
-
-    Args:
-        target: See `options_class`.
-        node: See `options_class`.
-    """
+    """Plain values of all options of a class, as the dataclass from `options_class` has them."""
     defaults = OmegaConf.to_container(OmegaConf.structured(options_class(target, node)), enum_to_str=True)
     assert isinstance(defaults, dict)
     return {str(name): value for name, value in defaults.items()}

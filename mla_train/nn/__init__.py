@@ -1,5 +1,6 @@
 """Network parts: attention, encoder, decoder, tokenizers of images, pooling. Needs torch and nothing else."""
 
+# ruff: noqa: F401 - names that other rooms use
 from mla_train.nn.attention import (
     Attention,
     Cache,
@@ -21,39 +22,3 @@ from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm
 from mla_train.nn.masked_modeling import Reconstruction, ReconstructionInput, ReconstructionTarget, image_target
 from mla_train.nn.pooling import AttentionPooling, ClassToken, MeanPooling
 from mla_train.nn.visual_words import VisualWords
-
-__all__ = [
-    "Attention",
-    "AttentionPooling",
-    "Cache",
-    "ClassToken",
-    "ConvTokenizer",
-    "Decoder",
-    "DecoderCache",
-    "Encoder",
-    "EncoderBlock",
-    "FeedForward",
-    "GroupedQueryAttention",
-    "Hypothesis",
-    "MeanPooling",
-    "MultiheadLatentAttention",
-    "PatchEmbedding",
-    "Reconstruction",
-    "ReconstructionInput",
-    "ReconstructionTarget",
-    "ResidualDropout",
-    "RotaryEmbedding",
-    "Rotation",
-    "VisualWords",
-    "beam_search",
-    "build_attention",
-    "build_norm",
-    "default_downsample_log2",
-    "from_deepseek_v3",
-    "grid_positions",
-    "image_target",
-    "observe",
-    "rotate",
-    "sample",
-    "to_deepseek_v3",
-]

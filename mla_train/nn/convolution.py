@@ -68,11 +68,7 @@ class LocalConvolution(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: EncoderConfig,
-        regularization: RegularizationConfig,
-        rotary_axes: int = 1,
-        drop_path: float = 0.0,
+        self, encoder: EncoderConfig, regularization: RegularizationConfig, rotary_axes: int = 1, drop_path: float = 0.0
     ) -> None:
         super().__init__()
         axes = max(rotary_axes, 1)
@@ -84,13 +80,7 @@ class LocalConvolution(nn.Module):
         self.residual = ResidualDropout(regularization.dropout, drop_path)
 
     def forward(self, x: Tensor, grid: Grid, key_padding_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        """`(batch, length, dim)` to the same shape.
-
-        Args:
-            x: Tokens.
-            grid: Grid of the tokens.
-            key_padding_mask: True at padding, which counts as zeros, `(batch, length)`.
-            is_causal: Each token reads itself and those to its left.
+        """`(batch, length, dim)` to the same shape; padding counts as zeros, causal tokens read those to their left.
 
         Raises:
             ValueError: A convolution over an image cannot be causal.

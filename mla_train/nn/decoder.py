@@ -12,13 +12,9 @@ from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm, init_s
 
 
 class DecoderCache:
-    """The caches of all blocks for one decoding.
+    """The caches of all blocks for one decoding: `own` of decoded tokens, `cross` of the memory.
 
     The memory is cached once a source, however many beams read it.
-
-    Args:
-        own: Caches of the decoded tokens, one a block.
-        cross: Caches of the memory, one a block.
     """
 
     def __init__(self, own: Sequence[Cache], cross: Sequence[Cache]) -> None:
@@ -35,34 +31,18 @@ class DecoderCache:
         return sum(cache.nbytes for cache in (*self.own, *self.cross))
 
     def reorder(self, rows: Tensor) -> None:
-        """Keeps the given rows in the given order, for beams that continue.
-
-        Args:
-            rows: Indices of rows, `(new_batch,)`.
-        """
+        """Keeps the given rows `(new_batch,)` in the given order, for beams that continue."""
         for cache in self.own:
             cache.reorder(rows)
 
     def keep(self, sources: Tensor) -> None:
-        """Keeps the sources that are not finished; their beams are kept by `reorder`.
-
-        Args:
-            sources: Indices of sources, `(new_sources,)`.
-        """
+        """Keeps the sources `(new_sources,)` that are not finished; their beams are kept by `reorder`."""
         for cache in self.cross:
             cache.reorder(sources)
 
 
 class DecoderBlock(nn.Module):
-    """x + attention(norm(x)), x + cross_attention(norm(x), memory), x + feed_forward(norm(x)).
-
-    Args:
-        decoder: Sizes, norm and activation.
-        attention: Config of the self-attention.
-        cross: Config of the cross-attention over the memory, without positions.
-        regularization: Dropout rates.
-        drop_path: Probability of skipping a branch.
-    """
+    """x + attention(norm(x)), x + cross_attention(norm(x), memory), x + feed_forward(norm(x)); built as `Decoder`."""
 
     def __init__(
         self,
@@ -138,11 +118,7 @@ class Decoder(nn.Module):
         )
 
     def forward(
-        self,
-        x: Tensor,
-        memory: Tensor,
-        memory_padding_mask: Tensor | None = None,
-        cache: DecoderCache | None = None,
+        self, x: Tensor, memory: Tensor, memory_padding_mask: Tensor | None = None, cache: DecoderCache | None = None
     ) -> Tensor:
         """Decodes tokens; each attends to itself, earlier ones and the memory.
 

@@ -68,12 +68,7 @@ def from_deepseek_v3(
 
 
 def to_deepseek_v3(layer: MultiheadLatentAttention, rope_interleave: bool = True) -> dict[str, Tensor]:
-    """The inverse of `from_deepseek_v3`: weights of our layer under DeepSeek's names.
-
-    Args:
-        layer: Layer to convert.
-        rope_interleave: Pair rotary rows with their neighbours, as published checkpoints do.
-    """
+    """The inverse of `from_deepseek_v3`: weights of our layer under DeepSeek's names."""
     order = torch.arange(layer.qk_rope_head_dim)
     if rope_interleave:
         order = torch.stack(order.chunk(2), dim=1).flatten()

@@ -15,15 +15,7 @@ from mla_train.nn.variational import VariationalLatent
 
 
 class EncoderBlock(nn.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x)).
-
-    Args:
-        encoder: Sizes, norm and activation.
-        attention: Config of the attention layers.
-        regularization: Dropout rates.
-        rotary_axes: 0 without rotary positions, 1 for sequences, 2 for images.
-        drop_path: Probability of skipping a branch.
-    """
+    """x + attention(norm(x)), then x + feed_forward(norm(x)); the arguments are those of `Encoder`."""
 
     def __init__(
         self,
@@ -52,23 +44,9 @@ class EncoderBlock(nn.Module):
         is_causal: bool = False,
         positions: Tensor | None = None,
     ) -> Tensor:
-        """One block.
-
-        Args:
-            x: Tokens, `(batch, length, dim)`.
-            rotation: Rotations of the positions of x.
-            key_padding_mask: True at padding, `(batch, length)`.
-            is_causal: Each token attends to itself and earlier ones only.
-            positions: Positions of tokens, for attention patterns.
-        """
-        attended = self.attention(
-            self.attention_norm(x),
-            rotation,
-            key_padding_mask=key_padding_mask,
-            is_causal=is_causal,
-            positions=positions,
-        )
-        x = x + self.residual(attended)
+        """One block; see `Encoder.forward`."""
+        masks = {"key_padding_mask": key_padding_mask, "is_causal": is_causal, "positions": positions}
+        x = x + self.residual(self.attention(self.attention_norm(x), rotation, **masks))
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -102,11 +80,8 @@ class Encoder(nn.Module):
         blocks = [EncoderBlock(encoder, attention, regularization, axes, drop_path) for drop_path in drop_paths]
         self.blocks = nn.ModuleList(blocks)
         self.norm = build_norm(encoder.norm, encoder.dim)
-        self.rotary = None
-        if axes:
-            rope_dim = blocks[0].attention.rope_dim
-            if rope_dim:
-                self.rotary = RotaryEmbedding(rope_dim, axes, attention.rope_theta)
+        rope_dim = blocks[0].attention.rope_dim if axes else 0
+        self.rotary = RotaryEmbedding(rope_dim, axes, attention.rope_theta) if rope_dim else None
         self.axes = rotary_axes
         self.convolutions = None
         if encoder.block is Block.conv_attention:
@@ -140,7 +115,8 @@ class Encoder(nn.Module):
 
         Args:
             x: Tokens, `(batch, length, dim)`.
-            positions: Positions of tokens, `(length,)` or `(batch, length)`, with a last dimension of 2 for images; None counts from 0.
+            positions: Positions of tokens, `(length,)` or `(batch, length)`, with a last dimension of 2 for images; None
+                counts from 0.
             key_padding_mask: True at padding, `(batch, length)`.
             is_causal: Each token attends to itself and earlier ones only.
 

@@ -9,13 +9,7 @@ from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm
 
 
 class CrossAttentionBlock(nn.Module):
-    """x + attention(norm(x), memory), then x + feed_forward(norm(x)); the latents of the memory are computed once.
-
-    Args:
-        encoder: Sizes, norm and activation.
-        attention: Kind and sizes of attention.
-        regularization: Dropout rates.
-    """
+    """x + attention(norm(x), memory), then x + feed_forward(norm(x)); the latents of the memory are computed once."""
 
     def __init__(
         self, encoder: EncoderConfig, attention: AttentionConfig, regularization: RegularizationConfig
@@ -33,13 +27,7 @@ class CrossAttentionBlock(nn.Module):
         return self.attention.states(self.norm(x))
 
     def forward(self, x: Tensor, memory: tuple[Tensor, ...], key_padding_mask: Tensor | None = None) -> Tensor:
-        """Attends to a memory.
-
-        Args:
-            x: Tokens, `(batch, length, dim)`.
-            memory: The `states` of the tokens that are attended to.
-            key_padding_mask: True at padding of the memory, `(batch, keys)`. Where all is padding zeros are added.
-        """
+        """Attends from `(batch, length, dim)` to the `states` of a memory; zeros where all is padding."""
         x = x + self.residual(self.attention(self.norm(x), memory=memory, key_padding_mask=key_padding_mask))
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
 
@@ -49,11 +37,6 @@ class CrossAttentionFusion(nn.Module):
 
     The latents of an input are computed once and read by all others: with m inputs of n tokens m * n latents are made
     and m * (m - 1) * n * n scores.
-
-    Args:
-        encoder: Sizes, norm and activation.
-        attention: Kind and sizes of attention.
-        regularization: Dropout rates.
     """
 
     def __init__(
@@ -63,12 +46,7 @@ class CrossAttentionFusion(nn.Module):
         self.block = CrossAttentionBlock(encoder, attention, regularization)
 
     def forward(self, tokens: dict[str, Tensor], padding: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tokens that have seen the other inputs.
-
-        Args:
-            tokens: Tokens of each input, `(batch, length, dim)`.
-            padding: True at padding, `(batch, length)`.
-        """
+        """Tokens `(batch, length, dim)` of each input that have seen the others; padding is True, `(batch, length)`."""
         states = {name: self.block.states(x) for name, x in tokens.items()}
         fused = {}
         for name, x in tokens.items():
@@ -82,20 +60,10 @@ class BottleneckFusion(nn.Module):
     """A few latent tokens attend to all inputs, and these attend to the latent tokens alone.
 
     So the cost grows with the number of tokens, not with its square (Nagrani et al. 2021, arXiv 2107.00135).
-
-    Args:
-        encoder: Sizes, norm and activation.
-        attention: Kind and sizes of attention.
-        regularization: Dropout rates.
-        latents: Number of latent tokens.
     """
 
     def __init__(
-        self,
-        encoder: EncoderConfig,
-        attention: AttentionConfig,
-        regularization: RegularizationConfig,
-        latents: int,
+        self, encoder: EncoderConfig, attention: AttentionConfig, regularization: RegularizationConfig, latents: int
     ) -> None:
         super().__init__()
         self.latents = nn.Parameter(torch.randn(latents, encoder.dim) * 0.1)

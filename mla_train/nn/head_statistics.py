@@ -89,14 +89,7 @@ class HeadStatistics:
 
 @torch.no_grad()
 def head_statistics(record: Record, positions: Tensor | None, call: int = 0, row: int = 0) -> HeadStatistics:
-    """Statistics of one layer.
-
-    Args:
-        record: Record of the layer, with all observation points.
-        positions: Positions of tokens in self-attention, `(tokens, axes)`.
-        call: Index of the call.
-        row: Index of the example in the batch.
-    """
+    """Statistics of one layer, from a record of all observation points, for one example (row) of one call."""
     observed, latent = record.calls[call], record.latent(call, row)
     assert observed.weights is not None
     assert observed.heads is not None

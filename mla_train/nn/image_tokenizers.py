@@ -14,11 +14,7 @@ def default_downsample_log2(size: int) -> int:
 
 
 def cells(images: Tensor, side: int) -> Tensor:
-    """Cuts images into squares, row by row, padded with zeros below and to the right.
-
-    Args:
-        images: Images, `(batch, channels, height, width)`.
-        side: Side of a square.
+    """Cuts images `(batch, channels, height, width)` into squares, row by row, padded below and to the right.
 
     Returns:
         `(batch, rows * columns, channels * side * side)`.

@@ -67,12 +67,7 @@ class ResidualDropout(nn.Module):
 
 
 def init_stack(stack: nn.Module, branches: int) -> None:
-    """Initialises linear layers by their fan-in; those that write into the residual stream also by its number of branches.
-
-    Args:
-        stack: An encoder or decoder.
-        branches: Number of residual branches that write into the stream.
-    """
+    """Initialises linear layers by fan-in, those that write into the residual stream also by its number of branches."""
     for name, module in stack.named_modules():
         if isinstance(module, nn.Linear):
             std = module.in_features**-0.5

@@ -50,22 +50,12 @@ class ReconstructionInput:
 
 
 def image_target(images: Tensor, side: int) -> ReconstructionTarget:
-    """The pixels of each cell.
-
-    Args:
-        images: Images of standard deviation 1, `(batch, channels, height, width)`.
-        side: Side of a cell.
-    """
+    """The pixels of each cell of images `(batch, channels, height, width)` of standard deviation 1."""
     return ReconstructionTarget(cells(images, side), cells(torch.ones_like(images), side) > 0)
 
 
 class TokenMasking(nn.Module):
-    """Replaces a share of tokens by a learned vector, in training.
-
-    Args:
-        dim: Width of tokens.
-        share: Share of masked tokens.
-    """
+    """Replaces a share of tokens by a learned vector, in training."""
 
     def __init__(self, dim: int, share: float = MASK_SHARE) -> None:
         super().__init__()
@@ -81,24 +71,14 @@ class TokenMasking(nn.Module):
 
 
 class Reconstruction(nn.Module):
-    """Predicts the input of each call of the encoder from its output.
-
-    Args:
-        dim: Width of the encoder.
-        inputs: Inputs of the calls, in order.
-    """
+    """Predicts the input of each call of the encoder from its output."""
 
     def __init__(self, dim: int, inputs: Sequence[ReconstructionInput]) -> None:
         super().__init__()
         self.decoders = nn.ModuleList(nn.Linear(dim, entry.size) for entry in inputs)
 
     def forward(self, encoded: Sequence[Tensor], targets: Sequence[ReconstructionTarget]) -> Tensor:
-        """Mean error of known numbers or tokens, averaged over calls: a scalar.
-
-        Args:
-            encoded: Outputs of the calls of the encoder, each `(batch, length, dim)`.
-            targets: Targets of the calls.
-        """
+        """Mean error of known numbers or tokens over calls of the encoder, whose outputs are `(batch, length, dim)`."""
         errors = []
         for decoder, x, target in zip(self.decoders, encoded, targets, strict=True):
             if target.values.is_floating_point():

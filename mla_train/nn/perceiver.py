@@ -41,14 +41,7 @@ class FourierPosition(nn.Module):
 
 
 class LatentArray(nn.Module):
-    """Learned latents that attend to tokens, and to which tokens attend.
-
-    Args:
-        encoder: Sizes, norm and activation; `latents` is the number of latents.
-        attention: Config of the attention layers.
-        regularization: Dropout rates.
-        rotary_axes: 0 for tokens with position embeddings, 1 for sequences, 2 for images.
-    """
+    """Learned latents that attend to tokens, and to which tokens attend; the arguments are those of `Encoder`."""
 
     def __init__(
         self,
@@ -77,17 +70,7 @@ class LatentArray(nn.Module):
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """Reads tokens, runs blocks on the latents, and writes into the tokens.
-
-        Args:
-            x: Tokens, `(batch, length, dim)`.
-            blocks: Blocks from and to `(batch, latents, dim)`.
-            positions: Positions of x; None counts from 0.
-            key_padding_mask: True at padding, `(batch, length)`.
-            is_causal: Must be False.
-
-        Returns:
-            `(batch, length, dim)`.
+        """Reads tokens, runs blocks on the latents, and writes into the tokens; see `Encoder.forward`.
 
         Raises:
             ValueError: is_causal is True.

@@ -8,12 +8,7 @@ class MeanPooling(nn.Module):
     """Mean of the tokens that are not padding."""
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
-        """`(batch, length, dim)` to `(batch, dim)`; an example without tokens gives zeros.
-
-        Args:
-            x: Tokens.
-            key_padding_mask: True at padding, `(batch, length)`.
-        """
+        """`(batch, length, dim)` to `(batch, dim)`; padding is left out, and an example without tokens gives zeros."""
         if key_padding_mask is None:
             return x.mean(1)
         kept = (~key_padding_mask).unsqueeze(-1).to(x.dtype)
@@ -21,11 +16,7 @@ class MeanPooling(nn.Module):
 
 
 class ClassToken(nn.Module):
-    """A learned token in front of the others, whose output represents the example (Devlin et al. 2018).
-
-    Args:
-        dim: Width of tokens.
-    """
+    """A learned token in front of the others, whose output represents the example (Devlin et al. 2018)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -41,23 +32,14 @@ class ClassToken(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """Mean weighted by a learned score of each token (the sequence pooling of Hassani et al. 2021).
-
-    Args:
-        dim: Width of tokens.
-    """
+    """Mean weighted by a learned score of each token (the sequence pooling of Hassani et al. 2021)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.score = nn.Linear(dim, 1)
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
-        """`(batch, length, dim)` to `(batch, dim)`; an example without tokens gives zeros.
-
-        Args:
-            x: Tokens.
-            key_padding_mask: True at padding, `(batch, length)`.
-        """
+        """`(batch, length, dim)` to `(batch, dim)`; padding is left out, and an example without tokens gives zeros."""
         scores = self.score(x).squeeze(-1)
         if key_padding_mask is not None:
             # The largest negative number rather than -inf keeps rows of only padding finite.

@@ -68,12 +68,7 @@ class GruCache:
 
 
 class GruDecoder(nn.Module):
-    """A GRU that attends to the output of `GruEncoder`.
-
-    Args:
-        dim: Width of tokens; the memory is twice as wide.
-        dropout: Dropout of the memory and of the output.
-    """
+    """A GRU that attends to the output of `GruEncoder`."""
 
     cache_width = 0  # one state for all tokens
 

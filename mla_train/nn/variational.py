@@ -33,12 +33,7 @@ class Posterior(nn.Module):
         nn.init.constant_(self.project.bias[latent_dim:], FIRST_LOG_VARIANCE)
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`(batch, length, dim)` to two of `(batch, length, latent_dim)`.
-
-        Args:
-            x: Tokens.
-            key_padding_mask: True at padding, `(batch, length)`; for observers only.
-        """
+        """`(batch, length, dim)` to two of `(batch, length, latent_dim)`; the mask is for observers only."""
         mean, log_variance = self.project(x).chunk(2, dim=-1)
         return mean, log_variance
 
@@ -47,10 +42,6 @@ class VariationalLatent(nn.Module):
     """A random latent for each token: a sample in training, the mean in evaluation.
 
     It starts close to the identity: a little noise, and a projection on `latent_dim` directions.
-
-    Args:
-        dim: Width of tokens.
-        latent_dim: Width of the latent.
     """
 
     def __init__(self, dim: int, latent_dim: int) -> None:
@@ -62,12 +53,7 @@ class VariationalLatent(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
-        """`(batch, length, dim)` to the same shape.
-
-        Args:
-            x: Tokens.
-            key_padding_mask: True at padding, `(batch, length)`.
-        """
+        """`(batch, length, dim)` to the same shape."""
         latent, log_variance = self.posterior(x, key_padding_mask)
         if self.training:
             latent = latent + torch.randn_like(latent) * (log_variance / 2).exp()

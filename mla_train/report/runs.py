@@ -27,20 +27,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder.
-
-    Attributes:
-        folder: Run folder.
-        state: State of the run.
-        started: Time at which it started.
-        task: Name of the task.
-        data: Name of the data set.
-        attention: Kind of attention, or another name of the network.
-        command: Command that started it.
-        score: Score on the test split; None unless finished.
-        parameters: Number of parameters; None unless finished.
-        seconds: Seconds of training; None unless finished.
-    """
+    """One run folder; score, number of parameters and seconds of training are None unless the run is finished."""
 
     folder: Path
     state: State
@@ -55,11 +42,7 @@ class Run:
 
 
 def find_runs(root: Path) -> Iterator[Run]:
-    """Reads all run folders below a folder, without searching inside run folders.
-
-    Args:
-        root: Folder to search; may be a run folder itself.
-    """
+    """Reads all run folders below a folder, without searching inside run folders."""
     for path, folders, files in os.walk(root):
         run = _read_run(Path(path), set(files))
         if run is None:
@@ -137,12 +120,7 @@ COLUMNS = {
 
 
 def runs_table(runs: list[Run], root: Path) -> Table:
-    """A table with one row for each run.
-
-    Args:
-        runs: Runs in any order.
-        root: Folder that paths are relative to.
-    """
+    """A table with one row for each run, with paths relative to a folder."""
     return Table(list(COLUMNS.values()), [_row(run, root) for run in runs])
 
 

@@ -36,12 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under names of columns.
-
-    Attributes:
-        columns: Names of the columns.
-        rows: Rows with one cell for each column.
-    """
+    """Rows under names of columns, with one cell for each column."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -75,12 +70,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_rich(table: Table, wrap: bool = True) -> RichTable:
-    """The table for the terminal.
-
-    Args:
-        table: Table.
-        wrap: Whether long cells may take several lines.
-    """
+    """The table for the terminal; `wrap` says whether long cells may take several lines."""
     rich_table = RichTable()
     for index, name in enumerate(table.columns):
         rich_table.add_column(escape(name), justify="right" if table.is_number(index) else "left", no_wrap=not wrap)
@@ -100,14 +90,7 @@ def terminal() -> Console:
 
 
 def print_fitting(table: Table, optional: Sequence[str], console: Console, complete: str) -> None:
-    """Prints a table without those columns for which the console is too narrow.
-
-    Args:
-        table: Table.
-        optional: Columns that may be left out, in this order.
-        console: Console to print to.
-        complete: What shows all columns, for the message.
-    """
+    """Prints a table without those optional columns, in order, for which the console is too narrow."""
     hidden: list[str] = []
     unlimited = console.options.update(width=10000)  # measures the table instead of the console
     for column in optional:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
+import wandb
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
@@ -46,15 +47,31 @@ class WandbTracker:
             directions: Name of each validation metric to "max" or "min". The summary holds the best value of these
                 and the last value of all others.
         """
-        self._logger = build_logger(config, folder, directions)
-        return self._logger
+        options = config.logger.wandb
+        assert options is not None
+        mode = options.mode
+        if mode is WandbMode.auto:
+            mode = WandbMode.online if logged_in() else WandbMode.offline
+        # Files that wait for upload stay in the run folder, not in the home directory.
+        os.environ["WANDB_DATA_DIR"] = str((folder / "wandb").resolve())
+        self._logger = logger = WandbLogger(
+            project=options.project,
+            entity=options.entity,
+            name=options.name or run_name(folder, options.group),
+            group=options.group,
+            job_type=options.job_type,
+            tags=list(dict.fromkeys([config.task.name, config.data.name, config.attention.kind.value, *options.tags])),
+            id=run_id(folder),
+            save_dir=folder.resolve(),  # W&B's own process may have another working directory
+            offline=mode is WandbMode.offline,
+        )
+        logger.log_hyperparams(plain(config))
+        for name, direction in {"loss": "min", **directions}.items():
+            logger.experiment.define_metric(f"val/{name}", step_metric=STEP, step_sync=True, summary=direction)
+        return logger
 
     def log_run(self, run: FinishedRun) -> None:
-        """Logs the results and, of a run with a test split, the models, tables, figures and attention maps.
-
-        Args:
-            run: Finished run.
-        """
+        """Logs the results and, of a run with a test split, the models, tables, figures and attention maps."""
         assert self._logger is not None
         self._logger.experiment.summary.update({name: run.results[name] for name in ("baselines", "model", "monitor")})
         if not run.config.test:
@@ -66,20 +83,12 @@ class WandbTracker:
             self._logger.log_metrics(media(run, Path(drawn)), run.step)
 
     def close(self, succeeded: bool) -> None:
-        """Ends the run on W&B.
-
-        Args:
-            succeeded: Whether it has results.
-        """
-        import wandb
-
+        """Ends the run on W&B."""
         wandb.finish(exit_code=0 if succeeded else 1)
 
 
 def logged_in() -> bool:
     """Whether a W&B key is in the environment or in the file where `wandb login` puts it."""
-    import wandb
-
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
@@ -92,35 +101,7 @@ def logged_in() -> bool:
 
 def default_entity() -> str | None:
     """User or team of runs whose config names none."""
-    import wandb
-
     return wandb.Api().default_entity
-
-
-def build_logger(config: TrainConfig, folder: Path, directions: Mapping[str, str]) -> WandbLogger:
-    """Lightning's logger, see `WandbTracker.logger`."""
-    options = config.logger.wandb
-    assert options is not None
-    mode = options.mode
-    if mode is WandbMode.auto:
-        mode = WandbMode.online if logged_in() else WandbMode.offline
-    # Files that wait for upload stay in the run folder, not in the home directory.
-    os.environ["WANDB_DATA_DIR"] = str((folder / "wandb").resolve())
-    logger = WandbLogger(
-        project=options.project,
-        entity=options.entity,
-        name=options.name or run_name(folder, options.group),
-        group=options.group,
-        job_type=options.job_type,
-        tags=list(dict.fromkeys([config.task.name, config.data.name, config.attention.kind.value, *options.tags])),
-        id=run_id(folder),
-        save_dir=folder.resolve(),  # W&B's own process may have another working directory
-        offline=mode is WandbMode.offline,
-    )
-    logger.log_hyperparams(plain(config))
-    for name, direction in {"loss": "min", **directions}.items():
-        logger.experiment.define_metric(f"val/{name}", step_metric=STEP, step_sync=True, summary=direction)
-    return logger
 
 
 def run_id(folder: Path) -> str:
@@ -139,31 +120,8 @@ def run_name(folder: Path, group: str | None) -> str:
     return "/".join([*parents[parents.index(group) + 1 :], name]) if group in parents else name
 
 
-def group_overrides(config: TrainConfig, folder: Path, job_type: str) -> list[str]:
-    """Overrides that put a run into the W&B group of its study; none where W&B is off.
-
-    Args:
-        config: Config of the run; a group that it names stays.
-        folder: Folder of the study, whose name is that of the group.
-        job_type: Kind of study.
-    """
-    options = config.logger.wandb
-    if options is None:
-        return []
-    name = folder.resolve().name.replace("'", "\\'")
-    group = [] if options.group else [f"logger.wandb.group='{name}'"]
-    return [*group, f"logger.wandb.job_type={job_type}"]
-
-
 def log_model(logger: WandbLogger, models: Mapping[str, Path]) -> None:
-    """Logs models as versions of one artifact, which `mla_train.load` reads once it is downloaded.
-
-    Args:
-        logger: Logger of the run.
-        models: Alias of each version to its model folder.
-    """
-    import wandb
-
+    """Logs models, each with an alias, as versions of one artifact, which `mla_train.load` reads once downloaded."""
     for alias, folder in models.items():
         artifact = wandb.Artifact(f"model-{logger.experiment.id}", type="model")
         for file in folder.iterdir():
@@ -173,14 +131,7 @@ def log_model(logger: WandbLogger, models: Mapping[str, Path]) -> None:
 
 
 def media(run: FinishedRun, folder: Path) -> dict[str, Any]:
-    """Tables `samples` and `mistakes`, `figures/NAME`, and `attention_maps/NAME` of some test examples.
-
-    Args:
-        run: Finished run.
-        folder: Folder for files that are read once, when they are logged.
-    """
-    import wandb
-
+    """Tables `samples` and `mistakes`, `figures/NAME`, and `attention_maps/NAME` of some test examples."""
     artifact = load_model(run.folder.path)
     lines = (run.folder.path / "predictions.jsonl").read_text().splitlines()
     logged = prediction_tables(artifact.model.head, run.data, [json.loads(line) for line in lines])
@@ -196,13 +147,7 @@ def spread(values: Sequence[Any], count: int) -> list[Any]:
 
 
 def prediction_tables(head: Head, data: Dataset, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Tables of samples of all predictions, and of the mistakes with the worst first.
-
-    Args:
-        head: Head that made the predictions.
-        data: Data set with the test split.
-        rows: Rows of predictions.jsonl.
-    """
+    """Tables of samples of all predictions, and of the mistakes with the worst first."""
     tables = {}
     if rows:
         tables["samples"] = prediction_table(head, data, spread(rows, TABLE_ROWS))
@@ -213,15 +158,7 @@ def prediction_tables(head: Head, data: Dataset, rows: Sequence[Mapping[str, Any
 
 
 def prediction_table(head: Head, data: Dataset, rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Predictions as a W&B table, beside the images of their examples.
-
-    Args:
-        head: Head that made the predictions.
-        data: Data set with the test split.
-        rows: Rows of predictions.jsonl.
-    """
-    import wandb
-
+    """Predictions as a W&B table, beside the images of their examples."""
     cells = [{**images(data, row["index"]), **flat(row), "error": head.example_error(row)} for row in rows]
     columns: list[str | int] = list(dict.fromkeys(name for row in cells for name in row))
     return wandb.Table(columns, [[row.get(str(name)) for name in columns] for row in cells], allow_mixed_types=True)
@@ -229,8 +166,6 @@ def prediction_table(head: Head, data: Dataset, rows: Sequence[Mapping[str, Any]
 
 def images(data: Dataset, place: int) -> dict[str, Any]:
     """Inputs of a test example that are images."""
-    import wandb
-
     arrays = {name: raw for name, raw in data.test.raw(place).items() if isinstance(raw, Tensor) and raw.dim() == 3}
     return {name: wandb.Image(image.permute(1, 2, 0).numpy().astype(np.uint8)) for name, image in arrays.items()}
 
@@ -244,16 +179,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def attention_maps(artifact: Artifact, data: Dataset, places: Sequence[int], folder: Path) -> dict[str, Any]:
-    """Maps of the last layer and statistics of heads, as lists of W&B images with one image an example.
-
-    Args:
-        artifact: Trained model.
-        data: Data set with the test split.
-        places: Places of the examples in the test split.
-        folder: Folder for the drawn files.
-    """
-    import wandb
-
+    """Maps of the last layer and statistics of heads, as lists of W&B images with one image an example."""
     maps: defaultdict[str, list[Any]] = defaultdict(list)
     for place in places:
         target = folder / str(place)

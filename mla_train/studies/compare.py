@@ -1,6 +1,5 @@
 """Runs a comparison: trains what is missing, reads the results, times inference."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +11,9 @@ import yaml
 
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
-from mla_train.report.wandb import group_overrides
 from mla_train.studies.comparison import Comparison, VariantResults
 from mla_train.studies.comparison_page import Circumstances
-from mla_train.studies.jobs import run_jobs
+from mla_train.studies.jobs import group_overrides, run_jobs
 from mla_train.studies.parameter_matching import CheckedVariant
 from mla_train.studies.timing import inference_speeds
 from mla_train.studies.variants import Plan
@@ -28,13 +26,7 @@ TIMED_BATCHES = 32
 def compare(
     plan: Plan, variants: Sequence[CheckedVariant], train: Path, command: str
 ) -> tuple[Comparison, Circumstances]:
-    """Trains what is not finished and collects the numbers.
-
-    Args:
-        plan: Comparison.
-        variants: Variants from `check_variants`.
-        train: The file train.py.
-        command: Command that runs the comparison again.
+    """Trains what is not finished and collects the numbers; `command` runs the comparison again.
 
     Raises:
         UserError: The folder holds something else, or cannot be written.
@@ -46,13 +38,6 @@ def compare(
         job = checked.variant.job(plan.run_dir, seed)
         overrides = [*job.overrides, *group_overrides(checked.config, plan.run_dir, "compare")]
         jobs[checked.variant.name, seed] = replace(job, overrides=overrides)
-    for job in jobs.values():
-        try:
-            _ = job.results
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{job.folder / 'results.json'} cannot be read: remove {job.folder} to run it again"
-            ) from error
     failed = run_jobs(jobs.values(), train, plan.n_jobs, threads)
     outcomes, folders = [], {}
     for checked in variants:

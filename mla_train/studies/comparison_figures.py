@@ -1,6 +1,5 @@
 """Figures of a comparison: scores of all seeds, and validation curves."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -13,15 +12,11 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from mla_train.studies.comparison import Comparison, half_interval
+from mla_train.training.loggers import read_curve
 
 
 def draw_scores(comparison: Comparison, file: Path) -> None:
-    """Draws scores: a dot for each seed, the mean with its 95 % confidence interval, and the best baseline as a line.
-
-    Args:
-        comparison: Comparison with a finished run.
-        file: PNG to write.
-    """
+    """Draws a dot for each seed, the mean with its 95 % confidence interval, and the best baseline as a line."""
     score = comparison.any_score
     assert score is not None
     variants = comparison.variants
@@ -55,25 +50,17 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
 
 
 def draw_validation(curves: Mapping[str, Sequence[Path]], metric: str) -> bytes:
-    """Draws validation curves: a thin line for each run, a thick one for the mean of a variant over the epochs of all runs.
-
-    Args:
-        curves: Name of a variant to its files metrics.csv.
-        metric: Name of the metric, without "val/".
-
-    Returns:
-        A PNG.
-    """
+    """Draws validation curves as PNG: thin lines for runs, a thick one for the mean of a variant over common epochs."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for number, (name, files) in enumerate(curves.items()):
-        lines = [line for file in files if (line := read_curve(file, metric))]
+        lines = [line for file in files if (line := read_curve(file, f"val/{metric}", by="epoch"))]
         colour = f"C{number}"
         for line in lines:
-            axes.plot(list(line), list(line.values()), color=colour, alpha=0.3, linewidth=0.8)
+            axes.plot([epoch + 1 for epoch in line], list(line.values()), color=colour, alpha=0.3, linewidth=0.8)
         common = sorted(set.intersection(*(set(line) for line in lines))) if lines else []
         marker = "o" if len(common) == 1 else None
         means = [mean(line[epoch] for line in lines) for epoch in common]
-        axes.plot(common, means, color=colour, linewidth=2, label=name, marker=marker)
+        axes.plot([epoch + 1 for epoch in common], means, color=colour, linewidth=2, label=name, marker=marker)
     axes.set(xlabel="epoch", ylabel=f"val/{metric}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=9, frameon=False)
@@ -82,16 +69,6 @@ def draw_validation(curves: Mapping[str, Sequence[Path]], metric: str) -> bytes:
     figure.savefig(stream, format="png", dpi=130)
     plt.close(figure)
     return stream.getvalue()
-
-
-def read_curve(file: Path, metric: str) -> dict[int, float]:
-    """Epoch, counted from 1, to the metric of the validation split; empty without a file."""
-    if not file.is_file():
-        return {}
-    with file.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    name = f"val/{metric}"
-    return {int(float(row["epoch"])) + 1: float(row[name]) for row in rows if row.get(name) and row.get("epoch")}
 
 
 def _plain(axes: plt.Axes, grid: str) -> None:

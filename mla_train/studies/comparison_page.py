@@ -1,22 +1,15 @@
 """The report of a comparison: a table in the terminal, in Markdown and in HTML, and a CSV with a row for each run."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+
+import pandas as pd
 
 from mla_train.report.page import bullets, code, heading, html_table, image, page, paragraph
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
-from mla_train.studies.comparison import (
-    Comparison,
-    VariantResults,
-    conclusion,
-    listed,
-    p_value,
-    spread,
-)
+from mla_train.studies.comparison import Comparison, VariantResults, conclusion, listed, p_value, spread
 from mla_train.studies.comparison_figures import draw_scores, draw_validation
 from mla_train.training.scores import Score, read_score, signed, written
 
@@ -139,13 +132,7 @@ def failures(comparison: Comparison) -> list[str]:
 
 
 def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None:
-    """Writes comparison.csv, .png, .md and .html into a folder.
-
-    Args:
-        comparison: Results of the variants.
-        how: How they were measured.
-        folder: Folder of the comparison.
-    """
+    """Writes comparison.csv, .png, .md and .html into a folder."""
     _write_csv(comparison, how, folder / "comparison.csv")
     figure = folder / "comparison.png"
     if comparison.any_score is not None:
@@ -216,32 +203,27 @@ def _metrics(comparison: Comparison) -> list[str]:
 
 
 def _write_csv(comparison: Comparison, how: Circumstances, file: Path) -> None:
-    rows = []
+    """Writes a row for each run; those of unfinished runs have no numbers."""
+    metrics, rows = _metrics(comparison), []
     for variant in comparison.variants:
         for seed, folder in how.folders[variant.name].items():
             results = variant.runs.get(seed)
             state = "finished" if results else "failed" if seed in variant.failed else "unfinished"
             row = {comparison.compared: variant.name, "seed": seed, "state": state, "run_dir": folder}
-            rows.append(row | {"parameters": variant.parameters} | (_csv_cells(results, variant) if results else {}))
-    scores = [f"test/{name}" for name in _metrics(comparison)]
-    columns = [comparison.compared, "seed", "state", *scores, "best_baseline", "best_baseline_score", "parameters"]
-    columns += ["train_examples_per_second", "inference_examples_per_second", "cache_bytes_per_token", "seconds"]
-    with file.open("w", newline="") as stream:
-        table = csv.DictWriter(stream, [*columns, "run_dir", "command"], restval="")
-        table.writeheader()
-        table.writerows(rows)
-
-
-def _csv_cells(results: Mapping[str, Any], variant: VariantResults) -> dict[str, Any]:
-    """Cells of a finished run."""
-    score = read_score(results)
-    scores = results["metrics"]["test"]
-    return {f"test/{name}": scores[name] for name in results["directions"] if name in scores} | {
-        "best_baseline": score.baseline,
-        "best_baseline_score": "" if score.baseline is None else score.baseline_value,
-        "train_examples_per_second": results["speed"]["examples_per_second"],
-        "inference_examples_per_second": variant.inference,
-        "cache_bytes_per_token": results["model"]["cache_bytes_per_token"],
-        "seconds": results["speed"]["seconds"],
-        "command": results["environment"]["command"],
-    }
+            if results:
+                score = read_score(results)
+                row |= {f"test/{name}": results["metrics"]["test"][name] for name in metrics} | {
+                    "best_baseline": score.baseline,
+                    "best_baseline_score": score.baseline_value,
+                    "parameters": variant.parameters,
+                    "train_examples_per_second": results["speed"]["examples_per_second"],
+                    "inference_examples_per_second": variant.inference,
+                    "cache_bytes_per_token": results["model"]["cache_bytes_per_token"],
+                    "seconds": results["speed"]["seconds"],
+                    "command": results["environment"]["command"],
+                }
+            rows.append(row)
+    columns = [comparison.compared, "seed", "state", *(f"test/{name}" for name in metrics), "best_baseline"]
+    columns += ["best_baseline_score", "parameters", "train_examples_per_second", "inference_examples_per_second"]
+    columns += ["cache_bytes_per_token", "seconds", "run_dir", "command"]
+    pd.DataFrame(rows, columns=columns, dtype=object).to_csv(file, index=False)

@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mla_train.config import TrainConfig
+from mla_train.errors import UserError
 from mla_train.studies.launch import Launcher
 
 STOP_TIMEOUT = 60
@@ -20,12 +22,7 @@ STOP_TIMEOUT = 60
 
 @dataclass
 class Job:
-    """A run of train.py.
-
-    Attributes:
-        overrides: Command line.
-        folder: Run folder.
-    """
+    """A run of train.py: its command line and its folder."""
 
     overrides: Sequence[str]
     folder: Path
@@ -34,7 +31,20 @@ class Job:
     def results(self) -> dict[str, Any] | None:
         """Contents of results.json; None if the run is not finished."""
         file = self.folder / "results.json"
-        return json.loads(file.read_text()) if file.is_file() else None
+        try:
+            return json.loads(file.read_text()) if file.is_file() else None
+        except json.JSONDecodeError as error:
+            raise UserError(f"{file} cannot be read: remove {self.folder} to run it again") from error
+
+
+def group_overrides(config: TrainConfig, folder: Path, job_type: str) -> list[str]:
+    """Overrides that put a run into the W&B group named like the folder of its study; none where W&B is off."""
+    options = config.logger.wandb
+    if options is None:
+        return []
+    name = folder.resolve().name.replace("'", "\\'")
+    group = [] if options.group else [f"logger.wandb.group='{name}'"]
+    return [*group, f"logger.wandb.job_type={job_type}"]
 
 
 def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int | None = None) -> dict[Path, str]:

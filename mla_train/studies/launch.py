@@ -24,12 +24,7 @@ PRELOADED = ["mla_train.training.run", "mla_train.cli", "matplotlib.pyplot"]
 
 @dataclass
 class Running:
-    """A run's process.
-
-    Attributes:
-        process: Process of multiprocessing or of subprocess.
-        log: File with its output.
-    """
+    """A run's process, of multiprocessing or of subprocess, and the file with its output."""
 
     process: Any
     log: Path
@@ -44,11 +39,7 @@ class Running:
         return self.process.exitcode
 
     def stop(self, timeout: float) -> None:
-        """Asks it to stop, and kills it if it does not.
-
-        Args:
-            timeout: Seconds that it has to stop.
-        """
+        """Asks it to stop, and kills it if it has not done so after some seconds."""
         self.process.terminate()
         deadline = time.monotonic() + timeout
         while self.running() and time.monotonic() < deadline:
@@ -96,12 +87,7 @@ class Launcher:
             ensure_running()  # loads in the background
 
     def start(self, overrides: list[str], log: Path) -> Running:
-        """Starts a run.
-
-        Args:
-            overrides: Command line.
-            log: File for its output.
-        """
+        """Starts a run, whose output goes to a file."""
         log.parent.mkdir(parents=True, exist_ok=True)
         overrides = [*overrides, *self.overrides]
         chooses_hardware = any(key in each for each in overrides for key in ("devices=", "hardware=", "strategy="))
@@ -117,13 +103,7 @@ class Launcher:
 
 
 def run_train(overrides: list[str], train: str, log: str) -> None:
-    """Runs train.py in this process, which is a fork.
-
-    Args:
-        overrides: Command line.
-        train: The file train.py.
-        log: File for its output.
-    """
+    """Runs train.py in this process, which is a fork, with its output in a file."""
     os.setsid()  # Ctrl-C goes to the process that started this one
     with open(log, "w") as stream:
         os.dup2(stream.fileno(), 1)

@@ -20,15 +20,7 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class CheckedVariant:
-    """A variant that can be trained.
-
-    Attributes:
-        variant: Name and overrides.
-        config: Config of its runs, without the seed.
-        data: Data set; shared by variants that read the same.
-        parameters: Number of parameters of its network.
-        change: Sentence that says what was changed to match parameters; empty if nothing was.
-    """
+    """A variant that can be trained: config of its runs without the seed, data, size, and how it was matched."""
 
     variant: Variant
     config: TrainConfig
@@ -39,11 +31,6 @@ class CheckedVariant:
 
 def check_variants(plan: Plan, configs: Sequence[TrainConfig], config_dir: Path) -> list[CheckedVariant]:
     """Reads the data, builds the networks and matches their parameters if the plan says so.
-
-    Args:
-        plan: Comparison.
-        configs: Config of each variant.
-        config_dir: Folder conf/.
 
     Raises:
         UserError: The data or a network is not as it must be, variants are not scored on the same examples, or cannot
@@ -86,16 +73,7 @@ def _parameters_and_metric(variant: Variant, config: TrainConfig, data: Dataset)
 
 
 def match_parameters(candidate: CheckedVariant, first: CheckedVariant, config_dir: Path) -> CheckedVariant:
-    """Changes the width of the encoder's feed-forward layers until the network is as large as the first.
-
-    Args:
-        candidate: Variant as configured.
-        first: Variant that it is made equal to.
-        config_dir: Folder conf/.
-
-    Raises:
-        UserError: No width makes them equal.
-    """
+    """Changes the width of the encoder's feed-forward layers until the network is as large as the first."""
     target = first.parameters
     if candidate.parameters == target:
         return candidate

@@ -3,18 +3,17 @@
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from yaml import YAMLError
 
+from mla_train.config.checks import check_options, number
 from mla_train.config.compose import explain_error
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, did_you_mean, require
-
-if TYPE_CHECKING:
-    from optuna.trial import Trial
 
 
 class Sampler(Enum):
@@ -34,78 +33,8 @@ class Pruner(Enum):
     none = "none"
 
 
-@dataclass(frozen=True)
-class Choices:
-    """A choice among values.
-
-    Attributes:
-        values: Values as on the command line of train.py.
-    """
-
-    values: tuple[str, ...]
-
-    def suggest(self, trial: "Trial", name: str) -> Any:
-        """Value for a trial."""
-        return trial.suggest_categorical(name, self.values)
-
-    def grid(self, name: str) -> list[Any]:
-        """All values."""
-        return list(self.values)
-
-    def match(self, value: Any) -> Any:
-        """The value as one of the choices; None if it is not among them."""
-        return next((known for known in self.values if known == as_override(value)), None)
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number from a range, ends included.
-
-    Attributes:
-        low: Lowest value.
-        high: Highest value.
-        log: Whether it is sampled in the logarithm.
-        step: Distance of values, counted from `low`; None is any value.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it consists of whole numbers."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-    def suggest(self, trial: "Trial", name: str) -> Any:
-        """Value for a trial."""
-        if self.whole:
-            return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
-
-    def grid(self, name: str) -> list[Any]:
-        """All values.
-
-        Raises:
-            UserError: The range has no steps.
-        """
-        require(
-            (self.whole or self.step is not None) and not self.log,
-            f"sampler=grid needs values or steps: give space.{name} as a list, or choose sampler=tpe",
-        )
-        step = self.step or 1
-        count = int((self.high - self.low) / step + 1e-9) + 1
-        return [round(self.low + i * step, 12) for i in range(count)]
-
-    def match(self, value: Any) -> Any:
-        """The value; None if it is outside the range."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
-            return None
-        return value
-
-
-Choice = Choices | Range
+Choice = CategoricalDistribution | IntDistribution | FloatDistribution
+"""What is searched for a key: values as on the command line, or a range with its ends."""
 
 
 @dataclass
@@ -125,19 +54,12 @@ class SweepOptions:
 
     sampler: Sampler = Sampler.tpe
     pruner: Pruner = Pruner.median
-    trials: int = 30
-    hours: float | None = None
-    n_jobs: int = 1
+    trials: int = number(30, least=1)
+    hours: float | None = number(None, above=0)
+    n_jobs: int = number(1, least=1)
     storage: str | None = None
     objective: str | None = None
-    retrain: int = 0
-
-    def check(self) -> None:
-        """Checks the values."""
-        require(self.trials >= 1, f"trials={self.trials}: must be 1 or more")
-        require(self.hours is None or self.hours > 0, f"hours={self.hours}: must be positive")
-        require(self.n_jobs >= 1, f"n_jobs={self.n_jobs}: must be 1 or more")
-        require(self.retrain >= 0, f"retrain={self.retrain}: must be 0 (none) or more")
+    retrain: int = number(0, least=0)
 
 
 OWN_KEYS = [option.name for option in fields(SweepOptions)]
@@ -179,7 +101,7 @@ def read_options(file: Path, task: str, overrides: list[str]) -> tuple[SweepOpti
     except YAMLError as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     assert isinstance(options, SweepOptions)
-    options.check()
+    check_options(options)
     space = {name: read_choice(name, value) for name, value in {**parts[0], **added}.items()}
     require(bool(space), f"{file} has no search space: write it under `space`")
     reserved = next((name for name in space if name in ("run_dir", "resume", "test")), None)
@@ -188,17 +110,9 @@ def read_options(file: Path, task: str, overrides: list[str]) -> tuple[SweepOpti
 
 
 def read_choice(name: str, value: Any) -> Choice:
-    """Reads a list of values, or {low, high} with log or step.
-
-    Args:
-        name: Key that is searched.
-        value: Value in the file.
-
-    Raises:
-        UserError: It is neither.
-    """
+    """Reads a list of values, or {low, high} with log or step."""
     if isinstance(value, list) and value:
-        return Choices(tuple(map(as_override, value)))
+        return CategoricalDistribution([as_override(each) for each in value])
     keys = {"low", "high", "log", "step"}
     valid = isinstance(value, dict) and {"low", "high"} <= value.keys() <= keys
     numbers = [value[key] for key in ("low", "high", "step") if value.get(key) is not None] if valid else []
@@ -208,9 +122,26 @@ def read_choice(name: str, value: Any) -> Choice:
     low, high, log, step = (value.get(key) for key in ("low", "high", "log", "step"))
     require(not log or low > 0, f"space.{name}: log: true needs low above 0")
     require(step is None or step > 0, f"space.{name}: step must be above 0")
-    if not (isinstance(low, int) and isinstance(high, int)):
-        low, high = float(low), float(high)
-    return Range(low, high, bool(log), step)
+    if all(isinstance(number, int) for number in numbers):
+        return IntDistribution(low, high, bool(log), step or 1)
+    return FloatDistribution(low, high, bool(log), step)
+
+
+def grid_values(name: str, choice: Choice) -> list[Any]:
+    """All values of a choice.
+
+    Raises:
+        UserError: It is a range without steps.
+    """
+    if isinstance(choice, CategoricalDistribution):
+        return list(choice.choices)
+    require(
+        choice.step is not None and not choice.log,
+        f"sampler=grid needs values or steps: give space.{name} as a list, or choose sampler=tpe",
+    )
+    step = choice.step or 1
+    count = int((choice.high - choice.low) / step + 1e-9) + 1
+    return [round(choice.low + i * step, 12) for i in range(count)]
 
 
 def as_override(value: Any) -> str:
@@ -223,12 +154,15 @@ def as_override(value: Any) -> str:
 
 
 def first_settings(space: dict[str, Choice], config: dict[str, Any]) -> dict[str, Any]:
-    """Values of the config for the keys of the search space, where they are in it.
-
-    Args:
-        space: Search space.
-        config: Nested config of a run without the sweep.
-    """
-    configured = flatten(config)
-    values = {name: choice.match(configured[name]) for name, choice in space.items() if name in configured}
-    return {name: value for name, value in values.items() if value is not None}
+    """Values of the config of a run without the sweep for the keys of the search space, where they are in it."""
+    configured, settings = flatten(config), {}
+    for name in space.keys() & configured.keys():
+        choice, value = space[name], configured[name]
+        if isinstance(choice, CategoricalDistribution):
+            value = as_override(value)
+            is_known = value in choice.choices
+        else:
+            is_known = type(value) in (int, float) and choice.low <= value <= choice.high
+        if is_known:
+            settings[name] = value
+    return settings

@@ -4,16 +4,16 @@ No trial can end the sweep: one that fails, reaches NaN or is killed is recorded
 Optuna's storage, so that the same command continues after any interruption.
 """
 
-import csv
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import optuna
@@ -24,33 +24,21 @@ from mla_train.config import TrainConfig
 from mla_train.errors import UserError, require
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
-from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override
+from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
 from mla_train.task import build_task
+from mla_train.training.loggers import read_curve
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a sweep optimizes.
-
-    Attributes:
-        metric: Metric of the validation split, such as `val/accuracy`.
-        mode: "max" or "min".
-    """
+    """What a sweep optimizes: a metric such as `val/accuracy`, to its "max" or "min"."""
 
     metric: str
     mode: str
 
 
 def goal_of(config: TrainConfig, objective: str | None) -> Goal:
-    """The goal of a sweep; reads the data and builds the network once, so that mistakes are found before the first trial.
-
-    Args:
-        config: Config of a run without the sweep.
-        objective: Metric of the validation split; None is the one that chooses the checkpoint.
-
-    Raises:
-        UserError: There is no such metric.
-    """
+    """The goal of a sweep; reads the data and builds the network, so that mistakes are found before the first trial."""
     task = build_task(config)
     head = task.build_model(task.load_data().spec).head
     metric = objective or f"val/{head.monitor}"
@@ -93,11 +81,7 @@ class Sweep:
     epochs: int = 0
 
     def open(self) -> optuna.Study:
-        """The study in its storage: a new one, or the existing one, in which interrupted trials are marked as retired.
-
-        Raises:
-            UserError: The storage cannot be opened, or holds another sweep.
-        """
+        """The study in its storage: a new one, or the existing one, whose interrupted trials are marked as retired."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
         storage = self.options.storage or f"sqlite:///{(self.folder / 'study.db').resolve()}"
@@ -150,82 +134,58 @@ class Sweep:
             case "gp":
                 return optuna.samplers.GPSampler(seed=seed)
             case "grid":
-                grid = {name: choice.grid(name) for name, choice in self.space.items()}
+                grid = {name: grid_values(name, choice) for name, choice in self.space.items()}
                 return Grid(grid, seed=self.seed)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=self.options.n_jobs > 1)
 
     def run(self, study: optuna.Study, launcher: Launcher, on_trial: Callable[[FrozenTrial], None]) -> None:
-        """Runs trials until the budget is used up.
-
-        Args:
-            study: Study from `open`.
-            launcher: Launcher of the runs.
-            on_trial: Function that is called with each finished trial, one at a time.
-
-        Raises:
-            KeyboardInterrupt: The sweep was asked to stop; running trials are retired.
-        """
-        stop, lock = threading.Event(), threading.Lock()
+        """Runs trials until the budget is used up."""
+        stop, lock = Event(), Lock()
         deadline = None if self.options.hours is None else time.monotonic() + 3600 * self.options.hours
-        errors: list[BaseException] = []
 
         def work() -> None:
+            while not stop.is_set():
+                with lock:
+                    if self.started(study) >= self.budget or (deadline and time.monotonic() > deadline):
+                        return
+                    trial = study.ask(dict(self.space))
+                    trial.set_user_attr("where", [socket.gethostname(), os.getpid()])
+                self._try(study, trial, launcher, stop)
+                with lock:
+                    on_trial(study.trials[trial.number])
+
+        with ThreadPoolExecutor(self.options.n_jobs) as pool:
             try:
-                while not stop.is_set():
-                    with lock:
-                        if not self._more(study) or (deadline and time.monotonic() > deadline):
-                            return
-                        trial = study.ask()
-                        trial.set_user_attr("where", [socket.gethostname(), os.getpid()])
-                    self._try(study, trial, launcher, stop)
-                    with lock:
-                        on_trial(study.trials[trial.number])
-            except BaseException as error:  # an error of the sweep itself, which the main thread raises
-                errors.append(error)
+                for done in as_completed([pool.submit(work) for _ in range(self.options.n_jobs)]):
+                    done.result()
+            except BaseException:  # Ctrl-C, or an error of the sweep itself
                 stop.set()
-
-        threads = [threading.Thread(target=work) for _ in range(self.options.n_jobs)]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)
-        except KeyboardInterrupt:
-            stop.set()
-            for thread in threads:
-                thread.join()
-            raise
-        if errors:
-            raise errors[0]
-
-    def _more(self, study: optuna.Study) -> bool:
-        """Whether another trial may start."""
-        return self.started(study) < self.budget
+                raise
 
     @property
     def budget(self) -> int:
         """Greatest number of trials; a grid may have fewer."""
         if self.options.sampler is not Sampler.grid:
             return self.options.trials
-        return min(self.options.trials, prod(len(choice.grid(name)) for name, choice in self.space.items()))
+        return min(self.options.trials, prod(len(grid_values(name, choice)) for name, choice in self.space.items()))
 
     def started(self, study: optuna.Study) -> int:
         """Number of trials that are running or finished, without retired ones."""
         trials = study.get_trials(deepcopy=False)
         return sum(t.state is not TrialState.WAITING and not t.user_attrs.get("retired", False) for t in trials)
 
-    def _try(self, study: optuna.Study, trial: Trial, launcher: Launcher, stop: threading.Event) -> None:
+    def _try(self, study: optuna.Study, trial: Trial, launcher: Launcher, stop: Event) -> None:
         """Runs one trial and records its value."""
-        settings = {name: choice.suggest(trial, name) for name, choice in self.space.items()}
         folder = self.folder / "trials" / f"{trial.number:04d}"
-        overrides = [*self.overrides, *(f"{name}={as_override(value)}" for name, value in settings.items())]
+        overrides = [*self.overrides, *(f"{name}={as_override(value)}" for name, value in trial.params.items())]
         start = time.monotonic()
         process = launcher.start([*overrides, f"run_dir={folder}"], folder.with_suffix(".log"))
-        seen, pruned, epochs = 0, False, int(settings.get("epochs", self.epochs))
+        seen, pruned, epochs = 0, False, int(trial.params.get("epochs", self.epochs))
         while process.running():
             time.sleep(0.1)
-            for epoch, value in enumerate(curve(folder / "metrics.csv", self.goal.metric)[seen:], seen):
+            # A value from before the first step is left out.
+            values = [value for step, value in read_curve(folder / "metrics.csv", self.goal.metric).items() if step]
+            for epoch, value in enumerate(values[seen:], seen):
                 trial.report(value, epoch)
                 seen += 1
                 # Asked after every epoch, even if several were done since the last check: rungs compare equal epochs.
@@ -251,26 +211,12 @@ class Sweep:
 
 
 def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:
-    """Optuna's pruner, which lets every trial run some epochs, as a slow start need not be a bad one.
-
-    Args:
-        kind: Kind of pruner.
-        epochs: Number of epochs of a trial.
-    """
+    """Optuna's pruner, which lets every trial run some epochs, as a slow start need not be a bad one."""
     if kind is Pruner.halving:
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(2, epochs // 9), reduction_factor=3)
     if kind is Pruner.median:
         return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=max(2, epochs // 5))
     return optuna.pruners.NopPruner()
-
-
-def curve(file: Path, metric: str) -> list[float]:
-    """Values of a metric after each epoch so far; a value from before the first step is left out."""
-    try:
-        with file.open(newline="") as stream:
-            return [float(row[metric]) for row in csv.DictReader(stream) if row.get(metric) and int(row["step"])]
-    except FileNotFoundError:
-        return []
 
 
 def validation_score(folder: Path, metric: str) -> float | None:

@@ -26,12 +26,7 @@ TONES = {"complete": Tone.plain, "fail": Tone.bad}
 
 
 def write_trials(study: optuna.Study, file: Path) -> None:
-    """Writes a row for each trial: number, state, value, settings, seconds, and error.
-
-    Args:
-        study: Study of the sweep.
-        file: CSV to write.
-    """
+    """Writes a row for each trial: number, state, value, settings, seconds, and error."""
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
     unfinished = file.with_suffix(".new")
@@ -58,14 +53,7 @@ def count_states(study: optuna.Study) -> str:
 
 
 def write_page(study: optuna.Study, title: str, folder: Path, commands: list[str]) -> None:
-    """Writes sweep.html: history, importances, parallel coordinates, curves and a table of trials.
-
-    Args:
-        study: Study of the sweep.
-        title: Title of the page.
-        folder: Folder of the sweep.
-        commands: Commands that continue the sweep and that train its best settings.
-    """
+    """Writes sweep.html: commands that continue and use it, history, importances, curves and a table of trials."""
     best, metric = ranked(study), study.user_attrs["plan"]["goal"]
     parts = [code("\n".join(commands))]
     if best:

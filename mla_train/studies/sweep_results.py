@@ -30,14 +30,7 @@ def settings(trial: FrozenTrial) -> list[str]:
 
 
 def best_recipe(study: optuna.Study, overrides: list[str], groups: set[str], file: Path) -> None:
-    """Writes the best trial as a choice of `experiment`.
-
-    Args:
-        study: Study with a finished trial.
-        overrides: Overrides of all trials.
-        groups: Names of config groups.
-        file: YAML to write.
-    """
+    """Writes the best trial as a choice of `experiment`, with the overrides of all trials."""
     trial = ranked(study)[0]
     chosen: list[Any] = []
     recipe: list[Any] = []
@@ -67,18 +60,6 @@ def retrain(
     """Trains the best trials again with three seeds and writes their scores on val and test to top.csv.
 
     The value of the best of many trials is biased upwards; these scores are not.
-
-    Args:
-        study: Study of the sweep.
-        overrides: Overrides of all trials.
-        count: Number of trials.
-        folder: Folder of the sweep.
-        train: The file train.py.
-        parallel: Number of runs at a time.
-        threads: Number of CPU threads of each run.
-
-    Raises:
-        UserError: A run failed.
     """
     shared = [each for each in overrides if not each.startswith("seed=")]
     jobs = {
@@ -94,20 +75,9 @@ def retrain(
     metric = study.user_attrs["plan"]["goal"].removeprefix("val/")
     with (folder / "top.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
-        table.writerow(
-            [
-                "trial",
-                "value",
-                *(f"{split}_{statistic}" for split in ("val", "test") for statistic in ("mean", "std")),
-                "settings",
-            ]
-        )
+        table.writerow(["trial", "value", "val_mean", "val_std", "test_mean", "test_std", "settings"])
         for number, runs in jobs.items():
-            scores: dict[str, list[float]] = {"val": [], "test": []}
-            for job in runs:
-                results = job.results
-                assert results is not None
-                for split, values in scores.items():
-                    values.append(results["metrics"][split][metric])
-            numbers = [round(statistic(values), 6) for values in scores.values() for statistic in (mean, stdev)]
+            all_metrics = [job.results["metrics"] for job in runs if job.results is not None]
+            scores = [[metrics[split][metric] for metrics in all_metrics] for split in ("val", "test")]
+            numbers = [round(statistic(values), 6) for values in scores for statistic in (mean, stdev)]
             table.writerow([number, study.trials[number].value, *numbers, " ".join(settings(study.trials[number]))])

@@ -18,12 +18,7 @@ TURN_SECONDS = 0.3
 
 
 def by_turns(measurements: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Median of each measurement, taken by turns.
-
-    Args:
-        measurements: Name to a function that measures once.
-        rounds: Number of turns.
-    """
+    """Median of each of some functions that measure once, called by turns."""
     values: dict[str, list[float]] = {name: [] for name in measurements}
     for _ in tqdm(range(rounds), leave=False, disable=not sys.stderr.isatty()):
         for name, measure in measurements.items():

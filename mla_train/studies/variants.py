@@ -47,23 +47,11 @@ class Variant:
         return re.sub(r"[^\w.+-]+", "_", self.name).strip("_")
 
     def job(self, root: Path, seed: int) -> Job:
-        """Its run with a seed.
-
-        Args:
-            root: Folder of the comparison.
-            seed: Seed of the run.
-        """
+        """Its run with a seed, in the folder of the comparison."""
         return Job([*self.overrides, f"seed={seed}"], root / self.folder / str(seed))
 
     def compose(self, config_dir: Path) -> TrainConfig:
-        """Config of its runs, without the seed.
-
-        Args:
-            config_dir: Folder conf/.
-
-        Raises:
-            UserError: An override is wrong, or overrides do not fit each other.
-        """
+        """Config of its runs, without the seed."""
         return compose_overrides(config_dir, self.overrides, OWN_KEYS)
 
 
@@ -150,10 +138,6 @@ def _positive(key: str, own: dict[str, str], default: int) -> int:
 
 def compose_variants(plan: Plan, config_dir: Path) -> list[TrainConfig]:
     """Configs of all variants; mistakes in overrides are found here, without torch.
-
-    Args:
-        plan: Comparison.
-        config_dir: Folder conf/.
 
     Raises:
         UserError: An override is wrong, overrides do not fit each other, or variants would differ in what the

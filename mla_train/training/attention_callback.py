@@ -47,11 +47,7 @@ class AttentionStatistics(Callback):
 
 @torch.no_grad()
 def attention_statistics(model: Model, batches: list[Any]) -> dict[str, float]:
-    """Means over heads, calls and examples, for each layer of the encoder, counted from 1.
-
-    Args:
-        model: Model in evaluation mode.
-        batches: Batches of one example each.
+    """Means over heads, calls and examples, for each layer of the encoder, counted from 1; each batch is one example.
 
     Returns:
         `attention/entropy_N` from 0 (a single key) to 1 (uniform), `attention/redundancy_N` (|cosine| of the outputs of

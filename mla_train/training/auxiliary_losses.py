@@ -22,12 +22,7 @@ from mla_train.nn.variational import Posterior, kl_to_standard_normal
 
 @dataclass
 class ModuleCall:
-    """One call of a module.
-
-    Attributes:
-        arguments: Positional arguments.
-        output: Return value.
-    """
+    """One call of a module: positional arguments and return value."""
 
     arguments: tuple[Any, ...]
     output: Any
@@ -53,11 +48,7 @@ class AuxiliaryLoss:
 
 
 def build_auxiliary_losses(module: Any) -> list[AuxiliaryLoss]:
-    """The auxiliary losses that a config asks for; losses over classes are left out where there are none.
-
-    Args:
-        module: TrainingModule with its network.
-    """
+    """The losses that a config asks for; losses over classes are left out where there are none."""
     r, encoder = module.config.regularization, module.config.encoder
     layers = [block.attention for block in _modules(module, EncoderBlock)]
     openings = [gate.opening for gate in _modules(module, LatentGate)]
@@ -82,13 +73,7 @@ def build_auxiliary_losses(module: Any) -> list[AuxiliaryLoss]:
 
 
 def warmup_factor(step: int, steps: int, share: float) -> float:
-    """Factor on the weights of auxiliary losses, which rises linearly from 0 to 1.
-
-    Args:
-        step: Number of finished steps.
-        steps: Number of steps of the run.
-        share: Share of the steps over which it rises.
-    """
+    """Factor on the weights of auxiliary losses, which rises linearly from 0 to 1 over a share of all steps."""
     return min(1.0, step / (share * steps)) if share * steps > 0 else 1.0
 
 

@@ -12,12 +12,7 @@ from mla_train.config import RegularizationConfig
 
 
 def build_averaging(regularization: RegularizationConfig, epochs: int) -> list[Callback]:
-    """The averaging that a config asks for, if any.
-
-    Args:
-        regularization: Its `ema_decay` and `average_epochs`.
-        epochs: Number of epochs of the run.
-    """
+    """The averaging that a config asks for, if any."""
     if regularization.ema_decay:
         return [Averaging(multi_avg_fn=moving_average(regularization.ema_decay), use_buffers=False)]
     if regularization.average_epochs:
@@ -48,9 +43,6 @@ def moving_average(decay: float) -> Callable[..., None]:
     """An exponential moving average whose decay is at most (1 + n) / (10 + n) after n steps.
 
     Without this bound the average of a short run would still hold much of the random initial weights.
-
-    Args:
-        decay: Decay after many steps.
     """
 
     def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor) -> None:

@@ -11,47 +11,35 @@ import signal
 import sys
 import time
 from math import isnan
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
-from mla_train.config import CheckpointChoice
+from mla_train.config import CheckpointChoice, TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
+from mla_train.training.run_folder import RunFolder, resume_command
 
 
 class Checkpoints(Checkpoint):
     """Writes best.ckpt and last.ckpt, with the position in the data.
 
     Args:
-        folder: Folder of the checkpoints.
+        folder: Run folder.
+        config: Whole run's config.
         position: Position in the training data.
-        minutes: Longest time between two writings of last.ckpt.
-        resume_command: Command that resumes the run, for messages.
-        keep: Whether best.ckpt is the best epoch or the last.
-        first: Number of finished epochs before one may be the best.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        position: DataPosition,
-        minutes: float,
-        resume_command: str,
-        keep: CheckpointChoice = CheckpointChoice.best,
-        first: int = 0,
-    ) -> None:
-        self.folder = folder
-        self.position = position
-        self.minutes = minutes
-        self.resume_command = resume_command
-        self.keep = keep
-        self.first = first
+    def __init__(self, folder: RunFolder, config: TrainConfig, position: DataPosition) -> None:
+        self.folder, self.options, self.position = folder.checkpoints, config.checkpoint, position
+        self.resume_command = resume_command(folder)
+        epochs, averaged = 1 if config.debug.fast else config.epochs, config.regularization.average_epochs
+        # Number of finished epochs before one may be the best: with averaged epochs only the full average may.
+        self.first = epochs - averaged + 1 if averaged else 0
         self.best_score: float | None = None
         self.best_epoch = 0  # number of finished epochs
         self._epoch, self._batch = 0, 0
@@ -63,12 +51,8 @@ class Checkpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Best score so far and the next micro-batch."""
-        return {
-            "best_score": self.best_score,
-            "best_epoch": self.best_epoch,
-            "epoch": self._epoch,
-            "batch": self._batch,
-        }
+        best = {"best_score": self.best_score, "best_epoch": self.best_epoch}
+        return best | {"epoch": self._epoch, "batch": self._batch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to the position in the data at which the checkpoint was written."""
@@ -115,14 +99,11 @@ class Checkpoints(Checkpoint):
         if not at_step_end or at_epoch_end:
             return
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
-        late = time.monotonic() - self._written > self.minutes * 60
+        late = time.monotonic() - self._written > self.options.every_minutes * 60
         # One exchange among processes for each step: is it time to write, or to stop?
         if not trainer.strategy.reduce_boolean_decision(late or self._signal is not None, all=False):
             return
-        stop = self._asked_to_stop(trainer)
-        self._write(trainer, "last.ckpt")
-        if stop:
-            self._leave(trainer)
+        self._write_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes best.ckpt if the metric is the best so far, or with `checkpoint.keep=last`."""
@@ -135,27 +116,28 @@ class Checkpoints(Checkpoint):
         epoch = trainer.current_epoch + (not trainer.sanity_checking)
         if isnan(score) or epoch < self.first:
             return
-        if self.best_score is None or self.keep is CheckpointChoice.last or sign * score >= sign * self.best_score:
+        if (
+            self.best_score is None
+            or self.options.keep is CheckpointChoice.last
+            or sign * score >= sign * self.best_score
+        ):
             self.best_score, self.best_epoch = score, epoch
             self._write(trainer, "best.ckpt")
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes last.ckpt; the next micro-batch is the first of the next epoch."""
         self._epoch, self._batch = trainer.current_epoch + 1, 0
+        self._write_last(trainer)
+
+    def _write_last(self, trainer: L.Trainer) -> None:
+        """Writes last.ckpt, and stops the run if one of its processes was asked to stop."""
         self._write(trainer, "last.ckpt")
-        if self._asked_to_stop(trainer):
-            self._leave(trainer)
-
-    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
-        return trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False)
-
-    def _leave(self, trainer: L.Trainer) -> None:
-        number = self._signal or signal.SIGTERM
-        raise Interrupted(
-            f"Stopped in epoch {trainer.current_epoch + 1} after step {trainer.global_step}; "
-            f"all is kept. Continue with: {self.resume_command}",
-            exit_code=128 + number,
-        )
+        if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
+            raise Interrupted(
+                f"Stopped in epoch {trainer.current_epoch + 1} after step {trainer.global_step}; "
+                f"all is kept. Continue with: {self.resume_command}",
+                exit_code=128 + (self._signal or signal.SIGTERM),
+            )
 
     def _write(self, trainer: L.Trainer, name: str) -> None:
         """Writes a checkpoint completely or not at all.

@@ -1,6 +1,5 @@
 """The figure of training curves: losses and validation metric over steps."""
 
-import csv
 from pathlib import Path
 
 import matplotlib
@@ -8,28 +7,19 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from mla_train.training.loggers import read_curve
+
 
 def draw_curves(metrics: Path, monitor: str, file: Path) -> None:
-    """Draws training and validation loss, and the metric that chose the best checkpoint.
-
-    Args:
-        metrics: metrics.csv of a run.
-        monitor: Name of the metric, without "val/".
-        file: PNG to write.
-    """
-    with metrics.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-
-    def curve(name: str) -> tuple[list[int], list[float]]:
-        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
-        return [step for step, _ in points], [value for _, value in points]
-
+    """Draws training and validation loss, and the metric that chose the best checkpoint, from metrics.csv."""
     figure, (losses, scores) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for name in ("train/loss", "val/loss"):
-        losses.plot(*curve(name), label=name)
+        curve = read_curve(metrics, name)
+        losses.plot(curve.keys(), curve.values(), label=name)
     losses.set(xlabel="step", ylabel="loss", title="loss")
     losses.legend()
-    scores.plot(*curve(f"val/{monitor}"), color="tab:green")
+    curve = read_curve(metrics, f"val/{monitor}")
+    scores.plot(curve.keys(), curve.values(), color="tab:green")
     scores.set(xlabel="step", ylabel=monitor, title=f"val/{monitor}")
     for axes in (losses, scores):
         axes.grid(alpha=0.3)

@@ -16,11 +16,7 @@ from mla_train.training.run_folder import RunFolder
 
 
 def check_hardware(config: TrainConfig) -> None:
-    """Refuses a device that does not exist here.
-
-    Raises:
-        UserError: The device does not exist; the message names an alternative.
-    """
+    """Refuses a device that does not exist here."""
     accelerator = config.hardware.accelerator
     available = {
         "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
@@ -63,11 +59,10 @@ def build_trainer(
     profiler = None
     if config.debug.profile:
         profiler = PyTorchProfiler(dirpath=folder.path, filename="profile", export_to_chrome=True)
-    limits: dict[str, Any] = {}
+    arguments: dict[str, Any] = {"enable_model_summary": False}
     if config.debug.fast:
-        limits = {"limit_train_batches": 2, "limit_val_batches": 2, "limit_test_batches": 2}
-    own: dict[str, Any] = {"enable_model_summary": False, **limits}
-    arguments: dict[str, Any] = own | trainer_arguments(config.trainer)
+        arguments |= {f"limit_{split}_batches": 2 for split in ("train", "val", "test")}
+    arguments |= trainer_arguments(config.trainer)
     if not arguments.pop("enable_progress_bar", True):  # what counts for results.json stays, and shows nothing
         for each in first:
             if isinstance(each, ProgressBar):

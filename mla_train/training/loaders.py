@@ -22,11 +22,7 @@ from mla_train.errors import UserError
 
 
 class SeededDataset(TorchDataset):
-    """Reads each example with its own seed, so that its augmentation does not depend on the process or the time.
-
-    Args:
-        examples: Training split.
-    """
+    """Reads each example with its own seed, so that its augmentation does not depend on the process or the time."""
 
     def __init__(self, examples: Any) -> None:
         self.examples = examples
@@ -54,14 +50,7 @@ class TrainLoader(DataLoader):
 def train_loader(
     data: Dataset, config: TrainConfig, position: DataPosition, rank: int = 0, world_size: int = 1
 ) -> TrainLoader:
-    """Shuffled micro-batches of one process.
-
-    Args:
-        data: Prepared data set.
-        config: Full config of the run.
-        position: Position at which iteration starts.
-        rank: Number of this process.
-        world_size: Number of processes.
+    """Shuffled micro-batches of one process, from a position in the data on.
 
     Raises:
         UserError: A batch cannot be divided among processes and accumulation steps.
@@ -85,13 +74,6 @@ def train_loader(
 
 def evaluation_loader(data: Dataset, config: TrainConfig, split: str, rank: int = 0, world_size: int = 1) -> DataLoader:
     """Batches of one process; over all processes they hold each example of a split once.
-
-    Args:
-        data: Prepared data set.
-        config: Full config of the run.
-        split: "val" or "test".
-        rank: Number of this process.
-        world_size: Number of processes.
 
     Raises:
         UserError: There are fewer examples than processes.

@@ -1,4 +1,4 @@
-"""The logger of every run: metrics.csv."""
+"""metrics.csv, which every run writes."""
 
 import csv
 import os
@@ -9,6 +9,15 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+
+def read_curve(file: Path, metric: str, by: str = "step") -> dict[int, float]:
+    """Step, or epoch, to the value of a metric in metrics.csv; empty without a file."""
+    if not file.is_file():
+        return {}
+    with file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {int(float(row[by])): float(row[metric]) for row in rows if row.get(metric) and row.get(by)}
 
 
 class CsvLogger(Logger):

@@ -18,22 +18,13 @@ from mla_train.heads.base import Predictions
 from mla_train.model import Model
 from mla_train.nn import Reconstruction
 from mla_train.task import Task
-from mla_train.training.auxiliary_losses import (
-    build_auxiliary_losses,
-    forward_with_auxiliary_losses,
-    warmup_factor,
-)
+from mla_train.training.auxiliary_losses import build_auxiliary_losses, forward_with_auxiliary_losses, warmup_factor
 from mla_train.training.optimizers import build_optimizer, build_schedule
 
 
 @dataclass
 class Evaluation:
-    """The evaluation of a split.
-
-    Attributes:
-        metrics: Name to value.
-        predictions: Columns with one row an example, in the split's order.
-    """
+    """The evaluation of a split: metrics by name, and columns with one row an example, in the split's order."""
 
     metrics: dict[str, float]
     predictions: Predictions
@@ -156,10 +147,7 @@ class TrainingModule(L.LightningModule):
             torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def stop_if_not_finite(self, weights: bool = False) -> None:
-        """Raises an error if a loss since the last logged one was not a finite number.
-
-        Args:
-            weights: Whether all weights are checked too.
+        """Raises an error if a loss since the last logged one, or with `weights` any weight, is not a finite number.
 
         Raises:
             UserError: Names the step and the learning rate.
@@ -269,14 +257,7 @@ def evaluate(model: Model, batch: Batch) -> tuple[Any, Any]:
 
 
 def merge(parts: list[Predictions]) -> Predictions:
-    """Joins the predictions of batches and brings them into the order of the split.
-
-    Args:
-        parts: Columns of each batch, `index` among them.
-
-    Raises:
-        RuntimeError: An example was evaluated twice.
-    """
+    """Joins the predictions of batches and brings them into the order of the split, which their `index` gives."""
     index = np.concatenate([part["index"] for part in parts])
     order = np.argsort(index)
     if len(np.unique(index)) != len(index):

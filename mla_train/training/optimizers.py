@@ -11,12 +11,7 @@ from mla_train.config import Optimizer, OptimizerConfig, Schedule, TrainConfig
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD; only matrices and convolutions decay, embeddings, norms and biases do not.
-
-    Args:
-        model: Network whose parameters are trained.
-        config: Full config of the run.
-    """
+    """AdamW or SGD; only matrices and convolutions decay, embeddings, norms and biases do not."""
     spared = {
         id(parameter)
         for module in model.modules()
@@ -37,12 +32,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 
 def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int], float]:
-    """Learning rate divided by its peak at each step: a linear warm-up, then the decay of the schedule.
-
-    Args:
-        config: Schedule and warm-up.
-        steps: Number of steps of the run.
-    """
+    """Learning rate divided by its peak at each step: a linear warm-up, then the decay of the schedule."""
     warmup = round(config.warmup * steps)
 
     def factor(step: int) -> float:

@@ -13,20 +13,14 @@ from tqdm.auto import tqdm
 from mla_train.training.module import TrainingModule
 
 logger = logging.getLogger(__name__)
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class RunProgress(ProgressBar):
-    """Shows epoch, loss, validation metric and examples a second; without a terminal it prints lines.
+    """Shows epoch, loss, validation metric and examples a second; without a terminal it prints lines."""
 
-    Args:
-        batch_size: Number of examples of a step over all processes.
-        seconds_between_lines: Shortest time between two lines where there is no terminal.
-    """
-
-    def __init__(self, batch_size: int, seconds_between_lines: float = 10.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.batch_size = batch_size
-        self.seconds_between_lines = seconds_between_lines
         self.seconds = 0.0
         self.examples = 0
         self.tokens = 0
@@ -105,9 +99,8 @@ class RunProgress(ProgressBar):
         )
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Stops the wall clock and closes the bar."""
+        """Stops the wall clock."""
         self._wall_before, self._wall_start = self.wall_seconds, None
-        self._close()
 
     def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Stops the clock."""
@@ -137,16 +130,13 @@ class RunProgress(ProgressBar):
         if self._bar is not None:
             self._bar.set_description(epoch, refresh=False)
             self._bar.set_postfix(values)
-        elif time.monotonic() - self._last_line > self.seconds_between_lines:
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             done = f"{epoch}  step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
             print(f"{done}  " + "  ".join(f"{name} {value}" for name, value in values.items()), flush=True)
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Closes the bar."""
-        self._close()
-
-    def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

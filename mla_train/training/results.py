@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.scores import scored_split, written
 
+PACKAGES = (
+    "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
+    "pandas", "autots", "wandb",
+)  # fmt: skip
 MOST_COLUMNS = 5  # of the table; results.json has all metrics
 
 
@@ -60,10 +65,7 @@ def write_results(
             "epoch": checkpoints.best_epoch,
         },
         "baselines": baselines,
-        "model": {
-            **model.count_parameters(),
-            "cache_bytes_per_token": model.cache_width * size,
-        },
+        "model": {**model.count_parameters(), "cache_bytes_per_token": model.cache_width * size},
         "speed": {
             "seconds": round(progress.wall_seconds, 2),
             "examples_per_second": round(progress.examples_per_second, 1),
@@ -81,30 +83,11 @@ def write_results(
 
 
 def environment(command: str) -> dict[str, Any]:
-    """Versions, commit and command, which are needed to repeat the run.
-
-    Args:
-        command: Command that started the run.
-    """
+    """Versions, commit and command, which are needed to repeat the run."""
     versions = {}
-    for package in (
-        "torch",
-        "lightning",
-        "hydra-core",
-        "torchvision",
-        "scikit-learn",
-        "numpy",
-        "datasets",
-        "tokenizers",
-        "sacrebleu",
-        "pandas",
-        "autots",
-        "wandb",
-    ):
-        try:
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -50,15 +50,7 @@ class Tracker(Protocol):
 
 @dataclass
 class FinishedRun:
-    """A finished run, for a tracker.
-
-    Attributes:
-        config: Full config of the run.
-        folder: Run folder.
-        data: Data set of the run.
-        results: Contents of results.json.
-        step: Number of the last step.
-    """
+    """A finished run, for a tracker, with the contents of results.json and the number of the last step."""
 
     config: TrainConfig
     folder: RunFolder
@@ -122,15 +114,8 @@ def _train(
     if last is not None:
         check_readable(last)
     validate_first = last is None and task.init_from_data(module.model, data)
-    progress, position = RunProgress(config.batch_size), DataPosition()
-    checkpoints = Checkpoints(
-        folder.checkpoints,
-        position,
-        config.checkpoint.every_minutes,
-        resume_command(folder),
-        config.checkpoint.keep,
-        first=_first_candidate(config),
-    )
+    progress, position = RunProgress(), DataPosition()
+    checkpoints = Checkpoints(folder, config, position)
     loggers = _loggers(config, folder, module, tracker)
     callbacks = [progress, *_statistics(config, data), checkpoints]
     trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first)
@@ -171,13 +156,6 @@ def _train(
             logger.finalize("success" if succeeded else "failed")
         if tracker is not None:
             tracker.close(succeeded)
-
-
-def _first_candidate(config: TrainConfig) -> int:
-    """Epochs after which a checkpoint may be the best: with averaged epochs only the full average."""
-    epochs = 1 if config.debug.fast else config.epochs
-    averaged = config.regularization.average_epochs
-    return epochs - averaged + 1 if averaged else 0
 
 
 def _loggers(config: TrainConfig, folder: RunFolder, module: TrainingModule, tracker: Tracker | None) -> list[Any]:
@@ -235,11 +213,7 @@ def model_weights(checkpoint: Path) -> dict[str, Tensor]:
 
 
 def check_readable(checkpoint: Path) -> None:
-    """Checks that a checkpoint is complete and holds nothing but data.
-
-    Raises:
-        UserError: It is broken, or holds more.
-    """
+    """Refuses a checkpoint that is broken or holds more than data."""
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file raises errors of many kinds

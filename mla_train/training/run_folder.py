@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from omegaconf import OmegaConf
 
@@ -29,13 +29,16 @@ class RunFolder:
 
     Attributes:
         path: Path of the folder.
-        resumed: Whether there is a checkpoint to resume from.
         fresh: Whether the path may be changed if it is taken.
     """
 
     path: Path
-    resumed: bool = False
     fresh: bool = False
+
+    @property
+    def resumed(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return (self.checkpoints / "last.ckpt").is_file()
 
     @property
     def config(self) -> Path:
@@ -70,29 +73,23 @@ class RunFolder:
 
 @contextmanager
 def alone(folder: RunFolder) -> Iterator[None]:
-    """Holds a lock on the run while it is trained.
-
-    Raises:
-        UserError: Another process holds it.
-    """
+    """Holds a lock on the run while it is trained; refuses a run that another process trains."""
     if is_child():
         yield
         return
     with folder.config.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder.path} is being trained by another process; wait for it or stop it") from None
+        if not _lock(file):
+            raise UserError(f"{folder.path} is being trained by another process; wait for it or stop it")
         yield
 
 
-def _is_locked(folder: RunFolder) -> bool:
-    with folder.config.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+def _lock(file: IO[str]) -> bool:
+    """Locks an open file until it is closed; returns whether it was free."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def plain(config: TrainConfig) -> dict[str, Any]:
@@ -102,18 +99,17 @@ def plain(config: TrainConfig) -> dict[str, Any]:
 
 def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
     """Creates the folder and writes the config into it; a fresh path gets a number if another run has just taken it."""
-    path, number = folder.path, 1
     if is_child():
         return folder
-    if folder.fresh:
-        while True:
-            try:
-                path.mkdir(parents=True)
-                break
-            except FileExistsError:
-                number += 1
-                path = folder.path.with_name(f"{folder.path.name}_{number}")
-    folder = RunFolder(path, folder.resumed)
+    path, number = folder.path, 1
+    while folder.fresh:
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            number += 1
+            path = folder.path.with_name(f"{folder.path.name}_{number}")
+    folder = RunFolder(path)
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     folder.figures.mkdir(exist_ok=True)
     if not folder.config.is_file():
@@ -138,8 +134,7 @@ def find_run(config: TrainConfig) -> RunFolder:
         UserError: The folder holds something else, or a run of another config.
     """
     if is_child():
-        path = Path(os.environ[CHOSEN])
-        return RunFolder(path, resumed=(path / "checkpoints" / "last.ckpt").is_file())
+        return RunFolder(Path(os.environ[CHOSEN]))
     if config.resume == "auto" and config.run_dir is None:
         return _newest_unfinished(config) or _fresh_run(config)
     if config.resume not in (None, "auto"):
@@ -177,9 +172,10 @@ def _fresh_run(config: TrainConfig) -> RunFolder:
 
 def _newest_unfinished(config: TrainConfig) -> RunFolder | None:
     for path in sorted((RUNS / config.task.name).glob("*/config.yaml"), reverse=True):
-        folder = RunFolder(path.parent, resumed=(path.parent / "checkpoints" / "last.ckpt").is_file())
-        if not folder.results.is_file() and not _differences(folder, config) and not _is_locked(folder):
-            return folder
+        folder = RunFolder(path.parent)
+        with path.open() as file:
+            if not folder.results.is_file() and not _differences(folder, config) and _lock(file):
+                return folder
     return None
 
 
@@ -192,7 +188,7 @@ def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
             + ". Give the same options, or no options but resume="
             + str(folder.path)
         )
-    return RunFolder(folder.path, resumed=(folder.checkpoints / "last.ckpt").is_file())
+    return folder
 
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:

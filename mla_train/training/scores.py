@@ -37,11 +37,7 @@ class Score:
 
 
 def read_score(results: Mapping[str, Any]) -> Score:
-    """The score in the contents of results.json.
-
-    Raises:
-        KeyError: There is none.
-    """
+    """The score in the contents of results.json."""
     metric = results["monitor"]["name"].removeprefix("val/")
     higher = results["monitor"]["mode"] == "max"
     split = scored_split(results)

@@ -13,7 +13,7 @@ MODULE = """
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mla_train.config.checks import at_least
+from mla_train.config.checks import number
 
 
 class Size(Enum):
@@ -33,11 +33,8 @@ class PlantsTaskConfig:
 class LeavesDataConfig:
     _target_: str = "plants.LeavesData"
     name: str = "leaves"
-    count: int = 10
+    count: int = number(10, least=1)
     split_seed: int = 0
-
-    def check(self):
-        at_least(1, self, "data", "count")
 """
 
 

@@ -21,6 +21,7 @@ from mla_train.nn import Encoder, RotaryEmbedding, build_attention, grid_positio
 from mla_train.nn.attention import per_head_attention
 from mla_train.nn.attention.patterns import Strided, Window, head_patterns
 from mla_train.nn.attention.score_functions import highest
+from mla_train.nn.attention.sdpa import KeyMask
 
 HEADS = 4
 
@@ -192,7 +193,7 @@ def test_patterns_and_scores_equal_a_dense_reference(config, masked):
     if masked == "both":
         mask = mask & torch.ones(length, length, dtype=torch.bool).tril()
     ours, theirs = tensors(length), tensors(length)
-    found = core(*ours, 0.3, mask, is_causal)
+    found = core(*ours, 0.3, KeyMask(mask, is_causal))
     wanted = dense(config, *theirs, 0.3, mask, is_causal)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     direction = torch.randn_like(found)
@@ -201,14 +202,14 @@ def test_patterns_and_scores_equal_a_dense_reference(config, masked):
     ):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     q, k, v = ours
-    torch.testing.assert_close(core.weights(q, k, 0.3, mask, is_causal) @ v, found, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(core.weights(q, k, 0.3, KeyMask(mask, is_causal)) @ v, found, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", PATTERNS[:3], ids=lambda c: c.pattern.name)
 def test_patterns_of_pictures_follow_rows_and_columns(config):
     positions = grid_positions(3, 4)
     ours = tensors(12)
-    found = layer(config).per_head(*ours, 0.3, None, False, positions)
+    found = layer(config).per_head(*ours, 0.3, KeyMask(positions=positions))
     torch.testing.assert_close(found, dense(config, *ours, 0.3, None, False, positions), rtol=1e-4, atol=1e-5)
 
 
@@ -240,10 +241,10 @@ def test_the_cheap_way_of_a_pattern_is_the_masked_way(length, name, window, stri
     if dropped:
         kept = torch.rand(2, HEADS, 1, length) > 0.2
         mask = kept if mask is None else mask & kept
-    cheap = core(q, k, v, 0.3, mask)
+    cheap = core(q, k, v, 0.3, KeyMask(mask))
     # Named positions take the way of masks.
-    masked = core(q, k, v, 0.3, mask, False, torch.arange(length))
-    seen = core.weights(q, k, 0.3, mask).sum(-1, keepdim=True) > 0
+    masked = core(q, k, v, 0.3, KeyMask(mask, False, torch.arange(length)))
+    seen = core.weights(q, k, 0.3, KeyMask(mask)).sum(-1, keepdim=True) > 0
     torch.testing.assert_close(cheap * seen, masked * seen, rtol=1e-4, atol=1e-5)
     assert cheap.isfinite().all()
 
@@ -298,7 +299,7 @@ def test_tokens_that_may_look_nowhere_are_finite(score, pattern):
         return
     core = layer(AttentionConfig(score=score, pattern=Pattern[pattern])).per_head
     q, k, v = tensors(6)
-    found = core(q, k, v, 0.3, torch.zeros(2, 1, 1, 6, dtype=torch.bool))
+    found = core(q, k, v, 0.3, KeyMask(torch.zeros(2, 1, 1, 6, dtype=torch.bool)))
     assert not found.any()
     for gradient in torch.autograd.grad(found.sum(), (q, k, v)):
         assert gradient.isfinite().all()

@@ -47,6 +47,7 @@ def test_the_toolbox_page_is_written_from_runs(tmp_path, monkeypatch, capsys):
             results = {
                 "monitor": {"name": "val/accuracy", "mode": "max"},
                 "metrics": {"test": {"accuracy": 0.5 + lift + 0.02 * seed}},
+                "baselines": {},
                 "model": {"parameters": 1234},
             }
             (folder / "results.json").write_text(json.dumps(results))

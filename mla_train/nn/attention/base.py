@@ -13,7 +13,7 @@ from mla_train.nn.attention.observation import Record
 from mla_train.nn.attention.per_head_attention import PerHeadAttention
 from mla_train.nn.attention.rotary import Rotation
 from mla_train.nn.attention.score_functions import QueryScale
-from mla_train.nn.attention.sdpa import attend, attention_mask, attention_weights
+from mla_train.nn.attention.sdpa import ALL_KEYS, KeyMask, attend, attention_mask, attention_weights
 from mla_train.nn.regularizers import drop_heads
 
 
@@ -59,18 +59,7 @@ class Attention(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def from_config(cls, config: AttentionConfig, dim: int, num_heads: int, rotary_axes: int, dropout: float) -> Self:
-        """Builds a layer; sizes that are None in the config follow dim and num_heads.
-
-        Args:
-            config: Kind and sizes.
-            dim: Width of the residual stream, a multiple of num_heads.
-            num_heads: Number of heads.
-            rotary_axes: 0 without rotary positions, 1 for sequences, 2 for images.
-            dropout: Probability of hiding a key from all queries of a head in training.
-
-        Raises:
-            ValueError: Sizes do not fit each other.
-        """
+        """Builds a layer; see `build_attention`."""
 
     @property
     @abstractmethod
@@ -99,22 +88,14 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def attend(
-        self,
-        query: Tensor,
-        states: tuple[Tensor, ...],
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-        absorb: bool | None,
+        self, query: Tensor, states: tuple[Tensor, ...], key_mask: KeyMask, absorb: bool | None = None
     ) -> Tensor:
         """The outputs of heads, `(batch, num_heads, length, v_head_dim)`.
 
         Args:
             query: Rotated queries, `(batch, num_heads, length, qk_head_dim)`.
             states: The `states` of all keys.
-            mask: True where a query may attend, broadcastable to `(batch, num_heads, length, keys)`.
-            is_causal: Query i sees keys up to i; only with as many queries as keys and no mask.
-            positions: Positions of tokens for a pattern; see `forward`.
+            key_mask: Which keys a query may attend to.
             absorb: See `forward`.
         """
 
@@ -165,17 +146,9 @@ class Attention(nn.Module, ABC):
         if rotation is not None and self.rope_dim:
             query = self.rotate_query(query, rotation)
         states = self._read(x, rotation, memory, memory_rotation, cache)
-        mask, kernel_causal = attention_mask(
-            len(x),
-            self.num_heads,
-            x.size(1),
-            states[0].size(-2),
-            x.device,
-            key_padding_mask,
-            is_causal,
-            self.dropout * self.training,
-        )
-        heads = self.attend(query, states, mask, kernel_causal, positions, absorb).transpose(1, 2)
+        dropkey = self.dropout * self.training
+        mask, kernel_causal = attention_mask(query, states[0].size(-2), key_padding_mask, is_causal, dropkey)
+        heads = self.attend(query, states, KeyMask(mask, kernel_causal, positions), absorb).transpose(1, 2)
         if self.head_gate is not None:
             heads = self.head_gate(heads, x)
         if self.head_dropout and self.training:
@@ -184,40 +157,18 @@ class Attention(nn.Module, ABC):
             observer.finish(heads)
         return self.out(heads.flatten(2))
 
-    def mix(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        mask: Tensor | None = None,
-        is_causal: bool = False,
-        positions: Tensor | None = None,
-    ) -> Tensor:
-        """Values weighted by softmax(score(query, key)): on the fast kernel, or by `per_head`.
-
-        Args:
-            query: `(batch, heads, queries, qk_dim)`; heads that share their keys may be folded into one.
-            key: `(batch, heads, keys, qk_dim)`.
-            value: `(batch, heads, keys, v_dim)`.
-            mask: True where a query may attend, broadcastable to `(batch, heads, queries, keys)`.
-            is_causal: Query i sees keys up to i; only with as many queries as keys and no mask.
-            positions: Positions of tokens for a pattern; see `forward`.
-
-        Returns:
-            `(batch, heads, queries, v_dim)`.
-        """
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, key_mask: KeyMask = ALL_KEYS) -> Tensor:
+        """Values weighted by softmax(score(query, key)) on the fast kernel, or by `per_head`; see `sdpa.attend`."""
         for observer in self.observers:
-            observer.take_weights(partial(self._weights, query, key, mask, is_causal, positions), self.num_heads)
+            observer.take_weights(partial(self._weights, query, key, key_mask), self.num_heads)
         if self.per_head is None:
-            return attend(query, key, value, self.scale, mask, is_causal)
-        return self.per_head(query, key, value, self.scale, mask, is_causal, positions)
+            return attend(query, key, value, self.scale, key_mask.mask, key_mask.is_causal)
+        return self.per_head(query, key, value, self.scale, key_mask)
 
-    def _weights(
-        self, query: Tensor, key: Tensor, mask: Tensor | None, is_causal: bool, positions: Tensor | None
-    ) -> Tensor:
+    def _weights(self, query: Tensor, key: Tensor, key_mask: KeyMask) -> Tensor:
         if self.per_head is None:
-            return attention_weights(query, key, self.scale, mask, is_causal)
-        return self.per_head.weights(query, key, self.scale, mask, is_causal, positions)
+            return attention_weights(query, key, self.scale, key_mask.mask, key_mask.is_causal)
+        return self.per_head.weights(query, key, self.scale, key_mask)
 
     def _read(
         self,

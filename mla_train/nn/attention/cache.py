@@ -29,11 +29,7 @@ class Cache:
         return tuple(buffer.narrow(-2, 0, self._length) for buffer in self._buffers)
 
     def append(self, *states: Tensor) -> tuple[Tensor, ...]:
-        """Adds the states of new tokens and returns those of all tokens.
-
-        Args:
-            states: States of the new tokens, each `(batch, ..., new_length, width)`.
-        """
+        """Adds the states of new tokens, each `(batch, ..., new_length, width)`, and returns those of all tokens."""
         new = states[0].size(-2)
         if not self._buffers:
             self._buffers = tuple(state.detach().clone() for state in states)
@@ -50,9 +46,5 @@ class Cache:
         return self.states
 
     def reorder(self, index: Tensor) -> None:
-        """Keeps the given rows of the batch in the given order, for beams that continue.
-
-        Args:
-            index: Indices of rows, `(new_batch,)`.
-        """
+        """Keeps the given rows of the batch in the given order, for beams that continue."""
         self._buffers = tuple(buffer.index_select(0, index) for buffer in self._buffers)

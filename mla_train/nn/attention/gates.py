@@ -25,12 +25,7 @@ class HeadGate(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_heads))
 
     def forward(self, heads: Tensor, x: Tensor) -> Tensor:
-        """Weights the outputs of heads.
-
-        Args:
-            heads: Outputs of heads, `(batch, length, num_heads, v_head_dim)`.
-            x: Input of the attention layer, `(batch, length, dim)`.
-        """
+        """Weights heads `(batch, length, num_heads, v_head_dim)` by the layer's input x, `(batch, length, dim)`."""
         return heads * (2 * F.linear(x, self.weight, self.bias).sigmoid()).unsqueeze(-1)
 
 
@@ -53,10 +48,5 @@ class LatentGate(nn.Module):
         self.opening = nn.Sigmoid()
 
     def forward(self, latent: Tensor, x: Tensor) -> Tensor:
-        """Weights channels.
-
-        Args:
-            latent: Normed latents, `(batch, length, rank)`.
-            x: Tokens that the latents were made of, `(batch, length, dim)`.
-        """
+        """Weights normed latents `(batch, length, rank)` by the tokens they were made of, `(batch, length, dim)`."""
         return latent * (2 * self.opening(F.linear(x, self.weight, self.bias)))

@@ -20,6 +20,7 @@ from mla_train.config import AttentionConfig
 from mla_train.nn.attention.base import Attention
 from mla_train.nn.attention.gates import LatentGate
 from mla_train.nn.attention.rotary import Rotation, rotate
+from mla_train.nn.attention.sdpa import KeyMask
 
 
 class MultiheadLatentAttention(Attention):
@@ -94,12 +95,7 @@ class MultiheadLatentAttention(Attention):
         return self.kv_lora_rank + self.qk_rope_head_dim
 
     def states(self, memory: Tensor, rotation: Rotation | None = None) -> tuple[Tensor]:
-        """Normed latent and rotated shared key side by side, `(batch, keys, kv_lora_rank + qk_rope_head_dim)`.
-
-        Args:
-            memory: Tokens, `(batch, keys, dim)`.
-            rotation: Rotations of their positions.
-        """
+        """Normed latent and rotated shared key side by side, `(batch, keys, kv_lora_rank + qk_rope_head_dim)`."""
         latent, rope_key = self.kv_down(memory).split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         if rotation is not None and self.qk_rope_head_dim:
             rope_key = rotate(rope_key.unsqueeze(1), rotation).squeeze(1)
@@ -120,21 +116,15 @@ class MultiheadLatentAttention(Attention):
         return torch.cat([nope, rotate(rope, rotation)], dim=-1)
 
     def attend(
-        self,
-        query: Tensor,
-        states: tuple[Tensor, ...],
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-        absorb: bool | None,
+        self, query: Tensor, states: tuple[Tensor, ...], key_mask: KeyMask, absorb: bool | None = None
     ) -> Tensor:
         """See `Attention.attend`."""
         (latent,) = states
         if absorb is None and self.per_head is None:
             absorb = not torch.is_grad_enabled() and self._absorbing_is_cheaper(query.size(2), latent.size(1))
         if absorb:
-            return self._attend_absorbed(query, latent, mask, is_causal)
-        return self._attend_expanded(query, latent, mask, is_causal, positions)
+            return self._attend_absorbed(query, latent, key_mask)
+        return self._attend_expanded(query, latent, key_mask)
 
     def _absorbing_is_cheaper(self, queries: int, keys: int) -> bool:
         """Compares the multiplications of a head: expand all keys and values, or attend to the latents."""
@@ -144,18 +134,16 @@ class MultiheadLatentAttention(Attention):
         absorbed = queries * project + queries * keys * (2 * rank + rope)
         return absorbed < expanded
 
-    def _attend_expanded(
-        self, query: Tensor, latent: Tensor, mask: Tensor | None, is_causal: bool, positions: Tensor | None
-    ) -> Tensor:
+    def _attend_expanded(self, query: Tensor, latent: Tensor, key_mask: KeyMask) -> Tensor:
         """Attends to expanded keys and values: `(batch, num_heads, length, v_head_dim)`."""
         batch, keys, _ = latent.shape
         latent, rope_key = latent.split([self.kv_lora_rank, self.qk_rope_head_dim], dim=-1)
         expanded = self.kv_up(latent).view(batch, keys, self.num_heads, -1).transpose(1, 2)
         nope_key, value = expanded.split([self.qk_nope_head_dim, self.v_head_dim], dim=-1)
         key = torch.cat([nope_key, rope_key.unsqueeze(1).expand(-1, self.num_heads, -1, -1)], dim=-1)
-        return self.mix(query, key, value, mask, is_causal, positions)
+        return self.mix(query, key, value, key_mask)
 
-    def _attend_absorbed(self, query: Tensor, latent: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+    def _attend_absorbed(self, query: Tensor, latent: Tensor, key_mask: KeyMask) -> Tensor:
         """Attends to the latents: `(batch, num_heads, length, v_head_dim)`."""
         up = self.kv_up.weight.view(self.num_heads, -1, self.kv_lora_rank)
         key_up, value_up = up.split([self.qk_nope_head_dim, self.v_head_dim], dim=1)
@@ -163,28 +151,21 @@ class MultiheadLatentAttention(Attention):
         query = torch.cat([multiply_heads(nope_query, key_up), rope_query], dim=-1)
         batch, heads, length, width = query.shape
         key = latent.unsqueeze(1)
-        if not is_causal and (mask is None or mask.shape[1:3] == (1, 1)):
+        if not key_mask.is_causal and (key_mask.mask is None or key_mask.mask.shape[1:3] == (1, 1)):
             # All heads read the same keys: one head with more queries needs no copies of them.
-            mixed = self.mix(query.reshape(batch, 1, heads * length, width), key, key, mask)
+            mixed = self.mix(query.reshape(batch, 1, heads * length, width), key, key, key_mask)
             mixed = mixed.view(batch, heads, length, width)
         else:
             key = key.expand(-1, heads, -1, -1)
-            mixed = self.mix(query, key, key, mask, is_causal)
+            mixed = self.mix(query, key, key, key_mask)
         return multiply_heads(mixed[..., : self.kv_lora_rank], value_up.transpose(1, 2))
 
 
 def multiply_heads(x: Tensor, matrices: Tensor) -> Tensor:
-    """Multiplies each head by its own matrix.
+    """Multiplies each head of `(batch, heads, length, width)` by its own matrix, `(heads, width, new_width)`.
 
     As one product a head: `@` would first copy the matrices for each example of the batch, and einsum has twice the
     overhead, which counts for one new token.
-
-    Args:
-        x: `(batch, heads, length, width)`.
-        matrices: `(heads, width, new_width)`.
-
-    Returns:
-        `(batch, heads, length, new_width)`.
     """
     batch, heads, length, width = x.shape
     product = torch.bmm(x.transpose(0, 1).reshape(heads, batch * length, width), matrices)

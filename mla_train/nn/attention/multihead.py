@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mla_train.config import AttentionConfig, AttentionKind
 from mla_train.nn.attention.base import Attention
 from mla_train.nn.attention.rotary import Rotation, rotate
+from mla_train.nn.attention.sdpa import KeyMask
 
 
 class GroupedQueryAttention(Attention):
@@ -52,12 +53,7 @@ class GroupedQueryAttention(Attention):
         return 2 * self.num_kv_heads * self.qk_head_dim
 
     def states(self, memory: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, Tensor]:
-        """Rotated keys and values, each `(batch, num_kv_heads, keys, head_dim)`.
-
-        Args:
-            memory: Tokens, `(batch, keys, dim)`.
-            rotation: Rotations of their positions.
-        """
+        """Rotated keys and values, each `(batch, num_kv_heads, keys, head_dim)`."""
         batch, keys, _ = memory.shape
         key, value = self.kv(memory).view(batch, keys, 2, self.num_kv_heads, -1).permute(2, 0, 3, 1, 4)
         return (key if rotation is None else rotate(key, rotation)), value
@@ -71,22 +67,16 @@ class GroupedQueryAttention(Attention):
         return rotate(query, rotation)
 
     def attend(
-        self,
-        query: Tensor,
-        states: tuple[Tensor, ...],
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-        absorb: bool | None,
+        self, query: Tensor, states: tuple[Tensor, ...], key_mask: KeyMask, absorb: bool | None = None
     ) -> Tensor:
         """See `Attention.attend`; there is nothing to absorb."""
         key, value = states
         groups = self.num_heads // self.num_kv_heads
         if groups == 1:
-            return self.mix(query, key, value, mask, is_causal, positions)
-        if mask is None and not is_causal and self.per_head is None:
+            return self.mix(query, key, value, key_mask)
+        if key_mask.mask is None and not key_mask.is_causal and self.per_head is None:
             # The heads of a group read the same keys: one head with more queries needs no copies of them.
             folded = query.reshape(len(query), self.num_kv_heads, -1, self.qk_head_dim)
             return self.mix(folded, key, value).view_as(query)
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        return self.mix(query, key, value, mask, is_causal, positions)
+        return self.mix(query, key, value, key_mask)

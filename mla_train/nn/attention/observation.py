@@ -4,11 +4,6 @@
         network(batch)
     records[0].calls[0].weights
 
-    point      shape                                       of
-    weights    (batch, num_heads, queries, keys)           softmax of the scores, zero where a key is masked; no gradient
-    heads      (batch, queries, num_heads, v_head_dim)     the outputs of heads before the output projection
-    latent     (batch, keys, kv_lora_rank)                 the normed key-value latent (mla), before its gate
-
 The fast kernel never writes weights out, so that they are computed from queries and keys where they are observed. A layer
 that nobody observes does no more than find its list of observers empty.
 """
@@ -30,9 +25,9 @@ class Call:
 
     Attributes:
         key_padding_mask: True at keys that are padding, `(batch, keys)`; None without padding.
-        weights: Attention weights, `(batch, num_heads, queries, keys)`.
-        heads: Outputs of heads, `(batch, queries, num_heads, v_head_dim)`.
-        latent: Normed key-value latents that the call computed, `(batch, keys, kv_lora_rank)`.
+        weights: Softmax of the scores, `(batch, num_heads, queries, keys)`; zero where a key is masked, no gradient.
+        heads: Outputs of heads before the output projection, `(batch, queries, num_heads, v_head_dim)`.
+        latent: Normed key-value latents that the call computed, before their gate, `(batch, keys, kv_lora_rank)`.
     """
 
     key_padding_mask: Tensor | None
@@ -62,12 +57,7 @@ class Record:
         return [call.weights for call in self.calls if call.weights is not None]
 
     def latent(self, call: int, row: int) -> Tensor | None:
-        """Latents that a call read, `(keys, kv_lora_rank)`; None without a latent.
-
-        Args:
-            call: Index of the call.
-            row: Index of the example in the batch.
-        """
+        """Latents that a call read of an example, `(keys, kv_lora_rank)`; None without a latent."""
         own = self.calls[call].latent
         latents = self.shared_latents if own is None else [own]
         return torch.cat([latent[row] for latent in latents]) if latents else None

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.config import AttentionConfig, Pattern
-from mla_train.nn.attention.sdpa import attend
+from mla_train.nn.attention.sdpa import KeyMask, attend
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,9 @@ class Global:
         """
         return None
 
-    def attend(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-    ) -> Tensor:
-        """Dot-product attention under the pattern; the arguments are those of `sdpa.attend` and of `mask`."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, key_mask: KeyMask) -> Tensor:
+        """Dot-product attention under the pattern, see `sdpa.attend`."""
+        mask, is_causal, positions = key_mask
         own = self.mask(query.size(2), positions, query.device)
         if own is None:
             return attend(query, key, value, scale, mask, is_causal)
@@ -70,23 +62,15 @@ class Window(Global):
         near = (cells.unsqueeze(1) - cells.unsqueeze(0)).abs().amax(-1) <= self.window
         return near | is_global(cells)
 
-    def attend(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-    ) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, key_mask: KeyMask) -> Tensor:
         """See `Global.attend`; blocks of queries attend to their own block of keys and its two neighbours."""
         block, length = max(self.window, 32), query.size(2)
-        if positions is not None or not is_key_mask(mask, is_causal) or length <= 4 * block:
-            return super().attend(query, key, value, scale, mask, is_causal, positions)
+        if not counts_from_zero(key_mask) or length <= 4 * block:
+            return super().attend(query, key, value, scale, key_mask)
         batch, heads, _, _ = query.shape
         count = -(-length // block)
         rest = count * block - length
+        mask = key_mask.mask
         if mask is None:
             mask = torch.ones(1, 1, 1, length, dtype=torch.bool, device=query.device)
         mask = F.pad(mask, (block, rest + block)).unfold(-1, 3 * block, block)  # (batch | 1, heads | 1, 1, count, keys)
@@ -137,22 +121,13 @@ class Strided(Global):
     def _stride(self, length: int) -> int:
         return self.stride or max(1, isqrt(length))
 
-    def attend(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-    ) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, key_mask: KeyMask) -> Tensor:
         """See `Global.attend`; rows or columns become examples."""
-        if positions is not None or not is_key_mask(mask, is_causal):
-            return super().attend(query, key, value, scale, mask, is_causal, positions)
+        if not counts_from_zero(key_mask):
+            return super().attend(query, key, value, scale, key_mask)
         batch, heads, length, _ = query.shape
         stride = self._stride(length)
-        rest = -length % stride
+        rest, mask = -length % stride, key_mask.mask
         if mask is None and rest:
             mask = torch.ones(1, 1, 1, length, dtype=torch.bool, device=query.device)
 
@@ -228,6 +203,7 @@ def is_global(cells: Tensor) -> Tensor:
     return special.unsqueeze(1) | special.unsqueeze(0)
 
 
-def is_key_mask(mask: Tensor | None, is_causal: bool) -> bool:
-    """Whether all queries share one mask."""
-    return not is_causal and (mask is None or mask.size(2) == 1)
+def counts_from_zero(key_mask: KeyMask) -> bool:
+    """Whether tokens form a sequence that counts from 0, and all queries share one mask."""
+    mask, is_causal, positions = key_mask
+    return positions is None and not is_causal and (mask is None or mask.size(2) == 1)

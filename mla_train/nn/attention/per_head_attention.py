@@ -15,22 +15,14 @@ from torch.utils.checkpoint import checkpoint
 from mla_train.config import Score
 from mla_train.nn.attention.patterns import Global, TopK
 from mla_train.nn.attention.score_functions import EXPLICIT, Dot, ExplicitScore, highest
-from mla_train.nn.attention.sdpa import attention_weights
+from mla_train.nn.attention.sdpa import ALL_KEYS, KeyMask, attention_weights
 
 CHUNK = 2**23
 """Numbers that written-out scores may take at a time: 32 MiB in float32."""
 
 
 class HeadGroup(nn.Module):
-    """Heads with one score function and one pattern.
-
-    Args:
-        heads: Indices of the heads.
-        score: Score function to write out, or None for dot products of any scale.
-        pattern: Pattern of the heads.
-        qk_dim: Width of queries and keys.
-        topk: Number of keys that the score `staged` selects.
-    """
+    """Heads with one pattern and one score function, None for dot products of any scale; see `PerHeadAttention`."""
 
     def __init__(self, heads: list[int], score: Score | None, pattern: Global, qk_dim: int, topk: int) -> None:
         super().__init__()
@@ -41,22 +33,13 @@ class HeadGroup(nn.Module):
         elif isinstance(pattern, TopK):
             self.score = Dot()
 
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-    ) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, scale: float, key_mask: KeyMask) -> Tensor:
         """The outputs of the group's heads, `(batch, group, queries, v_dim)`; see `PerHeadAttention.forward`."""
         query, key, value = (select(x, self.heads) for x in (query, key, value))
-        mask = None if mask is None else select(mask, self.heads)
+        key_mask = self._select_mask(key_mask)
         if self.score is None:
-            return self.pattern.attend(query, key, value, scale, mask, is_causal, positions)
-        allowed = self._allowed(query, key, mask, is_causal, positions)
+            return self.pattern.attend(query, key, value, scale, key_mask)
+        allowed = self._allowed(query, key, key_mask)
         size = max(1, CHUNK // (key.size(2) * key[:, :, 0].numel()))
         if size >= query.size(2):
             return self._mix(query, key, value, scale, allowed)
@@ -71,19 +54,10 @@ class HeadGroup(nn.Module):
                 outputs.append(self._mix(*arguments))
         return torch.cat(outputs, 2)
 
-    def weights(
-        self,
-        query: Tensor,
-        key: Tensor,
-        scale: float,
-        mask: Tensor | None,
-        is_causal: bool,
-        positions: Tensor | None,
-    ) -> Tensor:
+    def weights(self, query: Tensor, key: Tensor, scale: float, key_mask: KeyMask) -> Tensor:
         """The attention weights of the group's heads, `(batch, group, queries, keys)`."""
         query, key = select(query, self.heads), select(key, self.heads)
-        mask = None if mask is None else select(mask, self.heads)
-        allowed = self._allowed(query, key, mask, is_causal, positions)
+        allowed = self._allowed(query, key, self._select_mask(key_mask))
         if self.score is None:
             return attention_weights(query, key, scale, allowed, False)
         return self._explicit_weights(query, key, scale, allowed)
@@ -103,10 +77,12 @@ class HeadGroup(nn.Module):
         weights = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min).softmax(-1)
         return weights.masked_fill(~allowed, 0)
 
-    def _allowed(
-        self, query: Tensor, key: Tensor, mask: Tensor | None, is_causal: bool, positions: Tensor | None
-    ) -> Tensor | None:
+    def _select_mask(self, key_mask: KeyMask) -> KeyMask:
+        return key_mask if key_mask.mask is None else key_mask._replace(mask=select(key_mask.mask, self.heads))
+
+    def _allowed(self, query: Tensor, key: Tensor, key_mask: KeyMask) -> Tensor | None:
         """The mask and the pattern's mask together, with four dimensions; None allows all keys."""
+        mask, is_causal, positions = key_mask
         own = self.pattern.mask(query.size(2), positions, query.device)
         if is_causal:
             causal = torch.ones(query.size(2), key.size(2), dtype=torch.bool, device=query.device).tril()
@@ -137,35 +113,14 @@ class PerHeadAttention(nn.Module):
         self.restore = None if order == sorted(order) else [order.index(head) for head in range(len(order))]
         self.has_patterns = any(pattern != Global() for pattern in patterns)
 
-    def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float,
-        mask: Tensor | None = None,
-        is_causal: bool = False,
-        positions: Tensor | None = None,
-    ) -> Tensor:
-        """The outputs of all heads; the arguments are those of `sdpa.attend` and positions, see `token_positions`.
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, scale: float, key_mask: KeyMask = ALL_KEYS) -> Tensor:
+        """The outputs of all heads, `(batch, heads, queries, v_dim)`; see `sdpa.attend`."""
+        return self._in_order([group(query, key, value, scale, key_mask) for group in self.groups])
 
-        Returns:
-            `(batch, heads, queries, v_dim)`.
-        """
-        return self._in_order([group(query, key, value, scale, mask, is_causal, positions) for group in self.groups])
-
-    def weights(
-        self,
-        query: Tensor,
-        key: Tensor,
-        scale: float,
-        mask: Tensor | None = None,
-        is_causal: bool = False,
-        positions: Tensor | None = None,
-    ) -> Tensor:
-        """The attention weights of all heads, `(batch, heads, queries, keys)`; see `forward`."""
+    def weights(self, query: Tensor, key: Tensor, scale: float, key_mask: KeyMask = ALL_KEYS) -> Tensor:
+        """The attention weights of all heads, `(batch, heads, queries, keys)`."""
         groups: Any = self.groups
-        return self._in_order([group.weights(query, key, scale, mask, is_causal, positions) for group in groups])
+        return self._in_order([group.weights(query, key, scale, key_mask) for group in groups])
 
     def _in_order(self, by_group: list[Tensor]) -> Tensor:
         heads = by_group[0] if len(by_group) == 1 else torch.cat(by_group, 1)

@@ -43,11 +43,7 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("inv_freq", theta**-exponents, persistent=False)
 
     def forward(self, positions: Tensor) -> Rotation:
-        """Rotations of positions.
-
-        Args:
-            positions: Positions of tokens, `(length,)` or `(batch, length)`; with two axes a last dimension of 2, `(row, column)`.
-        """
+        """Rotations of positions `(length,)` or `(batch, length)`, which have a last dimension of 2 with two axes."""
         if self.axes == 1:
             positions = positions.unsqueeze(-1)
         angles = (positions.unsqueeze(-1).float() * self.inv_freq).flatten(-2)
@@ -55,12 +51,7 @@ class RotaryEmbedding(nn.Module):
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Rotates the last dimension of x, first half against second half.
-
-    Args:
-        x: Queries or keys, `(batch, heads, length, rope_dim)`.
-        rotation: Rotations of the same length.
-    """
+    """Rotates the last dimension of `(batch, heads, length, rope_dim)`, first half against second half."""
     cos, sin = (part.to(x.dtype) for part in rotation)
     if cos.dim() == 3:
         cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
@@ -68,6 +59,6 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
-def grid_positions(rows: int, columns: int, device: torch.device | None = None) -> Tensor:
+def grid_positions(rows: int, columns: int) -> Tensor:
     """Row and column of each cell of an image, row by row: `(rows * columns, 2)`."""
-    return torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
+    return torch.cartesian_prod(torch.arange(rows), torch.arange(columns))

@@ -103,11 +103,6 @@ class Hybrid(nn.Module):
     """g q k * scale + (1 - g) v tanh(q + k), g learned for each head, initially one half.
 
     Britz et al. 2017 (arXiv 1703.03906) compare the two alone. Cost: that of `Additive`.
-
-    Args:
-        num_heads: Number of heads.
-        qk_dim: Width of queries and keys.
-        topk: Unused.
     """
 
     def __init__(self, num_heads: int, qk_dim: int, topk: int = 0) -> None:
@@ -127,12 +122,8 @@ class Staged(nn.Module):
 
         score = q k * scale + log sigmoid(v tanh(q + k))    for the selected keys only
 
-    The second term trains the selection: what selects a key also weights it, as with the gates of sparse experts (Shazeer et al. 2017, arXiv 1701.06538). Cost: that of `Additive`.
-
-    Args:
-        num_heads: Number of heads.
-        qk_dim: Width of queries and keys.
-        topk: Number of selected keys.
+    The second term trains the selection: what selects a key also weights it, as with the gates of sparse experts (Shazeer
+    et al. 2017, arXiv 1701.06538). Cost: that of `Additive`.
     """
 
     def __init__(self, num_heads: int, qk_dim: int, topk: int) -> None:

@@ -5,18 +5,32 @@ times as long. So narrower heads are padded with zeros, and attention dropout hi
 al. 2022, arXiv 2208.02646) instead of dropping probabilities.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
+class KeyMask(NamedTuple):
+    """Which keys queries may attend to.
+
+    Attributes:
+        mask: True where a query may attend, broadcastable to `(batch, heads, queries, keys)`; None allows all keys.
+        is_causal: Query i sees keys up to i; only with as many queries as keys and no mask.
+        positions: Positions of tokens for a pattern, `(length,)` or `(length, 2)`; None counts from 0.
+    """
+
+    mask: Tensor | None = None
+    is_causal: bool = False
+    positions: Tensor | None = None
+
+
+ALL_KEYS = KeyMask()
+
+
 def attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    scale: float,
-    mask: Tensor | None = None,
-    is_causal: bool = False,
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None, is_causal: bool = False
 ) -> Tensor:
     """softmax(query key^T * scale) value.
 
@@ -52,23 +66,13 @@ def attention_weights(query: Tensor, key: Tensor, scale: float, mask: Tensor | N
 
 
 def attention_mask(
-    batch: int,
-    heads: int,
-    queries: int,
-    keys: int,
-    device: torch.device,
-    key_padding_mask: Tensor | None = None,
-    is_causal: bool = False,
-    dropkey: float = 0.0,
+    query: Tensor, keys: int, key_padding_mask: Tensor | None = None, is_causal: bool = False, dropkey: float = 0.0
 ) -> tuple[Tensor | None, bool]:
     """The mask for `attend`, and whether the kernel has to add causality.
 
     Args:
-        batch: Number of sequences.
-        heads: Number of heads.
-        queries: Number of queries; they are the last tokens where there are more keys.
+        query: `(batch, heads, queries, qk_dim)`; queries are the last tokens where there are more keys.
         keys: Number of keys.
-        device: Device of the mask.
         key_padding_mask: True at padding, `(batch, keys)`.
         is_causal: Query i sees keys up to i.
         dropkey: Probability of hiding a key from all queries of a head.
@@ -76,6 +80,7 @@ def attention_mask(
     Raises:
         ValueError: Causal attention with more queries than keys, whose order is unknown.
     """
+    (batch, heads, queries, _), device = query.shape, query.device
     if is_causal and queries > keys:
         raise ValueError(f"is_causal needs at least as many keys as queries, got {keys} and {queries}")
     mask = None if key_padding_mask is None else ~key_padding_mask[:, None, None, :]
