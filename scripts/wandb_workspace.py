@@ -100,7 +100,7 @@ def main() -> None:
         try:
             dashboard = workspace(arguments.run, options, results)
         except ModuleNotFoundError as error:
-            raise UserError(f"{error.name} is missing: pip install 'mla-train[wandb]'") from None
+            raise UserError(f"{error.name} is missing: pip install -e '.[wandb]'") from None
         if arguments.dry_run:
             print(dashboard._to_model().model_dump_json(indent=2, by_alias=True, exclude_none=True))
             return

@@ -28,7 +28,7 @@ WIDTH, COLUMN = 120, 44
 
 def help_text(config: TrainConfig, groups: dict[str, set[str]]) -> str:
     """The help: names of the choices of each group, and options with the values of a composed config."""
-    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, [a,b]):", ""]
+    lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, 'logger=[csv,wandb]'):", ""]
     for group, names in sorted(groups.items()):
         if group != "sweep":
             lines += textwrap.wrap(f"{group}: {', '.join(sorted(names))}", WIDTH, subsequent_indent="  ")

@@ -68,8 +68,8 @@ class Head(nn.Module):
         predictions   columns of `predict` and `labels` over a whole split
 
     Args:
-        config: Whole run's config.
-        spec: What is known of the targets.
+        config: Full config of the run.
+        spec: Spec of the targets.
         embeddings: Embedding of each input.
         sequences: Whether examples form sequences, such as the utterances of a video, and may see each other.
 

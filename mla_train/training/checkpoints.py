@@ -30,7 +30,7 @@ class Checkpoints(Checkpoint):
 
     Args:
         folder: Run folder.
-        config: Whole run's config.
+        config: Full config of the run.
         position: Position in the training data.
     """
 
