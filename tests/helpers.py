@@ -79,8 +79,8 @@ def build(*words, data=None):
 def made_data(settings, kinds, targets=None, sequence=None, head="classification"):
     """A made data set of any inputs (a kind by name) and any answer."""
     from mla_train.data.examples import Examples, RawData
-    from mla_train.dataset import prepare
     from mla_train.heads import HEADS
+    from mla_train.preparation import prepare
 
     inputs = {name: kind.example_values(32) for name, kind in kinds.items()}
     train = Examples(inputs, targets or ["a", "b"] * 16, sequence=sequence)
