@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from mla_train.dataset import check_given
+from mla_train.dataset import Dataset, check_given
 from mla_train.errors import UserError, did_you_mean
 from mla_train.explain.forecast_attention import draw_forecast_attention
 from mla_train.heads import Forecast, Predictions
@@ -19,7 +19,7 @@ from mla_train.modalities.series.tables import SeriesTable, read_series_table
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
-from mla_train.window_dataset import INPUT, WindowDataset, prepare_windows
+from mla_train.window_dataset import INPUT, prepare_windows
 from tasks.forecasting import baselines
 from tasks.forecasting.config import SeriesCsvConfig
 
@@ -34,16 +34,17 @@ class Forecasting(Task):
     head = Forecast
     baseline_forecasts: dict[str, np.ndarray] = {}
 
-    def prepare(self, raw: Any) -> WindowDataset:
+    def prepare(self, raw: Any) -> Dataset:
         """Windows of a table, split by rows."""
         return prepare_windows(raw, self.config)
 
-    def example_data(self) -> WindowDataset:
+    def example_data(self) -> Dataset:
         """Two made series of a thousand hours, or of as many as the config splits."""
         hours = np.arange(max(1000, *map(int, self.config.data.split)))
-        values = np.stack([np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, np.cos(hours / 24 * 2 * np.pi)], 1)
+        turn = hours / 24 * 2 * np.pi
         times = pd.date_range("2024-01-01", periods=len(hours), freq="1h")
-        return self.prepare(SeriesTable(times, ["rise", "wave"], values, values[:, :0], values[:, :0]))
+        frame = pd.DataFrame({"rise": np.sin(turn) + 0.01 * hours, "wave": np.cos(turn)}, index=times)
+        return self.prepare(SeriesTable(frame, ["rise", "wave"]))
 
     def init_from_data(self, model: Model, data: Any) -> bool:
         """Sets cycle, ridge and quantiles by the training windows: a forecaster before the first step."""
