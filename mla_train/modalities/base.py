@@ -75,6 +75,11 @@ class ListColumn(Column):
     def __len__(self) -> int:
         return len(self.values)
 
+    def __getitem__(self, index: int) -> Any:
+        """One value; None where it is empty."""
+        value = self.values[index]
+        return value if len(value) else None
+
     def select(self, index: np.ndarray) -> Self:
         """The column of some examples."""
         return replace(self, values=[self.values[i] for i in index], broken=[])

@@ -43,14 +43,6 @@ class FeatureTensors:
     padding: Tensor
 
 
-class FeatureColumn(ListColumn):
-    """Feature vectors of a split, unscaled: `(length, width)` for each example; a single vector has length 1."""
-
-    def __getitem__(self, index: int) -> Tensor | None:
-        value = self.values[index]
-        return torch.from_numpy(value) if len(value) else None
-
-
 class FeatureEmbedding(Embedding):
     """Scaled features, projected."""
 
@@ -80,23 +72,23 @@ class FeatureEmbedding(Embedding):
 
 
 class Features(Modality[FeatureSpec]):
-    """Vectors, or sequences of vectors."""
+    """Vectors, or sequences of vectors: columns hold arrays `(length, width)`, unscaled, a single vector with length 1."""
 
     kind = "features"
     spec_class = FeatureSpec
     embedding_class = FeatureEmbedding
 
     @classmethod
-    def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> FeatureColumn:
+    def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> ListColumn:
         """Takes arrays `(width,)` or `(length, width)` of one width; None and empty ones are missing."""
         arrays = load_arrays(values, names, _vectors, "features")
         broken = [i for i, array in enumerate(arrays) if not np.isfinite(array).all()]
         for i in broken:
             arrays[i] = arrays[i][:0]
-        return FeatureColumn(arrays, broken)
+        return ListColumn(arrays, broken)
 
     @classmethod
-    def fit(cls, train: FeatureColumn, options: Any) -> Self:
+    def fit(cls, train: ListColumn, options: Any) -> Self:
         """Mean and standard deviation of each feature over all steps."""
         values = [value for value in train.values if len(value)]
         steps = sum(map(len, values))
@@ -104,18 +96,19 @@ class Features(Modality[FeatureSpec]):
         std = np.sqrt(sum(((value - mean) ** 2).sum(0) for value in values) / steps)
         return cls(FeatureSpec(np.asarray(mean).tolist(), np.where(std < 1e-9, 1.0, std).tolist()))
 
-    def preprocess(self, values: Sequence[Any]) -> FeatureColumn:
+    def preprocess(self, values: Sequence[Any]) -> ListColumn:
         """Takes what `load` takes, or lists of numbers, of the width that the model reads."""
         arrays = preprocess_arrays(values, _vectors, len(self.spec.mean), "features")
         for value, array in zip(values, arrays, strict=True):
             if not np.isfinite(array).all():
                 raise UserError(f"features with a value that is no finite number: {value!r:.60}")
-        return FeatureColumn(arrays)
+        return ListColumn(arrays)
 
-    def collate(self, examples: Sequence[Tensor | None]) -> FeatureTensors:
+    def collate(self, examples: Sequence[np.ndarray | None]) -> FeatureTensors:
         """Pads sequences to the longest."""
-        nothing = torch.zeros(0, len(self.spec.mean))
-        return FeatureTensors(*pad_stack([nothing if example is None else example for example in examples]))
+        nothing = np.zeros((0, len(self.spec.mean)), np.float32)
+        arrays = [nothing if example is None else example for example in examples]
+        return FeatureTensors(*pad_stack([torch.from_numpy(array) for array in arrays]))
 
     def explain(self, name: str, embedding: Any, tensors: FeatureTensors, raw: Any) -> InputExplanation:
         """Steps as units, which are left out; gradients are taken with respect to features."""

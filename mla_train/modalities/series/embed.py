@@ -44,12 +44,12 @@ class SeriesEmbedding(Embedding):
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
         super().__init__()
         options: Any = config.task
-        self.patch, self.channels = options.patch, len(spec.names)
-        self.reconstruction_size = self.patch * self.channels
+        self.spec, self.patch, channels = spec, options.patch, len(spec.names)
+        self.reconstruction_size = self.patch * channels
         self.project = nn.Linear(2 * self.reconstruction_size, config.encoder.dim)
         self.side_paths = nn.ModuleDict()
         if getattr(options, "side_paths", True) and getattr(options, "statistics", False):
-            statistics = SummaryStatistics(self.channels, config.regularization.dropout)
+            statistics = SummaryStatistics(channels, config.regularization.dropout)
             self.side_paths["statistics"] = statistics
             self.side_dim = statistics.width
 
@@ -75,7 +75,7 @@ class SeriesEmbedding(Embedding):
         """Scales the statistics."""
         if "statistics" in self.side_paths:
             present = [example for place in range(len(train)) if (example := train[place]) is not None]
-            tensors = pad_series(present, self.channels)
+            tensors = pad_series(present, self.spec)
             self.side_paths["statistics"].init_from_data(summarize(tensors.past, tensors.real))  # type: ignore[operator]
 
     def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:

@@ -1,13 +1,12 @@
 """From series to tensors: whole series as arrays, or windows of a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError
@@ -22,24 +21,8 @@ if TYPE_CHECKING:  # windows of tables need pandas, arrays do not
     from mla_train.modalities.series.windows import ScaledSeries, Window
 
 
-@dataclass
 class SeriesColumn(ListColumn):
-    """Whole series of a split: `(length, channels)` for each example, unscaled; NaN is a gap.
-
-    Attributes:
-        spec: Scale of the channels; None before it is learnt.
-    """
-
-    spec: SeriesSpec | None = None
-
-    def __getitem__(self, index: int) -> Tensor | None:
-        """One series, scaled, `(length, channels)`; None where it is missing."""
-        values = self.values[index]
-        if not len(values):
-            return None
-        assert self.spec is not None
-        scaled = (values - np.array(self.spec.mean)) / np.array(self.spec.std)
-        return torch.from_numpy(scaled.astype(np.float32))
+    """Whole series of a split: `(length, channels)` for each example, unscaled; NaN is a gap."""
 
     def lengths(self) -> np.ndarray | None:
         """Number of steps of each series; None where all are alike."""
@@ -76,10 +59,6 @@ class Series(Modality[SeriesSpec]):
         names = [str(number) for number in range(1, steps.shape[1] + 1)]
         return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any())))
 
-    def prepare(self, column: SeriesColumn, notes: list[str]) -> SeriesColumn:
-        """Knows the scale from now on."""
-        return SeriesColumn(column.values, spec=self.spec)
-
     def preprocess(self, values: Sequence[Any]) -> Any:
         """Reads whole series as arrays; where a forecast is made, the last rows of table files.
 
@@ -91,8 +70,7 @@ class Series(Modality[SeriesSpec]):
         """
         if self.spec.horizon:
             return [self._window(value) for value in values]
-        arrays = preprocess_arrays(values, _channels, len(self.spec.names), "channels")
-        return SeriesColumn(arrays, spec=self.spec)
+        return SeriesColumn(preprocess_arrays(values, _channels, len(self.spec.names), "channels"))
 
     def _window(self, value: Any) -> "Window":
         from mla_train.modalities.series.windows import Window, read_last_window
@@ -106,7 +84,7 @@ class Series(Modality[SeriesSpec]):
     def collate(self, examples: Sequence[Any]) -> SeriesTensors:
         """Cuts windows out of their table, or pads whole series to the longest."""
         if not self.spec.horizon:
-            return pad_series(examples, len(self.spec.names))
+            return pad_series(examples, self.spec)
         from mla_train.modalities.series.windows import by_series
 
         parts = [self._cut(series, now) for series, now in by_series(examples)]

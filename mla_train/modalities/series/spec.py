@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -75,10 +76,11 @@ class SeriesTensors:
     padding: Tensor
 
 
-def pad_series(examples: Sequence[Tensor | None], channels: int) -> SeriesTensors:
-    """Whole scaled series `(length, channels)`, NaN at gaps and None where one is missing, padded to the longest."""
-    nothing = torch.zeros(0, channels)
-    values, padding = pad_stack([nothing if example is None else example for example in examples])
+def pad_series(examples: Sequence[np.ndarray | None], spec: SeriesSpec) -> SeriesTensors:
+    """Whole series `(length, channels)`, NaN at gaps and None where one is missing: scaled, and padded to the longest."""
+    nothing = np.zeros((0, len(spec.names)))
+    arrays = [nothing if example is None else (example - spec.mean) / spec.std for example in examples]
+    values, padding = pad_stack([torch.from_numpy(array.astype(np.float32)) for array in arrays])
     real = ~values.isnan() & ~padding.unsqueeze(-1)
     empty = values.new_zeros(*values.shape[:2], 0)
     phase = torch.zeros(len(values), dtype=torch.long)
