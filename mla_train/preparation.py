@@ -1,4 +1,4 @@
-"""From raw examples to splits that a network reads: missing and repeated examples, cutting splits, vocabulary, statistics."""
+"""From raw examples to splits that a network reads: what is broken, missing or repeated, cuts, vocabulary, statistics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -138,7 +138,7 @@ def find_period(values: np.ndarray, longest: int = 800) -> int:
 
 
 def borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, int]:
-    """Rows at which val and test begin and test ends, as `data.split` says; a UserError where there are no such rows."""
+    """Rows at which val and test begin and test ends, as `data.split` says; a UserError where there are none."""
     rows = len(times)
     if all(isinstance(value, float) for value in split):
         train, val = split[:2]

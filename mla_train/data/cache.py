@@ -11,7 +11,7 @@ import joblib
 
 
 def cached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Caches results in $MLA_TRAIN_CACHE or ~/.cache/mla_train by the content of arguments and the code of the function."""
+    """Caches results by the content of arguments and the code of the function; $MLA_TRAIN_CACHE names the folder."""
     folder = os.environ.get("MLA_TRAIN_CACHE", Path.home() / ".cache" / "mla_train")
     remembered = joblib.Memory(folder, verbose=0).cache(function)
 

@@ -66,7 +66,8 @@ def find_column(table: Rows, asked: str | None, usual: tuple[str, ...], option: 
     column = next((name for name in choices if name in table.columns), None)
     if column is None:
         raise UserError(
-            f"{table.file} has no column {choices[0]}; there are {', '.join(table.columns)}. Name the one with {option}="
+            f"{table.file} has no column {choices[0]}; there are {', '.join(table.columns)}. "
+            f"Name the one with {option}="
         )
     return column
 
@@ -106,15 +107,15 @@ def _images(cells: Sequence[Any], file: Path, names: Sequence[str]) -> list[Any]
             image = _locate(image, folder, name)
         elif not isinstance(image, bytes):
             raise UserError(
-                f"{name}: the image is no path but {type(image).__name__}: write the path of an image file, or name another "
-                "column with data.image_column="
+                f"{name}: the image is no path but {type(image).__name__}: write the path of an image file, or name "
+                "another column with data.image_column="
             )
         images.append(image)
     return images
 
 
 def _locate(path: str, folder: Path, name: str) -> Path:
-    """The file that a path names, relative to the folder of the table, links followed; it must lie inside the folder."""
+    """The file that a path names, relative to the folder of the table, links followed; it must lie inside."""
     try:
         file = (folder / path).resolve()
     except (OSError, RuntimeError, ValueError):  # links in a circle, signs that no path can have

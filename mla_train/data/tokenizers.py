@@ -21,8 +21,8 @@ def learn_tokenizer(
 ) -> Tokenizer:
     """Learns a vocabulary from texts of the training split: see `TextOptions`.
 
-    With `to_write` a model generates texts from the tokens: similar characters then stay apart (NFC instead of NFKC), and
-    there are a start token 2 and an end token 3.
+    With `to_write` a model generates texts from the tokens: similar characters then stay apart (NFC instead of NFKC),
+    and there are a start token 2 and an end token 3.
 
     Returns:
         A tokenizer with padding 0 and unknown 1 that normalises, and can be kept as JSON.

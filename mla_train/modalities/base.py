@@ -231,7 +231,7 @@ class Embedding(nn.Module):
         """Sets weights that are computed from the training column, before the first step."""
 
     def reconstruction_target(self, tensors: Any) -> ReconstructionTarget:
-        """What `encoder.masked_modeling` predicts: the tokens or numbers that the encoder reads, where they are known."""
+        """What `encoder.masked_modeling` predicts: tokens or numbers that the encoder reads, where they are known."""
         raise NotImplementedError
 
     def reconstruction_input(self) -> ReconstructionInput:

@@ -72,7 +72,7 @@ class FeatureEmbedding(Embedding):
 
 
 class Features(Modality[FeatureSpec]):
-    """Vectors, or sequences of vectors: columns hold arrays `(length, width)`, unscaled, a single vector with length 1."""
+    """Vectors, or sequences of vectors; columns hold arrays `(length, width)`, unscaled, a vector with length 1."""
 
     kind = "features"
     spec_class = FeatureSpec

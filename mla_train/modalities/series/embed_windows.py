@@ -70,8 +70,8 @@ class WindowEmbedding(Embedding):
         super().__init__()
         options, dim = config.task, config.encoder.dim
         assert isinstance(options, ForecastOptions)
-        self.spec, self.patch, self.calendar = spec, options.patch, options.calendar
-        self.reconstruction_size = self.patch
+        self.spec, self.calendar = spec, options.calendar
+        self.patch = self.reconstruction_size = options.patch
         self.mixing, self.use_encoder = options.channels is Channels.mixing, getattr(options, "use_encoder", True)
         patch, channels = options.patch, len(spec.names)
         known = spec.num_known * options.calendar
@@ -175,7 +175,7 @@ class WindowEmbedding(Embedding):
                 path.start.copy_(torch.from_numpy(values))
 
     def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
-        """Patches of the past, less its cycle, of mean 0 and standard deviation 1; what is read of the future was forecast."""
+        """Patches of the past without its cycle, of mean 0 and deviation 1; what is read of the future was forecast."""
         context = self.closed_form(tensors)
         past = (context.x - context.x.mean(-1, keepdim=True)) / context.spread
         behind = (0, 0, 0, self.future_patches)

@@ -77,7 +77,7 @@ class SeriesTensors:
 
 
 def pad_series(examples: Sequence[np.ndarray | None], spec: SeriesSpec) -> SeriesTensors:
-    """Whole series `(length, channels)`, NaN at gaps and None where one is missing: scaled, and padded to the longest."""
+    """Whole series `(length, channels)`, NaN at gaps, None where one is missing: scaled, and padded to the longest."""
     nothing = np.zeros((0, len(spec.names)))
     arrays = [nothing if example is None else (example - spec.mean) / spec.std for example in examples]
     values, padding = pad_stack([torch.from_numpy(array.astype(np.float32)) for array in arrays])

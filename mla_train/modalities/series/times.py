@@ -45,7 +45,7 @@ def following_times(last: pd.Timestamp, count: int, frequency: str) -> pd.Dateti
 
 
 def steps_between(start: pd.Timestamp, time: pd.Timestamp, frequency: str) -> int:
-    """Number of rows from one time to another, of rows that are `frequency` apart; negative where the other is earlier."""
+    """Number of rows from one time to another, where rows are `frequency` apart; negative if the other is earlier."""
     if frequency in UNEVEN:
         first, last = sorted((start, time))
         return (len(pd.date_range(first, last, freq=frequency)) - 1) * (1 if time >= start else -1)
