@@ -12,11 +12,12 @@ import torch
 from mla_train.ablation import ablation_metrics, draw_ablation
 from mla_train.config import HeadKind, TrainConfig
 from mla_train.data.examples import RawData
-from mla_train.dataset import Dataset, prepare
+from mla_train.dataset import Dataset
 from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
 from mla_train.modalities import MODALITIES, Modality
 from mla_train.model import Model, ModelSpec
+from mla_train.preparation import prepare
 
 if TYPE_CHECKING:
     from mla_train.explain.explanation import Explanation

@@ -1,8 +1,9 @@
 """From a table of time series to splits of windows: borders, scale, cycle, and what is wrong with the table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from mla_train.config import Augmentation, TrainConfig, WindowOptions
 from mla_train.data.batch import Batch
-from mla_train.dataset import Dataset, Example, Split
+from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
@@ -24,44 +25,10 @@ from mla_train.model import ModelSpec
 INPUT = "series"
 
 
-class WindowSplit(Split):
-    """Windows of a split: each an example, and its own target."""
-
-    def __getitem__(self, index: int) -> list[Example]:
-        """One window; nothing is copied."""
-        window = self.targets[index]
-        return [Example(index, {INPUT: window}, window)]
-
-
-@dataclass
-class WindowDataset(Dataset):
-    """Windows of a table, varied in training.
-
-    Attributes:
-        augmentation: Strength of the variation.
-    """
-
-    augmentation: Augmentation = Augmentation.none
-
-    def collate(self, items: Sequence[Any], training: bool) -> Batch:
-        """Cuts windows out of the table, all of a batch at once; past and future are varied together."""
-        batch = super().collate(items, training)
-        if training:
-            tensors, targets = batch.inputs[INPUT], batch.targets
-            past, future, real = vary_windows(tensors.past, targets.values, tensors.real, self.augmentation)
-            batch.inputs[INPUT] = replace(tensors, past=past, real=real)
-            batch.targets = replace(targets, values=future)
-        return batch
-
-
-def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
+def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     """Splits by rows, scales by training rows, and learns what a forecast must know of the series.
 
     A window of val and test reads the rows before its split, and forecasts rows inside it alone.
-
-    Args:
-        table: Table as it was read.
-        config: Full config of the run; its `data` has `WindowOptions`.
 
     Raises:
         UserError: There are too few rows, or a series holds nothing.
@@ -71,8 +38,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
     look_back, horizon, notes = options.look_back, options.horizon, list(table.notes)
     a, b, end = borders(options.split, table.times)
     _check_rows(table, (a, b, end), look_back, horizon)
-    real = ~np.isnan(table.values)
-    mean, std = np.nanmean(table.values[:a], 0), np.nanstd(table.values[:a], 0)
+    real, train_values = ~np.isnan(table.values), table.values[:a]
+    mean, std = np.nanmean(train_values, 0), np.nanstd(train_values, 0)
     still = std < 1e-9 * np.maximum(1.0, np.abs(mean))
     constant = [name for name, value in zip(table.names, still, strict=True) if value]
     if constant:
@@ -80,10 +47,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
     gaps = int((~real).sum())
     if gaps:
         notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
-    covariates = np.concatenate([table.known, table.observed], 1)[:a]
-    covariate_mean, covariate_std = (
-        (np.nanmean(covariates, 0), np.nanstd(covariates, 0)) if covariates.shape[1] else (np.zeros(0), np.zeros(0))
-    )
+    covariates = table.covariates[:a]
+    covariate_std = np.nanstd(covariates, 0)
     spec = SeriesSpec(
         names=table.names,
         mean=mean.tolist(),
@@ -91,9 +56,9 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
         gaps=not real[:a].all() or config.regularization.augmentation is Augmentation.strong,
         look_back=look_back,
         horizon=horizon,
-        known=_names(table.known_names, table.known),
-        observed=_names(table.observed_names, table.observed),
-        covariate_mean=covariate_mean.tolist(),
+        known=table.known,
+        observed=table.observed,
+        covariate_mean=np.nanmean(covariates, 0).tolist(),
         covariate_std=np.where(covariate_std < 1e-12, 1.0, covariate_std).tolist(),
         start=str(table.times[0]),
         frequency=frequency_of(table.times),
@@ -110,17 +75,21 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> WindowDataset:
         raise UserError(f"data.period={spec.period}: {a:,} training rows allow at most {most}")
     naive_error = _naive_error(series.values[:a], real[:a], spec.period)
     target = ForecastSpec(table.names, horizon, spec.period, spec.mean, spec.std, naive_error)
-    columns = [
-        WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)
-        for first, last in ((look_back, a), (a, b), (b, end))
-    ]
-    train, val, test = (WindowSplit({INPUT: column}, column) for column in columns)
+    splits = {}
+    for split, first, last in (("train", look_back, a), ("val", a, b), ("test", b, end)):
+        column = WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)
+        splits[split] = Split({INPUT: column}, targets=column)
     model_spec = ModelSpec({INPUT: Series(spec)}, Forecast, target)
-    return WindowDataset(model_spec, train, val, test, notes, augmentation=config.regularization.augmentation)
+    vary = partial(_vary, augmentation=config.regularization.augmentation)
+    return Dataset(model_spec, **splits, notes=notes, vary=vary)
 
 
-def _names(names: list[str], values: np.ndarray) -> list[str]:
-    return names or [f"covariate {i + 1}" for i in range(values.shape[1])]
+def _vary(batch: Batch, augmentation: Augmentation) -> None:
+    """Varies past and future together."""
+    tensors, targets = batch.inputs[INPUT], batch.targets
+    past, future, real = vary_windows(tensors.past, targets.values, tensors.real, augmentation)
+    batch.inputs[INPUT] = replace(tensors, past=past, real=real)
+    batch.targets = replace(targets, values=future)
 
 
 def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back: int, horizon: int) -> None:
@@ -134,11 +103,12 @@ def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back:
                 f"data.horizon={horizon}. Needed are {look_back + horizon:,} rows of train and {horizon:,} each of val and "
                 f"test; the borders are now at rows {a:,}, {b:,} and {end:,}"
             )
-    empty = [name for name, column in zip(table.names, table.values[:a].T, strict=True) if np.isnan(column).all()]
+    values = table.values
+    empty = [name for name, column in zip(table.names, values[:a].T, strict=True) if np.isnan(column).all()]
     if empty:
         raise UserError(f"column {', '.join(empty)} has no value in the training rows; leave it out: data.targets=")
-    for split, values in (("val", table.values[a:b]), ("test", table.values[b:end])):
-        if np.isnan(values).all():
+    for split, part in (("val", values[a:b]), ("test", values[b:end])):
+        if np.isnan(part).all():
             raise UserError(f"{split} has no measured value; move its borders: data.split=")
 
 
@@ -151,12 +121,7 @@ def _naive_error(values: np.ndarray, real: np.ndarray, period: int) -> list[floa
 
 
 def find_period(values: np.ndarray, longest: int = 800) -> int:
-    """The cycle at which series resemble themselves most, by the mean autocorrelation of their differences' sums.
-
-    Args:
-        values: Without gaps, `(rows, channels)`.
-        longest: Cycle that is looked for, in steps.
-    """
+    """The cycle, in steps, at which gapless series `(rows, channels)` resemble themselves most, by autocorrelation."""
     rows = len(values)
     longest = min(longest, rows // 3)
     centred = values - values.mean(0)
@@ -164,28 +129,16 @@ def find_period(values: np.ndarray, longest: int = 800) -> int:
     correlation = np.fft.irfft(spectrum, axis=0)[: longest + 1].real
     shared = rows - np.arange(longest + 1)
     correlation = (correlation / np.maximum(correlation[0], 1e-12)).mean(1) * rows / shared
-    peaks = [
-        lag
-        for lag in range(2, longest)
-        if correlation[lag] >= correlation[lag - 1] and correlation[lag] >= correlation[lag + 1]
-    ]
-    if not peaks:
+    before, here, after = correlation[1:-2], correlation[2:-1], correlation[3:]
+    peaks = 2 + np.flatnonzero((here >= before) & (here >= after))
+    if not len(peaks):
         return min(24, max(2, longest))
-    best = max(correlation[lag] for lag in peaks)
     # Whole multiples of a cycle resemble it as much: the first that is nearly as good.
-    return next(lag for lag in peaks if correlation[lag] >= best - 0.05)
+    return int(peaks[np.argmax(correlation[peaks] >= correlation[peaks].max() - 0.05)])
 
 
 def borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, int]:
-    """Rows at which val and test begin and test ends.
-
-    Args:
-        split: `data.split`.
-        times: Time of each row.
-
-    Raises:
-        UserError: The split names no such rows.
-    """
+    """Rows at which val and test begin and test ends, as `data.split` says; a UserError where there are none."""
     rows = len(times)
     if all(isinstance(value, float) for value in split):
         train, val = split[:2]
@@ -200,8 +153,7 @@ def borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, in
             ends.append(value)
             continue
         try:
-            date = pd.Timestamp(datetime.fromisoformat(str(value)))
-            date = date.tz_convert("UTC").tz_localize(None) if date.tz is not None else date
+            date = pd.to_datetime(datetime.fromisoformat(str(value)), utc=True).tz_localize(None)
             ends.append(int(times.searchsorted(date)))
         except ValueError as error:
             raise UserError(f"data.split: {value} is no share, row or date such as 2018-01-31") from error

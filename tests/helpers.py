@@ -73,9 +73,10 @@ def example_data(task):
 
     if task.config.task.name == "forecasting":
         hours = np.arange(max(1000, *map(int, task.config.data.split)))
-        values = np.stack([np.sin(hours / 24 * 2 * np.pi) + 0.01 * hours, np.cos(hours / 24 * 2 * np.pi)], 1)
+        turn = hours / 24 * 2 * np.pi
         times = pd.date_range("2024-01-01", periods=len(hours), freq="1h")
-        return task.prepare(SeriesTable(times, ["rise", "wave"], values, values[:, :0], values[:, :0]))
+        frame = pd.DataFrame({"rise": np.sin(turn) + 0.01 * hours, "wave": np.cos(turn)}, index=times)
+        return task.prepare(SeriesTable(frame, ["rise", "wave"]))
     labels = getattr(task.config.data, "labels", None) or ["a", "b"]
     names = getattr(task.config.data, "modalities", None) or list(task.inputs)
     targets = labels * 16
@@ -101,8 +102,8 @@ def build(*words, data=None):
 def made_data(settings, kinds, targets=None, sequence=None, head="classification"):
     """A made data set of any inputs (a kind by name) and any answer."""
     from mla_train.data.examples import Examples, RawData
-    from mla_train.dataset import prepare
     from mla_train.heads import HEADS
+    from mla_train.preparation import prepare
 
     inputs = {name: kind.example_values(32) for name, kind in kinds.items()}
     train = Examples(inputs, targets or ["a", "b"] * 16, sequence=sequence)

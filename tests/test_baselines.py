@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 from mla_train.baselines import best_linear, image_linear, majority_or_mean, multimodal_linear, text_linear, text_tables
 from mla_train.data.cache import cached
 from mla_train.data.examples import Examples, RawData
-from mla_train.dataset import prepare
 from mla_train.heads import HEADS
 from mla_train.modalities import Features, Image, Text
+from mla_train.preparation import prepare
 from tests.helpers import config
 
 COUNTS = {"train": 80, "val": 30, "test": 40}

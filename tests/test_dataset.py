@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.dataset import check_given, prepare, raw_batch
+from mla_train.dataset import check_given, raw_batch
 from mla_train.errors import UserError
 from mla_train.heads import HEADS
 from mla_train.modalities import Features, Image, Text
+from mla_train.preparation import prepare
 from mla_train.task import build_task, kind_of_labels
 from tests.helpers import batch_of, config
 
@@ -309,7 +310,7 @@ def test_images_are_mixed_in_training_batches_alone():
     assert any(((batch.targets > 0) & (batch.targets < 1)).any() for batch in batches)
     assert batch_of(data, "val").targets.shape == (4,)
     assert batch_of(data, count=1, training=True).targets.shape == (1,)
-    assert read(splits, "regularization=light").mix is None
+    assert read(splits, "regularization=light").vary is None
 
 
 def test_few_examples_to_learn_by_heart_are_evaluated_without_variation():

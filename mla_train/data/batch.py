@@ -26,7 +26,6 @@ class Batch:
     sequence: Tensor | None = None
 
     def __len__(self) -> int:
-        """Number of examples."""
         return len(self.index)
 
     def to(self, device: Any, non_blocking: bool = False) -> Self:
@@ -39,12 +38,7 @@ class Batch:
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Applies a function to the tensors of nested dataclasses, dicts and tuples; other values stay.
-
-    Args:
-        function: Function from a tensor to a tensor.
-        value: Nested values.
-    """
+    """Applies a function to the tensors of nested dataclasses, dicts and tuples; other values stay."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, dict):

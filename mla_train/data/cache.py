@@ -10,14 +10,10 @@ from typing import Any
 import joblib
 
 
-def cache_folder() -> Path:
-    """$MLA_TRAIN_CACHE or ~/.cache/mla_train."""
-    return Path(os.environ.get("MLA_TRAIN_CACHE", Path.home() / ".cache" / "mla_train"))
-
-
 def cached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Caches results on disk by the content of the arguments and the code of the function."""
-    remembered = joblib.Memory(cache_folder(), verbose=0).cache(function)
+    """Caches results by the content of arguments and the code of the function; $MLA_TRAIN_CACHE names the folder."""
+    folder = os.environ.get("MLA_TRAIN_CACHE", Path.home() / ".cache" / "mla_train")
+    remembered = joblib.Memory(folder, verbose=0).cache(function)
 
     @wraps(function)
     def call(*arguments: Any) -> Any:

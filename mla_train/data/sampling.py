@@ -18,12 +18,7 @@ class SampleIndex(NamedTuple):
 
 @dataclass
 class DataPosition:
-    """Where the next iteration over the training data begins.
-
-    Attributes:
-        epoch: Number of the epoch.
-        start: Number of the micro-batch of a process.
-    """
+    """Epoch, and micro-batch of a process in it, at which the next iteration over the training data begins."""
 
     epoch: int = 0
     start: int = 0
@@ -48,19 +43,11 @@ def reseed(seed: int) -> None:
 
 
 BatchSchedule = Callable[[int], list[np.ndarray]]
+"""From an epoch to its global batches of indices; all epochs have as many."""
 
 
 def shuffled(size: int, batch_size: int, seed: int) -> BatchSchedule:
-    """Plans epochs of shuffled batches of nearly equal size; every example once an epoch.
-
-    Args:
-        size: Number of examples.
-        batch_size: Largest number of examples in a batch.
-        seed: Seed of the run.
-
-    Returns:
-        A function from an epoch to its global batches of indices.
-    """
+    """Plans epochs of shuffled batches of nearly equal size, at most `batch_size`; every example once an epoch."""
     count = -(-size // batch_size)
 
     def plan(epoch: int) -> list[np.ndarray]:
@@ -84,9 +71,6 @@ def bucketed(
         pool: Number of batches whose examples are sorted together: more leaves less padding and less chance.
         even_tokens: Whether batches hold as many tokens each instead of as many examples.
         least: Smallest number of examples in a batch with even_tokens, so that it can be cut into micro-batches.
-
-    Returns:
-        A function from an epoch to its global batches of indices.
     """
     count = -(-len(lengths) // batch_size)
 
@@ -113,7 +97,7 @@ class TrainSampler(Sampler[list[SampleIndex]]):
     """Micro-batches of one process, from any point of any epoch on.
 
     Args:
-        schedule: Function from an epoch to its global batches; all epochs have as many.
+        schedule: Global batches of an epoch.
         seed: Seed of the run.
         position: Where the next iteration begins.
         parts: Number of micro-batches in a global batch: processes times accumulation steps.
@@ -130,12 +114,8 @@ class TrainSampler(Sampler[list[SampleIndex]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.schedule = schedule
-        self.seed = seed
-        self.position = position or DataPosition()
-        self.parts = parts
-        self.rank = rank
-        self.world_size = world_size
+        self.schedule, self.seed, self.position = schedule, seed, position or DataPosition()
+        self.parts, self.rank, self.world_size = parts, rank, world_size
         self._length = len(schedule(0)) * parts // world_size
 
     def __len__(self) -> int:

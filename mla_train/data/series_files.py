@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import LABEL_NAMES, find_column, is_empty
+from mla_train.data.readers import is_empty, read_labels
 from mla_train.data.rows import Rows
 from mla_train.data.splits import SPLITS
 from mla_train.data.tables import read_tables, report_broken
 from mla_train.errors import UserError, did_you_mean
-
-INPUT = "series"
-Labelled = tuple[list[np.ndarray], list[Any], list[str]]
-"""Series `(length, channels)`, their labels, and their names."""
 
 
 def read_series_files(options: Any) -> RawData:
@@ -33,23 +29,15 @@ def read_series_files(options: Any) -> RawData:
     if any(_is_archive(file) for file in files.values()):
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
-        return RawData({split: _examples(*read_archive_file(file)) for split, file in files.items()})
+        return RawData({split: read_archive_file(file) for split, file in files.items()})
     tables = read_tables(options, "series")
     notes = report_broken(tables, options.on_error)
-    read = _long if options.series_column else _wide
-    splits = {split: _examples(*read(table, options, notes)) for split, table in tables.items()}
-    return RawData(splits, notes)
-
-
-def _examples(series: list[np.ndarray], labels: list[Any], names: list[str]) -> Examples:
-    return Examples({INPUT: series}, labels, names)
+    read = _read_long if options.series_column else _read_wide
+    return RawData({split: read(table, options, notes) for split, table in tables.items()}, notes)
 
 
 def archive_files(root: Path) -> dict[str, Path]:
     """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv or .txt.
-
-    Args:
-        root: The folder.
 
     Raises:
         UserError: There are several, and none has the name of the folder.
@@ -67,21 +55,17 @@ def archive_files(root: Path) -> dict[str, Path]:
 
 
 def read_archive_folder(root: Path) -> RawData:
-    """Reads a data set as the UCR and UEA archives have it.
-
-    Args:
-        root: Folder NAME with NAME_TRAIN.ts and NAME_TEST.ts.
+    """Reads a folder NAME with NAME_TRAIN.ts and NAME_TEST.ts, as the UCR and UEA archives have them.
 
     Raises:
         UserError: There is no such data set.
     """
     files = archive_files(root)
     if "train" not in files:
-        others = [
-            path.name for path in sorted(root.parent.glob("*")) if archive_files(path).keys() >= {"train", "test"}
-        ]
+        folders = sorted(root.parent.glob("*"))
+        others = [folder.name for folder in folders if archive_files(folder).keys() >= {"train", "test"}]
         raise UserError(f"there is no data set {root.name}. {did_you_mean(root.name, others)} All: {', '.join(others)}")
-    return RawData({split: _examples(*read_archive_file(file)) for split, file in files.items()})
+    return RawData({split: read_archive_file(file) for split, file in files.items()})
 
 
 def _is_archive(file: Path) -> bool:
@@ -92,11 +76,8 @@ def _is_archive(file: Path) -> bool:
     return file.suffix == ".ts"
 
 
-def read_archive_file(file: Path) -> Labelled:
+def read_archive_file(file: Path) -> Examples:
     """Reads a .ts file, or a .tsv or .txt file whose first column is the label.
-
-    Args:
-        file: The file.
 
     Raises:
         UserError: The file does not exist, or a line is no series with a label.
@@ -104,7 +85,7 @@ def read_archive_file(file: Path) -> Labelled:
     if not file.is_file():
         raise UserError(f"{file}: there is no such file ({file.resolve()})")
     series: list[np.ndarray] = []
-    labels: list[Any] = []
+    labels: list[str] = []
     names: list[str] = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         line = line.strip()
@@ -113,27 +94,27 @@ def read_archive_file(file: Path) -> Labelled:
                 raise UserError(f"{file}: series with time stamps are not read; write the values alone")
             continue
         if file.suffix == ".ts":
-            *channels, label = line.split(":")
-            cells = [channel.split(",") for channel in channels]
+            *parts, label = line.split(":")
+            channels = [part.split(",") for part in parts]
         else:
             label, *values = line.split("\t") if file.suffix == ".tsv" else line.split()
             if file.suffix == ".txt" and _is_number(label):
                 label = f"{float(label):g}"  # 2.0000000e+00
-            cells = [values]
+            channels = [values]
+        if not channels or not label.strip():
+            raise UserError(f"{file} line {number}: a series needs values and a label")
+        steps = np.full((max(map(len, channels)), len(channels)), np.nan)
         try:
-            rows = [[float(cell) if cell.strip() not in ("", "?") else np.nan for cell in row] for row in cells]
+            for i, cells in enumerate(channels):
+                steps[: len(cells), i] = [float(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
         except ValueError as error:
             raise UserError(f"{file} line {number}: {error}") from None
-        if not rows or not label.strip():
-            raise UserError(f"{file} line {number}: a series needs values and a label")
-        longest = max(map(len, rows))
-        padded = [row + [np.nan] * (longest - len(row)) for row in rows]
-        series.append(without_end(np.array(padded).T))
+        series.append(without_end(steps))
         labels.append(label.strip())
         names.append(f"{file} line {number}")
     if not series:
         raise UserError(f"{file} has no series")
-    return series, labels, names
+    return Examples({"series": series}, labels, names)
 
 
 def without_end(values: np.ndarray) -> np.ndarray:
@@ -142,62 +123,64 @@ def without_end(values: np.ndarray) -> np.ndarray:
     return values[: real[-1] + 1] if len(real) else values[:0]
 
 
-def _wide(table: Rows, options: Any, notes: list[str]) -> Labelled:
+def _read_wide(table: Rows, options: Any, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps."""
-    label_column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
-    others = [name for name in table.columns if name != label_column]
-    steps = [name for name in others if all(is_empty(cell) or _is_number(cell) for cell in table.column(name))]
-    if not steps:
+    label_column, labels = read_labels(table, options, notes)
+    values = _numbers(table, [label_column], notes)
+    if values is None:
         raise UserError(
             f"{table.file} has no column of numbers beside {label_column}: with a row for each step, name the column that "
             "tells series apart with data.series_column="
         )
-    left = [name for name in others if name not in steps]
-    if left:
-        notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
-    labels = table.column(label_column)
-    names = [f"{table.file} row {number}" for number in range(1, len(labels) + 1)]
-    _require_labels(labels, names, label_column)
-    cells = np.array([[_number(cell) for cell in table.column(name)] for name in steps]).T
-    return [without_end(row[:, None]) for row in cells], labels, names
+    return Examples({"series": [without_end(row[:, None]) for row in values]}, labels, table.row_names)
 
 
-def _long(table: Rows, options: Any, notes: list[str]) -> Labelled:
+def _read_long(table: Rows, options: Any, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
-    label_column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
-    roles = {options.series_column, label_column, options.time_column}
-    identity = table.column(options.series_column)
-    channels = [
-        name
-        for name in table.columns
-        if name not in roles and all(is_empty(cell) or _is_number(cell) for cell in table.column(name))
-    ]
-    if not channels:
-        raise UserError(f"{table.file} has no column of numbers beside {', '.join(filter(None, roles))}")
-    left = [name for name in table.columns if name not in (*roles, *channels)]
-    if left:
-        notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
-    values = np.array([[_number(cell) for cell in table.column(name)] for name in channels]).T
-    labels = table.column(label_column)
-    times = _times(table, options.time_column) if options.time_column else np.arange(len(labels))
-    if not options.time_column:
-        notes.append(f"{table.file}: steps are taken in the order of the rows (data.time_column=)")
+    label_column, labels = read_labels(table, options, notes)
+    roles = [options.series_column, label_column, *([options.time_column] if options.time_column else [])]
     rows: dict[Any, list[int]] = {}
-    for row, name in enumerate(identity):
+    for row, name in enumerate(table.column(options.series_column)):
         rows.setdefault(name, []).append(row)
-    _require_labels(labels, [f"{table.file} row {number}" for number in range(1, len(labels) + 1)], label_column)
+    values = _numbers(table, roles, notes)
+    if values is None:
+        raise UserError(f"{table.file} has no column of numbers beside {', '.join(roles)}")
+    if options.time_column:
+        times = _times(table, options.time_column)
+        rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
+    else:
+        notes.append(f"{table.file}: steps are taken in the order of the rows (data.time_column=)")
     for name, places in rows.items():
         several = {labels[place] for place in places}
         if len(several) > 1:
             raise UserError(
                 f"{table.file}: series {name} has the labels {', '.join(sorted(map(str, several)))}; a series has one"
             )
-    ordered = [np.array(places)[np.argsort(times[places], kind="stable")] for places in rows.values()]
-    names = [f"{table.file} series {name}" for name in rows]
-    return [values[places] for places in ordered], [labels[places[0]] for places in ordered], names
+    series = [values[places] for places in rows.values()]
+    return Examples(
+        {"series": series},
+        [labels[places[0]] for places in rows.values()],
+        [f"{table.file} series {name}" for name in rows],
+    )
 
 
-def _times(table: Rows, column: str) -> np.ndarray:
+def _numbers(table: Rows, roles: Sequence[str], notes: list[str]) -> np.ndarray | None:
+    """Columns of numbers, `(rows, columns)`, NaN where a cell is empty; None where there are none."""
+    columns, left = [], []
+    for name in table.columns:
+        if name in roles:
+            continue
+        cells = table.column(name)
+        if all(is_empty(cell) or _is_number(cell) for cell in cells):
+            columns.append([np.nan if is_empty(cell) else float(cell) for cell in cells])
+        else:
+            left.append(name)
+    if columns and left:
+        notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
+    return np.array(columns).T if columns else None
+
+
+def _times(table: Rows, column: str) -> list[float]:
     """Numbers, or seconds of ISO dates."""
     times = []
     for row, cell in enumerate(table.column(column), 1):
@@ -205,13 +188,7 @@ def _times(table: Rows, column: str) -> np.ndarray:
             times.append(float(cell) if _is_number(cell) else datetime.fromisoformat(str(cell)).timestamp())
         except ValueError:
             raise UserError(f"{table.file} row {row}: {cell!r} in column {column} is neither number nor date") from None
-    return np.array(times)
-
-
-def _require_labels(labels: Sequence[Any], names: Sequence[str], column: str) -> None:
-    lacking = [name for label, name in zip(labels, names, strict=True) if is_empty(label)]
-    if lacking:
-        raise UserError(f"{lacking[0]} has no {column}, {len(lacking):,} in all: correct or remove them")
+    return times
 
 
 def _is_number(cell: Any) -> bool:
@@ -220,7 +197,3 @@ def _is_number(cell: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return not isinstance(cell, bool)
-
-
-def _number(cell: Any) -> float:
-    return np.nan if is_empty(cell) else float(cell)

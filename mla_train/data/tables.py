@@ -1,53 +1,28 @@
 """Where the tables of a data set are: files by name, a folder of the usual shape, or a set on the Hugging Face hub."""
 
 from pathlib import Path
-from typing import Any, Protocol
 
-from mla_train.config import OnError
+from mla_train.config import FileOptions, OnError
 from mla_train.data.rows import Rows, find_parts, read_rows
 from mla_train.data.splits import PART_NAMES
 from mla_train.errors import UserError
 
 
-class TableOptions(Protocol):
-    """Options that name tables.
-
-    Attributes:
-        root: Folder with train, val and test files.
-        train: The training file, instead of that of root.
-        val: The validation file.
-        test: The test file.
-        hub: Name of a set on the hub, where no files are named.
-        revision: Commit of the hub set.
-    """
-
-    root: str | None
-    train: Any
-    val: Any
-    test: Any
-    hub: str | None
-    revision: str | None
-
-
-def read_tables(options: TableOptions, what: str) -> dict[str, Rows]:
-    """The splits that the options name; "train" is among them.
-
-    Args:
-        options: Options of a data set.
-        what: What the tables hold, for the error message.
+def read_tables(options: FileOptions, what: str) -> dict[str, Rows]:
+    """The splits that the options name; "train" is among them. Error messages say `what` the tables hold.
 
     Raises:
         UserError: Nothing is named, or it cannot be read.
     """
-    named = {split: Path(getattr(options, split)) for split in PART_NAMES if getattr(options, split)}
+    files = {}
     if options.root is not None:
         root = Path(options.root)
         files = {"train": root} if root.is_file() else find_parts(root)
-        return {split: read_rows(file) for split, file in (files | named).items()}
-    if named:
-        if "train" not in named:
+    files |= {split: Path(getattr(options, split)) for split in PART_NAMES if getattr(options, split)}
+    if files:
+        if "train" not in files:
             raise UserError("data.train is missing: name the training file")
-        return {split: read_rows(file) for split, file in named.items()}
+        return {split: read_rows(file) for split, file in files.items()}
     if options.hub is None:
         raise UserError(f"the {what} are missing: name data.root=FOLDER, data.train=FILE or data.hub=NAME")
     return _hub_tables(options.hub, options.revision)
@@ -69,22 +44,16 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
             for column, feature in table.features.items():
                 if isinstance(feature, Image):  # images stay the bytes that they are
                     table = table.cast_column(column, Image(decode=False))
-            class_names = {c: list(f.names) for c, f in table.features.items() if isinstance(f, ClassLabel)}
-            tables[split] = Rows(
-                Path(f"{name}/{split}"), list(table.column_names), list(table), class_names=class_names
-            )
+            classes = {c: list(f.names) for c, f in table.features.items() if isinstance(f, ClassLabel)}
+            tables[split] = Rows(Path(f"{name}/{split}"), list(table.column_names), list(table), class_names=classes)
     return tables
 
 
 def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
     """Notes on rows that could not be read and are left out.
 
-    Args:
-        tables: Tables of all splits.
-        on_error: Whether such rows stop the run or are left out.
-
     Raises:
-        UserError: There are such rows, and they stop the run.
+        UserError: There are such rows, and `data.on_error` stops the run.
     """
     broken = [place for table in tables.values() for place in table.broken]
     if not broken:

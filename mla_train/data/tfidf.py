@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 # Pieces of words of more text than this would take minutes and gigabytes.
 MAX_CHARACTERS = 10_000_000
 
+COMMON = dict(sublinear_tf=True, dtype=np.float32)
 KINDS = {
     # Punctuation marks count as words: a question mark is a strong feature.
     "words": dict(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]"),
@@ -18,29 +19,18 @@ KINDS = {
 
 
 class TfidfFeatures:
-    """A vocabulary of n-grams with their inverse document frequencies.
-
-    Args:
-        vectorizers: Vectorizer of each kind of n-gram.
-    """
+    """Vocabularies of n-grams with their inverse document frequencies, one of each kind of n-gram."""
 
     def __init__(self, vectorizers: dict[str, TfidfVectorizer]) -> None:
         self.vectorizers = vectorizers
 
     @classmethod
     def learn(cls, texts: Sequence[str], max_features: int) -> "TfidfFeatures":
-        """Takes the most frequent n-grams that occur in at least two texts.
-
-        Args:
-            texts: Texts of the training split.
-            max_features: Largest number of n-grams of each kind.
-        """
+        """Takes the most frequent n-grams that occur in at least two texts, at most `max_features` of each kind."""
         kinds = KINDS if sum(map(len, texts)) <= MAX_CHARACTERS else {"words": KINDS["words"]}
         vectorizers = {}
         for kind, options in kinds.items():
-            vectorizer = TfidfVectorizer(
-                min_df=2, max_features=max_features, sublinear_tf=True, dtype=np.float32, **options
-            )
+            vectorizer = TfidfVectorizer(min_df=2, max_features=max_features, **COMMON, **options)
             try:
                 vectorizer.fit(texts)
             except ValueError:  # nothing occurs twice
@@ -54,23 +44,18 @@ class TfidfFeatures:
 
     def to_json(self) -> str:
         """All that `from_json` needs; weights are written as the shortest decimals that give the same float32."""
-        return json.dumps(
-            {
-                kind: {
-                    "terms": v.get_feature_names_out().tolist(),
-                    "idf": [float(str(weight)) for weight in v.idf_.astype(np.float32)],
-                }
-                for kind, v in self.vectorizers.items()
-            },
-            ensure_ascii=False,
-        )
+        stored = {}
+        for kind, vectorizer in self.vectorizers.items():
+            idf = [float(str(weight)) for weight in vectorizer.idf_.astype(np.float32)]
+            stored[kind] = {"terms": vectorizer.get_feature_names_out().tolist(), "idf": idf}
+        return json.dumps(stored, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "TfidfFeatures":
         """The features of a trained model."""
         vectorizers = {}
         for kind, stored in json.loads(text).items():
-            vectorizer = TfidfVectorizer(vocabulary=stored["terms"], sublinear_tf=True, dtype=np.float32, **KINDS[kind])
+            vectorizer = TfidfVectorizer(vocabulary=stored["terms"], **COMMON, **KINDS[kind])
             vectorizer.idf_ = np.array(stored["idf"], dtype=np.float32)
             vectorizers[kind] = vectorizer
         return cls(vectorizers)

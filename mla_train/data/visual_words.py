@@ -1,7 +1,5 @@
 """Visual words: the centres of clusters of image patches (k-means by scikit-learn)."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,25 +9,17 @@ DAMPING = 0.1  # of directions that hardly vary, in shares of the mean variance
 SHARPNESS = 12.0  # of the soft assignment, relative to the mean squared distance to the nearest word
 
 
-class Words(NamedTuple):
-    """A convolution whose outputs are minus the squared distances of a patch to each word, sharpened, but for a constant.
-
-    Attributes:
-        weight: `(count, channels, side, side)`.
-        bias: `(count,)`.
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-
-def learn_words(images: np.ndarray, count: int, side: int) -> Words:
+def learn_words(images: np.ndarray, count: int, side: int) -> tuple[Tensor, Tensor]:
     """Clusters patches after whitening, without which all would be flat areas and edges (Coates, Lee & Ng 2011).
 
     Args:
         images: Pixels from 0 to 255, `(images, channels, height, width)`.
         count: Number of words.
         side: Height and width of a patch.
+
+    Returns:
+        Weight `(count, channels, side, side)` and bias `(count,)` of a convolution whose outputs are minus the squared
+        distances of a patch to each word, sharpened, but for a constant.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -47,7 +37,7 @@ def learn_words(images: np.ndarray, count: int, side: int) -> Words:
     # |x - w|^2 = |x|^2 - 2 x w + |w|^2 with x = whitening (patch - mean); |x|^2 is the same for all words.
     weight = 2 * sharpness * words @ whitening
     bias = -weight @ mean - sharpness * words.square().sum(1)
-    return Words(weight.view(count, images.shape[1], side, side), bias)
+    return weight.view(count, images.shape[1], side, side), bias
 
 
 def sample_patches(images: Tensor, side: int) -> Tensor:

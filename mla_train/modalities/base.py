@@ -8,8 +8,8 @@ Training, evaluation, prediction and explanation all take the second line; nothi
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -18,35 +18,83 @@ from torch import Tensor, nn
 from mla_train.config import Augmentation, TrainConfig
 from mla_train.errors import UserError
 from mla_train.modalities.explanation import InputExplanation
-from mla_train.nn import ReconstructionInput
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
+
+Spec = TypeVar("Spec")
 
 
-class Column(Protocol):
-    """The values of one input over a split, in memory. A value may be missing."""
+class Column(ABC):
+    """The values of one input over a split, in memory. A value may be missing.
 
-    def __len__(self) -> int:
-        """Number of examples."""
+    Attributes:
+        broken: Places of values that cannot be read.
+    """
 
+    broken: Sequence[int] = ()
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
     def __getitem__(self, index: int) -> Any:
         """One example as `Modality.collate` takes it; None where it is missing."""
 
+    @abstractmethod
     def select(self, index: np.ndarray) -> Self:
         """The column of some examples."""
 
+    @abstractmethod
     def is_missing(self) -> np.ndarray:
         """True where an example lacks this input, `(examples,)`."""
 
-    def lengths(self) -> np.ndarray | None:
-        """Number of tokens of each example; None where all are alike."""
-
+    @abstractmethod
     def raw(self, index: int) -> Any:
         """One example as `Modality.preprocess` takes it."""
 
+    def lengths(self) -> np.ndarray | None:
+        """Number of tokens of each example; None where all are alike."""
+        return None
+
     def keys(self) -> Sequence[Any] | None:
         """Values that are equal for equal examples; None where repeats are not counted."""
+        return None
 
 
-Spec = TypeVar("Spec")
+@dataclass
+class ListColumn(Column):
+    """Values of different length.
+
+    Attributes:
+        values: A text or an array for each example; a missing one is empty.
+        broken: Places of values that cannot be read.
+    """
+
+    values: list[Any]
+    broken: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> Any:
+        """One value; None where it is empty."""
+        value = self.values[index]
+        return value if len(value) else None
+
+    def select(self, index: np.ndarray) -> Self:
+        """The column of some examples."""
+        return replace(self, values=[self.values[i] for i in index], broken=[])
+
+    def is_missing(self) -> np.ndarray:
+        """True where a value is empty, `(examples,)`."""
+        return np.array([not len(value) for value in self.values], dtype=bool)
+
+    def lengths(self) -> np.ndarray | None:
+        """Length of each value."""
+        return np.array([len(value) for value in self.values])
+
+    def raw(self, index: int) -> Any:
+        """One value."""
+        return self.values[index]
 
 
 class Modality(ABC, Generic[Spec]):
@@ -58,10 +106,12 @@ class Modality(ABC, Generic[Spec]):
     Attributes:
         kind: Name of the kind of input.
         spec_class: Dataclass of the spec.
+        embedding_class: Network part that makes tokens.
     """
 
     kind: ClassVar[str]
     spec_class: ClassVar[type]
+    embedding_class: ClassVar[type["Embedding"]]
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -84,21 +134,11 @@ class Modality(ABC, Generic[Spec]):
     @classmethod
     @abstractmethod
     def fit(cls, train: Any, options: Any) -> Self:
-        """Learns the spec from the training split.
+        """Learns the spec from the training split, a column as `load` gives it."""
 
-        Args:
-            train: Column as `load` gives it.
-            options: `data` options of the run.
-        """
-
-    @abstractmethod
     def prepare(self, column: Any, notes: list[str]) -> Any:
-        """Turns a loaded column into one whose examples can be collated.
-
-        Args:
-            column: As `load` gives it.
-            notes: Lines for the user.
-        """
+        """Turns a column as `load` gives it into one whose examples can be collated."""
+        return column
 
     @abstractmethod
     def preprocess(self, values: Sequence[Any]) -> Any:
@@ -116,12 +156,7 @@ class Modality(ABC, Generic[Spec]):
         """Makes a batch of examples of a column; missing ones are padding throughout."""
 
     def augmentation(self, level: Augmentation, options: Any) -> Callable[[Any], Any] | None:
-        """Random variation of a training example; None is none.
-
-        Args:
-            level: Strength of augmentation.
-            options: `data` options of the run.
-        """
+        """Random variation of a training example; None is none."""
         return None
 
     def explain(self, name: str, embedding: Any, tensors: Any, raw: Any) -> InputExplanation:
@@ -143,9 +178,9 @@ class Modality(ABC, Generic[Spec]):
     def example_values(cls, count: int) -> Any:
         """A few made raw values, for tests of every choice."""
 
-    @abstractmethod
     def embedding(self, config: TrainConfig) -> "Embedding":
         """The module that makes tokens of a batch."""
+        return self.embedding_class(config, self.spec)
 
 
 @dataclass
@@ -177,24 +212,31 @@ class ModalityFeatures:
 
 
 class Embedding(nn.Module):
-    """Tokens of one input, and paths beside the encoder.
+    """Tokens of one input, and paths beside the encoder; made from the whole run's config and the spec of the input.
 
     Attributes:
         side_paths: Modules whose outputs skip the encoder; counted apart from it.
         side_dim: Width of their outputs.
         rotary_axes: Axes of rotary positions: 0 none, 1 sequences, 2 images.
+        reconstruction_size: Size of what `encoder.masked_modeling` predicts of a token: of the vocabulary, or number of
+            values.
     """
 
     side_paths: nn.ModuleDict
     rotary_axes: int = 1
     side_dim: int = 0
+    reconstruction_size: int
 
     def init_from_data(self, train: Any) -> None:
         """Sets weights that are computed from the training column, before the first step."""
 
-    def reconstruction_input(self) -> ReconstructionInput:
-        """What the encoder reads of this input, for `encoder.masked_modeling`."""
+    def reconstruction_target(self, tensors: Any) -> ReconstructionTarget:
+        """What `encoder.masked_modeling` predicts: tokens or numbers that the encoder reads, where they are known."""
         raise NotImplementedError
+
+    def reconstruction_input(self) -> ReconstructionInput:
+        """Size and target of masked modeling."""
+        return ReconstructionInput(self.reconstruction_size, self.reconstruction_target)
 
     def count_tokens(self, tensors: Any) -> int:
         """Number of tokens in a batch without padding."""

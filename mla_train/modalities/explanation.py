@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,12 @@ class WordUnits:
     labels: list[str]
 
     def __len__(self) -> int:
-        """Number of words."""
         return len(self.labels)
 
 
 @dataclass
 class CellUnits:
-    """The cells of an image under a grid.
+    """The cells of an image under a grid, counted row by row.
 
     Attributes:
         image: Pixels from 0 to 255, `(channels, height, width)`.
@@ -40,7 +40,6 @@ class CellUnits:
     grid: tuple[int, int]
 
     def __len__(self) -> int:
-        """Number of cells, which are counted row by row."""
         return self.grid[0] * self.grid[1]
 
     @property
@@ -73,14 +72,13 @@ class PatchUnits:
     name: str
 
     def __len__(self) -> int:
-        """Number of patches."""
         return len(self.edges) - 1
 
     @property
     def labels(self) -> list[str]:
         """First and last step of each patch, relative to the first step of the forecast."""
         start = self.forecast_start
-        return [f"{a - start} to {b - 1 - start}" for a, b in zip(self.edges, self.edges[1:], strict=False)]
+        return [f"{a - start} to {b - 1 - start}" for a, b in pairwise(self.edges)]
 
 
 Units = WordUnits | CellUnits | PatchUnits
@@ -126,29 +124,18 @@ class InputExplanation:
     row: int = 0
 
 
-def occlude_cells(cells: CellUnits, kept: np.ndarray, colour: Tensor) -> Tensor:
-    """Images of which some cells have one colour.
+def put_tensor(name: str, field_name: str) -> Callable[[ExitStack, Batch, Tensor], None]:
+    """A `GradientInput.put` for a tensor of the batch of an input, by the name of its field."""
 
-    Args:
-        cells: Units of the whole image.
-        kept: False where a cell is occluded, `(images, cells)`.
-        colour: Colour of occluded cells, `(channels,)`.
+    def put(_: ExitStack, batch: Batch, values: Tensor) -> None:
+        setattr(batch.inputs[name], field_name, values)
 
-    Returns:
-        `(images, channels, height, width)`.
-    """
-    is_kept = torch.from_numpy(np.asarray(kept, dtype=bool))[:, cells.cell].unsqueeze(1)
-    return torch.where(is_kept, cells.image, colour.view(-1, 1, 1).to(cells.image.dtype))
+    return put
 
 
 @contextmanager
 def replaced_output(module: nn.Module, output: Tensor) -> Iterator[None]:
-    """Replaces the output of a module's first call.
-
-    Args:
-        module: Module such as an embedding.
-        output: Output to return instead.
-    """
+    """Replaces the output of the first call of a module, such as an embedding."""
 
     def replace(*_: Any) -> Tensor:
         hook.remove()

@@ -6,14 +6,15 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from mla_train.data.cache import cached
+from mla_train.dataset import Dataset
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
-from mla_train.window_dataset import INPUT, WindowDataset
+from mla_train.window_dataset import INPUT
 
 LEARNT_FROM = 400_000  # rows of the boosting's table, at most
 
 
-def forecast(data: WindowDataset) -> dict[str, np.ndarray]:
+def forecast(data: Dataset) -> dict[str, np.ndarray]:
     """Forecasts of the test windows by all baselines."""
     train, val, test = (split.columns[INPUT] for split in (data.train, data.val, data.test))
     period = data.spec.target.period

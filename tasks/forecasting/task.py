@@ -17,7 +17,7 @@ from mla_train.modalities.series.tables import read_series_table
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
-from mla_train.window_dataset import INPUT, WindowDataset, prepare_windows
+from mla_train.window_dataset import INPUT, prepare_windows
 
 if TYPE_CHECKING:
     from mla_train.explain.explanation import Explanation
@@ -33,7 +33,7 @@ class Forecasting(Task):
     head = Forecast
     baseline_forecasts: dict[str, np.ndarray] = {}
 
-    def prepare(self, raw: Any) -> WindowDataset:
+    def prepare(self, raw: Any) -> Dataset:
         """Windows of a table, split by rows."""
         return prepare_windows(raw, self.config)
 

@@ -26,6 +26,5 @@ def read_traffic(options: TrafficConfig) -> SeriesTable:
     table = pd.read_csv(file, parse_dates=["datetime"], index_col="datetime", compression="zip")
     times = pd.DatetimeIndex(table.index)
     holidays = USFederalHolidayCalendar().holidays(times[0], times[-1])
-    known = times.normalize().isin(holidays).astype(float)[:, None]
-    values, weather = (table[names].to_numpy(float) for names in (["traffic_volume"], WEATHER))
-    return SeriesTable(times, ["traffic_volume"], values, known, weather, ["holiday"], WEATHER)
+    table["holiday"] = times.normalize().isin(holidays).astype(float)
+    return SeriesTable(table, ["traffic_volume"], known=["holiday"], observed=WEATHER)

@@ -11,8 +11,7 @@ from PIL import Image as Picture
 from mla_train.config import Augmentation
 from mla_train.errors import UserError
 from mla_train.modalities import Image
-from mla_train.modalities.image import ImageSpec
-from mla_train.modalities.image import preprocess as module
+from mla_train.modalities.image import ImageSpec, decode
 from mla_train.modalities.image.augment import build_mixing, build_transform
 from tests.helpers import SMALL, build, config
 
@@ -106,7 +105,7 @@ def test_files_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatch
     file.write_bytes(png(50))
     first = load([file]).images
     with monkeypatch.context() as patch:
-        patch.setattr(module, "decode_images", None)
+        patch.setattr(decode, "to_array", None)
         assert torch.equal(load([file]).images, first)
         file.write_bytes(png(250))
         with pytest.raises(TypeError):

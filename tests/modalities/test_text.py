@@ -14,7 +14,7 @@ from mla_train.errors import UserError
 from mla_train.modalities import Text
 from mla_train.modalities.text import TextSpec, clean
 from mla_train.modalities.text.augment import drop_tokens
-from mla_train.modalities.text.embed import Convolutions, reconstruction_target
+from mla_train.modalities.text.embed import Convolutions
 from tests.helpers import SMALL, config
 
 TEXTS = ["a fine film", "a poor film , a poor book", "", "fine"]
@@ -168,6 +168,6 @@ def test_only_known_tokens_are_reconstructed():
     modality, column = fitted("data.min_frequency=2")
     prepared = modality.prepare(column, [])
     batch = modality.collate([prepared[1], prepared[3]])
-    target = reconstruction_target(batch)
+    target = modality.embedding(config("task=text_classification", *SMALL)).reconstruction_target(batch)
     assert torch.equal(target.known, (batch.tokens != UNK_ID) & ~batch.padding)
     assert 0 < target.known.sum() < (~batch.padding).sum()

@@ -28,12 +28,7 @@ def build_transform(level: Augmentation, size: tuple[int, int], horizontal_flip:
 
 
 def build_mixing(level: Augmentation, classes: int) -> v2.Transform | None:
-    """MixUp or CutMix of half of the training batches, under strong augmentation.
-
-    Args:
-        level: Strength of augmentation.
-        classes: Number of classes.
-    """
+    """MixUp or CutMix of half of the training batches, under strong augmentation."""
     if level is not Augmentation.strong:
         return None
     mixes = [v2.MixUp(alpha=0.4, num_classes=classes), v2.CutMix(alpha=1.0, num_classes=classes), OneHot(classes)]
@@ -41,11 +36,7 @@ def build_mixing(level: Augmentation, classes: int) -> v2.Transform | None:
 
 
 class OneHot(torch.nn.Module):
-    """Leaves images alone and writes classes as mixing does.
-
-    Args:
-        classes: Number of classes.
-    """
+    """Leaves images alone and writes classes as mixing does."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 from tqdm.auto import tqdm
 
 WIDE_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}
@@ -19,15 +17,18 @@ USUAL_SIZE = 64
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 Source = Path | bytes
+"""A file, or the bytes of one."""
+Shape = tuple[int, int, int]
+"""Channels, height and width."""
 
 
-def common_format(
+def common_shape(
     sources: Sequence[Source | None], image_size: int | None, channels: int | None, notes: list[str]
-) -> tuple[int, int, int]:
+) -> Shape:
     """Channels, height and width that images are brought to.
 
     Args:
-        sources: Files, or the bytes of files; None is missing.
+        sources: Images; None is missing.
         image_size: Height and width; None keeps a common size (up to 96), else takes 64.
         channels: Number of channels; None takes it from the images.
         notes: Lines for the user.
@@ -58,22 +59,27 @@ def _header(source: Source) -> tuple[tuple[int, int], str] | None:
         return None
 
 
-def decode_images(
-    sources: Sequence[Source | None], channels: int, height: int, width: int
-) -> tuple[Tensor, np.ndarray, list[int]]:
-    """Reads images and brings them to one size.
+def stamp(source: Source | None) -> tuple[int, int] | None:
+    """Size and time of change of a file; None where there is none."""
+    if not isinstance(source, Path):
+        return None
+    try:
+        status = source.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
 
-    Args:
-        sources: Files, or the bytes of files; None is missing.
-        channels: Number of channels.
-        height: Height in pixels.
-        width: Width in pixels.
+
+def decode_images(
+    sources: Sequence[Source | None], shape: Shape, stamps: Sequence[Any] = ()
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Reads images, of which None is missing, and brings them to one shape; a cache knows files by their stamps.
 
     Returns:
         Bytes `(images, channels, height, width)`, black where there is none; True where there is none `(images,)`;
         places of images that cannot be read.
     """
-    images = torch.zeros(len(sources), channels, height, width, dtype=torch.uint8)
+    images = np.zeros((len(sources), *shape), dtype=np.uint8)
     missing, broken = np.zeros(len(sources), dtype=bool), []
     for i in tqdm(range(len(sources)), desc="reading images", unit="image", disable=len(sources) < 2000, leave=False):
         source = sources[i]
@@ -82,24 +88,16 @@ def decode_images(
             continue
         try:
             with _open(source) as image:
-                images[i] = torch.from_numpy(to_array(image, (width, height), channels).copy())
+                images[i] = to_array(image, shape)
         except UNREADABLE:
             missing[i] = True
             broken.append(i)
     return images, missing, broken
 
 
-def to_array(image: Image.Image, size: tuple[int, int], channels: int) -> np.ndarray:
-    """An image as bytes: turned upright, its middle cropped in the wanted shape, then resized.
-
-    Args:
-        image: Image of any mode.
-        size: Width and height.
-        channels: Number of channels.
-
-    Returns:
-        `(channels, height, width)`.
-    """
+def to_array(image: Image.Image, shape: Shape) -> np.ndarray:
+    """An image of any mode as bytes: turned upright, its middle cropped in the wanted shape, then resized."""
+    channels, height, width = shape
     image = ImageOps.exif_transpose(image)
     if image.mode in WIDE_MODES:
         image = _to_8_bits(image)
@@ -107,8 +105,8 @@ def to_array(image: Image.Image, size: tuple[int, int], channels: int) -> np.nda
         background = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(background, image.convert("RGBA"))
     image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != size:
-        image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
@@ -130,11 +128,7 @@ def _open(source: Source) -> Image.Image:
 
 
 def as_source(value: Any) -> Source | None:
-    """A raw value as a file or the bytes of one; None where it is neither.
-
-    Args:
-        value: Path, bytes, or the hub's `{"bytes", "path"}`.
-    """
+    """A raw value (a path, bytes, or `{"bytes", "path"}` of the hub) as a source; None where it is neither."""
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, str):

@@ -6,16 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mla_train.config import ImageNetworkOptions, ImageTokenizer, Positions
+from mla_train.config import ImageNetworkOptions, ImageTokenizer, Positions, TrainConfig
 from mla_train.data.cache import cached
 from mla_train.data.visual_words import learn_words
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.image.spec import ImageSpec
-from mla_train.modalities.image.tensors import ImageTensors
+from mla_train.modalities.image.spec import ImageSpec, ImageTensors
 from mla_train.nn import (
     ConvTokenizer,
     PatchEmbedding,
-    ReconstructionInput,
     ReconstructionTarget,
     VisualWords,
     default_downsample_log2,
@@ -28,14 +26,7 @@ WORDS_FROM = 2000  # images from which visual words are learnt, at most
 
 
 class VisualWordsEmbedding(nn.Module):
-    """Counts of visual words, mapped to a vector.
-
-    Args:
-        spec: Size of the images.
-        count: Number of words.
-        dim: Width of the vector.
-        dropout: Probability of dropping a count in training.
-    """
+    """Counts of visual words, mapped to a vector; counts are dropped in training."""
 
     def __init__(self, spec: ImageSpec, count: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -57,13 +48,7 @@ class VisualWordsEmbedding(nn.Module):
 
 
 class ImageEmbedding(Embedding):
-    """Tokens of images.
-
-    Args:
-        spec: Size and statistics of the images.
-        options: `task` options of the run, among them `ImageNetworkOptions`.
-        dim: Width of tokens.
-        dropout: Dropout of visual words.
+    """Tokens of images: see `Embedding`.
 
     Raises:
         ValueError: The images are too small for so many halvings.
@@ -73,8 +58,9 @@ class ImageEmbedding(Embedding):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: ImageSpec, options: object, dim: int, dropout: float) -> None:
+    def __init__(self, config: TrainConfig, spec: ImageSpec) -> None:
         super().__init__()
+        options, dim, dropout = config.task, config.encoder.dim, config.regularization.dropout
         network = options if isinstance(options, ImageNetworkOptions) else ImageNetworkOptions()
         size = spec.height, spec.width
         log2 = network.downsample_log2
@@ -83,12 +69,12 @@ class ImageEmbedding(Embedding):
             raise ValueError(
                 f"task.downsample_log2={log2} does not suit images of {size[0]} x {size[1]} pixels; leave it at null"
             )
-        self.channels = spec.channels
         self.tokenizer: ConvTokenizer | PatchEmbedding
         if network.tokenizer is ImageTokenizer.conv:
             self.tokenizer = ConvTokenizer(spec.channels, dim, size, log2)
         else:
             self.tokenizer = PatchEmbedding(spec.channels, dim, size, 2**log2)
+        self.reconstruction_size = spec.channels * self.tokenizer.side**2
         rows, columns = self.tokenizer.grid
         rotary = network.positions is Positions.rotary
         self.rotary_axes = 2 if rotary else 0
@@ -121,10 +107,6 @@ class ImageEmbedding(Embedding):
         if "visual_words" in self.side_paths:
             side = self.side_paths["visual_words"](tensors.images).masked_fill(tensors.padding, 0)
         return ModalityFeatures(x, tensors.padding.expand(-1, x.size(1)), self.positions, side)
-
-    def reconstruction_input(self) -> ReconstructionInput:
-        """The pixels of each cell."""
-        return ReconstructionInput(self.channels * self.tokenizer.side**2, self.reconstruction_target)
 
     def reconstruction_target(self, tensors: ImageTensors) -> ReconstructionTarget:
         """Scaled pixels of the cells of images that are present."""

@@ -3,29 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.config import Augmentation, ImageOptions, TrainConfig
+from mla_train.config import Augmentation, ImageOptions
 from mla_train.data.cache import cached
 from mla_train.errors import UserError
-from mla_train.modalities.base import Modality
+from mla_train.modalities.base import Column, Modality
 from mla_train.modalities.explanation import InputExplanation
-from mla_train.modalities.image.decode import as_source, common_format, decode_images
-from mla_train.modalities.image.spec import ImageSpec
-from mla_train.modalities.image.tensors import ImageTensors
-
-if TYPE_CHECKING:
-    from mla_train.modalities.image.embed import ImageEmbedding
+from mla_train.modalities.image.decode import as_source, common_shape, decode_images, stamp
+from mla_train.modalities.image.embed import ImageEmbedding
+from mla_train.modalities.image.explain import explain_image
+from mla_train.modalities.image.spec import ImageSpec, ImageTensors
 
 STATISTICS_FROM = 10_000  # images at most, to stay small in memory
 
 
 @dataclass
-class ImageColumn:
+class ImageColumn(Column):
     """Images of a split.
 
     Attributes:
@@ -41,7 +39,6 @@ class ImageColumn:
     sources: list[Any] | None = None
 
     def __len__(self) -> int:
-        """Number of examples."""
         return len(self.images)
 
     def __getitem__(self, index: int) -> Tensor | None:
@@ -55,10 +52,6 @@ class ImageColumn:
     def is_missing(self) -> np.ndarray:
         """True where there is no image, `(examples,)`."""
         return self.missing
-
-    def lengths(self) -> None:
-        """All images have as many tokens."""
-        return
 
     def raw(self, index: int) -> Tensor:
         """One image as bytes, `(channels, height, width)`."""
@@ -74,27 +67,23 @@ class Image(Modality[ImageSpec]):
 
     kind = "image"
     spec_class = ImageSpec
+    embedding_class = ImageEmbedding
 
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> ImageColumn:
-        """Reads images: arrays of one size `(channels, height, width)`, files, or the bytes of files.
-
-        Raises:
-            UserError: No image can be read.
-        """
+        """Reads images: arrays of one size `(channels, height, width)`, files, or the bytes of files."""
         if isinstance(values, Tensor):
             return ImageColumn(values, np.zeros(len(values), dtype=bool))
         sources = [as_source(value) for value in values]
-        image_format = common_format(
-            sources, getattr(options, "image_size", None), getattr(options, "channels", None), notes
-        )
-        images, missing, broken = cached_decoding(sources, *image_format)
+        shape = common_shape(sources, getattr(options, "image_size", None), getattr(options, "channels", None), notes)
+        in_memory = any(isinstance(source, bytes) for source in sources)
+        decode = decode_images if in_memory else cached(decode_images)
+        images, missing, broken = decode(sources, shape, [stamp(source) for source in sources])
         broken += [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
         if missing.all():
             shown = ", ".join(names[i] for i in broken[:5]) or "all are empty"
             raise UserError(f"no image can be read: {shown}. Check the paths, or leave images out of data.modalities")
-        files = None if any(isinstance(source, bytes) for source in sources) else sources
-        return ImageColumn(images, missing, sorted(set(broken)), files)
+        return ImageColumn(torch.from_numpy(images), missing, sorted(set(broken)), None if in_memory else sources)
 
     @classmethod
     def fit(cls, train: ImageColumn, options: ImageOptions) -> Self:
@@ -105,29 +94,17 @@ class Image(Modality[ImageSpec]):
         _, channels, height, width = images.shape
         return cls(ImageSpec(channels, height, width, mean.tolist(), std.tolist()))
 
-    def prepare(self, column: ImageColumn, notes: list[str]) -> ImageColumn:
-        """Images are ready when they are read."""
-        return column
-
     def preprocess(self, values: Sequence[Any]) -> ImageColumn:
-        """Reads files, bytes of files, or arrays `(channels, height, width)` of the right size; None is missing.
-
-        Raises:
-            UserError: An image cannot be read.
-        """
-        spec = self.spec
-        column = ImageColumn(
-            torch.zeros(len(values), spec.channels, spec.height, spec.width, dtype=torch.uint8),
-            np.array([value is None or (isinstance(value, str) and not value) for value in values]),
-        )
+        """Reads files, bytes of files, or arrays `(channels, height, width)` of the right size; None is missing."""
+        missing = np.array([value is None or (isinstance(value, str) and not value) for value in values])
+        images = torch.zeros(len(values), *self.spec.shape, dtype=torch.uint8)
         for i, value in enumerate(values):
-            if not column.missing[i]:
-                column.images[i] = self._read(value)
-        return column
+            if not missing[i]:
+                images[i] = self._read(value)
+        return ImageColumn(images, missing)
 
     def _read(self, value: Any) -> Tensor:
-        spec = self.spec
-        shape = (spec.channels, spec.height, spec.width)
+        shape = self.spec.shape
         if isinstance(value, Tensor | np.ndarray):
             image = torch.as_tensor(value)
             if image.shape != shape:
@@ -140,15 +117,14 @@ class Image(Modality[ImageSpec]):
         name = "the image" if source is None or isinstance(source, bytes) else str(source)
         if isinstance(source, Path) and not source.is_file():
             raise UserError(f"{name}: there is no such file ({source.resolve()})")
-        images, missing, _ = decode_images([source], *shape)
+        images, missing, _ = decode_images([source], shape)
         if missing[0]:
             raise UserError(f"{name} cannot be read as an image")
-        return images[0]
+        return torch.from_numpy(images[0])
 
     def collate(self, examples: Sequence[Tensor | None]) -> ImageTensors:
         """Stacks images; missing ones are black."""
-        spec = self.spec
-        black = torch.zeros(spec.channels, spec.height, spec.width, dtype=torch.uint8)
+        black = torch.zeros(self.spec.shape, dtype=torch.uint8)
         images = torch.stack([black if example is None else example for example in examples])
         return ImageTensors(images, torch.tensor([[example is None] for example in examples]))
 
@@ -161,52 +137,11 @@ class Image(Modality[ImageSpec]):
         size = self.spec.height, self.spec.width
         return build_transform(level, size, getattr(options, "horizontal_flip", False))
 
-    def explain(self, name: str, embedding: Any, tensors: ImageTensors, raw: Any) -> InputExplanation:
+    def explain(self, name: str, embedding: ImageEmbedding, tensors: ImageTensors, raw: Any) -> InputExplanation:
         """Cells as units."""
-        from mla_train.modalities.image.explain import explain_image
-
-        return explain_image(name, self.spec.mean, embedding, tensors)
+        return explain_image(name, self.spec, embedding, tensors)
 
     @classmethod
     def example_values(cls, count: int) -> Tensor:
         """Random images in colour."""
         return torch.randint(0, 256, (count, 3, 20, 20), dtype=torch.uint8)
-
-    def embedding(self, config: TrainConfig) -> "ImageEmbedding":
-        """Tokens of image cells, with visual words beside the encoder."""
-        from mla_train.modalities.image.embed import ImageEmbedding
-
-        return ImageEmbedding(self.spec, config.task, config.encoder.dim, config.regularization.dropout)
-
-
-def cached_decoding(
-    sources: Sequence[Path | bytes | None], channels: int, height: int, width: int
-) -> tuple[Tensor, np.ndarray, list[int]]:
-    """`decode_images`, cached on disk for files that have not changed."""
-    if any(isinstance(source, bytes) for source in sources):
-        return decode_images(sources, channels, height, width)
-    stamps = [None if source is None else _stamp(source) for source in sources]  # type: ignore[arg-type]
-    files = [
-        None if source is None or stamp is None else str(source) for source, stamp in zip(sources, stamps, strict=True)
-    ]
-    images, missing, broken = cached(_decode_files)(files, stamps, channels, height, width)
-    broken = broken + [i for i, source in enumerate(sources) if source is not None and stamps[i] is None]
-    return torch.from_numpy(images), missing, broken
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    """Size and time of change of a file; None where it is no file."""
-    try:
-        status = file.stat()
-    except (OSError, ValueError):
-        return None
-    return (status.st_size, status.st_mtime_ns) if file.is_file() else None
-
-
-def _decode_files(
-    files: Sequence[str | None], stamps: Sequence[Any], channels: int, height: int, width: int
-) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """`decode_images` for the cache, whose key holds the size and time of change of each file."""
-    sources = [None if file is None else Path(file) for file in files]
-    images, missing, broken = decode_images(sources, channels, height, width)
-    return images.numpy(), missing, broken

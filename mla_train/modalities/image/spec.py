@@ -1,6 +1,8 @@
-"""What a network must know of images."""
+"""What a network must know of images, and what it reads of them."""
 
 from dataclasses import dataclass, field
+
+from torch import Tensor
 
 
 @dataclass
@@ -20,3 +22,21 @@ class ImageSpec:
     width: int
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.channels, self.height, self.width
+
+
+@dataclass
+class ImageTensors:
+    """A batch of images.
+
+    Attributes:
+        images: 0 to 255, `(batch, channels, height, width)`: bytes, or floats where images were mixed.
+        padding: True where there is no image, `(batch, 1)`.
+    """
+
+    images: Tensor
+    padding: Tensor

@@ -8,19 +8,13 @@ from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.series.spec import SeriesSpec
+from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors, pad_series
 from mla_train.modalities.series.statistics import STATISTICS, summarize
-from mla_train.modalities.series.tensors import SeriesColumn, SeriesTensors, pad_series
-from mla_train.nn import ReconstructionInput, ReconstructionTarget
+from mla_train.nn import ReconstructionTarget
 
 
 class SummaryStatistics(nn.Module):
-    """Statistics of each channel over the whole series, of mean 0 and standard deviation 1 over the training split.
-
-    Args:
-        channels: Number of channels.
-        dropout: Probability of dropping a statistic in training.
-    """
+    """Statistics of each channel over the whole series, of mean 0 and standard deviation 1 over the training split."""
 
     mean: Tensor
     std: Tensor
@@ -45,21 +39,17 @@ class SummaryStatistics(nn.Module):
 
 
 class SeriesEmbedding(Embedding):
-    """Tokens of whole series: patches of all channels together.
-
-    Args:
-        config: Full config of the run.
-        spec: Spec of the series.
-    """
+    """Tokens of whole series: patches of all channels together."""
 
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
         super().__init__()
         options: Any = config.task
-        self.patch, self.channels = options.patch, len(spec.names)
-        self.project = nn.Linear(2 * self.patch * self.channels, config.encoder.dim)
+        self.spec, self.patch, channels = spec, options.patch, len(spec.names)
+        self.reconstruction_size = self.patch * channels
+        self.project = nn.Linear(2 * self.reconstruction_size, config.encoder.dim)
         self.side_paths = nn.ModuleDict()
         if getattr(options, "side_paths", True) and getattr(options, "statistics", False):
-            statistics = SummaryStatistics(self.channels, config.regularization.dropout)
+            statistics = SummaryStatistics(channels, config.regularization.dropout)
             self.side_paths["statistics"] = statistics
             self.side_dim = statistics.width
 
@@ -81,17 +71,12 @@ class SeriesEmbedding(Embedding):
         return x.transpose(1, 2).flatten(2)
 
     @torch.no_grad()
-    def init_from_data(self, train: SeriesColumn) -> None:
+    def init_from_data(self, train: Any) -> None:
         """Scales the statistics."""
-        if not self.side_paths:
-            return
-        tensors = pad_series([train[place] for place in range(len(train))], self.channels)
-        present = ~tensors.padding.all(1)
-        self.side_paths["statistics"].init_from_data(summarize(tensors.past, tensors.real)[present])  # type: ignore[operator]
-
-    def reconstruction_input(self) -> ReconstructionInput:
-        """The patches."""
-        return ReconstructionInput(self.patch * self.channels, self.reconstruction_target)
+        if "statistics" in self.side_paths:
+            present = [example for place in range(len(train)) if (example := train[place]) is not None]
+            tensors = pad_series(present, self.spec)
+            self.side_paths["statistics"].init_from_data(summarize(tensors.past, tensors.real))  # type: ignore[operator]
 
     def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
         """Steps that were measured."""

@@ -11,52 +11,25 @@ from torch import Tensor, nn
 
 from mla_train.config import Channels, ForecastOptions, TrainConfig
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tensors import SeriesTensors
-from mla_train.nn import ReconstructionInput, ReconstructionTarget
+from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors
+from mla_train.nn import ReconstructionTarget
 
 SLOW = 0.01  # what starts as a closed-form solution moves this much as fast as the rest
 
 
-class RidgePath(nn.Module):
-    """A linear forecast that starts as the ridge regression of the training windows.
-
-    Args:
-        look_back: Number of steps that are read.
-        horizon: Number of steps that are forecast.
-    """
+class SlowMatrix(nn.Module):
+    """A matrix that starts as a closed-form solution, and that training moves slowly."""
 
     start: Tensor
 
-    def __init__(self, look_back: int, horizon: int) -> None:
+    def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
-        self.register_buffer("start", torch.zeros(look_back, horizon))
-        self.weight = nn.Parameter(torch.zeros(look_back, horizon))
+        self.register_buffer("start", torch.zeros(rows, columns))
+        self.weight = nn.Parameter(torch.zeros(rows, columns))
 
-    def forward(self, x: Tensor, mean: Tensor) -> Tensor:
-        """`(..., look_back)` with its mean `(..., 1)` to `(..., horizon)`."""
-        return (x - mean) @ (self.start + SLOW * self.weight) + mean
-
-
-class CyclePath(nn.Module):
-    """A profile of the cycle that starts as the mean of the training rows.
-
-    Args:
-        period: Number of steps of the cycle.
-        channels: Number of series.
-    """
-
-    start: Tensor
-
-    def __init__(self, period: int, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("start", torch.zeros(period, channels))
-        self.weight = nn.Parameter(torch.zeros(period, channels))
-
-    def forward(self, phase: Tensor, length: int) -> Tensor:
-        """Values of the cycle from a place `(batch,)` on, `(batch, channels, length)`."""
-        steps = phase.unsqueeze(1) + torch.arange(length, device=phase.device)
-        return (self.start + SLOW * self.weight)[steps % len(self.start)].transpose(1, 2)
+    def forward(self) -> Tensor:
+        """`(rows, columns)`."""
+        return self.start + SLOW * self.weight
 
 
 @dataclass
@@ -84,24 +57,21 @@ class WindowContext:
 class WindowEmbedding(Embedding):
     """Tokens of windows.
 
-        x        = past - cycle
-        linear   = (x - mean) W + mean                                            W: the ridge solution, at first
+        x        = past - cycle                         cycle: the mean of each place in the training rows, at first
+        linear   = (x - mean) W + mean                  W: the ridge regression of the training windows, at first
 
     Tokens are patches of x with mean 0 and standard deviation 1 (RevIN, Kim et al. 2022), and behind them patches of the
     steps to be forecast: the linear forecast and all that is known of them ahead. Calendar and linear forecast of a single
     step also make up a small vector of it, and the head multiplies what a token says with that vector: so a holiday that
     begins anywhere in a patch is one thing to learn, and not one for each place.
-
-    Args:
-        config: Full config of the run; its task has `ForecastOptions`.
-        spec: Spec of the series.
     """
 
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
         super().__init__()
         options, dim = config.task, config.encoder.dim
         assert isinstance(options, ForecastOptions)
-        self.spec, self.patch, self.calendar = spec, options.patch, options.calendar
+        self.spec, self.calendar = spec, options.calendar
+        self.patch = self.reconstruction_size = options.patch
         self.mixing, self.use_encoder = options.channels is Channels.mixing, getattr(options, "use_encoder", True)
         patch, channels = options.patch, len(spec.names)
         known = spec.num_known * options.calendar
@@ -110,9 +80,9 @@ class WindowEmbedding(Embedding):
         self.side_paths = nn.ModuleDict()
         if getattr(options, "side_paths", True):
             if options.ridge:
-                self.side_paths["ridge"] = RidgePath(spec.look_back, spec.horizon)
+                self.side_paths["ridge"] = SlowMatrix(spec.look_back, spec.horizon)
             if options.cycle:
-                self.side_paths["cycle"] = CyclePath(spec.period, channels)
+                self.side_paths["cycle"] = SlowMatrix(spec.period, channels)
         if not self.use_encoder:
             return
         self.read_past = nn.Linear(patch * (1 + spec.gaps), dim)
@@ -145,12 +115,14 @@ class WindowEmbedding(Embedding):
         past, look_back, horizon = tensors.past, self.spec.look_back, self.spec.horizon
         cycle, ahead = torch.zeros_like(past), past.new_zeros(*past.shape[:2], horizon)
         if "cycle" in self.side_paths:
-            whole = self.side_paths["cycle"](tensors.phase, look_back + horizon)
+            steps = tensors.phase.unsqueeze(1) + torch.arange(look_back + horizon, device=past.device)
+            whole = self.side_paths["cycle"]()[steps % self.spec.period].transpose(1, 2)
             cycle, ahead = whole.split([look_back, horizon], -1)
         x = past - cycle
         linear = x[..., -1:].expand(-1, -1, horizon)
         if "ridge" in self.side_paths:
-            linear = self.side_paths["ridge"](x, x.mean(-1, keepdim=True))
+            mean = x.mean(-1, keepdim=True)
+            linear = (x - mean) @ self.side_paths["ridge"]() + mean
         spread, size = (part.std(-1, keepdim=True) + 1e-2 for part in (x, past))
         return WindowContext(x, spread, linear, ahead, size)
 
@@ -202,12 +174,8 @@ class WindowEmbedding(Embedding):
                 path: Any = self.side_paths[name]
                 path.start.copy_(torch.from_numpy(values))
 
-    def reconstruction_input(self) -> ReconstructionInput:
-        """Patches of the past, less its cycle, of mean 0 and standard deviation 1."""
-        return ReconstructionInput(self.patch, self.reconstruction_target)
-
     def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
-        """What the encoder reads of the past, patch by patch; what it reads of the future was forecast."""
+        """Patches of the past without its cycle, of mean 0 and deviation 1; what is read of the future was forecast."""
         context = self.closed_form(tensors)
         past = (context.x - context.x.mean(-1, keepdim=True)) / context.spread
         behind = (0, 0, 0, self.future_patches)

@@ -1,6 +1,5 @@
 """The units of a series: its patches."""
 
-from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -8,21 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.data.batch import Batch
-from mla_train.modalities.explanation import GradientInput, InputExplanation, PatchUnits
-from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tensors import SeriesTensors
+from mla_train.modalities.explanation import GradientInput, InputExplanation, PatchUnits, put_tensor
+from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors
 from mla_train.modalities.series.windows import ScaledSeries, Window
 
 
 def explain_series(name: str, spec: SeriesSpec, embedding: Any, tensors: SeriesTensors) -> InputExplanation:
     """Patches of all channels of a whole series together, occluded at the mean of each channel.
 
-    Args:
-        name: Name of the input.
-        spec: Scale of the channels.
-        embedding: Network part that reads the series.
-        tensors: Batch of the series alone.
+    See `Modality.explain`.
     """
     std, mean = torch.tensor(spec.std).unsqueeze(1), torch.tensor(spec.mean).unsqueeze(1)
     past, real = tensors.past[0], tensors.real[0]
@@ -47,12 +40,7 @@ def explain_window(
 ) -> InputExplanation:
     """Patches of the past of one series of a window, occluded at its mean; attention is over those to be forecast, too.
 
-    Args:
-        name: Name of the input.
-        spec: Scale of the series.
-        embedding: Network part that reads windows.
-        tensors: Batch of the window alone.
-        window: The window, and which of its series is meant.
+    See `Modality.explain`; `window.shown` is the series.
     """
     shown, patch, look_back = window.shown, embedding.patch, spec.look_back
     past = [max(0, look_back - patch * i) for i in range(-(-look_back // patch), -1, -1)]
@@ -92,10 +80,7 @@ def explain_window(
 def _past_input(name: str, past: Tensor, blank: Tensor, edges: list[int], channels: slice) -> GradientInput:
     """Steps that are read, `(1, channels, length)`, summed over patches and some channels."""
 
-    def gather(found: Tensor) -> Tensor:
-        return torch.stack([found[0, channels, a:b].sum() for a, b in pairwise(edges)])
+    def gather(values: Tensor) -> Tensor:
+        return torch.stack([values[0, channels, a:b].sum() for a, b in pairwise(edges)])
 
-    def put(_: ExitStack, batch: Batch, values: Tensor) -> None:
-        batch.inputs[name].past = values
-
-    return GradientInput(past, blank, gather, put)
+    return GradientInput(past, blank, gather, put_tensor(name, "past"))

@@ -10,13 +10,28 @@ import torch
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError
-from mla_train.modalities.base import Embedding, Modality
+from mla_train.modalities.arrays import load_arrays, preprocess_arrays
+from mla_train.modalities.base import Embedding, ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation
-from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tensors import SeriesColumn, SeriesTensors, pad_series
+from mla_train.modalities.series.embed import SeriesEmbedding
+from mla_train.modalities.series.embed_windows import WindowEmbedding
+from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors, pad_series
 
 if TYPE_CHECKING:  # windows of tables need pandas, arrays do not
     from mla_train.modalities.series.windows import ScaledSeries, Window
+
+
+class SeriesColumn(ListColumn):
+    """Whole series of a split: `(length, channels)` for each example, unscaled; NaN is a gap."""
+
+    def lengths(self) -> np.ndarray | None:
+        """Number of steps of each series; None where all are alike."""
+        lengths = {len(value) for value in self.values}
+        return super().lengths() if len(lengths) > 1 else None
+
+    def keys(self) -> list[bytes]:
+        """The numbers of each series."""
+        return [value.tobytes() for value in self.values]
 
 
 class Series(Modality[SeriesSpec]):
@@ -27,38 +42,22 @@ class Series(Modality[SeriesSpec]):
 
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> SeriesColumn:
-        """Takes arrays `(length,)` or `(length, channels)`; None and empty ones are missing, NaN is a gap.
-
-        Raises:
-            UserError: Series differ in their number of channels.
-        """
-        arrays = [None if value is None or not len(value) else _two_dimensional(value) for value in values]
-        width = next((array.shape[1] for array in arrays if array is not None), 0)
-        for name, array in zip(names, arrays, strict=True):
-            if array is not None and array.shape[1] != width:
-                raise UserError(
-                    f"{name} has {array.shape[1]} channels, the ones before have {width}; give all the same"
-                )
-        columns = [np.zeros((0, width)) if array is None else array for array in arrays]
-        broken = [i for i, array in enumerate(columns) if len(array) and np.isnan(array).all()]
-        gaps = sum(bool(np.isnan(array).any()) for array in columns)
+        """Takes arrays `(length,)` or `(length, channels)`; None and empty ones are missing, NaN is a gap."""
+        arrays = load_arrays(values, names, _channels, "channels")
+        broken = [i for i, array in enumerate(arrays) if len(array) and np.isnan(array).all()]
+        gaps = sum(bool(np.isnan(array).any()) for array in arrays)
         if gaps:
             notes.append(f"{gaps:,} series have steps without a value: they are read as gaps")
-        return SeriesColumn(columns, broken)
+        return SeriesColumn(arrays, broken)
 
     @classmethod
     def fit(cls, train: SeriesColumn, options: Any) -> Self:
         """Mean and standard deviation of each channel over all steps."""
-        present = [value for value in train.values if len(value)]
-        steps = np.concatenate(present)
+        steps = np.concatenate([value for value in train.values if len(value)])
         mean, std = np.nan_to_num(np.nanmean(steps, 0)), np.nan_to_num(np.nanstd(steps, 0))
         std = np.where(std < 1e-9 * np.maximum(1.0, np.abs(mean)), 1.0, std)
-        names = list(getattr(options, "channel_names", None) or map(str, range(1, steps.shape[1] + 1)))
+        names = [str(number) for number in range(1, steps.shape[1] + 1)]
         return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any())))
-
-    def prepare(self, column: SeriesColumn, notes: list[str]) -> SeriesColumn:
-        """Knows the scale from now on."""
-        return SeriesColumn(column.values, [], self.spec)
 
     def preprocess(self, values: Sequence[Any]) -> Any:
         """Reads whole series as arrays; where a forecast is made, the last rows of table files.
@@ -69,7 +68,9 @@ class Series(Modality[SeriesSpec]):
         Raises:
             UserError: A value is not what this model reads.
         """
-        return [self._window(value) for value in values] if self.spec.horizon else self._whole(values)
+        if self.spec.horizon:
+            return [self._window(value) for value in values]
+        return SeriesColumn(preprocess_arrays(values, _channels, len(self.spec.names), "channels"))
 
     def _window(self, value: Any) -> "Window":
         from mla_train.modalities.series.windows import Window, read_last_window
@@ -80,29 +81,17 @@ class Series(Modality[SeriesSpec]):
             raise UserError(f"a CSV or parquet file of series is needed, not {type(value).__name__}")
         return read_last_window(Path(value), self.spec)
 
-    def _whole(self, values: Sequence[Any]) -> SeriesColumn:
-        width, arrays = len(self.spec.names), []
-        for value in values:
-            try:
-                array = np.zeros((0, width)) if value is None or not len(value) else _two_dimensional(value)
-            except (TypeError, ValueError):
-                raise UserError(f"numbers are needed, not {value!r:.60}: this model reads {width} channels") from None
-            if array.shape[1] != width:
-                raise UserError(f"a series has {array.shape[1]} channels: this model reads {width}")
-            arrays.append(array)
-        return SeriesColumn(arrays, [], self.spec)
-
     def collate(self, examples: Sequence[Any]) -> SeriesTensors:
         """Cuts windows out of their table, or pads whole series to the longest."""
-        if self.spec.horizon:
-            from mla_train.modalities.series.windows import by_series
+        if not self.spec.horizon:
+            return pad_series(examples, self.spec)
+        from mla_train.modalities.series.windows import by_series
 
-            parts = [self._cut(series, now) for series, now in by_series(examples)]
-            if len(parts) == 1:
-                return parts[0]
-            names = [f.name for f in fields(SeriesTensors)]
-            return SeriesTensors(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
-        return pad_series(examples, len(self.spec.names))
+        parts = [self._cut(series, now) for series, now in by_series(examples)]
+        if len(parts) == 1:
+            return parts[0]
+        names = [f.name for f in fields(SeriesTensors)]
+        return SeriesTensors(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     def _cut(self, series: "ScaledSeries", now: np.ndarray) -> SeriesTensors:
         """Windows of one table whose forecasts begin at some rows."""
@@ -136,16 +125,10 @@ class Series(Modality[SeriesSpec]):
 
     def embedding(self, config: TrainConfig) -> Embedding:
         """Patches as tokens; with a horizon those of the past and of the steps to be forecast."""
-        if self.spec.horizon:
-            from mla_train.modalities.series.embed_windows import WindowEmbedding
-
-            return WindowEmbedding(config, self.spec)
-        from mla_train.modalities.series.embed import SeriesEmbedding
-
-        return SeriesEmbedding(config, self.spec)
+        return (WindowEmbedding if self.spec.horizon else SeriesEmbedding)(config, self.spec)
 
 
-def _two_dimensional(value: Any) -> np.ndarray:
+def _channels(value: Any) -> np.ndarray:
     """`(length, channels)` of finite numbers and NaN."""
     array = np.asarray(value, dtype=np.float64)
     array = array[:, None] if array.ndim == 1 else array

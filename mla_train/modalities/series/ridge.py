@@ -45,10 +45,7 @@ class Ridge:
 def centres(look_back: int, horizon: int, period: int | None = None) -> Iterator[tuple[str, np.ndarray]]:
     """What a window is measured from, as weights of its past for each of its steps, `(look_back, look_back + horizon)`.
 
-    Args:
-        look_back: Steps that are read.
-        horizon: Steps that are forecast.
-        period: Steps of the cycle; None leaves out the mean of its places, as does a past that is shorter.
+    The mean of the places of a cycle is left out where `period` is None or longer than the past.
     """
     last = np.zeros((look_back, look_back + horizon))
     last[-1] = 1

@@ -1,6 +1,13 @@
-"""What a network must know of series."""
+"""What a network must know of series, and what it reads of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mla_train.data.batch import pad_stack
 
 
 @dataclass
@@ -45,3 +52,36 @@ class SeriesSpec:
     def num_known(self) -> int:
         """Number of covariates that are known ahead, the calendar included."""
         return (6 if self.yearly else 4) + len(self.known)
+
+
+@dataclass
+class SeriesTensors:
+    """A batch of series, in scaled units.
+
+    Attributes:
+        past: Steps that are read, `(batch, channels, length)`. Gaps of a window hold the last value before them; gaps of
+            whole series, and padding, hold 0, the mean.
+        real: True where a value was measured, `(batch, channels, length)`.
+        known: Covariates that are known ahead, `(batch, length + horizon, num_known)`.
+        observed: Covariates that are known up to the present, `(batch, length, num_observed)`.
+        phase: Place in the cycle of the first step, `(batch,)`.
+        padding: True at padding, `(batch, length)`.
+    """
+
+    past: Tensor
+    real: Tensor
+    known: Tensor
+    observed: Tensor
+    phase: Tensor
+    padding: Tensor
+
+
+def pad_series(examples: Sequence[np.ndarray | None], spec: SeriesSpec) -> SeriesTensors:
+    """Whole series `(length, channels)`, NaN at gaps, None where one is missing: scaled, and padded to the longest."""
+    nothing = np.zeros((0, len(spec.names)))
+    arrays = [nothing if example is None else (example - spec.mean) / spec.std for example in examples]
+    values, padding = pad_stack([torch.from_numpy(array.astype(np.float32)) for array in arrays])
+    real = ~values.isnan() & ~padding.unsqueeze(-1)
+    empty = values.new_zeros(*values.shape[:2], 0)
+    phase = torch.zeros(len(values), dtype=torch.long)
+    return SeriesTensors(values.nan_to_num().transpose(1, 2), real.transpose(1, 2), empty, empty, phase, padding)

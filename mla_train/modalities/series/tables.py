@@ -16,59 +16,65 @@ class SeriesTable:
     """A table of time series, as it was read.
 
     Attributes:
-        times: Time of each row, evenly spaced.
-        names: Names of the series.
-        values: `(rows, series)`; NaN is a gap.
-        known: Covariates that are known ahead, `(rows, covariates)`.
-        observed: Covariates that are known up to the present, `(rows, covariates)`.
-        known_names: Names of the covariates that are known ahead.
-        observed_names: Names of those known up to the present.
+        frame: Numbers by their times, evenly spaced; NaN is a gap.
+        names: Columns of the series.
+        known: Columns of covariates that are known ahead.
+        observed: Columns of covariates that are known up to the present.
         time_column: Column of the times that the user named; empty where it was found.
         notes: Lines for the user.
     """
 
-    times: pd.DatetimeIndex
+    frame: pd.DataFrame
     names: list[str]
-    values: np.ndarray
-    known: np.ndarray
-    observed: np.ndarray
-    known_names: list[str] = field(default_factory=list)
-    observed_names: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    observed: list[str] = field(default_factory=list)
     time_column: str = ""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def times(self) -> pd.DatetimeIndex:
+        """Time of each row."""
+        return pd.DatetimeIndex(self.frame.index)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The series, `(rows, series)`."""
+        return self.frame[self.names].to_numpy(float)
+
+    @property
+    def covariates(self) -> np.ndarray:
+        """Those known ahead before the others, `(rows, covariates)`."""
+        return self.frame[[*self.known, *self.observed]].to_numpy(float)
 
 
 def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     """Reads a table with a column of times and columns of numbers.
 
-    Args:
-        options: `data` options of the run.
-
     Raises:
         UserError: A file or column does not exist, a cell is no number or no time, or rows are not evenly spaced.
     """
-    table = read_table(options.path)
     notes: list[str] = []
+    frame = read_frame(read_table(options.path), options, notes)
+    targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
+    return SeriesTable(frame, targets, list(options.known), list(options.observed), options.time_column or "", notes)
+
+
+def read_frame(table: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+    """The targets and covariates of a table as numbers, by their times, evenly spaced as the options say."""
     if options.rows is not None:
         table = table.iloc[: options.rows]
     time_column = options.time_column or time_column_of(table, options.path)
     roles = [*(options.targets or []), *options.known, *options.observed]
-    for name in (time_column, *roles):
-        if name not in table.columns:
-            raise UserError(f"{options.path} has no column {name}; there are {', '.join(map(str, table.columns))}")
+    lacking = ", ".join(name for name in (time_column, *roles) if name not in table.columns)
+    if lacking:
+        raise UserError(f"{options.path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
     twice = sorted({name for name in roles if roles.count(name) > 1})
     if twice:
         raise UserError(f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two")
     times = times_of(table[time_column], options.path)
     names = _columns(table, time_column, options, notes)
     frame = pd.DataFrame({name: numbers(table[name], options.path) for name in names}).set_index(times)
-    frame = evenly_spaced(frame, options, notes)
-    targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
-    values, known, observed = (frame[list(each)].to_numpy(float) for each in (targets, options.known, options.observed))
-    return SeriesTable(
-        pd.DatetimeIndex(frame.index), targets, values, known, observed, list(options.known), list(options.observed),
-        options.time_column or "", notes,
-    )  # fmt: skip
+    return _evenly_spaced(frame, options, notes)
 
 
 def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions, notes: list[str]) -> list[str]:
@@ -89,25 +95,15 @@ def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions,
     return [*numeric, *covariates]
 
 
-def evenly_spaced(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
-    """Rows in order and evenly spaced, as the options say.
-
-    Args:
-        frame: Numbers, by their times.
-        options: `data` options of the run.
-        notes: Lines for the user.
-
-    Raises:
-        UserError: They are not, and `data.resample` refuses to change them.
-    """
-    index, path = pd.DatetimeIndex(frame.index), options.path
+def _evenly_spaced(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+    """Rows in order and evenly spaced, as the options say."""
     if options.resample is Resample.refuse:
-        _refuse_uneven(index, options)
+        _refuse_uneven(pd.DatetimeIndex(frame.index), options)
         return frame
     frame = frame.sort_index()
     index = pd.DatetimeIndex(frame.index)
     if index[0] == index[-1]:
-        raise UserError(f"{path}: all rows are of {index[0]}; a series has more times than one")
+        raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
     frequency = options.frequency or frequency_of(index)
     try:
         regular = frame.resample(frequency).mean()
@@ -151,11 +147,7 @@ def _refuse_uneven(index: pd.DatetimeIndex, options: SeriesTableOptions) -> None
 
 
 def read_table(path: str | None) -> pd.DataFrame:
-    """A CSV or parquet file, whatever separates its columns.
-
-    Raises:
-        UserError: It is not there or cannot be read.
-    """
+    """A CSV or parquet file, whatever separates its columns; a UserError where it is not there or cannot be read."""
     if path is None:
         raise UserError("the table is missing: name data.path=FILE (csv or parquet)")
     file = Path(path)

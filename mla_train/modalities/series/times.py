@@ -39,25 +39,13 @@ def calendar(times: pd.DatetimeIndex, yearly: bool) -> np.ndarray:
 
 
 def following_times(last: pd.Timestamp, count: int, frequency: str) -> pd.DatetimeIndex:
-    """Times after a row.
-
-    Args:
-        last: Time of the row.
-        count: Number of times.
-        frequency: Distance of two rows.
-    """
+    """The times of the rows that follow a row, which are `frequency` apart."""
     times = pd.date_range(last, periods=count + 2, freq=frequency)
     return times[times > last][:count]
 
 
 def steps_between(start: pd.Timestamp, time: pd.Timestamp, frequency: str) -> int:
-    """Number of rows from one time to another.
-
-    Args:
-        start: First time.
-        time: Other time, negative numbers where it is earlier.
-        frequency: Distance of two rows.
-    """
+    """Number of rows from one time to another, where rows are `frequency` apart; negative if the other is earlier."""
     if frequency in UNEVEN:
         first, last = sorted((start, time))
         return (len(pd.date_range(first, last, freq=frequency)) - 1) * (1 if time >= start else -1)
@@ -66,11 +54,7 @@ def steps_between(start: pd.Timestamp, time: pd.Timestamp, frequency: str) -> in
 
 
 def time_column_of(table: pd.DataFrame, path: str | None) -> str:
-    """The column of usual name, or the first whose cells can be read as times.
-
-    Raises:
-        UserError: There is none.
-    """
+    """The column of usual name, or the first whose cells can be read as times; a UserError where there is none."""
     named = [name for name in table.columns if str(name).lower() in TIME_NAMES]
     for name in [*named, *table.columns]:
         column = table[name]
@@ -92,11 +76,8 @@ def time_column_of(table: pd.DataFrame, path: str | None) -> str:
 def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     """Times of the usual ways to write them, one way for all rows, in universal time where they have a zone.
 
-    Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be either,
-    the order is taken that lets rows follow each other more evenly.
-
-    Raises:
-        UserError: A cell is no time.
+    Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be
+    either, the order is taken that lets rows follow each other more evenly. A cell that is no time is a UserError.
     """
     missing = column.isna()
     if missing.any():
@@ -115,9 +96,9 @@ def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
             continue
     if not found:
         each = pd.to_datetime(column, format="mixed", errors="coerce", utc=True)
-        row = int(np.flatnonzero(each.isna())[0]) if each.isna().any() else None
-        if row is None:
+        if each.notna().all():
             raise UserError(f"{path}: the times of column {column.name} are written in several ways; write all alike")
+        row = int(np.flatnonzero(each.isna())[0])
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no time")
     return min(found, key=_unevenness).tz_convert("UTC").tz_localize(None).as_unit("ns")
 
@@ -133,10 +114,9 @@ def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     """Years, days as 20180131, or seconds, milli-, micro- or nanoseconds since 1970."""
     least, most = column.min(), column.max()
     try:
-        if least >= 1678 and most <= 2261:
-            return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format="%Y")).as_unit("ns")
-        if least >= 16780101 and most <= 22611231:
-            return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format="%Y%m%d")).as_unit("ns")
+        for form, first, last in (("%Y", 1678, 2261), ("%Y%m%d", 16780101, 22611231)):
+            if first <= least and most <= last:
+                return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format=form)).as_unit("ns")
         unit = next((unit for unit, top in (("s", 1e10), ("ms", 1e13), ("us", 1e16)) if most < top), "ns")
         times = pd.DatetimeIndex(pd.to_datetime(column, unit=unit)).as_unit("ns")
     except ValueError as error:
@@ -150,11 +130,7 @@ def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
 
 
 def numbers(column: pd.Series, path: str | None) -> np.ndarray:
-    """The cells of a column; an empty one is NaN.
-
-    Raises:
-        UserError: A cell is no number.
-    """
+    """The cells of a column; an empty one is NaN, one that is no number a UserError."""
     found = pd.to_numeric(column, errors="coerce")
     wrong = found.isna() & column.notna() & (column.astype(str).str.strip() != "")
     if wrong.any():

@@ -6,26 +6,19 @@ Training, evaluation and prediction from files take this path.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
+from mla_train.modalities.base import Column
 from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tables import SeriesTable, evenly_spaced, read_table
-from mla_train.modalities.series.times import (
-    calendar,
-    following_times,
-    frequency_of,
-    numbers,
-    steps_between,
-    time_column_of,
-    times_of,
-)
+from mla_train.modalities.series.tables import SeriesTable, read_frame, read_table
+from mla_train.modalities.series.times import calendar, following_times, frequency_of, steps_between
 
 
 @dataclass(eq=False)
@@ -64,7 +57,7 @@ class Window(NamedTuple):
 
 
 @dataclass
-class WindowColumn:
+class WindowColumn(Column):
     """The windows of a split; each begins one row after the one before.
 
     Attributes:
@@ -82,7 +75,6 @@ class WindowColumn:
     horizon: int
 
     def __len__(self) -> int:
-        """Number of windows."""
         return self.count
 
     def __getitem__(self, index: int) -> Window:
@@ -94,9 +86,9 @@ class WindowColumn:
         """Row behind the last step of the last window."""
         return self.first + self.count - 1 + self.horizon
 
-    def lengths(self) -> None:
-        """All are alike."""
-        return
+    def select(self, index: np.ndarray) -> "WindowColumn":
+        """Some windows that follow each other."""
+        return replace(self, first=self.first + int(index[0]), count=len(index))
 
     def is_missing(self) -> np.ndarray:
         """No window is missing, `(windows,)`."""
@@ -105,10 +97,6 @@ class WindowColumn:
     def raw(self, index: int) -> Window:
         """One window, which `Series.preprocess` takes as it is."""
         return self[index]
-
-    def keys(self) -> None:
-        """Equal windows are not looked for."""
-        return
 
     def windows(self) -> tuple[np.ndarray, np.ndarray]:
         """Past `(windows, series, look_back)` and future `(windows, series, horizon)`, scaled, without copying."""
@@ -127,11 +115,7 @@ class WindowColumn:
 
 
 def by_series(windows: Sequence[Window]) -> Iterator[tuple[ScaledSeries, np.ndarray]]:
-    """Windows of the same table that follow each other, and the rows at which their forecasts begin.
-
-    Args:
-        windows: Windows of a batch.
-    """
+    """Tables of the windows of a batch, one after the other, with the rows at which their forecasts begin."""
     start = 0
     for end in range(1, len(windows) + 1):
         if end == len(windows) or windows[end].series is not windows[start].series:
@@ -145,21 +129,13 @@ def filled(values: np.ndarray) -> np.ndarray:
 
 
 def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
-    """Scales a table by the training rows of the model, and adds the calendar.
-
-    Args:
-        table: Table with the columns of the spec.
-        spec: Spec of the series.
-    """
+    """Scales a table with the columns of the spec by the training rows of the model, and adds the calendar."""
     values = filled((table.values - spec.mean) / spec.std).astype(np.float32)
-    split = len(spec.known)
-    covariates = [
-        filled((part - spec.covariate_mean[where]) / spec.covariate_std[where])
-        for part, where in ((table.known, slice(None, split)), (table.observed, slice(split, None)))
-    ]
-    known = np.concatenate([calendar(table.times, spec.yearly), covariates[0]], 1).astype(np.float32)
+    covariates = filled((table.covariates - spec.covariate_mean) / spec.covariate_std).astype(np.float32)
+    known, observed = np.split(covariates, [len(spec.known)], 1)
+    known = np.concatenate([calendar(table.times, spec.yearly).astype(np.float32), known], 1)
     phase = steps_between(pd.Timestamp(spec.start), table.times[0], spec.frequency) % spec.period
-    return ScaledSeries(table, values, ~np.isnan(table.values), known, covariates[1].astype(np.float32), phase)
+    return ScaledSeries(table, values, ~np.isnan(table.values), known, observed, phase)
 
 
 def cycle_profile(series: ScaledSeries, rows: int, period: int) -> np.ndarray:
@@ -179,44 +155,29 @@ def cycle_profile(series: ScaledSeries, rows: int, period: int) -> np.ndarray:
 
 
 def read_last_window(file: Path, spec: SeriesSpec) -> Window:
-    """The last rows of a table, read as the training data was, with the steps behind them as its future.
+    """The last rows of a csv or parquet table, read as the training data was, with the steps behind them as its future.
 
     Covariates that are known ahead stand at their mean in the future, and so do covariates that the table lacks.
-
-    Args:
-        file: CSV or parquet.
-        spec: Spec of the series.
 
     Raises:
         UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance.
     """
-    path = str(file)
-    table = read_table(path)
-    lacking = [name for name in spec.names if name not in table.columns]
-    if lacking:
-        raise UserError(f"{file} has no column {', '.join(lacking)}; there are {', '.join(map(str, table.columns))}")
-    if len(table) < spec.look_back:
-        raise UserError(f"{file} has {len(table):,} rows; this model reads the last {spec.look_back:,}")
-    times = times_of(table[spec.time_column or time_column_of(table, path)], path)
+    table = read_table(str(file))
     covariates = [name for name in (*spec.known, *spec.observed) if name in table.columns]
-    frame = pd.DataFrame({name: numbers(table[name], path) for name in (*spec.names, *covariates)}).set_index(times)
-    frame = frame.sort_index()
-    frequency = frequency_of(pd.DatetimeIndex(frame.index))
+    options = SeriesTableOptions(
+        str(file), spec.time_column or None, targets=spec.names, observed=covariates, resample=Resample.mean
+    )
+    frame = read_frame(table, options, [])
+    times = pd.DatetimeIndex(frame.index)
+    if len(times) < spec.look_back:
+        raise UserError(f"{file} has {len(times):,} rows; this model reads the last {spec.look_back:,}")
+    frequency = frequency_of(times)
     if frequency != spec.frequency:
         raise UserError(
             f"{file}: rows are {frequency} apart, and this model has learnt from rows {spec.frequency} apart"
         )
-    options = SeriesTableOptions(path, resample=Resample.mean, frequency=frequency)
-    frame = evenly_spaced(frame, options, []).iloc[-spec.look_back :]
-    past, last = len(frame), pd.DatetimeIndex(frame.index)[-1]
-    ahead = following_times(last, spec.horizon, spec.frequency)
-    frame = frame.reindex(pd.DatetimeIndex(frame.index).append(ahead))
-    columns: list[Any] = [
-        np.stack([frame[name].to_numpy() if name in frame else np.full(len(frame), np.nan) for name in names], 1)
-        if names
-        else np.zeros((len(frame), 0))
-        for names in (spec.names, spec.known, spec.observed)
-    ]
-    series = scale(SeriesTable(pd.DatetimeIndex(frame.index), spec.names, *columns), spec)
-    series.known[past:, series.known.shape[1] - len(spec.known) :] = 0
-    return Window(series, past)
+    times = times[-spec.look_back :].append(following_times(times[-1], spec.horizon, frequency))
+    frame = frame.reindex(index=times, columns=[*spec.names, *spec.known, *spec.observed])
+    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed), spec)
+    series.known[spec.look_back :, series.known.shape[1] - len(spec.known) :] = 0
+    return Window(series, spec.look_back)

@@ -13,12 +13,7 @@ HIDDEN = {Augmentation.none: 0.0, Augmentation.light: 0.0, Augmentation.strong: 
 
 
 def drop_tokens(tokens: Tensor, share: float) -> Tensor:
-    """Leaves out half of a random share of tokens and makes the other half unknown; one token stays at least.
-
-    Args:
-        tokens: Token numbers, `(length,)`.
-        share: Share of the tokens.
-    """
+    """Leaves out half of a random share of tokens `(length,)` and makes the other half unknown; one stays at least."""
     chance = torch.rand(len(tokens))
     tokens = tokens.masked_fill(chance < share, UNK_ID)
     kept = tokens[chance >= share / 2]
@@ -26,11 +21,6 @@ def drop_tokens(tokens: Tensor, share: float) -> Tensor:
 
 
 def hide_tokens(tokens: Tensor, share: float) -> Tensor:
-    """Makes a random share of tokens unknown, but none that marks start, end or padding.
-
-    Args:
-        tokens: Token numbers, `(...)`.
-        share: Share of the tokens.
-    """
+    """Makes a random share of tokens `(...)` unknown, but none that marks start, end or padding."""
     chance = torch.rand(tokens.shape, device=tokens.device)
     return tokens.masked_fill((chance < share) & (tokens > END_ID), UNK_ID)

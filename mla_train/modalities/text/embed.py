@@ -4,20 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.modalities.base import Embedding, ModalityFeatures
-from mla_train.modalities.text.spec import TextSpec
-from mla_train.modalities.text.tensors import TextTensors
-from mla_train.nn import ReconstructionInput, ReconstructionTarget
+from mla_train.modalities.text.spec import TextSpec, TextTensors
+from mla_train.nn import ReconstructionTarget
 
 
 class Convolutions(nn.Module):
-    """Convolutions of several widths over tokens (Kim 2014, arXiv 1408.5882).
-
-    Args:
-        dim: Width of tokens and number of filters of each convolution.
-        widths: Width of each convolution, in tokens.
-    """
+    """Convolutions of several widths (in tokens) over tokens (Kim 2014, arXiv 1408.5882), with `dim` filters each."""
 
     def __init__(self, dim: int, widths: list[int]) -> None:
         super().__init__()
@@ -46,13 +41,7 @@ class Convolutions(nn.Module):
 
 
 class TfidfEmbedding(nn.Module):
-    """The sum of the embeddings of a text's TF-IDF features, weighted: a linear model of n-grams is contained in it.
-
-    Args:
-        size: Number of features.
-        dim: Width of the embeddings.
-        dropout: Probability of dropping a feature in training.
-    """
+    """The weighted sum of the embeddings of a text's TF-IDF features: a linear model of n-grams is contained in it."""
 
     def __init__(self, size: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -70,17 +59,12 @@ class TextEmbedding(Embedding):
 
     Where a text is generated, the embeddings may also be the output matrix (Press and Wolf 2017): they then start small
     enough for that, and are scaled up at the input.
-
-    Args:
-        spec: Vocabulary and features.
-        options: `task` options of the run, among them `TextNetworkOptions`.
-        dim: Width of tokens.
-        dropout: Dropout of TF-IDF features.
     """
 
-    def __init__(self, spec: TextSpec, options: object, dim: int, dropout: float) -> None:
+    def __init__(self, config: TrainConfig, spec: TextSpec) -> None:
         super().__init__()
-        self.spec = spec
+        options, dim = config.task, config.encoder.dim
+        self.spec, self.reconstruction_size = spec, spec.vocab_size
         self.scale = dim**0.5 if spec.end_token else 1.0
         self.tokens = nn.Embedding(spec.vocab_size, dim, padding_idx=PAD_ID)
         nn.init.normal_(self.tokens.weight, std=dim**-0.5 if spec.end_token else 0.1)
@@ -92,7 +76,7 @@ class TextEmbedding(Embedding):
             self.side_paths["convolutions"] = Convolutions(dim, list(widths))
             self.side_dim += dim * len(widths)
         if tfidf_dim and spec.tfidf_size:
-            self.side_paths["tfidf"] = TfidfEmbedding(spec.tfidf_size, tfidf_dim, dropout)
+            self.side_paths["tfidf"] = TfidfEmbedding(spec.tfidf_size, tfidf_dim, config.regularization.dropout)
             self.side_dim += tfidf_dim
 
     def forward(self, tensors: TextTensors) -> ModalityFeatures:
@@ -106,11 +90,6 @@ class TextEmbedding(Embedding):
             side.append(largest)
         return ModalityFeatures(x, padding, side=torch.cat(side, -1) if side else None)
 
-    def reconstruction_input(self) -> ReconstructionInput:
-        """The tokens."""
-        return ReconstructionInput(self.spec.vocab_size, reconstruction_target)
-
-
-def reconstruction_target(tensors: TextTensors) -> ReconstructionTarget:
-    """Tokens that are neither padding nor unknown."""
-    return ReconstructionTarget(tensors.tokens, tensors.tokens > UNK_ID)
+    def reconstruction_target(self, tensors: TextTensors) -> ReconstructionTarget:
+        """Tokens that are neither padding nor unknown."""
+        return ReconstructionTarget(tensors.tokens, tensors.tokens > UNK_ID)

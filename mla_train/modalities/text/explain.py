@@ -11,27 +11,21 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from mla_train.data.batch import Batch
-from mla_train.data.tfidf import TfidfFeatures
 from mla_train.data.tokenizers import END_ID, UNK_ID
 from mla_train.errors import UserError
 from mla_train.modalities.explanation import GradientInput, InputExplanation, WordUnits, replaced_output
+from mla_train.modalities.text.embed import TextEmbedding
+from mla_train.modalities.text.spec import TextTensors
 
 if TYPE_CHECKING:
-    from mla_train.modalities.text.embed import TextEmbedding
-    from mla_train.modalities.text.spec import TextSpec
-    from mla_train.modalities.text.tensors import TextTensors
-
+    from mla_train.data.tfidf import TfidfFeatures
+    from mla_train.modalities.text.preprocess import Text
 
 MIN_WORDS = 4  # a text with fewer words is shown by its tokens
 
 
 class TextUnits:
-    """A text in words, or in tokens if it has few words.
-
-    Args:
-        text: Cleaned text.
-        tokenizer: Tokenizer of the model.
-        max_length: Maximum number of tokens that the model reads.
+    """A cleaned text in words, or in tokens if it has few words, as far as a model reads it.
 
     Attributes:
         units: The words or tokens.
@@ -52,26 +46,18 @@ class TextUnits:
         self.token_units = torch.from_numpy(indices.clip(min=0))
 
     def occlude(self, kept: Sequence[bool] | np.ndarray) -> str:
-        """The text without some units.
-
-        Args:
-            kept: False for units to remove, `(units,)`.
-        """
+        """The text without the units whose place in a mask `(units,)` is False."""
         pieces, end = [], 0
         for is_kept, (a, b) in zip(kept, self.spans, strict=True):
-            pieces += [self.text[end : b if is_kept else a]]
+            pieces.append(self.text[end : b if is_kept else a])
             end = b
         return " ".join(("".join(pieces) + self.text[end:]).split())
 
     def gather(self, embedded: Tensor) -> Tensor:
-        """Sums over the tokens of each unit, `(units,)`.
-
-        Args:
-            embedded: Embedded tokens, `(1, tokens, dim)`; those after the text's own tokens belong to no unit.
-        """
+        """Sums of embedded tokens `(1, tokens, dim)` over each unit, `(units,)`; an end token has no unit."""
         return torch.zeros(len(self.units)).index_add(0, self.token_units, embedded[0, : len(self.token_units)].sum(-1))
 
-    def tfidf_shares(self, tfidf: TfidfFeatures, numbers: np.ndarray) -> Tensor:
+    def tfidf_shares(self, tfidf: "TfidfFeatures", numbers: np.ndarray) -> Tensor:
         """Share of each unit in some of the text's TF-IDF features: equal shares for all units that contain an n-gram.
 
         An n-gram that no single unit contains belongs to the neighbours that contain it together, else to all.
@@ -96,43 +82,30 @@ class TextUnits:
 
 
 def explain_text(
-    name: str,
-    spec: "TextSpec",
-    tokenizer: Tokenizer,
-    tfidf: TfidfFeatures | None,
-    embedding: "TextEmbedding",
-    tensors: "TextTensors",
-    text: str,
+    name: str, modality: "Text", embedding: TextEmbedding, tensors: TextTensors, text: str
 ) -> InputExplanation:
-    """Words of a text as units; gradients are taken with respect to embedded tokens and to the weights of TF-IDF features.
+    """Words of a text as units; gradients are taken with respect to embedded tokens and to weights of TF-IDF features.
 
-    Args:
-        name: Name of the input.
-        spec: Vocabulary and features.
-        tokenizer: Tokenizer of the spec.
-        tfidf: TF-IDF features of the spec.
-        embedding: Embedding of the text.
-        tensors: Batch of the text alone.
-        text: Cleaned text.
+    See `Modality.explain`; the text is cleaned.
 
     Raises:
         UserError: The text has no token.
     """
-    units = TextUnits(text, tokenizer, spec.max_length)
+    units = TextUnits(text, modality.tokenizer, modality.spec.max_length)
     if not len(units.token_units):
         raise UserError(f"{name} has no token that this model reads")
     # At zero the norms of the encoder are not continuous: the baseline are unknown tokens.
-    is_end = (tensors.tokens == END_ID) & spec.end_token
+    is_end = (tensors.tokens == END_ID) & modality.spec.end_token
     unknown = torch.full_like(tensors.tokens, UNK_ID).masked_fill(is_end, END_ID)
 
     def put_tokens(stack: ExitStack, _: Batch, values: Tensor) -> None:
         stack.enter_context(replaced_output(embedding.tokens, values))
 
     inputs = [GradientInput(embedding.tokens(tensors.tokens), embedding.tokens(unknown), units.gather, put_tokens)]
-    if "tfidf" in embedding.side_paths and tfidf is not None and tensors.features is not None and len(tensors.features):
+    if "tfidf" in embedding.side_paths and modality.tfidf and tensors.features is not None and len(tensors.features):
         assert tensors.weights is not None
         weights = tensors.weights.unsqueeze(0)
-        shares = units.tfidf_shares(tfidf, tensors.features.numpy())
+        shares = units.tfidf_shares(modality.tfidf, tensors.features.numpy())
 
         def put_weights(_: ExitStack, batch: Batch, values: Tensor) -> None:
             batch.inputs[name].weights = values.flatten()

@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.config import Augmentation, TextOptions, TokenizerKind, TrainConfig
+from mla_train.config import Augmentation, TextOptions, TokenizerKind
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
-from mla_train.modalities.base import Modality
+from mla_train.modalities.base import ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide_tokens
-from mla_train.modalities.text.spec import TextSpec
-from mla_train.modalities.text.tensors import TextTensors
+from mla_train.modalities.text.embed import TextEmbedding
+from mla_train.modalities.text.explain import explain_text
+from mla_train.modalities.text.spec import TextSpec, TextTensors
 
 if TYPE_CHECKING:  # prediction loads scikit-learn only where there are TF-IDF features
     import scipy.sparse
 
     from mla_train.data.tfidf import TfidfFeatures
-    from mla_train.modalities.text.embed import TextEmbedding
 
 
 def clean(text: str) -> str:
@@ -43,60 +43,49 @@ class TextExample(NamedTuple):
     """
 
     tokens: Tensor
-    features: np.ndarray
-    weights: np.ndarray
+    features: np.ndarray = np.zeros(0, np.int32)
+    weights: np.ndarray = np.zeros(0, np.float32)
 
 
 @dataclass
-class TextColumn:
-    """Texts of a split.
+class TextColumn(ListColumn):
+    """Texts of a split, cleaned; an empty one is missing.
 
     Attributes:
-        texts: Cleaned texts; empty where there is none.
-        broken: Places of values that are no text.
         tokens: Token numbers of each text.
         tfidf: TF-IDF weights, `(texts, features)`.
     """
 
-    texts: list[str]
-    broken: list[int] = field(default_factory=list)
     tokens: list[np.ndarray] = field(default_factory=list)
     tfidf: "scipy.sparse.csr_matrix | None" = None
 
-    def __len__(self) -> int:
-        """Number of texts."""
-        return len(self.texts)
+    @property
+    def texts(self) -> list[str]:
+        """The cleaned texts."""
+        return self.values
 
     def __getitem__(self, index: int) -> TextExample | None:
         """One text; None where there is none."""
-        if not self.texts[index]:
+        if not self.values[index]:
             return None
         tokens = torch.from_numpy(self.tokens[index].astype(np.int64))
         if self.tfidf is None:
-            return TextExample(tokens, np.zeros(0, np.int64), np.zeros(0, np.float32))
+            return TextExample(tokens)
         row = slice(self.tfidf.indptr[index], self.tfidf.indptr[index + 1])
         return TextExample(tokens, self.tfidf.indices[row], self.tfidf.data[row])
 
-    def select(self, index: np.ndarray) -> "TextColumn":
+    def select(self, index: np.ndarray) -> Self:
         """Some of the texts."""
         tokens = [self.tokens[i] for i in index] if self.tokens else []
-        return TextColumn([self.texts[i] for i in index], [], tokens, None if self.tfidf is None else self.tfidf[index])
-
-    def is_missing(self) -> np.ndarray:
-        """True where there is no text, `(texts,)`."""
-        return np.array([not text for text in self.texts])
+        return replace(super().select(index), tokens=tokens, tfidf=None if self.tfidf is None else self.tfidf[index])
 
     def lengths(self) -> np.ndarray:
         """Number of tokens of each text."""
         return np.array([len(tokens) for tokens in self.tokens])
 
-    def raw(self, index: int) -> str:
-        """The cleaned text."""
-        return self.texts[index]
-
     def keys(self) -> list[str]:
         """The texts."""
-        return self.texts
+        return self.values
 
 
 class Text(Modality[TextSpec]):
@@ -104,6 +93,7 @@ class Text(Modality[TextSpec]):
 
     kind = "text"
     spec_class = TextSpec
+    embedding_class = TextEmbedding
 
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> TextColumn:
@@ -128,11 +118,7 @@ class Text(Modality[TextSpec]):
     @cached_property
     def tfidf(self) -> "TfidfFeatures | None":
         """The TF-IDF features of the spec; None where there are none."""
-        if not self.spec.tfidf:
-            return None
-        from mla_train.data.tfidf import TfidfFeatures
-
-        return TfidfFeatures.from_json(self.spec.tfidf)
+        return read_tfidf(self.spec.tfidf)
 
     def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
         """Computes tokens and TF-IDF weights of texts."""
@@ -148,21 +134,17 @@ class Text(Modality[TextSpec]):
         return np.append(tokens, np.int32(END_ID)) if self.spec.end_token else tokens
 
     def preprocess(self, values: Sequence[Any]) -> TextColumn:
-        """Reads texts; None and empty texts are missing.
-
-        Raises:
-            UserError: A value is no text.
-        """
+        """Reads texts; None and empty texts are missing."""
         for value in values:
             if value is not None and not isinstance(value, str):
                 raise UserError(f"a text is needed, not {type(value).__name__}: {value!r:.60}")
-        texts = ["" if value is None else clean(value) for value in values]
+        texts = [clean(value or "") for value in values]
         tokens = [self._limited(numbers) for numbers in tokenize(texts, self.tokenizer)]
         return TextColumn(texts, [], tokens, None if self.tfidf is None else self.tfidf.matrix(texts))
 
     def collate(self, examples: Sequence[TextExample | None]) -> TextTensors:
         """Pads texts to the longest."""
-        nothing = TextExample(torch.zeros(0, dtype=torch.long), np.zeros(0, np.int64), np.zeros(0, np.float32))
+        nothing = TextExample(torch.zeros(0, dtype=torch.long))
         rows = [nothing if example is None else example for example in examples]
         tokens, padding = pad_stack([row.tokens for row in rows])
         if not self.spec.tfidf_size:
@@ -177,31 +159,30 @@ class Text(Modality[TextSpec]):
 
     def augmentation(self, level: Augmentation, options: Any) -> Callable[[TextExample], TextExample] | None:
         """Removes tokens or makes them unknown; the source of a generated text keeps its length."""
-        share = (HIDDEN if self.spec.end_token else DROPPED)[level]
-        return (
-            partial(_vary, function=hide_tokens if self.spec.end_token else drop_tokens, share=share) if share else None
-        )
+        shares, change = (HIDDEN, hide_tokens) if self.spec.end_token else (DROPPED, drop_tokens)
+        return partial(_vary, change=change, share=shares[level]) if shares[level] else None
 
-    def explain(self, name: str, embedding: Any, tensors: TextTensors, raw: Any) -> InputExplanation:
+    def explain(self, name: str, embedding: TextEmbedding, tensors: TextTensors, raw: Any) -> InputExplanation:
         """Words as units."""
-        from mla_train.modalities.text.explain import explain_text
-
-        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, clean(raw))
+        return explain_text(name, self, embedding, tensors, clean(raw))
 
     @classmethod
     def example_values(cls, count: int) -> list[str]:
         """Short texts of different length."""
         return [f"{('bad', 'good')[i % 2]} film{' and book' * (i % 3)} number {i % 5}" for i in range(count)]
 
-    def embedding(self, config: TrainConfig) -> "TextEmbedding":
-        """Embeddings of tokens, with TF-IDF and convolutions beside the encoder."""
-        from mla_train.modalities.text.embed import TextEmbedding
 
-        return TextEmbedding(self.spec, config.task, config.encoder.dim, config.regularization.dropout)
+def _vary(example: TextExample, change: Callable[[Tensor, float], Tensor], share: float) -> TextExample:
+    return example._replace(tokens=change(example.tokens, share))
 
 
-def _vary(example: TextExample, function: Callable[[Tensor, float], Tensor], share: float) -> TextExample:
-    return example._replace(tokens=function(example.tokens, share))
+def read_tfidf(written: str) -> "TfidfFeatures | None":
+    """TF-IDF features from their JSON; None from an empty text."""
+    if not written:
+        return None
+    from mla_train.data.tfidf import TfidfFeatures
+
+    return TfidfFeatures.from_json(written)
 
 
 def learn_vocabulary(
@@ -212,18 +193,10 @@ def learn_vocabulary(
     min_frequency: int,
     tfidf_features: int,
 ) -> tuple[str, str, int]:
-    """Learns tokens and TF-IDF features from texts.
-
-    Args:
-        texts: Texts of the training split.
-        kind: Kind of token.
-        vocab_size: Largest number of tokens.
-        lowercase: Whether upper case is folded.
-        min_frequency: Occurrences that a token needs.
-        tfidf_features: Largest number of features of each kind; 0 is none.
+    """Learns tokens and TF-IDF features from texts of the training split, as `TextOptions` say.
 
     Returns:
-        JSON of the tokenizer, JSON of the features, number of features.
+        JSON of the tokenizer, JSON of the features (empty is none), number of features.
     """
     tokenizer = learn_tokenizer(texts, kind, vocab_size, lowercase, min_frequency).to_str()
     if not tfidf_features:
@@ -235,22 +208,9 @@ def learn_vocabulary(
 
 
 def encode_texts(texts: Sequence[str], tokenizer: str, tfidf: str) -> tuple[list[np.ndarray], Any]:
-    """Token numbers and TF-IDF weights of texts.
-
-    Args:
-        texts: Cleaned texts.
-        tokenizer: JSON of the tokenizer.
-        tfidf: JSON of the features; empty is none.
-
-    Returns:
-        Token numbers of each text, and `(texts, features)` or None.
-    """
-    tokens = tokenize(texts, read_tokenizer(tokenizer))
-    if not tfidf:
-        return tokens, None
-    from mla_train.data.tfidf import TfidfFeatures
-
-    return tokens, TfidfFeatures.from_json(tfidf).matrix(texts)
+    """Token numbers of each text, and TF-IDF weights `(texts, features)` or None; both vocabularies are JSON."""
+    features = read_tfidf(tfidf)
+    return tokenize(texts, read_tokenizer(tokenizer)), None if features is None else features.matrix(texts)
 
 
 def tokenize(texts: Sequence[str], tokenizer: Any) -> list[np.ndarray]:

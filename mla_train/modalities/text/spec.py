@@ -1,6 +1,8 @@
-"""What a network must know of texts."""
+"""What a network must know of texts, and what it reads of them."""
 
 from dataclasses import dataclass
+
+from torch import Tensor
 
 
 @dataclass
@@ -22,3 +24,22 @@ class TextSpec:
     tfidf_size: int = 0
     tfidf: str = ""
     end_token: bool = False
+
+
+@dataclass
+class TextTensors:
+    """A batch of texts.
+
+    Attributes:
+        tokens: Token numbers, padded with 0, `(batch, length)`.
+        padding: True at padding, `(batch, length)`.
+        features: Numbers of the TF-IDF features of all texts in a row, `(features,)`; None where there are none.
+        weights: Their weights, `(features,)`.
+        offsets: Places at which the features of each text begin, `(batch,)`.
+    """
+
+    tokens: Tensor
+    padding: Tensor
+    features: Tensor | None = None
+    weights: Tensor | None = None
+    offsets: Tensor | None = None

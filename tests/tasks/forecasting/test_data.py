@@ -331,3 +331,13 @@ def test_a_series_that_does_not_change_is_only_centred(tmp_path):
     data = read(tmp_path, table(flat=3.0))
     assert "flat does not change" in " ".join(data.notes)
     assert np.isfinite(column(data).series.values).all()
+
+
+def test_few_windows_to_learn_by_heart(tmp_path):
+    data = read(tmp_path, table())
+    few = data.overfit(8)
+    assert [few.count(split) for split in ("train", "val", "test")] == [8, 8, 8]
+    known, tested = batch_of(data, range(8), "train"), batch_of(few, range(8))
+    assert torch.equal(known.inputs["series"].past, tested.inputs["series"].past)
+    assert torch.equal(known.targets.values, tested.targets.values)
+    assert len(column(few).windows()[0]) == 8

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mla_train.errors import UserError
-from mla_train.modalities.image import preprocess
+from mla_train.modalities.image import decode
 from tests.helpers import batch_of, load, write_jsonl
 
 WORDS = {"sad": "poor", "glad": "fine"}
@@ -139,7 +139,7 @@ def test_images_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatc
     content = rows(tmp_path, 4)
     root = write_splits(tmp_path, content)
     first = read(root)
-    monkeypatch.setattr(preprocess, "decode_images", None)
+    monkeypatch.setattr(decode, "to_array", None)
     again = read(root)
     assert again.spec.to_dict() == first.spec.to_dict()
     assert torch.equal(again.train.columns["image"].images, first.train.columns["image"].images)

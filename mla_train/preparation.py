@@ -1,0 +1,220 @@
+"""From raw examples to splits that a network reads: what is broken, missing or repeated, cuts, vocabulary, statistics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from mla_train.config import OnError, TrainConfig
+from mla_train.data.batch import Batch
+from mla_train.data.examples import RawData
+from mla_train.data.splits import SPLITS, group_cut, random_cut, stratified_cut
+from mla_train.dataset import Dataset, Split, selected
+from mla_train.errors import UserError
+from mla_train.heads.base import Head
+from mla_train.modalities.base import Modality
+from mla_train.model import ModelSpec
+
+Places = dict[str, np.ndarray]
+"""Places of the examples of each split, where the examples of all splits stand behind each other."""
+
+
+def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head], config: TrainConfig) -> Dataset:
+    """Reads, cleans, splits and learns what the network must know of the data.
+
+    Raises:
+        UserError: The data is not as it must be.
+    """
+    options, notes, parts = config.data, list(raw.notes), list(raw.splits.values())
+    target, targets_of = head.load_targets({name: part.targets for name, part in raw.splits.items()}, options, notes)
+    if raw.classes is not None and hasattr(target, "classes") and getattr(options, "labels", None) is None:
+        class_names = {str(number): name for number, name in enumerate(raw.classes)}
+        # A number without a name, such as -1 for unlabelled, stays.
+        target = replace(target, classes=[class_names.get(number, number) for number in target.classes])
+
+    ends = np.cumsum([0, *(len(part.targets) for part in parts)])
+    rows = {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(raw.splits)}
+    all_targets = _concatenated([targets_of[split] for split in raw.splits])
+    names = [name for part in parts for name in part.names]
+    shown = names or [f"{split} example {i + 1}" for split, places in rows.items() for i in range(len(places))]
+    all_columns = {
+        name: kind.load(_concatenated([part.inputs[name] for part in parts]), shown, options, notes)
+        for name, kind in modalities.items()
+    }
+    _leave_out_broken(rows, all_columns, shown, getattr(options, "on_error", OnError.stop), notes)
+    _leave_out_empty(rows, all_columns, notes)
+    groups = head.groups(all_columns, options)
+    _leave_out_repeats(rows, all_columns, all_targets, groups, notes)
+    sequence = None if parts[0].sequence is None else _concatenated([part.sequence for part in parts])
+    classes = getattr(target, "classes", None)
+    _cut_missing_splits(rows, sequence, groups, head.strata(all_targets), classes, options, notes)
+
+    columns = {split: {name: each.select(rows[split]) for name, each in all_columns.items()} for split in SPLITS}
+    targets = {split: selected(all_targets, rows[split]) for split in SPLITS}
+    for name, column in columns["train"].items():
+        if column.is_missing().all():
+            raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
+    target, inputs = head.fit(target, targets["train"], modalities, columns["train"], options)
+    for split in ("train", "val"):
+        dropped = head.is_dropped(target, targets[split], inputs, columns[split], options)
+        if dropped is None or not dropped.any():
+            continue
+        if dropped.all():
+            raise UserError(f"all examples of {split} are over data.max_length={options.max_length} tokens: raise it")
+        notes.append(
+            f"left out {dropped.sum():,} examples of {split} over {options.max_length} tokens (data.max_length)"
+        )
+        rows[split] = rows[split][~dropped]
+        columns[split] = {name: each.select(rows[split]) for name, each in all_columns.items()}
+        targets[split] = selected(all_targets, rows[split])
+
+    splits = {}
+    for split in SPLITS:
+        prepared = {name: inputs[name].prepare(column, notes) for name, column in columns[split].items()}
+        split_targets = head.prepare_targets(target, targets[split], split, inputs, prepared, notes)
+        split_names = [names[place] for place in rows[split]] if names else []
+        sequences = None if sequence is None else _places_by_value(sequence[rows[split]])
+        splits[split] = Split(prepared, split_targets, split_names, sequences)
+        for name, column in prepared.items():
+            missing = int(column.is_missing().sum())
+            if missing and len(modalities) > 1:
+                notes.append(f"{missing:,} of {len(rows[split]):,} examples of {split} have no {name}")
+    train, level = splits["train"], config.regularization.augmentation
+    for name, modality in inputs.items():
+        vary = modality.augmentation(level, options)
+        if vary is not None:
+            train.augmentations[name] = vary
+    if len(modalities) > 1:
+        train.modality_dropout = getattr(config.task, "modality_dropout", 0.0)
+    vary_batch = None
+    if [modality.kind for modality in inputs.values()] == ["image"] and head.kind == "classification":
+        from mla_train.modalities.image.augment import build_mixing
+
+        mixing = build_mixing(level, len(target.classes))
+        vary_batch = None if mixing is None else partial(_mix_images, mixing=mixing)
+    has_sequences = any(len(group) > 1 for part in splits.values() for group in part.groups or [])
+    spec = ModelSpec(inputs, head, target, has_sequences)
+    return Dataset(spec, **splits, notes=notes, vary=vary_batch)
+
+
+def _mix_images(batch: Batch, mixing: Callable[[Any, Any], tuple[Any, Any]]) -> None:
+    if len(batch) > 1:
+        ((name, tensors),) = batch.inputs.items()
+        images, batch.targets = mixing(tensors.images.float(), batch.targets)
+        batch.inputs[name] = replace(tensors, images=images)
+
+
+def _concatenated(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], torch.Tensor):
+        return torch.cat(list(parts))
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]
+
+
+def _leave_out_broken(
+    rows: Places, columns: Mapping[str, Any], names: Sequence[str], on_error: OnError, notes: list[str]
+) -> None:
+    """Stops at values that cannot be read, leaves their examples out, or takes them as missing."""
+    for name, column in columns.items():
+        if not column.broken:
+            continue
+        total = sum(map(len, rows.values()))
+        shown = ", ".join(names[place] for place in column.broken[:5]) + (", ..." if len(column.broken) > 5 else "")
+        problem = f"{len(column.broken):,} of {total:,} examples have {name} that cannot be read: {shown}"
+        if on_error is OnError.stop:
+            raise UserError(
+                f"{problem}. Correct or remove them, leave them out with data.on_error=skip, or keep the rest of the example "
+                "with data.on_error=missing"
+            )
+        if on_error is OnError.skip:
+            for split, places in rows.items():
+                rows[split] = places[~np.isin(places, column.broken)]
+        notes.append(f"{problem}; they are {'left out' if on_error is OnError.skip else 'taken as missing'}")
+
+
+def _leave_out_empty(rows: Places, columns: Mapping[str, Any], notes: list[str]) -> None:
+    """Leaves out examples without any input."""
+    empty = np.all([column.is_missing() for column in columns.values()], axis=0)
+    inputs = " or ".join(columns)
+    for split, places in rows.items():
+        rows[split] = places[~empty[places]]
+        lost = len(places) - len(rows[split])
+        if lost:
+            notes.append(f"left out {lost:,} examples of {split} without {inputs}")
+        if not len(rows[split]):
+            raise UserError(f"the {split} split has no example with {inputs}")
+
+
+def _leave_out_repeats(
+    rows: Places, columns: Mapping[str, Any], targets: Any, groups: np.ndarray | None, notes: list[str]
+) -> None:
+    """Leaves repeated examples out of train, and counts those that splits share, and those with different targets.
+
+    Splits are cut from train only after this, so that no example is in two of them. The inputs of a group count as one,
+    and have several targets.
+    """
+    keys = [column.keys() for column in columns.values()] if groups is None else [groups.tolist()]
+    if any(key is None for key in keys):
+        return
+    inputs = list(zip(*keys, strict=True))
+    labels = [target.tobytes() if isinstance(target, np.ndarray) else target for target in targets]
+    for split, places in rows.items() if groups is None else ():
+        labels_of: dict[Any, set[Any]] = {}
+        for place in places:
+            labels_of.setdefault(inputs[place], set()).add(labels[place])
+        several = sum(len(different) > 1 for different in labels_of.values())
+        if several:
+            notes.append(f"{several:,} examples of {split} occur with more than one label; all are kept")
+    first = {(inputs[place], labels[place]): place for place in reversed(rows["train"])}
+    repeated = len(rows["train"]) - len(first)
+    if repeated:
+        notes.append(f"left out {repeated:,} repeated examples of train")
+    rows["train"] = np.array(sorted(first.values()))
+    known = {inputs[place] for place in rows["train"]}
+    for split in ("val", "test"):
+        shared = sum(inputs[place] in known for place in rows.get(split, ()))
+        if shared:
+            notes.append(f"{shared:,} examples of {split} are in train too; they stay, so that scores can be compared")
+
+
+def _cut_missing_splits(
+    rows: Places,
+    sequence: np.ndarray | None,
+    groups: np.ndarray | None,
+    strata: np.ndarray | None,
+    classes: Sequence[str] | None,
+    options: Any,
+    notes: list[str],
+) -> None:
+    """Cuts test and val off train where the data does not bring them; sequences and groups stay whole."""
+    seed = getattr(options, "split_seed", 0)
+    for split, share in (("test", getattr(options, "test_share", 0.2)), ("val", getattr(options, "val_share", 0.1))):
+        if split in rows:
+            continue
+        places = rows["train"]
+        if sequence is not None:
+            sequences = np.unique(sequence[places])
+            chosen = random_cut(len(sequences), share, seed, "sequences")
+            cut = np.flatnonzero(np.isin(sequence[places], sequences[chosen]))
+            how = f"in {len(chosen):,} whole sequences"
+        elif groups is not None:
+            cut, how = group_cut(groups[places], share, seed), "equal inputs together"
+        elif strata is not None:
+            cut, how = stratified_cut(strata[places], share, seed, classes), "stratified by class"
+        else:
+            cut, how = random_cut(len(places), share, seed, "examples"), "at random"
+        rows["train"], rows[split] = np.delete(places, cut), places[np.sort(cut)]
+        notes.append(
+            f"no {split} split is given: cut {len(cut):,} of {len(places):,} training examples off for it, {how} "
+            f"(data.split_seed={seed})"
+        )
+
+
+def _places_by_value(values: np.ndarray) -> list[np.ndarray]:
+    """Places of equal values, in order."""
+    _, numbers = np.unique(values, return_inverse=True)
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
