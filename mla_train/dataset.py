@@ -186,13 +186,18 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
     return Batch(index, inputs, None, index)
 
 
-def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> None:
+def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]], start: int = 0) -> None:
     """Makes sure that each raw example has one input at least.
+
+    Args:
+        spec: Spec of the model.
+        examples: Raw values of each input by name.
+        start: Number of the first example, for the message.
 
     Raises:
         UserError: One has none.
     """
-    for place, example in enumerate(examples):
+    for place, example in enumerate(examples, start):
         if not any(_is_given(example.get(name)) for name in spec.inputs):
             raise UserError(f"example {place} has no {' or '.join(spec.inputs)}")
 
