@@ -157,9 +157,9 @@ def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:
     return Batch(index, inputs, None, index)
 
 
-def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> None:
-    """Raises a UserError where a raw example has none of the inputs."""
-    for place, example in enumerate(examples):
+def check_given(spec: ModelSpec, examples: Sequence[Mapping[str, Any]], start: int = 0) -> None:
+    """Raises a UserError where a raw example, counted from `start`, has none of the inputs."""
+    for place, example in enumerate(examples, start):
         values = [example.get(name) for name in spec.inputs]
         if all(value is None or (isinstance(value, str) and not value.strip()) for value in values):
             raise UserError(f"example {place} has no {' or '.join(spec.inputs)}")

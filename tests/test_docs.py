@@ -14,7 +14,7 @@ import pytest
 
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import compare, runs, sweep, wandb_workspace
+from scripts import compare, predict, runs, sweep, wandb_workspace
 from tests.helpers import (
     ROOT,
     config,
@@ -292,6 +292,9 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     names = {}
     exec(use, names)
     assert names["records"][0]["prediction"] in {str(number) for number in range(10)}
+    write_pictures(tmp_path / "images")
+    predict_as_written(ROOT / "README.md", monkeypatch)
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 25
     exec(layer, names)
     assert "80 numbers are cached per token" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "runs")
@@ -299,6 +302,17 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     (block,) = blocks(ROOT / "docs" / "use.md", "python")
     exec(block, names)
     assert len(names["records"]) == 2
+    write_reviews(tmp_path / "reviews.csv")
+    predict_as_written(ROOT / "docs" / "use.md", monkeypatch)
+    assert "prediction,probability,error" in (tmp_path / "answers.csv").read_text()
+
+
+def predict_as_written(document, monkeypatch):
+    found = [param.values[1] for param in commands("scripts/predict") if param.values[0] == document]
+    assert found
+    for words in found:
+        monkeypatch.setattr(sys, "argv", words)
+        predict.main()
 
 
 def test_make_targets_in_the_readme_exist():

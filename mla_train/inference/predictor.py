@@ -11,6 +11,8 @@ from mla_train.dataset import check_given, raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import Artifact, load_model
 
+WINDOW = 16  # batches whose examples are sorted by length
+
 
 class Predictor:
     """A trained model.
@@ -40,14 +42,51 @@ class Predictor:
         """
         return list(self.predict_batches(examples, batch_size))
 
-    @torch.inference_mode()
-    def predict_batches(self, examples: Iterable[Any], batch_size: int = 64) -> Iterator[dict[str, Any]]:
-        """Predicts from any iterable of raw examples, in constant memory; see `predict`."""
-        rows = iter(examples)
+    def predict_batches(
+        self, examples: Iterable[Any], batch_size: int = 64, keep_errors: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Predicts from any iterable of raw examples, in constant memory; those of similar length share a batch.
+
+        Args:
+            examples: Raw examples, see `predict`.
+            batch_size: Number of examples that are predicted at a time.
+            keep_errors: Whether an example that cannot be read gets a record with `error`, instead of stopping.
+        """
+        rest, count = iter(examples), 0
+        while window := list(islice(rest, batch_size * WINDOW)):
+            records: list[dict[str, Any]] = [{}] * len(window)
+            named: dict[int, Mapping[str, Any]] = {}
+            for place, example in enumerate(window):
+                try:
+                    named[place] = self._named(example)
+                    check_given(self.spec, [named[place]], count + place)
+                except UserError as error:
+                    if not keep_errors:
+                        raise
+                    named.pop(place, None)
+                    records[place] = {"error": str(error)}
+            by_length = sorted(named, key=lambda place: _length(named[place]))
+            for start in range(0, len(by_length), batch_size):
+                places = by_length[start : start + batch_size]
+                answers = self._answers([named[place] for place in places], keep_errors)
+                for place, record in zip(places, answers, strict=True):
+                    records[place] = record
+            yield from records
+            count += len(window)
+
+    def _answers(self, examples: list[Mapping[str, Any]], keep_errors: bool) -> list[dict[str, Any]]:
+        """Records of a batch; where one example is at fault the others are predicted in halves."""
         device = next(self.network.parameters()).device
-        while batch := [self._named(example) for example in islice(rows, batch_size)]:
-            check_given(self.spec, batch)
-            yield from self.network.head.decode(self.network.predict(raw_batch(self.spec, batch).to(device)))
+        try:
+            with torch.inference_mode():
+                return self.network.head.decode(self.network.predict(raw_batch(self.spec, examples).to(device)))
+        except UserError as error:
+            if not keep_errors:
+                raise
+            if len(examples) == 1:
+                return [{"error": str(error)}]
+            half = len(examples) // 2
+            return self._answers(examples[:half], True) + self._answers(examples[half:], True)
 
     def _named(self, example: Any) -> Mapping[str, Any]:
         if isinstance(example, Mapping):
@@ -60,6 +99,11 @@ class Predictor:
         if len(self.spec.inputs) > 1:
             raise UserError(f"name the inputs of each example: a mapping with {', '.join(self.spec.inputs)}")
         return {next(iter(self.spec.inputs)): example}
+
+
+def _length(example: Mapping[str, Any]) -> int:
+    """Number of characters of the texts of an example."""
+    return sum(len(value) for value in example.values() if isinstance(value, str))
 
 
 def load(path: str | Path) -> Predictor:

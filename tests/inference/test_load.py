@@ -13,6 +13,7 @@ from PIL import Image
 import mla_train
 from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, WEIGHTS
+from mla_train.inference.predictor import WINDOW
 from tests.helpers import ROOT, load, read_jsonl, run_here, write_jsonl, write_pictures, write_reviews
 
 SHORT = ["epochs=1", "task.side_paths=true"]
@@ -85,14 +86,14 @@ def test_a_stream_is_predicted_batch_by_batch(finished):
     taken = []
 
     def stream():
-        for place in range(100):
+        for place in range(1000):
             taken.append(place)
             yield examples[place % len(examples)]
 
     records = mla_train.load(run).predict_batches(stream(), batch_size=4)
     assert taken == []
     next(records)
-    assert len(taken) == 4
+    assert len(taken) == 4 * WINDOW
 
 
 def test_neither_lightning_nor_hydra_is_loaded(finished):

@@ -1,0 +1,85 @@
+"""Which column of a table is which input of a model, and what a cell means for it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mla_train.data.readers import IMAGE_NAMES, TEXT_NAMES, is_empty
+from mla_train.errors import UserError, did_you_mean
+from mla_train.inference.predictor import Predictor
+
+USUAL = {"text": TEXT_NAMES, "image": IMAGE_NAMES}
+
+
+def find_columns(
+    predictor: Predictor, columns: Sequence[str], asked: Mapping[str, str], where: str, notes: list[str]
+) -> dict[str, str]:
+    """Column of each input.
+
+    An input stands in the column that is asked for, else in that of the training data, else in the column of its own name or
+    of a usual one. With one input and one column there is no question.
+
+    Args:
+        predictor: Trained model.
+        columns: Columns of the table.
+        asked: Input name to column, as the user gave them.
+        where: Name of the file, for messages.
+        notes: Lines for the user.
+
+    Raises:
+        UserError: A column that is asked for does not exist, or no column is an input.
+    """
+    inputs, options = predictor.spec.inputs, predictor.config.data
+    for name, column in asked.items():
+        if name not in inputs:
+            raise UserError(f"--column {name}={column}: there is no input {name}; this model reads {', '.join(inputs)}")
+        if column not in columns:
+            raise UserError(f"--column {name}={column}: {where} has no such column. {did_you_mean(column, columns)}")
+    found = dict(asked)
+    for name, modality in inputs.items():
+        trained = getattr(options, f"{name}_column", None)
+        usual: list[Any] = [trained, name, *USUAL.get(modality.kind, ())]
+        known = [column for column in usual if column in columns]
+        if name not in found and known:
+            found[name] = known[0]
+    if not found and len(inputs) == 1 and len(columns) == 1:
+        found = {next(iter(inputs)): columns[0]}
+    if not found:
+        first = next(iter(inputs))
+        raise UserError(
+            f"{where} has no column for {' or '.join(inputs)}; there are {', '.join(columns)}. Name it with --column "
+            f"{first}=COLUMN"
+        )
+    lacking = [name for name in inputs if name not in found]
+    if lacking:
+        notes.append(f"{where} has no column for {', '.join(lacking)}: taken as missing (--column {lacking[0]}=COLUMN)")
+    for name, column in found.items():
+        if column != name:
+            notes.append(f"{name} is read from column {column}")
+    return found
+
+
+def raw_value(kind: str, cell: Any, folder: Path) -> Any:
+    """A cell as the raw value of an input; None where it is empty.
+
+    Args:
+        kind: Kind of the input.
+        cell: Cell of a table.
+        folder: Folder that paths of images are relative to.
+
+    Raises:
+        UserError: The cell cannot be an input of this kind.
+    """
+    if is_empty(cell):
+        return None
+    if kind == "text":
+        if isinstance(cell, list | dict | bytes):
+            raise UserError(f"a text is needed, not {type(cell).__name__}")
+        return str(cell)
+    if kind == "image":
+        if isinstance(cell, Mapping):  # as data sets of the hub keep images
+            cell = cell.get("bytes") or cell.get("path")
+        if not isinstance(cell, str | bytes):
+            raise UserError(f"the path of an image is needed, not {type(cell).__name__}")
+        return folder / cell if isinstance(cell, str) else cell
+    return cell

@@ -1,0 +1,176 @@
+"""From a file of examples to a file of answers: every row keeps its place and its columns."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mla_train.errors import UserError
+from mla_train.inference.columns import find_columns, raw_value
+from mla_train.inference.files import Row, Source, Writer, chunks
+from mla_train.inference.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is written of each answer.
+
+    Attributes:
+        top: Number of classes that are written, the most probable first.
+        threshold: Probability below which a class is not written; with several labels, over which a label is.
+        probabilities: Whether the probability of every class is written.
+        keep_errors: Whether rows that cannot be read are written with `error`; otherwise they stop the command.
+        batch_size: Number of examples that are predicted at a time.
+        columns: Input name to column, where the usual names do not fit.
+    """
+
+    top: int = 1
+    threshold: float | None = None
+    probabilities: bool = False
+    keep_errors: bool = True
+    batch_size: int = 64
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Count:
+    """What became of the rows.
+
+    Attributes:
+        rows: Number of rows.
+        errors: Number of those with an error.
+        first_error: The first error, with its row.
+    """
+
+    rows: int = 0
+    errors: int = 0
+    first_error: str = ""
+
+
+def predict_file(predictor: Predictor, source: Source, output: str, kind: str, answers: Answers, bar: Any) -> Count:
+    """Predicts the rows of a source and writes them with their answers.
+
+    Args:
+        predictor: Trained model.
+        source: Rows.
+        output: File that is written, or "-".
+        kind: Format of it.
+        answers: What is written.
+        bar: Progress bar of tqdm.
+
+    Raises:
+        UserError: A column is missing or would be written over, a row is at fault and errors stop.
+    """
+    count = Count()
+    notes: list[str] = []
+    where = find_columns(predictor, source.columns, answers.columns, source.name, notes)
+    for note in notes if source.format not in ("txt", "images") else ():
+        bar.write(note, file=sys.stderr)
+    own = answer_columns(predictor, answers)
+    twice = sorted(set(own) & set(source.columns))
+    if twice:
+        raise UserError(
+            f"{source.name} has a column {', '.join(twice)} of its own, which the answer would hide: rename it, or "
+            "leave it out of the file"
+        )
+    separator = "\t" if kind == "tsv" else source.separator if source.format == "csv" else ","
+    with Writer(output, kind, [*source.columns, *own], separator, source.schema) as writer:
+        for chunk in chunks(source.rows):
+            rows = list(answered(predictor, chunk, where, source.folder, answers))
+            for row in rows:
+                count.rows += 1
+                if row.get("error"):
+                    count.errors += 1
+                    count.first_error = count.first_error or f"row {count.rows}: {row['error']}"
+                    if not answers.keep_errors:
+                        raise UserError(f"{source.name} {count.first_error}")
+            writer.write(rows)
+            bar.update(len(rows))
+    return count
+
+
+def answered(
+    predictor: Predictor, chunk: Sequence[Row], where: Mapping[str, str], folder: Path, answers: Answers
+) -> Iterator[dict[str, Any]]:
+    """Rows with their answers, in order.
+
+    Args:
+        predictor: Trained model.
+        chunk: Rows.
+        where: Column of each input.
+        folder: Folder that paths are relative to.
+        answers: What is written.
+    """
+    examples: list[dict[str, Any] | str] = [_example(predictor, row, where, folder) for row in chunk]
+    good = [example for example in examples if isinstance(example, dict)]
+    records = predictor.predict_batches(good, answers.batch_size, keep_errors=True)
+    for row, example in zip(chunk, examples, strict=True):
+        record = next(records) if isinstance(example, dict) else {"error": example}
+        yield {**row.cells, **flat(record, answers)}
+
+
+def _example(predictor: Predictor, row: Row, where: Mapping[str, str], folder: Path) -> dict[str, Any] | str:
+    """Raw values of a row; what is wrong with it where it cannot be read."""
+    if row.error:
+        return row.error
+    inputs = predictor.spec.inputs
+    try:
+        example = {name: raw_value(inputs[name].kind, row.cells.get(column), folder) for name, column in where.items()}
+    except UserError as error:
+        return str(error)
+    return example if any(value is not None for value in example.values()) else f"no {' or '.join(where.values())}"
+
+
+def answer_columns(predictor: Predictor, answers: Answers) -> list[str]:
+    """Names of the columns that `flat` gives.
+
+    Args:
+        predictor: Trained model.
+        answers: What is written.
+    """
+    head, columns = predictor.network.head, ["prediction"]
+    classes = getattr(head.spec, "classes", None)
+    if head.kind == "classification" and classes:
+        columns.append("probability")
+        for place in range(2, min(answers.top, len(classes)) + 1):
+            columns += [f"prediction_{place}", f"probability_{place}"]
+    elif head.kind == "generation":
+        columns.append("score")
+    if answers.probabilities and classes:
+        columns += [f"probability {name}" for name in classes]
+    return [*columns, "error"]
+
+
+def flat(record: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
+    """A record as cells of one row.
+
+    Args:
+        record: Record of `Predictor.predict`.
+        answers: What is written.
+    """
+    probabilities: dict[str, float] = record.get("probabilities", {})
+    cells = {name: value for name, value in record.items() if name != "probabilities"}
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    if isinstance(record.get("prediction"), list) and answers.threshold is not None:
+        cells["prediction"] = [name for name, value in probabilities.items() if value > answers.threshold]
+    elif "probability" in record:
+        for place, (name, value) in enumerate(ranked[1 : answers.top], 2):
+            cells |= {f"prediction_{place}": name, f"probability_{place}": value}
+        if answers.threshold is not None and record["probability"] < answers.threshold:
+            cells["prediction"] = None
+    if answers.probabilities:
+        cells |= {f"probability {name}": value for name, value in probabilities.items()}
+    return {**cells, "error": record.get("error")}
+
+
+def show_one(record: Mapping[str, Any], answers: Answers) -> str:
+    """A record as a line of JSON, for a single example.
+
+    Args:
+        record: Record of `Predictor.predict`.
+        answers: What is shown.
+    """
+    cells = {name: value for name, value in flat(record, answers).items() if value is not None}
+    return json.dumps(cells, ensure_ascii=False)

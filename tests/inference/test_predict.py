@@ -1,0 +1,272 @@
+"""scripts/predict.py: a file in, the same rows with answers out."""
+
+import csv
+import gzip
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+import mla_train
+from mla_train.errors import UserError
+from mla_train.inference.files import CHUNK, open_source
+from scripts.predict import main
+from tests.helpers import number_pairs, read_jsonl, run_here, write_jsonl, write_pairs, write_pictures, write_reviews
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory):
+    """A classifier of two classes."""
+    folder = tmp_path_factory.mktemp("text")
+    write_reviews(folder / "reviews.csv", 30)
+    words = ["task=text_classification", "data=text_files", f"data.train={folder / 'reviews.csv'}", "epochs=1"]
+    run_here(folder / "run", *words)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def multilabel_run(tmp_path_factory):
+    """A model of several labels."""
+    folder = tmp_path_factory.mktemp("multilabel")
+    rows = [
+        {"text": f"{'good ' * (i % 2)}{'long ' * (i % 3)}film {i}", "label": ["a", "b"][: i % 3]} for i in range(60)
+    ]
+    write_jsonl(folder / "a.jsonl", rows)
+    run_here(
+        folder / "run", "task=text_classification", "data=text_files", f"data.train={folder / 'a.jsonl'}", "epochs=1"
+    )
+    return folder / "run"
+
+
+@pytest.fixture
+def predict(monkeypatch, capsys):
+    """The script with some words: what it prints, and what it says beside."""
+
+    def call(*words, stdin=b"", fails=False):
+        monkeypatch.setattr("sys.argv", ["predict.py", *map(str, words)])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        if fails:
+            with pytest.raises(SystemExit) as stopped:
+                main()
+            assert stopped.value.code == 1
+        else:
+            main()
+        return capsys.readouterr()
+
+    return call
+
+
+TEXTS = ["a fine film", "an awful, sad film", 'so "nice"', "poor", "two\nlines"]
+
+
+def answers_in_python(run, texts):
+    return mla_train.load(run).predict(texts)
+
+
+def write_table(file, rows):
+    """The rows in the format of the file's ending."""
+    if file.suffix == ".jsonl":
+        write_jsonl(file, rows)
+    elif file.suffix == ".parquet":
+        pd.DataFrame(rows).to_parquet(file)
+    else:
+        pd.DataFrame(rows).to_csv(
+            file, index=False, sep="\t" if ".tsv" in file.name else ";" if "semi" in file.name else ","
+        )
+
+
+def read_table(file):
+    if file.suffix == ".jsonl":
+        return read_jsonl(file)
+    if file.suffix == ".parquet":
+        return pyarrow.parquet.read_table(file).to_pylist()
+    with file.open(newline="") as stream:
+        return list(
+            csv.DictReader(stream, delimiter="\t" if file.suffix == ".tsv" else ";" if "semi" in file.name else ",")
+        )
+
+
+@pytest.mark.parametrize("name", ["a.csv", "semi.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz"])
+def test_every_format_keeps_its_rows_and_columns(text_run, tmp_path, predict, name):
+    rows = [{"id": f"0{i}", "text": text, "extra": i / 2} for i, text in enumerate(TEXTS)]
+    write_table(tmp_path / name, rows)
+    output = tmp_path / f"out_{name.removesuffix('.gz')}"
+    said = predict("--run", text_run, "--input", tmp_path / name, "--output", output)
+    written = read_table(output)
+    assert list(written[0]) == ["id", "text", "extra", "prediction", "probability", "error"]
+    assert [row["id"] for row in written] == [row["id"] for row in rows]
+    assert [row["text"] for row in written] == TEXTS
+    for row, record in zip(written, answers_in_python(text_run, TEXTS), strict=True):
+        assert row["prediction"] == record["prediction"]
+        assert float(row["probability"]) == pytest.approx(record["probability"], abs=2e-4)
+        assert not row["error"]
+    assert "5 rows" in said.err
+    if name == "a.parquet":
+        assert isinstance(written[1]["extra"], float)
+
+
+def test_thousands_of_rows_of_all_lengths_keep_their_order(text_run, tmp_path, predict):
+    generator = np.random.default_rng(0)
+    texts = [f"{' '.join(['film'] * int(generator.integers(1, 30)))} {i}" for i in range(2 * CHUNK + 100)]
+    (tmp_path / "a.txt").write_text("\n".join(texts) + "\n")
+    predict("--run", text_run, "--input", tmp_path / "a.txt", "--output", tmp_path / "b.csv")
+    written = read_table(tmp_path / "b.csv")
+    assert [row["text"] for row in written] == texts
+    expected = answers_in_python(text_run, texts[::97])
+    assert [row["prediction"] for row in written[::97]] == [record["prediction"] for record in expected]
+
+
+def test_a_bad_row_keeps_its_place(text_run, tmp_path, predict):
+    (tmp_path / "a.csv").write_text("text,n\na fine film,1\n,2\n  ,3\nsad,4,5\npoor,6\n")
+    said = predict("--run", text_run, "--input", tmp_path / "a.csv", "--output", tmp_path / "b.csv")
+    rows = read_table(tmp_path / "b.csv")
+    assert [row["n"] for row in rows] == ["1", "2", "3", "4", "6"]
+    assert [bool(row["error"]) for row in rows] == [False, True, True, True, False]
+    assert [bool(row["prediction"]) for row in rows] == [True, False, False, False, True]
+    assert "line 5 has 3 cells, the header has 2" in rows[3]["error"]
+    assert "5 rows" in said.err
+    assert "3 with an error, the first: row 2: no text" in said.err
+    said = predict(
+        "--run",
+        text_run,
+        "--input",
+        tmp_path / "a.csv",
+        "--output",
+        tmp_path / "c.csv",
+        "--on-error",
+        "stop",
+        fails=True,
+    )
+    assert "row 2: no text" in said.err
+    assert not list(tmp_path.glob("c.csv*"))
+    lines = b'{"text": "fine"}\nno json\n[1]\n{"text": ["a"]}\n{"text": 5}\n'
+    said = predict("--run", text_run, "--input", "-", "--format", "jsonl", stdin=lines)
+    errors = [json.loads(line)["error"] for line in said.out.splitlines()]
+    assert errors == [None, "line 2 is no JSON object", "line 3 is no JSON object", "a text is needed, not list", None]
+
+
+def test_classes_are_ranked_and_uncertain_ones_left_out(text_run, tmp_path, predict):
+    (tmp_path / "a.txt").write_text("a fine film\n")
+    words = ["--run", text_run, "--input", tmp_path / "a.txt", "--top", "5", "--probabilities"]
+    (row,) = csv.DictReader(predict(*words).out.splitlines())
+    (record,) = answers_in_python(text_run, ["a fine film"])
+    assert {name: float(row[f"probability {name}"]) for name in ("bad", "good")} == record["probabilities"]
+    assert {row["prediction"], row["prediction_2"]} == {"bad", "good"}
+    assert float(row["probability"]) + float(row["probability_2"]) == pytest.approx(1, abs=2e-4)
+    (row,) = csv.DictReader(predict(*words, "--threshold", "1").out.splitlines())
+    assert row["prediction"] == ""
+    assert float(row["probability"]) > 0
+
+
+def test_several_labels_stand_in_one_cell(multilabel_run, tmp_path, predict):
+    (tmp_path / "a.txt").write_text("a good film\nlong\n")
+    words = ["--run", multilabel_run, "--input", tmp_path / "a.txt"]
+    rows = list(csv.DictReader(predict(*words, "--threshold", "0").out.splitlines()))
+    assert [row["prediction"] for row in rows] == ["a|b", "a|b"]
+    rows = list(csv.DictReader(predict(*words, "--threshold", "1").out.splitlines()))
+    assert [row["prediction"] for row in rows] == ["", ""]
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "long"}])
+    said = predict("--run", multilabel_run, "--input", tmp_path / "a.jsonl", "--threshold", "0")
+    assert json.loads(said.out)["prediction"] == ["a", "b"]
+
+
+def test_images_come_from_folders_tables_and_the_command_line(tmp_path, predict):
+    write_pictures(tmp_path / "images")
+    run_here(tmp_path / "run", "data=image_folder", f"data.root={tmp_path / 'images'}", "epochs=1")
+    (tmp_path / "images" / "cat" / "broken.png").write_bytes(b"no image")
+    said = predict("--run", tmp_path / "run", "--input", tmp_path / "images")
+    rows = list(csv.DictReader(said.out.splitlines()))
+    assert len(rows) == 25
+    assert [row["image"] for row in rows] == sorted(row["image"] for row in rows)
+    assert [row["image"] for row in rows if row["error"]] == ["cat/broken.png"]
+    (tmp_path / "table.csv").write_text("photo\nimages/dog/3.png\nimages/none.png\n")
+    found = list(csv.DictReader(predict("--run", tmp_path / "run", "--input", tmp_path / "table.csv").out.splitlines()))
+    assert found[0]["prediction"] == next(row["prediction"] for row in rows if row["image"] == "dog/3.png")
+    assert found[1]["error"]
+    one = json.loads(predict("--run", tmp_path / "run", "--image", tmp_path / "images/dog/3.png").out)
+    assert one["prediction"] == found[0]["prediction"]
+    Image.new("L", (30, 20)).save(tmp_path / "images" / "other.png")
+    assert "prediction" in json.loads(predict("--run", tmp_path / "run", "--image", tmp_path / "images/other.png").out)
+
+
+def test_translations_are_lines(tmp_path, predict):
+    write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    run_here(
+        tmp_path / "run", "task=translation", "data=pair_files", f"data.train={tmp_path / 'pairs.csv'}", "epochs=1"
+    )
+    lines = b"one two\n\nthree\n"
+    said = predict("--run", tmp_path / "run", "--input", "-", stdin=lines)
+    expected = mla_train.load(tmp_path / "run").predict(["one two", "three"])
+    assert said.out.split("\n")[::2][:2] == [" ".join(record["prediction"].split()) for record in expected]
+    assert said.out.split("\n")[1] == ""
+    assert said.out.count("\n") == 3
+
+
+def test_one_text_is_answered_with_json(text_run, predict):
+    answer = json.loads(predict("--run", text_run, "--text", "a fine film").out)
+    (record,) = answers_in_python(text_run, ["a fine film"])
+    assert answer == {"prediction": record["prediction"], "probability": record["probability"]}
+
+
+def test_other_columns_are_named(text_run, tmp_path, predict):
+    (tmp_path / "a.csv").write_text("remark,other\nfine,sad\n")
+    said = predict("--run", text_run, "--input", tmp_path / "a.csv", fails=True)
+    assert "no column for text; there are remark, other" in said.err
+    assert "--column text=COLUMN" in said.err
+    said = predict("--run", text_run, "--input", tmp_path / "a.csv", "--column", "text=remark")
+    assert said.out.startswith("remark,other,prediction")
+    said = predict("--run", text_run, "--input", tmp_path / "a.csv", "--column", "text=remrk", fails=True)
+    assert "Did you mean remark?" in said.err
+    said = predict("--run", text_run, "--input", tmp_path / "a.csv", "--column", "txt=remark", fails=True)
+    assert "this model reads text" in said.err
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "remedy"),
+    [
+        (b"", "a.csv", "no rows"),
+        (b"text\n\xff\xfe\n", "a.csv", "UTF-8"),
+        (b"text\nfine\n", "a.docx", "use .csv"),
+        (b"text,prediction\nfine,1\n", "a.csv", "rename"),
+        (b"no parquet", "a.parquet", "cannot be read"),
+        (b"{", "a.json", "JSON"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(text_run, tmp_path, predict, content, name, remedy):
+    (tmp_path / name).write_bytes(content)
+    said = predict("--run", text_run, "--input", tmp_path / name, "--output", tmp_path / "b.csv", fails=True)
+    assert said.err.startswith("error: ")
+    assert remedy in said.err
+    assert not list(tmp_path.glob("b.csv*"))
+
+
+def test_wrong_words_are_answered(text_run, tmp_path, predict):
+    (tmp_path / "a.txt").write_text("fine\n")
+    for words, remedy in (
+        ([], "--input FILE"),
+        (["--input", tmp_path / "none.csv"], "no such file"),
+        (["--input", tmp_path / "a.txt", "--text", "fine"], "--input FILE"),
+        (["--image", "a.png"], "this model reads text"),
+        (["--input", tmp_path / "a.txt", "--top", "0"], "--top"),
+        (["--input", tmp_path / "a.txt", "--threshold", "2"], "--threshold"),
+        (["--input", tmp_path / "a.txt", "--output", tmp_path / "b.doc"], "--output"),
+        (["--input", tmp_path / "a.txt", "--output", tmp_path / "no" / "b.csv"], "cannot be written"),
+    ):
+        said = predict("--run", text_run, *words, fails=True)
+        assert remedy in said.err, words
+
+
+def test_a_source_is_read_as_a_stream(tmp_path):
+    file = tmp_path / "a.csv.gz"
+    with gzip.open(file, "wt") as stream:
+        stream.write("text\n" + "a\n" * 100_000 + "b,c\n")
+    source = open_source(str(file))
+    assert next(source.rows).cells == {"text": "a"}
+    assert sum(1 for _ in source.rows) == 100_000
+    with pytest.raises(UserError, match="no such file"):
+        open_source(str(tmp_path / "b.csv"))
