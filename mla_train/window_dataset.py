@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mla_train.config import Augmentation, TrainConfig, WindowOptions
+from mla_train.config import Augmentation, Resample, TrainConfig, WindowOptions
 from mla_train.data.batch import Batch
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
@@ -62,6 +62,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         covariate_std=np.where(covariate_std < 1e-12, 1.0, covariate_std).tolist(),
         start=str(table.times[0]),
         frequency=frequency_of(table.times),
+        resample=getattr(options, "resample", Resample.refuse).value,
         # A season that was seen once cannot be told from what else happened on its days.
         yearly=bool(table.times[a - 1] - table.times[0] >= pd.Timedelta(days=2 * 365)),
         time_column=table.time_column,

@@ -7,10 +7,16 @@
 The input is csv, tsv, jsonl or parquet, also compressed (.gz, .xz, .bz2); a text file with an example in each line; a folder
 of images; or - for the standard input. Rows keep their order and all their columns; a row that cannot be read keeps its
 place, with the reason in the column `error`.
+
+    python scripts/predict.py --run runs/load --input load.csv --output forecast.csv
+
+forecasts the steps behind the last measured row of a table, with a picture beside the file; rows behind it hold the
+covariates that are known ahead.
 """
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ import mla_train
 from mla_train.errors import UserError
 from mla_train.inference.files import FORMATS, format_of, open_source
 from mla_train.inference.predict import Answers, predict_file, show_one
+from mla_train.modalities import Modality
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,6 +49,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--probabilities", action="store_true", help="write the probability of every class")
     parser.add_argument(
         "--on-error", choices=("keep", "stop"), default="keep", help="keep bad rows with an error (default), or stop"
+    )
+    parser.add_argument("--from", dest="start", metavar="TIME", help="time of the first step that is forecast")
+    parser.add_argument(
+        "--backtest", type=int, default=0, metavar="N", help="N forecasts of measured steps, beside what was measured"
     )
     parser.add_argument("--batch-size", type=int, default=64, help="number of examples that are predicted at a time")
     return parser.parse_args()
@@ -73,6 +84,20 @@ def answers_of(arguments: argparse.Namespace) -> Answers:
     )
 
 
+def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Modality]) -> Any:
+    """The one example of --text and --image; the only input of a model may have another name.
+
+    Raises:
+        UserError: The model reads something else.
+    """
+    given = {name: value for name, value in (("text", arguments.text), ("image", arguments.image)) if value is not None}
+    if given.keys() <= inputs.keys():
+        return given
+    if [modality.kind for modality in inputs.values()] == list(given):
+        return next(iter(given.values()))
+    raise UserError(f"this model reads {', '.join(inputs)}: name a file with --input")
+
+
 def predict(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
@@ -80,34 +105,31 @@ def predict(arguments: argparse.Namespace) -> None:
         UserError: Something in the command or the data is not as it must be.
     """
     answers = answers_of(arguments)
-    one = {name: value for name, value in (("text", arguments.text), ("image", arguments.image)) if value is not None}
-    if bool(one) == (arguments.input is not None):
+    is_one = arguments.text is not None or arguments.image is not None
+    if is_one == (arguments.input is not None):
         raise UserError("name what is predicted: --input FILE, or one example with --text and --image")
-    source = None if one else open_source(arguments.input, arguments.format)
+    asked = format_of(Path(arguments.output)) if arguments.output != "-" else None
+    if arguments.output != "-" and asked is None:
+        raise UserError(f"--output {arguments.output}: must end in .{', .'.join(FORMATS)}")
     predictor = mla_train.load(arguments.run)
-    if source is None:
-        example: Any = one if len(predictor.spec.inputs) > 1 or one.keys() <= predictor.spec.inputs.keys() else None
-        if example is None and len(one) == 1:
-            (kind,) = {"text", "image"} & one.keys()
-            (modality,) = predictor.spec.inputs.values()
-            if modality.kind == kind:
-                example = one[kind]
-        if example is None:
-            raise UserError(f"this model reads {', '.join(predictor.spec.inputs)}: name a file with --input")
-        print(show_one(predictor.predict([example])[0], answers))
+    head = predictor.network.head
+    if is_one:
+        print(show_one(predictor.predict([example_of(arguments, predictor.spec.inputs)])[0], answers))
         return
-    lines = "txt" if predictor.network.head.kind == "generation" else "csv"
-    kind = {"images": "csv", "parquet": "csv", "txt": lines}.get(source.format, source.format)
-    if arguments.output != "-":
-        asked = format_of(Path(arguments.output))
-        if asked is None:
-            raise UserError(f"--output {arguments.output}: must end in .{', .'.join(FORMATS)}")
-        kind = asked
-    with tqdm(total=source.size, unit=" rows", file=sys.stderr, disable=None) as bar:
-        count = predict_file(predictor, source, arguments.output, "jsonl" if kind == "json" else kind, answers, bar)
-    said = f"{count.rows:,} rows" + (f" to {arguments.output}" if arguments.output != "-" else "")
-    if count.errors:
-        said += f"; {count.errors:,} with an error, the first: {count.first_error}"
+    if head.kind == "forecast":
+        from mla_train.inference.forecast import forecast_file
+
+        said = forecast_file(
+            predictor, arguments.input, arguments.output, asked or "csv", arguments.start, arguments.backtest
+        )
+    elif arguments.start is not None or arguments.backtest:
+        raise UserError("--from and --backtest belong to forecasts; this model makes none")
+    else:
+        source = open_source(arguments.input, arguments.format)
+        lines = "txt" if head.kind == "generation" else "csv"
+        kind = asked or {"images": "csv", "parquet": "csv", "txt": lines}.get(source.format, source.format)
+        with tqdm(total=source.size, unit=" rows", file=sys.stderr, disable=None) as bar:
+            said = predict_file(predictor, source, arguments.output, "jsonl" if kind == "json" else kind, answers, bar)
     print(said, file=sys.stderr)
 
 

@@ -177,7 +177,6 @@ def test_every_look_into_a_run_in_the_documents_draws(task, lines, tmp_path, mon
     pytest.importorskip("captum")
     write_pictures(tmp_path, ("cat",), count=1)
     (tmp_path / "cat" / "0.png").rename(tmp_path / "image.png")
-    table().rename(columns={"load": "traffic_volume"}).to_csv(tmp_path / "traffic.csv", index=False)
     train("run_dir=run", *task, *QUICK, "encoder.dim=16", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
@@ -293,7 +292,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     exec(use, names)
     assert names["records"][0]["prediction"] in {str(number) for number in range(10)}
     write_pictures(tmp_path / "images")
-    predict_as_written(ROOT / "README.md", monkeypatch)
+    predict_as_written(ROOT / "README.md", monkeypatch, "runs/mine")
     assert len((tmp_path / "answers.csv").read_text().splitlines()) == 25
     exec(layer, names)
     assert "80 numbers are cached per token" in capsys.readouterr().out
@@ -303,12 +302,19 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     exec(block, names)
     assert len(names["records"]) == 2
     write_reviews(tmp_path / "reviews.csv")
-    predict_as_written(ROOT / "docs" / "use.md", monkeypatch)
+    predict_as_written(ROOT / "docs" / "use.md", monkeypatch, "runs/mine")
     assert "prediction,probability,error" in (tmp_path / "answers.csv").read_text()
+    table().to_csv(tmp_path / "load.csv", index=False)
+    (command,) = [p.values[1] for p in commands() if p.values[0] == ROOT / "docs" / "use.md"]
+    train(*command[1:], *QUICK, cwd=tmp_path)
+    predict_as_written(ROOT / "docs" / "use.md", monkeypatch, "runs/load")
+    assert (tmp_path / "forecast.csv").read_text().startswith("series,time,step,prediction,q0.1")
+    assert (tmp_path / "forecast.png").is_file()
 
 
-def predict_as_written(document, monkeypatch):
-    found = [param.values[1] for param in commands("scripts/predict") if param.values[0] == document]
+def predict_as_written(document, monkeypatch, run):
+    """The commands of a document that predict with a run."""
+    found = [p.values[1] for p in commands("scripts/predict") if p.values[0] == document and run in p.values[1]]
     assert found
     for words in found:
         monkeypatch.setattr(sys, "argv", words)

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mla_train.data.readers import IMAGE_NAMES, TEXT_NAMES, is_empty
+from mla_train.data.readers import INPUT_NAMES, is_empty
 from mla_train.errors import UserError, did_you_mean
 from mla_train.inference.predictor import Predictor
-
-USUAL = {"text": TEXT_NAMES, "image": IMAGE_NAMES}
 
 
 def find_columns(
@@ -38,7 +36,7 @@ def find_columns(
     found = dict(asked)
     for name, modality in inputs.items():
         trained = getattr(options, f"{name}_column", None)
-        usual: list[Any] = [trained, name, *USUAL.get(modality.kind, ())]
+        usual: list[Any] = [trained, name, *INPUT_NAMES.get(modality.kind, ())]
         known = [column for column in usual if column in columns]
         if name not in found and known:
             found[name] = known[0]

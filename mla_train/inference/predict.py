@@ -34,22 +34,7 @@ class Answers:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass
-class Count:
-    """What became of the rows.
-
-    Attributes:
-        rows: Number of rows.
-        errors: Number of those with an error.
-        first_error: The first error, with its row.
-    """
-
-    rows: int = 0
-    errors: int = 0
-    first_error: str = ""
-
-
-def predict_file(predictor: Predictor, source: Source, output: str, kind: str, answers: Answers, bar: Any) -> Count:
+def predict_file(predictor: Predictor, source: Source, output: str, kind: str, answers: Answers, bar: Any) -> str:
     """Predicts the rows of a source and writes them with their answers.
 
     Args:
@@ -60,10 +45,12 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         answers: What is written.
         bar: Progress bar of tqdm.
 
+    Returns:
+        What became of the rows.
+
     Raises:
         UserError: A column is missing or would be written over, a row is at fault and errors stop.
     """
-    count = Count()
     notes: list[str] = []
     where = find_columns(predictor, source.columns, answers.columns, source.name, notes)
     for note in notes if source.format not in ("txt", "images") else ():
@@ -76,19 +63,18 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
             "leave it out of the file"
         )
     separator = "\t" if kind == "tsv" else source.separator if source.format == "csv" else ","
+    count, errors = 0, []
     with Writer(output, kind, [*source.columns, *own], separator, source.schema) as writer:
         for chunk in chunks(source.rows):
             rows = list(answered(predictor, chunk, where, source.folder, answers))
-            for row in rows:
-                count.rows += 1
-                if row.get("error"):
-                    count.errors += 1
-                    count.first_error = count.first_error or f"row {count.rows}: {row['error']}"
-                    if not answers.keep_errors:
-                        raise UserError(f"{source.name} {count.first_error}")
+            errors += [f"row {count + i}: {row['error']}" for i, row in enumerate(rows, 1) if row["error"]]
+            if errors and not answers.keep_errors:
+                raise UserError(f"{source.name} {errors[0]}")
             writer.write(rows)
             bar.update(len(rows))
-    return count
+            count += len(rows)
+    said = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
+    return said + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
 
 
 def answered(

@@ -73,13 +73,14 @@ class Series(Modality[SeriesSpec]):
         return SeriesColumn(preprocess_arrays(values, _channels, len(self.spec.names), "channels"))
 
     def _window(self, value: Any) -> "Window":
-        from mla_train.modalities.series.windows import Window, read_last_window
+        from mla_train.modalities.series.future import read_windows
+        from mla_train.modalities.series.windows import Window
 
         if isinstance(value, Window):
             return value
         if not isinstance(value, str | Path):
             raise UserError(f"a CSV or parquet file of series is needed, not {type(value).__name__}")
-        return read_last_window(Path(value), self.spec)
+        return read_windows(Path(value), self.spec)[0]
 
     def collate(self, examples: Sequence[Any]) -> SeriesTensors:
         """Cuts windows out of their table, or pads whole series to the longest."""

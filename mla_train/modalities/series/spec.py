@@ -28,6 +28,7 @@ class SeriesSpec:
         covariate_std: Standard deviation of each covariate, in the same order.
         start: Time of the first row, from which cycles are counted.
         frequency: Distance of two rows, such as 1h or MS.
+        resample: How rows were brought to that distance, see `config.Resample`.
         yearly: Whether the calendar includes the day of the year.
         time_column: Column of the times; empty where the first that can be read as times is taken.
     """
@@ -45,6 +46,7 @@ class SeriesSpec:
     covariate_std: list[float] = field(default_factory=list)
     start: str = ""
     frequency: str = ""
+    resample: str = "refuse"
     yearly: bool = False
     time_column: str = ""
 

@@ -54,13 +54,14 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         UserError: A file or column does not exist, a cell is no number or no time, or rows are not evenly spaced.
     """
     notes: list[str] = []
-    frame = read_frame(read_table(options.path), options, notes)
+    frame = evenly_spaced(read_frame(options, notes), options, notes)
     targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
     return SeriesTable(frame, targets, list(options.known), list(options.observed), options.time_column or "", notes)
 
 
-def read_frame(table: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
-    """The targets and covariates of a table as numbers, by their times, evenly spaced as the options say."""
+def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+    """The targets and covariates of a table as numbers, by their times."""
+    table = read_table(options.path)
     if options.rows is not None:
         table = table.iloc[: options.rows]
     time_column = options.time_column or time_column_of(table, options.path)
@@ -73,8 +74,7 @@ def read_frame(table: pd.DataFrame, options: SeriesTableOptions, notes: list[str
         raise UserError(f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two")
     times = times_of(table[time_column], options.path)
     names = _columns(table, time_column, options, notes)
-    frame = pd.DataFrame({name: numbers(table[name], options.path) for name in names}).set_index(times)
-    return _evenly_spaced(frame, options, notes)
+    return pd.DataFrame({name: numbers(table[name], options.path) for name in names}).set_index(times)
 
 
 def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions, notes: list[str]) -> list[str]:
@@ -95,7 +95,7 @@ def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions,
     return [*numeric, *covariates]
 
 
-def _evenly_spaced(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+def evenly_spaced(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
     """Rows in order and evenly spaced, as the options say."""
     if options.resample is Resample.refuse:
         _refuse_uneven(pd.DatetimeIndex(frame.index), options)

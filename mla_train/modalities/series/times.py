@@ -4,23 +4,35 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.frequencies import to_offset
 
 from mla_train.errors import UserError
 
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
-UNEVEN = ("MS", "YS", "B")  # frequencies whose steps differ in length
 
 
 def frequency_of(index: pd.DatetimeIndex) -> str:
-    """The distance that most rows have, as pandas writes it; beginnings of months and years and working days are known."""
+    """The distance that most rows have, as pandas writes it; working days, months, quarters and years are known."""
     index = index.as_unit("ns")
     steps = np.diff(index.asi8)
     usual = pd.Timedelta(int(pd.Series(steps[steps > 0]).mode().iloc[0]))
-    if usual >= pd.Timedelta(days=28) and (index.day == 1).all() and (index == index.normalize()).all():
-        return "YS" if usual >= pd.Timedelta(days=365) else "MS"
-    if usual == pd.Timedelta(days=1) and (index.weekday < 5).all() and len(index) > 10:
-        return "B"
-    return pd.tseries.frequencies.to_offset(usual).freqstr
+    month = index[0].strftime("%b").upper()
+    for longest, frequencies in (
+        (pd.Timedelta(days=1), ("B",) if len(index) > 10 and usual == pd.Timedelta(days=1) else ()),
+        (pd.Timedelta(days=31), ("MS", "ME") if usual >= pd.Timedelta(days=28) else ()),
+        (pd.Timedelta(days=92), (f"QS-{month}", f"QE-{month}") if usual >= pd.Timedelta(days=90) else ()),
+        (pd.Timedelta(days=366), (f"YS-{month}", f"YE-{month}") if usual >= pd.Timedelta(days=365) else ()),
+    ):
+        for frequency in frequencies if usual <= longest else ():
+            offset = to_offset(frequency)
+            if (index == index.normalize()).all() and all(offset.is_on_offset(time) for time in index):
+                return frequency
+    return to_offset(usual).freqstr
+
+
+def is_uneven(frequency: str) -> bool:
+    """Whether the steps of a frequency differ in length: working days, months, quarters, years."""
+    return frequency[0] in "BMQY"
 
 
 def calendar(times: pd.DatetimeIndex, yearly: bool) -> np.ndarray:
@@ -46,7 +58,7 @@ def following_times(last: pd.Timestamp, count: int, frequency: str) -> pd.Dateti
 
 def steps_between(start: pd.Timestamp, time: pd.Timestamp, frequency: str) -> int:
     """Number of rows from one time to another, where rows are `frequency` apart; negative if the other is earlier."""
-    if frequency in UNEVEN:
+    if is_uneven(frequency):
         first, last = sorted((start, time))
         return (len(pd.date_range(first, last, freq=frequency)) - 1) * (1 if time >= start else -1)
     ahead = following_times(start, 2, frequency)

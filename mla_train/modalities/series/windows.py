@@ -7,18 +7,15 @@ Training, evaluation and prediction from files take this path.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mla_train.config import Resample, SeriesTableOptions
-from mla_train.errors import UserError
 from mla_train.modalities.base import Column
 from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tables import SeriesTable, read_frame, read_table
-from mla_train.modalities.series.times import calendar, following_times, frequency_of, steps_between
+from mla_train.modalities.series.tables import SeriesTable
+from mla_train.modalities.series.times import calendar, steps_between
 
 
 @dataclass(eq=False)
@@ -152,32 +149,3 @@ def cycle_profile(series: ScaledSeries, rows: int, period: int) -> np.ndarray:
     sums = np.stack([values[places == place].sum(0) for place in range(period)])
     counts = np.stack([real[places == place].sum(0) for place in range(period)])
     return (sums / np.maximum(counts, 1)).astype(np.float32)
-
-
-def read_last_window(file: Path, spec: SeriesSpec) -> Window:
-    """The last rows of a csv or parquet table, read as the training data was, with the steps behind them as its future.
-
-    Covariates that are known ahead stand at their mean in the future, and so do covariates that the table lacks.
-
-    Raises:
-        UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance.
-    """
-    table = read_table(str(file))
-    covariates = [name for name in (*spec.known, *spec.observed) if name in table.columns]
-    options = SeriesTableOptions(
-        str(file), spec.time_column or None, targets=spec.names, observed=covariates, resample=Resample.mean
-    )
-    frame = read_frame(table, options, [])
-    times = pd.DatetimeIndex(frame.index)
-    if len(times) < spec.look_back:
-        raise UserError(f"{file} has {len(times):,} rows; this model reads the last {spec.look_back:,}")
-    frequency = frequency_of(times)
-    if frequency != spec.frequency:
-        raise UserError(
-            f"{file}: rows are {frequency} apart, and this model has learnt from rows {spec.frequency} apart"
-        )
-    times = times[-spec.look_back :].append(following_times(times[-1], spec.horizon, frequency))
-    frame = frame.reindex(index=times, columns=[*spec.names, *spec.known, *spec.observed])
-    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed), spec)
-    series.known[spec.look_back :, series.known.shape[1] - len(spec.known) :] = 0
-    return Window(series, spec.look_back)

@@ -230,15 +230,17 @@ def test_the_end_of_a_file_is_read_as_the_training_data_was(tmp_path):
     frame["holiday"] = frame["holiday"].astype(int)
     run = build(tmp_path, frame, "data.known=[holiday]", "data.observed=[wind]")
     file = tmp_path / "end.csv"
-    frame[:350].to_csv(file, index=False)
+    known = frame[:356].copy()
+    known.loc[350:, ["load", "price", "wind"]] = None
+    known.to_csv(file, index=False)
     modality = run.data.spec.inputs["series"]
     read, window = modality.collate(modality.preprocess([file])), series(batch_of(run, [30]))
     assert run.test[30].now == 350
-    for name in ("past", "real", "observed", "phase", "padding"):
+    for name in ("past", "real", "known", "observed", "phase", "padding"):
         torch.testing.assert_close(getattr(read, name), getattr(window, name))
-    torch.testing.assert_close(read.known[:, :24], window.known[:, :24])
-    torch.testing.assert_close(read.known[:, 24:, :4], window.known[:, 24:, :4])  # the calendar
-    assert not read.known[:, 24:, 4].any()  # unknown holidays stand at their mean
+    frame[:350].to_csv(file, index=False)
+    with pytest.raises(UserError, match="holiday is known ahead, but has no value in 6"):
+        modality.preprocess([file])
     frame[:350:2].to_csv(file, index=False)
     with pytest.raises(UserError, match="2h apart"):
         modality.preprocess([file])

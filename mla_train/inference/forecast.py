@@ -1,0 +1,108 @@
+"""From a table of series to its future: a row for each series and step, and a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mla_train.errors import UserError
+from mla_train.inference.files import Writer
+from mla_train.inference.predictor import Predictor
+from mla_train.modalities.series.future import read_windows
+from mla_train.modalities.series.windows import Window
+
+MOST_SERIES = 6  # in a picture
+
+
+def forecast_file(
+    predictor: Predictor, file: str, output: str, kind: str, start: str | None = None, backtest: int = 0
+) -> str:
+    """Forecasts the series of a table and writes a row for each series and step.
+
+    Args:
+        predictor: Trained forecaster.
+        file: Csv or parquet table; its rows without values of the series hold covariates that are known ahead.
+        output: File that is written, or "-".
+        kind: Format of it.
+        start: Time of the first step; None is the step behind the last measured row.
+        backtest: Number of forecasts of measured steps; each begins a horizon before the next.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: The table does not fit the model.
+    """
+    if file == "-":
+        raise UserError("a table of series is read from a file: --input FILE")
+    if backtest < 0:
+        raise UserError(f"--backtest {backtest}: must be 1 or more")
+    (modality,) = predictor.spec.inputs.values()
+    windows = read_windows(Path(file), modality.spec, start, backtest)
+    records = predictor.predict([dict.fromkeys(predictor.spec.inputs, window) for window in windows])
+    rows = [row for window, record in zip(windows, records, strict=True) for row in _rows(window, record, backtest > 0)]
+    with Writer(output, kind, list(rows[0])) as writer:
+        writer.write(rows)
+    said = f"{len(rows):,} rows"
+    if output == "-":
+        return said
+    picture = Path(output).with_suffix(".png")
+    draw_forecast(windows, records, picture)
+    return f"{said} to {output}, a picture to {picture}"
+
+
+def _rows(window: Window, record: dict[str, Any], measured: bool) -> list[dict[str, Any]]:
+    table = window.series.table
+    rows = []
+    for series, steps in record["prediction"].items():
+        values = table.frame[series].iloc[window.now : window.now + len(steps)]
+        for step, value in enumerate(steps):
+            row = {"series": series, "time": str(table.times[window.now + step]), "step": step + 1, "prediction": value}
+            row |= {f"q{level}": each[series][step] for level, each in record.get("quantiles", {}).items()}
+            if measured:
+                row["measured"] = None if np.isnan(values.iloc[step]) else float(values.iloc[step])
+            rows.append(row)
+    return rows
+
+
+def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], file: Path) -> None:
+    """The last measured steps, the forecast and its band, of the first series.
+
+    Args:
+        windows: Where the forecasts begin.
+        records: Their predictions.
+        file: PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.dates as mdates
+    import matplotlib.pyplot as plt
+
+    names = list(records[0]["prediction"])[:MOST_SERIES]
+    figure, rows = plt.subplots(len(names), 1, figsize=(10, 2.8 * len(names)), layout="constrained", squeeze=False)
+    table = windows[0].series.table
+    horizon = len(records[0]["prediction"][names[0]])
+    for axes, name in zip(rows[:, 0], names, strict=True):
+        begin = max(0, windows[0].now - 4 * horizon)
+        end = windows[-1].now + (horizon if len(windows) > 1 else 0)
+        axes.plot(
+            table.times[begin:end], table.frame[name].iloc[begin:end], color="black", linewidth=1, label="measured"
+        )
+        for window, record in zip(windows, records, strict=True):
+            ahead = table.times[window.now : window.now + horizon]
+            label = "forecast" if window is windows[0] else None
+            axes.plot(ahead, record["prediction"][name], color="tab:blue", label=label)
+            levels = sorted(record.get("quantiles", {}), key=float)
+            if len(levels) > 1:
+                low, high = record["quantiles"][levels[0]][name], record["quantiles"][levels[-1]][name]
+                band = f"{levels[0]} to {levels[-1]}" if label else None
+                axes.fill_between(ahead, low, high, color="tab:blue", alpha=0.2, linewidth=0, label=band)
+            axes.axvline(table.times[window.now], color="grey", linewidth=0.8, linestyle=":")
+        axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
+        axes.set(title=name)
+        axes.grid(alpha=0.3)
+    rows[0, 0].legend(loc="upper left", fontsize=8)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

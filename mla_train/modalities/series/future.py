@@ -1,0 +1,93 @@
+"""Where forecasts of new data begin: a table read as the training data was, with the steps behind its last measured row."""
+
+from pathlib import Path
+
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from mla_train.config import Resample, SeriesTableOptions
+from mla_train.errors import UserError
+from mla_train.modalities.series.spec import SeriesSpec
+from mla_train.modalities.series.tables import SeriesTable, evenly_spaced, read_frame
+from mla_train.modalities.series.times import following_times, frequency_of, times_of
+from mla_train.modalities.series.windows import Window, scale
+
+
+def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtest: int = 0) -> list[Window]:
+    """Windows of a csv or parquet table that end where forecasts are wanted, the earliest first.
+
+    Rows behind the last measured one may hold the covariates that are known ahead.
+
+    Args:
+        file: The table.
+        spec: Spec of the model's series.
+        start: Time of the first step that is forecast; None is the step behind the last measured row.
+        backtest: Number of forecasts of measured steps, each a horizon before the next; 0 is the one forecast from `start`.
+
+    Raises:
+        UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance, or
+            a covariate that is known ahead has no value there.
+    """
+    frame = _read(file, spec)
+    times = pd.DatetimeIndex(frame.index)
+    measured = frame[spec.names].notna().any(axis=1).to_numpy().nonzero()[0]
+    if not len(measured):
+        raise UserError(f"{file} has no value of {', '.join(spec.names)}")
+    now = int(measured[-1]) + 1 if start is None else _place(file, times, int(measured[-1]) + 1, start, spec)
+    nows = [now - spec.horizon * number for number in range(backtest, 0, -1)] or [now]
+    if nows[0] < spec.look_back:
+        raise UserError(
+            f"{file} has {nows[0]:,} rows before the forecast; this model reads the last {spec.look_back:,}"
+            + (f", and --backtest {backtest} begins {spec.horizon * backtest:,} rows earlier" if backtest else "")
+        )
+    lacking = max(0, now + spec.horizon - len(times)) if not backtest else 0
+    if lacking:
+        times = times.append(following_times(times[-1], lacking, spec.frequency))
+        frame = frame.reindex(times)
+    for name in spec.known:
+        unknown = [int(frame[name].iloc[place : place + spec.horizon].isna().sum()) for place in nows]
+        if any(unknown):
+            raise UserError(
+                f"{file}: {name} is known ahead, but has no value in {max(unknown)} of the {spec.horizon} steps that are "
+                "forecast: add rows for them, with this column filled and the series left empty"
+            )
+    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed), spec)
+    return [Window(series, place) for place in nows]
+
+
+def _read(file: Path, spec: SeriesSpec) -> pd.DataFrame:
+    """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps."""
+    options = SeriesTableOptions(str(file), spec.time_column or None, spec.names, spec.known, spec.observed)
+    frame = read_frame(options, [])
+    if spec.resample != Resample.refuse.value:
+        options.resample, options.frequency = Resample.mean, spec.frequency
+        frame = evenly_spaced(frame, options, [])
+        if spec.resample == Resample.fill.value:
+            last = frame[spec.names].last_valid_index()
+            frame[:last] = frame[:last].ffill()
+        return frame
+    frame = frame.groupby(level=0).mean()
+    times = pd.DatetimeIndex(frame.index)
+    if len(times) < spec.look_back:
+        raise UserError(f"{file} has {len(times):,} rows; this model reads the last {spec.look_back:,}")
+    frequency = frequency_of(times)
+    if to_offset(frequency) != to_offset(spec.frequency):
+        raise UserError(
+            f"{file}: rows are {frequency} apart, and this model has learned from rows {spec.frequency} apart"
+        )
+    even = pd.date_range(times[0], times[-1], freq=spec.frequency)
+    odd = times.difference(even)
+    if len(odd):
+        raise UserError(f"{file}: rows are {frequency} apart, but {len(odd):,} are not, the first is {odd[0]}")
+    return frame.reindex(even)
+
+
+def _place(file: Path, times: pd.DatetimeIndex, latest: int, start: str, spec: SeriesSpec) -> int:
+    """Row of the first step that is forecast."""
+    time = times_of(pd.Series([start], name="--from"), "--from")[0]
+    place = int(times.searchsorted(time))
+    earliest = times[spec.look_back] if spec.look_back < len(times) else None
+    ahead = times[latest] if latest < len(times) else following_times(times[-1], 1, spec.frequency)[0]
+    if time > ahead or (earliest is not None and time < earliest):
+        raise UserError(f"--from {start}: {file} allows forecasts from {earliest} to {ahead}")
+    return place
