@@ -11,11 +11,11 @@ from torch import Tensor
 from mla_train.config import TokenizerKind, TooLong
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
-from mla_train.data.tokenizers import END_ID, START_ID, UNK_ID, learn_tokenizer
+from mla_train.data.tokenizers import END_ID, START_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.heads.base import Columns, Head, Inputs, Kinds, RawTargets
 from mla_train.modalities.base import Modality
 from mla_train.modalities.text import TextSpec, clean
-from mla_train.modalities.text.preprocess import encode_texts
+from mla_train.modalities.text.preprocess import tokenize
 
 
 @dataclass
@@ -134,7 +134,7 @@ class TextTargets(Head):
         cls, spec: GenerationSpec, targets: list[str], split: str, inputs: Inputs, columns: Columns, notes: list[str]
     ) -> list[GeneratedText]:
         """Texts with their tokens, cut off at the longest length."""
-        tokens = cached(encode_texts)(targets, written_with(spec, inputs), "")[0]
+        tokens = tokenize(targets, read_tokenizer(written_with(spec, inputs)))
         cut = sum(len(numbers) > spec.max_length for numbers in tokens)
         if cut:
             notes.append(f"cut {cut:,} targets of {split} off at {spec.max_length} tokens (data.max_length)")
@@ -170,4 +170,4 @@ def learn_vocabulary(texts: Sequence[str], kind: TokenizerKind, vocab_size: int,
 
 def _lengths(texts: Sequence[str], tokenizer: str, limit: int | None = None) -> np.ndarray:
     """Number of tokens of each text up to a limit, and one for its end."""
-    return np.array([len(tokens[:limit]) + 1 for tokens in cached(encode_texts)(texts, tokenizer, "")[0]])
+    return np.array([len(tokens[:limit]) + 1 for tokens in tokenize(texts, read_tokenizer(tokenizer))])

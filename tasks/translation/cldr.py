@@ -1,7 +1,9 @@
 """Bundled data: phrases of CLDR in English and another language."""
 
 from difflib import get_close_matches
+from pathlib import Path
 
+from mla_train.data.cache import cached
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.splits import SPLITS
 from mla_train.errors import UserError
@@ -15,19 +17,30 @@ def read_cldr_phrases(options: CldrPhrasesConfig) -> RawData:
         UserError: The package is not installed, or knows no such language.
     """
     try:
-        from babel import Locale
+        import babel
 
-        from tasks.translation.phrases import draw_phrases
+        from tasks.translation import phrases
     except ImportError as error:
         raise UserError(
             "data=cldr_phrases reads the package Babel, which is not installed: pip install babel"
         ) from error
     sizes = {split: getattr(options, f"{split}_size") for split in SPLITS}
-    target = Locale.parse(_locale_name(options.target_language))
-    splits = {}
-    for split, phrases in draw_phrases(Locale("en"), target, sizes, options.split_seed).items():
-        splits[split] = Examples({"source": [each.source for each in phrases]}, [each.target for each in phrases])
-    return RawData(splits)
+    # What is drawn depends on the data of Babel and the code that draws: both are part of the key.
+    key = f"{babel.__version__} {Path(phrases.__file__).read_text()}"
+    drawn = cached(draw_pairs)(_locale_name(options.target_language), sizes, options.split_seed, key)
+    return RawData({split: Examples({"source": sources}, targets) for split, (sources, targets) in drawn.items()})
+
+
+def draw_pairs(
+    language: str, sizes: dict[str, int], split_seed: int, key: str
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Sources and targets of each split, see `phrases.draw_phrases`; the key tells versions apart in the cache."""
+    from babel import Locale
+
+    from tasks.translation.phrases import draw_phrases
+
+    drawn = draw_phrases(Locale("en"), Locale.parse(language), sizes, split_seed)
+    return {split: ([each.source for each in said], [each.target for each in said]) for split, said in drawn.items()}
 
 
 def _locale_name(language: str) -> str:

@@ -122,7 +122,8 @@ class Text(Modality[TextSpec]):
 
     def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
         """Computes tokens and TF-IDF weights of texts."""
-        tokens, tfidf = cached(encode_texts)(column.texts, self.spec.tokenizer, self.spec.tfidf)
+        tokens = tokenize(column.texts, self.tokenizer)  # faster than a cache of them
+        tfidf = cached(weigh_texts)(column.texts, self.spec.tfidf) if self.spec.tfidf else None
         cut = sum(len(numbers) > self.spec.max_length for numbers in tokens)
         if cut:
             notes.append(f"cut {cut:,} texts off at {self.spec.max_length} tokens (data.max_length)")
@@ -207,10 +208,11 @@ def learn_vocabulary(
     return tokenizer, features.to_json(), sum(len(v.vocabulary_) for v in features.vectorizers.values())
 
 
-def encode_texts(texts: Sequence[str], tokenizer: str, tfidf: str) -> tuple[list[np.ndarray], Any]:
-    """Token numbers of each text, and TF-IDF weights `(texts, features)` or None; both vocabularies are JSON."""
+def weigh_texts(texts: Sequence[str], tfidf: str) -> "scipy.sparse.csr_matrix":
+    """TF-IDF weights `(texts, features)`, of features as JSON."""
     features = read_tfidf(tfidf)
-    return tokenize(texts, read_tokenizer(tokenizer)), None if features is None else features.matrix(texts)
+    assert features is not None
+    return features.matrix(texts)
 
 
 def tokenize(texts: Sequence[str], tokenizer: Any) -> list[np.ndarray]:
