@@ -35,7 +35,7 @@ class Split:
         columns: Values of each input.
         targets: What is to be predicted, one an example.
         names: Name of each example; empty where they have none.
-        groups: Places of the examples of each sequence, in order; None where each example is alone.
+        sequences: Places of the examples of each sequence, in order; None where each example is alone.
         augmentations: Random variation of an input in training.
         modality_dropout: Probability that training leaves out an input, as long as another is present.
     """
@@ -43,16 +43,16 @@ class Split:
     columns: dict[str, Any]
     targets: Any
     names: list[str] = field(default_factory=list)
-    groups: list[np.ndarray] | None = None
+    sequences: list[np.ndarray] | None = None
     augmentations: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     modality_dropout: float = 0.0
 
     def __len__(self) -> int:
-        return len(self.targets) if self.groups is None else len(self.groups)
+        return len(self.targets) if self.sequences is None else len(self.sequences)
 
     def __getitem__(self, index: int) -> list[Example]:
         """The examples of an item."""
-        places = [index] if self.groups is None else self.groups[index]
+        places = [index] if self.sequences is None else self.sequences[index]
         return [self._example(int(place)) for place in places]
 
     def _example(self, place: int) -> Example:
@@ -75,16 +75,16 @@ class Split:
 
     def first(self, count: int) -> "Split":
         """The first items."""
-        groups = None if self.groups is None else self.groups[:count]
-        places = np.arange(min(count, len(self.targets))) if groups is None else np.concatenate(groups)
+        sequences = None if self.sequences is None else self.sequences[:count]
+        places = np.arange(min(count, len(self.targets))) if sequences is None else np.concatenate(sequences)
         columns = {name: column.select(places) for name, column in self.columns.items()}
         names = [self.names[place] for place in places] if self.names else []
-        if groups is not None:
-            groups = np.split(np.arange(len(places)), np.cumsum([len(group) for group in groups])[:-1])
-        return replace(self, columns=columns, targets=selected(self.targets, places), names=names, groups=groups)
+        if sequences is not None:
+            sequences = np.split(np.arange(len(places)), np.cumsum([len(each) for each in sequences])[:-1])
+        return replace(self, columns=columns, targets=selected(self.targets, places), names=names, sequences=sequences)
 
     def raw(self, place: int) -> dict[str, Any]:
-        """An example as `Model.predict` takes it, without what is missing."""
+        """An example as `Predictor.predict` takes it, without what is missing."""
         return {name: column.raw(place) for name, column in self.columns.items() if column[place] is not None}
 
 
@@ -125,7 +125,7 @@ class Dataset:
         total = self.spec.head.lengths(sum(lengths) if lengths else None, part.targets)
         if total is None or not total.any():
             return None
-        return total if part.groups is None else np.array([total[group].sum() for group in part.groups])
+        return total if part.sequences is None else np.array([total[each].sum() for each in part.sequences])
 
     def collate(self, items: Sequence[list[Example]], training: bool) -> Batch:
         """Makes a batch of items of a split."""

@@ -99,11 +99,15 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Any:
         """Outputs of the head; training with `task.unimodal_loss_weight` stacks those of each input alone behind them."""
-        features = self.encode(batch)
-        outputs = self.decode(features, batch)
+        features, outputs = self.evaluate(batch)
         if not (self.training and self.unimodal):
             return outputs
         return torch.stack([outputs, *(self.decode(only(features, name), batch) for name in features)])
+
+    def evaluate(self, batch: Batch) -> tuple[dict[str, ModalityFeatures], Any]:
+        """Encoded inputs of a batch, and the outputs of the head."""
+        features = self.encode(batch)
+        return features, self.decode(features, batch)
 
     def encode(self, batch: Batch) -> dict[str, ModalityFeatures]:
         """Encodes each input by itself."""
@@ -140,8 +144,8 @@ class Model(nn.Module):
     @torch.no_grad()
     def predict(self, batch: Batch) -> Predictions:
         """Answers of a batch: columns with one row an example."""
-        features = self.encode(batch)
-        return self.head.predict(self.decode(features, batch), features, batch)
+        features, outputs = self.evaluate(batch)
+        return self.head.predict(outputs, features, batch)
 
     def reconstruction_inputs(self) -> list[ReconstructionInput]:
         """What each call of the encoder reads, for `encoder.masked_modeling`."""

@@ -95,7 +95,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
 
         mixing = build_mixing(level, len(target.classes))
         vary_batch = None if mixing is None else partial(_mix_images, mixing=mixing)
-    has_sequences = any(len(group) > 1 for part in splits.values() for group in part.groups or [])
+    has_sequences = any(len(each) > 1 for part in splits.values() for each in part.sequences or [])
     spec = ModelSpec(inputs, head, target, has_sequences)
     return Dataset(spec, **splits, notes=notes, vary=vary_batch)
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -43,6 +45,11 @@ def python(file, *words, cwd, check=True, timeout=240, env=None):
 
 def config(*words):
     """A typed config, composed as train.py composes it."""
+    return deepcopy(_composed(*words))
+
+
+@cache
+def _composed(*words):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return to_typed_config(compose("train", list(words)))
 

@@ -92,7 +92,7 @@ def test_no_example_is_lost_or_in_two_splits(count, val, test, repeats):
     texts = [text for part in (data.train, data.val, data.test) for text in part.columns["text"].texts]
     assert sorted(texts) == sorted(examples(count).inputs["text"])
     assert ("repeated" in data.notes[0]) is bool(repeats)
-    # What is learnt is learnt from train alone.
+    # What is learned is learned from train alone.
     known = set(data.spec.inputs["text"].tokenizer.get_vocab())
     assert {word for text in data.train.columns["text"].texts for word in text.split()} <= known
     hidden = {text.split()[-1] for text in data.test.columns["text"].texts}
@@ -186,7 +186,7 @@ def test_sequences_are_cut_whole_and_stay_in_order():
     rows_of = {}
     for part in (data.train, data.val, data.test):
         rows = np.array(part.names, dtype=int)
-        for group in part.groups:
+        for group in part.sequences:
             (video,) = set(videos[rows[group]])
             rows_of[video] = rows[group].tolist()
     assert rows_of == {video: np.flatnonzero(videos == video).tolist() for video in set(videos.tolist())}
@@ -194,9 +194,9 @@ def test_sequences_are_cut_whole_and_stay_in_order():
     assert sum(data.count(split) for split in ("train", "val", "test")) == 24
     assert "in 1 whole sequences" in data.notes[0]
     batch = data.collate([data.train[0], data.train[1]], training=True)
-    sizes = [len(data.train.groups[i]) for i in (0, 1)]
+    sizes = [len(data.train.sequences[i]) for i in (0, 1)]
     assert batch.sequence.tolist() == [0] * sizes[0] + [1] * sizes[1]
-    assert data.lengths("train").tolist() == [len(group) for group in data.train.groups]
+    assert data.lengths("train").tolist() == [len(group) for group in data.train.sequences]
 
 
 def test_sequences_of_one_example_are_none():
@@ -333,7 +333,7 @@ def test_few_sequences_to_learn_by_heart():
     for split, part in splits.items():
         part.sequence, part.names = np.array(numbers[split]), [f"{split} {i}" for i in range(len(numbers[split]))]
     few = read(splits).overfit(2)
-    assert [group.tolist() for group in few.train.groups] == [[0, 1, 2], [3, 4, 5]]
+    assert [group.tolist() for group in few.train.sequences] == [[0, 1, 2], [3, 4, 5]]
     assert few.train.names == [f"train {place}" for place in (0, 1, 5, 2, 3, 4)]
     assert few.count("train") == 6
     assert few.train.first(99).names == few.train.names

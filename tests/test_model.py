@@ -229,7 +229,7 @@ def test_an_input_without_side_path_needs_the_encoder():
         network("task.use_encoder=false")
 
 
-def test_visual_words_are_learnt_when_a_training_begins():
+def test_visual_words_are_learned_when_a_training_begins():
     module, data = build(*WORDS)
     words = module.model.embeddings["image"].side_paths["visual_words"]
     before = words(batch_of(data).inputs["image"].images).clone()

@@ -1,4 +1,4 @@
-"""Raw examples as a reader gives them, before anything is cleaned, cut or learnt."""
+"""Raw examples as a reader gives them, before anything is cleaned, cut or learned."""
 
 from dataclasses import dataclass, field
 from typing import Any

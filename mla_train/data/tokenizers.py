@@ -1,4 +1,4 @@
-"""Words, pieces of words or characters as numbers, by the `tokenizers` library, learnt on the training split."""
+"""Words, pieces of words or characters as numbers, by the `tokenizers` library, learned on the training split."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -112,7 +112,10 @@ class Head(nn.Module):
     def fit(
         cls, spec: Any, targets: Any, kinds: Kinds, columns: Columns, options: Any
     ) -> tuple[Any, dict[str, Modality]]:
-        """Specs of the targets and of inputs of some kinds, learnt from the training split."""
+        """Specs of the targets and of inputs of some kinds, learned from the training split.
+
+        Both are fitted together because written texts may share the vocabulary of an input.
+        """
         spec = cls.fit_targets(spec, targets)
         return spec, {name: kind.fit(columns[name], options) for name, kind in kinds.items()}
 

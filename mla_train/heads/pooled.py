@@ -117,7 +117,7 @@ class PooledHead(Head):
         """Sum of the losses, and the number of examples.
 
         In training, outputs may be `(1 + inputs, batch, outputs)`: of all inputs together, then of each alone. These count
-        where an example has the input: otherwise the input that is learnt fastest would leave no gradient for the others
+        where an example has the input: otherwise the input that is learned fastest would leave no gradient for the others
         (Wang et al. 2020, arXiv 1905.12681).
         """
         if outputs.dim() == 2:

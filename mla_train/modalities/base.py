@@ -1,9 +1,9 @@
 """What a kind of input must offer: the way from raw values to tensors, and from tensors to tokens.
 
-    raw values --load--> Column --fit--> spec          once, when a training begins
-    raw values --preprocess--> Column --collate--> tensors --embed--> tokens      always the same way
+    training, evaluation      raw values --load--> Column --fit--> spec, then --prepare--> Column --collate--> tensors
+    prediction, explanation   raw values --preprocess--> Column --collate--> tensors
 
-Training, evaluation, prediction and explanation all take the second line; nothing else turns raw values into tensors.
+`preprocess` is `load` and `prepare` for a few values, with the spec that `fit` has learned: both give the same tensors.
 """
 
 from abc import ABC, abstractmethod
@@ -119,7 +119,7 @@ class Modality(ABC, Generic[Spec]):
     @classmethod
     @abstractmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> Any:
-        """Brings raw values into memory, before anything is learnt from them.
+        """Brings raw values into memory, before anything is learned from them.
 
         Args:
             values: Raw values of all splits, one an example; None is missing.

@@ -222,7 +222,7 @@ class TrainingModule(L.LightningModule):
 
     def _evaluate_batch(self, batch: Batch, ablation: bool) -> None:
         model, head = self.model, self.model.head
-        (features, outputs), auxiliary = forward_with_auxiliary_losses(self, batch, evaluate)
+        (features, outputs), auxiliary = forward_with_auxiliary_losses(self, batch, Model.evaluate)
         total, count = head.loss(outputs, batch)
         self._eval_sum += self._sums(total, count, auxiliary)
         val_size = None
@@ -248,12 +248,6 @@ class TrainingModule(L.LightningModule):
         metrics = {"loss": loss_sum / count, **auxiliary, **self.model.head.metrics(predictions)}
         self.evaluation = Evaluation(metrics, predictions)
         self._parts = []
-
-
-def evaluate(model: Model, batch: Batch) -> tuple[Any, Any]:
-    """Encoded inputs of a batch, and the outputs of the head."""
-    features = model.encode(batch)
-    return features, model.decode(features, batch)
 
 
 def merge(parts: list[Predictions]) -> Predictions:

@@ -171,7 +171,7 @@ def test_a_column_of_a_table_is_chosen(tmp_path):
 
 
 def test_the_word_that_decides_is_found(tmp_path):
-    """All methods give the greatest value to the one word by which a model has learnt to tell reviews."""
+    """All methods give the greatest value to the one word by which a model has learned to tell reviews."""
     attribution = pytest.importorskip("mla_train.explain.attribution")
     for package in set(attribution.METHODS.values()):
         pytest.importorskip(package)

@@ -22,7 +22,7 @@ from mla_train.nn import (
 )
 
 PATCH = 6  # side of a visual word in pixels
-WORDS_FROM = 2000  # images from which visual words are learnt, at most
+WORDS_FROM = 2000  # images from which visual words are learned, at most
 
 
 class VisualWordsEmbedding(nn.Module):

@@ -176,17 +176,17 @@ def test_sequences_stay_whole_and_in_order(kind, tmp_path):
     found = {}
     for split in (data.train, data.val, data.test):
         rows = np.array(rows_of(split))
-        for group in split.groups:
+        for group in split.sequences:
             (video,) = set(videos[rows[group]])
             found[video] = rows[group].tolist()
-        assert sorted(np.concatenate(split.groups)) == list(range(len(rows)))
+        assert sorted(np.concatenate(split.sequences)) == list(range(len(rows)))
     assert found == {video: np.flatnonzero(videos == video).tolist() for video in set(videos.tolist())}
     assert [len(part) for part in (data.train, data.val, data.test)] == [4, 1, 1]
     cut = len(data.test.targets)
     assert data.notes[0] == (
         f"no test split is given: cut {cut} of 24 training examples off for it, in 1 whole sequences (data.split_seed=0)"
     )
-    assert [example.index for example in data.train[1]] == data.train.groups[1].tolist()
+    assert [example.index for example in data.train[1]] == data.train.sequences[1].tolist()
 
 
 def test_sequences_of_parts_that_are_given(tmp_path):
@@ -194,7 +194,7 @@ def test_sequences_of_parts_that_are_given(tmp_path):
         12, video=np.array(list("aabbaacccddd")), split=np.array(["train"] * 6 + ["val"] * 3 + ["test"] * 3)
     )
     data = read(npz(tmp_path, content), "data.split=split", "data.sequence=video")
-    assert [group.tolist() for group in data.train.groups] == [[0, 1, 4, 5], [2, 3]]
+    assert [group.tolist() for group in data.train.sequences] == [[0, 1, 4, 5], [2, 3]]
     assert [len(part) for part in (data.train, data.val, data.test)] == [2, 1, 1]
     assert data.lengths("train").tolist() == [20, 10]
     batch = data.collate([data.train[0], data.train[1]], training=True)

@@ -60,7 +60,7 @@ def test_a_run_on_texts_and_images(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("labels", ["numbers", "classes"])
 def test_a_run_on_sequences_of_features(tmp_path, labels, capsys):
-    """Numbers or classes that only the other examples of a sequence tell are learnt from them."""
+    """Numbers or classes that only the other examples of a sequence tell are learned from them."""
     generator = np.random.default_rng(0)
     videos = np.repeat(np.arange(150), 4)
     voice, mood = generator.normal(size=(600, 5)), generator.normal(size=150)

@@ -1,4 +1,4 @@
-"""Labelled series of all kinds of files become the same examples, and are learnt from."""
+"""Labelled series of all kinds of files become the same examples, and are learned from."""
 
 import csv
 import json
