@@ -27,7 +27,7 @@ from tests.helpers import (
     write_reviews,
 )
 from tests.helpers import example_results as results
-from tests.tasks.forecasting.test_data import table
+from tests.helpers import hourly_table as table
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "tasks").glob("*/README.md"))]
 # Commands that need what a test cannot have are composed, not run.

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mla_train.data.readers import is_empty
 from mla_train.dataset import check_given, raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import Artifact, load_model
@@ -31,7 +32,8 @@ class Predictor:
 
         Args:
             examples: Mappings from the name of an input to its raw value: a text, an image as file, bytes or array,
-                rows of numbers. A model with one input takes the values themselves too.
+                rows of numbers; or a data frame with a column for each input. A model with one input takes the values
+                themselves too.
             batch_size: Number of examples that are predicted at a time.
 
         Returns:
@@ -52,7 +54,7 @@ class Predictor:
             batch_size: Number of examples that are predicted at a time.
             keep_errors: Whether an example that cannot be read gets a record with `error`, instead of stopping.
         """
-        rest, count = iter(examples), 0
+        rest, count = iter(self._rows(examples)), 0
         while window := list(islice(rest, batch_size * WINDOW)):
             records: list[dict[str, Any]] = [{}] * len(window)
             named: dict[int, Mapping[str, Any]] = {}
@@ -87,6 +89,20 @@ class Predictor:
                 return [{"error": str(error)}]
             half = len(examples) // 2
             return self._answers(examples[:half], True) + self._answers(examples[half:], True)
+
+    def _rows(self, examples: Any) -> Iterable[Any]:
+        """Examples one by one; a data frame gives those of its columns that are inputs."""
+        if isinstance(examples, str | bytes | Path | Mapping):
+            raise UserError(f"examples are a list, not {type(examples).__name__}: write predict([example])")
+        if not hasattr(examples, "to_dict"):
+            return examples
+        names = [name for name in self.spec.inputs if name in examples.columns]
+        if not names:
+            raise UserError(
+                f"the data frame has no column {' or '.join(self.spec.inputs)}: rename the one that is meant"
+            )
+        rows = examples[names].itertuples(index=False, name=None)
+        return ({name: None if is_empty(cell) else cell for name, cell in zip(names, row, strict=True)} for row in rows)
 
     def _named(self, example: Any) -> Mapping[str, Any]:
         if isinstance(example, Mapping):

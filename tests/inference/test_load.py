@@ -4,8 +4,10 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -112,6 +114,29 @@ def test_neither_lightning_nor_hydra_is_loaded(finished):
     heavy, predictions = json.loads(done.stdout)
     assert heavy == []
     assert len(predictions) == len(examples)
+
+
+def test_data_frames_and_arrays_are_examples(finished):
+    run, examples = finished
+    model = mla_train.load(run)
+    expected = model.predict(examples)
+    frame = pd.DataFrame(examples).assign(other=1)
+    assert model.predict(frame) == expected
+    with pytest.raises(UserError, match="the data frame has no column"):
+        model.predict(frame[["other"]])
+    for single in (examples[0], next(iter(examples[0].values()))):
+        if isinstance(single, str | dict):
+            with pytest.raises(UserError, match=r"predict\(\[example\]\)"):
+                model.predict(single)
+
+
+def test_threads_predict_side_by_side(finished):
+    run, examples = finished
+    model = mla_train.load(run)
+    expected = model.predict(examples)
+    with ThreadPoolExecutor(4) as pool:
+        for records in pool.map(model.predict, [examples] * 8):
+            assert records == expected
 
 
 def test_wrong_inputs_are_named(finished):
