@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 import mla_train
 from mla_train.errors import UserError
+from mla_train.inference.columns import parse_columns
 from mla_train.inference.files import FORMATS, format_of, open_source
 from mla_train.inference.predict import Answers, predict_file, show_one
 from mla_train.modalities import Modality
@@ -64,12 +65,6 @@ def answers_of(arguments: argparse.Namespace) -> Answers:
     Raises:
         UserError: A value cannot be meant.
     """
-    columns = {}
-    for word in arguments.column:
-        name, sign, column = word.partition("=")
-        if not sign or not column:
-            raise UserError(f"--column {word}: write INPUT=COLUMN, such as text=review")
-        columns[name] = column
     if arguments.top < 1 or arguments.batch_size < 1:
         raise UserError("--top and --batch-size must be 1 or more")
     if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
@@ -80,7 +75,7 @@ def answers_of(arguments: argparse.Namespace) -> Answers:
         arguments.probabilities,
         arguments.on_error == "keep",
         arguments.batch_size,
-        columns,
+        parse_columns(arguments.column),
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import compare, predict, runs, sweep, wandb_workspace
+from scripts import compare, evaluate, predict, runs, sweep, wandb_workspace
 from tests.helpers import (
     ROOT,
     config,
@@ -304,6 +304,12 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     write_reviews(tmp_path / "reviews.csv")
     predict_as_written(ROOT / "docs" / "use.md", monkeypatch, "runs/mine")
     assert "prediction,probability,error" in (tmp_path / "answers.csv").read_text()
+    labelled = "text,label,source\nGuten Tag,de,a\nGood morning,en,b\nBonjour,fr,a\n"
+    (tmp_path / "labelled.csv").write_text(labelled)
+    for param in commands("scripts/evaluate"):
+        monkeypatch.setattr(sys, "argv", param.values[1])
+        evaluate.main()
+    assert (tmp_path / "evaluation" / "evaluation.json").is_file()
     table().to_csv(tmp_path / "load.csv", index=False)
     (command,) = [p.values[1] for p in commands() if p.values[0] == ROOT / "docs" / "use.md"]
     train(*command[1:], *QUICK, cwd=tmp_path)

@@ -27,6 +27,22 @@ Columns = Mapping[str, Any]
 """Values of each input over a split, by name."""
 
 
+def merge(parts: list[Predictions]) -> Predictions:
+    """Joins the predictions of batches and brings them into the order of the split, which their `index` gives."""
+    index = np.concatenate([part["index"] for part in parts])
+    order = np.argsort(index)
+    if len(np.unique(index)) != len(index):
+        raise RuntimeError("an example was evaluated twice")
+    joined: Predictions = {}
+    for name, first in parts[0].items():
+        if isinstance(first, np.ndarray):
+            joined[name] = np.concatenate([part[name] for part in parts])[order]
+        else:
+            column = [item for part in parts for item in part[name]]
+            joined[name] = [column[i] for i in order]
+    return joined
+
+
 def padding_of(features: ModalityFeatures) -> Tensor:
     """True at padding of an input's tokens, `(batch, length)`; all False where there is none."""
     if features.padding is not None:
@@ -102,6 +118,15 @@ class Head(nn.Module):
         Raises:
             UserError: Targets are not what this head predicts.
         """
+
+    @classmethod
+    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
+        """Targets of new examples, and True where the trained model knows them, `(examples,)`.
+
+        Raises:
+            UserError: Targets are not what this head predicts.
+        """
+        return cls.load_targets({"train": targets}, options, [])[1]["train"], np.ones(len(targets), dtype=bool)
 
     @classmethod
     def fit_targets(cls, spec: Any, train: Any) -> Any:

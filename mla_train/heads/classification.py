@@ -34,6 +34,13 @@ class Classification(ClassHead):
         return spec, {split: np.array([numbers[label] for label in values]) for split, values in labels.items()}
 
     @classmethod
+    def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Class numbers, -1 where the class is unknown."""
+        numbers = {name: number for number, name in enumerate(spec.classes)}
+        found = np.array([numbers.get(str(as_label(label)).strip(), -1) for label in targets], dtype=int)
+        return found, found >= 0
+
+    @classmethod
     def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:
         """The spec, once it is sure that the training split has every class."""
         lacking = [name for number, name in enumerate(spec.classes) if not (train == number).any()]

@@ -57,6 +57,21 @@ def find_columns(
     return found
 
 
+def parse_columns(words: Sequence[str]) -> dict[str, str]:
+    """Input name to column, from words `INPUT=COLUMN`.
+
+    Raises:
+        UserError: A word is written otherwise.
+    """
+    columns = {}
+    for word in words:
+        name, sign, column = word.partition("=")
+        if not sign or not column:
+            raise UserError(f"--column {word}: write INPUT=COLUMN, such as text=review")
+        columns[name] = column
+    return columns
+
+
 def raw_value(kind: str, cell: Any, folder: Path) -> Any:
     """A cell as the raw value of an input; None where it is empty.
 

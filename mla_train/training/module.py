@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor
@@ -14,7 +13,7 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
-from mla_train.heads.base import Predictions
+from mla_train.heads.base import Predictions, merge
 from mla_train.model import Model
 from mla_train.nn import Reconstruction
 from mla_train.task import Task
@@ -248,19 +247,3 @@ class TrainingModule(L.LightningModule):
         metrics = {"loss": loss_sum / count, **auxiliary, **self.model.head.metrics(predictions)}
         self.evaluation = Evaluation(metrics, predictions)
         self._parts = []
-
-
-def merge(parts: list[Predictions]) -> Predictions:
-    """Joins the predictions of batches and brings them into the order of the split, which their `index` gives."""
-    index = np.concatenate([part["index"] for part in parts])
-    order = np.argsort(index)
-    if len(np.unique(index)) != len(index):
-        raise RuntimeError("an example was evaluated twice")
-    joined: Predictions = {}
-    for name, first in parts[0].items():
-        if isinstance(first, np.ndarray):
-            joined[name] = np.concatenate([part[name] for part in parts])[order]
-        else:
-            column = [item for part in parts for item in part[name]]
-            joined[name] = [column[i] for i in order]
-    return joined

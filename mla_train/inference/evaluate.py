@@ -1,0 +1,245 @@
+"""A trained model on labelled data: the metrics of training with their intervals, by slices, and the worst mistakes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mla_train.data.batch import Batch
+from mla_train.data.readers import LABEL_NAMES, is_empty
+from mla_train.data.sampling import evaluation_batches
+from mla_train.dataset import Dataset, Split
+from mla_train.errors import UserError
+from mla_train.heads.base import Head, Predictions, merge
+from mla_train.inference.columns import find_columns, raw_value
+from mla_train.inference.files import open_source
+from mla_train.inference.predictor import Predictor
+
+DRAWS = 1000
+SLICES = 20  # most values of a column that are slices by themselves
+
+
+@dataclass
+class Labelled:
+    """Examples with what is known of them.
+
+    Attributes:
+        split: Examples and targets.
+        rows: Cells of the row of each example.
+        notes: Lines for the user: what was left out.
+    """
+
+    split: Split
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], label: str | None = None) -> Labelled:
+    """Reads labelled rows as the model reads examples; those that cannot be used are left out, counted and named.
+
+    Args:
+        predictor: Trained model.
+        path: Table.
+        columns: Input name to column, where the usual names do not fit.
+        label: Column of the labels; None takes that of the training data or one of a usual name.
+
+    Raises:
+        UserError: A column is missing, or no row can be used.
+    """
+    spec, options = predictor.spec, predictor.config.data
+    source = open_source(path)
+    notes: list[str] = []
+    where = find_columns(predictor, source.columns, columns, source.name, notes)
+    kept = ["target"] if spec.head.kind == "generation" else LABEL_NAMES
+    usual = [label or getattr(options, "label_column", None) or getattr(options, "target_column", None), *kept]
+    label = next((name for name in usual[: 1 if label else None] if name in source.columns), None)
+    if label is None:
+        raise UserError(
+            f"{source.name} has no column {usual[0] or usual[1]} of labels; there are {', '.join(source.columns)}. Name it "
+            "with --label COLUMN"
+        )
+    rows, values, labels, faults = [], [], [], []
+    for number, row in enumerate(source.rows, 1):
+        fault = row.error
+        example: dict[str, Any] = {}
+        if not fault and is_empty(row.cells.get(label)) and spec.head.kind != "multilabel":
+            fault = f"no {label}"
+        try:
+            example = {n: raw_value(spec.inputs[n].kind, row.cells.get(c), source.folder) for n, c in where.items()}
+            if not fault and all(value is None for value in example.values()):
+                fault = f"no {' or '.join(where.values())}"
+            for name, value in example.items() if not fault else ():
+                if value is not None and spec.inputs[name].kind == "image":
+                    spec.inputs[name].preprocess([value])
+        except UserError as error:
+            fault = fault or str(error)
+        if fault:
+            faults.append(f"row {number}: {fault}")
+            continue
+        rows.append(dict(row.cells))
+        values.append(example)
+        labels.append(row.cells[label])
+    if faults:
+        notes.append(f"left out {len(faults):,} rows that cannot be read, the first: {faults[0]}")
+    targets, known = spec.head.read_targets(spec.target, labels, options)
+    if not known.all():
+        strange = sorted({str(each) for each, is_known in zip(labels, known, strict=True) if not is_known})
+        shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
+        notes.append(f"left out {int((~known).sum()):,} rows with labels that the model does not know: {shown}")
+    places = np.flatnonzero(known)
+    if not len(places):
+        raise UserError(f"{source.name} has no row that can be evaluated. {' '.join(notes)}")
+    taken = [values[place] for place in places]
+    inputs = {name: each.preprocess([value.get(name) for value in taken]) for name, each in spec.inputs.items()}
+    chosen = targets[places] if isinstance(targets, np.ndarray) else [targets[place] for place in places]
+    prepared = spec.head.prepare_targets(spec.target, chosen, "evaluation", spec.inputs, inputs, notes)
+    return Labelled(Split(inputs, prepared), [rows[place] for place in places], notes)
+
+
+@torch.inference_mode()
+def predict_split(predictor: Predictor, split: Split, batch_size: int = 128, bar: Any = None) -> Predictions:
+    """Predictions of a whole split beside its labels, in order.
+
+    Args:
+        predictor: Trained model.
+        split: Examples with targets.
+        batch_size: Number of items in a batch.
+        bar: Progress bar, if any.
+    """
+    head, parts = predictor.network.head, []
+    data = Dataset(predictor.spec, split, split, split)
+    device = next(predictor.network.parameters()).device
+    for places in evaluation_batches(len(split), batch_size, lengths=data.lengths("test")):
+        batch: Batch = data.collate([split[place] for place in places], training=False).to(device)
+        features, outputs = predictor.network.evaluate(batch)
+        columns = {"index": batch.index.cpu().numpy()} | head.labels(batch)
+        parts.append(columns | head.predict(outputs, features, batch))
+        if bar is not None:
+            bar.update(len(places))
+    return merge(parts)
+
+
+def intervals(head: Head, predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Each metric with its 95 % bootstrap interval: percentiles over examples drawn with replacement (Efron 1979).
+
+    Windows of a forecast overlap: blocks as long as the horizon are drawn instead.
+
+    Args:
+        head: Head that made the predictions.
+        predictions: Columns of `predict_split`.
+        draws: Number of draws.
+        seed: Seed of the draws.
+    """
+    count = len(predictions["index"])
+    block = getattr(head.spec, "horizon", 1)
+    generator = np.random.default_rng(seed)
+    starts = np.arange(0, count, block)
+    drawn = []
+    for _ in range(draws):
+        chosen = generator.choice(starts, len(starts))
+        places = (
+            np.concatenate([np.arange(start, min(start + block, count)) for start in chosen]) if block > 1 else chosen
+        )
+        drawn.append(head.metrics(rows_of(predictions, places)))
+    found = {}
+    for name, value in head.metrics(predictions).items():
+        low, high = np.nanquantile([metrics[name] for metrics in drawn], [0.025, 0.975]) if drawn else (value, value)
+        found[name] = {"value": value, "low": float(low), "high": float(high)}
+    return found
+
+
+def rows_of(predictions: Predictions, places: np.ndarray) -> Predictions:
+    """Some rows of predictions."""
+    return {
+        name: column[places] if isinstance(column, np.ndarray) else [column[place] for place in places]
+        for name, column in predictions.items()
+    }
+
+
+def slices(rows: Sequence[dict[str, Any]], column: str) -> dict[str, np.ndarray]:
+    """Rows by the value of a column; numbers of many values in four ranges of equal size.
+
+    Args:
+        rows: Cells of each example.
+        column: Name of the column.
+
+    Raises:
+        UserError: There is no such column, or it has too many values.
+    """
+    if not rows or column not in rows[0]:
+        names = ", ".join(rows[0]) if rows else "none: slices need --input"
+        raise UserError(f"--by {column}: there is no such column; there are {names}")
+    cells = ["" if is_empty(row.get(column)) else str(row[column]) for row in rows]
+    values = sorted(set(cells))
+    if len(values) > SLICES:
+        try:
+            numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+        except ValueError:
+            raise UserError(
+                f"--by {column}: it has {len(values):,} values; slices need {SLICES} at most, or numbers"
+            ) from None
+        edges = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
+        bins = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
+        cells = [
+            f"{edges[place]:g} to {edges[place + 1]:g}" if cell else "" for cell, place in zip(cells, bins, strict=True)
+        ]
+        values = list(
+            dict.fromkeys(cell for _, cell in sorted(zip(numbers, cells, strict=True), key=lambda item: item[0]))
+        )
+    array = np.array(cells)
+    return {value or "(empty)": np.flatnonzero(array == value) for value in values}
+
+
+def worst(
+    head: Head, predictions: Predictions, rows: Sequence[dict[str, Any]], count: int = 20
+) -> list[dict[str, Any]]:
+    """The examples that the model got most wrong, the worst first.
+
+    Args:
+        head: Head that made the predictions.
+        predictions: Columns of `predict_split`.
+        rows: Cells of each example.
+        count: Number of examples.
+    """
+    records = []
+    for place, (label, record) in enumerate(
+        zip(head.decode_labels(predictions), head.decode(predictions), strict=True)
+    ):
+        shown = {name: value for name, value in record.items() if name != "probabilities"}
+        records.append({**(rows[place] if rows else {"index": place}), "label": label, **shown})
+    errors = [head.example_error(record) for record in records]
+    order = sorted(range(len(records)), key=lambda place: -errors[place])
+    return [records[place] for place in order[:count] if errors[place] > 0]
+
+
+def draw_calibration(predictions: Predictions, file: Path) -> float:
+    """Draws how often predictions of a probability are right, and returns the expected calibration error.
+
+    Args:
+        predictions: Columns of a classifier.
+        file: PNG to write.
+    """
+    from matplotlib.figure import Figure
+
+    confidence = predictions["probability"].max(1)
+    right = predictions["predicted"] == predictions["label"]
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    used = [place for place in range(10) if (bins == place).any()]
+    said = np.array([confidence[bins == place].mean() for place in used])
+    happened = np.array([right[bins == place].mean() for place in used])
+    sizes = np.array([(bins == place).mean() for place in used])
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":", label="calibrated")
+    axes.scatter(said, happened, s=20 + 400 * sizes, color="tab:blue", label="ten ranges, area by share of examples")
+    axes.set(
+        xlabel="probability of the prediction", ylabel="share of right predictions", xlim=(0, 1.02), ylim=(0, 1.02)
+    )
+    error = float(np.abs(said - happened) @ sizes)
+    axes.set_title(f"expected calibration error {error:.3f}")
+    axes.legend(fontsize=8)
+    figure.savefig(file, dpi=110)
+    return error

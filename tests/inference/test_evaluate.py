@@ -1,0 +1,160 @@
+"""scripts/evaluate.py: the metrics of training on labelled data, with intervals and slices."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import mla_train
+from mla_train.errors import UserError
+from mla_train.inference.evaluate import intervals, slices
+from scripts.evaluate import main
+from tests.helpers import hourly_table, number_pairs, read_jsonl, run_here, write_jsonl, write_pairs, write_reviews
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory):
+    """A classifier of two classes with a test file of its own."""
+    folder = tmp_path_factory.mktemp("text")
+    write_reviews(folder / "train.csv", 30)
+    with (folder / "train.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    with (folder / "test.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["text", "label", "place", "size"])
+        writer.writeheader()
+        for i, row in enumerate(rows[::3]):
+            text = f"{row['text']} again"
+            writer.writerow({"text": text, "label": row["label"], "place": "here" if i % 3 else "there", "size": i})
+    words = ["task=text_classification", "data=text_files", f"data.train={folder / 'train.csv'}"]
+    run_here(folder / "run", *words, f"data.test={folder / 'test.csv'}", "epochs=2")
+    return folder
+
+
+@pytest.fixture
+def evaluate(monkeypatch, capsys, tmp_path):
+    """The script with some words: what it prints, and evaluation.json."""
+
+    def call(*words, fails=False):
+        monkeypatch.setattr(
+            "sys.argv", ["evaluate.py", *map(str, words), "--output", str(tmp_path / "out"), "--draws", "50"]
+        )
+        capsys.readouterr()
+        if fails:
+            with pytest.raises(SystemExit):
+                main()
+            return capsys.readouterr(), None
+        main()
+        return capsys.readouterr(), json.loads((tmp_path / "out" / "evaluation.json").read_text())
+
+    return call
+
+
+def values(found, name="all"):
+    return {metric: each["value"] for metric, each in found["slices"][name]["metrics"].items()}
+
+
+def test_the_test_split_and_the_test_file_have_the_metrics_of_the_run(text_run, evaluate, tmp_path):
+    written = json.loads((text_run / "run" / "results.json").read_text())["metrics"]["test"]
+    written.pop("loss")
+    _, split = evaluate("--run", text_run / "run")
+    assert values(split) == written
+    said, file = evaluate("--run", text_run / "run", "--input", text_run / "test.csv")
+    assert values(file) == written
+    assert "accuracy" in said.out
+    for name in ("calibration.png", "confusion.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 5000
+    assert 0 <= file["calibration_error"] <= 1
+    wrong = [row for row in read_jsonl(text_run / "run" / "predictions.jsonl") if row["label"] != row["prediction"]]
+    assert {row["text"] for row in file["worst"]} == {row["text"] for row in wrong}
+    sizes = [row["probability"] for row in file["worst"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_slices_are_evaluated_one_by_one(text_run, evaluate):
+    said, found = evaluate("--run", text_run / "run", "--input", text_run / "test.csv", "--by", "place")
+    numbers = {name: each["examples"] for name, each in found["slices"].items()}
+    assert numbers["here"] + numbers["there"] == numbers["all"]
+    mean = sum(numbers[name] * values(found, name)["accuracy"] for name in ("here", "there")) / numbers["all"]
+    assert mean == pytest.approx(values(found)["accuracy"])
+    assert "there" in said.out
+    rows = [{"size": i} for i in range(100)]
+    parts = slices(rows, "size")
+    assert [len(places) for places in parts.values()] == [25, 25, 25, 25]
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(100))
+    with pytest.raises(UserError, match="at most, or numbers"):
+        slices([{"name": f"n{i}"} for i in range(100)], "name")
+    assert (
+        "place, size"
+        in evaluate("--run", text_run / "run", "--input", text_run / "test.csv", "--by", "x", fails=True)[0].err
+    )
+
+
+def test_what_cannot_be_evaluated_is_counted_and_named(text_run, evaluate, tmp_path):
+    content = (text_run / "test.csv").read_text() + "a new film,great,here,1\n,good,here,1\nno label,,here,1\na,b,c\n"
+    (tmp_path / "a.csv").write_text(content)
+    said, found = evaluate("--run", text_run / "run", "--input", tmp_path / "a.csv")
+    assert "left out 1 rows with labels that the model does not know: great" in said.err
+    assert "left out 3 rows that cannot be read" in said.err
+    assert values(found) == values(evaluate("--run", text_run / "run")[1])
+    (tmp_path / "b.csv").write_text("text,answer\nfine,good\npoor,bad\n")
+    assert "--label COLUMN" in evaluate("--run", text_run / "run", "--input", tmp_path / "b.csv", fails=True)[0].err
+    _, found = evaluate("--run", text_run / "run", "--input", tmp_path / "b.csv", "--label", "answer")
+    assert found["slices"]["all"]["examples"] == 2
+    (tmp_path / "c.csv").write_text("text,label\nfine,other\n")
+    assert (
+        "no row that can be evaluated"
+        in evaluate("--run", text_run / "run", "--input", tmp_path / "c.csv", fails=True)[0].err
+    )
+
+
+def test_intervals_hold_the_value_and_shrink_with_more_examples(text_run):
+    model = mla_train.load(text_run / "run")
+    head = model.network.head
+    generator = np.random.default_rng(0)
+
+    def made(count):
+        label = generator.integers(0, 2, count)
+        predicted = np.where(generator.random(count) < 0.8, label, 1 - label)
+        return {"index": np.arange(count), "label": label, "predicted": predicted}
+
+    few, many = (intervals(head, made(count), draws=300)["accuracy"] for count in (50, 800))
+    for each in (few, many):
+        assert each["low"] <= each["value"] <= each["high"]
+    # Normal approximation: 1.96 sqrt(p (1 - p) / n) to each side.
+    assert many["high"] - many["low"] == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 800), rel=0.25)
+    assert few["high"] - few["low"] > 2 * (many["high"] - many["low"])
+
+
+def test_numbers_labels_and_translations_are_evaluated(tmp_path, evaluate):
+    rows = [{"text": f"{'good ' * (i % 4)}film {i}", "label": i % 4 + 0.5} for i in range(60)]
+    lists = [{"text": row["text"], "label": ["a", "b"][: i % 3]} for i, row in enumerate(rows)]
+    for kind, content in (("numbers", rows), ("lists", lists)):
+        write_jsonl(tmp_path / f"{kind}.jsonl", content)
+        write_jsonl(tmp_path / f"{kind}_test.jsonl", [{**row, "text": f"{row['text']} x"} for row in content[:20]])
+        words = [f"data.train={tmp_path / kind}.jsonl", f"data.test={tmp_path / kind}_test.jsonl", "epochs=1"]
+        run_here(tmp_path / kind, "task=text_classification", "data=text_files", *words)
+        written = json.loads((tmp_path / kind / "results.json").read_text())["metrics"]["test"]
+        _, found = evaluate("--run", tmp_path / kind, "--input", tmp_path / f"{kind}_test.jsonl")
+        for name, value in values(found).items():
+            assert value == pytest.approx(written[name], rel=1e-6), (kind, name)
+    write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    run_here(tmp_path / "t", "task=translation", "data=pair_files", f"data.train={tmp_path / 'pairs.csv'}", "epochs=1")
+    _, found = evaluate("--run", tmp_path / "t", "--input", tmp_path / "pairs.csv")
+    assert found["slices"]["all"]["examples"] == 60
+    assert found["worst"][0]["source"]
+
+
+def test_forecasts_are_evaluated_on_the_test_split(tmp_path, evaluate):
+    hourly_table().to_csv(tmp_path / "a.csv", index=False)
+    words = ["data.look_back=24", "data.horizon=6", "task.patch=6", "epochs=1"]
+    run_here(tmp_path / "run", "task=forecasting", "data=series_csv", f"data.path={tmp_path / 'a.csv'}", *words)
+    written = json.loads((tmp_path / "run" / "results.json").read_text())["metrics"]["test"]
+    _, found = evaluate("--run", tmp_path / "run")
+    assert values(found)["mse"] == pytest.approx(written["mse"], rel=1e-6)
+    each = found["slices"]["all"]["metrics"]["mse"]
+    assert each["low"] < each["value"] < each["high"]
+    assert "--backtest" in evaluate("--run", tmp_path / "run", "--input", tmp_path / "a.csv", fails=True)[0].err
+    shutil.rmtree(tmp_path / "run" / "model")
+    assert "no finished model" in evaluate("--run", tmp_path / "run", fails=True)[0].err
