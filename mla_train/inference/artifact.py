@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mla_train.config import TrainConfig
@@ -31,7 +31,8 @@ class Artifact:
 def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConfig, folder: Path) -> None:
     """Writes model.safetensors, spec.json and config.json into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
+    # Written by Python, so that the file has ordinary modes: safetensors makes one that others cannot read.
+    (folder / WEIGHTS).write_bytes(save({name: weight.contiguous() for name, weight in weights.items()}))
     (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
     values = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     (folder / CONFIG).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -17,7 +17,7 @@ from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
-from mla_train.training.scores import scored_split, written
+from mla_train.training.scores import read_score, scored_split, written
 
 PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
@@ -135,6 +135,14 @@ def show(results: dict[str, Any], folder: Path) -> None:
     if hidden:
         rest = ", ".join(f"{name} {written(scores[name])}" for name in hidden)
         console.print(f"also {rest}; baselines in results.json", highlight=False)
+    score = read_score(results)
+    if score.gain is not None and score.gain <= 0 and not results["debug"]:
+        console.print(
+            f"[yellow]The baseline {score.baseline} is {'as good as' if score.gain == 0 else 'better than'} this model: "
+            f"{score.metric} {written(score.baseline_value)} against {written(score.value)}.[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
     speed, model = results["speed"], results["model"]
     console.print(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "

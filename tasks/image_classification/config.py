@@ -46,7 +46,6 @@ class TorchvisionConfig(SplitOptions, ImageOptions):
     dataset: str = "???"
     root: str = "data"
     download: bool = False
-    horizontal_flip: bool = True
 
 
 @dataclass
@@ -61,7 +60,6 @@ class ImageFolderConfig(SplitOptions, ImageOptions):
     _target_: str = "tasks.image_classification.read_folder"
     name: str = "image_folder"
     root: str | None = None
-    horizontal_flip: bool = True
     on_error: OnError = OnError.stop
 
 
@@ -76,4 +74,3 @@ class ImageTableConfig(FileOptions, ImageOptions, LabelOptions, SplitOptions):
     _target_: str = "tasks.image_classification.read_table"
     name: str = "image_table"
     image_column: str | None = None
-    horizontal_flip: bool = True

@@ -61,6 +61,7 @@ def test_values_of_data_sets():
     assert ettm2.time_column == "date"
     assert not config("data=mnist").data.horizontal_flip
     assert config("data=cifar10").data.horizontal_flip
+    assert not config("data=image_folder").data.horizontal_flip  # letters and digits would change their class
     kaomoji = config("task=multimodal_sentiment")
     assert (kaomoji.data.name, kaomoji.checkpoint.keep) == ("kaomoji", CheckpointChoice.last)
 

@@ -202,3 +202,8 @@ def test_no_code_is_read_from_a_model(finished):
     run, _ = finished
     assert {path.name for path in (run / "model").iterdir()} == {WEIGHTS, SPEC, CONFIG}
     assert not any(torch.is_tensor(value) for value in json.loads((run / "model" / SPEC).read_text()).values())
+
+
+def test_weights_can_be_read_by_all_who_read_the_spec(finished):
+    run, _ = finished
+    assert (run / "model" / WEIGHTS).stat().st_mode == (run / "model" / SPEC).stat().st_mode

@@ -15,11 +15,10 @@ from mla_train.data.tokenizers import END_ID, UNK_ID
 from mla_train.errors import UserError
 from mla_train.modalities.explanation import GradientInput, InputExplanation, WordUnits, replaced_output
 from mla_train.modalities.text.embed import TextEmbedding
-from mla_train.modalities.text.spec import TextTensors
+from mla_train.modalities.text.spec import TextSpec, TextTensors
 
 if TYPE_CHECKING:
     from mla_train.data.tfidf import TfidfFeatures
-    from mla_train.modalities.text.preprocess import Text
 
 MIN_WORDS = 4  # a text with fewer words is shown by its tokens
 
@@ -82,7 +81,13 @@ class TextUnits:
 
 
 def explain_text(
-    name: str, modality: "Text", embedding: TextEmbedding, tensors: TextTensors, text: str
+    name: str,
+    spec: TextSpec,
+    tokenizer: Tokenizer,
+    tfidf: "TfidfFeatures | None",
+    embedding: TextEmbedding,
+    tensors: TextTensors,
+    text: str,
 ) -> InputExplanation:
     """Words of a text as units; gradients are taken with respect to embedded tokens and to weights of TF-IDF features.
 
@@ -91,21 +96,21 @@ def explain_text(
     Raises:
         UserError: The text has no token.
     """
-    units = TextUnits(text, modality.tokenizer, modality.spec.max_length)
+    units = TextUnits(text, tokenizer, spec.max_length)
     if not len(units.token_units):
         raise UserError(f"{name} has no token that this model reads")
     # At zero the norms of the encoder are not continuous: the baseline are unknown tokens.
-    is_end = (tensors.tokens == END_ID) & modality.spec.end_token
+    is_end = (tensors.tokens == END_ID) & spec.end_token
     unknown = torch.full_like(tensors.tokens, UNK_ID).masked_fill(is_end, END_ID)
 
     def put_tokens(stack: ExitStack, _: Batch, values: Tensor) -> None:
         stack.enter_context(replaced_output(embedding.tokens, values))
 
     inputs = [GradientInput(embedding.tokens(tensors.tokens), embedding.tokens(unknown), units.gather, put_tokens)]
-    if "tfidf" in embedding.side_paths and modality.tfidf and tensors.features is not None and len(tensors.features):
+    if "tfidf" in embedding.side_paths and tfidf and tensors.features is not None and len(tensors.features):
         assert tensors.weights is not None
         weights = tensors.weights.unsqueeze(0)
-        shares = units.tfidf_shares(modality.tfidf, tensors.features.numpy())
+        shares = units.tfidf_shares(tfidf, tensors.features.numpy())
 
         def put_weights(_: ExitStack, batch: Batch, values: Tensor) -> None:
             batch.inputs[name].weights = values.flatten()

@@ -165,7 +165,7 @@ class Text(Modality[TextSpec]):
 
     def explain(self, name: str, embedding: TextEmbedding, tensors: TextTensors, raw: Any) -> InputExplanation:
         """Words as units."""
-        return explain_text(name, self, embedding, tensors, clean(raw))
+        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, clean(raw))
 
     @classmethod
     def example_values(cls, count: int) -> list[str]:
