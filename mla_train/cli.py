@@ -1,7 +1,9 @@
 """The command line of train.py: composes the config, reports wrong options at once, starts the run."""
 
 import os
+import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from mla_train.config import TrainConfig
 from mla_train.config.compose import to_typed_config
-from mla_train.config.help import help_text
+from mla_train.config.help import help_of, help_text
 from mla_train.config.overrides import clear_errors, compose_overrides, config_folders, extend_import_path, find_choices
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.run_folder import find_run
+
+HELP = ("--help", "-h", "--help-all")
 
 
 def main(config_dir: Path) -> None:
@@ -28,13 +32,16 @@ def main(config_dir: Path) -> None:
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
-    words = [word for word in sys.argv[1:] if word not in ("--help", "-h")]
+    keys = [after for before, after in pairwise(sys.argv) if before in HELP and not re.search("^-|=", after)]
+    words = [word for word in sys.argv[1:] if word not in (*HELP, *keys)]
     help_wanted = len(words) < len(sys.argv) - 1
     try:
         extend_import_path(words)
         if help_wanted:  # shows the options of the choices that are given
+            config = compose_overrides(config_dir, words)
             choices = find_choices(config_folders(config_dir, words))
-            print(help_text(compose_overrides(config_dir, words), choices), flush=True)
+            texts = [help_of(config, key) for key in keys]
+            print("\n".join(texts or [help_text(config, choices, "--help-all" in sys.argv)]), flush=True)
             return
         with clear_errors(config_dir, words):
             _run_hydra(config_dir)

@@ -107,7 +107,7 @@ def cpu_seconds_of_children():
 
 
 def test_help_lists_every_choice_and_key(tmp_path):
-    text = train("--help", cwd=tmp_path).stdout
+    text = train("--help-all", cwd=tmp_path).stdout
     for group in (folder for folder in (ROOT / "conf").iterdir() if folder.is_dir()):
         if group.name not in ("hydra", "sweep"):  # Hydra's and those of scripts/sweep.py
             names = [file.relative_to(group).with_suffix("").as_posix() for file in group.rglob("*.yaml")]
@@ -117,7 +117,7 @@ def test_help_lists_every_choice_and_key(tmp_path):
 
 
 def test_help_says_what_options_mean_with_the_choices_given(tmp_path):
-    text = train("--help", "task=translation", "encoder=base", "lr=0.5", cwd=tmp_path).stdout
+    text = train("--help-all", "task=translation", "encoder=base", "lr=0.5", cwd=tmp_path).stdout
     assert re.search(r"^  encoder\.dim=256 +Width of the residual stream\.$", text, re.MULTILINE)
     assert re.search(r"^  lr=0\.5 +Peak learning rate\.$", text, re.MULTILINE)
     assert re.search(r"^  task\.decoder\.depth=null +Number of blocks; null is the encoder's\.$", text, re.MULTILINE)
@@ -125,6 +125,19 @@ def test_help_says_what_options_mean_with_the_choices_given(tmp_path):
     wrong = train("--help", "encoder=tinny", cwd=tmp_path, check=False)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "Did you mean tiny?" in wrong.stderr
+
+
+def test_help_is_one_screen_and_explains_a_key(tmp_path):
+    text = train("--help", "task=translation", cwd=tmp_path).stdout
+    assert len(text.splitlines()) <= 50
+    assert all(word in text for word in ("toolbox/*", "  epochs=8 ", "  encoder.dim=64 ", "--help-all"))
+    text = train("--help", "attention.pattern", "--config-dir", ".", cwd=tmp_path).stdout
+    assert re.fullmatch(r"  attention\.pattern=global +Which tokens attend .*\n( {40}.*\n)*", text)
+    text = train("task=translation", "--help", "task.decoder", cwd=tmp_path).stdout
+    assert {line.split("=")[0].strip() for line in text.splitlines() if "=" in line} >= {"task.decoder.depth"}
+    assert "encoder.dim" not in text
+    wrong = train("--help", "attention.patern", cwd=tmp_path, check=False)
+    assert "Did you mean attention.pattern?" in wrong.stderr
 
 
 def test_no_gpu_is_said_with_the_way_out(tmp_path):

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, get_args, get_type_hints
 
 from mla_train.config.run import TrainConfig
+from mla_train.errors import UserError, did_you_mean
 
 HEADER = """\
 Trains an attention model on a task and writes a run folder: metrics beside baselines, model, figures.
@@ -20,29 +21,68 @@ Trains an attention model on a task and writes a run folder: metrics beside base
   python train.py run_dir=runs/mine resume=auto             continue an interrupted run
 """
 FOOTER = """\
-More: --config-dir FOLDER adds your own tasks and choices, -m runs all combinations of a,b lists,
---cfg job shows the composed config, --hydra-help the flags of Hydra.
+More: --help-all lists all options, --help KEY explains one (--help attention.pattern) or a group (--help data),
+--config-dir FOLDER adds your own tasks and choices, -m runs all combinations of a,b lists,
+--cfg job shows the composed config, --hydra-help the flags of Hydra, completion of words in the shell among them.
 """
+COMMON = (
+    "epochs", "batch_size", "lr", "seed", "test", "run_dir", "resume", "encoder.dim", "encoder.depth",
+    "regularization.dropout", "regularization.augmentation", "hardware.threads",
+)  # fmt: skip
 WIDTH, COLUMN = 120, 44
 
 
-def help_text(config: TrainConfig, groups: dict[str, set[str]]) -> str:
-    """The help: names of the choices of each group, and options with the values of a composed config."""
+def help_text(config: TrainConfig, groups: dict[str, set[str]], everything: bool = False) -> str:
+    """The help on one screen, or with every option.
+
+    Args:
+        config: Composed config, whose values are shown.
+        groups: Names of choices by group.
+        everything: Whether every option is listed instead of the common ones.
+    """
     lines = [HEADER, "Choices (name=choice; regularization and logger also take lists, 'logger=[csv,wandb]'):", ""]
     for group, names in sorted(groups.items()):
         if group != "sweep":
+            if not everything:
+                names = {f"{name.partition('/')[0]}/*" if "/" in name else name for name in names}
             lines += textwrap.wrap(f"{group}: {', '.join(sorted(names))}", WIDTH, subsequent_indent="  ")
+    options = dict(option_lines(config))
+    if not everything:
+        lines += ["", "Common options (key=value), with their values for the choices given:"]
+        return "\n".join([*lines, *(line for key in COMMON for line in options[key]), "", FOOTER])
     lines += ["", "Options (key=value), with their values for the choices given:"]
-    lines += _section(
-        "", [field.name for field in fields(config) if not is_dataclass(getattr(config, field.name))], config
-    )
+    group = ""
+    for key, texts in options.items():
+        if key.partition(".")[0] != group and "." in key:
+            group = key.partition(".")[0]
+            title = (inspect.getdoc(type(getattr(config, group))) or "").partition("\n")[0]
+            lines += ["", f"{group}: {title}"]
+        lines += texts
+    return "\n".join([*lines, "", FOOTER])
+
+
+def help_of(config: TrainConfig, key: str) -> str:
+    """The lines of one option, or of those of a group.
+
+    Raises:
+        UserError: There is no such key.
+    """
+    options = dict(option_lines(config))
+    lines = [line for name, texts in options.items() if f"{name}.".startswith(f"{key}.") for line in texts]
+    if not lines:
+        groups = {name[:place] for name in options for place, sign in enumerate(name) if sign == "."}
+        raise UserError(f"--help {key}: there is no such key. {did_you_mean(key, {*options, *groups})}")
+    return "\n".join(lines)
+
+
+def option_lines(config: TrainConfig) -> Iterator[tuple[str, list[str]]]:
+    """Each key and its lines of help; plain keys come before those of groups."""
+    plain = [field.name for field in fields(config) if not is_dataclass(getattr(config, field.name))]
+    yield from _section("", plain, config)
     for field in fields(config):
         options = getattr(config, field.name)
         if is_dataclass(options):
-            title = (inspect.getdoc(type(options)) or "").partition("\n")[0]
-            lines += ["", f"{field.name}: {title}"]
-            lines += _section(f"{field.name}.", [each.name for each in fields(options)], options)
-    return "\n".join([*lines, "", FOOTER])
+            yield from _section(f"{field.name}.", [each.name for each in fields(options)], options)
 
 
 def option_help(cls: type) -> dict[str, str]:
@@ -60,8 +100,8 @@ def option_help(cls: type) -> dict[str, str]:
     return found
 
 
-def _section(prefix: str, names: list[str], options: Any) -> Iterator[str]:
-    """Lines of the options of one dataclass, nested ones included."""
+def _section(prefix: str, names: list[str], options: Any) -> Iterator[tuple[str, list[str]]]:
+    """Keys and lines of the options of one dataclass, nested ones included."""
     texts, types = option_help(type(options)), get_type_hints(type(options))
     for name in names:
         value = getattr(options, name)
@@ -79,7 +119,7 @@ def _section(prefix: str, names: list[str], options: Any) -> Iterator[str]:
         body = textwrap.wrap(text, WIDTH - COLUMN)
         if not first:
             first = [left.ljust(COLUMN) + (body.pop(0) if body else "")]
-        yield from (line.rstrip() for line in first + [" " * COLUMN + line for line in body])
+        yield f"{prefix}{name}", [line.rstrip() for line in first + [" " * COLUMN + line for line in body]]
 
 
 def _plain(value: Any) -> str:
