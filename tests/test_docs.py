@@ -131,7 +131,8 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     if any(word.startswith("--help") for word in words):
         train(*words, cwd=tmp_path)
         return
-    done = train(*words, *QUICK, cwd=tmp_path)
+    made = {"task=translation"} & set(words) and not any(word.startswith(("data=", "experiment=")) for word in words)
+    done = train(*words, *QUICK, *(["data.train_size=3000"] if made else []), cwd=tmp_path)
     assert "Run folder: " in done.stdout
 
 
@@ -307,7 +308,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     labelled = "text,label,source\nGuten Tag,de,a\nGood morning,en,b\nBonjour,fr,a\n"
     (tmp_path / "labelled.csv").write_text(labelled)
     for param in commands("scripts/evaluate"):
-        monkeypatch.setattr(sys, "argv", param.values[1])
+        monkeypatch.setattr(sys, "argv", [*param.values[1], "--draws", "20"])
         evaluate.main()
     assert (tmp_path / "evaluation" / "evaluation.json").is_file()
     table().to_csv(tmp_path / "load.csv", index=False)

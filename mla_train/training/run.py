@@ -3,6 +3,7 @@
 import errno
 import logging
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from mla_train.config import TrainConfig
@@ -127,7 +129,12 @@ def _train(
     try:
         train = train_loader(data, config, position, rank, world_size)
         val = evaluation_loader(data, config, "val", rank, world_size)
-        trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+        try:
+            trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+        except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0
+            raise Interrupted(
+                f"Stopped at the start of the training. Continue with: {resume_command(folder)}", 128 + signal.SIGTERM
+            ) from request
         evaluations = _evaluate(config, folder, data, module, trainer, val)
         if not trainer.is_global_zero:
             return {}

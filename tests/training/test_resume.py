@@ -100,6 +100,22 @@ def test_asked_to_stop_the_run_says_how_to_go_on(number, uninterrupted, tmp_path
     assert_same_end(uninterrupted, tmp_path / "run")
 
 
+def test_asked_to_stop_before_the_first_step_it_does_not_end_as_a_success(tmp_path):
+    stop = "    def on_validation_start(self, trainer, module):\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+    (tmp_path / "early.py").write_text(f"import os, signal\nimport lightning as L\n\nclass Stop(L.Callback):\n{stop}")
+    words = [
+        "--config-dir",
+        ".",
+        "task=forecasting",
+        *SMALL,
+        "trainer.callbacks=[{_target_: early.Stop}]",
+        "run_dir=run",
+    ]
+    done = train(*words, cwd=tmp_path, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert "Continue with: python" in done.stderr
+
+
 def test_ctrl_c_ends_a_whole_multirun(tmp_path):
     process = start(*SMALL, "-m", "seed=0,1", "epochs=200", "run_dir=runs", cwd=tmp_path)
     deadline = time.monotonic() + 120
