@@ -1,6 +1,7 @@
 """Errors that a user can correct: one clear sentence that names the remedy, shown without a traceback."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -34,3 +35,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Choose from {', '.join(choices)}." if len(choices) <= 40 else ""
+
+
+def run_script(command: Callable[[], object]) -> None:
+    """Runs a script: a UserError is one line and ends with 1, Ctrl-C ends with 130."""
+    try:
+        command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

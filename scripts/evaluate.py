@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 import mla_train
-from mla_train.errors import UserError
+from mla_train.errors import UserError, run_script
 from mla_train.inference.columns import parse_columns
 from mla_train.inference.evaluate import (
     DRAWS,
@@ -70,16 +70,16 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     parts: dict[str, Any] = {"all": np.arange(count)}
     if arguments.by is not None:
         parts |= slices(labelled.rows, arguments.by)
-    found, rows = {}, []
+    metrics_by_slice, rows = {}, []
     for name, places in tqdm(
         parts.items(), desc="intervals", file=sys.stderr, disable=None if len(parts) > 1 else True
     ):
         metrics = intervals(head, rows_of(predictions, places), arguments.draws)
-        found[name] = {"examples": len(places), "metrics": metrics}
+        metrics_by_slice[name] = {"examples": len(places), "metrics": metrics}
         cells = [Cell(f"{each['value']:.4f} [{each['low']:.4f}, {each['high']:.4f}]") for each in metrics.values()]
         rows.append([Cell(name), Cell(f"{len(places):,}", len(places)), *cells])
     terminal().print(as_rich(Table([arguments.by or "examples", "number", *metrics], rows)))
-    result = {"run": str(arguments.run), "input": arguments.input, "notes": labelled.notes, "slices": found}
+    result = {"run": str(arguments.run), "input": arguments.input, "notes": labelled.notes, "slices": metrics_by_slice}
     if arguments.output is not None:
         folder = Path(arguments.output)
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,13 +96,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Evaluates, or says in one line what is wrong."""
-    try:
-        evaluate(parse_arguments())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script(lambda: evaluate(parse_arguments()))
 
 
 if __name__ == "__main__":

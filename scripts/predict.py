@@ -23,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 import mla_train
-from mla_train.errors import UserError
+from mla_train.errors import UserError, run_script
 from mla_train.inference.columns import parse_columns
 from mla_train.inference.files import FORMATS, format_of, open_source
 from mla_train.inference.predict import Answers, predict_file, show_one
@@ -114,7 +114,7 @@ def predict(arguments: argparse.Namespace) -> None:
     if head.kind == "forecast":
         from mla_train.inference.forecast import forecast_file
 
-        said = forecast_file(
+        summary = forecast_file(
             predictor, arguments.input, arguments.output, asked or "csv", arguments.start, arguments.backtest
         )
     elif arguments.start is not None or arguments.backtest:
@@ -124,19 +124,15 @@ def predict(arguments: argparse.Namespace) -> None:
         lines = "txt" if head.kind == "generation" else "csv"
         kind = asked or {"images": "csv", "parquet": "csv", "txt": lines}.get(source.format, source.format)
         with tqdm(total=source.size, unit=" rows", file=sys.stderr, disable=None) as bar:
-            said = predict_file(predictor, source, arguments.output, "jsonl" if kind == "json" else kind, answers, bar)
-    print(said, file=sys.stderr)
+            summary = predict_file(
+                predictor, source, arguments.output, "jsonl" if kind == "json" else kind, answers, bar
+            )
+    print(summary, file=sys.stderr)
 
 
 def main() -> None:
     """Predicts, or says in one line what is wrong."""
-    try:
-        predict(parse_arguments())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script(lambda: predict(parse_arguments()))
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ class Classification(ClassHead):
     def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, -1 where the class is unknown."""
         numbers = {name: number for number, name in enumerate(spec.classes)}
-        found = np.array([numbers.get(str(as_label(label)).strip(), -1) for label in targets], dtype=int)
-        return found, found >= 0
+        class_ids = np.array([numbers.get(str(as_label(label)).strip(), -1) for label in targets], dtype=int)
+        return class_ids, class_ids >= 0
 
     @classmethod
     def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:

@@ -44,8 +44,8 @@ class MultilabelClassification(ClassHead):
     def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Which labels each example has, `(examples, labels)`."""
         sets = [{str(label) for label in _label_set(t, getattr(options, "label_separator", None))} for t in targets]
-        found = np.array([[name in labels for name in spec.classes] for labels in sets], dtype=np.float32)
-        return found, np.array([labels <= set(spec.classes) for labels in sets], dtype=bool)
+        has_label = np.array([[name in labels for name in spec.classes] for labels in sets], dtype=np.float32)
+        return has_label, np.array([labels <= set(spec.classes) for labels in sets], dtype=bool)
 
     @classmethod
     def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:

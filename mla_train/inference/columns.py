@@ -33,28 +33,28 @@ def find_columns(
             raise UserError(f"--column {name}={column}: there is no input {name}; this model reads {', '.join(inputs)}")
         if column not in columns:
             raise UserError(f"--column {name}={column}: {where} has no such column. {did_you_mean(column, columns)}")
-    found = dict(asked)
+    column_of = dict(asked)
     for name, modality in inputs.items():
         trained = getattr(options, f"{name}_column", None)
         usual: list[Any] = [trained, name, *INPUT_NAMES.get(modality.kind, ())]
         known = [column for column in usual if column in columns]
-        if name not in found and known:
-            found[name] = known[0]
-    if not found and len(inputs) == 1 and len(columns) == 1:
-        found = {next(iter(inputs)): columns[0]}
-    if not found:
+        if name not in column_of and known:
+            column_of[name] = known[0]
+    if not column_of and len(inputs) == 1 and len(columns) == 1:
+        column_of = {next(iter(inputs)): columns[0]}
+    if not column_of:
         first = next(iter(inputs))
         raise UserError(
             f"{where} has no column for {' or '.join(inputs)}; there are {', '.join(columns)}. Name it with --column "
             f"{first}=COLUMN"
         )
-    lacking = [name for name in inputs if name not in found]
+    lacking = [name for name in inputs if name not in column_of]
     if lacking:
         notes.append(f"{where} has no column for {', '.join(lacking)}: taken as missing (--column {lacking[0]}=COLUMN)")
-    for name, column in found.items():
+    for name, column in column_of.items():
         if column != name:
             notes.append(f"{name} is read from column {column}")
-    return found
+    return column_of
 
 
 def parse_columns(words: Sequence[str]) -> dict[str, str]:

@@ -73,7 +73,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
                 fault = f"no {' or '.join(where.values())}"
             for name, value in example.items() if not fault else ():
                 if value is not None and spec.inputs[name].kind == "image":
-                    spec.inputs[name].preprocess([value])
+                    example[name] = spec.inputs[name].preprocess([value]).raw(0)  # decoded once
         except UserError as error:
             fault = fault or str(error)
         if fault:
@@ -144,11 +144,11 @@ def intervals(head: Head, predictions: Predictions, draws: int = DRAWS, seed: in
             np.concatenate([np.arange(start, min(start + block, count)) for start in chosen]) if block > 1 else chosen
         )
         drawn.append(head.metrics(rows_of(predictions, places)))
-    found = {}
+    metrics_with_bounds = {}
     for name, value in head.metrics(predictions).items():
         low, high = np.nanquantile([metrics[name] for metrics in drawn], [0.025, 0.975]) if drawn else (value, value)
-        found[name] = {"value": value, "low": float(low), "high": float(high)}
-    return found
+        metrics_with_bounds[name] = {"value": value, "low": float(low), "high": float(high)}
+    return metrics_with_bounds
 
 
 def rows_of(predictions: Predictions, places: np.ndarray) -> Predictions:
@@ -228,17 +228,19 @@ def draw_calibration(predictions: Predictions, file: Path) -> float:
     right = predictions["predicted"] == predictions["label"]
     bins = np.minimum((confidence * 10).astype(int), 9)
     used = [place for place in range(10) if (bins == place).any()]
-    said = np.array([confidence[bins == place].mean() for place in used])
-    happened = np.array([right[bins == place].mean() for place in used])
+    mean_confidence = np.array([confidence[bins == place].mean() for place in used])
+    accuracy = np.array([right[bins == place].mean() for place in used])
     sizes = np.array([(bins == place).mean() for place in used])
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":", label="calibrated")
-    axes.scatter(said, happened, s=20 + 400 * sizes, color="tab:blue", label="ten ranges, area by share of examples")
+    axes.scatter(
+        mean_confidence, accuracy, s=20 + 400 * sizes, color="tab:blue", label="ten ranges, area by share of examples"
+    )
     axes.set(
         xlabel="probability of the prediction", ylabel="share of right predictions", xlim=(0, 1.02), ylim=(0, 1.02)
     )
-    error = float(np.abs(said - happened) @ sizes)
+    error = float(np.abs(mean_confidence - accuracy) @ sizes)
     axes.set_title(f"expected calibration error {error:.3f}")
     axes.legend(fontsize=8)
     figure.savefig(file, dpi=110)

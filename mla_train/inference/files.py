@@ -106,12 +106,12 @@ def _open_stream(stream: BinaryIO, name: str, kind: str, folder: Path) -> Source
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     rows = {"txt": _lines, "jsonl": _json_lines, "json": _json_list}.get(kind)
     if rows is not None:
-        found = _decoded(rows(text), name)
-        first = next(found, None)
+        decoded = _decoded(rows(text), name)
+        first = next(decoded, None)
         if first is None:
             raise UserError(f"{name} has no rows")
         columns = list(dict.fromkeys(first.cells))
-        return Source(name, "jsonl" if kind == "json" else kind, columns, _chain(first, found), folder)
+        return Source(name, "jsonl" if kind == "json" else kind, columns, _chain(first, decoded), folder)
     header = next(_decoded(iter(text.readline, ""), name), "")  # the first line tells the separator
     separator = "\t" if kind == "tsv" else ";" if header.count(";") > header.count(",") else ","
     columns = next(csv.reader([header], delimiter=separator), [])

@@ -44,12 +44,12 @@ def forecast_file(
     rows = [row for window, record in zip(windows, records, strict=True) for row in _rows(window, record, backtest > 0)]
     with Writer(output, kind, list(rows[0])) as writer:
         writer.write(rows)
-    said = f"{len(rows):,} rows"
+    summary = f"{len(rows):,} rows"
     if output == "-":
-        return said
+        return summary
     picture = Path(output).with_suffix(".png")
     draw_forecast(windows, records, picture)
-    return f"{said} to {output}, a picture to {picture}"
+    return f"{summary} to {output}, a picture to {picture}"
 
 
 def _rows(window: Window, record: dict[str, Any], measured: bool) -> list[dict[str, Any]]:

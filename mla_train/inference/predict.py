@@ -73,8 +73,8 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
             writer.write(rows)
             bar.update(len(rows))
             count += len(rows)
-    said = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
-    return said + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
+    summary = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
+    return summary + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
 
 
 def answered(

@@ -40,7 +40,10 @@ def draw_pairs(
     from tasks.translation.phrases import draw_phrases
 
     drawn = draw_phrases(Locale("en"), Locale.parse(language), sizes, split_seed)
-    return {split: ([each.source for each in said], [each.target for each in said]) for split, said in drawn.items()}
+    return {
+        split: ([each.source for each in phrases], [each.target for each in phrases])
+        for split, phrases in drawn.items()
+    }
 
 
 def _locale_name(language: str) -> str:
