@@ -11,7 +11,16 @@ import mla_train
 from mla_train.errors import UserError
 from mla_train.inference.evaluate import intervals, slices
 from scripts.evaluate import main
-from tests.helpers import hourly_table, number_pairs, read_jsonl, run_here, write_jsonl, write_pairs, write_reviews
+from tests.helpers import (
+    hourly_table,
+    number_pairs,
+    read_jsonl,
+    run_here,
+    write_jsonl,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+)
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +167,20 @@ def test_forecasts_are_evaluated_on_the_test_split(tmp_path, evaluate):
     assert "--backtest" in evaluate("--run", tmp_path / "run", "--input", tmp_path / "a.csv", fails=True)[0].err
     shutil.rmtree(tmp_path / "run" / "model")
     assert "no finished model" in evaluate("--run", tmp_path / "run", fails=True)[0].err
+
+
+def test_images_of_a_table_are_evaluated_and_broken_ones_counted(tmp_path, evaluate):
+    write_pictures(tmp_path / "images")
+    run_here(tmp_path / "run", "data=image_folder", f"data.root={tmp_path / 'images'}", "epochs=1")
+    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(12)]
+    lines = [f"images/{name},{name[:3]}" for name in names]
+    (tmp_path / "images" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["image,label", *lines, "images/broken.png,cat", "images/none.png,dog"]) + "\n"
+    )
+    said, written = evaluate("--run", tmp_path / "run", "--input", tmp_path / "a.csv")
+    records = mla_train.load(tmp_path / "run").predict([tmp_path / "images" / name for name in names])
+    right = [record["prediction"] == name[:3] for record, name in zip(records, names, strict=True)]
+    assert values(written)["accuracy"] == pytest.approx(np.mean(right))
+    assert written["slices"]["all"]["examples"] == 24
+    assert "left out 2 rows that cannot be read" in said.err
