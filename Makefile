@@ -15,7 +15,7 @@ install: .venv/installed ## fill .venv with tested versions
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (a minute or two, the first time only) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[demo,explain,sweep,wandb,dev]'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt --editable '.[demo,explain,export,serve,sweep,wandb,dev]'
 	@touch $@
 
 demo: install ## train on bundled data and show the score beside its baselines; TASK=NAME picks the task
