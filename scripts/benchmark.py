@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,11 @@ from mla_train.dataset import Dataset
 from mla_train.errors import UserError
 from mla_train.heads.generation import Decoding
 from mla_train.nn import Decoder, Encoder, beam_search
+from mla_train.program import CONF
 from mla_train.studies.timing import by_turns
 from mla_train.task import build_task
 from mla_train.training.optimizers import build_optimizer
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
 START, END, VOCAB = 1, 2, 1000
 
 

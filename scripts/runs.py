@@ -1,49 +1,6 @@
-"""Lists all runs below a folder in one table: task, data, score beside the best baseline, cost, command.
+"""Lists runs: `python scripts/runs.py --help`."""
 
-python scripts/runs.py
-python scripts/runs.py runs/image_classification --sort difference --html runs.html
-"""
-
-import argparse
-import sys
-from pathlib import Path
-
-from mla_train.report.page import html_table, page, paragraph
-from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
-from mla_train.report.tables import print_fitting, terminal
-
-OPTIONAL = ("command", "parameters", "attention", "metric", "seconds", "task", "best baseline", "date")
-"""Columns that a narrow terminal leaves out, in this order."""
-
-
-def main() -> None:
-    """Reads the options and shows the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="folder to search (default: runs)")
-    parser.add_argument("--sort", choices=list(COLUMNS), default="date", metavar="COLUMN", help=", ".join(COLUMNS))
-    parser.add_argument("--task", help="only runs of this task")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="also write an HTML page with a sortable table")
-    options = parser.parse_args()
-    if not options.folder.is_dir():
-        sys.exit(f"error: {options.folder}: no such folder")
-    runs = [run for run in find_runs(options.folder) if options.task in (None, run.task)]
-    if not runs:
-        sys.exit(f"error: no runs{f' of task {options.task}' if options.task else ''} in {options.folder}")
-    table = runs_table(runs, options.folder).sorted_by(COLUMNS[options.sort])
-    print_fitting(table, OPTIONAL, terminal(), "A wider window, or --html FILE,")
-    for run in runs:
-        if run.state is State.unreadable:
-            print(f"{run.folder / 'results.json'} cannot be read", file=sys.stderr)
-    if options.html:
-        counts = {state.value: sum(run.state is state for run in runs) for state in State}
-        shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        note = paragraph(f"{shown}. Differences are to the best baseline on the same split, green if better.", "note")
-        try:
-            options.html.write_text(page(f"Runs in {options.folder}", note, html_table(table)))
-        except OSError as error:
-            sys.exit(f"error: --html {options.html}: {error.strerror}")
-        print(f"Page: {options.html}")
-
+from mla_train.commands.runs import main
 
 if __name__ == "__main__":
     main()

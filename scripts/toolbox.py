@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from mla_train.config import TrainConfig
 from mla_train.config.overrides import compose_overrides
 from mla_train.dataset import Dataset
+from mla_train.program import CONF, TRAIN
 from mla_train.studies.comparison import VariantResults, paired, spread
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.studies.timing import by_turns
@@ -32,7 +33,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONS = ROOT / "conf" / "experiment" / "toolbox"
+OPTIONS = CONF / "experiment" / "toolbox"
 MARK = "<!-- What follows is written by scripts/toolbox.py. -->"
 SETTINGS = {
     "digits": ["encoder=tiny", "encoder.num_heads=4", "epochs=40"],
@@ -72,7 +73,7 @@ def measure(overrides: dict[str, list[str]]) -> dict[str, Cost]:
     steps, epochs = {}, {}
     data: Dataset | None = None
     for name, line in overrides.items():
-        config = compose_overrides(ROOT / "conf", line)
+        config = compose_overrides(CONF, line)
         task = build_task(config)
         data = data or task.load_data()
         steps[name] = training_step(config, task, data)
@@ -177,9 +178,7 @@ def main() -> None:
         for data in options.data
         for name in ("default", *options.only)
     }
-    failed = run_jobs(
-        [job for jobs in plan.values() for job in jobs], ROOT / "train.py", options.parallel, options.threads
-    )
+    failed = run_jobs([job for jobs in plan.values() for job in jobs], TRAIN, options.parallel, options.threads)
     for folder, message in failed.items():
         print(f"{folder}: {message}", file=sys.stderr)
     parts = [MARK]

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mla_train.commands import compare, evaluate, predict, runs, sweep
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import compare, evaluate, predict, runs, sweep, wandb_workspace
+from scripts import wandb_workspace
 from tests.helpers import (
     ROOT,
     config,

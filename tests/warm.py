@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["mla_train.cli", "mla_train.training.run", "matplotlib.pyplot", "sklearn.linear_model"])
+SERVER.set_forkserver_preload(
+    ["mla_train.commands.train", "mla_train.training.run", "matplotlib.pyplot", "sklearn.linear_model"]
+)
 
 
 def run_script(file, words, cwd, timeout):

@@ -19,6 +19,7 @@ from mla_train.config.compose import explain_error, to_typed_config
 from mla_train.config.run import TrainConfig
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, did_you_mean, require
+from mla_train.program import program
 
 LAUNCHERS = {"slurm": "hydra_plugins.hydra_submitit_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
 """Choices of hydra/launcher and the package that each needs, an extra of the same name."""
@@ -128,7 +129,7 @@ def check_overrides(overrides: list[str], choices: dict[str, set[str]], keys: se
             )
         if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/", "trainer.")):
             continue
-        require(key != "sweep", "sweep= belongs to another command: python scripts/sweep.py sweep=default")
+        require(key != "sweep", f"sweep= belongs to another command: {' '.join(program('sweep'))} sweep=default")
         if key in choices:
             for name in _chosen_names(override):
                 if name not in choices[key]:

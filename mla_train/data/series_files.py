@@ -26,7 +26,7 @@ def read_series_files(options: Any) -> RawData:
     """
     files = {} if options.root is None else archive_files(Path(options.root))
     files |= {split: Path(getattr(options, split)) for split in SPLITS if getattr(options, split)}
-    if any(_is_archive(file) for file in files.values()):
+    if any(is_archive(file) for file in files.values()):
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         return RawData({split: read_archive_file(file) for split, file in files.items()})
@@ -68,11 +68,11 @@ def read_archive_folder(root: Path) -> RawData:
     return RawData({split: read_archive_file(file) for split, file in files.items()})
 
 
-def _is_archive(file: Path) -> bool:
+def is_archive(file: Path) -> bool:
     """Whether a file is a .ts, or a .tsv or .txt whose first line is numbers and no header."""
     if file.suffix in (".tsv", ".txt") and file.is_file():
         with file.open(encoding="utf-8") as stream:
-            return all(_is_number(cell) for cell in stream.readline().split())
+            return all(is_number(cell) for cell in stream.readline().split())
     return file.suffix == ".ts"
 
 
@@ -98,7 +98,7 @@ def read_archive_file(file: Path) -> Examples:
             channels = [part.split(",") for part in parts]
         else:
             label, *values = line.split("\t") if file.suffix == ".tsv" else line.split()
-            if file.suffix == ".txt" and _is_number(label):
+            if file.suffix == ".txt" and is_number(label):
                 label = f"{float(label):g}"  # 2.0000000e+00
             channels = [values]
         if not channels or not label.strip():
@@ -146,8 +146,9 @@ def _read_long(table: Rows, options: Any, notes: list[str]) -> Examples:
     if values is None:
         raise UserError(f"{table.file} has no column of numbers beside {', '.join(roles)}")
     if options.time_column:
-        times = _times(table, options.time_column)
-        rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
+        order = order_of_steps(table.column(options.time_column), f"{table.file} column {options.time_column}")
+        rank = {place: number for number, place in enumerate(order)}
+        rows = {name: sorted(places, key=rank.__getitem__) for name, places in rows.items()}
     else:
         notes.append(f"{table.file}: steps are taken in the order of the rows (data.time_column=)")
     for name, places in rows.items():
@@ -171,7 +172,7 @@ def _numbers(table: Rows, roles: Sequence[str], notes: list[str]) -> np.ndarray 
         if name in roles:
             continue
         cells = table.column(name)
-        if all(is_empty(cell) or _is_number(cell) for cell in cells):
+        if all(is_empty(cell) or is_number(cell) for cell in cells):
             columns.append([np.nan if is_empty(cell) else float(cell) for cell in cells])
         else:
             left.append(name)
@@ -180,18 +181,19 @@ def _numbers(table: Rows, roles: Sequence[str], notes: list[str]) -> np.ndarray 
     return np.array(columns).T if columns else None
 
 
-def _times(table: Rows, column: str) -> list[float]:
-    """Numbers, or seconds of ISO dates."""
+def order_of_steps(cells: Sequence[Any], where: str) -> list[int]:
+    """Places of rows in the order of their times, which are numbers or ISO dates; errors say `where` they stand."""
     times = []
-    for row, cell in enumerate(table.column(column), 1):
+    for row, cell in enumerate(cells, 1):
         try:
-            times.append(float(cell) if _is_number(cell) else datetime.fromisoformat(str(cell)).timestamp())
+            times.append(float(cell) if is_number(cell) else datetime.fromisoformat(str(cell)).timestamp())
         except ValueError:
-            raise UserError(f"{table.file} row {row}: {cell!r} in column {column} is neither number nor date") from None
-    return times
+            raise UserError(f"{where} row {row}: {cell!r} is neither number nor date") from None
+    return sorted(range(len(times)), key=times.__getitem__)
 
 
-def _is_number(cell: Any) -> bool:
+def is_number(cell: Any) -> bool:
+    """Whether a cell holds a number, or the text of one."""
     try:
         float(cell)
     except (TypeError, ValueError):

@@ -30,7 +30,12 @@ class Generation(TextTargets):
 
     The decoder attends to the encoded tokens of all inputs side by side. Its embeddings are the output matrix too (Press
     and Wolf 2017), and those of a text input where both share one vocabulary.
+
+    Attributes:
+        n_best: Number of texts that are predicted for an example.
     """
+
+    n_best = 1
 
     kind = "generation"
     directions = {"bleu": "max", "bleu_tokenized": "max", "chrf": "max", "exact_match": "max"}
@@ -108,8 +113,9 @@ class Generation(TextTargets):
         beams: int = 1,
         temperature: float | None = None,
         top_p: float = 1.0,
-    ) -> list[Hypothesis]:
-        """A text for each row, the best that beam search finds or a random one.
+        n_best: int = 1,
+    ) -> list[list[Hypothesis]]:
+        """Texts for each row, the best that beam search finds or a random one.
 
         Args:
             memory: Encoded tokens of all inputs, `(rows, length, dim)`.
@@ -117,15 +123,16 @@ class Generation(TextTargets):
             beams: Number of beams; 1 is greedy.
             temperature: Divisor of the log probabilities that random texts are drawn by; None searches the best.
             top_p: Probability of the most probable tokens that random texts are drawn from.
+            n_best: Number of texts for each row, at most the number of beams.
         """
         length = memory.new_full((len(memory),), memory.size(1)) if padding is None else (~padding).sum(1)
         growth, state = self.spec.growth, Decoding(self, memory, padding)
         limits = [self.spec.max_length + 1 if growth is None else int(growth * n) + 10 for n in length.tolist()]
         ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "device": memory.device}
         if temperature is not None:
-            return sample(state, limits, temperature=temperature, top_p=top_p, **ends)
-        best = beam_search(state, limits, beams=beams, length_penalty=self.options.length_penalty, **ends)
-        return [hypotheses[0] for hypotheses in best]
+            return [[text] for text in sample(state, limits, temperature=temperature, top_p=top_p, **ends)]
+        penalty = self.options.length_penalty
+        return beam_search(state, limits, beams=beams, length_penalty=penalty, n_best=n_best, **ends)
 
     @torch.no_grad()
     def predict(
@@ -140,14 +147,18 @@ class Generation(TextTargets):
             rows = (batch.index % -(-val_size // self.options.val_sample) == 0).nonzero().flatten()
         texts: list[str | None] = [None] * len(batch)
         scores = np.full(len(batch), np.nan)
+        others: list[list[tuple[str, float]]] = [[] for _ in texts]
         if len(rows):
             memory, padding = join_features(features)
             padding = None if padding is None else padding[rows]
-            best = self.generate(memory[rows], padding, 1 if val_size is not None else self.options.beams)
-            written = self.tokenizer.decode_batch([list(each.tokens) for each in best])
-            for row, text, hypothesis in zip(rows.tolist(), written, best, strict=True):
-                texts[row], scores[row] = text, hypothesis.score
-        return {"predicted": texts, "score": scores}
+            beams = 1 if val_size is not None else self.options.beams
+            for row, hypotheses in zip(
+                rows.tolist(), self.generate(memory[rows], padding, beams, n_best=self.n_best), strict=True
+            ):
+                written = self.tokenizer.decode_batch([list(each.tokens) for each in hypotheses])
+                texts[row], scores[row] = written[0], hypotheses[0].score
+                others[row] = [(text, each.score) for text, each in zip(written[1:], hypotheses[1:], strict=True)]
+        return {"predicted": texts, "score": scores} | ({"others": others} if self.n_best > 1 else {})
 
     def labels(self, batch: Batch) -> Predictions:
         """References."""
@@ -170,11 +181,14 @@ class Generation(TextTargets):
         return self.text_metrics(texts, references)
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
-        """The text and its score."""
-        return [
+        """The text and its score, and with `n_best` the other texts, the best first."""
+        records: list[dict[str, Any]] = [
             {"prediction": text, "score": round(float(score), 4)}
             for text, score in zip(predictions["predicted"], predictions["score"], strict=True)
         ]
+        for record, others in zip(records, predictions.get("others", ()), strict=False):
+            record["others"] = [{"prediction": text, "score": round(score, 4)} for text, score in others]
+        return records
 
     def decode_labels(self, predictions: Predictions) -> list[str]:
         """References."""
@@ -220,7 +234,7 @@ class Generation(TextTargets):
         if target:
             return target
         best = self.generate(*join_features(features), beams=self.options.beams)
-        return clean(self.tokenizer.decode(list(best[0].tokens)))
+        return clean(self.tokenizer.decode(list(best[0][0].tokens)))
 
     def encode_answers(self, answers: Sequence[str]) -> GenerationTargets:
         """Texts as targets of a batch."""

@@ -15,8 +15,8 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
 from mla_train.inference.columns import find_columns, raw_value
-from mla_train.inference.files import open_source
 from mla_train.inference.predictor import Predictor
+from mla_train.inference.series import open_examples
 
 DRAWS = 1000
 SLICES = 20  # most values of a column that are slices by themselves
@@ -50,9 +50,9 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         UserError: A column is missing, or no row can be used.
     """
     spec, options = predictor.spec, predictor.config.data
-    source = open_source(path)
+    source = open_examples(predictor, path, label=label)
     notes: list[str] = []
-    where = find_columns(predictor, source.columns, columns, source.name, notes)
+    where = {} if source.has_values else find_columns(predictor, source.columns, columns, source.name, notes)
     kept = ["target"] if spec.head.kind == "generation" else LABEL_NAMES
     usual = [label or getattr(options, "label_column", None) or getattr(options, "target_column", None), *kept]
     label = next((name for name in usual[: 1 if label else None] if name in source.columns), None)
@@ -68,7 +68,8 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         if not fault and is_empty(row.cells.get(label)) and spec.head.kind != "multilabel":
             fault = f"no {label}"
         try:
-            example = {n: raw_value(spec.inputs[n].kind, row.cells.get(c), source.folder) for n, c in where.items()}
+            example = dict(row.values or {})
+            example |= {n: raw_value(spec.inputs[n].kind, row.cells.get(c), source.folder) for n, c in where.items()}
             if not fault and all(value is None for value in example.values()):
                 fault = f"no {' or '.join(where.values())}"
             for name, value in example.items() if not fault else ():

@@ -29,10 +29,12 @@ class Row(NamedTuple):
     Attributes:
         cells: Column name to cell, as the file has it.
         error: What is wrong with the row; empty where it could be read.
+        values: Raw value of each input, where the source reads them itself.
     """
 
     cells: Mapping[str, Any]
     error: str = ""
+    values: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Source:
         separator: Separator of csv.
         size: Number of rows where it is known without reading them.
         schema: Types of the columns of parquet.
+        has_values: Whether rows have `values`.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Source:
     separator: str = ","
     size: int | None = None
     schema: Any = None
+    has_values: bool = False
 
 
 def open_source(path: str, kind: str | None = None) -> Source:
@@ -221,7 +225,9 @@ class Writer:
         if self.kind == "parquet":
             self._write_parquet(rows)
         elif self.kind == "txt":
-            self.stream.writelines(f"{' '.join(str(row.get('prediction') or '').split())}\n" for row in rows)
+            for row in rows:
+                cells = (" ".join(str(_cell(row.get(name))).split()) for name in self.columns)
+                self.stream.write("\t".join(cells) + "\n")
         elif self.kind == "jsonl":
             self.stream.writelines(f"{json.dumps(row, ensure_ascii=False, default=str)}\n" for row in rows)
         else:

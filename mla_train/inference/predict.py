@@ -18,11 +18,12 @@ class Answers:
     """What is written of each answer.
 
     Attributes:
-        top: Number of classes that are written, the most probable first.
+        top: Number of classes, or of generated texts, that are written, the best first.
         threshold: Probability below which a class is not written; with several labels, over which a label is.
         probabilities: Whether the probability of every class is written.
         keep_errors: Whether rows that cannot be read are written with `error`; otherwise they stop the command.
         batch_size: Number of examples that are predicted at a time.
+        scores: Whether lines of generated texts begin with their score.
         columns: Input name to column, where the usual names do not fit.
     """
 
@@ -31,6 +32,7 @@ class Answers:
     probabilities: bool = False
     keep_errors: bool = True
     batch_size: int = 64
+    scores: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,7 +54,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         UserError: A column is missing or would be written over, a row is at fault and errors stop.
     """
     notes: list[str] = []
-    where = find_columns(predictor, source.columns, answers.columns, source.name, notes)
+    where = {} if source.has_values else find_columns(predictor, source.columns, answers.columns, source.name, notes)
     for note in notes if source.format not in ("txt", "images") else ():
         bar.write(note, file=sys.stderr)
     own = answer_columns(predictor, answers)
@@ -64,7 +66,10 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         )
     separator = "\t" if kind == "tsv" else source.separator if source.format == "csv" else ","
     count, errors = 0, []
-    with Writer(output, kind, [*source.columns, *own], separator, source.schema) as writer:
+    columns = [*source.columns, *own]
+    if kind == "txt":
+        columns = ["score", "prediction"] if answers.scores else ["prediction"]
+    with Writer(output, kind, columns, separator, source.schema) as writer:
         for chunk in chunks(source.rows):
             rows = list(answered(predictor, chunk, where, source.folder, answers))
             errors += [f"row {count + i}: {row['error']}" for i, row in enumerate(rows, 1) if row["error"]]
@@ -89,18 +94,20 @@ def answered(
         folder: Folder that paths are relative to.
         answers: What is written.
     """
-    examples: list[dict[str, Any] | str] = [_example(predictor, row, where, folder) for row in chunk]
-    good = [example for example in examples if isinstance(example, dict)]
+    examples = [_example(predictor, row, where, folder) for row in chunk]
+    good = [example for example in examples if not isinstance(example, str)]
     records = predictor.predict_batches(good, answers.batch_size, keep_errors=True)
     for row, example in zip(chunk, examples, strict=True):
-        record = next(records) if isinstance(example, dict) else {"error": example}
+        record = next(records) if not isinstance(example, str) else {"error": example}
         yield {**row.cells, **flat(record, answers)}
 
 
-def _example(predictor: Predictor, row: Row, where: Mapping[str, str], folder: Path) -> dict[str, Any] | str:
+def _example(predictor: Predictor, row: Row, where: Mapping[str, str], folder: Path) -> Mapping[str, Any] | str:
     """Raw values of a row; what is wrong with it where it cannot be read."""
     if row.error:
         return row.error
+    if row.values is not None:
+        return row.values
     inputs = predictor.spec.inputs
     try:
         example = {name: raw_value(inputs[name].kind, row.cells.get(column), folder) for name, column in where.items()}
@@ -120,13 +127,16 @@ def answer_columns(predictor: Predictor, answers: Answers) -> list[str]:
     classes = getattr(head.spec, "classes", None)
     if head.kind == "classification" and classes:
         columns.append("probability")
-        for place in range(2, min(answers.top, len(classes)) + 1):
-            columns += [f"prediction_{place}", f"probability_{place}"]
+        columns += _numbered("probability", min(answers.top, len(classes)))
     elif head.kind == "generation":
-        columns.append("score")
+        columns += ["score", *_numbered("score", answers.top)]
     if answers.probabilities and classes:
         columns += [f"probability {name}" for name in classes]
     return [*columns, "error"]
+
+
+def _numbered(kind: str, count: int) -> list[str]:
+    return [f"{name}_{place}" for place in range(2, count + 1) for name in ("prediction", kind)]
 
 
 def flat(record: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
@@ -137,7 +147,9 @@ def flat(record: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
         answers: What is written.
     """
     probabilities: dict[str, float] = record.get("probabilities", {})
-    cells = {name: value for name, value in record.items() if name != "probabilities"}
+    cells = {name: value for name, value in record.items() if name not in ("probabilities", "others")}
+    for place, other in enumerate(record.get("others", ()), 2):
+        cells |= {f"{name}_{place}": value for name, value in other.items()}
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])
     if isinstance(record.get("prediction"), list) and answers.threshold is not None:
         cells["prediction"] = [name for name, value in probabilities.items() if value > answers.threshold]

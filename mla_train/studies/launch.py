@@ -19,7 +19,7 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ["mla_train.training.run", "mla_train.cli", "matplotlib.pyplot"]
+PRELOADED = ["mla_train.training.run", "mla_train.commands.train", "matplotlib.pyplot"]
 
 
 @dataclass

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from mla_train.config import TrainConfig
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError
+from mla_train.program import program
 
 RUNS = Path("runs")
 # Passes the folder that the first process chose to the other processes of a distributed run.
@@ -113,7 +114,7 @@ def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     folder.figures.mkdir(exist_ok=True)
     if not folder.config.is_file():
-        command = "# " + shlex.join(["python", *sys.argv]).replace("\n", " ") + "\n"
+        command = "# " + shlex.join([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
         folder.config.write_text(command + OmegaConf.to_yaml(OmegaConf.create(plain(config))))
     os.environ[CHOSEN] = str(path.resolve())
     return folder
@@ -213,4 +214,4 @@ def resume_command(folder: RunFolder) -> str:
     path = str(folder.path)
     if not re.fullmatch(r"[\w./+-]+", path):  # Hydra needs quotes of its own
         path = "'" + path.replace("'", "\\'") + "'"
-    return shlex.join(["python", sys.argv[0], *kept, f"resume={path}"])
+    return shlex.join([*program(), *kept, f"resume={path}"])

@@ -99,7 +99,7 @@ def test_predictions_are_those_of_beam_search_and_random_ones_follow_the_seed():
     drawn = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        drawn.append([text.tokens for text in model.head.generate(memory, padding, temperature=1.0)])
+        drawn.append([texts[0].tokens for texts in model.head.generate(memory, padding, temperature=1.0)])
     assert drawn[0] == drawn[1] != drawn[2]
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import mla_train
+from mla_train.commands.evaluate import main
 from mla_train.errors import UserError
 from mla_train.inference.evaluate import intervals, slices
-from scripts.evaluate import main
 from tests.helpers import (
     hourly_table,
     number_pairs,

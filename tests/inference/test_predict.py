@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 import mla_train
+from mla_train.commands.predict import main
 from mla_train.errors import UserError
 from mla_train.inference.files import CHUNK, open_source
-from scripts.predict import main
 from tests.helpers import number_pairs, read_jsonl, run_here, write_jsonl, write_pairs, write_pictures, write_reviews
 
 
@@ -205,6 +205,50 @@ def test_translations_are_lines(tmp_path, predict):
     assert said.out.split("\n")[::2][:2] == [" ".join(record["prediction"].split()) for record in expected]
     assert said.out.split("\n")[1] == ""
     assert said.out.count("\n") == 3
+
+    table = tmp_path / "lines.csv"
+    table.write_text("source\none two\nthree\n")
+    run = tmp_path / "run"
+    rows = list(csv.DictReader(io.StringIO(predict("--run", run, "--input", table, "--n-best", 3, "--beams", 4).out)))
+    for row in rows:
+        scores = [float(row[name]) for name in ("score", "score_2", "score_3")]
+        assert scores == sorted(scores, reverse=True)
+        assert row["prediction"] != row["prediction_2"]
+    scored = predict("--run", run, "--input", "-", "--scores", stdin=b"three\n").out.split("\t")
+    assert float(scored[0]) == pytest.approx(expected[1]["score"], abs=1e-3)
+    assert "--beams 6" in predict("--run", run, "--input", table, "--n-best", 6, "--beams", 2, fails=True).err
+    assert ".jsonl" in predict("--run", run, "--input", "-", "--n-best", 2, stdin=lines, fails=True).err
+
+
+@pytest.mark.parametrize("kind", ["long", "wide", "ts"])
+def test_series_of_each_kind_of_file(tmp_path, predict, kind):
+    file, words = tmp_path / ("a.ts" if kind == "ts" else "a.csv"), ["hardware.threads=1"]
+    series = [np.sin(np.arange(12) * (1 + i % 2)) + i / 100 for i in range(24)]
+    labels = ["ab"[i % 2] for i in range(24)]
+    if kind == "long":
+        rows = [
+            f"{i},{step},{x},{y}"
+            for i, (s, y) in enumerate(zip(series, labels, strict=True))
+            for step, x in enumerate(s)
+        ]
+        file.write_text("\n".join(["id,step,x,label", *rows]))
+        words += ["data.series_column=id", "data.time_column=step"]
+    else:
+        sign, first = (":", []) if kind == "ts" else (",", [",".join([*(f"t{i}" for i in range(12)), "label"])])
+        lines = [f"{','.join(map(str, s))}{sign}{y}" for s, y in zip(series, labels, strict=True)]
+        file.write_text("\n".join([*first, *lines]) + "\n")
+    task = ["task=series_classification", "data=series_files", f"data.train={file}", "epochs=1"]
+    run_here(tmp_path / "run", *task, *words)
+    expected = mla_train.load(tmp_path / "run").predict([s[:, None] for s in series])
+    rows = list(csv.DictReader(io.StringIO(predict("--run", tmp_path / "run", "--input", file).out)))
+    assert [row["prediction"] for row in rows] == [record["prediction"] for record in expected]
+    assert [row["label"] for row in rows] == labels
+    file.write_text(file.read_text().replace("0.0,", "soft,", 1))
+    said = predict("--run", tmp_path / "run", "--input", file, fails=kind == "ts")
+    if kind != "ts":
+        errors = [row["error"] for row in csv.DictReader(io.StringIO(said.out))]
+        assert "is 'soft', not a number" in errors[0]
+        assert not any(errors[1:])
 
 
 def test_one_text_is_answered_with_json(text_run, predict):

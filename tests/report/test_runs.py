@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from mla_train.commands import runs as script
 from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
-from scripts import runs as script
 from tests.helpers import example_results as results
 
 CONFIG = "# python train.py lr=1\ntask: {name: translation}\ndata: {name: pairs}\nattention: {kind: mha}\n"

@@ -12,13 +12,13 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import mla_train
-from mla_train.cli import main
+from mla_train.commands.train import main
 from mla_train.report.wandb import TABLE_ROWS, WandbTracker, flat, run_id, run_name, spread
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.run import model_weights, run
 from mla_train.training.run_folder import find_run
 from scripts import wandb_workspace
-from tests.helpers import ROOT, SMALL, config, stop_in_epoch
+from tests.helpers import SMALL, config, stop_in_epoch
 from tests.wandb_files import runs
 
 BOTH = ["logger=[wandb,tensorboard]", "logger.wandb.mode=offline"]
@@ -193,7 +193,7 @@ def test_a_multirun_makes_separate_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     words = ["-m", *SMALL, "seed=0,1", "debug=fast", "logger=wandb", "run_dir=many"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words])
-    main(ROOT / "conf")
+    main()
     (first,), (second,) = (runs(tmp_path / "many" / str(number)) for number in range(2))
     assert first.kinds["run"][0].run_id != second.kinds["run"][0].run_id
     assert [run.config["seed"] for run in (first, second)] == [0, 1]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mla_train.commands import compare as script
 from mla_train.errors import UserError
 from mla_train.studies.parameter_matching import TOLERANCE, check_variants
 from mla_train.studies.variants import Match, compose_variants, read_plan
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import compare as script
 from tests.helpers import ROOT, config, python
 
 CONF = ROOT / "conf"
@@ -160,7 +160,7 @@ def test_a_comparison_runs_and_is_not_run_twice(tmp_path, monkeypatch, capsys):
 def test_a_failed_variant_is_named_and_the_others_are_shown(tmp_path, monkeypatch, capsys):
     """One variant is trained already; train.py fails for the other."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.setattr(script, "TRAIN", tmp_path / "train.py")
     (tmp_path / "train.py").write_text("raise SystemExit('error: no luck')")
     fixed = ["encoder=tiny", "encoder.dim=16", "debug=fast", "hardware.threads=1"]
     words = [*fixed, "lr=1e-3,1e-2", "seeds=1", "run_dir=mine"]

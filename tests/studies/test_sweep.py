@@ -19,6 +19,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from mla_train.commands import sweep as script
 from mla_train.config.overrides import compose_overrides
 from mla_train.errors import UserError
 from mla_train.studies.launch import Launcher
@@ -34,7 +35,6 @@ from mla_train.studies.search_space import (
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
 from mla_train.studies.sweep_results import best_recipe, ranked
-from scripts import sweep as script
 from tests.helpers import ROOT, SMALL, train
 
 # A run of train.py without the training: x = .7 is best; options make trials fail.

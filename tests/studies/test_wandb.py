@@ -8,11 +8,11 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
+from mla_train.commands import compare, sweep
 from mla_train.config.overrides import compose_overrides
 from mla_train.studies.jobs import group_overrides
 from mla_train.studies.launch import Launcher
 from mla_train.task import build_task
-from scripts import compare, sweep
 from tests.helpers import ROOT, SMALL, config, example_data
 
 SWEEPS = sorted((ROOT / "scripts" / "wandb_sweep").glob("*.yaml"))

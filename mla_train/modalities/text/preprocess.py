@@ -22,7 +22,7 @@ from mla_train.modalities.text.embed import TextEmbedding
 from mla_train.modalities.text.explain import explain_text
 from mla_train.modalities.text.spec import TextSpec, TextTensors
 
-if TYPE_CHECKING:  # prediction loads scikit-learn only where there are TF-IDF features
+if TYPE_CHECKING:  # scipy is loaded only where there are TF-IDF features
     import scipy.sparse
 
     from mla_train.data.tfidf import TfidfFeatures
@@ -205,7 +205,7 @@ def learn_vocabulary(
     from mla_train.data.tfidf import TfidfFeatures
 
     features = TfidfFeatures.learn(texts, tfidf_features)
-    return tokenizer, features.to_json(), sum(len(v.vocabulary_) for v in features.vectorizers.values())
+    return tokenizer, features.to_json(), len(features)
 
 
 def weigh_texts(texts: Sequence[str], tfidf: str) -> "scipy.sparse.csr_matrix":

@@ -48,7 +48,7 @@ def test_the_kept_model_knows_its_tokens_and_features(run):
     text, embedding = network.spec.inputs["text"], network.embeddings["text"].side_paths["tfidf"]
     assert text.tfidf.matrix(["x"]).shape[1] == text.spec.tfidf_size == embedding.table.num_embeddings
     # What a feature says alone: the part of the head that reads features.
-    column = text.tfidf.vectorizers["words"].vocabulary_["awful"]
+    column = text.tfidf.numbers["words"]["awful"]
     layer = network.head.layers["text"].weight
     scores = layer[:, : embedding.table.embedding_dim] @ embedding.table.weight[column]
     assert torch.argmax(scores).item() == 0

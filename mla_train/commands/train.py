@@ -1,4 +1,7 @@
-"""The command line of train.py: composes the config, reports wrong options at once, starts the run."""
+"""Trains an attention model on a task, and writes a run folder.
+
+Mistakes in options are reported before torch is loaded.
+"""
 
 import os
 import re
@@ -18,17 +21,14 @@ from mla_train.config.compose import to_typed_config
 from mla_train.config.help import help_of, help_text
 from mla_train.config.overrides import clear_errors, compose_overrides, config_folders, extend_import_path, find_choices
 from mla_train.errors import Interrupted, UserError
+from mla_train.program import CONF, as_started
 from mla_train.training.run_folder import find_run
 
 HELP = ("--help", "-h", "--help-all")
 
 
-def main(config_dir: Path) -> None:
-    """Runs `train.py` with the arguments of the command line.
-
-    Args:
-        config_dir: The folder conf/.
-    """
+def main() -> None:
+    """Trains with the options of the command line, or shows the help."""
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
@@ -38,13 +38,13 @@ def main(config_dir: Path) -> None:
     try:
         extend_import_path(words)
         if help_wanted:  # shows the options of the choices that are given
-            config = compose_overrides(config_dir, words)
-            choices = find_choices(config_folders(config_dir, words))
+            config = compose_overrides(CONF, words)
+            choices = find_choices(config_folders(CONF, words))
             texts = [help_of(config, key) for key in keys]
-            print("\n".join(texts or [help_text(config, choices, "--help-all" in sys.argv)]), flush=True)
+            print("\n".join(texts or [as_started(help_text(config, choices, "--help-all" in sys.argv))]), flush=True)
             return
-        with clear_errors(config_dir, words):
-            _run_hydra(config_dir)
+        with clear_errors(CONF, words):
+            _run_hydra()
     except UserError as error:
         if traceback_wanted:
             raise
@@ -61,7 +61,7 @@ def main(config_dir: Path) -> None:
         sys.exit(1)
 
 
-def _run_hydra(config_dir: Path) -> None:
+def _run_hydra() -> None:
     """Composes the config and runs the job, or the jobs of a multirun.
 
     Raises:
@@ -80,7 +80,7 @@ def _run_hydra(config_dir: Path) -> None:
                 raise
             stopped.append(error)
 
-    hydra.main(version_base="1.3", config_path=str(config_dir), config_name="train")(job)()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(job)()
     if stopped:
         raise stopped[0]
 
@@ -120,7 +120,7 @@ def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:
     words = [word for word in details.overrides.task if not word.startswith("run_dir=")]
     added = [source.path for source in details.runtime.config_sources if source.provider == "command-line"]
     flags = [word for path in added for word in ("--config-dir", path)]
-    return ["train.py", *flags, *words, *([f"run_dir={run_dir}"] if run_dir else [])]
+    return [sys.argv[0], *flags, *words, *([f"run_dir={run_dir}"] if run_dir else [])]
 
 
 def _stored_config(config: TrainConfig) -> TrainConfig:
@@ -133,3 +133,7 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
     stored.resume = config.resume
     stored.run_dir = config.run_dir
     return to_typed_config(stored)
+
+
+if __name__ == "__main__":  # a process of a run on several devices, or of a sweep
+    main()

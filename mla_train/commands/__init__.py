@@ -1,0 +1,39 @@
+"""The commands: each module is one, with a `main` that reads the command line. Here is what they share."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mla_train.program import as_started, program
+
+if TYPE_CHECKING:
+    from mla_train.inference.predictor import Predictor
+
+
+def command_parser(doc: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the docstring of the command's module."""
+    return argparse.ArgumentParser(
+        prog=" ".join(program()),
+        description=as_started(doc or ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Adds --run, and --config-dir for tasks outside the project."""
+    parser.add_argument("--run", type=Path, required=True, help="run folder, or the folder `model` in it")
+    parser.add_argument("--config-dir", type=Path, help="folder of a task of your own, as it was given to the training")
+
+
+def load_run(arguments: argparse.Namespace) -> "Predictor":
+    """The trained model that --run names.
+
+    Raises:
+        UserError: It cannot be loaded.
+    """
+    import mla_train
+
+    if arguments.config_dir is not None:
+        sys.path.insert(0, str(arguments.config_dir))
+    return mla_train.load(arguments.run)

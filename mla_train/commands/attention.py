@@ -1,0 +1,101 @@
+"""Draws attention maps and attributions of a trained model for one example.
+
+    python scripts/attention.py --run runs/mine --input "Wo steht das?"
+    python scripts/attention.py --run runs/mine --input digit.png --method attention occlusion shap
+
+An example has one or several inputs, depending on the task of the model:
+
+    text_classification    a text
+    image_classification   an image file
+    translation            the source; target=TEXT replaces the model's own translation
+    forecasting            a CSV file, of which the last rows are read; column=NAME selects the series to draw (default: the
+                           first)
+    series_classification  use --index
+    multimodal_sentiment   its modalities: text=TEXT image=FILE
+
+NAME=VALUE gives one input, each in its own --input; one JSON object with all inputs works too.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mla_train.commands import add_run, command_parser, load_run
+from mla_train.data.raw import parse_raw
+from mla_train.errors import UserError, did_you_mean
+from mla_train.explain.attribution import METHODS, attribute, mask_scores
+from mla_train.explain.attribution_figures import draw_attributions
+from mla_train.explain.draw_attention import draw_attention
+from mla_train.explain.explanation import Explanation
+from mla_train.inference.predictor import Predictor
+from mla_train.model import Model
+
+ATTENTION = "attention"
+
+
+def example(predictor: Predictor, index: int | None, inputs: list[str]) -> dict[str, Any]:
+    """The example that the options name: from --input, from the test split, or from the test split with inputs replaced."""
+    if index is None and not inputs:
+        raise UserError("name an example: --input, or --index for an example of the test split")
+    given = parse_raw(inputs, predictor.task.raw_inputs(predictor.network.spec)) if inputs else {}
+    if index is None:
+        return given
+    data = predictor.task.load_data()
+    count = data.count("test")
+    if not 0 <= index < count:
+        raise UserError(f"--index {index}: the test split has examples 0 to {count - 1:,}")
+    return {**data.test.raw(index), **given}
+
+
+def draw_attribution(model: Model, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
+    """Draws the attribution of the prediction by each of some `METHODS`; returns the files."""
+    attributions = {method: attribute(method, model, explanation) for method in methods}
+    scores = mask_scores(model, explanation)
+    score, baseline = scores(np.array([[1], [0]]).repeat(len(explanation), 1))
+    content = {
+        "prediction": explanation.prediction,
+        "score_name": explanation.score_name,
+        "score": float(score),
+        "baseline": float(baseline),
+        "units": [label for units in explanation.units for label in units.labels],
+    } | {method: values.tolist() for method, values in attributions.items()}
+    (folder / "attribution.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    draw_attributions(explanation, attributions, folder / "attribution.png")
+    return [folder / "attribution.png", folder / "attribution.json"]
+
+
+def main() -> None:
+    """Reads the options and draws."""
+    parser = command_parser(__doc__)
+    add_run(parser)
+    parser.add_argument("--input", action="append", default=[], help="an input of the example; may be repeated")
+    parser.add_argument("--index", type=int, help="example of the test split, counted from 0")
+    parser.add_argument("--out", type=Path, help="folder for figures and numbers (default: RUN/attention)")
+    parser.add_argument(
+        "--method", nargs="+", default=[ATTENTION], help=f"{ATTENTION} (default), {', '.join(METHODS)}; several allowed"
+    )
+    parser.add_argument("--layer", type=int, help="layer whose maps are drawn, counted from 1 (default: the last)")
+    options = parser.parse_args()
+    try:
+        for method in options.method:
+            if method not in (ATTENTION, *METHODS):
+                raise UserError(f"--method {method}: unknown method. {did_you_mean(method, (ATTENTION, *METHODS))}")
+        predictor = load_run(options)
+        model = predictor.network
+        explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
+        folder = options.out or options.run / "attention"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out {folder}: {error.strerror}") from error
+        print(explanation.prediction)
+        files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
+        methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
+        files += draw_attribution(model, explanation, methods, folder) if methods else []
+        for file in files:
+            print(file)
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,163 @@
+"""Predicts with a trained model: a file in, the same file with predictions out.
+
+    python scripts/predict.py --run runs/mine --input reviews.csv --output answers.csv
+    python scripts/predict.py --run runs/mine --text "What a day"
+    python scripts/predict.py --run runs/mine --input pictures/ --output answers.csv --top 3
+
+The input is csv, tsv, jsonl or parquet, also compressed (.gz, .xz, .bz2); a text file with an example in each line; a folder
+of images; or - for the standard input. Rows keep their order and all their columns; a row that cannot be read keeps its
+place, with the reason in the column `error`.
+
+    python scripts/predict.py --run runs/load --input load.csv --output forecast.csv
+
+forecasts the steps behind the last measured row of a table, with a picture beside the file; rows behind it hold the
+covariates that are known ahead.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mla_train.commands import add_run, command_parser, load_run
+from mla_train.errors import UserError, run_script
+from mla_train.inference.columns import parse_columns
+from mla_train.inference.files import FORMATS, format_of
+from mla_train.inference.predict import Answers, predict_file, show_one
+from mla_train.inference.series import open_examples
+from mla_train.modalities import Modality
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = command_parser(__doc__)
+    add_run(parser)
+    parser.add_argument("--input", help="file, folder of images, or - for the standard input")
+    parser.add_argument("--output", default="-", help="file; - is the standard output (default)")
+    parser.add_argument("--text", help="one text, instead of a file")
+    parser.add_argument("--image", help="one image file, instead of a file of examples")
+    parser.add_argument("--format", choices=FORMATS, help="format of the input, where its name does not tell")
+    parser.add_argument(
+        "--column", action="append", default=[], metavar="INPUT=COLUMN", help="column of an input, such as text=review"
+    )
+    parser.add_argument(
+        "--top", "--n-best", type=int, default=1, help="number of classes or of generated texts, the best first"
+    )
+    parser.add_argument("--beams", type=int, help="number of beams of generated texts; 1 is greedy and fastest")
+    parser.add_argument(
+        "--scores", action="store_true", help="begin each line of a text file with the score of the text"
+    )
+    parser.add_argument(
+        "--threshold", type=float, help="least probability of a prediction; rows below it get no prediction"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="write the probability of every class")
+    parser.add_argument(
+        "--on-error", choices=("keep", "stop"), default="keep", help="keep bad rows with an error (default), or stop"
+    )
+    parser.add_argument("--from", dest="start", metavar="TIME", help="time of the first step that is forecast")
+    parser.add_argument(
+        "--backtest", type=int, default=0, metavar="N", help="N forecasts of measured steps, beside what was measured"
+    )
+    parser.add_argument("--batch-size", type=int, default=64, help="number of examples that are predicted at a time")
+    return parser.parse_args()
+
+
+def answers_of(arguments: argparse.Namespace) -> Answers:
+    """The options of answers.
+
+    Raises:
+        UserError: A value cannot be meant.
+    """
+    if arguments.top < 1 or arguments.batch_size < 1:
+        raise UserError("--top and --batch-size must be 1 or more")
+    if arguments.threshold is not None and not 0 <= arguments.threshold <= 1:
+        raise UserError(f"--threshold {arguments.threshold}: must lie between 0 and 1")
+    return Answers(
+        arguments.top,
+        arguments.threshold,
+        arguments.probabilities,
+        arguments.on_error == "keep",
+        arguments.batch_size,
+        arguments.scores,
+        parse_columns(arguments.column),
+    )
+
+
+def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Modality]) -> Any:
+    """The one example of --text and --image; the only input of a model may have another name.
+
+    Raises:
+        UserError: The model reads something else.
+    """
+    given = {name: value for name, value in (("text", arguments.text), ("image", arguments.image)) if value is not None}
+    if given.keys() <= inputs.keys():
+        return given
+    if [modality.kind for modality in inputs.values()] == list(given):
+        return next(iter(given.values()))
+    raise UserError(f"this model reads {', '.join(inputs)}: name a file with --input")
+
+
+def set_generation(head: Any, beams: int | None, n_best: int) -> None:
+    """Sets how texts are generated.
+
+    Raises:
+        UserError: The model generates no texts, or there are fewer beams than texts.
+    """
+    if head.kind != "generation":
+        if beams is not None:
+            raise UserError("--beams belongs to generated texts; this model gives none")
+        return
+    head.options.beams = beams or max(head.options.beams, n_best)
+    head.n_best = n_best
+    if n_best > head.options.beams or head.options.beams < 1:
+        raise UserError(f"--n-best {n_best} needs as many beams: --beams {n_best}")
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        UserError: Something in the command or the data is not as it must be.
+    """
+    answers = answers_of(arguments)
+    is_one = arguments.text is not None or arguments.image is not None
+    if is_one == (arguments.input is not None):
+        raise UserError("name what is predicted: --input FILE, or one example with --text and --image")
+    asked = format_of(Path(arguments.output)) if arguments.output != "-" else None
+    if arguments.output != "-" and asked is None:
+        raise UserError(f"--output {arguments.output}: must end in .{', .'.join(FORMATS)}")
+    predictor = load_run(arguments)
+    head = predictor.network.head
+    set_generation(head, arguments.beams, answers.top)
+    if is_one:
+        print(show_one(predictor.predict([example_of(arguments, predictor.spec.inputs)])[0], answers))
+        return
+    if head.kind == "forecast":
+        from mla_train.inference.forecast import forecast_file
+
+        summary = forecast_file(
+            predictor, arguments.input, arguments.output, asked or "csv", arguments.start, arguments.backtest
+        )
+    elif arguments.start is not None or arguments.backtest:
+        raise UserError("--from and --backtest belong to forecasts; this model makes none")
+    else:
+        source = open_examples(predictor, arguments.input, arguments.format)
+        lines = "txt" if head.kind == "generation" else "csv"
+        kind = asked or {"images": "csv", "series": "csv", "parquet": "csv", "txt": lines}.get(
+            source.format, source.format
+        )
+        if kind == "txt" and answers.top > 1:
+            raise UserError("--n-best writes columns: let --output end in .csv, .tsv, .jsonl or .parquet")
+        with tqdm(total=source.size, unit=" rows", file=sys.stderr, disable=None) as bar:
+            summary = predict_file(
+                predictor, source, arguments.output, "jsonl" if kind == "json" else kind, answers, bar
+            )
+    print(summary, file=sys.stderr)
+
+
+def main() -> None:
+    """Predicts, or says in one line what is wrong."""
+    run_script(lambda: predict(parse_arguments()))

@@ -1,0 +1,111 @@
+"""Files of whole series as rows that are predicted: of the UCR and UEA archives, or tables, as training reads them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mla_train.data.readers import LABEL_NAMES, is_empty
+from mla_train.data.series_files import is_archive, is_number, order_of_steps, read_archive_file, without_end
+from mla_train.errors import UserError
+from mla_train.inference.files import CHUNK, Row, Source, open_source
+from mla_train.inference.predictor import Predictor
+from mla_train.modalities import Series
+
+
+def open_examples(predictor: Predictor, path: str, kind: str | None = None, label: str | None = None) -> Source:
+    """Opens a file as a source with a row for each example: where a model reads whole series, a row is a series.
+
+    Args:
+        predictor: Trained model.
+        path: Path, or "-" for the standard input.
+        kind: Format of a table, see `open_source`.
+        label: Column of the labels; None takes that of the training data or one of a usual name.
+
+    Raises:
+        UserError: There is no such file, or it holds no examples.
+    """
+    if all(each.kind != Series.kind for each in predictor.spec.inputs.values()):
+        return open_source(path, kind)
+    file, options = Path(path), predictor.config.data
+    if path != "-" and is_archive(file):
+        examples = read_archive_file(file)
+        names: Sequence[str] = examples.names or ()
+        rows = (
+            Row({"series": name, "label": label}, values={"series": series})
+            for name, label, series in zip(names, examples.targets, examples.inputs["series"], strict=True)
+        )
+        return Source(path, "series", ["series", "label"], rows, size=len(names), has_values=True)
+    source = open_source(path, kind)
+    source.has_values = True
+    label = label or getattr(options, "label_column", None)
+    labels = [name for name in source.columns if name in ((label,) if label else LABEL_NAMES)][:1]
+    series_column = getattr(options, "series_column", None)
+    if series_column is None:
+        source.rows = _wide(source.rows, [name for name in source.columns if name not in labels])
+        return source
+    if series_column not in source.columns:
+        raise UserError(
+            f"{source.name} has no column {series_column}, which told series apart in training; there are "
+            f"{', '.join(source.columns)}"
+        )
+    kept = [series_column, *labels]
+    time = getattr(options, "time_column", None)
+    channels = [name for name in source.columns if name not in (*kept, time)]
+    source.rows = _long(list(source.rows), channels, kept, time, source.name)
+    source.columns, source.size = kept, None
+    return source
+
+
+def _wide(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
+    """A row a series; its steps are the columns that hold mostly numbers in the first rows."""
+    first = list(islice(rows, CHUNK))
+    steps = [name for name in columns if _is_mostly_numbers([row.cells.get(name) for row in first])]
+    for row in chain(first, rows):
+        try:
+            values = without_end(_numbers(row.cells, steps)[:, None])
+        except UserError as error:
+            yield row._replace(error=row.error or str(error))
+            continue
+        yield row._replace(values={"series": values}, error=row.error or ("" if len(values) else "no numbers"))
+
+
+def _is_mostly_numbers(cells: Sequence[Any]) -> bool:
+    return 2 * sum(map(is_number, cells)) > sum(not is_empty(cell) for cell in cells)
+
+
+def _long(
+    rows: Sequence[Row], channels: Sequence[str], kept: Sequence[str], time: str | None, name: str
+) -> Iterator[Row]:
+    """A row a step; a step that cannot be read is an error of its series."""
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.cells.get(kept[0]), []).append(row)
+    numeric = [column for column in channels if _is_mostly_numbers([row.cells.get(column) for row in rows])]
+    for members in groups.values():
+        cells = {column: members[0].cells.get(column) for column in kept}
+        error = next((row.error for row in members if row.error), "")
+        if not numeric:
+            error = f"{name} has no columns of numbers beside {', '.join(kept)}"
+        if error:
+            yield Row(cells, error)
+            continue
+        if time is not None:
+            order = order_of_steps([row.cells.get(time) for row in members], f"{name} column {time}")
+            members = [members[place] for place in order]
+        try:
+            yield Row(cells, values={"series": np.stack([_numbers(row.cells, numeric) for row in members])})
+        except UserError as fault:
+            yield Row(cells, str(fault))
+
+
+def _numbers(cells: Mapping[str, Any], columns: Sequence[str]) -> np.ndarray:
+    values = [cells.get(column) for column in columns]
+    wrong = next(
+        (c for c, value in zip(columns, values, strict=True) if not (is_empty(value) or is_number(value))), None
+    )
+    if wrong is not None:
+        raise UserError(f"{wrong} is {cells[wrong]!r}, not a number")
+    return np.array([np.nan if is_empty(value) else float(value) for value in values])  # type: ignore[arg-type]

@@ -1,0 +1,33 @@
+"""Where this program lies, a checkout or an installed package, and how the user started it."""
+
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+COMMANDS = PACKAGE / "commands"
+IS_CHECKOUT = (PACKAGE.parent / "conf" / "train.yaml").is_file()
+CONF = PACKAGE.parent / "conf" if IS_CHECKOUT else PACKAGE / "conf"
+"""The folder of choices."""
+TRAIN = PACKAGE.parent / "train.py" if IS_CHECKOUT else COMMANDS / "train.py"
+"""The file that trains one run."""
+
+
+def program(name: str | None = None) -> list[str]:
+    """First words of a command: `python scripts/predict.py`, or `mla-train predict` where it was started like that.
+
+    Args:
+        name: Name of the command; None means the running one.
+    """
+    if Path(sys.argv[0]).resolve().parent == COMMANDS:
+        return ["mla-train", name or Path(sys.argv[0]).stem]
+    if name is None:
+        return ["python", sys.argv[0]]
+    return ["python", "train.py" if name == "train" else f"scripts/{name}.py"]
+
+
+def as_started(text: str) -> str:
+    """A help text that says `mla-train NAME` instead of `python scripts/NAME.py` where that is how it was started."""
+    for name in sorted(file.stem for file in COMMANDS.glob("[!_]*.py")):
+        file = "train.py" if name == "train" else f"scripts/{name}.py"
+        text = text.replace(f"python {file}", " ".join(program(name)))
+    return text
