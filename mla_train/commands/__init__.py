@@ -27,11 +27,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def load_run(arguments: argparse.Namespace) -> "Predictor":
-    """The trained model that --run names.
+    """The trained model that --run names. Commands import what needs torch after their options were checked.
 
     Raises:
         UserError: It cannot be loaded.
     """
+    if sys.stderr.isatty():
+        print("loading the model ...", file=sys.stderr)
     import mla_train
 
     if arguments.config_dir is not None:

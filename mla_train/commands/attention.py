@@ -16,27 +16,22 @@ An example has one or several inputs, depending on the task of the model:
 NAME=VALUE gives one input, each in its own --input; one JSON object with all inputs works too.
 """
 
-import json
 import sys
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mla_train.commands import add_run, command_parser, load_run
 from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError, did_you_mean
-from mla_train.explain.attribution import METHODS, attribute, mask_scores
-from mla_train.explain.attribution_figures import draw_attributions
-from mla_train.explain.draw_attention import draw_attention
-from mla_train.explain.explanation import Explanation
-from mla_train.inference.predictor import Predictor
-from mla_train.model import Model
+from mla_train.explain import METHODS
+
+if TYPE_CHECKING:  # options are checked before torch is loaded
+    from mla_train.inference.predictor import Predictor
 
 ATTENTION = "attention"
 
 
-def example(predictor: Predictor, index: int | None, inputs: list[str]) -> dict[str, Any]:
+def example(predictor: "Predictor", index: int | None, inputs: list[str]) -> dict[str, Any]:
     """The example that the options name: from --input, from the test split, or from the test split with inputs replaced."""
     if index is None and not inputs:
         raise UserError("name an example: --input, or --index for an example of the test split")
@@ -48,23 +43,6 @@ def example(predictor: Predictor, index: int | None, inputs: list[str]) -> dict[
     if not 0 <= index < count:
         raise UserError(f"--index {index}: the test split has examples 0 to {count - 1:,}")
     return {**data.test.raw(index), **given}
-
-
-def draw_attribution(model: Model, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
-    """Draws the attribution of the prediction by each of some `METHODS`; returns the files."""
-    attributions = {method: attribute(method, model, explanation) for method in methods}
-    scores = mask_scores(model, explanation)
-    score, baseline = scores(np.array([[1], [0]]).repeat(len(explanation), 1))
-    content = {
-        "prediction": explanation.prediction,
-        "score_name": explanation.score_name,
-        "score": float(score),
-        "baseline": float(baseline),
-        "units": [label for units in explanation.units for label in units.labels],
-    } | {method: values.tolist() for method, values in attributions.items()}
-    (folder / "attribution.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    draw_attributions(explanation, attributions, folder / "attribution.png")
-    return [folder / "attribution.png", folder / "attribution.json"]
 
 
 def main() -> None:
@@ -84,6 +62,10 @@ def main() -> None:
             if method not in (ATTENTION, *METHODS):
                 raise UserError(f"--method {method}: unknown method. {did_you_mean(method, (ATTENTION, *METHODS))}")
         predictor = load_run(options)
+
+        from mla_train.explain.attribution_figures import write_attributions
+        from mla_train.explain.draw_attention import draw_attention
+
         model = predictor.network
         explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
         folder = options.out or options.run / "attention"
@@ -94,7 +76,7 @@ def main() -> None:
         print(explanation.prediction)
         files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
         methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
-        files += draw_attribution(model, explanation, methods, folder) if methods else []
+        files += write_attributions(model, explanation, methods, folder) if methods else []
         for file in files:
             print(file)
     except UserError as error:

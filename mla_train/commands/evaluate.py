@@ -13,23 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import UserError, run_script
 from mla_train.inference.columns import parse_columns
-from mla_train.inference.evaluate import (
-    DRAWS,
-    Labelled,
-    draw_calibration,
-    intervals,
-    predict_split,
-    read_labelled,
-    rows_of,
-    slices,
-    worst,
-)
 from mla_train.program import program
 from mla_train.report.tables import Cell, Table, as_rich, terminal
 
@@ -43,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--column", action="append", default=[], metavar="INPUT=COLUMN", help="column of an input")
     parser.add_argument("--by", help="column whose values are evaluated one by one")
     parser.add_argument("--output", help="folder for evaluation.json, figures and the worst mistakes")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="number of bootstrap draws of the intervals")
+    parser.add_argument("--draws", type=int, default=1000, help="number of bootstrap draws of the intervals")
     return parser.parse_args()
 
 
@@ -55,6 +43,20 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     columns = parse_columns(arguments.column)
     predictor = load_run(arguments)
+
+    import numpy as np
+
+    from mla_train.inference.evaluate import (
+        Labelled,
+        draw_calibration,
+        intervals,
+        predict_split,
+        read_labelled,
+        rows_of,
+        slices,
+        worst,
+    )
+
     head = predictor.network.head
     if arguments.input is None:
         labelled = Labelled(predictor.task.load_data().test)

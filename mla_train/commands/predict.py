@@ -24,11 +24,9 @@ from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import UserError, run_script
+from mla_train.inference.answers import Answers, show_one
 from mla_train.inference.columns import parse_columns
 from mla_train.inference.files import FORMATS, format_of
-from mla_train.inference.predict import Answers, predict_file, show_one
-from mla_train.inference.series import open_examples
-from mla_train.modalities import Modality
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -86,7 +84,7 @@ def answers_of(arguments: argparse.Namespace) -> Answers:
     )
 
 
-def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Modality]) -> Any:
+def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Any]) -> Any:
     """The one example of --text and --image; the only input of a model may have another name.
 
     Raises:
@@ -144,6 +142,9 @@ def predict(arguments: argparse.Namespace) -> None:
     elif arguments.start is not None or arguments.backtest:
         raise UserError("--from and --backtest belong to forecasts; this model makes none")
     else:
+        from mla_train.inference.predict import predict_file
+        from mla_train.inference.series import open_examples
+
         source = open_examples(predictor, arguments.input, arguments.format)
         lines = "txt" if head.kind == "generation" else "csv"
         kind = asked or {"images": "csv", "series": "csv", "parquet": "csv", "txt": lines}.get(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mla_train.errors import UserError
+from mla_train.explain import METHODS
 from mla_train.explain.explanation import Explanation
 
 Scores = Callable[[np.ndarray], np.ndarray]
@@ -101,10 +102,6 @@ def integrated_gradients(explanation: Explanation) -> np.ndarray:
     )
     gathered = [entry.gather(part.detach()) for entry, part in zip(inputs, gradients, strict=True)]
     return torch.stack(gathered).sum(0).double().numpy()
-
-
-METHODS = {"integrated_gradients": "captum", "occlusion": "captum", "lime": "lime", "shap": "shap"}
-"""Each method and the package that it needs."""
 
 
 def attribute(method: str, forward: Callable[[Any], Any], explanation: Explanation) -> np.ndarray:

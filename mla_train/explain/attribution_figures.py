@@ -1,5 +1,6 @@
 """Figures of attributions: units that raise the score are red, those that lower it blue."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from mla_train.explain.attribution import attribute, mask_scores
 from mla_train.explain.explanation import Explanation
 from mla_train.explain.heatmaps import draw_series, show_images
 from mla_train.modalities.explanation import CellUnits, PatchUnits, Units
+from mla_train.model import Model
 
 COLOURS: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
 LINE = 18  # words in a line
@@ -87,3 +90,20 @@ def _along_series(part: Any, patches: PatchUnits, shares: dict[str, np.ndarray])
     grid[-1].set_xlabel("step (0: start of the forecast)")
     grid[0].set_ylabel(patches.name, fontsize=8, parse_math=False)
     part.colorbar(image, ax=list(grid), shrink=0.8, label="relative to the largest")
+
+
+def write_attributions(model: Model, explanation: Explanation, methods: list[str], folder: Path) -> list[Path]:
+    """Writes and draws the attribution of the prediction by each of some `METHODS`; returns the files."""
+    attributions = {method: attribute(method, model, explanation) for method in methods}
+    scores = mask_scores(model, explanation)
+    score, baseline = scores(np.array([[1], [0]]).repeat(len(explanation), 1))
+    content = {
+        "prediction": explanation.prediction,
+        "score_name": explanation.score_name,
+        "score": float(score),
+        "baseline": float(baseline),
+        "units": [label for units in explanation.units for label in units.labels],
+    } | {method: values.tolist() for method, values in attributions.items()}
+    (folder / "attribution.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    draw_attributions(explanation, attributions, folder / "attribution.png")
+    return [folder / "attribution.png", folder / "attribution.json"]

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mla_train.data.readers import INPUT_NAMES, is_empty
 from mla_train.errors import UserError, did_you_mean
-from mla_train.inference.predictor import Predictor
+
+if TYPE_CHECKING:  # options are checked before torch is loaded
+    from mla_train.inference.predictor import Predictor
 
 
 def find_columns(
-    predictor: Predictor, columns: Sequence[str], asked: Mapping[str, str], where: str, notes: list[str]
+    predictor: "Predictor", columns: Sequence[str], asked: Mapping[str, str], where: str, notes: list[str]
 ) -> dict[str, str]:
     """Column of each input.
 

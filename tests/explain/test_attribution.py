@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from mla_train.errors import UserError
-from mla_train.explain.attribution import METHODS, attribute, integrated_gradients, mask_scores, occlusion, shapley
+from mla_train.explain import METHODS
+from mla_train.explain.attribution import attribute, integrated_gradients, mask_scores, occlusion, shapley
 from mla_train.explain.attribution_figures import draw_attributions
 from mla_train.explain.explanation import Explanation
 from mla_train.modalities.explanation import GradientInput, WordUnits

@@ -81,6 +81,7 @@ def test_padding_and_other_texts_change_nothing(words):
         model.encode(raw_batch(data.spec, [{"source": t} for t in some])) for some in (texts, texts[1:2])
     )
     written = [model.head.generate(*join_features(features), beams=3) for features in (together, alone)]
+    written = [[texts[0] for texts in each] for each in written]
     assert written[0][1].tokens == written[1][0].tokens
     assert written[0][1].score == pytest.approx(written[1][0].score, abs=1e-5)
 
