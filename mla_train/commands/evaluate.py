@@ -3,7 +3,8 @@
     python scripts/evaluate.py --run runs/mine
     python scripts/evaluate.py --run runs/mine --input labelled.csv --by country --output evaluation
 
-The input is a table as scripts/predict.py reads it, with a column of labels. --output names a folder for evaluation.json,
+The input is a table as scripts/predict.py reads it, with a column of labels; of a forecaster, a table of measured series, of
+which every window is forecast. --output names a folder for evaluation.json,
 figures and the worst mistakes.
 """
 
@@ -16,9 +17,8 @@ from typing import Any
 from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
-from mla_train.errors import UserError, run_script
+from mla_train.errors import run_script
 from mla_train.inference.columns import parse_columns
-from mla_train.program import program
 from mla_train.report.tables import Cell, Table, as_rich, terminal
 
 
@@ -52,6 +52,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         intervals,
         predict_split,
         read_labelled,
+        read_measured,
         rows_of,
         slices,
         worst,
@@ -61,9 +62,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.input is None:
         labelled = Labelled(predictor.task.load_data().test)
     elif head.kind == "forecast":
-        raise UserError(
-            f"forecasts of another table: {' '.join(program('predict'))} --backtest N, beside what was measured"
-        )
+        labelled = read_measured(predictor, arguments.input)
     else:
         labelled = read_labelled(predictor, arguments.input, columns, arguments.label)
     for note in labelled.notes:

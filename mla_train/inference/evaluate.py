@@ -17,6 +17,8 @@ from mla_train.heads.base import Head, Predictions, merge
 from mla_train.inference.columns import find_columns, raw_value
 from mla_train.inference.predictor import Predictor
 from mla_train.inference.series import open_examples
+from mla_train.modalities.series.future import read_windows
+from mla_train.modalities.series.windows import WindowColumn
 
 DRAWS = 1000
 SLICES = 20  # most values of a column that are slices by themselves
@@ -98,6 +100,23 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     chosen = targets[places] if isinstance(targets, np.ndarray) else [targets[place] for place in places]
     prepared = spec.head.prepare_targets(spec.target, chosen, "evaluation", spec.inputs, inputs, notes)
     return Labelled(Split(inputs, prepared), [rows[place] for place in places], notes)
+
+
+def read_measured(predictor: Predictor, path: str) -> Labelled:
+    """Every window of a table of series whose steps to be forecast lie in its measured rows.
+
+    Args:
+        predictor: Trained forecaster.
+        path: Table.
+
+    Raises:
+        UserError: The table does not fit the model.
+    """
+    ((name, modality),) = predictor.spec.inputs.items()
+    (last,) = read_windows(Path(path), modality.spec, backtest=1)
+    look_back, horizon = modality.spec.look_back, modality.spec.horizon
+    column = WindowColumn(last.series, look_back, last.now - look_back + 1, look_back, horizon)
+    return Labelled(Split({name: column}, column))
 
 
 @torch.inference_mode()

@@ -164,7 +164,12 @@ def test_forecasts_are_evaluated_on_the_test_split(tmp_path, evaluate):
     assert values(found)["mse"] == pytest.approx(written["mse"], rel=1e-6)
     each = found["slices"]["all"]["metrics"]["mse"]
     assert each["low"] < each["value"] < each["high"]
-    assert "--backtest" in evaluate("--run", tmp_path / "run", "--input", tmp_path / "a.csv", fails=True)[0].err
+    windows = mla_train.load(tmp_path / "run").task.load_data().test.columns["series"]
+    hourly_table()[windows.first - windows.look_back :].to_csv(tmp_path / "test.csv", index=False)
+    _, found = evaluate("--run", tmp_path / "run", "--input", tmp_path / "test.csv")
+    assert found["slices"]["all"]["examples"] == len(windows)
+    for name in ("mse", "mae"):
+        assert values(found)[name] == pytest.approx(written[name], rel=1e-5)
     shutil.rmtree(tmp_path / "run" / "model")
     assert "no finished model" in evaluate("--run", tmp_path / "run", fails=True)[0].err
 
