@@ -85,6 +85,8 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     assert "samples on breast_cancer, test split" in done.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["metrics"]["test"]["accuracy"] > 0.9 > results["baselines"]["majority"]["accuracy"]
+    evaluated = python("scripts/evaluate.py", "--run", "run", "--config-dir", "mine", "--draws", "20", cwd=tmp_path)
+    assert f"{results['metrics']['test']['accuracy']:.4f}" in evaluated.stdout
     wrong = train(*command[1:], "data.splt_seed=1", cwd=tmp_path, check=False)
     assert "Did you mean split_seed" in wrong.stderr
     (tmp_path / "run" / "results.json").unlink()
@@ -313,8 +315,13 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
         evaluate.main()
     assert (tmp_path / "evaluation" / "evaluation.json").is_file()
     table().to_csv(tmp_path / "load.csv", index=False)
-    (command,) = [p.values[1] for p in commands() if p.values[0] == ROOT / "docs" / "use.md"]
-    train(*command[1:], *QUICK, cwd=tmp_path)
+    write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    for param in commands():
+        if param.values[0] == ROOT / "docs" / "use.md":
+            train(*param.values[1][1:], *QUICK, cwd=tmp_path)
+    (tmp_path / "sentences.txt").write_text("one two\nthree\n")
+    predict_as_written(ROOT / "docs" / "use.md", monkeypatch, "runs/phrases")
+    assert len((tmp_path / "translations.txt").read_text().splitlines()) == 2
     predict_as_written(ROOT / "docs" / "use.md", monkeypatch, "runs/load")
     assert (tmp_path / "forecast.csv").read_text().startswith("series,time,step,prediction,q0.1")
     assert (tmp_path / "forecast.png").is_file()
