@@ -85,6 +85,8 @@ def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) 
     if config.hardware.threads:
         torch.set_num_threads(config.hardware.threads)
     task = build_task(config)
+    if not is_child():
+        print("reading the data ...", flush=True)
     data = task.load_data()
     if config.debug.overfit:
         data = data.overfit(config.debug.overfit)
