@@ -53,7 +53,28 @@ class SplitOptions:
 
 
 @dataclass
-class FileOptions:
+class TableOptions:
+    """How tables are written, where that is not to be found by itself.
+
+    Attributes:
+        separator: Sign between the cells of a csv file; null finds it.
+        encoding: Encoding of text files, such as cp1252; null is UTF-8, or UTF-16 where a file is marked so.
+        header: Whether the first line of a csv file holds names of columns; null finds it.
+        decimal: Decimal sign of numbers; null finds it column by column.
+        thousands: Sign between thousands; null finds it column by column.
+        na_values: Words that mean a missing value, beside empty cells and the usual ones.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    na_values: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FileOptions(TableOptions):
     """Tables on disk or on the Hugging Face hub.
 
     Attributes:

@@ -1,0 +1,136 @@
+"""Files of rows as a stream: what is read of each row, or what is wrong with it, in its place."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from mla_train.errors import UserError
+
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "npz", "txt")
+ENDINGS = {"feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv"}
+"""Other endings of a format."""
+UNREADABLE = (OSError, EOFError, lzma.LZMAError)
+
+
+class Row(NamedTuple):
+    """A row of a file.
+
+    Attributes:
+        cells: Column name to cell, as the file has it.
+        error: What is wrong with the row; empty where it could be read.
+        place: Where the row stands, such as "line 7".
+        values: Raw value of each input, where the source reads them itself.
+    """
+
+    cells: Mapping[str, Any]
+    error: str = ""
+    place: str = ""
+    values: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Source:
+    """A file that is read as a stream.
+
+    Attributes:
+        name: Name of the file, for messages.
+        format: One of `FORMATS`, "images" or "series".
+        columns: Names of its columns.
+        rows: Its rows in order.
+        folder: Folder that paths in cells are relative to.
+        separator: Separator of csv.
+        size: Number of rows where it is known without reading them.
+        schema: Types of the columns of parquet and arrow.
+        notes: Lines for the user: what was guessed.
+        class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
+        has_values: Whether rows have `values`.
+    """
+
+    name: str
+    format: str
+    columns: list[str]
+    rows: Iterator[Row]
+    folder: Path = field(default_factory=Path)
+    separator: str = ","
+    size: int | None = None
+    schema: Any = None
+    notes: list[str] = field(default_factory=list)
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+    has_values: bool = False
+
+
+def format_of(file: Path) -> str | None:
+    """Format by the ending of a file, also of a compressed one; None where it is unknown."""
+    ending = (file.with_suffix("") if file.suffix in OPENERS else file).suffix.lower().removeprefix(".")
+    ending = ENDINGS.get(ending, ending)
+    return ending if ending in FORMATS else None
+
+
+def open_bytes(path: str) -> BinaryIO:
+    """Opens a file, decompressed, or the standard input, which is "-"."""
+    if path == "-":
+        return sys.stdin.buffer
+    file = Path(path)
+    stream: BinaryIO = OPENERS.get(file.suffix, open)(file, "rb")
+    return stream
+
+
+def read_lines(path: str, name: str, encoding: str | None = None) -> Iterator[str]:
+    """Lines of a text with their ends; only real line ends count, not signs inside sentences.
+
+    Args:
+        path: Path, or "-" for the standard input.
+        name: Name of the file, for messages.
+        encoding: Encoding; None is UTF-8, or UTF-16 where the text begins with its mark.
+
+    Raises:
+        UserError: The text has another encoding, or cannot be read.
+    """
+    try:
+        with open_bytes(path) as stream:
+            first = stream.peek(2)[:2] if hasattr(stream, "peek") else b""
+            if encoding is None:
+                encoding = "utf-16" if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+            yield from io.TextIOWrapper(stream, encoding=encoding, newline="")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name} is not {encoding.removesuffix('-sig').upper()}{_undecodable(path, encoding)}: name its encoding with "
+            "data.encoding=, such as cp1252, or save it as UTF-8"
+        ) from error
+    except LookupError as error:
+        raise UserError(f"data.encoding={encoding}: unknown; write utf-8, utf-16, cp1252, latin-1, ...") from error
+    except UNREADABLE as error:
+        raise UserError(f"{name} cannot be read: {error}") from error
+
+
+def _undecodable(path: str, encoding: str) -> str:
+    """The first line that is not in an encoding, for a message."""
+    if path == "-" or encoding == "utf-16":
+        return ""
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                return f" (line {number})"
+    return ""
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names of columns, each once: a second `text` becomes `text (2)`."""
+    unique: list[str] = []
+    for name in names:
+        count, candidate = 1, name
+        while candidate in unique:
+            count += 1
+            candidate = f"{name} ({count})"
+        unique.append(candidate)
+    return unique
