@@ -23,10 +23,11 @@ from typing import Any
 from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
+from mla_train.data.tables.source import FORMATS, format_of
 from mla_train.errors import UserError, run_script
 from mla_train.inference.answers import Answers, show_one
 from mla_train.inference.columns import parse_columns
-from mla_train.inference.files import FORMATS, format_of
+from mla_train.inference.files import WRITTEN
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -125,8 +126,8 @@ def predict(arguments: argparse.Namespace) -> None:
     if is_one == (arguments.input is not None):
         raise UserError("name what is predicted: --input FILE, or one example with --text and --image")
     asked = format_of(Path(arguments.output)) if arguments.output != "-" else None
-    if arguments.output != "-" and asked is None:
-        raise UserError(f"--output {arguments.output}: must end in .{', .'.join(FORMATS)}")
+    if arguments.output != "-" and asked not in WRITTEN:
+        raise UserError(f"--output {arguments.output}: must end in .{', .'.join(WRITTEN)}")
     predictor = load_run(arguments)
     head = predictor.network.head
     set_generation(head, arguments.beams, answers.top)
@@ -147,9 +148,8 @@ def predict(arguments: argparse.Namespace) -> None:
 
         source = open_examples(predictor, arguments.input, arguments.format)
         lines = "txt" if head.kind == "generation" else "csv"
-        kind = asked or {"images": "csv", "series": "csv", "parquet": "csv", "txt": lines}.get(
-            source.format, source.format
-        )
+        same = source.format if source.format in WRITTEN and source.format != "parquet" else "csv"
+        kind = asked or (lines if source.format == "txt" else same)
         if kind == "txt" and answers.top > 1:
             raise UserError("--n-best writes columns: let --output end in .csv, .tsv, .jsonl or .parquet")
         with tqdm(total=source.size, unit=" rows", file=sys.stderr, disable=None) as bar:

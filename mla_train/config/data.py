@@ -198,11 +198,11 @@ class WindowOptions:
 
 
 @dataclass
-class SeriesTableOptions:
+class SeriesTableOptions(TableOptions):
     """A table of time series: one column of times, the others are series.
 
     Attributes:
-        path: File of the table, csv or parquet.
+        path: File of the table: csv, parquet, xlsx, jsonl.
         time_column: Column of the times; null takes the first column that can be read as times.
         targets: Columns that are forecast; null is all numeric ones.
         known: Columns that are known ahead, such as holidays or prices.

@@ -1,14 +1,14 @@
 """From tables to raw examples: which column is which input, where images lie, what the label is."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mla_train.config import OnError
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.rows import Rows
-from mla_train.data.tables import read_tables, report_broken
+from mla_train.data.tables.cells import as_text, is_empty, is_missing
+from mla_train.data.tables.splits import read_tables, report_broken
+from mla_train.data.tables.table import Table
 from mla_train.errors import UserError
 
 LABEL_NAMES = (
@@ -43,20 +43,37 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
         values: dict[str, Sequence[Any]] = {}
         for name in inputs:
             option = f"{name}_column"
-            cells = table.column(find_column(table, getattr(options, option), INPUT_NAMES[name], f"data.{option}"))
+            column = find_column(table, getattr(options, option), INPUT_NAMES[name], f"data.{option}")
+            cells = table.column(column)
             if name == "image":
                 values[name] = _images(cells, table.file, names)
                 if isinstance(next((cell for cell in cells if not is_empty(cell)), None), str):
                     names = [name if is_empty(cell) else str(cell) for name, cell in zip(names, cells, strict=True)]
             else:
-                values[name] = [None if is_empty(cell) else cell for cell in cells]
+                values[name] = _texts(cells, f"{table.file} column {column}", table.places, notes)
         splits[split] = Examples(values, labels, names)
     if "train" not in splits:
         raise UserError(f"there is no train split, only {', '.join(splits)}: name it with data.train=FILE")
     return RawData(splits, notes, classes)
 
 
-def find_column(table: Rows, asked: str | None, usual: tuple[str, ...], option: str) -> str:
+def _texts(cells: Sequence[Any], where: str, places: Sequence[str], notes: list[str]) -> list[str | None]:
+    """Texts, None where there is none; a UserError names a cell that is no text."""
+    texts: list[str | None] = []
+    for cell, place in zip(cells, places, strict=True):
+        try:
+            texts.append(None if is_empty(cell) else as_text(cell))
+        except TypeError as error:
+            raise UserError(f"{where}: {error} ({place})") from error
+    halves = sum(
+        text is not None and text != cell and isinstance(cell, str) for text, cell in zip(texts, cells, strict=True)
+    )
+    if halves:
+        notes.append(f"{where}: {halves:,} texts hold halves of characters, which became \N{REPLACEMENT CHARACTER}")
+    return texts
+
+
+def find_column(table: Table, asked: str | None, usual: tuple[str, ...], option: str) -> str:
     """Name of a column: the one that is asked for, or the first of the usual ones.
 
     Raises:
@@ -72,27 +89,22 @@ def find_column(table: Rows, asked: str | None, usual: tuple[str, ...], option: 
     return column
 
 
-def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing: none, NaN, or a text of blanks."""
-    if isinstance(cell, float):
-        return math.isnan(cell)
-    return cell is None or (isinstance(cell, str) and not cell.strip())
-
-
-def read_labels(table: Rows, options: Any, notes: list[str]) -> tuple[str, list[Any]]:
+def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list[Any]]:
     """The column of the labels, and the label of each row; with a separator between labels a row may have none."""
     column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
     labels = table.column(column)
-    empty = [i for i, label in enumerate(labels) if is_empty(label)]
+    empty = [i for i, label in enumerate(labels) if is_missing(label, options.na_values)]
     if empty and options.label_separator is not None:
         notes.append(f"{len(empty):,} rows of {table.file} have an empty {column}: they are examples without any label")
     elif empty:
         raise UserError(
-            f"{table.file} has {len(empty)} rows without {column}, the first is row {empty[0] + 1}: correct or remove them"
+            f"{table.file} has {len(empty)} rows without {column}, the first is {table.places[empty[0]]}: correct or remove them"
         )
     odd = next((i for i, label in enumerate(labels) if isinstance(label, Mapping)), None)
     if odd is not None:
-        raise UserError(f"{table.file}: {column} holds no label in row {odd + 1}: name another with data.label_column=")
+        raise UserError(
+            f"{table.file}: {column} holds no label in {table.places[odd]}: name another with data.label_column="
+        )
     return column, labels
 
 

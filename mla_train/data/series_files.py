@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import is_empty, read_labels
-from mla_train.data.rows import Rows
+from mla_train.data.readers import read_labels
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables import read_tables, report_broken
+from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.splits import read_tables, report_broken
+from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean
 
 
@@ -123,7 +124,7 @@ def without_end(values: np.ndarray) -> np.ndarray:
     return values[: real[-1] + 1] if len(real) else values[:0]
 
 
-def _read_wide(table: Rows, options: Any, notes: list[str]) -> Examples:
+def _read_wide(table: Table, options: Any, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps."""
     label_column, labels = read_labels(table, options, notes)
     values = _numbers(table, [label_column], notes)
@@ -135,7 +136,7 @@ def _read_wide(table: Rows, options: Any, notes: list[str]) -> Examples:
     return Examples({"series": [without_end(row[:, None]) for row in values]}, labels, table.row_names)
 
 
-def _read_long(table: Rows, options: Any, notes: list[str]) -> Examples:
+def _read_long(table: Table, options: Any, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
     label_column, labels = read_labels(table, options, notes)
     roles = [options.series_column, label_column, *([options.time_column] if options.time_column else [])]
@@ -165,7 +166,7 @@ def _read_long(table: Rows, options: Any, notes: list[str]) -> Examples:
     )
 
 
-def _numbers(table: Rows, roles: Sequence[str], notes: list[str]) -> np.ndarray | None:
+def _numbers(table: Table, roles: Sequence[str], notes: list[str]) -> np.ndarray | None:
     """Columns of numbers, `(rows, columns)`, NaN where a cell is empty; None where there are none."""
     columns, left = [], []
     for name in table.columns:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.batch import Batch
+from mla_train.data.tables.cells import as_text
 from mla_train.errors import UserError
 from mla_train.heads.base import Predictions
 from mla_train.heads.pooled import PooledHead
@@ -72,9 +73,13 @@ def number_classes(labels: Mapping[str, Iterable[Any]], options: Any) -> tuple[C
     return ClassSpec(names), numbers
 
 
-def as_label(label: Any) -> Any:
-    """A label as a plain Python value."""
-    return label.item() if isinstance(label, np.generic) else label
+def as_label(label: Any) -> str:
+    """A label in the one form that all files give it: 1, 1.0 and " 1 " are the same label."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    return as_text(label).strip()
 
 
 def _label_order(label: Any) -> tuple[bool, float, str]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mla_train.data.readers import INPUT_NAMES, is_empty
+from mla_train.data.readers import INPUT_NAMES
+from mla_train.data.tables.cells import is_empty
 from mla_train.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:  # options are checked before torch is loaded

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from mla_train.data.batch import Batch
-from mla_train.data.readers import LABEL_NAMES, is_empty
+from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.sampling import evaluation_batches
+from mla_train.data.tables.cells import is_empty
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge

@@ -1,192 +1,43 @@
-"""Rows of files as a stream, and files of answers in the same format: csv, tsv, jsonl, parquet, lines, image folders.
-
-Nothing is held in memory but a chunk of rows. A row that cannot be read keeps its place, with what is wrong with it.
-"""
+"""Files that are predicted: tables, lines, folders of images; and files of answers in the same format."""
 
 import csv
-import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, Self
 
-from mla_train.data.rows import OPENERS
+from mla_train.config import TableOptions
+from mla_train.data.tables import open_source
+from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
 
 CHUNK = 1024
-FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
+WRITTEN = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
+"""Formats of answers."""
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
-class Row(NamedTuple):
-    """A row of a file.
-
-    Attributes:
-        cells: Column name to cell, as the file has it.
-        error: What is wrong with the row; empty where it could be read.
-        values: Raw value of each input, where the source reads them itself.
-    """
-
-    cells: Mapping[str, Any]
-    error: str = ""
-    values: Mapping[str, Any] | None = None
-
-
-@dataclass
-class Source:
-    """A file that is read as a stream.
-
-    Attributes:
-        name: Name of the file, for messages.
-        format: One of `FORMATS`, or "images".
-        columns: Names of its columns.
-        rows: Its rows in order.
-        folder: Folder that paths in cells are relative to.
-        separator: Separator of csv.
-        size: Number of rows where it is known without reading them.
-        schema: Types of the columns of parquet.
-        has_values: Whether rows have `values`.
-    """
-
-    name: str
-    format: str
-    columns: list[str]
-    rows: Iterator[Row]
-    folder: Path = field(default_factory=Path)
-    separator: str = ","
-    size: int | None = None
-    schema: Any = None
-    has_values: bool = False
-
-
-def open_source(path: str, kind: str | None = None) -> Source:
-    """Opens a file, a folder of images or the standard input.
-
-    Args:
-        path: Path, or "-" for the standard input.
-        kind: One of `FORMATS`; None takes the ending of the file, and lines of text for the standard input.
+def open_input(path: str, kind: str | None = None, options: TableOptions | None = None) -> Source:
+    """Opens a folder of images, or else a file or the standard input, see `open_source`.
 
     Raises:
         UserError: There is no such file, it is empty, or of an unknown format.
     """
-    if path == "-":
-        return _open_stream(sys.stdin.buffer, "standard input", kind or "txt", Path())
-    file = Path(path)
-    if file.is_dir():
-        return _open_folder(file)
-    if not file.is_file():
-        raise UserError(f"{file}: there is no such file or folder ({file.resolve()})")
-    kind = kind or format_of(file)
-    if kind is None:
-        raise UserError(f"{file}: cannot read {file.suffix or 'a file without ending'}; use .{', .'.join(FORMATS)}")
-    if kind == "parquet":
-        return _open_parquet(file)
-    opener: Any = OPENERS.get(file.suffix, open)
-    return _open_stream(opener(file, "rb"), str(file), kind, file.parent)
-
-
-def format_of(file: Path) -> str | None:
-    """Format by the ending of a file, also of a compressed one; None where it is unknown."""
-    ending = (file.with_suffix("") if file.suffix in OPENERS else file).suffix.lower().removeprefix(".")
-    return ending if ending in FORMATS else None
-
-
-def _open_folder(folder: Path) -> Source:
+    folder = Path(path)
+    if path == "-" or not folder.is_dir():
+        return open_source(path, kind, options)
     files = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and not path.name.startswith(".")
+        file for file in folder.rglob("*") if file.suffix.lower() in IMAGES and not file.name.startswith(".")
     )
     if not files:
         raise UserError(f"{folder} holds no images")
-    rows = (Row({"image": str(path.relative_to(folder))}) for path in files)
-    return Source(str(folder), "images", ["image"], rows, folder, size=len(files))
-
-
-def _open_stream(stream: BinaryIO, name: str, kind: str, folder: Path) -> Source:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    rows = {"txt": _lines, "jsonl": _json_lines, "json": _json_list}.get(kind)
-    if rows is not None:
-        decoded = _decoded(rows(text), name)
-        first = next(decoded, None)
-        if first is None:
-            raise UserError(f"{name} has no rows")
-        columns = list(dict.fromkeys(first.cells))
-        return Source(name, "jsonl" if kind == "json" else kind, columns, _chain(first, decoded), folder)
-    header = next(_decoded(iter(text.readline, ""), name), "")  # the first line tells the separator
-    separator = "\t" if kind == "tsv" else ";" if header.count(";") > header.count(",") else ","
-    columns = next(csv.reader([header], delimiter=separator), [])
-    if not columns:
-        raise UserError(f"{name} has no rows")
-    return Source(name, kind, columns, _decoded(_separated(text, columns, separator), name), folder, separator)
-
-
-def _chain(first: Row, others: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from others
-
-
-def _decoded(rows: Iterable[Any], name: str) -> Iterator[Any]:
-    """Rows of a text file; one that is not UTF-8 or broken stops with a clear error."""
-    try:
-        yield from rows
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8; save it in that encoding") from error
-    except (OSError, EOFError) as error:
-        raise UserError(f"{name} cannot be read: {error}") from error
-
-
-def _lines(text: io.TextIOWrapper) -> Iterator[Row]:
-    for line in text:
-        yield Row({"text": line.rstrip("\r\n")})
-
-
-def _json_lines(text: io.TextIOWrapper) -> Iterator[Row]:
-    for number, line in enumerate(text, 1):
-        if not line.strip():
-            continue
-        try:
-            cells = json.loads(line)
-        except ValueError:
-            cells = None
-        yield Row(cells) if isinstance(cells, dict) else Row({}, f"line {number} is no JSON object")
-
-
-def _json_list(text: io.TextIOWrapper) -> Iterator[Row]:
-    try:
-        items = json.load(text)
-    except ValueError as error:
-        raise UserError(f"no JSON: {error}") from error
-    for number, cells in enumerate(items if isinstance(items, list) else [items], 1):
-        yield Row(cells) if isinstance(cells, dict) else Row({}, f"item {number} is no JSON object")
-
-
-def _separated(text: io.TextIOWrapper, columns: list[str], separator: str) -> Iterator[Row]:
-    reader = csv.reader(text, delimiter=separator)
-    for cells in reader:
-        row = dict(zip(columns, cells, strict=False))
-        if len(cells) == len(columns):
-            yield Row(row)
-        elif cells:
-            yield Row(row, f"line {reader.line_num + 1} has {len(cells)} cells, the header has {len(columns)}")
-
-
-def _open_parquet(file: Path) -> Source:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        content = pyarrow.parquet.ParquetFile(file)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{file} cannot be read: {error}") from error
-    rows = (Row(cells) for batch in content.iter_batches(CHUNK) for cells in batch.to_pylist())
-    schema = content.schema_arrow
-    return Source(
-        str(file), "parquet", list(schema.names), rows, file.parent, size=content.metadata.num_rows, schema=schema
-    )
+    rows = (Row({"image": str(file.relative_to(folder))}) for file in files)
+    return Source(path, "images", ["image"], rows, folder, size=len(files))
 
 
 class Writer:
@@ -194,7 +45,7 @@ class Writer:
 
     Args:
         path: File, or "-" for the standard output.
-        kind: One of `FORMATS`.
+        kind: One of `WRITTEN`.
         columns: Names of the columns.
         separator: Separator of csv.
         schema: Types of those columns of parquet that come from the source.
@@ -277,3 +128,14 @@ def chunks(rows: Iterator[Row], size: int = CHUNK) -> Iterator[list[Row]]:
     """Rows in lists of a size."""
     while chunk := list(islice(rows, size)):
         yield chunk
+
+
+def table_options(options: Any) -> TableOptions:
+    """How the tables of a run were said to be written, for tables that its model reads later.
+
+    Args:
+        options: `data` options of the run.
+    """
+    if not isinstance(options, TableOptions):
+        return TableOptions()
+    return TableOptions(**{each.name: getattr(options, each.name) for each in fields(TableOptions)})

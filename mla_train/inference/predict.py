@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
 from mla_train.inference.answers import Answers, answer_columns, flat
 from mla_train.inference.columns import find_columns, raw_value
-from mla_train.inference.files import Row, Source, Writer, chunks
+from mla_train.inference.files import Writer, chunks
 from mla_train.inference.predictor import Predictor
 
 

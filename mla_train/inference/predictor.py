@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mla_train.data.readers import is_empty
+from mla_train.data.tables.cells import is_empty
 from mla_train.dataset import check_given, raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import Artifact, load_model

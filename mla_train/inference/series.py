@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mla_train.data.readers import LABEL_NAMES, is_empty
+from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.series_files import is_archive, is_number, order_of_steps, read_archive_file, without_end
+from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
-from mla_train.inference.files import CHUNK, Row, Source, open_source
+from mla_train.inference.files import CHUNK, open_input, table_options
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import Series
 
@@ -21,14 +23,14 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
     Args:
         predictor: Trained model.
         path: Path, or "-" for the standard input.
-        kind: Format of a table, see `open_source`.
+        kind: Format of a table, see `open_input`.
         label: Column of the labels; None takes that of the training data or one of a usual name.
 
     Raises:
         UserError: There is no such file, or it holds no examples.
     """
     if all(each.kind != Series.kind for each in predictor.spec.inputs.values()):
-        return open_source(path, kind)
+        return open_input(path, kind, table_options(predictor.config.data))
     file, options = Path(path), predictor.config.data
     if path != "-" and is_archive(file):
         examples = read_archive_file(file)
@@ -38,7 +40,7 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
             for name, label, series in zip(names, examples.targets, examples.inputs["series"], strict=True)
         )
         return Source(path, "series", ["series", "label"], rows, size=len(names), has_values=True)
-    source = open_source(path, kind)
+    source = open_input(path, kind, table_options(options))
     source.has_values = True
     label = label or getattr(options, "label_column", None)
     labels = [name for name in source.columns if name in ((label,) if label else LABEL_NAMES)][:1]

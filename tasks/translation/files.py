@@ -1,18 +1,21 @@
 """Sentence pairs in tables, in text files that are aligned line by line, or on the Hugging Face hub."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import find_column, is_empty
-from mla_train.data.rows import OPENERS, Rows, find_parts, read_rows
+from mla_train.data.readers import find_column
 from mla_train.data.splits import PART_NAMES
-from mla_train.data.tables import read_tables, report_broken
+from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.source import OPENERS, OTHER_ENCODING, is_undecoded, read_lines
+from mla_train.data.tables.splits import find_parts, named_files, read_tables, report_broken
+from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
 from tasks.translation.config import PairFilesConfig
 
-Location = Path | tuple[Path, Path]
-"""A table, or two text files that are aligned line by line."""
+Location = list[Path] | tuple[Path, Path]
+"""Files of a table, or two text files that are aligned line by line."""
 Pairs = list[tuple[Any, Any]]
 
 
@@ -24,14 +27,19 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
     """
     files = _locate(options)
     if files:
-        tables = {split: read_rows(file) for split, file in files.items() if isinstance(file, Path)}
+        named = {split: those for split, those in files.items() if isinstance(those, list)}
+        tables = {
+            s: concatenate([read_table(f, options) for f in those], str(those[0].parent)) for s, those in named.items()
+        }
     else:
         tables = read_tables(options, "sentence pairs")
     notes = report_broken(tables, options.on_error)
     pairs = {split: _table_pairs(table, options) for split, table in tables.items()}
-    pairs |= {split: _aligned_pairs(*file) for split, file in files.items() if isinstance(file, tuple)}
+    pairs |= {
+        split: _aligned_pairs(*file, options.encoding) for split, file in files.items() if isinstance(file, tuple)
+    }
     if options.root is not None and "test" in files:
-        shown = files["test"] if isinstance(files["test"], Path) else " and ".join(map(str, files["test"]))
+        shown = " and ".join(map(str, files["test"]))
         notes.append(f"the test split is {shown}; data.test= chooses another")
     return RawData({split: _complete(split, pairs[split], notes) for split in PART_NAMES if split in pairs}, notes)
 
@@ -56,16 +64,13 @@ def _locate(options: PairFilesConfig) -> dict[str, Location]:
     for split in PART_NAMES:
         named: Any = getattr(options, split)
         if named is not None:
-            files[split] = Path(named) if isinstance(named, str) else (Path(named[0]), Path(named[1]))
+            files[split] = named_files(named, split) if isinstance(named, str) else (Path(named[0]), Path(named[1]))
     if files and "train" not in files:
         raise UserError("data.train is missing: name the training file, or the two")
-    for split, file in files.items():
-        if isinstance(file, Path) and file.is_dir():
-            raise UserError(f"data.{split}={file} is a folder: data.root={file} reads the files in it")
     return files
 
 
-def _tables_in(root: Path) -> dict[str, Path]:
+def _tables_in(root: Path) -> dict[str, list[Path]]:
     try:
         return find_parts(root)
     except UserError as error:
@@ -91,8 +96,11 @@ def _aligned_in(root: Path, sides: tuple[str, str]) -> dict[str, Location]:
     return pairs if "train" in pairs else {}
 
 
-def _aligned_pairs(source: Path, target: Path) -> Pairs:
-    sides = _lines(source), _lines(target)
+def _aligned_pairs(source: Path, target: Path, encoding: str | None) -> Pairs:
+    for file in (source, target):
+        if not file.is_file():
+            raise UserError(f"{file}: there is no such file ({file.resolve()})")
+    sides = _lines(source, encoding), _lines(target, encoding)
     counts = len(sides[0]), len(sides[1])
     if counts[0] != counts[1]:
         longer, shorter = (source, target) if counts[0] > counts[1] else (target, source)
@@ -103,27 +111,20 @@ def _aligned_pairs(source: Path, target: Path) -> Pairs:
     return list(zip(*sides, strict=True))
 
 
-def _lines(file: Path) -> list[str]:
-    opener: Any = OPENERS.get(file.suffix, open)
-    try:
-        with opener(file, "rb") as stream:
-            content = stream.read()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{file} is not UTF-8 (line {line}); save it in that encoding") from error
-    # Only real line ends: str.splitlines would also cut at signs that stand inside sentences.
-    return text.removesuffix("\n").split("\n")
+def _lines(file: Path, encoding: str | None) -> list[str]:
+    lines = [line.rstrip("\r\n") for line in read_lines(str(file), str(file), encoding)]
+    odd = next((number for number, line in enumerate(lines, 1) if is_undecoded(line)), None)
+    if odd is not None:
+        raise UserError(f"{file} line {odd} {OTHER_ENCODING}")
+    return lines
 
 
-def _table_pairs(table: Rows, options: PairFilesConfig) -> Pairs:
-    if "translation" in table.columns and all(isinstance(row.get("translation"), dict) for row in table.rows):
-        # Sets on the hub often hold {"translation": {"en": ..., "de": ...}}.
-        rows = [row["translation"] for row in table.rows]
-        table = Rows(table.file, list(rows[0]) if rows else [], rows)
+def _table_pairs(table: Table, options: PairFilesConfig) -> Pairs:
+    nested = table.cells.get("translation", [None])
+    if all(
+        isinstance(cell, dict) for cell in nested
+    ):  # sets on the hub often hold {"translation": {"en": ..., "de": ...}}
+        table = replace(table, cells={language: [cell.get(language) for cell in nested] for language in nested[0]})
     sides = []
     for option in ("source_column", "target_column"):
         name = find_column(table, getattr(options, option), (), f"data.{option}")
@@ -131,5 +132,5 @@ def _table_pairs(table: Rows, options: PairFilesConfig) -> Pairs:
         odd = next((i for i, cell in enumerate(sides[-1]) if isinstance(cell, list | dict)), None)
         if odd is not None:
             kind = type(sides[-1][odd]).__name__
-            raise UserError(f"{table.file}: column {name} holds no text but a {kind} (row {odd + 1})")
+            raise UserError(f"{table.file}: column {name} holds no text but a {kind} ({table.places[odd]})")
     return list(zip(*sides, strict=True))

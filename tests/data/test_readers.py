@@ -63,7 +63,7 @@ def test_tables_of_other_kinds_with_other_columns(ending, tmp_path):
     train = read(f"data.train={file}", *columns).splits["train"]
     assert train.inputs["text"] == [None, *(row["text"] for row in content[1:])]
     assert train.inputs["image"][1] is None
-    assert train.names[1] == f"{file} row 2"
+    assert train.names[1] == f"{file} {'row 2' if ending == 'parquet' else 'line 3'}"
     assert train.targets == ["sad", "glad"] * 4
 
 
@@ -98,7 +98,7 @@ def test_labels_of_any_kind_stay_what_they_are(tmp_path):
 @pytest.mark.parametrize("label", [None, "", " ", float("nan")])
 def test_an_empty_label_is_named_by_its_row(label, tmp_path):
     file = write_jsonl(tmp_path / "a.jsonl", [*rows(1), {"text": "x", "label": label}])
-    with pytest.raises(UserError, match=r"a\.jsonl has 1 rows without label, the first is row 3"):
+    with pytest.raises(UserError, match=r"a\.jsonl has 1 rows without label, the first is line 3"):
         read(f"data.train={file}", inputs=["text"])
 
 
@@ -114,9 +114,9 @@ def test_with_a_separator_an_empty_cell_is_no_label(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"label": {"a": 1}}, r"label holds no label in row 3: name another with data\.label_column="),
-        ({"image": 7}, r"a\.jsonl row 3: the image is no path but int.*data\.image_column="),
-        ({"image": ["a.png"]}, "row 3: the image is no path but list"),
+        ({"label": {"a": 1}}, r"label holds no label in line 3: name another with data\.label_column="),
+        ({"image": 7}, r"a\.jsonl line 3: the image is no path but int.*data\.image_column="),
+        ({"image": ["a.png"]}, "line 3: the image is no path but list"),
     ],
 )
 def test_cells_that_cannot_be_meant(row, message, tmp_path):
@@ -143,7 +143,7 @@ def test_paths_that_lead_out_of_the_folder_are_refused_whatever_is_asked(tmp_pat
         for words in ([], ["data.on_error=missing"]):
             with pytest.raises(UserError) as caught:
                 read(f"data.train={file}", *words)
-            assert f"a.jsonl row 3: the image {path} lies outside the folder of the table" in str(caught.value)
+            assert f"a.jsonl line 3: the image {path} lies outside the folder of the table" in str(caught.value)
             assert "put it there" in str(caught.value)
     # What no path can be is no file, inside or outside.
     odd = ["circle/../link.png", "a\0b.png", "\ud800.png", "x" * 5000]

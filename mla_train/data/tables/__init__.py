@@ -6,7 +6,7 @@ from pathlib import Path
 from mla_train.config import TableOptions
 from mla_train.data.tables.formats import open_arrays, open_columns, open_json, open_lines, open_sheet
 from mla_train.data.tables.separated import open_separated
-from mla_train.data.tables.source import FORMATS, UNREADABLE, Row, Source, format_of
+from mla_train.data.tables.source import FORMATS, UNREADABLE, Source, format_of
 from mla_train.errors import UserError
 
 OPEN: dict[str, Callable[[str, str, str, TableOptions], Source]] = {

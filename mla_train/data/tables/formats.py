@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import TableOptions
-from mla_train.data.tables.source import UNREADABLE, Row, Source, numbered, open_bytes, read_lines
+from mla_train.data.tables.source import (
+    OTHER_ENCODING,
+    UNREADABLE,
+    Row,
+    Source,
+    is_undecoded,
+    numbered,
+    open_bytes,
+    read_lines,
+)
 from mla_train.errors import UserError
 
 CHUNK = 1024
@@ -16,8 +25,12 @@ CHUNK = 1024
 def open_lines(path: str, name: str, kind: str, options: TableOptions) -> Source:
     """A text in each line, as column `text`."""
     lines = read_lines(path, name, options.encoding)
-    rows = (Row({"text": line.rstrip("\r\n")}, "", f"line {number}") for number, line in enumerate(lines, 1))
+    rows = (_line(line, f"line {number}") for number, line in enumerate(lines, 1))
     return Source(name, kind, ["text"], rows)
+
+
+def _line(line: str, place: str) -> Row:
+    return Row({"text": line.rstrip("\r\n")}, f"{place} {OTHER_ENCODING}" if is_undecoded(line) else "", place)
 
 
 def open_json(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -34,7 +47,12 @@ def open_json(path: str, name: str, kind: str, options: TableOptions) -> Source:
     else:
         rows = _objects(chain([first], lines))
         known = _parsed(first)
-        if kind == "json" and isinstance(known, dict) and known and all(isinstance(v, dict | list) for v in known.values()):
+        if (
+            kind == "json"
+            and isinstance(known, dict)
+            and known
+            and all(isinstance(v, dict | list) for v in known.values())
+        ):
             rows = _items(_records_of(known))
     columns = dict[str, None]()
     head: list[Row] = []
@@ -68,7 +86,9 @@ def _records_of(value: Any) -> list[Any]:
     lists = [each for each in value.values() if isinstance(each, list)]
     if lists and all(isinstance(item, dict) for item in lists[0]) and len(lists) == 1:
         return lists[0]
-    columns = {k: list(v.values()) if isinstance(v, dict) else v for k, v in value.items() if isinstance(v, dict | list)}
+    columns = {
+        k: list(v.values()) if isinstance(v, dict) else v for k, v in value.items() if isinstance(v, dict | list)
+    }
     if not columns or len({len(cells) for cells in columns.values()}) != 1 or len(columns) < len(value):
         return [value]
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
@@ -82,8 +102,11 @@ def _items(items: Any) -> Iterator[Row]:
 
 def _objects(lines: Iterator[str]) -> Iterator[Row]:
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            cells, place = _parsed(line), f"line {number}"
+        place = f"line {number}"
+        if is_undecoded(line):
+            yield Row({}, f"{place} {OTHER_ENCODING}", place)
+        elif line.strip():
+            cells = _parsed(line)
             yield Row(cells, "", place) if isinstance(cells, dict) else Row({}, f"{place} is no JSON object", place)
 
 
@@ -95,7 +118,9 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
 
     try:
         if kind == "parquet":
-            content = pyarrow.parquet.ParquetFile(path if path != "-" else pyarrow.BufferReader(open_bytes(path).read()))
+            content = pyarrow.parquet.ParquetFile(
+                path if path != "-" else pyarrow.BufferReader(open_bytes(path).read())
+            )
             schema, size, batches = content.schema_arrow, content.metadata.num_rows, content.iter_batches(CHUNK)
         else:
             table = _arrow_table(path)
@@ -137,7 +162,9 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
     try:
         from openpyxl import load_workbook
     except ImportError as error:
-        raise UserError(f"{name}: a spreadsheet needs the package openpyxl: pip install openpyxl, or save it as csv") from error
+        raise UserError(
+            f"{name}: a spreadsheet needs the package openpyxl: pip install openpyxl, or save it as csv"
+        ) from error
     try:
         book = load_workbook(open_bytes(path), read_only=True, data_only=True)
     except Exception as error:  # a broken file raises errors of many kinds
@@ -162,11 +189,15 @@ def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Sourc
         with np.load(open_bytes(path) if path == "-" else Path(path), allow_pickle=False) as content:
             arrays = {each: content[each] for each in content.files}
     except (ValueError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
-        raise UserError(f"{name} cannot be read: {error}. Write it with numpy.savez, numbers and strings alone") from error
+        raise UserError(
+            f"{name} cannot be read: {error}. Write it with numpy.savez, numbers and strings alone"
+        ) from error
     arrays = {each: array for each, array in arrays.items() if array.ndim}
     counts = {len(array) for array in arrays.values()}
     if len(counts) != 1:
-        raise UserError(f"{name}: arrays need one row for each example; these have {', '.join(map(str, sorted(counts)))} rows")
+        raise UserError(
+            f"{name}: arrays need one row for each example; these have {', '.join(map(str, sorted(counts)))} rows"
+        )
     (size,) = counts
     rows = (Row({each: array[i] for each, array in arrays.items()}, "", f"row {i}") for i in range(size))
     return Source(name, kind, list(arrays), rows, size=size)

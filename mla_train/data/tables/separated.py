@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from mla_train.config import TableOptions
-from mla_train.data.tables.source import Row, Source, numbered, read_lines
+from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines
 from mla_train.errors import UserError
 
 SAMPLE = 10_000
@@ -57,7 +57,7 @@ def open_separated(path: str, name: str, kind: str, options: TableOptions) -> So
         UserError: It has no rows, or another encoding.
     """
     csv.field_size_limit(sys.maxsize)
-    lines = read_lines(path, name, options.encoding)
+    lines = read_lines(path, name, options.encoding, newline="")
     first = list(islice(lines, SAMPLE))
     dialect, notes = find_dialect(first, kind, options), list[str]()
     source = Source(name, kind, [], iter(()), separator=dialect.separator, notes=notes)
@@ -65,10 +65,14 @@ def open_separated(path: str, name: str, kind: str, options: TableOptions) -> So
     head = list(islice(records, PEEKED))
     if not head:
         raise UserError(f"{name} has no rows")
+    if any(map(is_undecoded, head[0].cells)):
+        raise UserError(f"{name} line {head[0].line} {OTHER_ENCODING}")
     names = [cell.strip() for cell in head[0].cells]
     if not dialect.has_header:
         names = [f"column_{place}" for place in range(1, len(names) + 1)]
-        notes.append(f"{name} has no header: its columns are {', '.join(names)} (data.header=true takes the first line for it)")
+        notes.append(
+            f"{name} has no header: its columns are {', '.join(names)} (data.header=true takes the first line for it)"
+        )
     elif len(head) > 1 and all(len(record.cells) == len(names) + 1 for record in head[1:]):
         names = ["", *names]  # names of rows, without a name of their own
     if dialect.skip and not first[0].startswith("sep="):
@@ -195,6 +199,8 @@ def _rows(records: Iterable[Record], source: Source) -> Iterator[Row]:
     for cells, line, is_repaired in records:
         is_ragged = len(cells) < width or any(cell.strip() for cell in cells[width:])
         error = f"line {line} has {len(cells)} cells, the header has {width}" if is_ragged else ""
+        if any(map(is_undecoded, cells)):
+            error = f"line {line} {OTHER_ENCODING}"
         if is_repaired:
             repaired.append(line)
         yield Row(dict(zip(source.columns, cells, strict=False)), error, f"line {line}")

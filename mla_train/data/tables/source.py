@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,45 +84,36 @@ def open_bytes(path: str) -> BinaryIO:
     return stream
 
 
-def read_lines(path: str, name: str, encoding: str | None = None) -> Iterator[str]:
-    """Lines of a text with their ends; only real line ends count, not signs inside sentences.
+def read_lines(path: str, name: str, encoding: str | None = None, newline: str = "\n") -> Iterator[str]:
+    r"""Lines of a text with their ends; signs inside sentences that Unicode calls line ends do not count.
 
     Args:
         path: Path, or "-" for the standard input.
         name: Name of the file, for messages.
-        encoding: Encoding; None is UTF-8, or UTF-16 where the text begins with its mark.
+        encoding: Encoding; None is UTF-8, or UTF-16 where the text begins with its mark. Bytes of another one do not stop,
+            see `is_undecoded`.
+        newline: End of a line; "" is any of \n, \r and \r\n.
 
     Raises:
-        UserError: The text has another encoding, or cannot be read.
+        UserError: The text cannot be read.
     """
     try:
         with open_bytes(path) as stream:
             first = stream.peek(2)[:2] if hasattr(stream, "peek") else b""
-            if encoding is None:
-                encoding = "utf-16" if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-            yield from io.TextIOWrapper(stream, encoding=encoding, newline="")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{name} is not {encoding.removesuffix('-sig').upper()}{_undecodable(path, encoding)}: name its encoding with "
-            "data.encoding=, such as cp1252, or save it as UTF-8"
-        ) from error
+            marked = "utf-16" if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+            yield from io.TextIOWrapper(stream, encoding or marked, errors="surrogateescape", newline=newline)
     except LookupError as error:
         raise UserError(f"data.encoding={encoding}: unknown; write utf-8, utf-16, cp1252, latin-1, ...") from error
-    except UNREADABLE as error:
+    except (UnicodeError, *UNREADABLE) as error:
         raise UserError(f"{name} cannot be read: {error}") from error
 
 
-def _undecodable(path: str, encoding: str) -> str:
-    """The first line that is not in an encoding, for a message."""
-    if path == "-" or encoding == "utf-16":
-        return ""
-    with open_bytes(path) as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                return f" (line {number})"
-    return ""
+def is_undecoded(line: str) -> bool:
+    """Whether a line has bytes that are not of the encoding it was read with."""
+    return not line.isascii() and re.search("[\udc80-\udcff]", line) is not None
+
+
+OTHER_ENCODING = "is not UTF-8: name the encoding with data.encoding=, such as cp1252, or save it as UTF-8"
 
 
 def numbered(names: Sequence[str]) -> list[str]:

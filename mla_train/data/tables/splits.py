@@ -1,34 +1,98 @@
 """Where the tables of a data set are: files by name, a folder of the usual shape, or a set on the Hugging Face hub."""
 
 from pathlib import Path
+from typing import Any
 
 from mla_train.config import FileOptions, OnError
-from mla_train.data.rows import Rows, find_parts, read_rows
 from mla_train.data.splits import PART_NAMES
+from mla_train.data.tables.source import FORMATS, format_of
+from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
 
 
-def read_tables(options: FileOptions, what: str) -> dict[str, Rows]:
+def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
     """The splits that the options name; "train" is among them. Error messages say `what` the tables hold.
 
     Raises:
         UserError: Nothing is named, or it cannot be read.
     """
-    files = {}
+    files: dict[str, list[Path]] = {}
     if options.root is not None:
         root = Path(options.root)
-        files = {"train": root} if root.is_file() else find_parts(root)
-    files |= {split: Path(getattr(options, split)) for split in PART_NAMES if getattr(options, split)}
+        files = {"train": [root]} if root.is_file() else find_parts(root)
+    files |= {split: named_files(getattr(options, split), split) for split in PART_NAMES if getattr(options, split)}
     if files:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
-        return {split: read_rows(file) for split, file in files.items()}
+        return {
+            split: concatenate([read_table(file, options) for file in those], _name(those))
+            for split, those in files.items()
+        }
     if options.hub is None:
         raise UserError(f"the {what} are missing: name data.root=FOLDER, data.train=FILE or data.hub=NAME")
     return _hub_tables(options.hub, options.revision)
 
 
-def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
+def named_files(value: Any, split: str) -> list[Path]:
+    """Files that an option names: one, a list, a pattern such as `train-*.parquet`, or a folder of parts.
+
+    Raises:
+        UserError: A pattern or a folder holds no file that can be read.
+    """
+    if isinstance(value, list | tuple):
+        return [file for each in value for file in named_files(each, split)]
+    path = Path(value)
+    if path.is_dir():
+        files = sorted(
+            file for file in path.iterdir() if file.is_file() and format_of(file) and file.name[0] not in "._"
+        )
+    elif any(sign in str(value) for sign in "*?[") and not path.exists():
+        files = sorted(
+            file for file in Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if file.is_file()
+        )
+    else:
+        return [path]
+    if not files:
+        raise UserError(f"data.{split}={value}: no file there can be read; use .{', .'.join(FORMATS)}")
+    return files
+
+
+def _name(files: list[Path]) -> str:
+    return str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} files)"
+
+
+def find_parts(root: Path) -> dict[str, list[Path]]:
+    """Files of a folder that hold train, val and test; val may be called valid, validation or dev, in any case.
+
+    A split may be in several files, such as train-00000-of-00002.parquet. Without a file called test, the first whose name
+    starts with test_ or test- is taken (test_2016, test_2017).
+
+    Raises:
+        UserError: There is no such folder, or no train file in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"data.root={root}: there is no such folder ({root.resolve()})")
+    tables = sorted(file for file in root.iterdir() if file.is_file() and format_of(file) not in (None, "txt", "npz"))
+    split_files: dict[str, list[Path]] = {}
+    for split, names in PART_NAMES.items():
+        named = [file for name in names for file in tables if file.name.split(".")[0].lower() == name]
+        shards = [file for file in tables if _shard_of(file) in names]
+        others = [file for file in tables if split == "test" and file.name.lower().startswith(("test_", "test-"))]
+        chosen = named[:1] or shards or others[:1]
+        if chosen:
+            split_files[split] = chosen
+    if "train" not in split_files:
+        raise UserError(f"{root} holds no train file (train.csv, .jsonl, .parquet, ...; also as .gz, .xz or .bz2)")
+    return split_files
+
+
+def _shard_of(file: Path) -> str:
+    """The split of a part such as train-00000-of-00002.parquet; empty for other files."""
+    name, sign, rest = file.name.partition("-")
+    return name.lower() if sign and "-of-" in rest and rest[0].isdigit() else ""
+
+
+def _hub_tables(name: str, revision: str | None) -> dict[str, Table]:
     from datasets import ClassLabel, Image, load_dataset
 
     try:
@@ -45,22 +109,25 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Rows]:
                 if isinstance(feature, Image):  # images stay the bytes that they are
                     table = table.cast_column(column, Image(decode=False))
             classes = {c: list(f.names) for c, f in table.features.items() if isinstance(f, ClassLabel)}
-            tables[split] = Rows(Path(f"{name}/{split}"), list(table.column_names), list(table), class_names=classes)
+            cells = {column: list(table[column]) for column in table.column_names}
+            places = [f"row {number}" for number in range(1, len(table) + 1)]
+            tables[split] = Table(Path(f"{name}/{split}"), cells, places, class_names=classes)
     return tables
 
 
-def report_broken(tables: dict[str, Rows], on_error: OnError) -> list[str]:
-    """Notes on rows that could not be read and are left out.
+def report_broken(tables: dict[str, Table], on_error: OnError) -> list[str]:
+    """Notes on what was guessed, and on rows that could not be read and are left out.
 
     Raises:
         UserError: There are such rows, and `data.on_error` stops the run.
     """
+    notes = [note for table in tables.values() for note in table.notes]
     broken = [place for table in tables.values() for place in table.broken]
     if not broken:
-        return []
-    shown = ", ".join(broken[:5]) + (", ..." if len(broken) > 5 else "")
+        return notes
+    shown = "; ".join(broken[:3]) + ("; ..." if len(broken) > 3 else "")
     if on_error is OnError.stop:
         raise UserError(
             f"{len(broken)} rows cannot be read: {shown}. Correct or remove them, or leave them out with data.on_error=skip"
         )
-    return [f"left out {len(broken)} rows that cannot be read: {shown}"]
+    return [*notes, f"left out {len(broken)} rows that cannot be read: {shown}"]

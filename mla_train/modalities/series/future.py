@@ -57,7 +57,13 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
 
 def _read(file: Path, spec: SeriesSpec) -> pd.DataFrame:
     """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps."""
-    options = SeriesTableOptions(str(file), spec.time_column or None, spec.names, spec.known, spec.observed)
+    options = SeriesTableOptions(
+        path=str(file),
+        time_column=spec.time_column or None,
+        targets=spec.names,
+        known=spec.known,
+        observed=spec.observed,
+    )
     frame = read_frame(options, [])
     if spec.resample != Resample.refuse.value:
         options.resample, options.frequency = Resample.mean, spec.frequency

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import Resample, SeriesTableOptions
+from mla_train.data.tables.cells import as_numbers
+from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
 from mla_train.modalities.series.times import frequency_of, numbers, time_column_of, times_of
 
@@ -61,7 +63,7 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
 
 def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
     """The targets and covariates of a table as numbers, by their times."""
-    table = read_table(options.path)
+    table = read_series_frame(options, notes)
     if options.rows is not None:
         table = table.iloc[: options.rows]
     time_column = options.time_column or time_column_of(table, options.path)
@@ -146,27 +148,18 @@ def _refuse_uneven(index: pd.DatetimeIndex, options: SeriesTableOptions) -> None
         )
 
 
-def read_table(path: str | None) -> pd.DataFrame:
-    """A CSV or parquet file, whatever separates its columns; a UserError where it is not there or cannot be read."""
-    if path is None:
-        raise UserError("the table is missing: name data.path=FILE (csv or parquet)")
-    file = Path(path)
-    if not file.is_file():
-        raise UserError(f"{file}: there is no such file ({file.resolve()})")
-    try:
-        if file.suffix == ".parquet":
-            table = pd.read_parquet(file)
-        else:
-            header = pd.read_csv(file, sep="\0", nrows=0, engine="c").columns[0]  # the whole line, unpacked if need be
-            separator = max(",;\t|", key=header.count)
-            table = pd.read_csv(file, sep=separator)
-            texts = table.select_dtypes(["object", "str"]).head(100).astype(str)
-            if separator != "," and texts.apply(lambda column: column.str.fullmatch(r"[-+]?\d+,\d+").any()).any():
-                table = pd.read_csv(file, sep=separator, decimal=",")
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise UserError(f"{file} cannot be read as csv or parquet: {error}") from error
-    if isinstance(table.index, pd.DatetimeIndex):  # parquet keeps an index
-        table = table.reset_index()
-    if not len(table):
-        raise UserError(f"{file} has no rows")
-    return table
+def read_series_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+    """The columns of a table, numbers where most cells are numbers; a UserError where it is not there or cannot be read."""
+    if options.path is None:
+        raise UserError("the table is missing: name data.path=FILE (csv, parquet, xlsx, ...)")
+    table = read_table(Path(options.path), options)
+    if table.broken:
+        raise UserError(
+            f"{len(table.broken)} rows cannot be read: {'; '.join(table.broken[:3])}. Correct or remove them"
+        )
+    notes += table.notes
+    columns: dict[str, pd.Series] = {}
+    for name, cells in table.cells.items():
+        values = as_numbers(f"{options.path} column {name}", cells, options, notes)
+        columns[name] = pd.Series(cells) if values is None else values
+    return pd.DataFrame(columns)

@@ -74,7 +74,7 @@ def test_a_row_a_series_and_tsv_files_end_where_values_end(tmp_path):
     [
         ("id,x,label\n1,2,a\n1,3,b\n", ["data.series_column=id"], "series 1 has the labels a, b"),
         ("id,x,label\n1,2,a\n", ["data.series_column=name"], "no column name"),
-        ("t1,t2,label\n1,2,a\n1,3,\n", [], "without label, the first is row 2"),
+        ("t1,t2,label\n1,2,a\n1,3,\n", [], "without label, the first is line 3"),
         ("note,label\nx,a\ny,b\n", [], "data.series_column="),
     ],
 )

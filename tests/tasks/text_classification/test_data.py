@@ -36,7 +36,7 @@ def test_own_files_end_to_end(tmp_path):
     ]
     assert sum(len(part) for part in (data.train, data.val, data.test)) == 101
     assert data.spec.target.classes == ["bad", "good"]
-    assert data.train.names[0].startswith(f"{tmp_path / 'mine.jsonl'} row ")
+    assert data.train.names[0].startswith(f"{tmp_path / 'mine.jsonl'} line ")
 
 
 def test_long_texts_are_cut_and_counted(tmp_path):

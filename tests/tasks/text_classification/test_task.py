@@ -35,7 +35,7 @@ def test_predictions_show_the_text(run):
     assert len(rows) == 24
     for row in rows:
         assert row.keys() == {"index", "source", "text", "label", "prediction", "probability"}
-        assert row["source"].startswith("reviews.csv row ")
+        assert row["source"].startswith("reviews.csv line ")
         assert "film" in row["text"]
         assert row["label"] == row["prediction"]
     assert (run / "figures" / "confusion.png").stat().st_size > 1000

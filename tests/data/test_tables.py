@@ -4,14 +4,20 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 
 import pytest
 from datasets import Dataset
 
-from mla_train.data.rows import find_parts, read_rows
+from mla_train.data.tables.splits import find_parts
+from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
 
 ROWS = [{"text": "Grüße, ihr Lieben", "label": "de"}, {"text": 'said "no"\ntwice', "label": "en"}]
+
+
+def rows_of(table):
+    return [dict(zip(table.cells, row, strict=True)) for row in zip(*table.cells.values(), strict=True)]
 
 
 def write(folder, kind):
@@ -36,31 +42,31 @@ def write(folder, kind):
     "kind", [".jsonl", ".jsonl.gz", ".jsonl.xz", ".csv", ".csv.bz2", ".tsv", ".tsv.gz", ".parquet"]
 )
 def test_every_kind_gives_the_same_rows(kind, tmp_path):
-    table = read_rows(write(tmp_path, kind))
-    assert table.rows == ROWS
+    table = read_table(write(tmp_path, kind))
+    assert rows_of(table) == ROWS
     assert table.columns == ["text", "label"]
     assert not table.broken
-    assert find_parts(tmp_path) == {"train": tmp_path / f"train{kind}"}
+    assert find_parts(tmp_path) == {"train": [tmp_path / f"train{kind}"]}
 
 
 def test_a_json_list_and_semicolons_as_spreadsheets_write_them(tmp_path):
     (tmp_path / "a.json").write_text('[{"a": 1},\n 7, {"a": 2}]')
-    table = read_rows(tmp_path / "a.json")
-    assert table.rows == [{"a": 1}, {"a": 2}]
-    assert [place.rpartition(" ")[2] for place in table.broken] == ["2"]
+    table = read_table(tmp_path / "a.json")
+    assert rows_of(table) == [{"a": 1}, {"a": 2}]
+    assert [re.search(r"(item|line) (\d)", place)[2] for place in table.broken] == ["2"]
     (tmp_path / "a.csv").write_text('text;label\n"well, well";good\n')
-    assert read_rows(tmp_path / "a.csv").rows == [{"text": "well, well", "label": "good"}]
+    assert rows_of(read_table(tmp_path / "a.csv")) == [{"text": "well, well", "label": "good"}]
 
 
 def test_broken_rows_are_named_by_line(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n\n{"a": \n{"a": "\xff"}\n[1]\n{"a": 2}\n')
-    table = read_rows(tmp_path / "a.jsonl")
-    assert [row["a"] for row in table.rows] == [1, 2]
-    assert [place.rpartition(" ")[2] for place in table.broken] == ["3", "4", "5"]
+    table = read_table(tmp_path / "a.jsonl")
+    assert table.cells["a"] == [1, 2]
+    assert [re.search(r"line (\d)", place)[1] for place in table.broken] == ["3", "4", "5"]
     (tmp_path / "a.csv").write_text("a,b\n1,2\n3\n4,5,6\n7,8\n")
-    table = read_rows(tmp_path / "a.csv")
-    assert [row["a"] for row in table.rows] == ["1", "7"]
-    assert [place.rpartition(" ")[2] for place in table.broken] == ["3", "4"]
+    table = read_table(tmp_path / "a.csv")
+    assert table.cells["a"] == ["1", "7"]
+    assert [re.search(r"line (\d)", place)[1] for place in table.broken] == ["3", "4"]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +75,8 @@ def test_broken_rows_are_named_by_line(tmp_path):
         ("a.csv", b"", "has no rows"),
         ("a.csv", b"text,label\n", "has no rows"),
         ("a.jsonl", b"\n\n", "has no rows"),
-        ("a.csv", "text\ngut\nschön\n".encode("latin-1"), r"is not UTF-8 \(line 3\)"),
-        ("a.txt", b"x", r"cannot read \.txt; use \.jsonl"),
+        ("a.csv", "täxt\ngut\n".encode("latin-1"), r"line 1 is not UTF-8: .*data\.encoding="),
+        ("a.odt", b"x", r"cannot read \.odt; use \.csv"),
         ("a.parquet", b"x", "cannot be read"),
         ("a.jsonl.gz", b"x", "cannot be read"),
     ],
@@ -78,14 +84,14 @@ def test_broken_rows_are_named_by_line(tmp_path):
 def test_bad_files_are_explained(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_rows(tmp_path / name)
+        read_table(tmp_path / name)
 
 
 def test_missing_files_and_columns_are_named(tmp_path):
     with pytest.raises(UserError, match="there is no such file"):
-        read_rows(tmp_path / "a.csv")
+        read_table(tmp_path / "a.csv")
     with pytest.raises(UserError, match="no column sentence; there are text, label"):
-        read_rows(write(tmp_path, ".csv")).column("sentence")
+        read_table(write(tmp_path, ".csv")).column("sentence")
     with pytest.raises(UserError, match="there is no such folder"):
         find_parts(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -102,6 +108,6 @@ def test_validation_may_have_several_names(tmp_path):
 def test_quotes_inside_tab_separated_texts_are_text(tmp_path):
     file = tmp_path / "a.tsv"
     file.write_text('text\tlabel\n"Hi" he said\tx\n"never closed\ty\nplain\tz\n"and open again\tx\n')
-    table = read_rows(file)
+    table = read_table(file)
     assert table.broken == []
-    assert [row["text"] for row in table.rows] == ['"Hi" he said', '"never closed', "plain", '"and open again']
+    assert table.cells["text"] == ['"Hi" he said', '"never closed', "plain", '"and open again']

@@ -1,0 +1,116 @@
+"""A table in memory, column by column."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mla_train.config import TableOptions
+from mla_train.data.tables import open_source
+from mla_train.data.tables.source import Source
+from mla_train.errors import UserError, did_you_mean
+
+
+@dataclass
+class Table:
+    """A table in memory.
+
+    Attributes:
+        file: Name of the file or data set, for messages.
+        cells: Cells of each column; columns without a name are not there.
+        places: Where each row stands in the file, such as "line 7".
+        broken: Rows that could not be read: where, and why.
+        class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
+        notes: Lines for the user: what was guessed.
+    """
+
+    file: Path
+    cells: dict[str, list[Any]]
+    places: list[str]
+    broken: list[str] = field(default_factory=list)
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.cells)
+
+    @property
+    def row_names(self) -> list[str]:
+        """File and place of each row."""
+        return [f"{self.file} {place}" for place in self.places]
+
+    def column(self, name: str) -> list[Any]:
+        """The cells of a column; a UserError that lists those that exist where there is none, or where there are two."""
+        if name not in self.cells:
+            hint = did_you_mean(name, self.cells) if len(self.cells) > 8 else ""
+            raise UserError(
+                f"{self.file} has no column {name}; there are {', '.join(self.cells)}{hint and f'. {hint}'}"
+            )
+        if f"{name} (2)" in self.cells:
+            raise UserError(f"{self.file} has several columns {name}: give each a name of its own")
+        return self.cells[name]
+
+
+def read_table(file: Path, options: TableOptions | None = None) -> Table:
+    """Reads a file of any format as a whole; broken rows are noted, not raised.
+
+    Raises:
+        UserError: The file is not there, is of another kind or encoding, or has no rows.
+    """
+    return collect(open_source(file, options=options))
+
+
+def collect(source: Source) -> Table:
+    """All rows of a source.
+
+    Raises:
+        UserError: It has no rows.
+    """
+    cells: dict[str, list[Any]] = {name: [] for name in source.columns if name}
+    places: list[str] = []
+    broken = []
+    for row in source.rows:
+        if row.error:
+            broken.append(f"{source.name} {row.error}")
+            continue
+        for name in row.cells.keys() - cells.keys():
+            if name:
+                cells[name] = [None] * len(places)
+        places.append(row.place)
+        for name, column in cells.items():
+            column.append(row.cells.get(name))
+    if not places and not broken:
+        raise UserError(f"{source.name} has no rows")
+    return Table(Path(source.name), cells, places, broken, source.class_names, source.notes)
+
+
+def concatenate(tables: Sequence[Table], name: str) -> Table:
+    """The rows of several tables, one after the other.
+
+    Args:
+        tables: Tables with the same columns.
+        name: Name of all of them, for messages.
+
+    Raises:
+        UserError: A table has other columns.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    for table in tables[1:]:
+        other = set(table.columns) ^ set(first.columns)
+        if other:
+            raise UserError(f"{first.file} and {table.file} have different columns: {', '.join(sorted(other))}")
+    return Table(
+        Path(name),
+        {column: [cell for table in tables for cell in table.cells[column]] for column in first.columns},
+        [f"{Path(table.file).name} {place}" for table in tables for place in table.places],
+        [place for table in tables for place in table.broken],
+        first.class_names,
+        [note for table in tables for note in table.notes],
+    )
