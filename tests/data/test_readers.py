@@ -194,7 +194,7 @@ def test_broken_rows_stop_or_are_left_out(on_error, tmp_path):
             read(*words)
         return
     raw = read(*words)
-    assert raw.notes == [f"left out 1 rows that cannot be read: {file} line 9"]
+    assert raw.notes == [f"left out 1 rows that cannot be read: {file} line 9 is no JSON object"]
     assert len(raw.splits["train"].targets) == 8
 
 

@@ -274,7 +274,6 @@ def test_other_columns_are_named(text_run, tmp_path, predict):
     ("content", "name", "remedy"),
     [
         (b"", "a.csv", "no rows"),
-        (b"text\n\xff\xfe\n", "a.csv", "UTF-8"),
         (b"text\nfine\n", "a.docx", "use .csv"),
         (b"text,prediction\nfine,1\n", "a.csv", "rename"),
         (b"no parquet", "a.parquet", "cannot be read"),
@@ -287,6 +286,14 @@ def test_files_that_cannot_be_read_are_named(text_run, tmp_path, predict, conten
     assert said.err.startswith("error: ")
     assert remedy in said.err
     assert not list(tmp_path.glob("b.csv*"))
+
+
+def test_bytes_of_another_encoding_keep_their_place(text_run, tmp_path, predict):
+    (tmp_path / "a.csv").write_bytes("text,n\nfine,1\nschön,2\nsad,3\n".encode("cp1252"))
+    rows = list(csv.DictReader(io.StringIO(predict("--run", text_run, "--input", tmp_path / "a.csv").out)))
+    assert [row["n"] for row in rows] == ["1", "2", "3"]
+    assert "line 3 is not UTF-8" in rows[1]["error"]
+    assert not rows[0]["error"] + rows[2]["error"]
 
 
 def test_wrong_words_are_answered(text_run, tmp_path, predict):

@@ -16,6 +16,7 @@ from mla_train.data.tables.source import (
     numbered,
     open_bytes,
     read_lines,
+    readable,
 )
 from mla_train.errors import UserError
 
@@ -30,7 +31,10 @@ def open_lines(path: str, name: str, kind: str, options: TableOptions) -> Source
 
 
 def _line(line: str, place: str) -> Row:
-    return Row({"text": line.rstrip("\r\n")}, f"{place} {OTHER_ENCODING}" if is_undecoded(line) else "", place)
+    text = line.rstrip("\r\n")
+    if is_undecoded(text):
+        return Row({"text": readable(text)}, f"{place} {OTHER_ENCODING}", place)
+    return Row({"text": text}, "", place)
 
 
 def open_json(path: str, name: str, kind: str, options: TableOptions) -> Source:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from mla_train.config import TableOptions
-from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines
+from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines, readable
 from mla_train.errors import UserError
 
 SAMPLE = 10_000
@@ -102,18 +102,22 @@ def find_dialect(lines: Sequence[str], kind: str, options: TableOptions) -> Dial
         sample = Path(folder) / "sample.csv"
         sample.write_text("".join(lines[skip:]), encoding="utf-8", errors="replace", newline="")
         size = max(map(len, lines), default=1) * 4 + 1
-        given = "" if separator is None else "delim=$separator,"
-        query = f"""select Delimiter, SkipRows, HasHeader, Comment from sniff_csv($file, {given} quote='"', ignore_errors=true,
-            max_line_size={max(size, 2_097_152)}, buffer_size={max(2 * size, 8_388_608)})"""
-        values = {"file": str(sample)} | ({} if separator is None else {"separator": separator})
-        try:
-            result = duckdb.connect().execute(query, values).fetchone()
-            separator, more, has_header, comment = result or (separator, 0, True, None)
-            skip += more
-            while comment and len(comment) == 1 and len(lines) > skip + 1 and lines[skip].startswith(comment):
-                skip += 1
-        except duckdb.Error:  # too odd: a table is taken to be as simple as can be
-            separator = separator or max(",;\t|", key=lines[skip].count if len(lines) > skip else ",".count)
+        given = {} if separator is None else {"separator": separator}
+        for quote in ("", "quote='\"',"):  # an apostrophe is no quote
+            query = f"""select Delimiter, SkipRows, HasHeader, Comment, Quote from sniff_csv($file, {quote}
+                {"delim=$separator," if given else ""} ignore_errors=true, max_line_size={max(size, 2_097_152)},
+                buffer_size={max(2 * size, 8_388_608)})"""
+            try:
+                result = duckdb.connect().execute(query, {"file": str(sample), **given}).fetchone()
+            except duckdb.Error:  # too odd: a table is taken to be as simple as can be
+                result = None
+            if result and result[-1] != "'":
+                break
+        line = "".join(lines[skip : skip + 1])
+        separator, more, has_header, comment, _ = result or (separator or max(",;\t|", key=line.count), 0, True, "", "")
+        skip += more
+        while comment and len(comment) == 1 and len(lines) > skip + 1 and lines[skip].startswith(comment):
+            skip += 1
     head = next(csv.reader(lines[skip : skip + 1], delimiter=separator or ","), [])
     has_header = has_header or "" in (cell.strip() for cell in head)  # an index without a name
     return Dialect(separator or ",", skip, has_header if options.header is None else options.header)
@@ -200,7 +204,7 @@ def _rows(records: Iterable[Record], source: Source) -> Iterator[Row]:
         is_ragged = len(cells) < width or any(cell.strip() for cell in cells[width:])
         error = f"line {line} has {len(cells)} cells, the header has {width}" if is_ragged else ""
         if any(map(is_undecoded, cells)):
-            error = f"line {line} {OTHER_ENCODING}"
+            error, cells = f"line {line} {OTHER_ENCODING}", list(map(readable, cells))
         if is_repaired:
             repaired.append(line)
         yield Row(dict(zip(source.columns, cells, strict=False)), error, f"line {line}")

@@ -113,6 +113,11 @@ def is_undecoded(line: str) -> bool:
     return not line.isascii() and re.search("[\udc80-\udcff]", line) is not None
 
 
+def readable(text: str) -> str:
+    """A text with a sign instead of each byte that is not of its encoding."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 OTHER_ENCODING = "is not UTF-8: name the encoding with data.encoding=, such as cp1252, or save it as UTF-8"
 
 

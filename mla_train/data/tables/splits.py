@@ -53,7 +53,10 @@ def named_files(value: Any, split: str) -> list[Path]:
     else:
         return [path]
     if not files:
-        raise UserError(f"data.{split}={value}: no file there can be read; use .{', .'.join(FORMATS)}")
+        raise UserError(
+            f"data.{split}={value}: no file there can be read, use .{', .'.join(FORMATS)}; the folder of all splits is named "
+            f"by data.root={value}"
+        )
     return files
 
 

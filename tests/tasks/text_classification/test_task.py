@@ -108,7 +108,7 @@ def test_numbers(tmp_path):
         (["data.train=nowhere.csv"], "nowhere.csv: there is no such file"),
         (["data.train=reviews.csv", "data.label_column=mood"], "has no column mood; there are text, label"),
         (["data.train=empty.csv"], "empty.csv has no rows"),
-        (["data.train=latin.csv"], "latin.csv is not UTF-8 (line 2)"),
+        (["data.train=latin.csv"], "latin.csv line 2 is not UTF-8"),
         (["data.train=reviews.csv", "task.head=regression"], "task.head=classification"),
     ],
 )
