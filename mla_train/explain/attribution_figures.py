@@ -1,7 +1,7 @@
 """Figures of attributions: units that raise the score are red, those that lower it blue."""
 
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -17,7 +17,7 @@ LINE = 18  # words in a line
 WIDTH = 9.5  # width of a line in inches
 
 
-def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarray], file: Path) -> None:
+def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarray], file: Path | IO[bytes]) -> None:
     """Draws the attributions of each method, `(units,)`; the largest of a method has the full colour."""
     heights = [_height(units, len(attributions)) for units in explanation.units]
     figure = Figure(figsize=(11, sum(heights) + 0.8), layout="constrained")
