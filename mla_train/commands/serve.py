@@ -31,13 +31,17 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; a UserError where it cannot."""
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at an address; a UserError where it cannot be taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without the last, asyncio delays packets
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener.bind((host, port))
+        listener.listen()
     except (OSError, OverflowError) as error:
-        raise UserError(f"--host {host} --port {port}: {error}; choose others") from error
+        raise UserError(f"--host {host} --port {port}: {error}") from error
+    return listener
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -59,7 +63,7 @@ def serve(arguments: argparse.Namespace) -> None:
     results = next((file for file in (run / "results.json", run.parent / "results.json") if file.is_file()), None)
     app = create_app(predictor, json.loads(results.read_text()) if results else {})
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60))
-    with listen(arguments.host, arguments.port) as listener:
+    with bind(arguments.host, arguments.port) as listener:
         host, port = listener.getsockname()[:2]
         print(f"serving {run} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops)", flush=True)
         if arguments.host not in LOCAL:

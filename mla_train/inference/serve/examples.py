@@ -193,7 +193,9 @@ def read_window(table: str | Sequence[dict[str, Any]], spec: Any) -> Any:
 
 def one_line(error: ValidationError, inputs: Sequence[str]) -> str:
     """What is wrong with an example, and where; of several readings of a value the one that went furthest."""
-    details = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
+    details = max(
+        error.errors(include_url=False), key=lambda each: (each["type"] == "extra_forbidden", len(each["loc"]))
+    )
     if details["type"] == "extra_forbidden":
         return f"unknown input {details['loc'][0]}: this model reads {', '.join(inputs)}"
     if details["type"] == "missing":

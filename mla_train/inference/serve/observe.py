@@ -27,6 +27,7 @@ class ServerMetrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.requests = Counter("requests", "Requests by path and status", ["path", "status"], registry=registry)
+        self.in_progress = Gauge("requests_in_progress", "Requests that are not yet answered", registry=registry)
         self.seconds = Histogram("request_seconds", "Time until the response", ["path"], registry=registry)
         self.batches = Histogram(
             "batch_examples", "Examples in a batch", registry=registry, buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -65,7 +66,8 @@ class ObservedApp:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_observed)
+            with self.metrics.in_progress.track_inprogress():
+                await self.app(scope, receive, send_observed)
         finally:
             path = scope["path"] if scope["path"] in self.paths else "other"
             self.metrics.requests.labels(path, status).inc()

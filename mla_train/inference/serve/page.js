@@ -73,7 +73,7 @@ function forecastTable(record) {
 
 function figure(source, title) {
   const part = element("figure");
-  part.append(Object.assign(element("img"), {src: source, alt: title}), element("figcaption", title));
+  part.append(Object.assign(element("img"), {src: source, alt: title}));
   return part;
 }
 
@@ -139,3 +139,8 @@ for (const area of form.querySelectorAll("textarea[data-kind=text]")) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
 }
+
+const given = new URLSearchParams(location.search);  // /?text=... is a link to an example
+const filled = fields.filter(field => field.type !== "file" && given.has(field.dataset.name));
+filled.forEach(field => field.value = given.get(field.dataset.name));
+if (filled.length) run(predict);
