@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from mla_train.commands.serve import main
 from tests.helpers import ROOT
 from tests.inference.serving import random_predictor, save_run
 
@@ -70,18 +71,26 @@ def test_a_server_that_is_stopped_answers_what_is_in_flight(run, number):
         assert "network" not in out
 
 
-def test_mistakes_are_one_line(run, tmp_path):
-    def fails(*words):
-        command = [sys.executable, str(ROOT / "scripts" / "serve.py"), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 1
-        assert len(done.stderr.splitlines()) == 1
-        return done.stderr
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--run", "nowhere"], "holds no finished model"), (["--port", "99999"], "--port 99999")]
+)
+def test_mistakes_are_one_line(run, words, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--run", str(run), *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert message in capsys.readouterr().err
 
-    assert "holds no finished model" in fails("--run", tmp_path)
-    assert "--port 99999" in fails("--run", run, "--port", 99999)
+
+def test_a_missing_package_names_its_extra(run, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--run", str(run)])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "error: uvicorn is missing: pip install -e '.[serve]'\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_the_page_predicts_in_a_browser(run, tmp_path):
     with serving("--run", run) as (_, address):
@@ -96,12 +105,6 @@ def test_the_page_predicts_in_a_browser(run, tmp_path):
         )  # fmt: skip
     assert f'<p class="prediction" dir="auto">{expected["prediction"]}</p>' in done.stdout
     assert f"{100 * expected['probability']:.1f} %" in done.stdout
-
-
-def test_everyone_is_warned_before_the_network_can_come_in(run):
-    with serving("--run", run, "--host", "0.0.0.0") as (process, address):
-        assert "over the network" in process.stdout.readline()
-        assert json.loads(get(f"{address}/health")) == {"status": "ok"}
 
 
 def instructions():
@@ -141,11 +144,13 @@ def test_dependencies_of_the_image_are_those_of_the_project():
     assert {"torch", "fastapi", "uvicorn"} <= {re.split(r"[<>=\[]", line)[0] for line in done.stdout.splitlines()}
 
 
+@pytest.mark.slow
 def test_the_command_of_the_image_serves_and_is_healthy(run):
     program, command, *words = arguments("CMD")
     assert (program, words[words.index("--run") + 1]) == ("mla-train", "/run")
     words[words.index("/run")] = run
-    with serving(*words, script=command) as (_, address):
+    with serving(*words, script=command) as (process, address):
+        assert "over the network" in process.stdout.readline()
         python, flag, code = arguments("HEALTHCHECK")
         check = [sys.executable, flag, code.replace("http://127.0.0.1:8000", address)]
         assert python == "python"
