@@ -62,7 +62,7 @@ def serve(arguments: argparse.Namespace) -> None:
         predictor.network.to("cuda")
     results = next((file for file in (run / "results.json", run.parent / "results.json") if file.is_file()), None)
     app = create_app(predictor, json.loads(results.read_text()) if results else {})
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=60))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False))
     with bind(arguments.host, arguments.port) as listener:
         host, port = listener.getsockname()[:2]
         print(f"serving {run} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops)", flush=True)

@@ -17,6 +17,14 @@ from mla_train.inference.serve.observe import ObservedApp
 from mla_train.inference.serve.page import page, script, stylesheet
 from mla_train.inference.serve.service import Service
 
+PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
 
 def create_app(predictor: Predictor, results: Mapping[str, Any], limits: Limits = Limits()) -> FastAPI:  # noqa: B008
     """The app of a trained model.
@@ -106,7 +114,7 @@ def fixed_response(text: str, media_type: str) -> Callable[[Request], Awaitable[
     """An endpoint that always gives the same."""
 
     async def endpoint(_: Request) -> Response:
-        return Response(text, media_type=media_type)
+        return Response(text, headers=PAGE_HEADERS, media_type=media_type)
 
     return endpoint
 

@@ -1,19 +1,10 @@
-"""Metrics of a server for Prometheus, and the headers of its responses."""
+"""Metrics of a server for Prometheus."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-
-HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class ServerMetrics:
@@ -40,7 +31,7 @@ class ServerMetrics:
 
 
 class ObservedApp:
-    """ASGI middleware that adds `HEADERS` to responses, and counts them under the paths that the app has.
+    """ASGI middleware that counts requests under the paths that the app has.
 
     Args:
         app: The app inside.
@@ -62,7 +53,6 @@ class ObservedApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *RAW_HEADERS]
             await send(message)
 
         try:

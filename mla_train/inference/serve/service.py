@@ -39,6 +39,10 @@ class Service:
         self.batcher = Batcher(self._predict, limits.queued_examples, on_batch=self.metrics.batches.observe)
         self.decoding, self.drawing = ThreadPoolExecutor(2, "decode"), ThreadPoolExecutor(1, "draw")
         self.drawings = 0
+        example = {name: modality.example_values(1)[0] for name, modality in predictor.spec.inputs.items()}
+        self._predict(
+            [example]
+        )  # loads what is imported late; where the model reads other sizes, that is an error record
 
     def _predict(self, examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return list(self.predictor.predict_batches(examples, BATCH, keep_errors=True))
