@@ -107,6 +107,23 @@ def test_the_page_predicts_in_a_browser(run, tmp_path):
     assert f"{100 * expected['probability']:.1f} %" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_requests_in_the_documents_are_answered_as_written(run):
+    text = (ROOT / "docs" / "use.md").read_text()
+    (command,) = re.findall(r"^python scripts/serve.py --run \S+$", text, re.MULTILINE)
+    lines = re.findall(r"^curl .*$", text, re.MULTILINE)
+    assert len(lines) == 4
+    with serving(*shlex.split(command)[2:-1], run) as (_, address):
+        for line in lines:
+            words = shlex.split(line.replace("http://127.0.0.1:8000", address))
+            done = subprocess.run(
+                [*words, "--silent", "--fail"], capture_output=True, text=True, timeout=60, check=True
+            )
+            content = json.loads(done.stdout)
+            assert {"prediction", "predictions", "task"} & content.keys()
+
+
 def instructions():
     """The instructions of the Dockerfile, as pairs of a name and its arguments."""
     lines = re.sub(r"#.*\n", "", (ROOT / "Dockerfile").read_text()).replace("\\\n", " ").splitlines()
