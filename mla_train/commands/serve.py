@@ -11,6 +11,7 @@ import argparse
 import json
 import signal
 import socket
+import warnings
 from pathlib import Path
 
 import torch
@@ -56,6 +57,7 @@ def serve(arguments: argparse.Namespace) -> None:
         from mla_train.inference.serve.app import create_app
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing: pip install -e '.[serve]'") from None
+    warnings.filterwarnings("ignore", r"Glyph .* missing")  # matplotlib's, for each sign that a figure lacks
     run: Path = arguments.run
     predictor = mla_train.load(run)
     if torch.cuda.is_available():

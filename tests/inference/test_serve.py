@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -78,15 +79,15 @@ def test_one_bad_example_among_many_gets_an_error_in_its_place(served):
     assert all("\n" not in record["error"] for record in records[1::2])
 
 
+@pytest.mark.parametrize("served", ["text_classification", "forecasting", "multimodal_sentiment"], indirect=True)
 def test_explanations_name_the_prediction_and_show_figures(served):
     task, _, client = served
     explanation = client.post("/explain", json=as_json(task)).json()
     assert explanation["prediction"]
     assert all(base64.b64decode(figure["png"]).startswith(b"\x89PNG") for figure in explanation["figures"])
     assert any(figure["title"].startswith("attention") for figure in explanation["figures"])
-    if list(as_json(task)) in (["text"], ["source"]):
-        (value,) = as_json(task).values()
-        assert [each["word"] for each in explanation["words"]] == value.split()
+    words = [each["word"] for each in explanation["words"]]
+    assert words == (as_json(task)["text"].split() if task == "text_classification" else [])
     assert "not a list" in error_of(client.post("/explain", json={"examples": [as_json(task)]}), 422)
 
 
@@ -229,23 +230,21 @@ def test_paths_and_methods_that_are_not_there_are_said(text):
 
 def test_a_fault_of_the_server_is_one_line(text, monkeypatch, caplog):
     predictor = text[0]
-    monkeypatch.setattr(predictor, "predict_batches", lambda *_, **__: 1 / 0)
     client = TestClient(create_app(predictor, {}), raise_server_exceptions=False)
+    monkeypatch.setattr(predictor, "predict_batches", lambda *_, **__: 1 / 0)
     assert error_of(client.post("/predict", json={"text": "a"}), 500) == "the server failed; its log says why"
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_what_takes_too_long_or_is_too_much_is_refused(text, monkeypatch):
-    import threading
-
     predictor, released = text[0], threading.Event()
 
     def slow(examples, *_, **__):
         released.wait(10)
         return ({"prediction": "a"} for _ in examples)
 
-    monkeypatch.setattr(predictor, "predict_batches", slow)
     with TestClient(create_app(predictor, {}, replace(LIMITS, seconds=0.2, queued_examples=2))) as client:
+        monkeypatch.setattr(predictor, "predict_batches", slow)
         with ThreadPoolExecutor(4) as pool:
             responses = list(pool.map(lambda _: client.post("/predict", json={"text": "a"}), range(4)))
         released.set()

@@ -52,7 +52,7 @@ def get(address, body=None):
         return response.read().decode()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_server_that_is_stopped_answers_what_is_in_flight(run, number):
     with serving("--run", run) as (process, address):
         answers = []
