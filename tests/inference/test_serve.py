@@ -79,7 +79,7 @@ def test_one_bad_example_among_many_gets_an_error_in_its_place(served):
     assert all("\n" not in record["error"] for record in records[1::2])
 
 
-@pytest.mark.parametrize("served", ["text_classification", "forecasting", "multimodal_sentiment"], indirect=True)
+@pytest.mark.parametrize("served", ["text_classification", "forecasting", "image_classification"], indirect=True)
 def test_explanations_name_the_prediction_and_show_figures(served):
     task, _, client = served
     explanation = client.post("/explain", json=as_json(task)).json()
