@@ -6,14 +6,13 @@ from typing import Any
 
 import jinja2
 
-import mla_train.report
-
 FOLDER = Path(__file__).parent
+REPORTS = FOLDER.parent.parent / "report"
 
 
 def stylesheet() -> str:
     """The style of reports, and what the page adds to it."""
-    return Path(mla_train.report.__file__).with_name("page.css").read_text() + (FOLDER / "page.css").read_text()
+    return (REPORTS / "page.css").read_text() + (FOLDER / "page.css").read_text()
 
 
 def script() -> str:
