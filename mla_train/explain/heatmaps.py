@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ OPACITY = 0.65  # opacity of colours over an image
 SMALLEST = 0.1  # attention relative to uniform: smaller values have the colour of this one
 
 
-def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: Path) -> None:
+def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: Path | IO[bytes]) -> None:
     """Draws attention of the heads of one layer, `(heads, query_tokens, key_tokens)`, and their mean."""
     weights = weights.float().cpu()
     if isinstance(view.keys, CellUnits) and isinstance(view.queries, CellUnits):
