@@ -4,8 +4,10 @@ A network that gives its answer at once is one graph, `model`. One that writes a
 decoder reads of the inputs, and `decoder_step` reads one token of each row and what it kept of those before.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from mla_train.inference.export.inputs import BATCH, GraphInput, from_graph, gra
 from mla_train.model import Model
 from mla_train.nn import Decoder
 
+EARLIER = "earlier"  # number of tokens that are decoded, from 0
+
 
 @dataclass
 class Graph:
@@ -27,7 +31,6 @@ class Graph:
         program: Function of the inputs in order.
         inputs: Tensors that it reads.
         outputs: Names of the tensors that it returns.
-        dynamic_outputs: Name of each free dimension of each output.
     """
 
     program: ExportedProgram
@@ -171,20 +174,19 @@ def trace(module: nn.Module, inputs: dict[str, GraphInput], outputs: list[str]) 
         UserError: It has parts whose computation depends on the values or sizes of its inputs.
     """
     names = {name for each in inputs.values() for name in each.dynamic.values()}
-    dims = {name: Dim(name.replace(" ", "_"), min=0 if name == EARLIER else 1) for name in names}
-    shapes = tuple({axis: dims[name] for axis, name in each.dynamic.items()} for each in inputs.values())
-    fixed = len(inputs) - len(shapes)
-    assert not fixed
-    examples = tuple(each.example for each in inputs.values())
-    if isinstance(module, DecoderStep):
-        shapes = (*shapes[:2], shapes[2:])
-    else:
-        shapes = (shapes,)
-    program = torch.export.export(module.eval(), examples, dynamic_shapes=shapes)
+    dims = {name: Dim(re.sub(r"\W", "_", name), min=0 if name == EARLIER else 1) for name in names}
+    shapes = [{axis: dims[name] for axis, name in each.dynamic.items()} for each in inputs.values()]
+    named = len([p for p in signature(module.forward).parameters.values() if p.kind is not Parameter.VAR_POSITIONAL])
+    try:
+        program = torch.export.export(
+            module.eval(),
+            tuple(each.example for each in inputs.values()),
+            dynamic_shapes=(*shapes[:named], tuple(shapes[named:])),
+        )
+    except Exception as error:  # torch has no class for them
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"this network has no graph ({reason:.200}): use --format safetensors") from error
     return Graph(program, inputs, outputs)
-
-
-EARLIER = "earlier"
 
 
 def build_graphs(model: Model) -> dict[str, Graph]:

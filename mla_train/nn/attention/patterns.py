@@ -209,4 +209,9 @@ def counts_from_zero(key_mask: KeyMask) -> bool:
     An exported graph cannot choose by the length: it always masks.
     """
     mask, is_causal, positions = key_mask
-    return not torch.compiler.is_exporting() and positions is None and not is_causal and (mask is None or mask.size(2) == 1)
+    return (
+        not torch.compiler.is_exporting()
+        and positions is None
+        and not is_causal
+        and (mask is None or mask.size(2) == 1)
+    )
