@@ -38,12 +38,7 @@ class Model:
 
     def predict(self, examples: Sequence[Any]) -> list[Spec]:
         """A record for each example: a mapping from inputs to raw values, or the value itself of a single input."""
-        rows = [each if isinstance(each, dict) else {next(iter(self.inputs)): each} for each in examples]
-        for row in rows:
-            if row.keys() - self.inputs.keys() or (len(self.inputs) > 1 and row not in examples):
-                raise ValueError(f"this model reads {' and '.join(self.inputs)}: name them in a JSON object")
-            if all(value is None or (isinstance(value, str) and not value.strip()) for value in row.values()):
-                raise ValueError(f"an example has no {' or '.join(self.inputs)}")
+        rows = [self._named(example) for example in examples]
         tensors = {
             f"{name}.{field}": array
             for name, spec in self.inputs.items()
@@ -52,6 +47,16 @@ class Model:
         if self.head["kind"] != "generation":
             return answers(self.run("model", tensors), self.head, self.options)
         return [self.write({k: v[place : place + 1] for k, v in tensors.items()}) for place in range(len(rows))]
+
+    def _named(self, example: Any) -> Spec:
+        names = ", ".join(self.inputs)
+        if not isinstance(example, dict) and len(self.inputs) == 1:
+            example = dict.fromkeys(self.inputs, example)
+        if not isinstance(example, dict) or example.keys() - self.inputs.keys():
+            raise ValueError(f"an example is a JSON object with {names}, of which some may be missing")
+        if all(value is None or (isinstance(value, str) and not value.strip()) for value in example.values()):
+            raise ValueError(f"an example has no {names}")
+        return example
 
     def run(self, graph: str, tensors: Arrays) -> Arrays:
         """Outputs of a graph by name."""
