@@ -67,9 +67,7 @@ def tokenizers(spec: dict[str, Any]) -> dict[str, str]:
     """JSON of each tokenizer of a stored spec by the name of its file: tokenizer.json if there is one."""
     texts = {**spec["inputs"], "target": spec["head"]}
     written = {name: each["tokenizer"] for name, each in texts.items() if each.get("tokenizer")}
-    return {
-        "tokenizer.json" if len(written) == 1 else f"tokenizer_{name}.json": text for name, text in written.items()
-    }
+    return {"tokenizer.json" if len(written) == 1 else f"tokenizer_{name}.json": text for name, text in written.items()}
 
 
 def save_onnx(graph: Graph, file: Path) -> None:

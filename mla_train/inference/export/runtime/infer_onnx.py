@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnxruntime import InferenceSession
+from onnxruntime import InferenceSession, SessionOptions
 
 UNKNOWN, START, END = 1, 2, 3  # token numbers
 Arrays = dict[str, np.ndarray]
@@ -29,12 +29,19 @@ Spec = dict[str, Any]
 
 
 class Model:
-    """The model of a folder that holds spec.json, config.json and graphs."""
+    """The model of a folder that holds spec.json, config.json and graphs.
 
-    def __init__(self, folder: str | Path) -> None:
+    Args:
+        folder: The folder.
+        threads: Number of threads; 0 is one a core.
+    """
+
+    def __init__(self, folder: str | Path, threads: int = 0) -> None:
         spec, config = (json.loads((Path(folder) / f"{name}.json").read_text("utf-8")) for name in ("spec", "config"))
         self.inputs, self.head, self.options = spec["inputs"], spec["head"], config["task"]
-        self.graphs = {file.stem: InferenceSession(file) for file in Path(folder).glob("*.onnx")}
+        session = SessionOptions()
+        session.intra_op_num_threads = threads
+        self.graphs = {file.stem: InferenceSession(file, session) for file in Path(folder).glob("*.onnx")}
 
     def predict(self, examples: Sequence[Any]) -> list[Spec]:
         """A record for each example: a mapping from inputs to raw values, or the value itself of a single input."""
