@@ -175,7 +175,10 @@ def trace(module: nn.Module, inputs: dict[str, GraphInput], outputs: list[str]) 
     """
     names = {name for each in inputs.values() for name in each.dynamic.values()}
     dims = {name: Dim(re.sub(r"\W", "_", name), min=0 if name == EARLIER else 1) for name in names}
-    shapes = [{axis: dims[name] for axis, name in each.dynamic.items()} for each in inputs.values()]
+    shapes = [
+        {axis: each.multiple * dims[name] if axis else dims[name] for axis, name in each.dynamic.items()}
+        for each in inputs.values()
+    ]
     named = len([p for p in signature(module.forward).parameters.values() if p.kind is not Parameter.VAR_POSITIONAL])
     try:
         program = torch.export.export(
@@ -195,7 +198,7 @@ def build_graphs(model: Model) -> dict[str, Graph]:
     Raises:
         UserError: The model has parts that cannot be exported.
     """
-    inputs, head = graph_inputs(model.spec), model.head
+    inputs, head = graph_inputs(model), model.head
     if head.kind != "generation":
         return {"model": trace(AnswerGraph(model, inputs), inputs, answer_names(head))}
     decoder: Any = head.decoder

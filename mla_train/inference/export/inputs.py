@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.data.batch import Batch, pad_stack
@@ -14,7 +15,7 @@ from mla_train.modalities.features import FeatureTensors
 from mla_train.modalities.image import ImageTensors
 from mla_train.modalities.series import SeriesTensors
 from mla_train.modalities.text import TextTensors
-from mla_train.model import ModelSpec
+from mla_train.model import Model, ModelSpec
 
 TENSORS: Mapping[str, Any] = {
     "text": TextTensors,
@@ -32,13 +33,15 @@ class GraphInput:
     Attributes:
         example: Tensor that the graph is traced with.
         dynamic: Name of each dimension whose size is free.
+        multiple: Number that divides the size of its last free dimension, such as the length of a patch.
     """
 
     example: Tensor
     dynamic: dict[int, str]
+    multiple: int = 1
 
 
-def graph_inputs(spec: ModelSpec) -> dict[str, GraphInput]:
+def graph_inputs(model: Model) -> dict[str, GraphInput]:
     """The tensors that a graph reads, by names such as `text.tokens`.
 
     Raises:
@@ -46,12 +49,12 @@ def graph_inputs(spec: ModelSpec) -> dict[str, GraphInput]:
     """
     return {
         f"{name}.{field}": each
-        for name, modality in spec.inputs.items()
-        for field, each in _graph_fields(name, modality).items()
+        for name, modality in model.spec.inputs.items()
+        for field, each in _graph_fields(name, modality, getattr(model.embeddings[name], "patch", 1)).items()
     }
 
 
-def _graph_fields(name: str, modality: Modality) -> dict[str, GraphInput]:
+def _graph_fields(name: str, modality: Modality, patch: int) -> dict[str, GraphInput]:
     """Fields of the tensors of one input that its embedding reads."""
     spec: Any = modality.spec
     length, free = 7, {0: BATCH, 1: f"{name}_length"}
@@ -70,27 +73,30 @@ def _graph_fields(name: str, modality: Modality) -> dict[str, GraphInput]:
     if modality.kind == "features":
         return {"values": GraphInput(torch.zeros(2, length, len(spec.mean)), free), "padding": padding}
     if modality.kind == "series":
-        return _series_fields(spec, {0: BATCH, 2: f"{name}_length"}, padding)
+        return _window_fields(spec) if spec.horizon else _series_fields(name, spec, patch)
     raise UserError(f"{name} is an input of kind {modality.kind}, which has no graph: use --format safetensors")
 
 
-def _series_fields(spec: Any, free: dict[int, str], padding: GraphInput) -> dict[str, GraphInput]:
-    channels = len(spec.names)
-    if not spec.horizon:
-        shape = 2, channels, padding.example.size(1)
-        return {
-            "past": GraphInput(torch.randn(shape, dtype=torch.double), free),
-            "real": GraphInput(torch.ones(shape, dtype=torch.bool), free),
-            "padding": padding,
-        }
-    past, free = torch.randn(2, channels, spec.look_back, dtype=torch.double), {0: BATCH}
+def _series_fields(name: str, spec: Any, patch: int) -> dict[str, GraphInput]:
+    """Whole series, filled up to whole patches."""
+    shape, length = (2, len(spec.names), 3 * patch), f"{name}_length"
+    return {
+        "past": GraphInput(torch.randn(shape, dtype=torch.double), {0: BATCH, 2: length}, patch),
+        "real": GraphInput(torch.ones(shape, dtype=torch.bool), {0: BATCH, 2: length}, patch),
+        "padding": GraphInput(torch.zeros(2, shape[-1], dtype=torch.bool), {0: BATCH, 1: length}, patch),
+    }
+
+
+def _window_fields(spec: Any) -> dict[str, GraphInput]:
+    """Windows of a table, all of one length."""
+    past = torch.randn(2, len(spec.names), spec.look_back, dtype=torch.double)
     known = torch.zeros(2, spec.look_back + spec.horizon, spec.num_known, dtype=torch.double)
     inputs = {"past": past, "known": known, "phase": torch.zeros(2, dtype=torch.long)}
     if spec.gaps:
         inputs["real"] = torch.ones(past.shape, dtype=torch.bool)
     if spec.observed:
         inputs["observed"] = torch.zeros(2, spec.look_back, len(spec.observed), dtype=torch.double)
-    return {field: GraphInput(example, free) for field, example in inputs.items()}
+    return {field: GraphInput(example, {0: BATCH}) for field, example in inputs.items()}
 
 
 def series_scales(spec: Any) -> dict[str, tuple[Tensor, Tensor]]:
@@ -106,19 +112,23 @@ def series_scales(spec: Any) -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def to_graph(spec: ModelSpec, batch: Batch) -> dict[str, Tensor]:
+def to_graph(model: Model, batch: Batch) -> dict[str, Tensor]:
     """The tensors of a batch as a graph reads them."""
     tensors = {}
-    for name, modality in spec.inputs.items():
+    for name, modality in model.spec.inputs.items():
         values = {f.name: getattr(batch.inputs[name], f.name) for f in fields(TENSORS[modality.kind])}
         if modality.kind == "text" and values["offsets"] is not None:
             sizes = values["offsets"].diff(append=torch.tensor([len(values["features"])])).tolist()
             values |= {field: pad_stack(values[field].split(sizes))[0] for field in ("features", "weights")}
         if modality.kind == "series":
+            patch = 1 if modality.spec.horizon else model.embeddings[name].patch
+            lacking = 0, -values["padding"].size(1) % patch  # type: ignore[operator]
+            values |= {field: F.pad(values[field], lacking) for field in ("past", "real")}
+            values["padding"] = F.pad(values["padding"], lacking, value=True)
             for field, (mean, std) in series_scales(modality.spec).items():
                 values[field] = values[field].double() * std + mean if values[field].numel() else None
-        tensors |= {f"{name}.{field}": values[field] for field in _graph_fields(name, modality)}
-    return tensors
+        tensors |= {f"{name}.{field}": value for field, value in values.items()}
+    return {name: tensors[name] for name in graph_inputs(model)}
 
 
 def from_graph(spec: ModelSpec, tensors: Mapping[str, Tensor], scales: Mapping[str, tuple[Tensor, Tensor]]) -> Batch:

@@ -35,7 +35,7 @@ def onnx_metrics(folder: Path, predictor: Predictor, split: Split) -> dict[str, 
 
 def arrays_of(predictor: Predictor, batch: Batch) -> dict[str, np.ndarray]:
     """A batch as arrays that graphs read."""
-    return {name: tensor.numpy() for name, tensor in to_graph(predictor.spec, batch).items()}
+    return {name: tensor.numpy() for name, tensor in to_graph(predictor.network, batch).items()}
 
 
 def _predictions(model: OnnxModel, head: Head, arrays: Mapping[str, np.ndarray]) -> Predictions:

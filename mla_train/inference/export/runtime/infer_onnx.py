@@ -38,7 +38,8 @@ class Model:
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
         spec, config = (json.loads((Path(folder) / f"{name}.json").read_text("utf-8")) for name in ("spec", "config"))
-        self.inputs, self.head, self.options = spec["inputs"], spec["head"], config["task"]
+        self.head, self.options = spec["head"], config["task"]
+        self.inputs = {name: {**self.options, **each} for name, each in spec["inputs"].items()}
         session = SessionOptions()
         session.intra_op_num_threads = threads
         self.graphs = {file.stem: InferenceSession(file, session) for file in Path(folder).glob("*.onnx")}
@@ -119,9 +120,9 @@ def by_name(steps: np.ndarray, names: Sequence[str]) -> dict[str, list[float]]:
     return {name: [float(f"{value:.6g}") for value in row] for name, row in zip(names, steps, strict=True)}
 
 
-def pad(rows: Sequence[Any], dtype: Any, width: tuple[int, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of different length filled up with zeros to `(batch, longest, *width)`, and True at padding."""
-    longest = max(1, *map(len, rows))
+def pad(rows: Sequence[Any], dtype: Any, width: Sequence[int] = (), patch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Rows filled up with zeros to whole patches, `(batch, longest, *width)`, and True at padding."""
+    longest = -(-max(1, *map(len, rows)) // patch) * patch
     values = np.zeros((len(rows), longest, *width), dtype)
     for place, row in enumerate(rows):
         if len(row):
@@ -247,7 +248,7 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
         return {field: np.stack([window[field] for window in windows]) for field in windows[0]}
     channels = len(spec["mean"])
     rows = [np.zeros((0, channels)) if v is None else np.array(v, dtype=float).reshape(len(v), -1) for v in values]
-    past, padding = pad(rows, float, (channels,))
+    past, padding = pad(rows, float, (channels,), spec["patch"])
     real = np.isfinite(past) & ~padding[..., None]
     past = np.where(real, past, spec["mean"])
     return {"past": past.transpose(0, 2, 1), "real": real.transpose(0, 2, 1), "padding": padding}
