@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mla_train.commands import export
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import compare, evaluate, predict, runs, sweep, wandb_workspace
@@ -299,7 +300,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     assert "80 numbers are cached per token" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "runs")
     train("task=text_classification", "run_dir=runs/mine", *QUICK, cwd=tmp_path)
-    (block,) = blocks(ROOT / "docs" / "use.md", "python")
+    block, _ = blocks(ROOT / "docs" / "use.md", "python")  # the second loads from the Hub
     exec(block, names)
     assert len(names["records"]) == 2
     write_reviews(tmp_path / "reviews.csv")
@@ -311,6 +312,12 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [*param.values[1], "--draws", "20"])
         evaluate.main()
     assert (tmp_path / "evaluation" / "evaluation.json").is_file()
+    for param in commands("scripts/export"):
+        if "--push" in param.values[1]:  # needs an account
+            continue
+        monkeypatch.setattr(sys, "argv", param.values[1])
+        export.main()
+    assert (tmp_path / "exported" / "infer_onnx.py").is_file()
     table().to_csv(tmp_path / "load.csv", index=False)
     (command,) = [p.values[1] for p in commands() if p.values[0] == ROOT / "docs" / "use.md"]
     train(*command[1:], *QUICK, cwd=tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -12,15 +11,12 @@ import torch
 from PIL import Image
 
 import mla_train
-from mla_train.commands import export
 from mla_train.dataset import raw_batch
-from mla_train.errors import UserError
-from mla_train.inference.artifact import CONFIG, SPEC, WEIGHTS, Artifact, load_model, save_model
+from mla_train.inference.artifact import CONFIG, SPEC, Artifact, load_model, save_model
 from mla_train.inference.export.folder import write_model
-from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
 from mla_train.modalities import MODALITIES
-from tests.helpers import SMALL, build, config, example_data, hourly_table, made_data, randomize
+from tests.helpers import SMALL, build, config, hourly_table, made_data, randomize
 
 TINY = [*SMALL, "encoder.depth=1", "regularization=none"]
 IMAGE = ["task.downsample_log2=1"]
@@ -31,9 +27,12 @@ TASKS = {
     "forecast": ["task=forecasting", "data=series_csv", "data.path=a.csv", "data.look_back=48", "data.horizon=6"],
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
     "translation": ["task=translation"],
-    "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz", "task.fusion=bottleneck"],
+    "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
+
+
+SLOW = ("features", "multilabel", "multimodal", "translation")
 
 
 def make_artifact(kind):
@@ -49,7 +48,9 @@ def make_artifact(kind):
     return artifact, data
 
 
-@pytest.fixture(scope="module", params=list(TASKS))
+@pytest.fixture(
+    scope="module", params=[pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in TASKS]
+)
 def made(request, tmp_path_factory):
     """A model folder, its graphs in the format onnx, and raw examples."""
     pytest.importorskip("onnxscript")
@@ -105,7 +106,9 @@ def test_graphs_take_other_batches_and_lengths(made, tmp_path):
             check_decoding(model, programs, batch, inputs)
             continue
         outputs = model(batch)
-        expected = [outputs.softmax(-1) if kind != "multilabel" else outputs.sigmoid()] if kind != "forecast" else outputs
+        expected = (
+            [outputs.softmax(-1) if kind != "multilabel" else outputs.sigmoid()] if kind != "forecast" else outputs
+        )
         for answer, value in zip(programs["model"](*inputs), expected, strict=True):
             if kind == "forecast":
                 mean, std = (torch.tensor(each).view(-1, 1) for each in (model.head.spec.mean, model.head.spec.std))
@@ -142,7 +145,9 @@ def infer(folder, *arguments):
 
 def test_a_folder_predicts_without_torch(made):
     kind, folder, _, examples = made
-    plain = [{name: np.asarray(v).tolist() if isinstance(v, np.ndarray) else v for name, v in e.items()} for e in examples]
+    plain = [
+        {name: np.asarray(v).tolist() if isinstance(v, np.ndarray) else v for name, v in e.items()} for e in examples
+    ]
     (folder / "examples.jsonl").write_text("".join(json.dumps(example) + "\n" for example in plain))
     model = mla_train.load(folder)
     if kind == "translation":

@@ -181,11 +181,12 @@ def trace(module: nn.Module, inputs: dict[str, GraphInput], outputs: list[str]) 
     ]
     named = len([p for p in signature(module.forward).parameters.values() if p.kind is not Parameter.VAR_POSITIONAL])
     try:
-        program = torch.export.export(
-            module.eval(),
-            tuple(each.example for each in inputs.values()),
-            dynamic_shapes=(*shapes[:named], tuple(shapes[named:])),
-        )
+        with torch.no_grad():
+            program = torch.export.export(
+                module.eval(),
+                tuple(each.example for each in inputs.values()),
+                dynamic_shapes=(*shapes[:named], tuple(shapes[named:])),
+            )
     except Exception as error:  # torch has no class for them
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"this network has no graph ({reason:.200}): use --format safetensors") from error
