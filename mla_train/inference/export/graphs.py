@@ -18,7 +18,7 @@ from mla_train.errors import UserError
 from mla_train.heads.generation import join_features
 from mla_train.inference.export.inputs import BATCH, GraphInput, from_graph, graph_inputs, series_scales
 from mla_train.model import Model
-from mla_train.nn import Decoder
+from mla_train.nn.seq2seq import GruDecoder
 
 EARLIER = "earlier"  # number of tokens that are decoded, from 0
 
@@ -203,7 +203,7 @@ def build_graphs(model: Model) -> dict[str, Graph]:
     if head.kind != "generation":
         return {"model": trace(AnswerGraph(model, inputs), inputs, answer_names(head))}
     decoder: Any = head.decoder
-    if not isinstance(decoder, Decoder):
+    if isinstance(decoder, GruDecoder):
         raise UserError("task.model=seq2seq has no graph: use --format safetensors, or train task.model=transformer")
     encoder = EncoderGraph(model, inputs)
     with torch.no_grad():

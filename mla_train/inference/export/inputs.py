@@ -114,15 +114,15 @@ def series_scales(spec: Any) -> dict[str, tuple[Tensor, Tensor]]:
 
 def to_graph(model: Model, batch: Batch) -> dict[str, Tensor]:
     """The tensors of a batch as a graph reads them."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, modality in model.spec.inputs.items():
-        values = {f.name: getattr(batch.inputs[name], f.name) for f in fields(TENSORS[modality.kind])}
+        values: dict[str, Any] = {f.name: getattr(batch.inputs[name], f.name) for f in fields(TENSORS[modality.kind])}
         if modality.kind == "text" and values["offsets"] is not None:
             sizes = values["offsets"].diff(append=torch.tensor([len(values["features"])])).tolist()
             values |= {field: pad_stack(values[field].split(sizes))[0] for field in ("features", "weights")}
         if modality.kind == "series":
-            patch = 1 if modality.spec.horizon else model.embeddings[name].patch
-            lacking = 0, -values["padding"].size(1) % patch  # type: ignore[operator]
+            patch: Any = 1 if modality.spec.horizon else model.embeddings[name].patch
+            lacking = 0, -values["padding"].size(1) % patch
             values |= {field: F.pad(values[field], lacking) for field in ("past", "real")}
             values["padding"] = F.pad(values["padding"], lacking, value=True)
             for field, (mean, std) in series_scales(modality.spec).items():

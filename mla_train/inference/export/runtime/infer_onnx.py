@@ -98,7 +98,7 @@ def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
     if head["kind"] == "regression":
         return [{"prediction": float(f"{number:.6g}")} for number in outputs["prediction"]]
     if head["kind"] == "forecast":
-        records = [{"prediction": by_name(each, head["names"])} for each in outputs["forecast"]]
+        records: list[Spec] = [{"prediction": by_name(each, head["names"])} for each in outputs["forecast"]]
         for record, each in zip(records, outputs.get("quantiles", ()), strict=False):
             levels = zip(options["quantiles"], np.moveaxis(each, -1, 0), strict=True)
             record["quantiles"] = {f"{level:g}": by_name(steps, head["names"]) for level, steps in levels}
@@ -162,7 +162,7 @@ def load_tfidf(written: str) -> dict[str, tuple[dict[str, int], np.ndarray]]:
     """Number of each n-gram and inverse document frequencies, by the kind of n-gram."""
     kinds, start = {}, 0
     for kind, stored in json.loads(written).items():
-        kinds[kind] = {term: start + n for n, term in enumerate(stored["terms"])}, np.float32(stored["idf"])
+        kinds[kind] = {term: start + n for n, term in enumerate(stored["terms"])}, np.array(stored["idf"], np.float32)
         start += len(stored["terms"])
     return kinds
 
@@ -175,7 +175,7 @@ def tfidf(text: str, written: str) -> dict[int, float]:
         counts = Counter(numbers[gram] for gram in grams if gram in numbers)
         if counts:
             places = np.array(list(counts)) - next(iter(numbers.values()))
-            raw = (np.log(np.float32(list(counts.values()))) + 1) * idf[places]
+            raw = (np.log(np.array(list(counts.values()), np.float32)) + 1) * idf[places]
             weights |= dict(zip(counts, raw / np.sqrt((raw**2).sum()), strict=True))
     return weights
 
@@ -213,7 +213,7 @@ def read_image(file: str, shape: tuple[int, int, int]) -> np.ndarray:
     channels, height, width = shape
     image: Any = ImageOps.exif_transpose(Image.open(file))
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):  # wider numbers
-        wide = np.asarray(image, dtype=np.float32)
+        wide: np.ndarray = np.asarray(image, dtype=np.float32)
         if image.mode == "F" and wide.max() <= 1:
             wide = wide * 255
         elif wide.max() > 255:
