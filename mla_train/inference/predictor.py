@@ -123,5 +123,5 @@ def _length(example: Mapping[str, Any]) -> int:
 
 
 def load(path: str | Path) -> Predictor:
-    """Loads a trained model from a run folder, or the folder `model` in it; see `load_model`."""
+    """Loads a trained model from a run folder, an exported one, or a repository `user/model` of the Hub; see `load_model`."""
     return Predictor(load_model(path))

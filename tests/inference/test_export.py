@@ -39,7 +39,8 @@ def make_artifact(kind):
     """A model of random weights, in evaluation mode, and raw examples of different length."""
     words, data = [*TASKS[kind], *TINY], None
     if kind == "features":
-        data = made_data(config(*words), dict.fromkeys(["voice", "face"], MODALITIES["features"]))
+        kinds = dict.fromkeys(["voice", "face"], MODALITIES["features"])
+        data = made_data(config(*words), kinds, sequence=np.arange(32) // 4)  # utterances of videos
     if kind == "multilabel":
         targets = [["a", "b"][: i % 3] for i in range(32)]
         data = made_data(config(*words), {"text": MODALITIES["text"]}, targets, head="multilabel")

@@ -72,7 +72,11 @@ def tokenizers(spec: dict[str, Any]) -> dict[str, str]:
 
 def save_onnx(graph: Graph, file: Path) -> None:
     """Writes a graph in the format ONNX."""
-    names: dict[str, Any] = {"input_names": list(graph.inputs), "output_names": graph.outputs}
+    names: dict[str, Any] = {
+        "input_names": list(graph.inputs),
+        "output_names": graph.outputs,
+        "dynamic_shapes": tuple(each.dynamic for each in graph.inputs.values()),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(graph.program, dynamo=True, verbose=False, **names)

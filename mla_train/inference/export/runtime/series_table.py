@@ -22,10 +22,10 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     """The last measured rows of a csv table, and all that is known of the rows that follow."""
     names = [*spec["names"], *spec["known"], *spec["observed"]]
     times, cells = read_table(file, names, spec)
-    number, unit = re.fullmatch(r"(\d*)([a-zA-Z]+)(-\w+)?", spec["frequency"]).groups()[:2]  # type: ignore[union-attr]
-    if unit not in SECONDS:
+    frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(-\w+)?", spec["frequency"])
+    if frequency is None:
         raise ValueError(f"rows that are {spec['frequency']} apart need mla_train.load")
-    step = int(number or 1) * SECONDS[unit]
+    step = int(frequency[1] or 1) * SECONDS[frequency[2]]
     rows = ((times - times[0]) / step).round().astype(int)
     if (rows * step != times - times[0]).any() or (np.diff(rows) < 1).any():
         raise ValueError(f"{file}: rows must be in order and {spec['frequency']} apart")
