@@ -12,8 +12,10 @@ from PIL import Image
 
 import mla_train
 from mla_train.dataset import raw_batch
+from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, Artifact, load_model, save_model
 from mla_train.inference.export.folder import write_model
+from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
 from mla_train.modalities import MODALITIES
 from tests.helpers import SMALL, build, config, hourly_table, made_data, randomize
@@ -167,3 +169,29 @@ def test_a_folder_has_what_belongs_to_the_model(made):
     texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", "translation") else set()
     tables = {"series_table.py"} if kind == "forecast" else set()
     assert files == {SPEC, CONFIG, "infer_onnx.py"} | graphs | texts | tables
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("translation", "task.model=seq2seq"),
+        ("text", "attention.pattern=strided"),
+        ("image", "encoder.block=conv_attention"),
+    ],
+)
+def test_a_network_without_a_graph_is_named(kind, option, monkeypatch):
+    monkeypatch.setitem(TASKS, kind, [*TASKS[kind], option])
+    with pytest.raises(UserError, match=f"{option}.* has no graph: use --format safetensors"):
+        build_graphs(make_artifact(kind)[0].model)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("option", ["attention=gqa", "attention.pattern=window", "encoder.latent=array"])
+def test_other_networks_have_graphs_too(option, monkeypatch):
+    monkeypatch.setitem(TASKS, "text", [*TASKS["text"], option])
+    artifact, data = make_artifact("text")
+    graph = build_graphs(artifact.model)["model"].program.module()
+    for count in (1, 5):
+        batch = raw_batch(data.spec, [data.test.raw(place) for place in range(count)])
+        (probability,) = graph(*to_graph(artifact.model, batch).values())
+        assert (probability - artifact.model(batch).softmax(-1)).abs().max() < 1e-4

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from mla_train.errors import UserError
+from mla_train.config import Block, Pattern
+from mla_train.errors import UserError, require
 from mla_train.heads.generation import join_features
 from mla_train.inference.export.inputs import BATCH, GraphInput, from_graph, graph_inputs, series_scales
 from mla_train.model import Model
-from mla_train.nn.seq2seq import GruDecoder
+from mla_train.nn.seq2seq import GruEncoder
 
 EARLIER = "earlier"  # number of tokens that are decoded, from 0
 
@@ -193,18 +194,30 @@ def trace(module: nn.Module, inputs: dict[str, GraphInput], outputs: list[str]) 
     return Graph(program, inputs, outputs)
 
 
+def check_parts(model: Model) -> None:
+    """Raises UserError where a model has parts that compute with the numbers of their tensors, which no graph can."""
+    config = model.config
+    parts = {
+        "task.model=seq2seq": isinstance(model.encoder, GruEncoder),
+        "attention.pattern=strided": config.attention.pattern is Pattern.strided,
+        "encoder.block=conv_attention, over images,": config.encoder.block is Block.conv_attention
+        and any(modality.kind == "image" for modality in model.spec.inputs.values()),
+    }
+    for part, is_used in parts.items():
+        require(not is_used, f"{part} has no graph: use --format safetensors")
+
+
 def build_graphs(model: Model) -> dict[str, Graph]:
     """The graphs of a model by name: `model`, or `encoder` and `decoder_step`.
 
     Raises:
         UserError: The model has parts that cannot be exported.
     """
+    check_parts(model)
     inputs, head = graph_inputs(model), model.head
     if head.kind != "generation":
         return {"model": trace(AnswerGraph(model, inputs), inputs, answer_names(head))}
     decoder: Any = head.decoder
-    if isinstance(decoder, GruDecoder):
-        raise UserError("task.model=seq2seq has no graph: use --format safetensors, or train task.model=transformer")
     encoder = EncoderGraph(model, inputs)
     with torch.no_grad():
         padding, *cross = encoder(*(each.example for each in inputs.values()))
