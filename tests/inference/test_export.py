@@ -13,7 +13,7 @@ from PIL import Image
 import mla_train
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
-from mla_train.inference.artifact import CONFIG, SPEC, Artifact, load_model, save_model
+from mla_train.inference.artifact import CONFIG, SPEC, Artifact, save_model
 from mla_train.inference.export.folder import write_model
 from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
@@ -34,9 +34,6 @@ TASKS = {
 }
 
 
-SLOW = ("features", "multilabel", "multimodal", "translation")
-
-
 def make_artifact(kind):
     """A model of random weights, in evaluation mode, and raw examples of different length."""
     words, data = [*TASKS[kind], *TINY], None
@@ -51,24 +48,40 @@ def make_artifact(kind):
     return artifact, data
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in TASKS]
-)
-def made(request, tmp_path_factory):
-    """A model folder, its graphs in the format onnx, and raw examples."""
+def kinds(*slow):
+    """All kinds of model as parameters; tests of some take over ten seconds."""
+    return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in TASKS]
+
+
+@pytest.fixture(scope="module", params=kinds("features", "multilabel", "multimodal", "translation"))
+def traced(request, tmp_path_factory):
+    """A model, its graphs, and raw examples."""
+    artifact, data = make_artifact(request.param)
+    examples = make_examples(request.param, data, tmp_path_factory.mktemp(request.param))
+    return request.param, artifact.model, build_graphs(artifact.model), examples
+
+
+@pytest.fixture(scope="module", params=kinds(*TASKS.keys() - {"text"}))
+def exported(request, tmp_path_factory):
+    """A folder with a model and its export in the format onnx, and raw examples."""
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp(request.param)
     artifact, data = make_artifact(request.param)
     save_model(artifact.model.state_dict(), artifact.model.spec, artifact.config, folder / "model")
-    graphs = write_model(artifact, folder / "onnx", "onnx")
+    write_model(artifact, folder / "onnx", "onnx")
+    return request.param, folder, make_examples(request.param, data, folder)
+
+
+def make_examples(kind, data, folder):
+    """Raw examples that can be written as JSON; images and tables are files of a folder."""
     examples = [data.test.raw(place) for place in range(5)]
-    if request.param == "forecast":
+    if kind == "forecast":
         table = hourly_table(400, rise=np.arange(400.0), wave=np.arange(400) % 24 / 7)
         table.loc[[0, 1, 100, 380], "wave"] = np.nan
         table.drop(index=[50, 51]).to_csv(folder / "a.csv", index=False)
         table[:-30].to_csv(folder / "b.csv", index=False, sep=";")
         examples = [{"series": str(folder / name)} for name in ("a.csv", "b.csv")]
-    if request.param == "multimodal":
+    if kind == "multimodal":
         examples[1].pop("image")
         examples[2].pop("text")
     for place, example in enumerate(examples):
@@ -76,7 +89,7 @@ def made(request, tmp_path_factory):
             example["image"] = str(folder / f"{place}.png")
             pixels = np.random.default_rng(place).integers(0, 256, (24 + place, 30, 3 + place % 2), dtype=np.uint8)
             Image.fromarray(pixels).save(example["image"])
-    return request.param, folder, graphs, examples
+    return examples
 
 
 def assert_same(record, expected):
@@ -95,9 +108,8 @@ def assert_same(record, expected):
 
 
 @torch.inference_mode()
-def test_graphs_take_other_batches_and_lengths(made, tmp_path):
-    kind, folder, graphs, examples = made
-    model = load_model(folder).model
+def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
+    kind, model, graphs, examples = traced
     programs = {}
     for name, graph in graphs.items():
         torch.export.save(graph.program, tmp_path / f"{name}.pt2")
@@ -146,8 +158,8 @@ def infer(folder, *arguments):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_folder_predicts_without_torch(made):
-    kind, folder, _, examples = made
+def test_a_folder_predicts_without_torch(exported):
+    kind, folder, examples = exported
     plain = [
         {name: np.asarray(v).tolist() if isinstance(v, np.ndarray) else v for name, v in e.items()} for e in examples
     ]
@@ -162,8 +174,8 @@ def test_a_folder_predicts_without_torch(made):
         assert_same(infer(folder, *values[:2]), expected[:2])
 
 
-def test_a_folder_has_what_belongs_to_the_model(made):
-    kind, folder, _, _ = made
+def test_a_folder_has_what_belongs_to_the_model(exported):
+    kind, folder, _ = exported
     files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
     graphs = {"encoder.onnx", "decoder_step.onnx"} if kind == "translation" else {"model.onnx"}
     texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", "translation") else set()
@@ -186,6 +198,7 @@ def test_a_network_without_a_graph_is_named(kind, option, monkeypatch):
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["attention=gqa", "attention.pattern=window", "encoder.latent=array"])
 def test_other_networks_have_graphs_too(option, monkeypatch):
     monkeypatch.setitem(TASKS, "text", [*TASKS["text"], option])
