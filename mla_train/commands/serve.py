@@ -14,9 +14,7 @@ import socket
 import warnings
 from pathlib import Path
 
-import torch
-
-import mla_train
+from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import UserError, run_script
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -24,9 +22,8 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", required=True, type=Path, help="run folder, or the folder `model` in it")
+    parser = command_parser(__doc__)
+    add_run(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address that is listened on (default: this machine alone)")
     parser.add_argument("--port", type=int, default=8000, help="port (default: 8000; 0 takes a free one)")
     return parser.parse_args()
@@ -56,10 +53,13 @@ def serve(arguments: argparse.Namespace) -> None:
 
         from mla_train.inference.serve.app import create_app
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is missing: pip install -e '.[serve]'") from None
+        raise UserError(f"{error.name} is missing: pip install 'mla-train[serve]'") from None
     warnings.filterwarnings("ignore", r"Glyph .* missing")  # matplotlib's, for each sign that a figure lacks
     run: Path = arguments.run
-    predictor = mla_train.load(run)
+    predictor = load_run(arguments)
+
+    import torch
+
     if torch.cuda.is_available():
         predictor.network.to("cuda")
     results = next((file for file in (run / "results.json", run.parent / "results.json") if file.is_file()), None)

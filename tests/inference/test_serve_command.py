@@ -87,7 +87,7 @@ def test_a_missing_package_names_its_extra(run, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["serve.py", "--run", str(run)])
     with pytest.raises(SystemExit):
         main()
-    assert capsys.readouterr().err == "error: uvicorn is missing: pip install -e '.[serve]'\n"
+    assert capsys.readouterr().err == "error: uvicorn is missing: pip install 'mla-train[serve]'\n"
 
 
 @pytest.mark.slow
