@@ -105,6 +105,7 @@ def _job(composed: DictConfig) -> None:
     folder = find_run(config)
     print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
 
+    from mla_train.report.run_report import report_run
     from mla_train.training.run import run
 
     tracker = None
@@ -112,7 +113,7 @@ def _job(composed: DictConfig) -> None:
         from mla_train.report.wandb import WandbTracker
 
         tracker = WandbTracker()
-    run(config, folder, tracker)
+    run(config, folder, tracker, report_run)
 
 
 def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:

@@ -158,7 +158,8 @@ class Forecast(Head):
         columns = {"forecast": point}
         if self.levels:
             least = ((self._least() - self.spec.mean) / self.spec.std).astype(np.float32)
-            columns["quantiles"] = np.maximum(np.sort(quantiles, -1), least[:, None, None])
+            least = np.nextafter(least, np.float32(-np.inf))[:, None, None]  # `decode` makes it zero exactly
+            columns["quantiles"] = np.maximum(np.sort(quantiles, -1), least)
         return columns
 
     def _least(self) -> np.ndarray:
@@ -206,7 +207,7 @@ class Forecast(Head):
 
     def _by_name(self, scaled: np.ndarray, least: Any = -np.inf) -> dict[str, list[float | None]]:
         """Steps `(series, horizon)` in original units, and not below a bound, by the names of the series."""
-        values = np.maximum(scaled.T * self.spec.std + self.spec.mean, least).T  # scaled bounds are rounded
+        values = np.maximum(scaled.T * self.spec.std + self.spec.mean, least).T
         return {name: rounded(steps) for name, steps in zip(self.spec.names, values, strict=True)}
 
     def example_error(self, record: Mapping[str, Any]) -> float:

@@ -221,7 +221,9 @@ def test_quantiles_rise_and_are_not_below_zero_where_no_training_value_is(tmp_pa
     assert (np.diff(predictions["quantiles"]) >= 0).all()
     assert (predictions["forecast"] == -9).all()  # the point forecast stays what the network says
     (record,) = head.decode(predictions)
-    assert all(each["count"] == [0.0] * 6 and max(each["load"]) < 0 for each in record["quantiles"].values())
+    for steps in record["quantiles"].values():
+        assert steps["count"] == [0.0] * 6
+        assert max(steps["load"]) < 0
     head.spec.nonnegative = []  # a model of an earlier version
     assert (head.read_outputs((point, quantiles))["quantiles"] < 0).all()
 
