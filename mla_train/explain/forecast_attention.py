@@ -46,5 +46,5 @@ def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
     axes.axvline(0, color="grey", linewidth=0.8, linestyle=":")
     axes.set(xlabel="step that is attended to (0: the first to be forecast)", ylabel="steps ahead")
     axes.set_title("attention of the forecast (mean over heads, blocks and windows)")
-    weight_bar(figure, image, axes, weights.size(-1))
+    weight_bar(figure, image, axes, weights.size(-1), shrink=1)
     figure.savefig(file, dpi=110)

@@ -186,13 +186,13 @@ def draw_relative(figure: Figure, grid: Any, rows: Sequence[ImageRow]) -> None:
     bar.set_label("attention relative to uniform")
 
 
-def weight_bar(figure: Any, image: Any, axes: Any, keys: int) -> None:
+def weight_bar(figure: Any, image: Any, axes: Any, keys: int, shrink: float = 0.5) -> None:
     """A colour bar of attention weights, which names its ends and the weight of each key in uniform attention."""
     largest = image.norm.vmax
     ticks = {0: "0", 1 / keys: f"{1 / keys:.2g} (uniform)", largest: f"{largest:.2g}"}
     if 1 / keys > 0.9 * largest:  # the labels would cover each other
         del ticks[largest]
-    bar = figure.colorbar(image, ax=axes, shrink=0.5, label="attention weight")
+    bar = figure.colorbar(image, ax=axes, shrink=shrink, label="attention weight")
     bar.set_ticks(list(ticks), labels=list(ticks.values()))
 
 

@@ -13,12 +13,12 @@ from mla_train.heads import Head
 from mla_train.inference.artifact import load_model
 from mla_train.report.examples import ATTENTION, THUMBNAILS, draw_attention_examples, draw_thumbnails, forecast_lines
 from mla_train.report.page import data_uri, render
+from mla_train.report.runs import REPORT
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.results import read_results
 from mla_train.training.run import FinishedRun
 from mla_train.training.scores import read_score, scored_split, written
 
-REPORT = "report.html"
 MISTAKES = 20
 LONGEST_TEXT = 600
 MOST_BYTES = 2_000_000  # of figures; base64 makes a third more of them
@@ -174,19 +174,20 @@ def figures(folder: Path) -> dict[str, list[tuple[Path, str]]]:
         drawn.pop("mistakes", None)
     names = [name for name in CAPTIONS if name in drawn] + [name for name in drawn if name not in CAPTIONS]
     captioned = [(drawn[name], CAPTIONS.get(name, name.replace("_", " "))) for name in names]
-    sections = {"Learning curves": captioned[:1], "Figures": captioned[1:]} if "curves" in drawn else {"Figures": captioned}
+    sections = (
+        {"Learning curves": captioned[:1], "Figures": captioned[1:]} if "curves" in drawn else {"Figures": captioned}
+    )
     maps = sorted((folder / ATTENTION).glob("*.png"), key=lambda file: (int(file.stem.split("_")[0]), file.stem))
     sections["Attention of test examples"] = [
         (file, "Test example {}: {}".format(*file.stem.replace("_", " ").split(" ", 1))) for file in maps
     ]
-    size, fitting = 0, {}
-    for section, files in sections.items():
-        fitting[section] = []
-        for file, caption in files:
-            size += file.stat().st_size
-            if size < MOST_BYTES:
-                fitting[section].append((file, caption))
-    return {section: files for section, files in fitting.items() if files}
+    room = MOST_BYTES
+    for files in sections.values():
+        for figure in list(files):
+            room -= figure[0].stat().st_size
+            if room < 0:
+                files.remove(figure)
+    return {section: files for section, files in sections.items() if files}
 
 
 def detail_tables(details: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Table]:
