@@ -61,10 +61,10 @@ def draw_mean_attention(model: Model, explanation: Explanation, folder: Path) ->
     with torch.no_grad(), observe([view.layers[-1] for view in views], "weights") as records:
         model(explanation.batch)
     files = [folder / f"{file_name(view)}.png" for view in views]
-    prediction = shorten(explanation.prediction, LONGEST_TITLE, placeholder=" ...")
+    prediction = shorten(explanation.prediction, LONGEST_TITLE // 2, placeholder=" ...")  # the figures are narrow
     for view, record, file in zip(views, records, files, strict=True):
         weights = record.weights[view.call][view.row].mean(0, keepdim=True)
-        draw_attention_view(view, weights, f"{view.name}, last layer, mean over heads  ({prediction})", file)
+        draw_attention_view(view, weights, f"{view.name}\n{prediction}", file)
     return files
 
 

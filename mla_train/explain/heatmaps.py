@@ -183,7 +183,8 @@ def draw_relative(figure: Figure, grid: Any, rows: Sequence[ImageRow]) -> None:
     bar = figure.colorbar(colours, ax=np.ravel(grid), shrink=0.7, pad=0.01, aspect=30)
     bar.set_ticks([1 / width, 1, width], labels=[f"{1 / width:.2f}", "1 (uniform)", f"{width:.2f}"], minor=False)
     bar.ax.minorticks_off()
-    bar.set_label("attention relative to uniform")
+    if figure.get_figheight() > 2:  # of a low figure the label would be cut
+        bar.set_label("attention relative to uniform")
 
 
 def weight_bar(figure: Any, image: Any, axes: Any, keys: int, shrink: float = 0.5) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 FILES = Path(__file__).parent
+SCALE = 0.8
 
 
 def render(template: str, title: str, **values: Any) -> str:
@@ -26,10 +27,19 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["data_uri"] = data_uri
+    templates.filters |= {"data_uri": data_uri, "shown_width": shown_width}
     return templates
 
 
 def data_uri(png: Path | bytes) -> str:
     """The address of a PNG that is inside the page."""
-    return f"data:image/png;base64,{b64encode(png if isinstance(png, bytes) else png.read_bytes()).decode()}"
+    return f"data:image/png;base64,{b64encode(_content(png)).decode()}"
+
+
+def shown_width(png: Path | bytes) -> int:
+    """Width of a PNG in a page: less than its pixels, so that the letters of figures are as large as those of the page."""
+    return int(SCALE * int.from_bytes(_content(png)[16:20], "big"))
+
+
+def _content(png: Path | bytes) -> bytes:
+    return png if isinstance(png, bytes) else png.read_bytes()

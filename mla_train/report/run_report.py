@@ -60,6 +60,8 @@ def draw_examples(run: FinishedRun) -> None:
     worst = [row["index"] for row in worst_rows(artifact.model.head, rows)]
     draw_thumbnails(run.data, worst, run.folder.figures / THUMBNAILS)
     indices = dict.fromkeys([*worst[:1], rows[len(rows) // 2]["index"]])
+    if len(run.data.spec.inputs) > 1:  # each has many maps
+        indices = dict.fromkeys(list(indices)[:1])
     try:
         draw_attention_examples(artifact, run.data, list(indices), run.folder.figures / ATTENTION)
     except UserError as error:  # this kind of input is not explained
@@ -86,7 +88,8 @@ def write_report(folder: Path) -> Path:
         debug=",".join(results["debug"]),
         scores=score_table(results),
         score_notes=[
-            f"On the {split} split, with the checkpoint of epoch {results['monitor']['epoch']}.",
+            f"On the {split} split, with the checkpoint of epoch {results['monitor']['epoch']}. ↑ higher is better, ↓ lower "
+            "is better; the best of a row is green.",
             *["95 % intervals: bootstrap over test examples; they say nothing of other seeds."] * bool(score.interval),
             *[note for note in (results.get("units_note"),) if note],
         ],
@@ -140,10 +143,11 @@ def score_table(results: Mapping[str, Any]) -> Table:
             Cell() if score is None else Cell(written(score), score, Tone.good if score == best else Tone.plain)
             for score in scores
         ]
-        better = "higher" if results["directions"][name] == "max" else "lower"
-        title = f"{name} ({units[name]})" if name in units else name
-        rows.append([Cell(title), Cell(f"{better} is better"), cells[0], Cell(low_high), *cells[1:]])
-    return Table(["metric", "", f"this model ({results['attention']})", "95 % interval", *results["baselines"]], rows)
+        arrow = "↑" if results["directions"][name] == "max" else "↓"
+        title = f"{name} ({units[name]}) {arrow}" if name in units else f"{name} {arrow}"
+        rows.append([Cell(title), cells[0], *[Cell(low_high)] * bool(bounds), *cells[1:]])
+    columns = [f"this model ({results['attention']})", *["95 % interval"] * bool(bounds), *results["baselines"]]
+    return Table(["metric", *columns], rows)
 
 
 def model_facts(results: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
@@ -178,7 +182,7 @@ def figures(folder: Path) -> dict[str, list[tuple[Path, str]]]:
         {"Learning curves": captioned[:1], "Figures": captioned[1:]} if "curves" in drawn else {"Figures": captioned}
     )
     maps = sorted((folder / ATTENTION).glob("*.png"), key=lambda file: (int(file.stem.split("_")[0]), file.stem))
-    sections["Attention of test examples"] = [
+    sections["Attention of test examples (last layer, mean over heads)"] = [
         (file, "Test example {}: {}".format(*file.stem.replace("_", " ").split(" ", 1))) for file in maps
     ]
     room = MOST_BYTES
