@@ -21,14 +21,14 @@ THUMBNAIL_SIDE = 96
 
 def draw_thumbnails(data: Dataset, indices: Sequence[int], folder: Path) -> None:
     """Draws images and series of test examples as INDEX_INPUT.png."""
-    folder.mkdir(parents=True, exist_ok=True)
     for index in indices:
         for name, raw in data.test.raw(index).items():
             kind = data.spec.inputs[name].kind
-            if kind == "image" and raw is not None:
-                (folder / f"{index}_{name}.png").write_bytes(small_image(raw))
-            elif kind == "series" and isinstance(raw, Tensor | np.ndarray):
-                (folder / f"{index}_{name}.png").write_bytes(lines(np.asarray(raw).T))
+            if not isinstance(raw, Tensor | np.ndarray) or kind not in ("image", "series"):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            content = small_image(raw) if kind == "image" else lines(np.asarray(raw).T)
+            (folder / f"{index}_{name}.png").write_bytes(content)
 
 
 def draw_attention_examples(artifact: Artifact, data: Dataset, indices: Sequence[int], folder: Path) -> None:

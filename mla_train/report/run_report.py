@@ -188,9 +188,11 @@ def figures(folder: Path) -> dict[str, list[tuple[Path, str]]]:
     room = MOST_BYTES
     for files in sections.values():
         for figure in list(files):
-            room -= figure[0].stat().st_size
-            if room < 0:
+            size = figure[0].stat().st_size
+            if size > room:
                 files.remove(figure)
+            else:
+                room -= size
     return {section: files for section, files in sections.items() if files}
 
 
@@ -245,10 +247,10 @@ def _example_cell(value: Any) -> Cell:
         case bool() | int():
             return Cell(str(value), float(value))
         case float():
-            return Cell(written(value), value)
+            return Cell(f"{value:.4g}", value)
         case list():
             return Cell(", ".join(map(str, value)) or "(none)")
         case dict():
-            return Cell(", ".join(f"{name} {written(number)}" for name, number in value.items()))
+            return Cell(", ".join(f"{name} {number:.4g}" for name, number in value.items()))
     text = str(value)
     return Cell(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …")

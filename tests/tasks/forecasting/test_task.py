@@ -15,7 +15,7 @@ from mla_train.heads.forecast_metrics import absolute_errors, coverage, forecast
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.task import build_task
 from tasks.forecasting import baselines
-from tests.helpers import config, forecasting_config, train
+from tests.helpers import check_report, config, forecasting_config, train
 from tests.helpers import hourly_table as table
 
 SIZES = ["encoder.dim=16", "encoder.num_heads=2"]
@@ -286,7 +286,10 @@ def test_a_run_on_a_table_of_ones_own(tmp_path):
     assert len(rows) == 2 * -(-69 // 12)
     assert rows[0]["from"] == "2024-01-14 08:00:00"
     assert rows[0]["measured"][0] == pytest.approx(table()["load"][320], rel=1e-4)
-    assert {path.name for path in (run / "figures").iterdir()} == {
+    check_report(run, "mse (std²) ↓", "By series", "mae (series)", "Worst mistakes", "series over series")
+    assert "mse_original" not in results["metrics"]["test"]  # of two units
+    assert results["details"]["mae_original_by_series"].keys() == {"load", "price"}
+    assert {path.name for path in (run / "figures").glob("*.png")} == {
         "forecasts.png", "errors.png", "attention.png", "curves.png",
     }  # fmt: skip
     (record,) = mla_train.load(run).predict([str(tmp_path / "load.csv")])

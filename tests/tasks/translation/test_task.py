@@ -16,7 +16,7 @@ from mla_train.inference.artifact import load_model
 from mla_train.training.run import run as run_whole
 from mla_train.training.run_folder import find_run
 from tasks.translation.task import Translation
-from tests.helpers import NUMBER_WORDS, config, number_pairs, train, write_pairs
+from tests.helpers import NUMBER_WORDS, check_report, config, number_pairs, train, write_pairs
 
 LEARN = [
     "task=translation",
@@ -53,6 +53,10 @@ def test_words_and_their_order_are_learned(run):
     assert "tok:none" in results["details"]["signatures"]["bleu_tokenized"]
     # tiny decodes with 2 layers, latent 16 and rotary part 16, four bytes each
     assert results["model"]["cache_bytes_per_token"] == 2 * (16 + 16) * 4
+
+
+def test_the_report_shows_sentences_and_attention(run):
+    check_report(run, "bleu (of 100) ↑", "BLEU by length", "target over source", "Worst mistakes")
 
 
 def test_predictions_and_figures(run):
