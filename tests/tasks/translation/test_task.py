@@ -66,7 +66,7 @@ def test_predictions_and_figures(run):
         assert row["label"] == " ".join(NUMBER_WORDS[word] for word in row["source"].split())
     right = sum(row["prediction"] == row["label"] for row in rows) / len(rows)
     assert right == json.loads((run / "results.json").read_text())["metrics"]["test"]["exact_match"]
-    drawn = {path.name: path.stat().st_size for path in (run / "figures").iterdir()}
+    drawn = {path.name: path.stat().st_size for path in (run / "figures").glob("*.png")}
     assert drawn.keys() == {"bleu_by_length.png", "cross_attention.png", "curves.png"}
     assert min(drawn.values()) > 5000
 
