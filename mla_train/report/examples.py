@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -27,7 +28,7 @@ def draw_thumbnails(data: Dataset, indices: Sequence[int], folder: Path) -> None
             if not isinstance(raw, Tensor | np.ndarray) or kind not in ("image", "series"):
                 continue
             folder.mkdir(parents=True, exist_ok=True)
-            content = small_image(raw) if kind == "image" else lines(np.asarray(raw).T)
+            content = small_image(torch.as_tensor(raw)) if kind == "image" else lines(np.asarray(raw).T)
             (folder / f"{index}_{name}.png").write_bytes(content)
 
 
