@@ -39,11 +39,11 @@ def draw_attention(model: Model, explanation: Explanation, layer: int | None, fo
     if layer is not None and not 1 <= layer <= depth:
         raise UserError(f"--layer {layer}: there are layers 1 to {depth}")
     files, statistics = [], {}
+    prediction = shorten(explanation.prediction, LONGEST_TITLE, placeholder=" ...")
     for view, own in observed:
         number = min(layer or depth, len(own))
-        files.append(folder / f"{re.sub('[^a-z0-9]+', '_', view.name.lower())}_layer{number}.png")
+        files.append(folder / f"{file_name(view)}_layer{number}.png")
         weights = own[number - 1].weights[view.call][view.row]
-        prediction = shorten(explanation.prediction, LONGEST_TITLE, placeholder=" ...")
         draw_attention_view(view, weights, f"{view.name}, layer {number}  ({prediction})", files[-1])
         statistics[view.name] = [head_statistics(record, view.positions, view.call, view.row) for record in own]
     numbers = {name: [asdict(each) for each in layers] for name, layers in statistics.items()}
@@ -59,3 +59,21 @@ def observe_views(model: Model, explanation: Explanation) -> list[tuple[Attentio
         model(explanation.batch)
     rest = iter(records)
     return [(view, list(islice(rest, len(view.layers)))) for view in views]
+
+
+def draw_mean_attention(model: Model, explanation: Explanation, folder: Path) -> list[Path]:
+    """Draws the attention of the last layers, mean over heads; returns the files, none where there is no attention."""
+    views = [view for view in explanation.attention if view.layers]
+    with torch.no_grad(), observe([view.layers[-1] for view in views], "weights") as records:
+        model(explanation.batch)
+    files = [folder / f"{file_name(view)}.png" for view in views]
+    prediction = shorten(explanation.prediction, LONGEST_TITLE // 2, placeholder=" ...")  # the figures are narrow
+    for view, record, file in zip(views, records, files, strict=True):
+        weights = record.weights[view.call][view.row].mean(0, keepdim=True)
+        draw_attention_view(view, weights, f"{view.name}\n{prediction}", file)
+    return files
+
+
+def file_name(view: AttentionView) -> str:
+    """Name of a view for files."""
+    return re.sub("[^a-z0-9]+", "_", view.name.lower())
