@@ -75,7 +75,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     if spec.period > most:
         raise UserError(f"data.period={spec.period}: {a:,} training rows allow at most {most}")
     naive_error = _naive_error(series.values[:a], real[:a], spec.period)
-    target = ForecastSpec(table.names, horizon, spec.period, spec.mean, spec.std, naive_error)
+    nonnegative = (np.nanmin(train_values, 0) >= 0).tolist()
+    target = ForecastSpec(table.names, horizon, spec.period, spec.mean, spec.std, naive_error, nonnegative)
     splits = {}
     for split, first, last in (("train", look_back, a), ("val", a, b), ("test", b, end)):
         column = WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -14,6 +15,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
+from markupsafe import escape
 from PIL import Image
 
 from mla_train.config.compose import to_typed_config
@@ -61,7 +63,7 @@ def load(*words):
     return build_task(config(*words)).load_data()
 
 
-def run_here(folder, *words):
+def run_here(folder, *words, report=None):
     """A run of a small network in this process; what results.json holds."""
     from mla_train.training.run import run
     from mla_train.training.run_folder import CHOSEN, find_run
@@ -69,7 +71,28 @@ def run_here(folder, *words):
     settings = config(*SMALL, f"run_dir={folder}", *words)
     with mock.patch.object(sys, "argv", ["train.py"]), mock.patch.dict(os.environ):
         os.environ.pop(CHOSEN, None)
-        return run(settings, find_run(settings))
+        return run(settings, find_run(settings), report=report)
+
+
+def check_report(run, *expected):
+    """Checks that the report of a run is one file with verdict, scores, command and what else is expected; its text."""
+    file = run / "report.html"
+    text = file.read_text()
+    assert file.stat().st_size < 3_000_000
+    assert not re.search(
+        r"(src|href)=[\"'](?!data:)|https?://|@import|url\(", re.sub(r"<pre>.*?</pre>", "", text, flags=re.S)
+    )
+    results = json.loads((run / "results.json").read_text())
+    verdict = ("Better than the best baseline", "Worse than the best baseline", "Tied with the best baseline")
+    assert any(words in text for words in verdict)
+    for words in (results["environment"]["command"], "Learning curves", "Cost", f"{results['model']['parameters']:,}"):
+        assert escape(words) in text
+    for note in results["notes"]:
+        assert escape(note) in text
+    for words in expected:
+        assert words in text
+    assert "not complete" not in (run / "log.txt").read_text()
+    return text
 
 
 def example_data(task):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mla_train.commands import compare, evaluate, predict, runs, sweep
+from mla_train.commands import compare, evaluate, export, predict, runs, sweep
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from scripts import wandb_workspace
@@ -302,7 +302,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     assert "80 numbers are cached per token" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "runs")
     train("task=text_classification", "run_dir=runs/mine", *QUICK, cwd=tmp_path)
-    (block,) = blocks(ROOT / "docs" / "use.md", "python")
+    block, _ = blocks(ROOT / "docs" / "use.md", "python")  # the second loads from the Hub
     exec(block, names)
     assert len(names["records"]) == 2
     write_reviews(tmp_path / "reviews.csv")
@@ -314,6 +314,12 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [*param.values[1], "--draws", "20"])
         evaluate.main()
     assert (tmp_path / "evaluation" / "evaluation.json").is_file()
+    for param in commands("scripts/export"):
+        if "--push" in param.values[1]:  # needs an account
+            continue
+        monkeypatch.setattr(sys, "argv", param.values[1])
+        export.main()
+    assert (tmp_path / "exported" / "infer_onnx.py").is_file()
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
     for param in commands():

@@ -46,9 +46,9 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 
     import numpy as np
 
+    from mla_train.heads.figures import calibration_error
     from mla_train.inference.evaluate import (
         Labelled,
-        draw_calibration,
         intervals,
         predict_split,
         read_labelled,
@@ -88,7 +88,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         head.figures(predictions, folder)
         if head.kind == "classification":
-            result["calibration_error"] = draw_calibration(predictions, folder / "calibration.png")
+            result["calibration_error"] = calibration_error(predictions)
         if head.kind != "forecast":
             result["worst"] = worst(head, predictions, labelled.rows)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str)

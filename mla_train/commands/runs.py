@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from mla_train.commands import command_parser
-from mla_train.report.page import html_table, page, paragraph
+from mla_train.report.page import render
 from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
 from mla_train.report.tables import print_fitting, terminal
 
-OPTIONAL = ("command", "parameters", "attention", "metric", "seconds", "task", "best baseline", "date")
+OPTIONAL = ("command", "parameters", "attention", "seconds", "task", "best baseline", "date", "data")
 """Columns that a narrow terminal leaves out, in this order."""
 
 
@@ -37,9 +37,10 @@ def main() -> None:
     if options.html:
         counts = {state.value: sum(run.state is state for run in runs) for state in State}
         shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        note = paragraph(f"{shown}. Differences are to the best baseline on the same split, green if better.", "note")
+        note = f"{shown}. Differences are to the best baseline on the same split, green if better."
+        linked = runs_table(runs, options.folder, options.html.parent).sorted_by(COLUMNS[options.sort])
         try:
-            options.html.write_text(page(f"Runs in {options.folder}", note, html_table(table)))
+            options.html.write_text(render("runs", f"Runs in {options.folder}", note=note, table=linked))
         except OSError as error:
             sys.exit(f"error: --html {options.html}: {error.strerror}")
         print(f"Page: {options.html}")

@@ -105,6 +105,8 @@ def _job(composed: DictConfig) -> None:
     folder = find_run(config)
     print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
 
+    from mla_train.report.run_report import report_run, write_report
+    from mla_train.report.runs import REPORT
     from mla_train.training.run import run
 
     tracker = None
@@ -112,7 +114,10 @@ def _job(composed: DictConfig) -> None:
         from mla_train.report.wandb import WandbTracker
 
         tracker = WandbTracker()
-    run(config, folder, tracker)
+    was_finished = folder.results.is_file()
+    run(config, folder, tracker, report_run)
+    if was_finished and not (folder.path / REPORT).is_file():  # stopped between the results and the report
+        write_report(folder.path)
 
 
 def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -20,7 +20,7 @@ LINE = 18  # words in a line
 WIDTH = 9.5  # width of a line in inches
 
 
-def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarray], file: Path) -> None:
+def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarray], file: Path | IO[bytes]) -> None:
     """Draws the attributions of each method, `(units,)`; the largest of a method has the full colour."""
     heights = [_height(units, len(attributions)) for units in explanation.units]
     figure = Figure(figsize=(11, sum(heights) + 0.8), layout="constrained")

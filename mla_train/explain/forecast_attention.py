@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from mla_train.data.batch import Batch
+from mla_train.explain.heatmaps import weight_bar
 from mla_train.model import Model
 from mla_train.nn import observe
 
@@ -45,5 +46,5 @@ def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
     axes.axvline(0, color="grey", linewidth=0.8, linestyle=":")
     axes.set(xlabel="step that is attended to (0: the first to be forecast)", ylabel="steps ahead")
     axes.set_title("attention of the forecast (mean over heads, blocks and windows)")
-    figure.colorbar(image, label="share")
+    weight_bar(figure, image, axes, weights.size(-1), shrink=1)
     figure.savefig(file, dpi=110)

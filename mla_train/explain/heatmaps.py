@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ OPACITY = 0.65  # opacity of colours over an image
 SMALLEST = 0.1  # attention relative to uniform: smaller values have the colour of this one
 
 
-def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: Path) -> None:
+def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: Path | IO[bytes]) -> None:
     """Draws attention of the heads of one layer, `(heads, query_tokens, key_tokens)`, and their mean."""
     weights = weights.float().cpu()
     if isinstance(view.keys, CellUnits) and isinstance(view.queries, CellUnits):
@@ -41,9 +41,9 @@ def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: 
 
 
 def with_mean(maps: Tensor) -> dict[str, np.ndarray]:
-    """The mean over heads, followed by each head, of maps `(heads, ...)`; a single head has no mean."""
+    """The mean over heads, followed by each head, of maps `(heads, ...)`; a single one has no mean."""
     heads = {f"head {number}": head.numpy() for number, head in enumerate(maps, 1)}
-    return ({"mean": maps.mean(0).numpy()} if len(maps) > 1 else {}) | heads
+    return {"mean over heads": maps.mean(0).numpy()} | heads if len(maps) > 1 else {"": maps[0].numpy()}
 
 
 def _words_over_words(view: AttentionView, maps: dict[str, np.ndarray]) -> Figure:
@@ -66,7 +66,7 @@ def _words_over_words(view: AttentionView, maps: dict[str, np.ndarray]) -> Figur
     query, _, key = view.name.partition(" over ")
     grid[0].set_ylabel(f"query: {query}" if key else "query")
     grid[0].set_xlabel(f"key: {key}" if key else "key")
-    figure.colorbar(image, ax=list(grid), shrink=0.5, label="attention weight")
+    weight_bar(figure, image, list(grid), len(keys))
     return figure
 
 
@@ -115,7 +115,7 @@ def _along_series(queries: PatchUnits, keys: PatchUnits, maps: dict[str, np.ndar
         below.set_axis_off()
     panels[0][0].set_ylabel(keys.name, fontsize=8, parse_math=False)
     panels[0][1].set(xlabel="key step (0: start of the forecast)", ylabel="query step")
-    figure.colorbar(image, ax=grid, shrink=0.5, label="attention weight")
+    weight_bar(figure, image, grid, len(keys))
     return figure
 
 
@@ -183,7 +183,18 @@ def draw_relative(figure: Figure, grid: Any, rows: Sequence[ImageRow]) -> None:
     bar = figure.colorbar(colours, ax=np.ravel(grid), shrink=0.7, pad=0.01, aspect=30)
     bar.set_ticks([1 / width, 1, width], labels=[f"{1 / width:.2f}", "1 (uniform)", f"{width:.2f}"], minor=False)
     bar.ax.minorticks_off()
-    bar.set_label("attention relative to uniform")
+    if figure.get_figheight() > 2:  # of a low figure the label would be cut
+        bar.set_label("attention relative to uniform")
+
+
+def weight_bar(figure: Any, image: Any, axes: Any, keys: int, shrink: float = 0.5) -> None:
+    """A colour bar of attention weights, which names its ends and the weight of each key in uniform attention."""
+    largest = image.norm.vmax
+    ticks = {0: "0", 1 / keys: f"{1 / keys:.2g} (uniform)", largest: f"{largest:.2g}"}
+    if 1 / keys > 0.9 * largest:  # the labels would cover each other
+        del ticks[largest]
+    bar = figure.colorbar(image, ax=axes, shrink=shrink, label="attention weight")
+    bar.set_ticks(list(ticks), labels=list(ticks.values()))
 
 
 def draw_series(axes: Any, patches: PatchUnits) -> None:

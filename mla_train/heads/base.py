@@ -94,6 +94,8 @@ class Head(nn.Module):
         spec_class: Dataclass of what is known of the targets, plain values kept with the model.
         directions: Name of each metric to "max" or "min".
         monitor: Metric of the validation split that chooses the best checkpoint.
+        units: Name of a metric to its unit, where it has one.
+        units_note: Meaning of these units, where they do not say it themselves.
         even_tokens: Whether training batches hold as many tokens each instead of as many examples.
         pool: Number of batches whose examples are sorted by length together: more leaves less padding and less chance.
     """
@@ -102,6 +104,8 @@ class Head(nn.Module):
     spec_class: ClassVar[type]
     directions: Mapping[str, str]
     monitor: str
+    units: Mapping[str, str] = {}
+    units_note: str = ""
     even_tokens: ClassVar[bool] = False
     pool: ClassVar[int] = 50
 

@@ -103,9 +103,10 @@ class Classification(ClassHead):
         return 0.0 if record["label"] == record["prediction"] else record["probability"]
 
     def figures(self, predictions: Predictions, folder: Path) -> None:
-        """The confusion matrix."""
-        from mla_train.heads.figures import draw_confusion
+        """The confusion matrix, and how well probabilities are calibrated."""
+        from mla_train.heads.figures import draw_calibration, draw_confusion
 
+        draw_calibration(predictions, folder / "calibration.png")
         draw_confusion(predictions["label"], predictions["predicted"], self.spec.classes, folder / "confusion.png")
 
     def explain(self, outputs: Tensor, batch: Batch) -> Explained:

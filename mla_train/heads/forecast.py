@@ -14,7 +14,7 @@ from mla_train.config import ForecastOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets
-from mla_train.heads.forecast_metrics import coverage, forecast_metrics, mean_errors, rounded
+from mla_train.heads.forecast_metrics import absolute_errors, coverage, forecast_metrics, mean_errors, rounded
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.base import ModalityFeatures
 
@@ -44,6 +44,11 @@ class Forecast(Head):
         "mse_original": "min", "mae_original": "min", "rmse_original": "min", "smape_original": "min",
     }  # fmt: skip
     monitor = "mse"
+    units = {
+        "mse": "std²", "mae": "std", "rmse": "std", "smape_original": "%",
+        "mse_original": "series²", "mae_original": "series", "rmse_original": "series",
+    }  # fmt: skip
+    units_note = "std: standard deviations of the training rows; series: units of the series"
     learning: Tensor
 
     def __init__(
@@ -148,12 +153,18 @@ class Forecast(Head):
     # Answers.
 
     def read_outputs(self, outputs: tuple[Tensor, Tensor]) -> Predictions:
-        """Forecast, and quantiles in rising order, scaled."""
-        point, quantiles = outputs
-        columns = {"forecast": point.detach().float().cpu().numpy()}
+        """Forecast, and quantiles in rising order, scaled; those of series that were never negative are not either."""
+        point, quantiles = (output.detach().float().cpu().numpy() for output in outputs)
+        columns = {"forecast": point}
         if self.levels:
-            columns["quantiles"] = quantiles.detach().float().sort(-1).values.cpu().numpy()
+            least = ((self._least() - self.spec.mean) / self.spec.std).astype(np.float32)
+            least = np.nextafter(least, np.float32(-np.inf))[:, None, None]  # `decode` makes it zero exactly
+            columns["quantiles"] = np.maximum(np.sort(quantiles, -1), least)
         return columns
+
+    def _least(self) -> np.ndarray:
+        """Least value of the quantiles of each series in original units, `(series,)`."""
+        return np.where(self.spec.nonnegative or [False] * len(self.spec.names), 0.0, -np.inf)
 
     def labels(self, batch: Batch) -> Predictions:
         """What came, and what of it was measured."""
@@ -164,10 +175,16 @@ class Forecast(Head):
         return forecast_metrics(predictions, self.spec, self.levels)
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
-        """Errors of each series and each step, coverage of the quantiles, and the cycle."""
+        """Errors of each series, also in its own units, and of each step, coverage of the quantiles, and the cycle."""
         by_series, by_step = mean_errors(predictions)
+        in_units = absolute_errors(predictions) * self.spec.std, by_series**0.5 * self.spec.std
+        errors = {
+            "mse_by_series": by_series,
+            "mae_original_by_series": in_units[0],
+            "rmse_original_by_series": in_units[1],
+        }
         details: dict[str, Any] = {
-            "mse_by_series": dict(zip(self.spec.names, rounded(by_series), strict=True)),
+            **{name: dict(zip(self.spec.names, rounded(values), strict=True)) for name, values in errors.items()},
             "mse_by_step": rounded(by_step),
             "period": self.spec.period,
         }
@@ -180,7 +197,7 @@ class Forecast(Head):
         records: list[dict[str, Any]] = [{"prediction": self._by_name(window)} for window in predictions["forecast"]]
         for record, window in zip(records, predictions.get("quantiles", ()), strict=False):
             columns = zip(self.levels, np.moveaxis(window, -1, 0), strict=True)
-            record["quantiles"] = {f"{level:g}": self._by_name(steps) for level, steps in columns}
+            record["quantiles"] = {f"{level:g}": self._by_name(steps, self._least()) for level, steps in columns}
         return records
 
     def decode_labels(self, predictions: Predictions) -> list[dict[str, list[float | None]]]:
@@ -188,9 +205,9 @@ class Forecast(Head):
         future = np.where(predictions["real"], predictions["future"], np.nan)
         return [self._by_name(window) for window in future]
 
-    def _by_name(self, scaled: np.ndarray) -> dict[str, list[float | None]]:
-        """Steps `(series, horizon)` in original units, by the names of the series."""
-        values = (scaled.T * self.spec.std + self.spec.mean).T
+    def _by_name(self, scaled: np.ndarray, least: Any = -np.inf) -> dict[str, list[float | None]]:
+        """Steps `(series, horizon)` in original units, and not below a bound, by the names of the series."""
+        values = np.maximum(scaled.T * self.spec.std + self.spec.mean, least).T
         return {name: rounded(steps) for name, steps in zip(self.spec.names, values, strict=True)}
 
     def example_error(self, record: Mapping[str, Any]) -> float:

@@ -13,6 +13,7 @@ from mla_train.modalities.series.windows import WindowColumn
 
 SHOWN = {"best": 0.02, "good": 0.25, "typical": 0.5, "bad": 0.9, "worst": 1.0}  # place among all windows, by error
 MOST_NAMES = 20
+UNIT = "mse (std²; std: standard deviation of the training rows)"
 
 
 def draw_windows(
@@ -24,7 +25,7 @@ def draw_windows(
     squared = np.where(real, (predictions["forecast"] - predictions["future"]) ** 2, 0.0)
     error = squared.sum(-1) / np.maximum(real.sum(-1), 1)  # of each window and series; 0 without a measured step
     order = np.argsort(error, axis=None)
-    figure = Figure(figsize=(10, 2.6 * len(SHOWN)), layout="constrained")
+    figure = Figure(figsize=(10, 2.7 * len(SHOWN)), layout="constrained")
     rows = figure.subplots(len(SHOWN), 1)
     for (name, place), axes in zip(SHOWN.items(), rows, strict=True):
         window, channel = np.unravel_index(order[int(place * (len(order) - 1))], error.shape)
@@ -44,7 +45,9 @@ def draw_windows(
                                   label=f"{low:g} to {high:g}")  # fmt: skip
         axes.axvline(table.times[now], color="grey", linewidth=0.8, linestyle=":")
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
-        axes.set(title=f"{name} ({spec.names[channel]}, mse {error[window, channel]:.3g})")
+        rmse = error[window, channel] ** 0.5 * std
+        axes.set_title(f"{name} forecast, {table.times[now]:%Y-%m-%d %H:%M}: rmse {rmse:,.4g}", parse_math=False)
+        axes.set_ylabel(spec.names[channel], parse_math=False)
         axes.grid(alpha=0.3)
     rows[0].legend(loc="upper left", fontsize=8)
     figure.savefig(file, dpi=110)
@@ -62,12 +65,12 @@ def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec
         if np.nanmean(errors) < 4 * np.nanmean(by_step):  # others would flatten all the rest
             steps.plot(ahead, errors, label=name, linewidth=1)
     steps.plot(ahead, by_step, label="this model", color="black", linewidth=2)
-    steps.set(xlabel="steps ahead", ylabel="mse (scaled)", title="error by step", ylim=(0, None))
+    steps.set(xlabel="steps ahead", ylabel=UNIT, title="error by step", ylim=(0, None))
     steps.legend(fontsize=8)
     for axes in others:
         order = np.argsort(-by_series)[:MOST_NAMES]
         axes.barh([spec.names[i] for i in order][::-1], by_series[order][::-1], color="tab:blue")
-        axes.set(xlabel="mse (scaled)", title="error by series")
+        axes.set(xlabel=UNIT, title="error by series")
     for axes in (steps, *others):
         axes.grid(alpha=0.3)
     figure.savefig(file, dpi=110)

@@ -9,10 +9,10 @@ from mla_train.heads.forecast_spec import ForecastSpec
 
 
 def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Sequence[float]) -> dict[str, float]:
-    """Errors in scaled units, and in original ones as `_original`.
+    """Errors in scaled units, and of a single series in original ones as `_original`: several may differ in their units.
 
     mase: mean absolute error over that of the value one period before, on training rows (Hyndman and Koehler 2006).
-    wql: twice the sum of pinball losses over the sum of absolute values, in original units, mean over levels.
+    wql: twice the sum of pinball losses over the sum of absolute values, mean over levels and series.
     smape_original: 200 |f - y| / (|f| + |y|), in percent.
 
     Args:
@@ -36,17 +36,21 @@ def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Seque
         "mae": average(np.abs(error)),
         "rmse": average(error**2) ** 0.5,
         "mase": average(np.abs(error) / naive),
-        "mse_original": average(original**2),
-        "mae_original": average(np.abs(original)),
-        "rmse_original": average(original**2) ** 0.5,
-        "smape_original": average(relative),
     }
+    if len(spec.names) == 1:
+        metrics |= {
+            "mse_original": average(original**2),
+            "mae_original": average(np.abs(original)),
+            "rmse_original": average(original**2) ** 0.5,
+        }
+    metrics["smape_original"] = average(relative)
     if "quantiles" in predictions:
-        total = np.abs(future[real]).sum()
-        losses = []
+        total = np.abs(future).sum((0, 2), where=real)
+        measured, losses = total > 0, []
         for number, level in enumerate(levels):
-            below = (future - (predictions["quantiles"][..., number] * std + mean))[real]
-            losses.append(2 * np.maximum(level * below, (level - 1) * below).sum() / max(total, 1e-9))
+            below = future - (predictions["quantiles"][..., number] * std + mean)
+            pinball = np.maximum(level * below, (level - 1) * below).sum((0, 2), where=real)
+            losses.append(2 * (pinball[measured] / total[measured]).sum() / max(measured.sum(), 1))
         metrics["wql"] = float(np.mean(losses))
     return metrics
 
@@ -59,6 +63,13 @@ def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, flo
         f"{level:g}": float((future <= predictions["quantiles"][..., number][real]).mean())
         for number, level in enumerate(levels)
     }
+
+
+def absolute_errors(predictions: Predictions) -> np.ndarray:
+    """Mean absolute error of each series, scaled, `(series,)`; NaN where nothing was measured."""
+    error, real = np.abs(predictions["forecast"] - predictions["future"]), predictions["real"]
+    count = real.sum((0, 2))
+    return np.where(count, error.sum((0, 2), where=real) / np.maximum(count, 1), np.nan)
 
 
 def mean_errors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:

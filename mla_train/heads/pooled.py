@@ -130,7 +130,7 @@ class PooledHead(Head):
 
 def _is_missing(features: ModalityFeatures, vector: Tensor) -> Tensor:
     if features.padding is None:
-        return torch.zeros(len(vector), dtype=torch.bool, device=vector.device)
+        return torch.zeros(vector.size(0), dtype=torch.bool, device=vector.device)
     return features.padding.all(1)
 
 
@@ -148,6 +148,8 @@ class SequenceContext(nn.Module):
 
     def forward(self, vectors: Tensor, sequence: Tensor) -> Tensor:
         """`(batch, width)` to `(batch, outputs)`; the number of each example's sequence `(batch,)` rises from 0."""
+        if torch.compiler.is_exporting():  # each example is a sequence of its own, as in prediction
+            return self.layer(self.encoder(self.down(vectors).unsqueeze(1)).squeeze(1))
         lengths = torch.bincount(sequence)
         starts = lengths.cumsum(0) - lengths
         place = torch.arange(len(sequence), device=sequence.device) - starts[sequence]

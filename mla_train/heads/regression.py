@@ -32,6 +32,8 @@ class Regression(PooledHead):
     spec_class = NumberSpec
     directions: Mapping[str, str] = {"mae": "min", "rmse": "min", "r2": "max", "pearson": "max", "spearman": "max"}
     monitor = "mae"
+    units = {"mae": "label", "rmse": "label"}
+    units_note = "label: units of the label"
 
     @classmethod
     def count_outputs(cls, spec: NumberSpec) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -13,6 +14,7 @@ from torch import Tensor
 from mla_train.config import TrainConfig
 from mla_train.config.typed import from_dict
 from mla_train.errors import UserError
+from mla_train.inference.hub import download, is_repository
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task, build_task
 
@@ -30,35 +32,68 @@ class Artifact:
 
 def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConfig, folder: Path) -> None:
     """Writes model.safetensors, spec.json and config.json into a folder, which is created if it does not exist."""
-    folder.mkdir(parents=True, exist_ok=True)
+    save_description(spec, config, folder)
     # Written by Python, so that the file has ordinary modes: safetensors makes one that others cannot read.
     (folder / WEIGHTS).write_bytes(save({name: weight.contiguous() for name, weight in weights.items()}))
-    (folder / SPEC).write_text(json.dumps(spec.to_dict(), indent=2, ensure_ascii=False) + "\n")
+
+
+def save_description(spec: ModelSpec, config: TrainConfig, folder: Path) -> None:
+    """Writes spec.json and config.json into a folder, which is created if it does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {**spec.to_dict(), "mla_train": package_version()}
+    (folder / SPEC).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     values = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     (folder / CONFIG).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def load_model(path: str | Path) -> Artifact:
-    """Reads the model of a run folder, or a model folder.
+def package_version() -> str:
+    """Version of this package."""
+    try:
+        return version("mla-train")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "of a checkout"
 
-    Args:
-        path: Run folder, or the folder `model` in it.
 
-    Raises:
-        UserError: There is no finished model in it, or it cannot be read.
-    """
+def find_model(path: str | Path) -> Path:
+    """The folder of the three files of a model, downloaded if need be; the arguments are those of `load_model`."""
     root = Path(path)
+    if isinstance(path, str) and is_repository(path):
+        root = download(path, [WEIGHTS, SPEC, CONFIG])
     folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
     for name in (WEIGHTS, SPEC, CONFIG):
         if not (folder / name).is_file():
-            raise UserError(f"{root} holds no finished model ({folder / name} is missing)")
+            unfinished = (root / "config.yaml").is_file()
+            remedy = f": the run is not finished, continue it with resume={root}" if unfinished else ""
+            raise UserError(f"{path} holds no finished model ({folder / name} is missing){remedy}")
+    return folder
+
+
+def load_model(path: str | Path) -> Artifact:
+    """Reads the model of a run folder, a model folder, an exported folder or a repository of the Hugging Face Hub.
+
+    Args:
+        path: Run folder, the folder `model` in it, an exported folder; or `user/model` where there is no such folder.
+
+    Raises:
+        UserError: There is no finished model in it, it cannot be read, or it is of another version.
+    """
+    folder = find_model(path)
     try:
-        config = from_dict(TrainConfig, json.loads((folder / CONFIG).read_text()))
-        stored = json.loads((folder / SPEC).read_text())
+        values, stored = (json.loads((folder / name).read_text()) for name in (CONFIG, SPEC))
         weights = load_file(folder / WEIGHTS)
     except (ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from error
-    task = build_task(config)
-    model = task.build_model(task.load_spec(stored))
-    model.load_state_dict(weights)
+    try:
+        config = from_dict(TrainConfig, values)
+        task = build_task(config)
+        model = task.build_model(task.load_spec(stored))
+        model.load_state_dict(weights)
+    except (UserError, KeyError, TypeError, RuntimeError) as error:
+        written = stored.get("mla_train")
+        if written == package_version():
+            raise
+        raise UserError(
+            f"{folder} was written by {'an earlier mla_train' if written is None else f'mla_train {written}'}, this is "
+            f"{package_version()}: {error}"
+        ) from error
     return Artifact(config, task, model.eval())

@@ -234,35 +234,3 @@ def worst(
     errors = [head.example_error(record) for record in records]
     order = sorted(range(len(records)), key=lambda place: -errors[place])
     return [records[place] for place in order[:count] if errors[place] > 0]
-
-
-def draw_calibration(predictions: Predictions, file: Path) -> float:
-    """Draws how often predictions of a probability are right, and returns the expected calibration error.
-
-    Args:
-        predictions: Columns of a classifier.
-        file: PNG to write.
-    """
-    from matplotlib.figure import Figure
-
-    confidence = predictions["probability"].max(1)
-    right = predictions["predicted"] == predictions["label"]
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    used = [place for place in range(10) if (bins == place).any()]
-    mean_confidence = np.array([confidence[bins == place].mean() for place in used])
-    accuracy = np.array([right[bins == place].mean() for place in used])
-    sizes = np.array([(bins == place).mean() for place in used])
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":", label="calibrated")
-    axes.scatter(
-        mean_confidence, accuracy, s=20 + 400 * sizes, color="tab:blue", label="ten ranges, area by share of examples"
-    )
-    axes.set(
-        xlabel="probability of the prediction", ylabel="share of right predictions", xlim=(0, 1.02), ylim=(0, 1.02)
-    )
-    error = float(np.abs(mean_confidence - accuracy) @ sizes)
-    axes.set_title(f"expected calibration error {error:.3f}")
-    axes.legend(fontsize=8)
-    figure.savefig(file, dpi=110)
-    return error

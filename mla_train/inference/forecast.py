@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def _rows(window: Window, record: dict[str, Any], measured: bool) -> list[dict[s
     return rows
 
 
-def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], file: Path) -> None:
+def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], file: Path | IO[bytes]) -> None:
     """The last measured steps, the forecast and its band, of the first series.
 
     Args:
@@ -74,14 +74,12 @@ def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], 
         records: Their predictions.
         file: PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
     import matplotlib.dates as mdates
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     names = list(records[0]["prediction"])[:MOST_SERIES]
-    figure, rows = plt.subplots(len(names), 1, figsize=(10, 2.8 * len(names)), layout="constrained", squeeze=False)
+    figure = Figure(figsize=(10, 2.8 * len(names)), layout="constrained")
+    rows = figure.subplots(len(names), 1, squeeze=False)
     table = windows[0].series.table
     horizon = len(records[0]["prediction"][names[0]])
     for axes, name in zip(rows[:, 0], names, strict=True):
@@ -105,4 +103,3 @@ def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], 
         axes.grid(alpha=0.3)
     rows[0, 0].legend(loc="upper left", fontsize=8)
     figure.savefig(file, dpi=110)
-    plt.close(figure)

@@ -19,11 +19,13 @@ class Predictor:
     """A trained model.
 
     Attributes:
+        artifact: The model as it was loaded.
         network: The network, in evaluation mode.
         spec: Inputs with their preprocessing, and the targets.
     """
 
     def __init__(self, artifact: Artifact) -> None:
+        self.artifact = artifact
         self.config, self.task, self.network = artifact.config, artifact.task, artifact.model
         self.spec = self.network.spec
 
@@ -123,5 +125,5 @@ def _length(example: Mapping[str, Any]) -> int:
 
 
 def load(path: str | Path) -> Predictor:
-    """Loads a trained model from a run folder, or the folder `model` in it; see `load_model`."""
+    """Loads a trained model from a run folder, an exported one, or a repository `user/model` of the Hub; see `load_model`."""
     return Predictor(load_model(path))

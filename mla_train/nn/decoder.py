@@ -75,7 +75,7 @@ class DecoderBlock(nn.Module):
         attended = self.attention(self.attention_norm(x), rotation, is_causal=True, cache=own)
         x = x + self.residual(attended)
         # The beams of a source are further queries to the same memory.
-        query = self.cross_norm(x).reshape(len(memory), -1, x.size(-1))
+        query = self.cross_norm(x).reshape(memory.size(0), -1, x.size(-1))
         attended = self.cross_attention(query, memory=memory, key_padding_mask=memory_padding_mask, cache=cross)
         x = x + self.residual(attended.view_as(x))
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))

@@ -73,7 +73,7 @@ class BottleneckFusion(nn.Module):
     def forward(self, tokens: dict[str, Tensor], padding: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tokens that have seen the latent ones; the arguments are those of `CrossAttentionFusion.forward`."""
         all_tokens, all_padding = torch.cat(list(tokens.values()), 1), torch.cat(list(padding.values()), 1)
-        latents = self.latents.expand(len(all_tokens), -1, -1)
+        latents = self.latents.expand(all_tokens.size(0), -1, -1)
         latents = self.gather(latents, self.gather.states(all_tokens), all_padding)
         memory = self.spread.states(latents)
         return {name: self.spread(x, memory) for name, x in tokens.items()}

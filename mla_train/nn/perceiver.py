@@ -83,7 +83,7 @@ class LatentArray(nn.Module):
         if self.position is not None:
             positions = torch.arange(x.size(1), device=x.device) if positions is None else positions
             tokens = tokens + self.position(positions)
-        latents = self.latents.expand(len(x), -1, -1)
+        latents = self.latents.expand(x.size(0), -1, -1)
         latents = latents + self.residual(
             self.read_attention(latents, memory=tokens, key_padding_mask=key_padding_mask)
         )

@@ -24,7 +24,7 @@ class ClassToken(nn.Module):
 
     def prepend(self, x: Tensor) -> Tensor:
         """`(batch, length, dim)` to `(batch, 1 + length, dim)`."""
-        return torch.cat([self.token.expand(len(x), 1, -1), x], dim=1)
+        return torch.cat([self.token.expand(x.size(0), 1, -1), x], dim=1)
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
         """The first token's output, `(batch, dim)`."""

@@ -68,7 +68,8 @@ class VisualWords(nn.Module):
 
     def counts(self, images: Tensor) -> Tensor:
         """Square roots of the shares of patches of each word in each region, `(batch, width)`."""
-        chunks = images.split(CHUNK)
+        # An exported graph takes batches of any size at once.
+        chunks = [images] if torch.compiler.is_exporting() else images.split(CHUNK)
         shares = [F.adaptive_avg_pool2d(self.assignments(chunk), self.regions).flatten(1) for chunk in chunks]
         return torch.cat(shares).clamp(min=LEAST).sqrt()
 

@@ -9,11 +9,14 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.scores import Score, read_score, signed, written
+
+REPORT = "report.html"
 
 
 class State(Enum):
@@ -119,15 +122,21 @@ COLUMNS = {
 """Value of --sort to name of the column."""
 
 
-def runs_table(runs: list[Run], root: Path) -> Table:
-    """A table with one row for each run, with paths relative to a folder."""
-    return Table(list(COLUMNS.values()), [_row(run, root) for run in runs])
+def runs_table(runs: list[Run], root: Path, page_folder: Path | None = None) -> Table:
+    """A table with one row for each run, with paths relative to a folder, and links from a page in another."""
+    return Table(list(COLUMNS.values()), [_row(run, root, page_folder or root) for run in runs])
 
 
-def _row(run: Run, root: Path) -> list[Cell]:
-    score = run.score
+def report_link(run: Path, page_folder: Path) -> str:
+    """Address of a run's report, or of its folder without one, relative to a page in another folder."""
+    file = run / REPORT if (run / REPORT).is_file() else run
+    return quote(Path(os.path.relpath(file, page_folder)).as_posix())
+
+
+def _row(run: Run, root: Path, page_folder: Path) -> list[Cell]:
+    score, name = run.score, str(run.folder.relative_to(root)) if run.folder != root else str(root)
     return [
-        Cell(str(run.folder.relative_to(root)) if run.folder != root else str(root)),
+        Cell(name, link=report_link(run.folder, page_folder)),
         Cell(f"{run.started:%Y-%m-%d %H:%M}", run.started.timestamp()),
         Cell(run.task),
         Cell(run.data),

@@ -27,11 +27,15 @@ class Cell:
         text: Shown text.
         value: Number that rows are sorted by; None sorts by the text, and puts empty cells last.
         tone: Colour.
+        link: Address that the text links to, in HTML.
+        image: Address of a small image before the text, in HTML.
     """
 
     text: str = ""
     value: float | None = None
     tone: Tone = Tone.plain
+    link: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)

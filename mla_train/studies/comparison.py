@@ -1,7 +1,7 @@
 """The numbers of a comparison: scores of variants, paired differences between them, and significance tests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan, sqrt
 from statistics import mean, median, stdev
 from typing import Any
@@ -61,10 +61,12 @@ class Difference:
     Attributes:
         pairs: Difference of each pair.
         p: P-value of a paired t-test, corrected for the number of variants; None where a test is not possible.
+        uncorrected_p: The same before it is corrected, which belongs to the interval.
     """
 
     pairs: tuple[float, ...]
     p: float | None = None
+    uncorrected_p: float | None = None
 
     @property
     def mean(self) -> float:
@@ -118,7 +120,10 @@ class Comparison:
         present = {name: difference for name, difference in others.items() if difference is not None}
         tested = [name for name, difference in present.items() if difference.p is not None]
         corrected = holm([present[name].p or 0.0 for name in tested])
-        return present | {name: Difference(present[name].pairs, p) for name, p in zip(tested, corrected, strict=True)}
+        return present | {
+            name: replace(present[name], p=p, uncorrected_p=present[name].p)
+            for name, p in zip(tested, corrected, strict=True)
+        }
 
 
 def half_interval(values: Sequence[float]) -> float | None:

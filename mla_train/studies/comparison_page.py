@@ -7,7 +7,8 @@ from statistics import mean
 
 import pandas as pd
 
-from mla_train.report.page import bullets, code, heading, html_table, image, page, paragraph
+from mla_train.report.page import render
+from mla_train.report.runs import report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, listed, p_value, spread
 from mla_train.studies.comparison_figures import draw_scores, draw_validation
@@ -49,8 +50,9 @@ def summary(comparison: Comparison) -> Table:
     columns = [
         comparison.compared,
         f"{metric} on test",
-        f"difference to {comparison.first.name}",
-        "p",
+        f"difference to {comparison.first.name}, 95 % interval",
+        "p of the difference",
+        *["p after correction"] * _corrected(comparison),
         f"difference to {baseline}",
         "parameters",
         "training/s",
@@ -64,20 +66,26 @@ def _row(comparison: Comparison, variant: VariantResults, score: Score | None) -
     name, parameters = Cell(variant.name), Cell(f"{variant.parameters:,}", variant.parameters)
     costs = [parameters, *map(_count, (variant.training, variant.inference, variant.cache))]
     if score is None or not variant.runs:
-        return [name, Cell("no run finished"), Cell(), Cell(), Cell(), *costs]
+        return [name, Cell("no run finished"), *[Cell()] * (3 + _corrected(comparison)), *costs]
     seeds = "" if len(variant.runs) == comparison.seeds else f" ({len(variant.runs)} seeds)"
     scored = Cell(spread(variant.values) + seeds, mean(variant.values))
-    difference, to_first, p = comparison.differences.get(variant.name), Cell(), Cell()
+    difference, to_first = comparison.differences.get(variant.name), Cell()
+    tests = [Cell()] * (1 + _corrected(comparison))
     if difference is not None:
         interval = "" if difference.margin is None else f" ± {written(difference.margin)}"
         tone = Tone.plain if not difference.significant else _tone(difference.mean, score)
         to_first = Cell(signed(difference.mean) + interval, difference.mean, tone)
-        p = Cell(p_value(difference.p), difference.p)
+        tests = [Cell(p_value(p), p) for p in (difference.uncorrected_p, difference.p)][: len(tests)]
     to_baseline = Cell()
     if score.baseline is not None:
         gain = mean(variant.values) - score.baseline_value
         to_baseline = Cell(signed(gain), gain, _tone(gain, score))
-    return [name, scored, to_first, p, to_baseline, *costs]
+    return [name, scored, to_first, *tests, to_baseline, *costs]
+
+
+def _corrected(comparison: Comparison) -> bool:
+    """Whether p-values are corrected for the number of variants."""
+    return len(comparison.variants) > 2
 
 
 def _tone(difference: float, score: Score) -> Tone:
@@ -103,11 +111,19 @@ def notes(comparison: Comparison, how: Circumstances) -> list[str]:
         "the same seed read the training examples in the same order."
     ]
     if seeds > 1:
-        correction = ", with Holm's correction for several variants" if len(comparison.variants) > 2 else ""
-        sentences.append(
+        text = (
             f"Difference to {first}: mean difference between runs with the same seed, with its 95 % confidence interval, and "
-            f"the p-value of a paired t-test{correction}. A difference is significant if p is below 0.05."
+            "the p-value of a paired t-test, both of this one difference alone. "
         )
+        if _corrected(comparison):
+            text += (
+                f"Of {len(comparison.variants) - 1} differences some are large by chance: p after correction (Holm 1979) "
+                "allows for that. A difference is significant (coloured, and named in the conclusion) only if p after "
+                "correction is below 0.05; its interval is not corrected."
+            )
+        else:
+            text += "It is significant (coloured) if p is below 0.05."
+        sentences.append(text)
     together = "one run at a time" if how.n_jobs == 1 else f"{how.n_jobs} runs at a time"
     threads = f"{how.threads} CPU thread{'s' * (how.threads > 1)}"
     sentences.append(
@@ -154,12 +170,7 @@ def _markdown(comparison: Comparison, how: Circumstances) -> str:
 
 
 def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
-    score = comparison.any_score
-    parts = [paragraph(conclusion(comparison), "lead"), bullets(failures(comparison)), code(how.command)]
-    parts.append(html_table(summary(comparison)))
-    parts += [paragraph(text, "note") for text in notes(comparison, how)]
-    if how.changes:
-        parts += [heading("Matched parameters"), bullets(how.changes)]
+    score, figures = comparison.any_score, []
     if score is not None:
         curves = {
             variant.name: [
@@ -167,19 +178,28 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
             ]
             for variant in comparison.variants
         }
-        parts += [
-            heading(f"{score.metric} on test"),
-            image(figure, f"{score.metric} of each seed, mean and 95 % confidence interval of each variant"),
-            heading(f"{score.metric} on validation"),
-            image(draw_validation(curves, score.metric), f"{score.metric} on the validation split after each epoch"),
-            heading("Runs"),
-            html_table(runs_table(comparison, how)),
+        caption = f"{score.metric} of each seed, mean and 95 % confidence interval of each variant"
+        on_validation = f"{score.metric} on the validation split after each epoch"
+        figures = [
+            (f"{score.metric} on test", figure, caption),
+            (f"{score.metric} on validation", draw_validation(curves, score.metric), on_validation),
         ]
-    return page(title(comparison), *parts)
+    return render(
+        "comparison",
+        title(comparison),
+        conclusion=conclusion(comparison),
+        failures=failures(comparison),
+        command=how.command,
+        summary=summary(comparison),
+        notes=notes(comparison, how),
+        changes=how.changes,
+        figures=figures,
+        runs=None if score is None else runs_table(comparison, how, figure.parent),
+    )
 
 
-def runs_table(comparison: Comparison, how: Circumstances) -> Table:
-    """A table with one row for each finished run: all metrics, and the cost."""
+def runs_table(comparison: Comparison, how: Circumstances, page_folder: Path) -> Table:
+    """A table with one row for each finished run: all metrics, the cost, and a link from a page in a folder to its report."""
     metrics = _metrics(comparison)
     columns = [comparison.compared, "seed", *metrics, "checkpoint epoch", "seconds", "run folder"]
     rows = []
@@ -188,7 +208,9 @@ def runs_table(comparison: Comparison, how: Circumstances) -> Table:
             scores = [results["metrics"]["test"][name] for name in metrics]
             cells = [Cell(variant.name), Cell(str(seed), seed), *(Cell(written(value), value) for value in scores)]
             cells.append(Cell(str(results["monitor"]["epoch"]), results["monitor"]["epoch"]))
-            rows.append([*cells, _count(results["speed"]["seconds"]), Cell(str(how.folders[variant.name][seed]))])
+            folder = how.folders[variant.name][seed]
+            link = Cell(str(folder), link=report_link(folder, page_folder))
+            rows.append([*cells, _count(results["speed"]["seconds"]), link])
     return Table(columns, rows)
 
 

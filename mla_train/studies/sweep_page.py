@@ -1,27 +1,17 @@
 """The report of a sweep: trials.csv and sweep.html, a page of one file."""
 
 import csv
-import io
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import optuna
 from optuna.trial import FrozenTrial
 
-from mla_train.report.page import bullets, code, heading, html_table, image, page, paragraph
+from mla_train.report.page import render
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.studies.search_space import as_override
+from mla_train.studies.sweep_figures import sweep_figures
 from mla_train.studies.sweep_results import ranked, settings
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from optuna.visualization import matplotlib as drawings
-
-IMPORTANCE_TRIALS = 8
-"""Least number of finished trials for parameter importances."""
 TONES = {"complete": Tone.plain, "fail": Tone.bad}
 
 
@@ -55,32 +45,19 @@ def count_states(study: optuna.Study) -> str:
 def write_page(study: optuna.Study, title: str, folder: Path, commands: list[str]) -> None:
     """Writes sweep.html: commands that continue and use it, history, importances, curves and a table of trials."""
     best, metric = ranked(study), study.user_attrs["plan"]["goal"]
-    parts = [code("\n".join(commands))]
-    if best:
-        parts.insert(0, paragraph(f"Best: {best[0].value:.4f} with {' '.join(settings(best[0]))}", "lead"))
-    parts.append(
-        paragraph(f"{count_states(study)}. The value of a trial is the metric of its selected checkpoint on val.")
-    )
-    figures: dict[str, Callable[[], Any]] = {
-        "History": lambda: drawings.plot_optimization_history(study, target_name=metric),
-        "Importance": lambda: drawings.plot_param_importances(study, target_name=metric),
-        "Settings": lambda: parallel_coordinates(study, metric),
-        "Curves": lambda: validation_curves(study, metric),
-    }
-    for name, draw in figures.items():
-        least = IMPORTANCE_TRIALS if name == "Importance" else 2
-        drawn = as_png(draw) if len(best) >= least and len({trial.value for trial in best}) > 1 else None
-        if drawn:
-            parts += [heading(name), image(drawn, name)]
-    if (folder / "top.csv").is_file():
-        note = "The value of the best of many trials is biased upwards; these scores are not."
-        parts += [heading("Best trials, trained again with three seeds"), paragraph(note, "note")]
-        parts.append(html_table(from_csv(folder / "top.csv")))
-    parts += [heading("Trials"), html_table(from_csv(folder / "trials.csv"))]
     failed = [trial for trial in study.get_trials(deepcopy=False) if state(trial) == "fail"]
-    if failed:
-        parts += [heading("Errors"), bullets([f"{t.number}: {t.user_attrs.get('error', '')}" for t in failed])]
-    (folder / "sweep.html").write_text(page(title, *parts))
+    html = render(
+        "sweep",
+        title,
+        best=f"Best: {best[0].value:.4f} with {' '.join(settings(best[0]))}" if best else "",
+        commands="\n".join(commands),
+        states=count_states(study),
+        figures=sweep_figures(study, metric, best).items(),
+        top=from_csv(folder / "top.csv") if (folder / "top.csv").is_file() else None,
+        trials=from_csv(folder / "trials.csv"),
+        errors=[f"{trial.number}: {trial.user_attrs.get('error', '')}" for trial in failed],
+    )
+    (folder / "sweep.html").write_text(html)
 
 
 def from_csv(file: Path) -> Table:
@@ -96,41 +73,3 @@ def as_cell(text: str) -> Cell:
         return Cell(text if text.isdecimal() else f"{float(text):.4g}", float(text))
     except ValueError:
         return Cell(text, tone=TONES.get(text, Tone.plain))
-
-
-def parallel_coordinates(study: optuna.Study, metric: str) -> Any:
-    """Parallel coordinates with full names, which Optuna would shorten."""
-    axes: Any = drawings.plot_parallel_coordinate(study, target_name=metric)
-    names = sorted({name for trial in study.trials for name in trial.params})
-    if len(axes.get_xticks()) == 1 + len(names):
-        axes.set_xticks(axes.get_xticks(), [metric, *names], rotation=20, ha="right")
-    axes.figure.set_size_inches(3 + 1.9 * len(names), 6)
-    return axes
-
-
-def validation_curves(study: optuna.Study, metric: str) -> Any:
-    """A line for each trial, without a legend if there are many."""
-    axes: Any = drawings.plot_intermediate_values(study)
-    axes.set(xlabel="epoch, counted from 0", ylabel=metric)
-    if len(study.trials) > 10 and axes.get_legend():
-        axes.get_legend().remove()
-    axes.figure.set_size_inches(11, 5)
-    return axes
-
-
-def as_png(draw: Callable[[], Any]) -> bytes | None:
-    """A figure of Optuna as PNG; None if there are too few trials for it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            axes = draw()
-            figure = (axes.flat[0] if hasattr(axes, "flat") else axes).figure
-            if figure.get_size_inches()[0] < 8:
-                figure.set_size_inches(11, 5)
-            stream = io.BytesIO()
-            figure.savefig(stream, dpi=110, bbox_inches="tight")
-        except (ValueError, RuntimeError):
-            return None
-        finally:
-            plt.close("all")
-    return stream.getvalue()

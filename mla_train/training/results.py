@@ -3,8 +3,10 @@
 import json
 import platform
 import subprocess
+import time
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from rich.table import Table
 
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
+from mla_train.heads import Head, Predictions
+from mla_train.inference.evaluate import intervals
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
@@ -23,6 +27,7 @@ PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
     "pandas", "autots", "wandb",
 )  # fmt: skip
+INTERVAL_DRAWS, INTERVAL_SECONDS = (300, 100), 5.0
 MOST_COLUMNS = 5  # of the table; results.json has all metrics
 
 
@@ -57,7 +62,10 @@ def write_results(
         "attention": task.architecture,
         "seed": config.seed,
         "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},
+        "intervals": {} if test is None or config.debug.fast else score_intervals(model.head, test.predictions),
         "directions": {"loss": "min", **module.directions},
+        "units": dict(model.head.units),
+        "units_note": model.head.units_note,
         "monitor": {
             "name": f"val/{module.monitor}",
             "mode": module.directions[module.monitor],
@@ -72,6 +80,7 @@ def write_results(
             "tokens_per_second": round(progress.tokens_per_second, 1),
         },
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
+        "notes": data.notes,
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
         "details": {} if test is None else task.details(model, test.predictions),
@@ -80,6 +89,16 @@ def write_results(
     unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     unfinished.replace(folder.results)
     return results
+
+
+def score_intervals(head: Head, predictions: Predictions) -> dict[str, list[float]]:
+    """Ends of the 95 % interval of each metric over test examples; fewer draws, or none, where the metrics take long."""
+    start = time.perf_counter()
+    head.metrics(predictions)
+    seconds = time.perf_counter() - start
+    draws = next((draws for draws in INTERVAL_DRAWS if draws * seconds < INTERVAL_SECONDS), 0)
+    bounds = intervals(head, predictions, draws) if draws else {}
+    return {name: [each["low"], each["high"]] for name, each in bounds.items() if isfinite(each["high"] - each["low"])}
 
 
 def environment(command: str) -> dict[str, Any]:
@@ -123,26 +142,25 @@ def show(results: dict[str, Any], folder: Path) -> None:
     if results["debug"]:
         title += f" (debug={','.join(results['debug'])}: not a score to quote)"
     console.print(f"[italic]{title}[/]", highlight=False, soft_wrap=True)
-    table = Table()
+    table, units = Table(), results.get("units", {})
     table.add_column("")
     for name in names:
         arrow = "↑ better" if results["directions"][name] == "max" else "↓ better"
-        table.add_column(f"{name}\n[dim]{arrow}[/]", justify="right")
+        unit = f"{units[name]}, " if name in units else ""
+        table.add_column(f"{name}\n[dim]{unit}{arrow}[/]", justify="right")
     table.add_row(f"this model ({results['attention']})", *(written(scores[name]) for name in names), style="bold")
     for baseline, values in results["baselines"].items():
         table.add_row(baseline, *(written(values[name]) if name in values else "" for name in names))
     console.print(table)
+    if results.get("units_note"):
+        console.print(results["units_note"], style="dim", highlight=False, soft_wrap=True, markup=False)
     if hidden:
-        rest = ", ".join(f"{name} {written(scores[name])}" for name in hidden)
+        rest = ", ".join(f"{name} {written(scores[name])} {units.get(name, '')}".strip() for name in hidden)
         console.print(f"also {rest}; baselines in results.json", highlight=False)
     score = read_score(results)
-    if score.gain is not None and score.gain <= 0 and not results["debug"]:
-        console.print(
-            f"[yellow]The baseline {score.baseline} is {'as good as' if score.gain == 0 else 'better than'} this model: "
-            f"{score.metric} {written(score.baseline_value)} against {written(score.value)}.[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
+    if score.gain is not None and not results["debug"]:
+        better = score.gain > 0 and not score.is_tied
+        console.print(score.verdict, style="" if better else "yellow", highlight=False, soft_wrap=True, markup=False)
     speed, model = results["speed"], results["model"]
     console.print(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "
@@ -150,3 +168,5 @@ def show(results: dict[str, Any], folder: Path) -> None:
         highlight=False,
     )
     print(f"Run folder: {folder}")
+    if (folder / "report.html").is_file():
+        print(f"Report: {folder / 'report.html'}")

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +61,19 @@ class FinishedRun:
     step: int
 
 
-def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) -> dict[str, Any]:
+def run(
+    config: TrainConfig,
+    folder: RunFolder,
+    tracker: Tracker | None = None,
+    report: Callable[["FinishedRun"], None] | None = None,
+) -> dict[str, Any]:
     """Trains, evaluates and writes the run folder.
 
     Args:
         config: Full config of the run.
         folder: Run folder, from `find_run`.
         tracker: Service that logs the run.
+        report: Called with the finished run, to write pages for people.
 
     Returns:
         Contents of results.json; empty on all processes but the first.
@@ -96,7 +102,7 @@ def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) 
     folder = prepare_run(folder, config)
     try:
         with alone(folder), log_file(folder.path / "log.txt"):
-            return _train(config, folder, task, data, module, tracker)
+            return _train(config, folder, task, data, module, tracker, report)
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
@@ -112,7 +118,13 @@ def run(config: TrainConfig, folder: RunFolder, tracker: Tracker | None = None) 
 
 
 def _train(
-    config: TrainConfig, folder: RunFolder, task: Task, data: Dataset, module: TrainingModule, tracker: Tracker | None
+    config: TrainConfig,
+    folder: RunFolder,
+    task: Task,
+    data: Dataset,
+    module: TrainingModule,
+    tracker: Tracker | None,
+    report: Callable[["FinishedRun"], None] | None,
 ) -> dict[str, Any]:
     last = folder.checkpoints / "last.ckpt" if folder.resumed else None
     if last is not None:
@@ -149,14 +161,19 @@ def _train(
         if config.test:
             from mla_train.training.curves import draw_curves
 
-            draw_curves(folder.path / "metrics.csv", module.monitor, folder.figures / "curves.png")
+            unit = module.model.head.units.get(module.monitor, "")
+            curves = folder.figures / "curves.png"
+            draw_curves(folder.path / "metrics.csv", module.monitor, curves, checkpoints.best_epoch, unit)
         results = write_results(config, folder, module.eval(), data, evaluations, baselines, checkpoints, progress)
         if "test" in evaluations:
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
+        finished = FinishedRun(config, folder, data, results, trainer.global_step)
+        if report is not None:
+            report(finished)
         if tracker is not None:
-            tracker.log_run(FinishedRun(config, folder, data, results, trainer.global_step))
+            tracker.log_run(finished)
         show(results, folder.path)
         return results
     finally:

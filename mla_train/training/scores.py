@@ -15,6 +15,8 @@ class Score:
         higher_is_better: Whether a higher score is better.
         baseline: Name of the best baseline; None where there is none.
         baseline_value: Score of that baseline.
+        interval: Ends of the 95 % interval of the score over test examples; None where it is not known.
+        unit: Unit of the metric.
     """
 
     metric: str
@@ -22,6 +24,8 @@ class Score:
     higher_is_better: bool
     baseline: str | None = None
     baseline_value: float = float("nan")
+    interval: tuple[float, float] | None = None
+    unit: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -35,20 +39,44 @@ class Score:
             return None
         return self.difference if self.higher_is_better else -self.difference
 
+    @property
+    def is_tied(self) -> bool:
+        """Whether the best baseline has the same score, or one inside the interval."""
+        if self.gain is None:
+            return False
+        low, high = self.interval or (self.value, self.value)
+        return self.gain == 0 or low <= self.baseline_value <= high
+
+    @property
+    def verdict(self) -> str:
+        """The score beside the best baseline, as a sentence."""
+        unit = f" {self.unit}" if self.unit else ""
+        score = f"{self.metric} {written(self.value)}"
+        if self.gain is None:
+            return f"{score}{unit}; there is no baseline to compare with."
+        relation = "Tied with" if self.is_tied else "Better than" if self.gain > 0 else "Worse than"
+        inside = ""
+        if self.is_tied and self.interval and self.gain:
+            low, high = map(written, self.interval)
+            inside = f", inside the 95 % interval from {low} to {high}"
+        compared = f"{score} against {written(self.baseline_value)}{unit}{inside}"
+        return f"{relation} the best baseline, {self.baseline}: {compared}."
+
 
 def read_score(results: Mapping[str, Any]) -> Score:
     """The score in the contents of results.json."""
     metric = results["monitor"]["name"].removeprefix("val/")
     higher = results["monitor"]["mode"] == "max"
     split = scored_split(results)
-    value = results["metrics"][split][metric]
+    value, unit = results["metrics"][split][metric], results.get("units", {}).get(metric, "")
     if split == "val":
-        return Score(f"val/{metric}", value, higher)
+        return Score(f"val/{metric}", value, higher, unit=unit)
+    interval = tuple(results["intervals"][metric]) if metric in results.get("intervals", {}) else None
     baselines = {name: scores[metric] for name, scores in results["baselines"].items() if metric in scores}
     if not baselines:
-        return Score(metric, value, higher)
+        return Score(metric, value, higher, interval=interval, unit=unit)
     best = (max if higher else min)(baselines, key=lambda name: baselines[name])
-    return Score(metric, value, higher, best, baselines[best])
+    return Score(metric, value, higher, best, baselines[best], interval, unit)
 
 
 def scored_split(results: Mapping[str, Any]) -> str:

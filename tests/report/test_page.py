@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 from io import StringIO
 
 import pytest
+from jinja2 import UndefinedError
 from rich.console import Console
 
-from mla_train.report.page import bullets, code, heading, html_table, image, page, paragraph
+from mla_train.report.page import data_uri, environment, render
 from mla_train.report.tables import Cell, Table, Tone, as_markdown, as_rich, print_fitting
 
 TABLE = Table(
@@ -40,30 +41,43 @@ class Nesting(HTMLParser):
 
 
 def test_a_page_is_complete_and_needs_nothing_else():
-    parts = [heading("<h>"), paragraph("a & b", "lead"), bullets(["<li>"]), code("x < y"), image(b"png", 'a "dot"')]
-    text = page("<script>alert(1)</script>", *parts, "", html_table(TABLE))
+    figures = [("<h>", b"png", 'a "dot"')]
+    values = dict(conclusion="a & b", failures=["<li>"], command="x < y", notes=["n"], changes=[], figures=figures)
+    text = render("comparison", "<script>alert(1)</script>", summary=TABLE, runs=None, **values)
     nesting = Nesting()
     nesting.feed(text)
     assert nesting.open == []
     for expected in ("<h>", "a & b", "<li>", "x < y", "b & <c>", "<script>alert(1)</script>"):
-        assert expected in nesting.texts
+        assert expected in [each.strip() for each in nesting.texts]
     assert "data:image/png;base64,cG5n" in text
-    assert 'alt="a &quot;dot&quot;"' in text
+    assert 'alt="a &#34;dot&#34;"' in text
     assert not re.search(r"(src|href)=\"(?!data:)|https?://|@import|url\(", text)
-    assert bullets([]) == ""
+    assert "Matched parameters" not in text
+
+
+def test_a_value_that_a_template_lacks_is_an_error():
+    with pytest.raises(UndefinedError, match="note"):
+        render("runs", "runs", table=TABLE)
 
 
 def test_images_come_from_files_too(tmp_path):
     (tmp_path / "a.png").write_bytes(b"png")
-    assert image(tmp_path / "a.png", "a") == image(b"png", "a")
+    assert data_uri(tmp_path / "a.png") == data_uri(b"png")
 
 
-def test_cells_carry_their_sort_value():
+def html_table(table):
+    return re.sub(r">\s+", ">", str(environment().get_template("parts.html").module.table(table)))
+
+
+def test_cells_carry_their_sort_value_and_their_link():
     text = html_table(TABLE)
-    assert '<td class="number good" data-value="0.5">0.5</td>' in text
-    assert '<td class="number" data-value="1200.0">1,200</td>' in text
-    assert '<td class="number"></td>' in text
-    assert '<td class="long">' in text
+    assert '<td class="number good" data-value="0.5">0.5' in text
+    assert '<td class="number " data-value="1200.0">1,200' in text
+    assert '<td class="number "></td>' in text
+    assert '<div class="long" tabindex="0">xxx' in text
+    linked = html_table(Table(["run"], [[Cell("<a>", link='x"y', image="data:z")]]))
+    assert '<a href="x&#34;y">&lt;a&gt;</a>' in linked
+    assert 'src="data:z"' in linked
 
 
 @pytest.mark.parametrize(

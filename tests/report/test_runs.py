@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from rich.console import Console
 
 from mla_train.commands import runs as script
 from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
@@ -22,6 +23,7 @@ def root(tmp_path):
     root = tmp_path / "runs"
     write(root / "good", results())
     write(root / "deep" / "er" / "low", results("mae", "min", 0.5, {"naive": {"mae": 0.3}, "ridge": {"mae": 0.4}}))
+    write(root / "good", "<html>", "report.html")
     write(root / "alone", results(baselines={}))
     write(root / "cut", CONFIG, "config.yaml")
     write(root / "cut", "2026-01-01 10:00:00,123 INFO mla_train: command: x\n", "log.txt")
@@ -79,6 +81,17 @@ def test_the_command_prints_and_writes_a_page(root, tmp_path, monkeypatch, capsy
     text = page.read_text()
     assert "3 finished, 1 unfinished, 1 failed, 2 unreadable." in text
     assert "python train.py epochs=1" in text
+    assert '<a href="runs/good/report.html">good</a>' in text
+    assert '<a href="runs/deep/er/low">deep/er/low</a>' in text  # without a report
+
+
+def test_a_narrow_terminal_keeps_the_metric_beside_the_score(root, monkeypatch, capsys):
+    monkeypatch.setattr(script, "terminal", lambda: Console(width=80))
+    monkeypatch.setattr(sys, "argv", ["runs.py", str(root)])
+    script.main()
+    shown, hidden = capsys.readouterr().out.split("Hidden columns:")
+    assert all(name in shown for name in ("metric", "score", "difference", "state"))
+    assert "metric" not in hidden
 
 
 def test_runs_of_one_task(root, monkeypatch, capsys):

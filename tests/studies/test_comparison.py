@@ -110,15 +110,19 @@ def test_what_is_written_holds_the_numbers(tmp_path):
     table = (tmp_path / "comparison.md").read_text()
     spread = f"{mean(CLOSE):.4f} ± {stdev(CLOSE):.4f}"
     margin = stats.t.ppf(0.975, 2) * stats.sem(np.array(CLOSE) - np.array(MLA))
-    assert f"| mha | {spread} | +0.0003 ± {margin:.4f} | 0.91 | +0.0183 | 1,234 | 200 | 250 | 64 |" in table
+    assert f"| mha | {spread} | +0.0003 ± {margin:.4f} | 0.91 | 0.91 | +0.0183 | 1,234 | 200 | 250 | 64 |" in table
     assert "(2 seeds)" in table
     assert "- mqa, seed 2 failed: error: no luck | <b>" in table
     assert "- mha: wider" in table
-    assert "Holm's correction" in table
+    assert "p after correction (Holm 1979)" in table
+    alone, corrected = stats.ttest_rel(FAR[:2], MLA[:2]).pvalue, result.differences["mqa"].p
+    assert result.differences["mqa"].uncorrected_p == pytest.approx(alone)
+    assert corrected == pytest.approx(2 * alone)
     page = (tmp_path / "comparison.html").read_text()
     assert "error: no luck | &lt;b&gt;" in page
     assert page.count("data:image/png;base64,") == 2
     assert spread in page
+    assert '<a href="mla/0">' in page
     with (tmp_path / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["attention"], row["seed"], row["state"]) for row in rows[-2:]] == [

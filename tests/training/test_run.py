@@ -36,7 +36,8 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
         "config.yaml", "metrics.csv", "results.json", "checkpoints", "model", "figures", "predictions.jsonl", "log.txt",
     }  # fmt: skip
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert {path.name for path in (folder / "figures").iterdir()} == {"confusion.png", "mistakes.png", "curves.png"}
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    assert figures == {"calibration.png", "confusion.png", "mistakes.png", "curves.png"}
     stored = json.loads((folder / "results.json").read_text())
     assert stored == results
     expected = ("task", "data", "attention", "seed", "metrics", "directions", "monitor", "baselines", "model", "speed")

@@ -51,6 +51,10 @@ class TfidfEmbedding(nn.Module):
 
     def forward(self, tensors: TextTensors) -> Tensor:
         """`(batch, dim)`; zeros for a text without features."""
+        if tensors.offsets is None:  # `(batch, features)` both, padded with weight 0, in an exported graph
+            assert tensors.features is not None
+            assert tensors.weights is not None
+            return (tensors.weights.unsqueeze(1) @ F.embedding(tensors.features, self.table.weight)).squeeze(1)
         return self.table(tensors.features, tensors.offsets, self.dropout(tensors.weights))
 
 

@@ -35,7 +35,8 @@ class TextTensors:
         padding: True at padding, `(batch, length)`.
         features: Numbers of the TF-IDF features of all texts in a row, `(features,)`; None where there are none.
         weights: Their weights, `(features,)`.
-        offsets: Places at which the features of each text begin, `(batch,)`.
+        offsets: Places at which the features of each text begin, `(batch,)`. In an exported graph there are none:
+            features and weights are then padded with weight 0, `(batch, features)`.
     """
 
     tokens: Tensor

@@ -128,6 +128,8 @@ class MultiheadLatentAttention(Attention):
 
     def _absorbing_is_cheaper(self, queries: int, keys: int) -> bool:
         """Compares the multiplications of a head: expand all keys and values, or attend to the latents."""
+        if torch.compiler.is_exporting():  # for all lengths alike: a decoding step has one query
+            return queries == 1
         rank, rope = self.kv_lora_rank, self.qk_rope_head_dim
         project = rank * (self.qk_nope_head_dim + self.v_head_dim)
         expanded = keys * project + queries * keys * (self.qk_nope_head_dim + rope + self.v_head_dim)

@@ -204,6 +204,14 @@ def is_global(cells: Tensor) -> Tensor:
 
 
 def counts_from_zero(key_mask: KeyMask) -> bool:
-    """Whether tokens form a sequence that counts from 0, and all queries share one mask."""
+    """Whether tokens form a sequence that counts from 0, and all queries share one mask.
+
+    An exported graph cannot choose by the length: it always masks.
+    """
     mask, is_causal, positions = key_mask
-    return positions is None and not is_causal and (mask is None or mask.size(2) == 1)
+    return (
+        not torch.compiler.is_exporting()
+        and positions is None
+        and not is_causal
+        and (mask is None or mask.size(2) == 1)
+    )

@@ -40,8 +40,8 @@ class HeadGroup(nn.Module):
         if self.score is None:
             return self.pattern.attend(query, key, value, scale, key_mask)
         allowed = self._allowed(query, key, key_mask)
-        size = max(1, CHUNK // (key.size(2) * key[:, :, 0].numel()))
-        if size >= query.size(2):
+        size = max(1, CHUNK // (key.size(2) * key[:, :, 0].numel())) if not torch.compiler.is_exporting() else None
+        if size is None or size >= query.size(2):
             return self._mix(query, key, value, scale, allowed)
         outputs = []
         for start in range(0, query.size(2), size):

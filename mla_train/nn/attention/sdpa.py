@@ -46,6 +46,9 @@ def attend(
     Returns:
         `(batch, heads, queries, v_dim)`.
     """
+    if torch.compiler.is_exporting():
+        # Written out: runtimes without the kernel give NaN to a query without a key, and exported kernels fix lengths.
+        return attention_weights(query, key, scale, mask, is_causal) @ value
     qk_dim, v_dim = query.size(-1), value.size(-1)
     if qk_dim < v_dim:
         query, key = F.pad(query, (0, v_dim - qk_dim)), F.pad(key, (0, v_dim - qk_dim))

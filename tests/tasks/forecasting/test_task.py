@@ -11,10 +11,11 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared
 
 import mla_train
 from mla_train.errors import UserError
-from mla_train.heads.forecast_metrics import coverage, forecast_metrics
+from mla_train.heads.forecast_metrics import absolute_errors, coverage, forecast_metrics
+from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.task import build_task
 from tasks.forecasting import baselines
-from tests.helpers import config, forecasting_config, train
+from tests.helpers import check_report, config, forecasting_config, train
 from tests.helpers import hourly_table as table
 
 SIZES = ["encoder.dim=16", "encoder.num_heads=2"]
@@ -187,19 +188,44 @@ def test_scores_are_those_of_scikit_learn(built):
     real = generator.random(future.shape) < 0.8
     predictions = {"forecast": forecast, "future": future, "real": real, "quantiles": quantiles}
     found = forecast_metrics(predictions, spec, [0.2, 0.8])
-    mean, std = (np.array(x)[:, None] for x in (spec.mean, spec.std))
-    y, f = (future * std + mean)[real], (forecast * std + mean)[real]
     assert found["mse"] == pytest.approx(mean_squared_error(future[real], forecast[real]))
-    assert found["mae_original"] == pytest.approx(mean_absolute_error(y, f))
-    assert found["rmse_original"] == pytest.approx(mean_squared_error(y, f) ** 0.5)
-    losses = [
-        2 * mean_pinball_loss(y, (quantiles[..., i] * std + mean)[real], alpha=level) * len(y) / np.abs(y).sum()
-        for i, level in enumerate([0.2, 0.8])
-    ]
+    assert not any(name in found for name in ("mse_original", "mae_original", "rmse_original"))  # of different units
+    losses = []
+    for number, (name, mean, std) in enumerate(zip(spec.names, spec.mean, spec.std, strict=True)):
+        one = {key: values[:, [number]] for key, values in predictions.items()}
+        alone = ForecastSpec([name], 6, 1, [mean], [std], [spec.naive_error[number]])
+        metrics, measured = forecast_metrics(one, alone, [0.2, 0.8]), one["real"]
+        y, f = (one["future"] * std + mean)[measured], (one["forecast"] * std + mean)[measured]
+        assert metrics["mae_original"] == pytest.approx(mean_absolute_error(y, f))
+        assert metrics["rmse_original"] == pytest.approx(mean_squared_error(y, f) ** 0.5)
+        assert absolute_errors(predictions)[number] * std == pytest.approx(metrics["mae_original"])
+        for i, level in enumerate([0.2, 0.8]):
+            loss = mean_pinball_loss(y, (one["quantiles"][..., i] * std + mean)[measured], alpha=level)
+            losses.append(2 * loss * len(y) / np.abs(y).sum())
     assert found["wql"] == pytest.approx(np.mean(losses))
     assert coverage(predictions, [0.2, 0.8])["0.2"] == pytest.approx((future <= quantiles[..., 0])[real].mean())
     perfect = forecast_metrics({"forecast": future, "future": future, "real": real}, spec, [])
     assert all(value == 0 for value in perfect.values())
+
+
+@torch.no_grad()
+def test_quantiles_rise_and_are_not_below_zero_where_no_training_value_is(tmp_path):
+    run = build(tmp_path, table(count=np.arange(400) % 24 // 12 * 3.0))
+    head = run.model.head
+    assert dict(zip(head.spec.names, head.spec.nonnegative, strict=True)) == {
+        "load": False, "price": False, "count": True
+    }  # fmt: skip
+    point = torch.full((1, 3, 6), -9.0)
+    quantiles = point.unsqueeze(-1) + torch.linspace(1, -1, len(head.levels))
+    predictions = head.read_outputs((point, quantiles))
+    assert (np.diff(predictions["quantiles"]) >= 0).all()
+    assert (predictions["forecast"] == -9).all()  # the point forecast stays what the network says
+    (record,) = head.decode(predictions)
+    for steps in record["quantiles"].values():
+        assert steps["count"] == [0.0] * 6
+        assert max(steps["load"]) < 0
+    head.spec.nonnegative = []  # a model of an earlier version
+    assert (head.read_outputs((point, quantiles))["quantiles"] < 0).all()
 
 
 def test_a_series_that_repeats_itself_does_not_drown_the_others(tmp_path):
@@ -260,7 +286,10 @@ def test_a_run_on_a_table_of_ones_own(tmp_path):
     assert len(rows) == 2 * -(-69 // 12)
     assert rows[0]["from"] == "2024-01-14 08:00:00"
     assert rows[0]["measured"][0] == pytest.approx(table()["load"][320], rel=1e-4)
-    assert {path.name for path in (run / "figures").iterdir()} == {
+    check_report(run, "mse (std²) ↓", "By series", "mae (series)", "Worst mistakes", "series over series")
+    assert "mse_original" not in results["metrics"]["test"]  # of two units
+    assert results["details"]["mae_original_by_series"].keys() == {"load", "price"}
+    assert {path.name for path in (run / "figures").glob("*.png")} == {
         "forecasts.png", "errors.png", "attention.png", "curves.png",
     }  # fmt: skip
     (record,) = mla_train.load(run).predict([str(tmp_path / "load.csv")])

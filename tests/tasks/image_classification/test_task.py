@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 import mla_train
-from tests.helpers import read_jsonl, run_here, write_jsonl
+from mla_train.report.run_report import report_run
+from tests.helpers import check_report, read_jsonl, run_here, write_jsonl
 
 WORDS = ["data=image_table", "lr=1e-2", "regularization=none", "task.visual_words=16"]
 
@@ -24,14 +25,16 @@ def test_several_labels(tmp_path):
     brightness = [(200 * (i % 2), 200 * (i // 2 % 2)) for i in range(160)]
     labels = [[name for name, value in zip(("left", "right"), pair, strict=True) if value] for pair in brightness]
     rows = [{"image": f, "label": ls} for f, ls in zip(write_images(tmp_path, brightness), labels, strict=True)]
-    results = run_here(tmp_path / "run", *WORDS, f"data.train={write_jsonl(tmp_path / 'a.jsonl', rows)}", "epochs=8")
+    file = write_jsonl(tmp_path / "a.jsonl", rows)
+    results = run_here(tmp_path / "run", *WORDS, f"data.train={file}", "epochs=8", report=report_run)
+    check_report(tmp_path / "run", "F1 of each label", "By class", "image over image")
     assert set(results["baselines"]) == {"most_frequent", "linear"}
     assert results["metrics"]["test"]["micro_f1"] > 0.9 > results["baselines"]["most_frequent"]["micro_f1"]
     assert results["baselines"]["linear"]["exact_match"] > 0.9
     row = read_jsonl(tmp_path / "run" / "predictions.jsonl")[0]
     assert row["source"].startswith("images/")
     assert set(row["label"]) <= {"left", "right"}
-    assert {path.name for path in (tmp_path / "run" / "figures").iterdir()} == {"labels.png", "curves.png"}
+    assert {path.name for path in (tmp_path / "run" / "figures").glob("*.png")} == {"labels.png", "curves.png"}
     records = mla_train.load(tmp_path / "run").predict([str(tmp_path / "images" / f"{i}.png") for i in (0, 1, 2, 3)])
     assert [record["prediction"] for record in records] == [[], ["left"], ["right"], ["left", "right"]]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import mla_train
+from mla_train.report.run_report import report_run
 from tasks.multimodal_sentiment.kaomoji import POLARITY
-from tests.helpers import load, read_jsonl, run_here, write_jsonl, write_pictures
+from tests.helpers import check_report, load, read_jsonl, run_here, write_jsonl, write_pictures
 
 
 def test_faces_are_split_once_and_drawn_whole():
@@ -40,7 +41,8 @@ def test_a_run_on_texts_and_images(tmp_path):
     file = write_jsonl(tmp_path / "a.jsonl", rows)
     words = ["task=multimodal_sentiment", "data=text_image_files", f"data.train={file}", "data.val_share=0.2"]
     words += ["epochs=8", "lr=1e-2", "regularization=none", "task.visual_words=8"]
-    results = run_here(tmp_path / "run", *words)
+    results = run_here(tmp_path / "run", *words, report=report_run)
+    check_report(tmp_path / "run", "Ablation of inputs", "text over image", "Attention of words over their image")
     assert set(results["baselines"]) == {"majority", "linear_text", "linear_image", "linear_all"}
     # The images alone tell the class.
     assert results["metrics"]["test"]["accuracy"] == 1

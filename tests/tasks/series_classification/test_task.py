@@ -10,7 +10,7 @@ import torch
 from mla_train.errors import UserError
 from mla_train.modalities.series.statistics import STATISTICS, summarize
 from mla_train.task import build_task
-from tests.helpers import SMALL, config, train
+from tests.helpers import SMALL, check_report, config, train
 
 
 def waves(count=24):
@@ -131,6 +131,7 @@ def test_a_run_on_own_files(tmp_path):
         "run_dir=run",
     ]
     train(*words, cwd=tmp_path)
+    check_report(tmp_path / "run", "Confusion matrix", "series over series")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["baselines"].keys() == {"majority", "linear"}
     assert results["metrics"]["test"]["accuracy"] > results["baselines"]["majority"]["accuracy"]

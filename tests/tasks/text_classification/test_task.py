@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import mla_train
-from tests.helpers import read_jsonl, run_here, train, write_jsonl, write_reviews
+from tests.helpers import check_report, read_jsonl, run_here, train, write_jsonl, write_reviews
 
 WORDS = ["task=text_classification", "data=text_files", "lr=1e-2", "regularization=none"]
 
@@ -28,6 +28,11 @@ def test_clear_words_are_learned(run):
     assert results["baselines"]["linear"]["accuracy"] == 1
     assert results["baselines"]["majority"]["accuracy"] == 0.5
     assert results["details"]["per_class"].keys() == {"good", "bad"}
+
+
+def test_the_report_shows_classes_and_attention(run):
+    text = check_report(run, "Confusion matrix", "accuracy ↑", "95 % interval", "text over text", "By class")
+    assert "Worst mistakes" not in text  # there are none
 
 
 def test_predictions_show_the_text(run):

@@ -16,7 +16,7 @@ from mla_train.inference.artifact import load_model
 from mla_train.training.run import run as run_whole
 from mla_train.training.run_folder import find_run
 from tasks.translation.task import Translation
-from tests.helpers import NUMBER_WORDS, config, number_pairs, train, write_pairs
+from tests.helpers import NUMBER_WORDS, check_report, config, number_pairs, train, write_pairs
 
 LEARN = [
     "task=translation",
@@ -55,6 +55,10 @@ def test_words_and_their_order_are_learned(run):
     assert results["model"]["cache_bytes_per_token"] == 2 * (16 + 16) * 4
 
 
+def test_the_report_shows_sentences_and_attention(run):
+    check_report(run, "bleu (of 100) ↑", "BLEU by length", "target over source", "Worst mistakes")
+
+
 def test_predictions_and_figures(run):
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 45
@@ -62,7 +66,7 @@ def test_predictions_and_figures(run):
         assert row["label"] == " ".join(NUMBER_WORDS[word] for word in row["source"].split())
     right = sum(row["prediction"] == row["label"] for row in rows) / len(rows)
     assert right == json.loads((run / "results.json").read_text())["metrics"]["test"]["exact_match"]
-    drawn = {path.name: path.stat().st_size for path in (run / "figures").iterdir()}
+    drawn = {path.name: path.stat().st_size for path in (run / "figures").glob("*.png")}
     assert drawn.keys() == {"bleu_by_length.png", "cross_attention.png", "curves.png"}
     assert min(drawn.values()) > 5000
 

@@ -1,0 +1,72 @@
+"""A folder with all that is needed to use a model elsewhere: weights or graphs, preprocessing, and how to run them."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mla_train.errors import UserError
+from mla_train.inference.artifact import SPEC, Artifact, save_description, save_model
+from mla_train.inference.export.graphs import Graph, build_graphs
+
+CARD = "README.md"
+RUNTIME = Path(__file__).parent / "runtime"
+"""Programs that run a folder of ONNX graphs without this package."""
+
+
+def check_output(folder: Path) -> None:
+    """Raises UserError where a folder holds other things than an earlier export."""
+    is_export = (folder / SPEC).is_file() and (folder / CARD).is_file()
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_export)):
+        raise UserError(f"{folder} holds other things than an export: choose a new folder with --output")
+
+
+def write_model(artifact: Artifact, folder: Path, name: str) -> dict[str, Graph]:
+    """Writes a model and its preprocessing into a folder, in a format, and returns its graphs if it has any.
+
+    Raises:
+        UserError: The network has no graph.
+    """
+    model, config = artifact.model, artifact.config
+    graphs = {} if name == "safetensors" else build_graphs(model)  # before anything is written
+    if folder.exists():
+        shutil.rmtree(folder)
+    if name == "safetensors":
+        save_model(model.state_dict(), model.spec, config, folder)
+    save_description(model.spec, config, folder)
+    for file, tokenizer in tokenizers(json.loads((folder / SPEC).read_text())).items():
+        (folder / file).write_text(tokenizer)
+    for graph_name, graph in graphs.items():
+        if name == "torch_export":
+            torch.export.save(graph.program, folder / f"{graph_name}.pt2")
+        else:
+            save_onnx(graph, folder / f"{graph_name}.onnx")
+    if name == "onnx":
+        shutil.copy(RUNTIME / "infer_onnx.py", folder)
+        if model.head.kind == "forecast":
+            shutil.copy(RUNTIME / "series_table.py", folder)
+    return graphs
+
+
+def tokenizers(spec: dict[str, Any]) -> dict[str, str]:
+    """JSON of each tokenizer of a stored spec by the name of its file: tokenizer.json if there is one."""
+    texts = {**spec["inputs"], "target": spec["head"]}
+    written = {name: each["tokenizer"] for name, each in texts.items() if each.get("tokenizer")}
+    return {"tokenizer.json" if len(written) == 1 else f"tokenizer_{name}.json": text for name, text in written.items()}
+
+
+def save_onnx(graph: Graph, file: Path) -> None:
+    """Writes a graph in the format ONNX."""
+    names: dict[str, Any] = {
+        "input_names": list(graph.inputs),
+        "output_names": graph.outputs,
+        "dynamic_shapes": tuple(each.dynamic for each in graph.inputs.values()),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(graph.program, dynamo=True, verbose=False, **names)
+    assert program is not None
+    program.save(file)

@@ -1,0 +1,287 @@
+"""Predicts with the exported model of this folder and prints a JSON record for each example.
+
+    python infer_onnx.py "a text" "another"
+    python infer_onnx.py digit.png
+    python infer_onnx.py load.csv
+    python infer_onnx.py '{"text": "so nice", "image": "cat.png"}' examples.jsonl
+
+Several inputs, and arrays of numbers, are written as JSON, in the argument or line by line in a .jsonl file. It needs
+onnxruntime and numpy; tokenizers for texts, Pillow for images; for forecasts the file series_table.py beside it.
+"""
+
+import json
+import re
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+
+UNKNOWN, START, END = 1, 2, 3  # token numbers
+Arrays = dict[str, np.ndarray]
+Spec = dict[str, Any]
+
+
+class Model:
+    """The model of a folder that holds spec.json, config.json and graphs.
+
+    Args:
+        folder: The folder.
+        threads: Number of threads; 0 is one a core.
+    """
+
+    def __init__(self, folder: str | Path, threads: int = 0) -> None:
+        spec, config = (json.loads((Path(folder) / f"{name}.json").read_text("utf-8")) for name in ("spec", "config"))
+        self.head, self.options = spec["head"], config["task"]
+        self.inputs = {name: {**self.options, **each} for name, each in spec["inputs"].items()}
+        session = SessionOptions()
+        session.intra_op_num_threads = threads
+        self.graphs = {file.stem: InferenceSession(file, session) for file in Path(folder).glob("*.onnx")}
+
+    def predict(self, examples: Sequence[Any]) -> list[Spec]:
+        """A record for each example: a mapping from inputs to raw values, or the value itself of a single input."""
+        rows = [self._named(example) for example in examples]
+        tensors = {
+            f"{name}.{field}": array
+            for name, spec in self.inputs.items()
+            for field, array in READERS[spec["kind"]]([row.get(name) for row in rows], spec).items()
+        }
+        if self.head["kind"] != "generation":
+            return answers(self.run("model", tensors), self.head, self.options)
+        return [self.write({k: v[place : place + 1] for k, v in tensors.items()}) for place in range(len(rows))]
+
+    def _named(self, example: Any) -> Spec:
+        names = ", ".join(self.inputs)
+        if not isinstance(example, dict) and len(self.inputs) == 1:
+            example = dict.fromkeys(self.inputs, example)
+        if not isinstance(example, dict) or example.keys() - self.inputs.keys():
+            raise ValueError(f"an example is a JSON object with {names}, of which some may be missing")
+        if all(value is None or (isinstance(value, str) and not value.strip()) for value in example.values()):
+            raise ValueError(f"an example has no {names}")
+        return example
+
+    def run(self, graph: str, tensors: Arrays) -> Arrays:
+        """Outputs of a graph by name."""
+        session = self.graphs[graph]
+        outputs = session.run(None, {each.name: tensors[each.name] for each in session.get_inputs()})
+        return dict(zip([each.name for each in session.get_outputs()], outputs, strict=True))
+
+    def write(self, tensors: Arrays) -> Spec:
+        """The text of one example: the most probable token, one after the other."""
+        step = self.run("encoder", tensors)
+        growth, read = self.head["growth"], int((~step["padding"]).sum())
+        limit = self.head["max_length"] + 1 if growth is None else int(growth * read) + 10
+        for each in self.graphs["decoder_step"].get_inputs():
+            if each.name.startswith("states"):  # of no token yet
+                step[each.name] = np.zeros([1, *(n if isinstance(n, int) else 0 for n in each.shape[1:])], np.float32)
+        tokens, score = [START], 0.0
+        while tokens[-1] != END:
+            outputs = self.run("decoder_step", step | {"tokens": np.array(tokens[-1:])})
+            row = outputs["log_probabilities"][0]
+            tokens.append(END if len(tokens) == limit else int(row.argmax()))
+            score += float(row[tokens[-1]])
+            step |= {name.removeprefix("next_"): states for name, states in outputs.items()}
+        shared = self.head["shared_with"]
+        tokenizer = load_tokenizer(self.inputs[shared]["tokenizer"] if shared else self.head["tokenizer"])
+        score /= (len(tokens) - 1) ** self.options["length_penalty"]
+        return {"prediction": tokenizer.decode(tokens[1:-1]), "score": round(score, 4)}
+
+
+def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
+    """Records of the outputs of a graph that answers at once."""
+    if head["kind"] == "regression":
+        return [{"prediction": float(f"{number:.6g}")} for number in outputs["prediction"]]
+    if head["kind"] == "forecast":
+        records: list[Spec] = [{"prediction": by_name(each, head["names"])} for each in outputs["forecast"]]
+        for record, each in zip(records, outputs.get("quantiles", ()), strict=False):
+            levels = zip(options["quantiles"], np.moveaxis(each, -1, 0), strict=True)
+            record["quantiles"] = {f"{level:g}": by_name(steps, head["names"]) for level, steps in levels}
+        return records
+    records = []
+    for row in outputs["probability"]:
+        probabilities = {name: round(float(value), 4) for name, value in zip(head["classes"], row, strict=True)}
+        if head["kind"] == "multilabel":
+            chosen: Any = [name for name, value in zip(head["classes"], row, strict=True) if value > 0.5]
+            records.append({"prediction": chosen, "probabilities": probabilities})
+        else:
+            name = head["classes"][int(row.argmax())]
+            records.append({"prediction": name, "probability": probabilities[name], "probabilities": probabilities})
+    return records
+
+
+def by_name(steps: np.ndarray, names: Sequence[str]) -> dict[str, list[float]]:
+    """Steps `(series, horizon)` by the names of the series."""
+    return {name: [float(f"{value:.6g}") for value in row] for name, row in zip(names, steps, strict=True)}
+
+
+def pad(rows: Sequence[Any], dtype: Any, width: Sequence[int] = (), patch: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Rows filled up with zeros to whole patches, `(batch, longest, *width)`, and True at padding."""
+    longest = -(-max(1, *map(len, rows)) // patch) * patch
+    values = np.zeros((len(rows), longest, *width), dtype)
+    for place, row in enumerate(rows):
+        if len(row):
+            values[place, : len(row)] = row
+    return values, np.arange(longest) >= np.array([[len(row)] for row in rows])
+
+
+# Texts.
+
+
+@cache
+def load_tokenizer(written: str) -> Any:
+    """A tokenizer from its JSON."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(written)
+    tokenizer.encode_special_tokens = True  # [PAD] and the like in a text are text
+    return tokenizer
+
+
+def read_texts(values: Sequence[str | None], spec: Spec) -> Arrays:
+    """Token numbers, and numbers and weights of TF-IDF features."""
+    texts = [" ".join(unicodedata.normalize("NFC", value or "").split()) for value in values]
+    tokenizer, end = load_tokenizer(spec["tokenizer"]), [END] * spec["end_token"]
+    rows = [[*(tokenizer.encode(t).ids or [UNKNOWN])[: spec["max_length"]], *end] if t else [] for t in texts]
+    tokens, padding = pad(rows, np.int64)
+    arrays = {"tokens": tokens, "padding": padding}
+    if spec["tfidf_size"]:
+        weighed = [tfidf(text, spec["tfidf"]) for text in texts]
+        arrays["features"], _ = pad([list(weights) for weights in weighed], np.int64)
+        arrays["weights"], _ = pad([list(weights.values()) for weights in weighed], np.float32)
+    return arrays
+
+
+@cache
+def load_tfidf(written: str) -> dict[str, tuple[dict[str, int], np.ndarray]]:
+    """Number of each n-gram and inverse document frequencies, by the kind of n-gram."""
+    kinds, start = {}, 0
+    for kind, stored in json.loads(written).items():
+        kinds[kind] = {term: start + n for n, term in enumerate(stored["terms"])}, np.array(stored["idf"], np.float32)
+        start += len(stored["terms"])
+    return kinds
+
+
+def tfidf(text: str, written: str) -> dict[int, float]:
+    """TF-IDF weight of each feature that a text has: 1 + log of its count, times idf; each kind has length one."""
+    weights: dict[int, float] = {}
+    for kind, (numbers, idf) in load_tfidf(written).items():
+        grams = words(text.lower()) if kind == "words" else pieces(text.lower())
+        counts = Counter(numbers[gram] for gram in grams if gram in numbers)
+        if counts:
+            places = np.array(list(counts)) - next(iter(numbers.values()))
+            raw = (np.log(np.array(list(counts.values()), np.float32)) + 1) * idf[places]
+            weights |= dict(zip(counts, raw / np.sqrt((raw**2).sum()), strict=True))
+    return weights
+
+
+def words(text: str) -> Iterator[str]:
+    """Words and punctuation marks, and pairs of them."""
+    tokens = re.findall(r"\w+|[^\w\s]", text)
+    yield from tokens
+    yield from map(" ".join, pairwise(tokens))
+
+
+def pieces(text: str) -> Iterator[str]:
+    """One to five characters inside of words, which have blanks around them; a short word is one piece."""
+    for word in (f" {word} " for word in text.split()):
+        for size in range(1, 6):
+            yield from (word[start : start + size] for start in range(max(1, len(word) - size + 1)))
+            if size >= len(word):
+                break
+
+
+# Images.
+
+
+def read_images(values: Sequence[str | None], spec: Spec) -> Arrays:
+    """Bytes of one size, black where there is no image."""
+    shape = spec["channels"], spec["height"], spec["width"]
+    images = np.stack([np.zeros(shape, np.uint8) if value is None else read_image(value, shape) for value in values])
+    return {"images": images, "padding": np.array([[value is None] for value in values])}
+
+
+def read_image(file: str, shape: tuple[int, int, int]) -> np.ndarray:
+    """An image turned upright, its middle cropped in the wanted shape, then resized."""
+    from PIL import Image, ImageOps
+
+    channels, height, width = shape
+    image: Any = ImageOps.exif_transpose(Image.open(file))
+    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):  # wider numbers
+        wide: np.ndarray = np.asarray(image, dtype=np.float32)
+        if image.mode == "F" and wide.max() <= 1:
+            wide = wide * 255
+        elif wide.max() > 255:
+            wide = wide / 257
+        image = Image.fromarray(wide.clip(0, 255).astype(np.uint8))
+    elif image.has_transparency_data:  # on white
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    array = np.asarray(image)
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+# Arrays of numbers.
+
+
+def read_features(values: Sequence[Any], spec: Spec) -> Arrays:
+    """Vectors `(width,)` or `(length, width)`."""
+    width = len(spec["mean"])
+    rows = [np.zeros((0, width)) if value is None else np.atleast_2d(np.float32(value)) for value in values]
+    features, padding = pad(rows, np.float32, (width,))
+    return {"values": features, "padding": padding}
+
+
+def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
+    """Whole series `(length,)` or `(length, channels)`, or the last rows of tables where a forecast is made."""
+    if spec["horizon"]:
+        from series_table import read_window
+
+        windows = [read_window(value, spec) for value in values]
+        return {field: np.stack([window[field] for window in windows]) for field in windows[0]}
+    channels = len(spec["mean"])
+    rows = [np.zeros((0, channels)) if v is None else np.array(v, dtype=float).reshape(len(v), -1) for v in values]
+    past, padding = pad(rows, float, (channels,), spec["patch"])
+    real = np.isfinite(past) & ~padding[..., None]
+    past = np.where(real, past, spec["mean"])
+    return {"past": past.transpose(0, 2, 1), "real": real.transpose(0, 2, 1), "padding": padding}
+
+
+READERS: dict[str, Any] = {
+    "text": read_texts, "image": read_images, "features": read_features, "series": read_series,
+}  # fmt: skip
+
+
+def parse(argument: str) -> list[Any]:
+    """The examples of an argument: lines of a file, JSON, or a text or the name of a file as it is."""
+    if argument.endswith(".jsonl"):
+        return [json.loads(line) for line in Path(argument).read_text("utf-8").splitlines() if line.strip()]
+    try:
+        value = json.loads(argument) if argument.startswith(("{", "[")) else argument
+    except ValueError:  # a text that begins like JSON
+        value = argument
+    return [value]
+
+
+def main() -> None:
+    """Prints a record for each example of the command line."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(__doc__)
+        return
+    try:
+        examples = [example for argument in sys.argv[1:] for example in parse(argument)]
+        for record in Model(Path(__file__).parent).predict(examples):
+            print(json.dumps(record, ensure_ascii=False))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

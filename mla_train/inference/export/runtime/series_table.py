@@ -1,0 +1,100 @@
+"""Windows of csv tables of time series for infer_onnx.py, with numpy alone.
+
+Rows are in order and evenly spaced, seconds to weeks apart; missing ones are gaps. Times are written as 2024-03-01 or
+2024-03-01 12:00:00.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
+EMPTY_CELLS = ("", "na", "n/a", "#n/a", "<na>", "null", "none", "nan")
+SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 7 * 86400}
+Spec = dict[str, Any]
+
+
+def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
+    """The last measured rows of a csv table, and all that is known of the rows that follow."""
+    names = [*spec["names"], *spec["known"], *spec["observed"]]
+    times, cells = read_table(file, names, spec)
+    frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(-\w+)?", spec["frequency"])
+    if frequency is None:
+        raise ValueError(f"rows that are {spec['frequency']} apart need mla_train.load")
+    step = int(frequency[1] or 1) * SECONDS[frequency[2]]
+    rows = ((times - times[0]) / step).round().astype(int)
+    if (rows * step != times - times[0]).any() or (np.diff(rows) < 1).any():
+        raise ValueError(f"{file}: rows must be in order and {spec['frequency']} apart")
+    table = np.full((rows[-1] + 1 + spec["horizon"], len(names)), np.nan)
+    table[rows] = cells
+    series = len(spec["names"])
+    now = int(np.flatnonzero(~np.isnan(table[:, :series]).all(1))[-1]) + 1
+    start, end = now - spec["look_back"], now + spec["horizon"]
+    if start < 0:
+        raise ValueError(f"{file} has {now} rows before the forecast; this model reads the last {spec['look_back']}")
+    if spec["resample"] == "fill":
+        table[:now] = filled(table[:now], np.full(len(names), np.nan))
+    real, known = ~np.isnan(table[:, :series]), slice(series, series + len(spec["known"]))
+    if np.isnan(table[now:end, known]).any():
+        raise ValueError(f"{file}: {', '.join(spec['known'])} must have values in the steps that are forecast")
+    table = filled(table, np.array(spec["mean"] + spec["covariate_mean"]))
+    seconds = times[0] + np.arange(len(table)) * step
+    first = round((times[0] - to_seconds(spec["start"])) / step)
+    return {
+        "past": table[start:now, :series].T,
+        "real": real[start:now].T,
+        "known": np.concatenate([calendar(seconds, spec["yearly"]), table[:, known]], 1)[start:end],
+        "observed": table[start:now, known.stop :],
+        "phase": np.array((first + start) % spec["period"]),
+    }
+
+
+def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since 1970 of each row, and columns of numbers `(rows, names)`, NaN where a cell is empty."""
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        separator = max(",;\t|", key=stream.readline().count)
+        stream.seek(0)
+        rows = list(csv.DictReader(stream, delimiter=separator))
+    header = list(rows[0]) if rows else []
+    lacking = [name for name in names if name not in header]
+    if lacking:
+        raise ValueError(f"{file} has no column {', '.join(lacking)}")
+    usual = [spec["time_column"], *(name for name in header if name.lower() in TIME_NAMES), *header]
+    time = next(name for name in usual if name and name not in names)
+    cells = [[to_number(row[name], separator) for name in names] for row in rows]
+    return np.array([to_seconds(row[time]) for row in rows]), np.array(cells)
+
+
+def to_number(cell: str, separator: str) -> float:
+    """A cell as a number; NaN where it is empty or infinite."""
+    cell = cell.strip() if separator == "," else cell.strip().replace(",", ".")
+    value = np.nan if cell.lower() in EMPTY_CELLS else float(cell)
+    return value if np.isfinite(value) else np.nan
+
+
+def to_seconds(time: str) -> float:
+    """Seconds since 1970 of a time as in 2024-03-01 or 2024-03-01 12:00:00."""
+    moment = datetime.fromisoformat(time.strip())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def filled(table: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Gaps take the last value before them, those at the beginning another."""
+    last = np.maximum.accumulate(np.where(np.isnan(table), -1, np.arange(len(table))[:, None]), 0)
+    return np.where(last < 0, otherwise, np.take_along_axis(table, last.clip(0), 0))
+
+
+def calendar(seconds: np.ndarray, yearly: bool) -> np.ndarray:
+    """Sine and cosine of the time of day, the day of the week and, if asked for, the day of the year."""
+    day = seconds % 86400 // 1 / 86400
+    dates = (seconds // 86400).astype(int)
+    turns = [day, ((dates + 3) % 7 + day) / 7]  # 1970 began on a Thursday
+    if yearly:
+        dates = dates.astype("datetime64[D]")
+        turns.append(((dates - dates.astype("datetime64[Y]")).astype(int) + day) / 365.25)
+    angles = np.stack(turns, 1) * 2 * np.pi
+    return np.concatenate([np.sin(angles), np.cos(angles)], 1)

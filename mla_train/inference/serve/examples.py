@@ -1,0 +1,205 @@
+"""Examples in JSON: their types, made of a model's spec, and the way from JSON to raw values.
+
+A server opens no file that a request names: images and tables are inside the request.
+"""
+
+import base64
+import binascii
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from PIL import Image
+from pydantic import ConfigDict, Field, ValidationError, create_model
+from pydantic_core import from_json
+
+from mla_train.errors import UserError
+from mla_train.inference.serve.limits import Limits, RequestError
+from mla_train.modalities import Modality
+from mla_train.modalities.image.decode import UNREADABLE
+from mla_train.model import ModelSpec
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Gap = Number | None
+
+
+@dataclass
+class Examples:
+    """What a body asks for.
+
+    Attributes:
+        examples: Raw values of each example by the names of inputs, or what is wrong with it.
+        several: Whether a list was given.
+    """
+
+    examples: list[dict[str, Any] | UserError]
+    several: bool
+
+
+class ExampleReader:
+    """Reads the bodies of requests.
+
+    Args:
+        spec: Spec of the model.
+        limits: The most that is accepted.
+
+    Attributes:
+        example: Type of an example: each input by name. Where there are several inputs, some may be left out.
+        is_slow: Whether files are decoded, which takes long.
+    """
+
+    def __init__(self, spec: ModelSpec, limits: Limits) -> None:
+        self.spec, self.limits = spec, limits
+        self.is_slow = any(modality.kind != "text" for modality in spec.inputs.values())
+        fields: dict[str, Any] = {}
+        for number, (name, modality) in enumerate(spec.inputs.items()):  # a name need not be one of Python
+            kind = input_type(modality, limits)
+            is_only = len(spec.inputs) == 1
+            fields[f"input_{number}"] = (kind, Field(alias=name)) if is_only else (kind | None, Field(None, alias=name))
+        self.example = create_model("Example", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+    def read(self, body: bytes) -> Examples:
+        """The examples of a body.
+
+        Raises:
+            RequestError: The body is no JSON object, or has too many examples.
+        """
+        try:
+            content = from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise RequestError(400, f"the body is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise RequestError(422, f'write {{"{next(iter(self.spec.inputs))}": ...}} or {{"examples": [...]}}')
+        if content.keys() != {"examples"}:
+            return Examples([self._read_one(content)], several=False)
+        examples = content["examples"]
+        if not isinstance(examples, list) or not examples:
+            raise RequestError(422, "examples: a list of at least one example is needed")
+        if len(examples) > self.limits.examples:
+            raise RequestError(413, f"{len(examples):,} examples: a request has at most {self.limits.examples:,}")
+        return Examples([self._read_one(example) for example in examples], several=True)
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of a body: an example, or several."""
+        example = self.example.model_json_schema()
+        several = {"type": "array", "items": example, "minItems": 1, "maxItems": self.limits.examples}
+        examples = {
+            "type": "object",
+            "title": "Examples",
+            "properties": {"examples": several},
+            "required": ["examples"],
+        }
+        return {"anyOf": [example, examples]}
+
+    def _read_one(self, content: Any) -> dict[str, Any] | UserError:
+        try:
+            values = self.example.model_validate(content).model_dump(by_alias=True, exclude_none=True)
+            values = {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
+            if not values:
+                return UserError(f"no {' or '.join(self.spec.inputs)}")
+            return {name: raw_value(self.spec.inputs[name], value, self.limits) for name, value in values.items()}
+        except ValidationError as error:
+            return UserError(one_line(error, list(self.spec.inputs)))
+        except UserError as error:
+            return error
+
+
+def input_type(modality: Modality, limits: Limits) -> Any:
+    """Type of an input in JSON.
+
+    Raises:
+        UserError: This kind of input has no form in JSON.
+    """
+    spec: Any = modality.spec
+    if modality.kind == "text":
+        return Annotated[str, Field(description="A text.", max_length=limits.text_characters)]
+    if modality.kind == "image":
+        text = (
+            "An image file (PNG, JPEG, ...) as base64. Sizes other than "
+            f"{spec.width} x {spec.height} pixels are cropped to their middle and resized."
+        )
+        return Annotated[str, Field(description=text, json_schema_extra={"contentEncoding": "base64"})]
+    if modality.kind == "series" and spec.horizon:
+        text = (
+            f"A table as CSV text or as a list of rows, with a column of times and {', '.join(spec.names)}"
+            f"{''.join(f', {name}' for name in [*spec.known, *spec.observed])}. The {spec.horizon} steps behind the last "
+            f"row with a value are forecast from the {spec.look_back} steps before them."
+        )
+        return Annotated[str | list[dict[str, Number | str | None]], Field(description=text)]
+    if modality.kind == "series":
+        text = (
+            f"A list of steps, each a list of {len(spec.names)} numbers, or the number where it is one; null is a gap."
+        )
+        steps: Any = Field(max_length=limits.series_steps)
+        return Annotated[Annotated[list[list[Gap]], steps] | Annotated[list[Gap], steps], Field(description=text)]
+    if modality.kind == "features":
+        text = f"A list of {len(spec.mean)} numbers, or of steps, each such a list."
+        steps = Annotated[list[list[Number]], Field(max_length=limits.series_steps)]
+        return Annotated[steps | list[Number], Field(description=text)]
+    raise UserError(
+        f"inputs of kind {modality.kind} are not served: serve/{Path(__file__).name} has no form of them in JSON"
+    )
+
+
+def raw_value(modality: Modality, value: Any, limits: Limits) -> Any:
+    """The raw value of an input, decoded and checked as far as it can be without the network.
+
+    Raises:
+        UserError: The value cannot be read.
+    """
+    if modality.kind == "image":
+        return modality.preprocess([image_bytes(value, limits)])[0]
+    if modality.kind == "series" and modality.spec.horizon:
+        return read_window(value, modality.spec)
+    if modality.kind in ("series", "features"):
+        array = modality.preprocess([value])[0]
+        if array is None or np.isnan(array).all():
+            raise UserError(f"the {modality.kind} have no value")
+        return array
+    return value
+
+
+def image_bytes(value: str, limits: Limits) -> bytes:
+    """An image file from base64; a UserError where it is none, or its image is too large to be decoded."""
+    try:
+        content = base64.b64decode(value, validate=True)
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = image.width * image.height
+    except (binascii.Error, *UNREADABLE):
+        raise UserError("the image cannot be read: send an image file (PNG, JPEG, ...) as base64") from None
+    if pixels > limits.image_pixels:
+        raise UserError(f"an image of {pixels:,} pixels: at most {limits.image_pixels:,} (image_pixels)")
+    return content
+
+
+def read_window(table: str | Sequence[dict[str, Any]], spec: Any) -> Any:
+    """Where the forecast of a table begins, CSV text or rows; a UserError where it does not fit the model."""
+    import pandas as pd
+
+    from mla_train.modalities.series.future import read_windows
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "table.csv")
+        file.write_text(table if isinstance(table, str) else pd.DataFrame(table).to_csv(index=False))
+        try:
+            return read_windows(file, spec)[0]
+        except UserError as error:
+            raise UserError(str(error).replace(str(file), "the table")) from error
+
+
+def one_line(error: ValidationError, inputs: Sequence[str]) -> str:
+    """What is wrong with an example, and where; of several readings of a value the one that went furthest."""
+    details = max(
+        error.errors(include_url=False), key=lambda each: (each["type"] == "extra_forbidden", len(each["loc"]))
+    )
+    if details["type"] == "extra_forbidden":
+        return f"unknown input {details['loc'][0]}: this model reads {', '.join(inputs)}"
+    if details["type"] == "missing":
+        return f"no {details['loc'][0]}: this model reads {', '.join(inputs)}"
+    place = "".join(f"[{part}]" for part in details["loc"] if isinstance(part, int))
+    message = details["msg"][0].lower() + details["msg"][1:]
+    return f"{details['loc'][0] if details['loc'] else 'example'}{place}: {message}"

@@ -1,0 +1,41 @@
+"""What a server accepts, and how it says no."""
+
+from dataclasses import dataclass
+
+from mla_train.errors import UserError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a request may ask for.
+
+    Attributes:
+        body_bytes: Size of a body.
+        examples: Number of examples in a request.
+        text_characters: Length of a text.
+        image_pixels: Width times height of an image.
+        series_steps: Length of a series or of a sequence of features.
+        queued_examples: Number of examples that wait for the model.
+        seconds: Time until an answer.
+    """
+
+    body_bytes: int = 16 * 2**20
+    examples: int = 256
+    text_characters: int = 100_000
+    image_pixels: int = 50_000_000
+    series_steps: int = 5_000
+    queued_examples: int = 1024
+    seconds: float = 30.0
+
+
+class RequestError(UserError):
+    """A request that is refused.
+
+    Args:
+        status: Status code of HTTP.
+        message: What is wrong, in one line.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

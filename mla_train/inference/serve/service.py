@@ -1,0 +1,116 @@
+"""A model with the threads that work for it, between requests and records."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from mla_train.errors import UserError
+from mla_train.inference.forecast import draw_forecast
+from mla_train.inference.predictor import Predictor
+from mla_train.inference.serve.batching import Batcher
+from mla_train.inference.serve.examples import ExampleReader, Examples
+from mla_train.inference.serve.explanations import Explainer
+from mla_train.inference.serve.limits import Limits, RequestError
+from mla_train.inference.serve.observe import ServerMetrics
+
+BATCH = 16  # examples that the network reads at a time: of similar length, more gain nothing on a CPU
+MOST_DRAWINGS = 8  # requests for figures that are drawn or wait
+
+T = TypeVar("T")
+
+
+class Service:
+    """A model with the threads that work for it.
+
+    Args:
+        predictor: Trained model.
+        limits: The most that a request may ask for.
+    """
+
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        self.predictor, self.limits = predictor, limits
+        self.reader = ExampleReader(predictor.spec, limits)
+        self.explainer = Explainer(predictor)
+        self.metrics = ServerMetrics(lambda: self.batcher.waiting)
+        self.batcher = Batcher(self._predict, limits.queued_examples, on_batch=self.metrics.batches.observe)
+        self.decoding, self.drawing = ThreadPoolExecutor(2, "decode"), ThreadPoolExecutor(1, "draw")
+        self.drawings = 0
+        example = {name: modality.example_values(1)[0] for name, modality in predictor.spec.inputs.items()}
+        self._predict(
+            [example]
+        )  # loads what is imported late; where the model reads other sizes, that is an error record
+
+    def _predict(self, examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return list(self.predictor.predict_batches(examples, BATCH, keep_errors=True))
+
+    def close(self) -> None:
+        """Ends the threads, once they have answered."""
+        self.batcher.close()
+        self.decoding.shutdown()
+        self.drawing.shutdown()
+
+    async def read(self, request: Request) -> Examples:
+        """The examples of a request.
+
+        Raises:
+            RequestError: The body is too large, or holds no examples.
+        """
+        chunks, size, limit = [], 0, self.limits.body_bytes
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            elif size > 4 * limit:  # up to here it is read, so that the client gets the answer
+                break
+        if size > limit:
+            raise RequestError(413, f"the body is too large: at most {limit:,} bytes (body_bytes)")
+        body = b"".join(chunks)
+        if not self.reader.is_slow:
+            return self.reader.read(body)
+        return await asyncio.get_running_loop().run_in_executor(self.decoding, self.reader.read, body)
+
+    async def read_one(self, request: Request) -> dict[str, Any]:
+        """The raw values of a request's one example.
+
+        Raises:
+            RequestError: It has several examples, or one that cannot be read.
+        """
+        asked = await self.read(request)
+        if asked.several:
+            raise RequestError(422, "one example is needed, not a list")
+        if isinstance(asked.examples[0], UserError):
+            raise RequestError(422, str(asked.examples[0]))
+        return asked.examples[0]
+
+    async def predict(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Records of examples, predicted together with those of other requests."""
+        return await asyncio.wrap_future(self.batcher.submit(examples))
+
+    async def draw(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls a function that draws, one after the other.
+
+        Raises:
+            RequestError: Too many are waiting.
+        """
+        if self.drawings >= MOST_DRAWINGS:
+            raise RequestError(503, f"{self.drawings} figures are waiting: try again in a second")
+        self.drawings += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.drawing, function, *arguments)
+        finally:
+            self.drawings -= 1
+
+    async def forecast(self, example: dict[str, Any]) -> bytes:
+        """The forecast of a table, with its band and the steps before it, as PNG."""
+        (record,) = await self.predict([example])
+
+        def draw() -> bytes:
+            file = BytesIO()
+            draw_forecast([next(iter(example.values()))], [record], file)
+            return file.getvalue()
+
+        return await self.draw(draw)

@@ -1,0 +1,210 @@
+"""Exported models answer as `mla_train.load` does: graphs at any size, and infer_onnx.py without torch."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mla_train
+from mla_train.dataset import raw_batch
+from mla_train.errors import UserError
+from mla_train.inference.artifact import CONFIG, SPEC, Artifact, save_model
+from mla_train.inference.export.folder import write_model
+from mla_train.inference.export.graphs import build_graphs
+from mla_train.inference.export.inputs import to_graph
+from mla_train.modalities import MODALITIES
+from tests.helpers import SMALL, build, config, hourly_table, made_data, randomize
+
+TINY = [*SMALL, "encoder.depth=1", "regularization=none"]
+IMAGE = ["task.downsample_log2=1"]
+TASKS = {
+    "text": ["task=text_classification"],
+    "image": ["task=image_classification", *IMAGE],
+    "series": ["task=series_classification", "task.statistics=true"],
+    "forecast": ["task=forecasting", "data=series_csv", "data.path=a.csv", "data.look_back=48", "data.horizon=6"],
+    "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
+    "translation": ["task=translation"],
+    "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
+    "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
+}
+
+
+def make_artifact(kind):
+    """A model of random weights, in evaluation mode, and raw examples of different length."""
+    words, data = [*TASKS[kind], *TINY], None
+    if kind == "features":
+        kinds = dict.fromkeys(["voice", "face"], MODALITIES["features"])
+        data = made_data(config(*words), kinds, sequence=np.arange(32) // 4)  # utterances of videos
+    if kind == "multilabel":
+        targets = [["a", "b"][: i % 3] for i in range(32)]
+        data = made_data(config(*words), {"text": MODALITIES["text"]}, targets, head="multilabel")
+    module, data = build(*words, data=data)
+    artifact = Artifact(module.config, module.task, randomize(module.model, 0.2).eval())
+    return artifact, data
+
+
+def kinds(*slow):
+    """All kinds of model as parameters; tests of some take over ten seconds."""
+    return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in TASKS]
+
+
+@pytest.fixture(scope="module", params=kinds("features", "multilabel", "multimodal", "translation"))
+def traced(request, tmp_path_factory):
+    """A model, its graphs, and raw examples."""
+    artifact, data = make_artifact(request.param)
+    examples = make_examples(request.param, data, tmp_path_factory.mktemp(request.param))
+    return request.param, artifact.model, build_graphs(artifact.model), examples
+
+
+@pytest.fixture(scope="module", params=kinds(*TASKS.keys() - {"text"}))
+def exported(request, tmp_path_factory):
+    """A folder with a model and its export in the format onnx, and raw examples."""
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp(request.param)
+    artifact, data = make_artifact(request.param)
+    save_model(artifact.model.state_dict(), artifact.model.spec, artifact.config, folder / "model")
+    write_model(artifact, folder / "onnx", "onnx")
+    return request.param, folder, make_examples(request.param, data, folder)
+
+
+def make_examples(kind, data, folder):
+    """Raw examples that can be written as JSON; images and tables are files of a folder."""
+    examples = [data.test.raw(place) for place in range(5)]
+    if kind == "forecast":
+        table = hourly_table(400, rise=np.arange(400.0), wave=np.arange(400) % 24 / 7)
+        table.loc[[0, 1, 100, 380], "wave"] = np.nan
+        table.drop(index=[50, 51]).to_csv(folder / "a.csv", index=False)
+        table[:-30].to_csv(folder / "b.csv", index=False, sep=";")
+        examples = [{"series": str(folder / name)} for name in ("a.csv", "b.csv")]
+    if kind == "multimodal":
+        examples[1].pop("image")
+        examples[2].pop("text")
+    for place, example in enumerate(examples):
+        if "image" in example:
+            example["image"] = str(folder / f"{place}.png")
+            pixels = np.random.default_rng(place).integers(0, 256, (24 + place, 30, 3 + place % 2), dtype=np.uint8)
+            Image.fromarray(pixels).save(example["image"])
+    return examples
+
+
+def assert_same(record, expected):
+    """Records with numbers that differ by rounding."""
+    if isinstance(expected, dict):
+        assert record.keys() == expected.keys()
+        pairs = [(record[name], value) for name, value in expected.items()]
+    elif isinstance(expected, list):
+        assert len(record) == len(expected)
+        pairs = zip(record, expected, strict=True)
+    else:
+        assert record == (pytest.approx(expected, abs=2e-4, rel=1e-4) if isinstance(expected, float) else expected)
+        return
+    for one, other in pairs:
+        assert_same(one, other)
+
+
+@torch.inference_mode()
+def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
+    kind, model, graphs, examples = traced
+    programs = {}
+    for name, graph in graphs.items():
+        torch.export.save(graph.program, tmp_path / f"{name}.pt2")
+        programs[name] = torch.export.load(tmp_path / f"{name}.pt2").module()
+    for count in (1, len(examples)):
+        batch = raw_batch(model.spec, examples[:count])
+        inputs = list(to_graph(model, batch).values())
+        if kind == "translation":
+            check_decoding(model, programs, batch, inputs)
+            continue
+        outputs = model(batch)
+        expected = (
+            [outputs.softmax(-1) if kind != "multilabel" else outputs.sigmoid()] if kind != "forecast" else outputs
+        )
+        for answer, value in zip(programs["model"](*inputs), expected, strict=True):
+            if kind == "forecast":
+                mean, std = (torch.tensor(each).view(-1, 1) for each in (model.head.spec.mean, model.head.spec.std))
+                mean, std = (each.unsqueeze(-1) if value.dim() == 4 else each for each in (mean, std))
+                value = value.sort(-1).values * std + mean if value.dim() == 4 else value * std + mean
+            assert answer.shape == value.shape
+            assert (answer - value).abs().max() < 1e-4
+        assert torch.isfinite(answer).all()
+
+
+def check_decoding(model, programs, batch, inputs):
+    """Two steps of the graphs give what the decoder gives."""
+    features = model.encode(batch)["source"]
+    padding, *memory = programs["encoder"](*inputs)
+    tokens = torch.randint(4, model.head.spec.vocab_size, (2, len(inputs[0])))
+    expected = model.head.logits(tokens.T, features.tokens, padding).log_softmax(-1)
+    states = [torch.zeros(len(padding), 0, model.head.decoder.blocks[0].attention.cache_width)]
+    for step, newest in enumerate(tokens):
+        scores, *states = programs["decoder_step"](newest, padding, *memory, *states)
+        assert (scores - expected[:, step]).abs().max() < 1e-4
+
+
+def infer(folder, *arguments):
+    """infer_onnx.py in a process that has neither torch nor this package: its records."""
+    (folder / "without").mkdir(exist_ok=True)
+    hidden = ["torch", "mla_train", "pandas", "sklearn", "scipy"]
+    (folder / "without" / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({hidden}))\n")
+    command = [sys.executable, str(folder / "onnx" / "infer_onnx.py"), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(folder / "without")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_folder_predicts_without_torch(exported):
+    kind, folder, examples = exported
+    plain = [
+        {name: np.asarray(v).tolist() if isinstance(v, np.ndarray) else v for name, v in e.items()} for e in examples
+    ]
+    (folder / "examples.jsonl").write_text("".join(json.dumps(example) + "\n" for example in plain))
+    model = mla_train.load(folder)
+    if kind == "translation":
+        model.network.head.options.beams = 1
+    expected = model.predict(examples)
+    assert_same(infer(folder, "examples.jsonl"), expected)
+    values = [value for example in examples for value in example.values()]
+    if len(model.spec.inputs) == 1 and all(isinstance(value, str) for value in values):
+        assert_same(infer(folder, *values[:2]), expected[:2])
+
+
+def test_a_folder_has_what_belongs_to_the_model(exported):
+    kind, folder, _ = exported
+    files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
+    graphs = {"encoder.onnx", "decoder_step.onnx"} if kind == "translation" else {"model.onnx"}
+    texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", "translation") else set()
+    tables = {"series_table.py"} if kind == "forecast" else set()
+    assert files == {SPEC, CONFIG, "infer_onnx.py"} | graphs | texts | tables
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("translation", "task.model=seq2seq"),
+        ("text", "attention.pattern=strided"),
+        ("image", "encoder.block=conv_attention"),
+    ],
+)
+def test_a_network_without_a_graph_is_named(kind, option, monkeypatch):
+    monkeypatch.setitem(TASKS, kind, [*TASKS[kind], option])
+    with pytest.raises(UserError, match=f"{option}.* has no graph: use --format safetensors"):
+        build_graphs(make_artifact(kind)[0].model)
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["attention=gqa", "attention.pattern=window", "encoder.latent=array"])
+def test_other_networks_have_graphs_too(option, monkeypatch):
+    monkeypatch.setitem(TASKS, "text", [*TASKS["text"], option])
+    artifact, data = make_artifact("text")
+    graph = build_graphs(artifact.model)["model"].program.module()
+    for count in (1, 5):
+        batch = raw_batch(data.spec, [data.test.raw(place) for place in range(count)])
+        (probability,) = graph(*to_graph(artifact.model, batch).values())
+        assert (probability - artifact.model(batch).softmax(-1)).abs().max() < 1e-4

@@ -1,0 +1,297 @@
+"""The endpoints of a served model: answers, refusals, limits, metrics."""
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mla_train.errors import UserError
+from mla_train.modalities import MODALITIES
+from mla_train.modalities.features import Features
+from mla_train.model import ModelSpec
+from tests.helpers import ROOT
+from tests.inference.serving import TASKS, as_json, as_raw, png, random_predictor, series_csv
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+pytest.importorskip("httpx", reason="the extra dev is not installed")
+
+from fastapi.testclient import TestClient
+
+from mla_train.inference.serve.app import create_app
+from mla_train.inference.serve.examples import ExampleReader, input_type
+from mla_train.inference.serve.limits import Limits
+
+LIMITS = Limits(body_bytes=1_000_000, examples=4, text_characters=500, image_pixels=10_000, series_steps=50)
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def served(request):
+    """A task, its model and a client of its server."""
+    predictor = random_predictor(request.param)
+    results = {"metrics": {"test": {"loss": 1.0, "accuracy": 0.5}}}
+    with TestClient(create_app(predictor, results, LIMITS)) as client:
+        yield request.param, predictor, client
+
+
+@pytest.fixture(scope="module")
+def text():
+    """A text classifier and a client of its server."""
+    predictor = random_predictor("text_classification")
+    with TestClient(create_app(predictor, {}, LIMITS)) as client:
+        yield predictor, client
+
+
+def error_of(response, status):
+    """The one line of an error."""
+    assert response.status_code == status, response.text
+    content = response.json()
+    assert list(content) == ["error"]
+    assert "\n" not in content["error"]
+    return content["error"]
+
+
+def test_answers_are_those_of_predict(served, tmp_path):
+    task, predictor, client = served
+    expected = [predictor.predict([as_raw(task, tmp_path, number)])[0] for number in range(3)]
+    assert client.post("/predict", json=as_json(task)).json() == expected[0]
+    examples = [as_json(task, number) for number in range(3)]
+    records = client.post("/predict", json={"examples": examples}).json()["predictions"]
+    assert [list(record) for record in records] == [list(record) for record in expected]
+    for record, each in zip(records, expected, strict=True):
+        if task == "forecasting":
+            assert record["prediction"]["rise"] == pytest.approx(each["prediction"]["rise"], abs=1e-4)
+        else:
+            assert record["prediction"] == each["prediction"]
+
+
+def test_one_bad_example_among_many_gets_an_error_in_its_place(served):
+    task, _, client = served
+    examples = [as_json(task, 0), {"nothing": 1}, as_json(task, 1), dict.fromkeys(as_json(task), 5)]
+    records = client.post("/predict", json={"examples": examples}).json()["predictions"]
+    assert [list(record) == ["error"] for record in records] == [False, True, False, True]
+    assert records[1]["error"].startswith("unknown input nothing: this model reads")
+    assert all("\n" not in record["error"] for record in records[1::2])
+
+
+@pytest.mark.parametrize("served", ["text_classification", "forecasting", "image_classification"], indirect=True)
+def test_explanations_name_the_prediction_and_show_figures(served):
+    task, _, client = served
+    explanation = client.post("/explain", json=as_json(task)).json()
+    assert explanation["prediction"]
+    assert all(base64.b64decode(figure["png"]).startswith(b"\x89PNG") for figure in explanation["figures"])
+    assert any(figure["title"].startswith("attention") for figure in explanation["figures"])
+    words = [each["word"] for each in explanation["words"]]
+    assert words == (as_json(task)["text"].split() if task == "text_classification" else [])
+    assert "not a list" in error_of(client.post("/explain", json={"examples": [as_json(task)]}), 422)
+
+
+def test_the_model_is_described(served):
+    task, predictor, client = served
+    description = client.get("/metadata").json()
+    assert description["task"] == task
+    assert list(description["inputs"]) == list(predictor.spec.inputs)
+    assert description["metrics"]["accuracy"] == 0.5
+    assert description["limits"]["examples"] == 4
+    schema = client.get("/openapi.json").json()
+    one, several = schema["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]["anyOf"]
+    assert list(one["properties"]) == list(predictor.spec.inputs)
+    assert several["properties"]["examples"]["maxItems"] == 4
+    assert "prediction" in schema["components"]["schemas"]["Record"]["properties"]
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_is_escaped(served):
+    _, predictor, client = served
+    page = client.get("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name in predictor.spec.inputs:
+        assert f'data-name="{name}"' in page.text
+    for text in (page.text, client.get("/page.js").text, client.get("/page.css").text):
+        assert "://" not in text
+        assert "innerHTML" not in text
+    predictor.config.data.name, kept = "<b>", predictor.config.data.name
+    try:
+        assert "<b>" not in TestClient(create_app(predictor, {})).get("/").text
+    finally:
+        predictor.config.data.name = kept
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 400, "the body is not JSON"),
+        (b'{"text": ', 400, "the body is not JSON"),
+        (b"\xff\xfe", 400, "the body is not JSON"),
+        (b"[" * 5000 + b"]" * 5000, 400, "recursion limit"),
+        (b'{"text": ' + b"[" * 150 + b"]" * 150 + b"}", 422, "text: input should be a valid string"),
+        (b'{"text": NaN}', 400, "the body is not JSON"),
+        (b"[1]", 422, 'write {"text": ...}'),
+        (b"{}", 422, "no text: this model reads text"),
+        (b'{"text": ""}', 422, "no text"),
+        (b'{"text": "  "}', 422, "no text"),
+        (b'{"text": null}', 422, "text: input should be a valid string"),
+        (b'{"text": {"path": "/etc/passwd"}}', 422, "text: input should be a valid string"),
+        (b'{"text": "a", "txt": "b"}', 422, "unknown input txt: this model reads text"),
+        (b'{"examples": []}', 422, "at least one example"),
+        (b'{"examples": "a"}', 422, "at least one example"),
+        (b'{"examples": [1, 2, 3, 4, 5]}', 413, "5 examples: a request has at most 4"),
+        (b'{"text": "' + b"a" * 501 + b'"}', 422, "at most 500 characters"),
+        (b'{"text": "' + b"a" * 1_000_000 + b'"}', 413, "body_bytes"),
+        (b'{"text": "' + b"a" * 9_000_000 + b'"}', 413, "body_bytes"),
+    ],
+)
+def test_bad_bodies_are_refused_in_a_line(text, body, status, message):
+    assert message in error_of(text[1].post("/predict", content=body), status)
+
+
+@pytest.mark.parametrize("served", ["image_classification"], indirect=True)
+def test_images_are_decoded_from_the_request_alone(served):
+    client = served[2]
+    for value in (str(ROOT / "docs" / "forecasts.png"), "not base64", base64.b64encode(b"no image").decode()):
+        assert "send an image file" in error_of(client.post("/predict", json={"image": value}), 422)
+    large = base64.b64encode(png((101, 100))).decode()
+    assert "10,100 pixels: at most 10,000" in error_of(client.post("/predict", json={"image": large}), 422)
+    cut = base64.b64encode(png()[:200]).decode()
+    assert "cannot be read as an image" in error_of(client.post("/predict", json={"image": cut}), 422)
+
+
+@pytest.mark.parametrize("served", ["series_classification"], indirect=True)
+def test_series_are_checked_as_the_reader_checks_them(served):
+    _, predictor, client = served
+
+    def post(content):
+        return client.post("/predict", content=content if isinstance(content, bytes) else json.dumps(content).encode())
+
+    series = [[0.5, None], [1, 2], [None, None], [3, 4]]
+    expected = predictor.predict([np.array(series, dtype=float)])[0]
+    assert post({"series": series}).json() == expected
+    assert "finite number" in error_of(post(b'{"series": [[1e999, 0]]}'), 422)
+    assert "series[1][0]" in error_of(post({"series": [[1, 2], ["a", 2]]}), 422)
+    assert "is not JSON" in error_of(post({"series": [[float("nan"), 0]]}), 400)
+    assert "is not JSON" in error_of(post({"series": [[float("inf"), 0]]}), 400)
+    assert "no value" in error_of(post({"series": [[None, None]]}), 422)
+    assert "no value" in error_of(post({"series": []}), 422)
+    assert "3 channels are given: this model reads 2" in error_of(post({"series": [[1, 2, 3]]}), 422)
+    assert "this model reads 2" in error_of(post({"series": [[1, 2], [3]]}), 422)
+    assert "at most 50 items" in error_of(post({"series": [[1, 2]] * 51}), 422)
+
+
+@pytest.mark.parametrize("served", ["forecasting"], indirect=True)
+def test_tables_are_rows_or_csv_text(served):
+    task, _, client = served
+    lines = [line.split(",") for line in series_csv().splitlines()]
+    rows = [{"date": date, "rise": float(rise), "wave": float(wave)} for date, rise, wave in lines[1:]]
+    assert client.post("/predict", json={"series": rows}).json() == client.post("/predict", json=as_json(task)).json()
+    assert client.post("/forecast", json=as_json(task)).content.startswith(b"\x89PNG")
+    short = error_of(client.post("/predict", json={"series": series_csv(20)}), 422)
+    assert short == "the table has 20 rows; this model reads the last 48"
+    for value in (
+        "/etc/passwd",
+        "date,rise\n2024-01-01,a\n",
+        "a\x00b,c\n1,2",
+        [{"date": "2024-01-01", "rise": 1}],
+        [{}],
+    ):
+        assert "/tmp" not in error_of(client.post("/predict", json={"series": value}), 422)
+
+
+def test_inputs_of_any_name_and_kind_have_a_form_or_are_refused():
+    features = Features(Features.spec_class(mean=[0.0, 0.0], std=[1.0, 1.0]))
+    spec = ModelSpec({"model_json": features, "a-b": features}, None, None)
+    reader = ExampleReader(spec, LIMITS)
+    asked = reader.read(
+        b'{"examples": [{"a-b": [1, 2]}, {"model_json": [[1, 2], [3, 4]]}, {"a-b": [1]}, {"a-b": [1e40, 2]}]}'
+    )
+    one, other, narrow, large = asked.examples
+    assert one["a-b"].tolist() == [[1, 2]]
+    assert other["model_json"].tolist() == [[1, 2], [3, 4]]
+    assert "this model reads 2" in str(narrow)
+    assert "no finite number" in str(large)
+
+    class Audio(Features):
+        kind = "audio"
+
+    with pytest.raises(UserError, match="inputs of kind audio are not served"):
+        input_type(Audio(features.spec), LIMITS)
+    assert set(MODALITIES) == {"text", "image", "series", "features"}, "give the new kind a form in input_type"
+
+
+def test_paths_and_methods_that_are_not_there_are_said(text):
+    assert "/openapi.json" in error_of(text[1].get("/nothing"), 404)
+    assert "Method Not Allowed" in error_of(text[1].get("/predict"), 405)
+    assert text[1].get("/docs").status_code == 404
+
+
+def test_a_fault_of_the_server_is_one_line(text, monkeypatch, caplog):
+    predictor = text[0]
+    client = TestClient(create_app(predictor, {}), raise_server_exceptions=False)
+    monkeypatch.setattr(predictor, "predict_batches", lambda *_, **__: 1 / 0)
+    assert error_of(client.post("/predict", json={"text": "a"}), 500) == "the server failed; its log says why"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_takes_too_long_or_is_too_much_is_refused(text, monkeypatch):
+    predictor, released = text[0], threading.Event()
+
+    def slow(examples, *_, **__):
+        released.wait(10)
+        return ({"prediction": "a"} for _ in examples)
+
+    with TestClient(create_app(predictor, {}, replace(LIMITS, seconds=0.2, queued_examples=2))) as client:
+        monkeypatch.setattr(predictor, "predict_batches", slow)
+        with ThreadPoolExecutor(4) as pool:
+            responses = list(pool.map(lambda _: client.post("/predict", json={"text": "a"}), range(4)))
+        released.set()
+        assert {response.status_code for response in responses} == {503, 504}
+        refused = next(response for response in responses if response.status_code == 503)
+        assert refused.headers["retry-after"] == "1"
+        assert "waiting" in refused.json()["error"]
+        late = next(response for response in responses if response.status_code == 504)
+        assert late.json()["error"].startswith("no answer within 0.2 seconds")
+        assert client.post("/predict", json={"text": "a"}).json() == {"prediction": "a"}
+
+
+def test_requests_and_batches_are_counted(text):
+    client = text[1]
+    client.post("/predict", json={"text": "a"})
+    client.post("/predict", content=b"")
+    client.get("/wp-admin")
+    metrics = client.get("/metrics").text
+    assert 'requests_total{path="/predict",status="200"}' in metrics
+    assert 'requests_total{path="/predict",status="400"}' in metrics
+    assert 'requests_total{path="other",status="404"}' in metrics
+    assert 'request_seconds_bucket{le="0.1",path="/predict"}' in metrics
+    assert "queued_examples 0.0" in metrics
+    assert "wp-admin" not in metrics
+
+
+def test_answers_of_concurrent_requests_belong_to_them(text):
+    predictor, client = text
+    examples = [{"text": f"good film number {i} {'and book ' * (i % 7)}"} for i in range(120)]
+    expected = predictor.predict([example["text"] for example in examples])
+    before = client.get("/metrics").text
+    with ThreadPoolExecutor(20) as pool:
+        records = list(pool.map(lambda example: client.post("/predict", json=example).json(), examples))
+    for record, each in zip(records, expected, strict=True):
+        assert record["prediction"] == each["prediction"]
+        assert record["probability"] == pytest.approx(each["probability"], abs=2e-4)
+
+    def count(metrics):
+        return float(metrics.partition("\nbatch_examples_count ")[2].split()[0])
+
+    assert count(client.get("/metrics").text) - count(before) < 100  # batches have formed
+
+
+def test_the_server_loads_neither_lightning_nor_hydra():
+    code = (
+        "import sys, mla_train.inference.serve.app, mla_train.commands.serve\n"
+        "print(sorted({'lightning', 'hydra', 'wandb', 'datasets'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
