@@ -16,6 +16,7 @@ import scipy.sparse
 # Pieces of words of more text than this would take minutes and gigabytes.
 MAX_CHARACTERS = 10_000_000
 LONGEST_PIECE = 5
+MOST_WORDS = 100_000  # whose pieces are kept
 
 
 def words(text: str) -> Iterator[str]:
@@ -48,6 +49,7 @@ class TfidfFeatures:
     def __init__(self, terms: dict[str, list[str]], idf: dict[str, np.ndarray]) -> None:
         self.terms, self.idf = terms, idf
         self.numbers = {kind: {term: number for number, term in enumerate(each)} for kind, each in terms.items()}
+        self._pieces: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self.terms.values()))
@@ -72,10 +74,24 @@ class TfidfFeatures:
         """TF-IDF weights of each text, `(texts, features)`; each kind of n-gram has length one."""
         return scipy.sparse.hstack([self._matrix(kind, texts) for kind in self.terms]).tocsr()
 
+    def _term_numbers(self, kind: str, text: str) -> list[int]:
+        """Numbers of the terms of a text; the pieces of a word are looked up once."""
+        numbers, term_numbers = self.numbers[kind], list[int]()
+        if kind != "pieces":
+            return [numbers[term] for term in KINDS[kind](text) if term in numbers]
+        for word in text.lower().split():
+            own = self._pieces.get(word)
+            if own is None:
+                own = [numbers[piece] for piece in pieces(word) if piece in numbers]
+                if len(self._pieces) < MOST_WORDS:
+                    self._pieces[word] = own
+            term_numbers += own
+        return term_numbers
+
     def _matrix(self, kind: str, texts: Sequence[str]) -> scipy.sparse.csr_matrix:
         numbers, columns, counts, ends = self.numbers[kind], [], [], [0]
         for text in texts:
-            counted = Counter(numbers[term] for term in KINDS[kind](text) if term in numbers)
+            counted = Counter(self._term_numbers(kind, text))
             row = sorted(counted)
             columns += row
             counts += [counted[column] for column in row]
