@@ -119,13 +119,17 @@ def as_numbers(name: str, cells: Sequence[Any], options: TableOptions, notes: li
     if not any(isinstance(cell, str | bytes) for cell in cells):
         values = pd.Series([None if is_empty(cell) else cell for cell in cells])
         return values if pd.api.types.is_numeric_dtype(values.convert_dtypes()) else None
+    if not (options.decimal or options.thousands or options.na_values):  # as most files are
+        values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")
+        if all(_is_no_number(cells[int(place)], options) for place in np.flatnonzero(values.isna())):
+            return values if values.notna().any() else None
     style = number_format(name, cells, options)
     if style is None:
         return None
     cleaned: list[Any] = []
     for place, cell in enumerate(cells, 1):
         text = cell.strip() if isinstance(cell, str) else cell
-        if is_missing(text, options.na_values) or (isinstance(text, str) and text.lower() in MISSING_NUMBERS):
+        if _is_no_number(text, options):
             cleaned.append(None)
         elif not isinstance(text, str):
             cleaned.append(text)
@@ -145,3 +149,8 @@ def as_numbers(name: str, cells: Sequence[Any], options: TableOptions, notes: li
         return pd.to_numeric(pd.Series(cleaned, dtype=object))
     except (ValueError, TypeError) as error:
         raise UserError(f"{name}: {error}; name the signs with data.decimal= and data.thousands=") from error
+
+
+def _is_no_number(cell: Any, options: TableOptions) -> bool:
+    """Whether the number of a cell is missing."""
+    return is_missing(cell, options.na_values) or (isinstance(cell, str) and cell.strip().lower() in MISSING_NUMBERS)

@@ -144,8 +144,9 @@ def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
 def numbers(column: pd.Series, path: str | None) -> np.ndarray:
     """The cells of a column; an empty one is NaN, one that is no number a UserError."""
     found = pd.to_numeric(column, errors="coerce")
-    wrong = found.isna() & column.notna() & (column.astype(str).str.strip() != "")
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+    odd = np.flatnonzero(found.isna() & column.notna())
+    wrong = [int(row) for row in odd if str(column.iloc[row]).strip()]
+    if wrong:
+        row = wrong[0]
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no number")
     return np.where(np.isinf(found), np.nan, found).astype(float)
