@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import subprocess
 import time
 from contextlib import suppress
@@ -17,6 +18,7 @@ from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
 from mla_train.heads import Head, Predictions
 from mla_train.inference.evaluate import intervals
+from mla_train.program import program
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
@@ -170,3 +172,4 @@ def show(results: dict[str, Any], folder: Path) -> None:
     print(f"Run folder: {folder}")
     if (folder / "report.html").is_file():
         print(f"Report: {folder / 'report.html'}")
+    print(f"Use it: {shlex.join([*program('predict'), '--run', str(folder), '--input', 'FILE'])}")
