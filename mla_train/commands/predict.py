@@ -143,8 +143,8 @@ def predict(arguments: argparse.Namespace) -> None:
     elif arguments.start is not None or arguments.backtest:
         raise UserError("--from and --backtest belong to forecasts; this model makes none")
     else:
+        from mla_train.inference.examples import open_examples
         from mla_train.inference.predict import predict_file
-        from mla_train.inference.series import open_examples
 
         source = open_examples(predictor, arguments.input, arguments.format)
         lines = "txt" if head.kind == "generation" else "csv"

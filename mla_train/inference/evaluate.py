@@ -16,8 +16,8 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
 from mla_train.inference.columns import find_columns, raw_value
+from mla_train.inference.examples import open_examples
 from mla_train.inference.predictor import Predictor
-from mla_train.inference.series import open_examples
 from mla_train.modalities.series.future import read_windows
 from mla_train.modalities.series.windows import WindowColumn
 

@@ -251,6 +251,24 @@ def test_series_of_each_kind_of_file(tmp_path, predict, kind):
         assert not any(errors[1:])
 
 
+def test_arrays_are_predicted_by_name(tmp_path, predict):
+    chance, file = np.random.default_rng(0), tmp_path / "clips.npz"
+    arrays = {"voice": chance.normal(size=(40, 5)), "face": chance.normal(size=(40, 3, 2))}
+    np.savez(file, **arrays, label=np.arange(40) % 2, name=np.array([f"clip {i}" for i in range(40)]))
+    words = ["data=feature_table", f"data.path={file}", "data.modalities=[voice,face]", "epochs=1"]
+    run_here(tmp_path / "run", "task=multimodal_sentiment", *words)
+    rows = list(csv.DictReader(io.StringIO(predict("--run", tmp_path / "run", "--input", file).out)))
+    expected = mla_train.load(tmp_path / "run").predict(
+        [{name: array[i] for name, array in arrays.items()} for i in range(40)]
+    )
+    assert [row["prediction"] for row in rows] == [record["prediction"] for record in expected]
+    assert [row["name"] for row in rows] == [f"clip {i}" for i in range(40)]
+    assert "face" not in rows[0]
+    np.savez(tmp_path / "b.npz", sound=arrays["voice"])
+    said = predict("--run", tmp_path / "run", "--input", tmp_path / "b.npz", fails=True)
+    assert "no array voice or face; there are sound" in said.err
+
+
 def test_one_text_is_answered_with_json(text_run, predict):
     answer = json.loads(predict("--run", text_run, "--text", "a fine film").out)
     (record,) = answers_in_python(text_run, ["a fine film"])

@@ -1,6 +1,7 @@
-"""Files of whole series as rows that are predicted: of the UCR and UEA archives, or tables, as training reads them."""
+"""Files as rows that are predicted, an example each: tables, folders of images, arrays, whole series."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mla_train.modalities import Series
 
 
 def open_examples(predictor: Predictor, path: str, kind: str | None = None, label: str | None = None) -> Source:
-    """Opens a file as a source with a row for each example: where a model reads whole series, a row is a series.
+    """Opens a file as a source with a row for each example.
 
     Args:
         predictor: Trained model.
@@ -29,9 +30,33 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
     Raises:
         UserError: There is no such file, or it holds no examples.
     """
-    if all(each.kind != Series.kind for each in predictor.spec.inputs.values()):
-        return open_input(path, kind, table_options(predictor.config.data))
-    file, options = Path(path), predictor.config.data
+    inputs, options = predictor.spec.inputs, predictor.config.data
+    if all(each.kind != Series.kind for each in inputs.values()):
+        source = open_input(path, kind, table_options(options))
+        return _arrays(source, list(inputs)) if source.format == "npz" else source
+    return _open_series(options, path, kind, label)
+
+
+def _arrays(source: Source, inputs: Sequence[str]) -> Source:
+    """A source of arrays, which holds inputs by their names; arrays of plain values are its cells."""
+    first = next(source.rows)
+    lacking = [name for name in inputs if name not in source.columns]
+    if len(lacking) == len(inputs):
+        raise UserError(f"{source.name} has no array {' or '.join(inputs)}; there are {', '.join(source.columns)}")
+    plain = [name for name in source.columns if not np.ndim(first.cells[name])]
+    rows = (
+        row._replace(
+            cells={name: row.cells[name].item() for name in plain},
+            values={name: row.cells[name] for name in inputs if name not in lacking},
+        )
+        for row in chain([first], source.rows)
+    )
+    return replace(source, columns=plain, rows=rows, has_values=True)
+
+
+def _open_series(options: Any, path: str, kind: str | None, label: str | None) -> Source:
+    """A file of whole series: of the UCR and UEA archives, or a table, as training reads them."""
+    file = Path(path)
     if path != "-" and is_archive(file):
         examples = read_archive_file(file)
         names: Sequence[str] = examples.names or ()
