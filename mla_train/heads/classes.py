@@ -36,14 +36,26 @@ class ClassHead(PooledHead):
         return {"label": batch.targets.cpu().numpy()}
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
-        """Precision, recall, F1 and number of examples of each class."""
+        """Precision, recall, F1 and number of examples of each class; those that are never predicted though they occur."""
         from sklearn.metrics import classification_report  # evaluation alone needs scikit-learn
 
         classes = self.spec.classes
         columns = predictions["label"], predictions["predicted"]
         options: dict[str, Any] = {"target_names": classes, "output_dict": True, "zero_division": 0}
         report = classification_report(*columns, labels=np.arange(len(classes)), **options)
-        return {"per_class": {name: report[name] for name in classes}}
+        never = [name for number, name in enumerate(classes) if self._is_never_predicted(predictions, number)]
+        return {"per_class": {name: report[name] for name in classes}} | ({"never_predicted": never} if never else {})
+
+    @staticmethod
+    def _is_never_predicted(predictions: Predictions, number: int) -> bool:
+        """Whether a class occurs and is never predicted; columns are class numbers, or a column for each label."""
+        occurs, predicted = (
+            np.asarray(predictions[name]) == number
+            if np.ndim(predictions[name]) == 1
+            else predictions[name][:, number] > 0
+            for name in ("label", "predicted")
+        )
+        return bool(occurs.any() and not predicted.any())
 
 
 def number_classes(labels: Mapping[str, Iterable[Any]], options: Any) -> tuple[ClassSpec, dict[Any, int]]:

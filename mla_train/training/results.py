@@ -163,6 +163,13 @@ def show(results: dict[str, Any], folder: Path) -> None:
     if score.gain is not None and not results["debug"]:
         better = score.gain > 0 and not score.is_tied
         console.print(score.verdict, style="" if better else "yellow", highlight=False, soft_wrap=True, markup=False)
+    never = results.get("details", {}).get("never_predicted", [])
+    if never and not results["debug"]:
+        names_and_counts = ", ".join(
+            f"{n} ({results['details']['per_class'][n]['support']:,.0f} of test)" for n in never[:5]
+        )
+        more = f" and {len(never) - 5} more" if len(never) > 5 else ""
+        console.print(f"never predicted: {names_and_counts}{more}", style="yellow", highlight=False, markup=False)
     speed, model = results["speed"], results["model"]
     console.print(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "

@@ -53,7 +53,7 @@ def test_labels_can_be_named():
     [
         ({"train": ["a", "b"], "test": ["a", "c"]}, "test has label c, which train lacks"),
         ({"train": ["a", "a"]}, r"single class \(a\)"),
-        ({"train": [1, "1"]}, "both written 1"),
+        ({"train": [1, "1", 1.0, " 1 "]}, r"single class \(1\)"),
     ],
 )
 def test_labels_that_cannot_be_meant(splits, message):
@@ -109,6 +109,12 @@ def test_details_of_each_class():
     rows = head().details({"label": label, "predicted": predicted})["per_class"]
     assert rows["a"] == {"precision": 1.0, "recall": 0.5, "f1-score": pytest.approx(2 / 3), "support": 2.0}
     assert rows["c"]["support"] == 0
+
+
+def test_a_class_that_is_never_predicted_is_named():
+    label = np.array([0, 1, 2])
+    assert head().details({"label": label, "predicted": np.array([0, 1, 1])})["never_predicted"] == ["c"]
+    assert "never_predicted" not in head().details({"label": label, "predicted": label})
 
 
 def test_what_is_explained_are_the_log_odds_of_the_prediction():

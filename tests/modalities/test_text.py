@@ -60,6 +60,11 @@ def test_long_texts_are_cut_and_counted():
     modality, column = fitted("data.max_length=2")
     notes = []
     assert modality.prepare(column, notes).lengths().tolist() == [2, 2, 0, 1]
+    assert "data.tokens=char" not in "".join(notes)
+    strange = modality.load(["quite other", "strange words"], ["a", "b"], None, [])
+    modality.prepare(strange, told := [])
+    assert "100% of the tokens of 2 texts are unknown" in told[0]
+    assert "data.tokens=char" in told[0]
     assert ["cut 2 texts" in note and "data.max_length" in note for note in notes] == [True]
     assert len(modality.preprocess([TEXTS[1]])[0].tokens) == 2
     written = Text(TextSpec(**{**vars(modality.spec), "end_token": True}))

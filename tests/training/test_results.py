@@ -46,6 +46,12 @@ def test_units_stand_with_their_metrics(tmp_path, capsys):
     assert "mse 0.2000 against 0.3000 std²" in printed
 
 
+def test_classes_that_are_never_predicted_are_named(tmp_path, capsys):
+    details = {"never_predicted": ["danger"], "per_class": {"danger": {"support": 6.0}}}
+    show({**example_results(), "debug": [], "details": details}, tmp_path)
+    assert "never predicted: danger (6 of test)" in capsys.readouterr().out
+
+
 def test_without_a_baseline_there_is_no_verdict(tmp_path, capsys):
     show({**example_results(baselines={}), "debug": []}, tmp_path)
     assert "best baseline" not in capsys.readouterr().out

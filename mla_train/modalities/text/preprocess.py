@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # scipy is loaded only where there are TF-IDF features
     from mla_train.data.tfidf import TfidfFeatures
 
 
+MANY_UNKNOWN = 0.25
+"""Share of unknown tokens that is told."""
+
+
 def clean(text: str) -> str:
     """One form for what looks the same (Unicode NFC), with single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
@@ -127,6 +131,12 @@ class Text(Modality[TextSpec]):
         cut = sum(len(numbers) > self.spec.max_length for numbers in tokens)
         if cut:
             notes.append(f"cut {cut:,} texts off at {self.spec.max_length} tokens (data.max_length)")
+        count, unknown = sum(map(len, tokens)), sum(int((numbers == UNK_ID).sum()) for numbers in tokens)
+        if unknown > MANY_UNKNOWN * count:
+            notes.append(
+                f"{unknown / count:.0%} of the tokens of {len(tokens):,} texts are unknown, the encoder does not see them: "
+                "data.tokens=char or bpe knows scripts without blanks and rare words"
+            )
         return replace(column, tokens=[self._limited(numbers) for numbers in tokens], tfidf=tfidf)
 
     def _limited(self, tokens: np.ndarray) -> np.ndarray:
