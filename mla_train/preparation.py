@@ -1,5 +1,6 @@
 """From raw examples to splits that a network reads: what is broken, missing or repeated, cuts, vocabulary, statistics."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -8,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from mla_train.config import OnError, TrainConfig
+from mla_train.config import OnError, Rare, TrainConfig
 from mla_train.data.batch import Batch
-from mla_train.data.examples import RawData
+from mla_train.data.examples import Examples, RawData
 from mla_train.data.splits import SPLITS, group_cut, random_cut, stratified_cut
 from mla_train.dataset import Dataset, Split, selected
 from mla_train.errors import UserError
 from mla_train.heads.base import Head
+from mla_train.heads.classes import as_label
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 
@@ -28,7 +30,10 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     Raises:
         UserError: The data is not as it must be.
     """
-    options, notes, parts = config.data, list(raw.notes), list(raw.splits.values())
+    options, notes = config.data, list(raw.notes)
+    if head.kind == "classification" and getattr(options, "rare", Rare.keep_in_train) is not Rare.keep_in_train:
+        raw = _without_rare(raw, options, notes)
+    parts = list(raw.splits.values())
     target, targets_of = head.load_targets({name: part.targets for name, part in raw.splits.items()}, options, notes)
     if raw.classes is not None and hasattr(target, "classes") and getattr(options, "labels", None) is None:
         class_names = {str(number): name for number, name in enumerate(raw.classes)}
@@ -105,6 +110,32 @@ def _mix_images(batch: Batch, mixing: Callable[[Any, Any], tuple[Any, Any]]) -> 
         ((name, tensors),) = batch.inputs.items()
         images, batch.targets = mixing(tensors.images.float(), batch.targets)
         batch.inputs[name] = replace(tensors, images=images)
+
+
+def _without_rare(raw: RawData, options: Any, notes: list[str]) -> RawData:
+    """The data with classes of few training examples joined as `other`, or left out of all splits."""
+    labels = {split: [as_label(label) for label in part.targets] for split, part in raw.splits.items()}
+    counts = Counter(labels["train"])
+    rare = {label for label, count in counts.items() if count < options.min_class_size}
+    if not rare:
+        return raw
+    count = sum(counts[label] for label in rare)
+    what = "became class other" if options.rare is Rare.other else "were left out"
+    notes.append(
+        f"{count:,} training examples of {len(rare):,} classes {what}: {', '.join(sorted(rare)[:5])} (data.rare)"
+    )
+    splits = {}
+    for split, part in raw.splits.items():
+        targets = ["other" if label in rare else label for label in labels[split]]
+        kept = np.array([options.rare is Rare.other or label not in rare for label in labels[split]])
+        places = np.flatnonzero(kept)
+        splits[split] = Examples(
+            {name: selected(values, places) for name, values in part.inputs.items()},
+            [targets[place] for place in places],
+            [part.names[place] for place in places] if part.names else [],
+            None if part.sequence is None else part.sequence[places],
+        )
+    return replace(raw, splits=splits)
 
 
 def _concatenated(parts: Sequence[Any]) -> Any:
@@ -204,7 +235,16 @@ def _cut_missing_splits(
         elif groups is not None:
             cut, how = group_cut(groups[places], share, seed), "equal inputs together"
         elif strata is not None:
-            cut, how = stratified_cut(strata[places], share, seed, classes), "stratified by class"
+            counts = np.bincount(strata[places])
+            large = np.flatnonzero(counts[strata[places]] >= getattr(options, "min_class_size", 2))
+            cut, how = large[stratified_cut(strata[places][large], share, seed, classes)], "stratified by class"
+            rare = np.unique(np.delete(strata[places], large))
+            if len(rare):
+                names = ", ".join(str(each if classes is None else classes[each]) for each in rare[:5].tolist())
+                notes.append(
+                    f"{len(rare):,} classes have too few examples to be in {split}, at most {counts[rare].max()}: {names} "
+                    "(data.rare=other or drop, data.min_class_size)"
+                )
         else:
             cut, how = random_cut(len(places), share, seed, "examples"), "at random"
         rows["train"], rows[split] = np.delete(places, cut), places[np.sort(cut)]

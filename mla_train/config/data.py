@@ -96,6 +96,17 @@ class FileOptions(TableOptions):
     on_error: OnError = OnError.stop
 
 
+class Rare(Enum):
+    """Handling of classes with few examples.
+
+    keep_in_train: They stay in train where splits are cut. other: They become one class `other`. drop: They are left out.
+    """
+
+    keep_in_train = "keep_in_train"
+    other = "other"
+    drop = "drop"
+
+
 @dataclass
 class LabelOptions:
     """Where labels stand and what they mean.
@@ -104,11 +115,15 @@ class LabelOptions:
         label_column: Column of the label; null finds label, class, category and the like.
         label_separator: Sign between several labels in a cell, such as "|"; given, each example may have several.
         labels: Names of integer labels in their order; null takes the labels as they are.
+        rare: Handling of classes with fewer than `min_class_size` examples.
+        min_class_size: Number of training examples that make a class one of its own.
     """
 
     label_column: str | None = None
     label_separator: str | None = None
     labels: list[str] | None = None
+    rare: Rare = Rare.keep_in_train
+    min_class_size: int = number(2, least=2)
 
 
 @dataclass

@@ -67,7 +67,6 @@ def test_texts_are_tokenized_once_and_again_when_they_change(tmp_path, monkeypat
         ([row for row in rows(20) if row["label"] == "good"], None, r"single class \(good\)"),
         ([*rows(20), {"text": "no label"}], None, "1 rows without label"),
         (rows(20), [{"text": " ", "label": "good"}], "test split has no example with text"),
-        ([*rows(20), {"text": "so so", "label": "mixed"}], None, "class mixed has 1"),
     ],
 )
 def test_bad_rows_are_explained(train, test, message, tmp_path):
@@ -108,3 +107,41 @@ def test_public_sets_from_a_folder(name, folder, sizes, classes, shared_data):
         assert size * 0.97 <= len(part) <= size
     assert len(data.test) == sizes[2]
     assert data.spec.target.classes == classes
+
+
+@pytest.mark.parametrize(
+    ("words", "classes", "size", "note"),
+    [
+        (
+            [],
+            ["bad", "good", "odd", "rare"],
+            63,
+            "1 classes have too few examples to be in test, at most 1: odd (data.rare=other or drop",
+        ),
+        (["data.rare=other", "data.min_class_size=3"], ["bad", "good", "other"], 63, "became class other: odd, rare"),
+        (
+            ["data.rare=drop", "data.min_class_size=3"],
+            ["bad", "good"],
+            60,
+            "3 training examples of 2 classes were left out",
+        ),
+    ],
+)
+def test_rare_classes_are_no_dead_end(tmp_path, words, classes, size, note):
+    odd = [{"text": f"a {i} of its kind", "label": label} for i, label in enumerate(["odd", "rare", "rare"])]
+    data = files(f"data.train={write_jsonl(tmp_path / 'a.jsonl', [*rows(30), *odd])}", *words)
+    assert data.spec.target.classes == classes
+    assert sum(map(data.count, ("train", "val", "test"))) == size  # none is lost
+    assert note in " ".join(data.notes)
+    if not words:
+        places = np.flatnonzero(np.isin(data.train.targets, [2, 3]))
+        assert len(places) >= 2
+
+
+def test_label_words_for_nothing_are_missing_and_blanks_do_not_count(tmp_path):
+    good = [{"text": f"film {i}", "label": " good " if i % 2 else "bad"} for i in range(40)]
+    data = files(f"data.train={write_jsonl(tmp_path / 'a.jsonl', good)}")
+    assert data.spec.target.classes == ["bad", "good"]
+    file = write_jsonl(tmp_path / "b.jsonl", [*good, {"text": "x", "label": "NaN"}])
+    with pytest.raises(UserError, match="1 rows without label, the first is line 41"):
+        files(f"data.train={file}")
