@@ -38,4 +38,4 @@ def load_run(arguments: argparse.Namespace) -> "Predictor":
 
     if arguments.config_dir is not None:
         sys.path.insert(0, str(arguments.config_dir))
-    return mla_train.load(arguments.run)
+    return mla_train.load(str(arguments.run))  # a repository of the Hub is no path
