@@ -36,6 +36,14 @@ class Resample(Enum):
     fill = "fill"
 
 
+class Fit(Enum):
+    """How images of another shape become square: cut to their middle, with black margins, or distorted."""
+
+    crop = "crop"
+    pad = "pad"
+    stretch = "stretch"
+
+
 @dataclass
 class SplitOptions:
     """How validation and test splits are cut where the data does not bring them.
@@ -155,11 +163,13 @@ class ImageOptions:
     Attributes:
         image_size: Height and width in pixels; null keeps the images' size if all are equal and at most 96, else 64.
         channels: 1 for grey, 3 for colour; null infers it from the images.
+        fit: How images of another shape are brought to one: crop, pad or stretch.
         horizontal_flip: Whether a mirrored image has the same label.
     """
 
     image_size: int | None = None
     channels: int | None = None
+    fit: Fit = Fit.crop
     horizontal_flip: bool = False
 
     def check(self) -> None:

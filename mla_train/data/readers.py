@@ -16,7 +16,7 @@ LABEL_NAMES = (
 )  # fmt: skip
 INPUT_NAMES = {
     "text": ("text", "sentence", "review", "content", "message"),
-    "image": ("image", "img", "picture", "photo", "file", "path"),
+    "image": ("image", "img", "picture", "photo", "file", "path", "file_name", "filename", "image_path"),
 }
 """Usual names of the column of each input; `data.NAME_column` names another."""
 
@@ -128,6 +128,10 @@ def _images(cells: Sequence[Any], file: Path, names: Sequence[str]) -> list[Any]
 
 def _locate(path: str, folder: Path, name: str) -> Path:
     """The file that a path names, relative to the folder of the table, links followed; it must lie inside."""
+    if "://" in path:
+        raise UserError(
+            f"{name}: the image {path} is an address on the web: fetch the images, and write paths relative to the table"
+        )
     try:
         file = (folder / path).resolve()
     except (OSError, RuntimeError, ValueError):  # links in a circle, signs that no path can have

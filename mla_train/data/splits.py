@@ -12,7 +12,15 @@ from mla_train.errors import UserError
 
 SPLITS = ("train", "val", "test")
 MIN_GROUPS = 20  # groups of examples of which a split is cut
-PART_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test",)}
+PART_NAMES = {
+    "train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing"),
+}  # fmt: skip
+"""Names of the files and folders of each split, in any case."""
+
+
+def split_of(name: str) -> str | None:
+    """The split that a name means, in any case; None where it means none."""
+    return next((split for split, names in PART_NAMES.items() if name.strip().lower() in names), None)
 
 
 def stratified_cut(

@@ -1,5 +1,6 @@
 """What heads of one and of several classes have in common: the classes and their order, metrics of each class."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class ClassHead(PooledHead):
 def number_classes(labels: Mapping[str, Iterable[Any]], options: Any) -> tuple[ClassSpec, dict[Any, int]]:
     """The classes of the training split, and the number of each label: numbers by size, before words by the alphabet.
 
+    Numbers in words count by size too: class 2 comes before class 10.
+
     Args:
         labels: Labels that occur in each split.
         options: `data` options of the run; `labels` may name the classes.
@@ -94,9 +97,12 @@ def as_label(label: Any) -> str:
     return as_text(label).strip()
 
 
-def _label_order(label: Any) -> tuple[bool, float, str]:
+def _label_order(label: Any) -> tuple[bool, float, list[tuple[str, int]], str]:
     try:
         number = float(label)
     except (TypeError, ValueError):
         number = np.nan
-    return (False, number, str(label)) if np.isfinite(number) else (True, 0.0, str(label))
+    if np.isfinite(number):
+        return False, number, [], str(label)
+    pieces = re.findall(r"([^0-9]*)([0-9]{0,18})", str(label))
+    return True, 0.0, [(word, int(digits or -1)) for word, digits in pieces], str(label)

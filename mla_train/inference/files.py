@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mla_train.config import TableOptions
+from mla_train.data.image_files import is_hidden
 from mla_train.data.tables import open_source
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
@@ -32,7 +33,9 @@ def open_input(path: str, kind: str | None = None, options: TableOptions | None 
     if path == "-" or not folder.is_dir():
         return open_source(path, kind, options)
     files = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in IMAGES and not file.name.startswith(".")
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in IMAGES and not any(map(is_hidden, file.relative_to(folder).parts))
     )
     if not files:
         raise UserError(f"{folder} holds no images")

@@ -205,7 +205,7 @@ def test_files_that_are_not_there_are_asked_for(tmp_path):
         ([f"data.test={file}"], r"data\.train is missing"),
         ([f"data.train={tmp_path / 'b.jsonl'}"], "no such file"),
         ([f"data.root={tmp_path / 'b'}"], "no such folder"),
-        ([f"data.root={tmp_path}"], "holds no train file"),
+        ([f"data.root={tmp_path.parent}"], "holds no train file"),
     ):
         with pytest.raises(UserError, match=message):
             read(*words)

@@ -53,20 +53,6 @@ def test_other_sizes_are_resized_and_said():
     assert load([png(size=(300, 300))]).images.shape == (1, 3, 64, 64)
 
 
-def test_more_bits_and_transparency_keep_their_content(tmp_path):
-    ramp = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
-    clear = np.zeros((8, 8, 4), dtype=np.uint8)
-    clear[2:6, 2:6, 3] = 255  # a black square on nothing
-    Picture.fromarray(ramp).save(tmp_path / "float.tif")
-    Picture.fromarray((ramp * 65535).astype(np.uint16)).save(tmp_path / "sixteen.png")
-    Picture.fromarray(clear, "RGBA").save(tmp_path / "clear.png")
-    images = load([tmp_path / name for name in ("float.tif", "sixteen.png", "clear.png")], "data.channels=1").images
-    for image in images[:2]:
-        assert (image[0].float() - torch.from_numpy(ramp * 255)).abs().max() <= 1
-    assert images[2, 0, 0, 0] == 255
-    assert images[2, 0, 3, 3] == 0
-
-
 def test_what_cannot_be_read_is_broken_and_what_is_empty_is_missing(tmp_path):
     (tmp_path / "half.png").write_bytes(png(size=(40, 40))[:60])
     os.mkfifo(tmp_path / "pipe.png")

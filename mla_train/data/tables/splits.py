@@ -67,7 +67,7 @@ def _name(files: list[Path]) -> str:
 def find_parts(root: Path) -> dict[str, list[Path]]:
     """Files of a folder that hold train, val and test; val may be called valid, validation or dev, in any case.
 
-    A split may be in several files, such as train-00000-of-00002.parquet. Without a file called test, the first whose name
+    A split may be in several files, such as train-00000-of-00002.parquet. A single table, of any name, is train. Without a file called test, the first whose name
     starts with test_ or test- is taken (test_2016, test_2017).
 
     Raises:
@@ -75,7 +75,11 @@ def find_parts(root: Path) -> dict[str, list[Path]]:
     """
     if not root.is_dir():
         raise UserError(f"data.root={root}: there is no such folder ({root.resolve()})")
-    tables = sorted(file for file in root.iterdir() if file.is_file() and format_of(file) not in (None, "txt", "npz"))
+    tables = sorted(
+        file
+        for file in root.iterdir()
+        if file.is_file() and file.name[0] not in "._" and format_of(file) not in (None, "txt", "npz")
+    )
     split_files: dict[str, list[Path]] = {}
     for split, names in PART_NAMES.items():
         named = [file for name in names for file in tables if file.name.split(".")[0].lower() == name]
@@ -84,8 +88,13 @@ def find_parts(root: Path) -> dict[str, list[Path]]:
         chosen = named[:1] or shards or others[:1]
         if chosen:
             split_files[split] = chosen
+    if not split_files and len(tables) == 1:
+        return {"train": tables}
     if "train" not in split_files:
-        raise UserError(f"{root} holds no train file (train.csv, .jsonl, .parquet, ...; also as .gz, .xz or .bz2)")
+        hint = f"; of {', '.join(file.name for file in tables[:5])} name one with data.train=FILE" if tables else ""
+        raise UserError(
+            f"{root} holds no train file (train.csv, .jsonl, .parquet, ...; also as .gz, .xz or .bz2){hint}"
+        )
     return split_files
 
 

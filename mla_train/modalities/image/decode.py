@@ -1,20 +1,31 @@
 """Reading images of any size, grey or colour, whole or broken."""
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from tqdm.auto import tqdm
 
-WIDE_MODES = {"I", "I;16", "I;16B", "I;16L", "F"}
+from mla_train.config import Fit
+from mla_train.modalities.image.depth import WIDE_MODES
+
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
 LARGEST_KEPT = 96
 USUAL_SIZE = 64
+# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no picture.
+FORMATS = {
+    "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
+    "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+}  # fmt: skip
 # Exceptions of Pillow for files that are no image, damaged or very large.
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+Image.MAX_IMAGE_PIXELS = 100_000_000  # twice as many are refused
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 Source = Path | bytes
 """A file, or the bytes of one."""
@@ -22,20 +33,28 @@ Shape = tuple[int, int, int]
 """Channels, height and width."""
 
 
+class Header(NamedTuple):
+    """What a file says of its image: width and height as it is looked at, and its mode in Pillow."""
+
+    size: tuple[int, int]
+    mode: str
+
+
 def common_shape(
-    sources: Sequence[Source | None], image_size: int | None, channels: int | None, notes: list[str]
+    headers: Sequence[Header | None], image_size: int | None, channels: int | None, fit: Fit, notes: list[str]
 ) -> Shape:
     """Channels, height and width that images are brought to.
 
     Args:
-        sources: Images; None is missing.
+        headers: Headers of the images; None is missing or broken.
         image_size: Height and width; None keeps a common size (up to 96), else takes 64.
         channels: Number of channels; None takes it from the images.
+        fit: How images of another shape are brought to it.
         notes: Lines for the user.
     """
-    headers = [header for source in sources if source is not None and (header := _header(source)) is not None]
-    sizes = {size for size, _ in headers}
-    channels = channels or (1 if all(mode in GREY_MODES for _, mode in headers) else 3)
+    present = [header for header in headers if header is not None]
+    sizes = {header.size for header in present}
+    channels = channels or (1 if all(header.mode in GREY_MODES for header in present) else 3)
     if image_size:
         size = (image_size, image_size)
     elif len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_KEPT:
@@ -45,16 +64,20 @@ def common_shape(
     others = sorted(sizes - {size})
     if others:
         shown = ", ".join(f"{width} x {height}" for width, height in others[:3]) + (", ..." if len(others) > 3 else "")
-        notes.append(
-            f"images of {shown} are cropped to their middle and resized to {size[0]} x {size[1]} (data.image_size)"
-        )
+        how = {Fit.crop: "cropped to their middle and resized", Fit.pad: "resized and padded", Fit.stretch: "stretched"}
+        notes.append(f"images of {shown} are {how[fit]} to {size[0]} x {size[1]} (data.image_size, data.fit)")
     return channels, size[1], size[0]
 
 
-def _header(source: Source) -> tuple[tuple[int, int], str] | None:
+def read_header(source: Source | None) -> Header | None:
+    """The header of an image; None where it is missing or cannot be read."""
+    if source is None:
+        return None
     try:
         with _open(source) as image:
-            return image.size, image.mode
+            # Other headers are not asked: for a png Pillow would decode all of it.
+            turn = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
+            return Header(image.size[::-1] if 5 <= turn <= 8 else image.size, image.mode)
     except UNREADABLE:
         return None
 
@@ -71,15 +94,15 @@ def stamp(source: Source | None) -> tuple[int, int] | None:
 
 
 def decode_images(
-    sources: Sequence[Source | None], shape: Shape, stamps: Sequence[Any] = ()
+    sources: Sequence[Source | None], shape: Shape, fit: Fit = Fit.crop, wide: bool = False, stamps: Sequence[Any] = ()
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Reads images, of which None is missing, and brings them to one shape; a cache knows files by their stamps.
 
     Returns:
-        Bytes `(images, channels, height, width)`, black where there is none; True where there is none `(images,)`;
-        places of images that cannot be read.
+        Bytes, or floats of wide images, `(images, channels, height, width)`, zeros where there is none; True where there
+        is none `(images,)`; places of images that cannot be read.
     """
-    images = np.zeros((len(sources), *shape), dtype=np.uint8)
+    images = np.zeros((len(sources), *shape), dtype=np.float32 if wide else np.uint8)
     missing, broken = np.zeros(len(sources), dtype=bool), []
     for i in tqdm(range(len(sources)), desc="reading images", unit="image", disable=len(sources) < 2000, leave=False):
         source = sources[i]
@@ -87,44 +110,74 @@ def decode_images(
             missing[i] = True
             continue
         try:
-            with _open(source) as image:
-                images[i] = to_array(image, shape)
+            images[i] = decode_image(source, shape, fit)
         except UNREADABLE:
             missing[i] = True
             broken.append(i)
     return images, missing, broken
 
 
-def to_array(image: Image.Image, shape: Shape) -> np.ndarray:
-    """An image of any mode as bytes: turned upright, its middle cropped in the wanted shape, then resized."""
+def decode_image(source: Source, shape: Shape, fit: Fit) -> np.ndarray:
+    """Reads an image, see `to_array`; raises one of `UNREADABLE` where it cannot be read."""
+    with _open(source) as image:
+        return to_array(image, shape, fit)
+
+
+def to_array(image: Image.Image, shape: Shape, fit: Fit) -> np.ndarray:
+    """An image of any mode, turned upright and brought to a shape: bytes, or floats as they are where it is wide."""
     channels, height, width = shape
     image = ImageOps.exif_transpose(image)
     if image.mode in WIDE_MODES:
-        image = _to_8_bits(image)
+        values: np.ndarray = np.asarray(image, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise ValueError("a pixel is no finite number")
+        image = Image.fromarray(values)
     elif image.has_transparency_data:  # what shows through is white, as on paper
         background = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(background, image.convert("RGBA"))
-    image = image.convert("L" if channels == 1 else "RGB")
+    if image.mode != "F":
+        image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    array = np.asarray(image)
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+        image = RESIZE[fit](image, (width, height))
+    array = np.array(image)
+    return np.repeat(array[None], channels, axis=0) if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Brings wider numbers to 0..255: 16 bits from their whole range, floats from 0..1 if they lie there."""
-    wide: np.ndarray = np.asarray(image, dtype=np.float32)
-    if image.mode == "F" and wide.max() <= 1:
-        wide = wide * 255
-    elif wide.max() > 255:
-        wide = wide / 257
-    return Image.fromarray(wide.clip(0, 255).astype(np.uint8))
+def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+
+
+def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Black margins; in a wide image they have its lowest value."""
+    lowest: Any = image.getextrema()[0] if image.mode == "F" else None
+    return ImageOps.pad(image, size, Image.Resampling.BILINEAR, color=lowest)
+
+
+def _stretch(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
+RESIZE: dict[Fit, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
+    Fit.crop: _crop, Fit.pad: _pad, Fit.stretch: _stretch,
+}  # fmt: skip
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow reads, in its order."""
+    Image.init()
+    return tuple(name for name in Image.ID if name in FORMATS)
+
+
+def image_endings() -> set[str]:
+    """Endings of files that may be images, such as `.png`."""
+    return {ending for ending, name in Image.registered_extensions().items() if name in {*FORMATS, "MPO"}}
 
 
 def _open(source: Source) -> Image.Image:
     if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for without end
         raise FileNotFoundError(source)
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
 
 
 def as_source(value: Any) -> Source | None:

@@ -1,7 +1,7 @@
 """From image files, bytes and arrays to bytes of one size."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,12 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.config import Augmentation, ImageOptions
+from mla_train.config import Augmentation, Fit, ImageOptions
 from mla_train.data.cache import cached
 from mla_train.errors import UserError
 from mla_train.modalities.base import Column, Modality
 from mla_train.modalities.explanation import InputExplanation
-from mla_train.modalities.image.decode import as_source, common_shape, decode_images, stamp
+from mla_train.modalities.image.decode import (
+    UNREADABLE,
+    as_source,
+    common_shape,
+    decode_image,
+    decode_images,
+    read_header,
+    stamp,
+)
+from mla_train.modalities.image.depth import check_one_kind, learn_range, to_bytes
 from mla_train.modalities.image.embed import ImageEmbedding
 from mla_train.modalities.image.explain import explain_image
 from mla_train.modalities.image.spec import ImageSpec, ImageTensors
@@ -27,7 +36,8 @@ class ImageColumn(Column):
     """Images of a split.
 
     Attributes:
-        images: Bytes, `(examples, channels, height, width)`; zeros where there is none.
+        images: Bytes, `(examples, channels, height, width)`, zeros where there is none; floats of wide images until
+            `Image.prepare` brings them to bytes.
         missing: True where there is none, `(examples,)`.
         broken: Places of images that cannot be read.
         sources: Files that the images come from; None where they come from memory.
@@ -75,10 +85,13 @@ class Image(Modality[ImageSpec]):
         if isinstance(values, Tensor):
             return ImageColumn(values, np.zeros(len(values), dtype=bool))
         sources = [as_source(value) for value in values]
-        shape = common_shape(sources, getattr(options, "image_size", None), getattr(options, "channels", None), notes)
+        headers, fit = [read_header(source) for source in sources], getattr(options, "fit", Fit.crop)
+        size, channels = getattr(options, "image_size", None), getattr(options, "channels", None)
+        shape = common_shape(headers, size, channels, fit, notes)
+        wide = check_one_kind([header and header.mode for header in headers], names, notes)
         in_memory = any(isinstance(source, bytes) for source in sources)
         decode = decode_images if in_memory else cached(decode_images)
-        images, missing, broken = decode(sources, shape, [stamp(source) for source in sources])
+        images, missing, broken = decode(sources, shape, fit, wide, [stamp(source) for source in sources])
         broken += [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
         if missing.all():
             shown = ", ".join(names[i] for i in broken[:5]) or "all are empty"
@@ -87,12 +100,30 @@ class Image(Modality[ImageSpec]):
 
     @classmethod
     def fit(cls, train: ImageColumn, options: ImageOptions) -> Self:
-        """Mean and standard deviation of each channel."""
+        """Mean and standard deviation of each channel, and the scale of wide images."""
         images = train.images[torch.from_numpy(~train.missing)]
+        value_range = learn_range(images) if images.is_floating_point() else None
+        if value_range is not None:
+            images = to_bytes(images, value_range)
         sample = images[:: -(-len(images) // STATISTICS_FROM)].float()
         mean, std = sample.mean((0, 2, 3)), sample.std((0, 2, 3)).clamp(min=1.0)
         _, channels, height, width = images.shape
-        return cls(ImageSpec(channels, height, width, mean.tolist(), std.tolist()))
+        fit = getattr(options, "fit", Fit.crop).value
+        return cls(ImageSpec(channels, height, width, mean.tolist(), std.tolist(), value_range, fit))
+
+    def prepare(self, column: ImageColumn, notes: list[str]) -> ImageColumn:
+        """Brings wide images to bytes."""
+        if self.spec.value_range is None:
+            return column
+        low, high = self.spec.value_range
+        present = torch.from_numpy(~column.missing)
+        outside = ((column.images < low) | (column.images > high)).flatten(1).any(1) & present
+        if outside.any():
+            notes.append(
+                f"{int(outside.sum()):,} of {len(column):,} images have values outside of {low:g} to {high:g}, the range of "
+                "the training split; they are cut"
+            )
+        return replace(column, images=to_bytes(column.images, (low, high)) * present.view(-1, 1, 1, 1))
 
     def preprocess(self, values: Sequence[Any]) -> ImageColumn:
         """Reads files, bytes of files, or arrays `(channels, height, width)` of the right size; None is missing."""
@@ -109,6 +140,8 @@ class Image(Modality[ImageSpec]):
             image = torch.as_tensor(value)
             if image.shape != shape:
                 raise UserError(f"an image of shape {tuple(image.shape)}: this model reads arrays of shape {shape}")
+            if self.spec.value_range is not None and image.dtype != torch.uint8:
+                return to_bytes(image, self.spec.value_range)
             as_bytes = image.to(torch.uint8)
             if not torch.equal(as_bytes.to(image.dtype), image):
                 raise UserError(f"an image of {image.dtype}: this model reads arrays of whole numbers from 0 to 255")
@@ -117,10 +150,19 @@ class Image(Modality[ImageSpec]):
         name = "the image" if source is None or isinstance(source, bytes) else str(source)
         if isinstance(source, Path) and not source.is_file():
             raise UserError(f"{name}: there is no such file ({source.resolve()})")
-        images, missing, _ = decode_images([source], shape)
-        if missing[0]:
+        if source is None:
             raise UserError(f"{name} cannot be read as an image")
-        return torch.from_numpy(images[0])
+        try:
+            image = torch.from_numpy(decode_image(source, shape, Fit(self.spec.fit)))
+        except UNREADABLE as error:
+            raise UserError(f"{name} cannot be read as an image") from error
+        if image.is_floating_point() != (self.spec.value_range is not None):
+            kinds = "8 bits", "more than 8 bits or decimal numbers"
+            has, reads = kinds if self.spec.value_range is not None else kinds[::-1]
+            raise UserError(
+                f"{name} has {has}, this model reads images of {reads}: convert it as the training images are"
+            )
+        return image if self.spec.value_range is None else to_bytes(image, self.spec.value_range)
 
     def collate(self, examples: Sequence[Tensor | None]) -> ImageTensors:
         """Stacks images; missing ones are black."""

@@ -15,6 +15,9 @@ class ImageSpec:
         width: Width in pixels.
         mean: Mean of each channel over the training split, 0 to 255.
         std: Standard deviation of each channel over the training split.
+        value_range: Values of files that become 0 and 255, where images have more than 8 bits or decimal numbers; None
+            where they are bytes.
+        fit: How images of another shape are brought to this one, a value of `Fit`.
     """
 
     channels: int
@@ -22,6 +25,8 @@ class ImageSpec:
     width: int
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
+    value_range: list[float] | None = None
+    fit: str = "crop"
 
     @property
     def shape(self) -> tuple[int, int, int]:

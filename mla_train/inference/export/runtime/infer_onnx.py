@@ -199,33 +199,53 @@ def pieces(text: str) -> Iterator[str]:
 # Images.
 
 
+FORMATS = {
+    "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
+    "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+}  # fmt: skip
+
+
 def read_images(values: Sequence[str | None], spec: Spec) -> Arrays:
     """Bytes of one size, black where there is no image."""
     shape = spec["channels"], spec["height"], spec["width"]
-    images = np.stack([np.zeros(shape, np.uint8) if value is None else read_image(value, shape) for value in values])
+    images = np.stack([np.zeros(shape, np.uint8) if value is None else read_image(value, spec) for value in values])
     return {"images": images, "padding": np.array([[value is None] for value in values])}
 
 
-def read_image(file: str, shape: tuple[int, int, int]) -> np.ndarray:
-    """An image turned upright, its middle cropped in the wanted shape, then resized."""
+def read_image(file: str, spec: Spec) -> np.ndarray:
+    """An image turned upright, brought to the wanted shape, more than 8 bits on the scale of the training images."""
     from PIL import Image, ImageOps
 
-    channels, height, width = shape
-    image: Any = ImageOps.exif_transpose(Image.open(file))
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):  # wider numbers
-        wide: np.ndarray = np.asarray(image, dtype=np.float32)
-        if image.mode == "F" and wide.max() <= 1:
-            wide = wide * 255
-        elif wide.max() > 255:
-            wide = wide / 257
-        image = Image.fromarray(wide.clip(0, 255).astype(np.uint8))
+    Image.init()
+    Image.MAX_IMAGE_PIXELS = 100_000_000  # twice as many are refused
+    size, bilinear = (spec["width"], spec["height"]), Image.Resampling.BILINEAR
+    try:
+        opened = Image.open(file, formats=[name for name in Image.ID if name in FORMATS])
+        image: Any = ImageOps.exif_transpose(opened)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{file}: {error}") from error
+    wide = image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+    if wide != (spec["value_range"] is not None):
+        raise ValueError(f"{file} has {'more than 8' if wide else '8'} bits, unlike the training images: convert it")
+    if wide:
+        image = Image.fromarray(np.asarray(image, dtype=np.float32))
+        if not np.isfinite(image).all():
+            raise ValueError(f"{file}: a pixel is no finite number")
     elif image.has_transparency_data:  # on white
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    array = np.asarray(image)
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+    if not wide:
+        image = image.convert("L" if spec["channels"] == 1 else "RGB")
+    if image.size != size and spec["fit"] == "crop":
+        image = ImageOps.fit(image, size, bilinear)
+    elif image.size != size and spec["fit"] == "pad":
+        image = ImageOps.pad(image, size, bilinear, color=image.getextrema()[0] if wide else None)
+    elif image.size != size:
+        image = image.resize(size, bilinear)
+    array = np.array(image)
+    if wide:
+        low, high = spec["value_range"]
+        array = np.rint((array - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
+    return np.repeat(array[None], spec["channels"], axis=0) if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 # Arrays of numbers.
