@@ -237,6 +237,7 @@ def _cut_missing_splits(
         elif strata is not None:
             counts = np.bincount(strata[places])
             large = np.flatnonzero(counts[strata[places]] >= getattr(options, "min_class_size", 2))
+            large = large if len(large) else np.arange(len(places))
             cut, how = large[stratified_cut(strata[places][large], share, seed, classes)], "stratified by class"
             rare = np.unique(np.delete(strata[places], large))
             if len(rare):
