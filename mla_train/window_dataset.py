@@ -17,6 +17,7 @@ from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
 from mla_train.modalities.series import SeriesSpec
 from mla_train.modalities.series.augment import vary_windows
+from mla_train.modalities.series.spec import mean_and_std
 from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.times import frequency_of
 from mla_train.modalities.series.windows import WindowColumn, scale
@@ -39,27 +40,25 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     a, b, end = borders(options.split, table.times)
     _check_rows(table, (a, b, end), look_back, horizon)
     real, train_values = ~np.isnan(table.values), table.values[:a]
-    mean, std = np.nanmean(train_values, 0), np.nanstd(train_values, 0)
-    still = std < 1e-9 * np.maximum(1.0, np.abs(mean))
+    mean, std, still = mean_and_std(train_values)
     constant = [name for name, value in zip(table.names, still, strict=True) if value]
     if constant:
         notes.append(f"{', '.join(constant)} does not change in the training rows; it is only centred")
     gaps = int((~real).sum())
     if gaps:
         notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
-    covariates = table.covariates[:a]
-    covariate_std = np.nanstd(covariates, 0)
+    covariate_mean, covariate_std, _ = mean_and_std(table.covariates[:a])
     spec = SeriesSpec(
         names=table.names,
         mean=mean.tolist(),
-        std=np.where(still, 1.0, std).tolist(),
+        std=std.tolist(),
         gaps=not real[:a].all() or config.regularization.augmentation is Augmentation.strong,
         look_back=look_back,
         horizon=horizon,
         known=table.known,
         observed=table.observed,
-        covariate_mean=np.nanmean(covariates, 0).tolist(),
-        covariate_std=np.where(covariate_std < 1e-12, 1.0, covariate_std).tolist(),
+        covariate_mean=covariate_mean.tolist(),
+        covariate_std=covariate_std.tolist(),
         start=str(table.times[0]),
         frequency=frequency_of(table.times),
         resample=getattr(options, "resample", Resample.refuse).value,

@@ -56,6 +56,18 @@ class SeriesSpec:
         return (6 if self.yearly else 4) + len(self.known)
 
 
+def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, 1 where it is constant, and whether it is constant, in any unit.
+
+    Args:
+        values: Steps `(rows, columns)`; NaN is a gap.
+    """
+    mean, std = np.nanmean(values, 0), np.nanstd(values, 0)
+    # A constant such as 0.1 has a tiny deviation by rounding; nothing below 1e-12 of the mean is a number's own digit.
+    constant = (np.nanmax(values, 0) == np.nanmin(values, 0)) | (std <= 1e-12 * np.abs(mean))
+    return mean, np.where(constant, 1.0, std), constant
+
+
 @dataclass
 class SeriesTensors:
     """A batch of series, in scaled units.

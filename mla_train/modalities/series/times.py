@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
+from mla_train.data.tables.cells import is_empty
 from mla_train.errors import UserError
 
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
@@ -91,7 +92,7 @@ def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be
     either, the order is taken that lets rows follow each other more evenly. A cell that is no time is a UserError.
     """
-    missing = column.isna()
+    missing = column.map(is_empty).astype(bool)
     if missing.any():
         raise UserError(
             f"{path}: there is no time in row {int(np.flatnonzero(missing)[0]) + 1} of column {column.name}"

@@ -298,9 +298,9 @@ def test_the_period_is_found(period):
         (
             lambda t: t.assign(load=["x" if i == 4 else 1.0 for i in range(400)]),
             ["data.targets=[load]"],
-            "'x' in row 5 of column load",
+            "column load: 'x' in row 5 is no number",
         ),
-        (lambda t: t.assign(load=np.nan), [], "column load has no value in the training rows"),
+        (lambda t: t.assign(load=np.nan), ["data.targets=[load]"], "column load has no value in the training rows"),
         (lambda t: t.assign(date=t["date"].where(t.index != 9, t["date"][8])), [], "stands there twice"),
         (lambda t: t.drop(index=range(20, 23)), [], "rows are usually 0 days 01:00:00 apart, but 1 are not"),
         (lambda t: t, ["data.targets=[lod]"], "has no column lod; there are date, load, price"),
@@ -341,3 +341,15 @@ def test_few_windows_to_learn_by_heart(tmp_path):
     assert torch.equal(known.inputs["series"].past, tested.inputs["series"].past)
     assert torch.equal(known.targets.values, tested.targets.values)
     assert len(column(few).windows()[0]) == 8
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-11, 0), (1, 1.7e10), (1e100, 0)])
+def test_units_of_measure_change_nothing(tmp_path, factor, offset):
+    """A price of 1e-9 and a meter of 1e8 are scaled as any series, and a constant is one in any unit."""
+    frame = table(flat=0.1)
+    words = ["data.targets=[load,price,flat]"]
+    usual = read(tmp_path, frame, *words)
+    changed = read(tmp_path, frame.set_index("date").mul(factor).add(offset).reset_index(), *words)
+    np.testing.assert_allclose(column(changed).series.values, column(usual).series.values, atol=1e-2 if offset else 1e-5)
+    assert "flat does not change" in " ".join(changed.notes)
+    assert "load" not in " ".join(note for note in changed.notes if "does not change" in note)
