@@ -17,6 +17,7 @@ from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
 from mla_train.modalities.series import SeriesSpec
 from mla_train.modalities.series.augment import vary_windows
+from mla_train.modalities.series.cycle import find_periods
 from mla_train.modalities.series.spec import mean_and_std
 from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.times import frequency_of
@@ -67,9 +68,12 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         time_column=table.time_column,
     )
     series = scale(table, spec)
-    spec.period = options.period or find_period(series.values[:a])
     if options.period is None:
-        notes.append(f"the cycle is {spec.period} steps long (data.period)")
+        spec.period, *others = find_periods(series.values[:a])
+        likely = f"; next in likelihood: {', '.join(map(str, others[:2]))}" if others else ""
+        notes.append(f"the cycle is {spec.period} steps long (data.period){likely}")
+    else:
+        spec.period = options.period
     most = a - horizon - 1
     if spec.period > most:
         raise UserError(f"data.period={spec.period}: {a:,} training rows allow at most {most}")
@@ -119,23 +123,6 @@ def _naive_error(values: np.ndarray, real: np.ndarray, period: int) -> list[floa
     change = np.where(pairs, values[period:] - values[:-period], 0)
     error = np.abs(change).sum(0) / np.maximum(pairs.sum(0), 1)
     return np.where(error < 1e-6, 1.0, error).tolist()
-
-
-def find_period(values: np.ndarray, longest: int = 800) -> int:
-    """The cycle, in steps, at which gapless series `(rows, channels)` resemble themselves most, by autocorrelation."""
-    rows = len(values)
-    longest = min(longest, rows // 3)
-    centred = values - values.mean(0)
-    spectrum = np.abs(np.fft.rfft(centred, 2 * rows, axis=0)) ** 2
-    correlation = np.fft.irfft(spectrum, axis=0)[: longest + 1].real
-    shared = rows - np.arange(longest + 1)
-    correlation = (correlation / np.maximum(correlation[0], 1e-12)).mean(1) * rows / shared
-    before, here, after = correlation[1:-2], correlation[2:-1], correlation[3:]
-    peaks = 2 + np.flatnonzero((here >= before) & (here >= after))
-    if not len(peaks):
-        return min(24, max(2, longest))
-    # Whole multiples of a cycle resemble it as much: the first that is nearly as good.
-    return int(peaks[np.argmax(correlation[peaks] >= correlation[peaks].max() - 0.05)])
 
 
 def borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, int]:

@@ -55,8 +55,9 @@ class Series(Modality[SeriesSpec]):
         """Mean and standard deviation of each channel over all steps."""
         steps = np.concatenate([value for value in train.values if len(value)])
         mean, std, _ = mean_and_std(steps)
+        mean, std = np.nan_to_num(mean), np.nan_to_num(std, nan=1.0)
         names = [str(number) for number in range(1, steps.shape[1] + 1)]
-        return cls(SeriesSpec(names, np.nan_to_num(mean).tolist(), np.nan_to_num(std, nan=1.0).tolist(), bool(np.isnan(steps).any())))
+        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any())))
 
     def preprocess(self, values: Sequence[Any]) -> Any:
         """Reads whole series as arrays; where a forecast is made, the last rows of table files.

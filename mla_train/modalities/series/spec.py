@@ -63,9 +63,10 @@ def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         values: Steps `(rows, columns)`; NaN is a gap.
     """
     mean, std = np.nanmean(values, 0), np.nanstd(values, 0)
-    # A constant such as 0.1 has a tiny deviation by rounding; nothing below 1e-12 of the mean is a number's own digit.
-    constant = (np.nanmax(values, 0) == np.nanmin(values, 0)) | (std <= 1e-12 * np.abs(mean))
-    return mean, np.where(constant, 1.0, std), constant
+    least, most = np.nanmin(values, 0), np.nanmax(values, 0)
+    # Sums of a constant such as 0.1 are rounded: it has a tiny deviation, and a mean that is not quite itself.
+    constant = (least == most) | (std <= 1e-12 * np.abs(mean))
+    return np.where(least == most, least, mean), np.where(constant, 1.0, std), constant
 
 
 @dataclass

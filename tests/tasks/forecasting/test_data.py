@@ -9,9 +9,10 @@ from mla_train.config import Augmentation
 from mla_train.errors import UserError
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.augment import HIDDEN, NOISE, STRETCH, vary_windows
+from mla_train.modalities.series.cycle import find_periods
 from mla_train.modalities.series.windows import cycle_profile
 from mla_train.task import build_task
-from mla_train.window_dataset import borders, find_period
+from mla_train.window_dataset import borders
 from tests.helpers import forecasting_config
 from tests.helpers import hourly_table as table
 
@@ -284,7 +285,40 @@ def test_the_period_is_found(period):
     wave = (
         np.sin(2 * np.pi * steps / period) + 0.5 * (steps % period == 0) + np.random.default_rng(0).normal(0, 0.1, 2000)
     )
-    assert find_period(wave[:, None]) == period
+    assert find_periods(wave[:, None])[0] == period
+
+
+@pytest.mark.parametrize("period", [12, 24, 52])
+def test_the_period_under_a_trend(tmp_path, period):
+    """Neither a line nor a random walk moves it to a shorter one."""
+    steps = np.arange(12 * period)
+    wave = np.sin(2 * np.pi * steps / period)
+    walk = np.random.default_rng(0).normal(0, 0.1, len(steps)).cumsum()
+    for level in (steps, 0.05 * steps, walk):
+        assert find_periods((level + wave)[:, None])[0] == period
+
+
+def test_the_next_likely_period_is_named(tmp_path):
+    frame = table(2000)
+    frame["load"] += 60 * (np.arange(2000) % 168 >= 120)
+    data = read(tmp_path, frame, "data.targets=[load]")
+    assert spec(data).period == 168
+    assert "168 steps long (data.period); next in likelihood: 24" in " ".join(data.notes)
+
+
+def test_no_period_is_a_guess():
+    chance = np.random.default_rng(0)
+    for noise in (chance.normal(size=(600, 1)), chance.normal(size=(600, 1)).cumsum(0), np.zeros((600, 1)), np.ones((5, 1))):
+        assert find_periods(noise) == [24 if len(noise) > 5 else 2]
+
+
+def test_the_period_of_months_that_rise(tmp_path):
+    months = pd.date_range("2000-01-01", periods=240, freq="MS")
+    steps = np.arange(240)
+    frame = pd.DataFrame({"month": months, "y": 100 + steps + 20 * np.sin(2 * np.pi * steps / 12)})
+    data = read(tmp_path, frame, "data.horizon=12")
+    assert spec(data).period == 12
+    assert "the cycle is 12 steps long (data.period)" in " ".join(data.notes)
 
 
 @pytest.mark.parametrize(
