@@ -61,11 +61,14 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         covariate_mean=covariate_mean.tolist(),
         covariate_std=covariate_std.tolist(),
         start=str(table.times[0]),
-        frequency=frequency_of(table.times),
+        frequency=table.times.freqstr or frequency_of(table.times),
         resample=getattr(options, "resample", Resample.refuse).value,
         # A season that was seen once cannot be told from what else happened on its days.
         yearly=bool(table.times[a - 1] - table.times[0] >= pd.Timedelta(days=2 * 365)),
         time_column=table.time_column,
+        series_column=table.series_column,
+        value_column=table.value_column,
+        na_values=table.na_values,
     )
     series = scale(table, spec)
     if options.period is None:

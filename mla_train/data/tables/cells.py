@@ -117,7 +117,10 @@ def as_numbers(name: str, cells: Sequence[Any], options: TableOptions, notes: li
         UserError: A cell is no number, though most are.
     """
     if not any(isinstance(cell, str | bytes) for cell in cells):
-        values = pd.Series([None if is_empty(cell) else cell for cell in cells])
+        words = options.na_values
+        values = pd.Series(
+            [None if is_empty(cell) or (words and f"{cell}".removesuffix(".0") in words) else cell for cell in cells]
+        )
         return values if pd.api.types.is_numeric_dtype(values.convert_dtypes()) else None
     if not (options.decimal or options.thousands or options.na_values):  # as most files are
         values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")

@@ -30,7 +30,11 @@ class SeriesSpec:
         frequency: Distance of two rows, such as 1h or MS.
         resample: How rows were brought to that distance, see `config.Resample`.
         yearly: Whether the calendar includes the day of the year.
-        time_column: Column of the times; empty where the first that can be read as times is taken.
+        time_column: Column of the times, or those that make one together; empty where the first that can be read as times is
+            taken.
+        series_column: Column that tells series apart where a row is a step of one of them; else empty.
+        value_column: Column of the values of all series where there is a `series_column`; else empty.
+        na_values: Words that mean a missing value.
     """
 
     names: list[str]
@@ -48,7 +52,10 @@ class SeriesSpec:
     frequency: str = ""
     resample: str = "refuse"
     yearly: bool = False
-    time_column: str = ""
+    time_column: str | list[str] = ""
+    series_column: str = ""
+    value_column: str = ""
+    na_values: list[str] = field(default_factory=list)
 
     @property
     def num_known(self) -> int:

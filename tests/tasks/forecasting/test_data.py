@@ -108,18 +108,22 @@ def test_a_change_of_the_clock(tmp_path):
     assert truth(data).times[0] == pd.Timestamp("2024-03-24 23:00")
 
 
-@pytest.mark.parametrize(("frequency", "dropped"), [("MS", 5), ("YS", 5), ("B", 7)])
-def test_months_and_working_days_are_resampled_to_themselves(tmp_path, frequency, dropped):
+@pytest.mark.parametrize(
+    ("frequency", "dropped"),
+    [("MS", 5), ("ME", 5), ("YS-JAN", 5), ("QS-JAN", 5), ("QE-MAR", 7), ("B", 7), ("W-WED", 5)],
+)
+def test_a_missing_month_week_or_working_day_is_a_gap(tmp_path, frequency, dropped):
     rows = 200
     frame = table(rows)
     frame["date"] = pd.date_range("2000-01-01", periods=rows, freq=frequency)
     words = ["data.look_back=12", "data.period=12"]
-    with pytest.raises(UserError, match=f"data.frequency={frequency}"):
-        read(tmp_path, frame.drop(index=dropped), *words)
-    data = read(tmp_path, frame.drop(index=dropped), *words, "data.resample=mean")
-    np.testing.assert_array_equal(truth(data).times, frame["date"])
-    assert np.isnan(truth(data).values[dropped]).all()
-    assert int((~column(data).series.real).sum()) == 2
+    for how in ("refuse", "mean"):
+        data = read(tmp_path, frame.drop(index=dropped), *words, f"data.resample={how}")
+        np.testing.assert_array_equal(truth(data).times, frame["date"])
+        assert np.isnan(truth(data).values[dropped]).all()
+        assert int((~column(data).series.real).sum()) == 2
+        assert spec(data).frequency.split("-")[0] == frequency.split("-")[0]
+        assert any(frequency in note and "gaps" in note for note in data.notes)
 
 
 def test_what_is_measured_alone_is_counted(tmp_path):
@@ -300,7 +304,7 @@ def test_the_period_under_a_trend(tmp_path, period):
 
 def test_the_next_likely_period_is_named(tmp_path):
     frame = table(2000)
-    frame["load"] += 60 * (np.arange(2000) % 168 >= 120)
+    frame["load"] += 2 * (np.arange(2000) % 168 >= 120)
     data = read(tmp_path, frame, "data.targets=[load]")
     assert spec(data).period == 168
     assert "168 steps long (data.period); next in likelihood: 24" in " ".join(data.notes)
@@ -308,7 +312,12 @@ def test_the_next_likely_period_is_named(tmp_path):
 
 def test_no_period_is_a_guess():
     chance = np.random.default_rng(0)
-    for noise in (chance.normal(size=(600, 1)), chance.normal(size=(600, 1)).cumsum(0), np.zeros((600, 1)), np.ones((5, 1))):
+    for noise in (
+        chance.normal(size=(600, 1)),
+        chance.normal(size=(600, 1)).cumsum(0),
+        np.zeros((600, 1)),
+        np.ones((5, 1)),
+    ):
         assert find_periods(noise) == [24 if len(noise) > 5 else 2]
 
 
@@ -354,6 +363,16 @@ def test_the_period_of_months_that_rise(tmp_path):
         (lambda t: t.assign(date=range(400)), [], "the numbers of column date are no times"),
         (lambda t: t.assign(date=t["date"].where(t.index != 6)), [], "no time in row 7 of column date"),
         (lambda t: t.assign(date="2024-01-01"), ["data.resample=mean"], "all rows are of 2024-01-01"),
+        (
+            lambda t: t,
+            ["data.resample=mean", "data.frequency=1s"],
+            "400 rows would become 1,436,401 .* data.frequency=h",
+        ),
+        (
+            lambda t: t.assign(date=pd.date_range("2000-01-15", periods=400, freq="MS") + pd.Timedelta(days=14)),
+            ["data.look_back=12"],
+            "a month apart, but neither on its first days .* data.resample=mean data.frequency=MS",
+        ),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, change, words, message):
@@ -362,7 +381,7 @@ def test_errors_say_what_to_do(tmp_path, change, words, message):
 
 
 def test_a_series_that_does_not_change_is_only_centred(tmp_path):
-    data = read(tmp_path, table(flat=3.0))
+    data = read(tmp_path, table(flat=3.0), "data.targets=[load,price,flat]")
     assert "flat does not change" in " ".join(data.notes)
     assert np.isfinite(column(data).series.values).all()
 
@@ -384,6 +403,8 @@ def test_units_of_measure_change_nothing(tmp_path, factor, offset):
     words = ["data.targets=[load,price,flat]"]
     usual = read(tmp_path, frame, *words)
     changed = read(tmp_path, frame.set_index("date").mul(factor).add(offset).reset_index(), *words)
-    np.testing.assert_allclose(column(changed).series.values, column(usual).series.values, atol=1e-2 if offset else 1e-5)
+    np.testing.assert_allclose(
+        column(changed).series.values, column(usual).series.values, atol=1e-2 if offset else 1e-5
+    )
     assert "flat does not change" in " ".join(changed.notes)
     assert "load" not in " ".join(note for note in changed.notes if "does not change" in note)
