@@ -8,7 +8,7 @@ from pandas.tseries.frequencies import to_offset
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
-from mla_train.modalities.series.times import frequency_of, is_calendar, round_distance, usual_distance
+from mla_train.modalities.series.times import frequency_name, frequency_of, is_calendar, round_distance, usual_distance
 
 MOST_GROWTH = 20
 """Rows that resampling makes of one, at most."""
@@ -36,8 +36,12 @@ def evenly_spaced(
         raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
     frequency = options.frequency or frequency_of(index)
     try:
-        _check_growth(index, frequency, options)
-        regular = frame.resample(frequency, origin=origin).mean()
+        if is_calendar(frequency):
+            regular = frame.resample(frequency).mean()
+        else:
+            step = _length(frequency)
+            _check_growth(index, step, options)
+            regular = frame.resample(step, origin=origin).mean()
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
     gaps = int(regular.isna().all(axis=1).sum())
@@ -50,17 +54,19 @@ def evenly_spaced(
     return regular
 
 
-def _check_growth(index: pd.DatetimeIndex, frequency: str, options: SeriesTableOptions) -> None:
+def _length(frequency: str) -> pd.Timedelta:
+    offset = to_offset(frequency)
+    return pd.Timedelta(days=offset.n) if isinstance(offset, pd.offsets.Day) else pd.Timedelta(offset)
+
+
+def _check_growth(index: pd.DatetimeIndex, step: pd.Timedelta, options: SeriesTableOptions) -> None:
     """Refuses a distance at which most rows would be gaps."""
-    if is_calendar(frequency):
-        return
-    span, offset = index[-1] - index[0], to_offset(frequency)
-    step = pd.Timedelta(days=offset.n) if isinstance(offset, pd.offsets.Day) else pd.Timedelta(offset)
+    span = index[-1] - index[0]
     rows = span // step + 1
     if rows > MOST_GROWTH * len(index):
-        longer = to_offset(round_distance((span / len(index)).value)).freqstr
+        longer = frequency_name(round_distance((span / len(index)).value))
         raise UserError(
-            f"{options.path}: {len(index):,} rows would become {rows:,} at a distance of {frequency}, most of them gaps; "
+            f"{options.path}: {len(index):,} rows would become {rows:,} at a distance of {frequency_name(step)}, most of them gaps; "
             f"choose a longer one, such as data.frequency={longer}"
         )
 

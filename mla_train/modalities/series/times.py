@@ -41,6 +41,11 @@ def round_distance(distance: int) -> pd.Timedelta:
     return pd.Timedelta(distance).round(next(unit for unit in units if distance >= 2 * unit.value or unit.value == 1))
 
 
+def frequency_name(distance: pd.Timedelta) -> str:
+    """A distance as pandas writes it, such as 15min or 7D."""
+    return to_offset(distance).freqstr if distance % pd.Timedelta(days=1) else f"{distance.days}D"
+
+
 def frequency_of(index: pd.DatetimeIndex) -> str:
     """The usual distance of rows, as pandas writes it; working days, weeks, months, quarters and years are known.
 
@@ -48,8 +53,8 @@ def frequency_of(index: pd.DatetimeIndex) -> str:
         UserError: Rows are a month, a quarter or a year apart on other days than its first or last.
     """
     usual = usual_distance(index)
-    if usual < pd.Timedelta(days=1):
-        return to_offset(usual).freqstr
+    if usual % pd.Timedelta(days=1):
+        return frequency_name(usual)
     month, weekday = index[0].strftime("%b").upper(), index[0].strftime("%a").upper()
     for shortest, longest, frequencies in (
         (1, 1, ("B",) if len(index) > 10 else ()),
@@ -72,7 +77,7 @@ def frequency_of(index: pd.DatetimeIndex) -> str:
                 f"rows are a {name} apart, but neither on its first days nor on its last (the first is of "
                 f"{index[0].date()}): data.resample=mean data.frequency={period}S dates them to the first"
             )
-    return to_offset(usual).freqstr
+    return frequency_name(usual)
 
 
 def is_calendar(frequency: str) -> bool:

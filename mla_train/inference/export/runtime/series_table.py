@@ -73,7 +73,7 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
 
 def to_number(cell: str, separator: str, missing: Sequence[str]) -> float:
     """A cell as a number; NaN where it is empty, infinite or a word for a missing value."""
-    if cell.strip() in missing:
+    if cell.strip() in missing or re.sub(r"[.,]0+$", "", cell.strip()) in missing:
         return np.nan
     cell = cell.strip() if separator == "," else cell.strip().replace(",", ".")
     value = np.nan if cell.lower() in EMPTY_CELLS else float(cell)
