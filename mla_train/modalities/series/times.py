@@ -56,13 +56,14 @@ def frequency_of(index: pd.DatetimeIndex) -> str:
     if usual % pd.Timedelta(days=1):
         return frequency_name(usual)
     month, weekday = index[0].strftime("%b").upper(), index[0].strftime("%a").upper()
-    for shortest, longest, frequencies in (
+    known: list[tuple[int, int, tuple[str, ...]]] = [
         (1, 1, ("B",) if len(index) > 10 else ()),
         (7, 7, (f"W-{weekday}",)),
         (28, 31, ("MS", "ME")),
         (90, 92, (f"QS-{month}", f"QE-{month}")),
         (365, 366, (f"YS-{month}", f"YE-{month}")),
-    ):
+    ]
+    for shortest, longest, frequencies in known:
         if not pd.Timedelta(days=shortest) <= usual <= pd.Timedelta(days=longest):
             continue
         for frequency in frequencies:

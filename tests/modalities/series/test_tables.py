@@ -168,7 +168,7 @@ def test_several_series_are_not_averaged(tmp_path, shuffled, resample):
 
 def test_identifiers_as_numbers(tmp_path):
     frame = long_table().replace({"id": {"north": "1", "south": "2"}})
-    with pytest.raises(UserError, match="data.series_column=id"):
+    with pytest.raises(UserError, match=r"data\.series_column=id"):
         read(tmp_path, frame)
     assert spec(read(tmp_path, frame, "data.series_column=id")).names == ["1", "2", "7"]
 
