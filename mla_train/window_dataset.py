@@ -17,6 +17,8 @@ from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
 from mla_train.modalities.series import SeriesSpec
 from mla_train.modalities.series.augment import vary_windows
+from mla_train.modalities.series.cycle import find_periods
+from mla_train.modalities.series.spec import mean_and_std
 from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.times import frequency_of
 from mla_train.modalities.series.windows import WindowColumn, scale
@@ -39,38 +41,42 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     a, b, end = borders(options.split, table.times)
     _check_rows(table, (a, b, end), look_back, horizon)
     real, train_values = ~np.isnan(table.values), table.values[:a]
-    mean, std = np.nanmean(train_values, 0), np.nanstd(train_values, 0)
-    still = std < 1e-9 * np.maximum(1.0, np.abs(mean))
+    mean, std, still = mean_and_std(train_values)
     constant = [name for name, value in zip(table.names, still, strict=True) if value]
     if constant:
         notes.append(f"{', '.join(constant)} does not change in the training rows; it is only centred")
     gaps = int((~real).sum())
     if gaps:
         notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
-    covariates = table.covariates[:a]
-    covariate_std = np.nanstd(covariates, 0)
+    covariate_mean, covariate_std, _ = mean_and_std(table.covariates[:a])
     spec = SeriesSpec(
         names=table.names,
         mean=mean.tolist(),
-        std=np.where(still, 1.0, std).tolist(),
+        std=std.tolist(),
         gaps=not real[:a].all() or config.regularization.augmentation is Augmentation.strong,
         look_back=look_back,
         horizon=horizon,
         known=table.known,
         observed=table.observed,
-        covariate_mean=np.nanmean(covariates, 0).tolist(),
-        covariate_std=np.where(covariate_std < 1e-12, 1.0, covariate_std).tolist(),
+        covariate_mean=covariate_mean.tolist(),
+        covariate_std=covariate_std.tolist(),
         start=str(table.times[0]),
-        frequency=frequency_of(table.times),
+        frequency=table.times.freqstr or frequency_of(table.times),
         resample=getattr(options, "resample", Resample.refuse).value,
         # A season that was seen once cannot be told from what else happened on its days.
         yearly=bool(table.times[a - 1] - table.times[0] >= pd.Timedelta(days=2 * 365)),
         time_column=table.time_column,
+        series_column=table.series_column,
+        value_column=table.value_column,
+        na_values=table.na_values,
     )
     series = scale(table, spec)
-    spec.period = options.period or find_period(series.values[:a])
     if options.period is None:
-        notes.append(f"the cycle is {spec.period} steps long (data.period)")
+        spec.period, *others = find_periods(series.values[:a])
+        likely = f"; next in likelihood: {', '.join(map(str, others[:2]))}" if others else ""
+        notes.append(f"the cycle is {spec.period} steps long (data.period){likely}")
+    else:
+        spec.period = options.period
     most = a - horizon - 1
     if spec.period > most:
         raise UserError(f"data.period={spec.period}: {a:,} training rows allow at most {most}")
@@ -120,23 +126,6 @@ def _naive_error(values: np.ndarray, real: np.ndarray, period: int) -> list[floa
     change = np.where(pairs, values[period:] - values[:-period], 0)
     error = np.abs(change).sum(0) / np.maximum(pairs.sum(0), 1)
     return np.where(error < 1e-6, 1.0, error).tolist()
-
-
-def find_period(values: np.ndarray, longest: int = 800) -> int:
-    """The cycle, in steps, at which gapless series `(rows, channels)` resemble themselves most, by autocorrelation."""
-    rows = len(values)
-    longest = min(longest, rows // 3)
-    centred = values - values.mean(0)
-    spectrum = np.abs(np.fft.rfft(centred, 2 * rows, axis=0)) ** 2
-    correlation = np.fft.irfft(spectrum, axis=0)[: longest + 1].real
-    shared = rows - np.arange(longest + 1)
-    correlation = (correlation / np.maximum(correlation[0], 1e-12)).mean(1) * rows / shared
-    before, here, after = correlation[1:-2], correlation[2:-1], correlation[3:]
-    peaks = 2 + np.flatnonzero((here >= before) & (here >= after))
-    if not len(peaks):
-        return min(24, max(2, longest))
-    # Whole multiples of a cycle resemble it as much: the first that is nearly as good.
-    return int(peaks[np.argmax(correlation[peaks] >= correlation[peaks].max() - 0.05)])
 
 
 def borders(split: Sequence[Any], times: pd.DatetimeIndex) -> tuple[int, int, int]:

@@ -228,17 +228,21 @@ class SeriesTableOptions(TableOptions):
 
     Attributes:
         path: File of the table: csv, parquet, xlsx, jsonl.
-        time_column: Column of the times; null takes the first column that can be read as times.
-        targets: Columns that are forecast; null is all numeric ones.
+        time_column: Column of the times, or a list of those that make one together, such as [Date,Time] or
+            [year,month,day,hour]; null takes the first column that can be read as times.
+        series_column: Column that tells series apart where a row is a step of one of them; null reads each column of numbers
+            as a series.
+        targets: Columns that are forecast; null is all numeric ones but those that count rows or never change.
         known: Columns that are known ahead, such as holidays or prices.
         observed: Columns that are known up to the present, such as the weather.
         rows: Number of rows that are read; null is all.
         resample: Handling of rows that are not evenly spaced in time.
-        frequency: Distance of two rows when resampled, such as 1h; null takes the most frequent distance.
+        frequency: Distance of two rows when resampled, such as 1h; null takes the usual distance.
     """
 
     path: str | None = None
-    time_column: str | None = None
+    time_column: Any = None
+    series_column: str | None = None
     targets: list[str] | None = None
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)

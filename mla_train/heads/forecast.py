@@ -208,7 +208,8 @@ class Forecast(Head):
     def _by_name(self, scaled: np.ndarray, least: Any = -np.inf) -> dict[str, list[float | None]]:
         """Steps `(series, horizon)` in original units, and not below a bound, by the names of the series."""
         values = np.maximum(scaled.T * self.spec.std + self.spec.mean, least).T
-        return {name: rounded(steps) for name, steps in zip(self.spec.names, values, strict=True)}
+        columns = zip(self.spec.names, values, self.spec.std, strict=True)
+        return {name: rounded(steps, std) for name, steps, std in columns}
 
     def example_error(self, record: Mapping[str, Any]) -> float:
         """Mean squared error of the measured steps of one series, in its standard deviations."""

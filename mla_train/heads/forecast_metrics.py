@@ -26,7 +26,7 @@ def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Seque
     error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
     original = error * std
     future, forecast = (predictions[name] * std + mean for name in ("future", "forecast"))
-    relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), 1e-9)
+    relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), np.finfo(float).tiny)
 
     def average(values: np.ndarray) -> float:
         return float(values[real].mean())
@@ -83,6 +83,12 @@ def mean_errors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     return means[0], means[1]
 
 
-def rounded(values: np.ndarray) -> list[float | None]:
-    """Six digits; a gap is null."""
-    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
+def rounded(values: np.ndarray, std: float = np.inf) -> list[float | None]:
+    """Six digits, or as many more as tell six digits of the standard deviation; a gap is null."""
+    return [None if np.isnan(value) else float(f"{value:.{_digits(value, std)}g}") for value in values]
+
+
+def _digits(value: float, std: float) -> int:
+    if not value or np.isinf(std):
+        return 6
+    return int(np.clip(6 + np.floor(np.log10(abs(value))) - np.floor(np.log10(std)), 6, 16))

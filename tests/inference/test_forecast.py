@@ -158,3 +158,30 @@ def test_months_and_resampled_tables_are_read_as_in_training(tmp_path, predict):
     rows = read(predict("--run", tmp_path / "run", "--input", tmp_path / "cut.csv"))
     np.testing.assert_allclose(rows["prediction"], written["forecast"], rtol=1e-5)
     assert list(pd.to_datetime(rows["time"])) == list(pd.date_range(start, periods=3, freq="ME"))
+
+
+def test_long_tables_with_parts_of_times_and_marks_are_read_as_in_training(tmp_path, predict):
+    times = pd.date_range("2024-01-01", periods=300, freq="h")
+    wave = np.random.default_rng(0).normal(size=300) + np.arange(300) % 24
+    parts = [
+        pd.DataFrame(
+            {"id": name, "day": times.strftime("%d/%m/%Y"), "clock": times.strftime("%H.%M"), "y": factor * wave}
+        )
+        for name, factor in (("a", 1), ("b", 100))
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    frame.loc[[250, 400], "y"] = -999
+    frame.to_csv(tmp_path / "long.csv", index=False)
+    words = ["data.series_column=id", "data.time_column=[day,clock]", "data.na_values=[-999]", *SIZES]
+    run_here(tmp_path / "run", "task=forecasting", "data=series_csv", f"data.path={tmp_path / 'long.csv'}", *words)
+    written = read_jsonl(tmp_path / "run" / "predictions.jsonl")[2:4]
+    start = int(times.get_loc(pd.Timestamp(written[0]["from"])))
+    frame[frame.index % 300 < start].to_csv(tmp_path / "cut.csv", index=False)
+    rows = read(predict("--run", tmp_path / "run", "--input", tmp_path / "cut.csv"))
+    for each in written:
+        own = rows[rows["series"] == each["series"]]
+        np.testing.assert_allclose(own["prediction"], each["forecast"], rtol=1e-5)
+        assert list(pd.to_datetime(own["time"])) == list(times[start : start + 6])
+    frame[frame["id"] == "a"].to_csv(tmp_path / "one.csv", index=False)
+    said = predict("--run", tmp_path / "run", "--input", tmp_path / "one.csv", fails=True).err
+    assert "no series b in column id" in said

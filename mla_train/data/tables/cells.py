@@ -117,7 +117,7 @@ def as_numbers(name: str, cells: Sequence[Any], options: TableOptions, notes: li
         UserError: A cell is no number, though most are.
     """
     if not any(isinstance(cell, str | bytes) for cell in cells):
-        values = pd.Series([None if is_empty(cell) else cell for cell in cells])
+        values = pd.Series([None if _is_no_number(cell, options) else cell for cell in cells])
         return values if pd.api.types.is_numeric_dtype(values.convert_dtypes()) else None
     if not (options.decimal or options.thousands or options.na_values):  # as most files are
         values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")
@@ -152,5 +152,7 @@ def as_numbers(name: str, cells: Sequence[Any], options: TableOptions, notes: li
 
 
 def _is_no_number(cell: Any, options: TableOptions) -> bool:
-    """Whether the number of a cell is missing."""
-    return is_missing(cell, options.na_values) or (isinstance(cell, str) and cell.strip().lower() in MISSING_NUMBERS)
+    """Whether the number of a cell is missing; the mark -200 is also written -200.0."""
+    if is_missing(cell, options.na_values) or (isinstance(cell, str) and cell.strip().lower() in MISSING_NUMBERS):
+        return True
+    return bool(options.na_values) and re.sub(r"[.,]0+$", "", str(cell).strip()) in options.na_values

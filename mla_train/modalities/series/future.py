@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pandas as pd
-from pandas.tseries.frequencies import to_offset
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
+from mla_train.modalities.series.spacing import evenly_spaced
 from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tables import SeriesTable, evenly_spaced, read_frame
-from mla_train.modalities.series.times import following_times, frequency_of, times_of
+from mla_train.modalities.series.tables import SeriesTable, read_frame
+from mla_train.modalities.series.times import are_alike, following_times, frequency_of, times_of
 from mla_train.modalities.series.windows import Window, scale
 
 
@@ -60,14 +60,21 @@ def _read(file: Path, spec: SeriesSpec) -> pd.DataFrame:
     options = SeriesTableOptions(
         path=str(file),
         time_column=spec.time_column or None,
-        targets=spec.names,
+        series_column=spec.series_column or None,
+        targets=[spec.value_column] if spec.series_column else spec.names,
         known=spec.known,
         observed=spec.observed,
+        na_values=spec.na_values,
     )
-    frame = read_frame(options, [])
     if spec.resample != Resample.refuse.value:
         options.resample, options.frequency = Resample.mean, spec.frequency
-        frame = evenly_spaced(frame, options, [])
+    frame = read_frame(options, [])
+    lacking = [name for name in spec.names if name not in frame.columns]
+    if lacking:
+        raise UserError(f"{file} has no series {', '.join(lacking)} in column {spec.series_column}")
+    frame = frame[[*spec.names, *spec.known, *spec.observed]]
+    if spec.resample != Resample.refuse.value:
+        frame = evenly_spaced(frame, options, [], origin=pd.Timestamp(spec.start))
         if spec.resample == Resample.fill.value:
             last = frame[spec.names].last_valid_index()
             frame[:last] = frame[:last].ffill()
@@ -77,7 +84,7 @@ def _read(file: Path, spec: SeriesSpec) -> pd.DataFrame:
     if len(times) < spec.look_back:
         raise UserError(f"{file} has {len(times):,} rows; this model reads the last {spec.look_back:,}")
     frequency = frequency_of(times)
-    if to_offset(frequency) != to_offset(spec.frequency):
+    if not are_alike(frequency, spec.frequency, times[0]):
         raise UserError(
             f"{file}: rows are {frequency} apart, and this model has learned from rows {spec.frequency} apart"
         )

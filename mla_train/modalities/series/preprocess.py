@@ -15,7 +15,7 @@ from mla_train.modalities.base import Embedding, ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.series.embed import SeriesEmbedding
 from mla_train.modalities.series.embed_windows import WindowEmbedding
-from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors, pad_series
+from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors, mean_and_std, pad_series
 
 if TYPE_CHECKING:  # windows of tables need pandas, arrays do not
     from mla_train.modalities.series.windows import ScaledSeries, Window
@@ -54,8 +54,8 @@ class Series(Modality[SeriesSpec]):
     def fit(cls, train: SeriesColumn, options: Any) -> Self:
         """Mean and standard deviation of each channel over all steps."""
         steps = np.concatenate([value for value in train.values if len(value)])
-        mean, std = np.nan_to_num(np.nanmean(steps, 0)), np.nan_to_num(np.nanstd(steps, 0))
-        std = np.where(std < 1e-9 * np.maximum(1.0, np.abs(mean)), 1.0, std)
+        mean, std, _ = mean_and_std(steps)
+        mean, std = np.nan_to_num(mean), np.nan_to_num(std, nan=1.0)
         names = [str(number) for number in range(1, steps.shape[1] + 1)]
         return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any())))
 

@@ -30,7 +30,11 @@ class SeriesSpec:
         frequency: Distance of two rows, such as 1h or MS.
         resample: How rows were brought to that distance, see `config.Resample`.
         yearly: Whether the calendar includes the day of the year.
-        time_column: Column of the times; empty where the first that can be read as times is taken.
+        time_column: Column of the times, or those that make one together; empty where the first that can be read as times is
+            taken.
+        series_column: Column that tells series apart where a row is a step of one of them; else empty.
+        value_column: Column of the values of all series where there is a `series_column`; else empty.
+        na_values: Words that mean a missing value.
     """
 
     names: list[str]
@@ -48,12 +52,28 @@ class SeriesSpec:
     frequency: str = ""
     resample: str = "refuse"
     yearly: bool = False
-    time_column: str = ""
+    time_column: str | list[str] = ""
+    series_column: str = ""
+    value_column: str = ""
+    na_values: list[str] = field(default_factory=list)
 
     @property
     def num_known(self) -> int:
         """Number of covariates that are known ahead, the calendar included."""
         return (6 if self.yearly else 4) + len(self.known)
+
+
+def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, 1 where it is constant, and whether it is constant, in any unit.
+
+    Args:
+        values: Steps `(rows, columns)`; NaN is a gap.
+    """
+    mean, std = np.nanmean(values, 0), np.nanstd(values, 0)
+    least, most = np.nanmin(values, 0), np.nanmax(values, 0)
+    # Sums of a constant such as 0.1 are rounded: it has a tiny deviation, and a mean that is not quite itself.
+    constant = (least == most) | (std <= 1e-12 * np.abs(mean))
+    return np.where(least == most, least, mean), np.where(constant, 1.0, std), constant
 
 
 @dataclass

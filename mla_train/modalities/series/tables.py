@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mla_train.config import Resample, SeriesTableOptions
-from mla_train.data.tables.cells import as_numbers
+from mla_train.config import SeriesTableOptions
+from mla_train.data.tables.cells import as_numbers, is_empty
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
-from mla_train.modalities.series.times import frequency_of, numbers, time_column_of, times_of
+from mla_train.modalities.series.long_table import column_of_series, one_column_each
+from mla_train.modalities.series.spacing import evenly_spaced
+from mla_train.modalities.series.times import is_time_of_day, joined_times, numbers, time_column_of, times_of
 
 
 @dataclass
@@ -22,16 +24,22 @@ class SeriesTable:
         names: Columns of the series.
         known: Columns of covariates that are known ahead.
         observed: Columns of covariates that are known up to the present.
-        time_column: Column of the times that the user named; empty where it was found.
+        time_column: Column of the times that the user named, or columns; empty where it was found.
         notes: Lines for the user.
+        series_column: Column that tells the series of a long table apart; else empty.
+        value_column: Column of the values of a long table; else empty.
+        na_values: Words that mean a missing value.
     """
 
     frame: pd.DataFrame
     names: list[str]
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
-    time_column: str = ""
+    time_column: str | list[str] = ""
     notes: list[str] = field(default_factory=list)
+    series_column: str = ""
+    value_column: str = ""
+    na_values: list[str] = field(default_factory=list)
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -58,35 +66,86 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     notes: list[str] = []
     frame = evenly_spaced(read_frame(options, notes), options, notes)
     targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
-    return SeriesTable(frame, targets, list(options.known), list(options.observed), options.time_column or "", notes)
+    if len(targets) > 1:
+        more = f" and {len(targets) - 10:,} more" if len(targets) > 10 else ""
+        notes.append(f"{len(targets):,} series are forecast: {', '.join(targets[:10])}{more}")
+    return SeriesTable(
+        frame,
+        targets,
+        list(options.known),
+        list(options.observed),
+        options.time_column or "",
+        notes,
+        options.series_column or "",
+        str(frame.columns.name) if options.series_column else "",
+        list(options.na_values),
+    )
 
 
 def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
-    """The targets and covariates of a table as numbers, by their times."""
-    table = read_series_frame(options, notes)
+    """The targets and covariates of a table as numbers, by their times; `columns.name` is that of values of long tables."""
+    path, table = options.path, read_series_frame(options, notes)
     if options.rows is not None:
         table = table.iloc[: options.rows]
-    time_column = options.time_column or time_column_of(table, options.path)
+    time_columns = _time_columns(options) or [time_column_of(table, path)]
+    series_columns = [options.series_column] if options.series_column else []
     roles = [*(options.targets or []), *options.known, *options.observed]
-    lacking = ", ".join(name for name in (time_column, *roles) if name not in table.columns)
+    lacking = ", ".join(name for name in (*time_columns, *series_columns, *roles) if name not in table.columns)
     if lacking:
-        raise UserError(f"{options.path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
+        raise UserError(f"{path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
     twice = sorted({name for name in roles if roles.count(name) > 1})
     if twice:
         raise UserError(f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two")
-    times = times_of(table[time_column], options.path)
-    names = _columns(table, time_column, options, notes)
-    return pd.DataFrame({name: numbers(table[name], options.path) for name in names}).set_index(times)
+    times = joined_times(table, time_columns, path) if len(time_columns) > 1 else times_of(table[time_columns[0]], path)
+    names = _columns(table, [*time_columns, *series_columns], options, notes)
+    frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
+    if options.series_column:
+        values = [name for name in names if name not in (*options.known, *options.observed)]
+        if len(values) > 1:
+            raise UserError(
+                f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{values[0]}]"
+            )
+        return one_column_each(frame, table[options.series_column], values[0], options)
+    if not times.is_unique:
+        _refuse_repeated_times(table, times, time_columns, options)
+    return frame
 
 
-def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions, notes: list[str]) -> list[str]:
-    """Targets and covariates; by default all columns of numbers are targets."""
+def _time_columns(options: SeriesTableOptions) -> list[str]:
+    """Columns of the times that the user names."""
+    named = options.time_column
+    return [named] if isinstance(named, str) else list(named or [])
+
+
+def _refuse_repeated_times(
+    table: pd.DataFrame, times: pd.DatetimeIndex, time_columns: list[str], options: SeriesTableOptions
+) -> None:
+    """Refuses what must not be averaged: several series one below the other, and days whose times are in another column."""
+    first = times[times.duplicated()][0]
+    roles = [*time_columns, *(options.targets or []), *options.known, *options.observed]
+    others = [name for name in table.columns if name not in roles]
+    for name in others:
+        if is_time_of_day(table[name]):
+            raise UserError(
+                f"{options.path}: {first} stands there more than once, and {name} holds times of day: "
+                f"data.time_column=[{','.join([*time_columns, name])}] joins them"
+            )
+    name = column_of_series(table, times, others)
+    if name is not None:
+        raise UserError(
+            f"{options.path}: {first} stands there {(times == first).sum()} times: the rows belong to several series, "
+            f"{table[name].nunique():,} by column {name}. data.series_column={name} forecasts each of them"
+        )
+
+
+def _columns(table: pd.DataFrame, taken: list[str], options: SeriesTableOptions, notes: list[str]) -> list[str]:
+    """Targets and covariates; by default all columns of numbers are targets, unless they count rows or never change."""
     covariates = [*options.known, *options.observed]
     if options.targets is not None:
         return [*options.targets, *covariates]
-    others = [name for name in table.columns if name != time_column]
-    numeric = [name for name in others if pd.api.types.is_numeric_dtype(table[name]) and name not in covariates]
-    left = [name for name in others if name not in (*numeric, *covariates)]
+    others = [name for name in table.columns if name not in (*taken, *covariates)]
+    numeric = [name for name in others if pd.api.types.is_numeric_dtype(table[name])]
+    left = [name for name in others if name not in numeric]
     if left:
         notes.append(
             f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} not numeric and not forecast; "
@@ -94,58 +153,21 @@ def _columns(table: pd.DataFrame, time_column: str, options: SeriesTableOptions,
         )
     if not numeric:
         raise UserError(f"{options.path} has no column of numbers beside its times; there are {', '.join(others)}")
-    return [*numeric, *covariates]
-
-
-def evenly_spaced(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
-    """Rows in order and evenly spaced, as the options say."""
-    if options.resample is Resample.refuse:
-        _refuse_uneven(pd.DatetimeIndex(frame.index), options)
-        return frame
-    frame = frame.sort_index()
-    index = pd.DatetimeIndex(frame.index)
-    if index[0] == index[-1]:
-        raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
-    frequency = options.frequency or frequency_of(index)
-    try:
-        regular = frame.resample(frequency).mean()
-    except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
-    gaps = int(regular.isna().all(axis=1).sum())
-    if options.resample is Resample.fill:
-        regular = regular.ffill()
+    idle = [name for name in numeric if _is_idle(table[name])]
+    if not idle or len(idle) == len(numeric):
+        return [*numeric, *covariates]
     notes.append(
-        f"{len(frame):,} rows became {len(regular):,} at a distance of {frequency}; {gaps:,} without a row are "
-        + ("filled with the last value" if options.resample is Resample.fill else "gaps")
+        f"{', '.join(idle)}: not forecast, as {'it counts' if len(idle) == 1 else 'they count'} rows or never "
+        f"{'changes' if len(idle) == 1 else 'change'}; data.targets=[{','.join(numeric)}] forecasts all"
     )
-    return regular
+    return [*(name for name in numeric if name not in idle), *covariates]
 
 
-def _refuse_uneven(index: pd.DatetimeIndex, options: SeriesTableOptions) -> None:
-    path, steps = options.path, np.diff(index.asi8)
-    if not index.is_monotonic_increasing:
-        row = int(np.flatnonzero(steps < 0)[0]) + 2
-        raise UserError(
-            f"{path}: times are not in order, {index[row - 1]} in row {row} comes after {index[row - 2]}. "
-            "data.resample=mean sorts them"
-        )
-    if not index.is_unique:
-        row = int(np.flatnonzero(steps == 0)[0]) + 2
-        raise UserError(
-            f"{path}: {index[row - 1]} stands there twice (row {row}). data.resample=mean takes the mean of both"
-        )
-    if not len(steps):
-        raise UserError(f"{path} has one row; a series has more")
-    usual = np.median(steps)
-    months = pd.infer_freq(index) if len(index) > 2 else None  # months and years differ in length
-    odd = np.flatnonzero(steps != usual)
-    if len(odd) and months is None:
-        first = odd[0]
-        raise UserError(
-            f"{path}: rows are usually {pd.Timedelta(int(usual))} apart, but {len(odd)} are not; the first is "
-            f"{index[first + 1]} after {index[first]}. Choose data.resample=mean (gaps stay gaps) or fill, at a distance of "
-            f"data.frequency={options.frequency or frequency_of(index)}"
-        )
+def _is_idle(column: pd.Series) -> bool:
+    """Whether a column counts rows, from 0 or 1, or is the same in all of them."""
+    values = column.to_numpy(float)
+    counter = values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values)))
+    return bool(len(values) > 1 and (counter or (values == values[0]).all()))
 
 
 def read_series_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
@@ -159,7 +181,11 @@ def read_series_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataF
         )
     notes += table.notes
     columns: dict[str, pd.Series] = {}
+    as_text = [options.series_column, *(_time_columns(options) if len(_time_columns(options)) > 1 else [])]
     for name, cells in table.cells.items():
+        if name in as_text:
+            columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
+            continue
         values = as_numbers(f"{options.path} column {name}", cells, options, notes)
         columns[name] = pd.Series(cells) if values is None else values
     return pd.DataFrame(columns)

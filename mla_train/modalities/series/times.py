@@ -1,38 +1,99 @@
 """Times of all the ways to write them, and what follows from them: distance of rows, calendar, place in a cycle."""
 
+import re
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
+from mla_train.data.tables.cells import is_empty
 from mla_train.errors import UserError
 
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
+ROUND_DISTANCES = pd.to_timedelta(
+    ["1s", "2s", "5s", "10s", "15s", "20s", "30s", "1min", "2min", "5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h",
+     "4h", "6h", "8h", "12h", "1D", "7D"]
+)  # fmt: skip
+TIME_OF_DAY = re.compile(r"([01]?\d|2[0-4])[:.][0-5]\d([:.][0-5]\d([.,]\d+)?)?")
+PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
+
+
+def usual_distance(index: pd.DatetimeIndex) -> pd.Timedelta:
+    """The median distance of rows; a round one where most rows are a bit off, as where a sensor sends its own times."""
+    steps = np.sort(np.diff(index.as_unit("ns").asi8))
+    steps = steps[steps > 0]
+    usual = steps[(len(steps) - 1) // 2]
+    return pd.Timedelta(int(usual)) if 2 * (steps == usual).sum() >= len(steps) else round_distance(int(usual))
+
+
+def round_distance(distance: int) -> pd.Timedelta:
+    """The nearest distance that clocks have, or else the nearest whole number of a unit.
+
+    Args:
+        distance: Distance in nanoseconds.
+    """
+    nearest = min(ROUND_DISTANCES, key=lambda each: abs(np.log(each.value / distance)))
+    if abs(nearest.value / distance - 1) < 0.1:
+        return nearest
+    units = [pd.Timedelta(1, unit) for unit in ("h", "min", "s", "ms", "us", "ns")]
+    return pd.Timedelta(distance).round(next(unit for unit in units if distance >= 2 * unit.value or unit.value == 1))
+
+
+def frequency_name(distance: pd.Timedelta) -> str:
+    """A distance as pandas writes it, such as 15min or 7D."""
+    return to_offset(distance).freqstr if distance % pd.Timedelta(days=1) else f"{distance.days}D"
 
 
 def frequency_of(index: pd.DatetimeIndex) -> str:
-    """The distance that most rows have, as pandas writes it; working days, months, quarters and years are known."""
-    index = index.as_unit("ns")
-    steps = np.diff(index.asi8)
-    usual = pd.Timedelta(int(pd.Series(steps[steps > 0]).mode().iloc[0]))
-    month = index[0].strftime("%b").upper()
-    for longest, frequencies in (
-        (pd.Timedelta(days=1), ("B",) if len(index) > 10 and usual == pd.Timedelta(days=1) else ()),
-        (pd.Timedelta(days=31), ("MS", "ME") if usual >= pd.Timedelta(days=28) else ()),
-        (pd.Timedelta(days=92), (f"QS-{month}", f"QE-{month}") if usual >= pd.Timedelta(days=90) else ()),
-        (pd.Timedelta(days=366), (f"YS-{month}", f"YE-{month}") if usual >= pd.Timedelta(days=365) else ()),
-    ):
-        for frequency in frequencies if usual <= longest else ():
+    """The usual distance of rows, as pandas writes it; working days, weeks, months, quarters and years are known.
+
+    Raises:
+        UserError: Rows are a month, a quarter or a year apart on other days than its first or last.
+    """
+    usual = usual_distance(index)
+    if usual % pd.Timedelta(days=1):
+        return frequency_name(usual)
+    month, weekday = index[0].strftime("%b").upper(), index[0].strftime("%a").upper()
+    known: list[tuple[int, int, tuple[str, ...]]] = [
+        (1, 1, ("B",) if len(index) > 10 else ()),
+        (7, 7, (f"W-{weekday}",)),
+        (28, 31, ("MS", "ME")),
+        (90, 92, (f"QS-{month}", f"QE-{month}")),
+        (365, 366, (f"YS-{month}", f"YE-{month}")),
+    ]
+    for shortest, longest, frequencies in known:
+        if not pd.Timedelta(days=shortest) <= usual <= pd.Timedelta(days=longest):
+            continue
+        for frequency in frequencies:
             offset = to_offset(frequency)
             if (index == index.normalize()).all() and all(offset.is_on_offset(time) for time in index):
                 return frequency
-    return to_offset(usual).freqstr
+        steps = np.diff(index.as_unit("ns").asi8)
+        period = frequencies[0][0] if shortest > 7 else ""
+        if period and (steps % usual.value).any() and index.to_period(period).is_unique:
+            name = {"M": "month", "Q": "quarter", "Y": "year"}[period]
+            raise UserError(
+                f"rows are a {name} apart, but neither on its first days nor on its last (the first is of "
+                f"{index[0].date()}): data.resample=mean data.frequency={period}S dates them to the first"
+            )
+    return frequency_name(usual)
+
+
+def is_calendar(frequency: str) -> bool:
+    """Whether rows are on certain days of the calendar: working days, weekdays, ends of months and the like."""
+    return not isinstance(to_offset(frequency), pd.offsets.Tick | pd.offsets.Day)
 
 
 def is_uneven(frequency: str) -> bool:
     """Whether the steps of a frequency differ in length: working days, months, quarters, years."""
-    return frequency[0] in "BMQY"
+    return is_calendar(frequency) and not isinstance(to_offset(frequency), pd.offsets.Week)
+
+
+def are_alike(frequency: str, other: str, start: pd.Timestamp) -> bool:
+    """Whether rows from a time on are at the same times by both, as by QS-JAN and QS-APR, or by 7D and W-MON on a Monday."""
+    return following_times(start, 8, frequency).equals(following_times(start, 8, other))
 
 
 def calendar(times: pd.DatetimeIndex, yearly: bool) -> np.ndarray:
@@ -81,7 +142,53 @@ def time_column_of(table: pd.DataFrame, path: str | None) -> str:
                 continue
             return name
     raise UserError(
-        f"{path} has no column of times; there are {', '.join(map(str, table.columns))}. Name it: data.time_column="
+        f"{path} has no column of times; there are {', '.join(map(str, table.columns))}. Name it: data.time_column=; "
+        "a list joins several: data.time_column=[Date,Time]"
+    )
+
+
+def joined_times(table: pd.DataFrame, names: Sequence[str], path: str | None) -> pd.DatetimeIndex:
+    """Times whose parts stand in several columns: a date and a time of day, or year, month, day, hour.
+
+    Args:
+        table: Columns of texts.
+        names: Columns of the parts, the date first.
+        path: File of the table, for messages.
+
+    Raises:
+        UserError: A cell is no part of a time.
+    """
+    texts = [table[name].map(lambda cell: "" if is_empty(cell) else str(cell).strip()) for name in names]
+    for name, column in zip(names, texts, strict=True):
+        if (column == "").any():
+            raise UserError(f"{path}: there is no time in row {int(np.argmax(column == '')) + 1} of column {name}")
+    if {"year", "month", "day"} <= {name.lower() for name in names} <= set(PARTS_OF_TIME):
+        parts = {
+            name.lower(): pd.to_numeric(column, errors="coerce") for name, column in zip(names, texts, strict=True)
+        }
+        times = pd.to_datetime(pd.DataFrame(parts), errors="coerce")
+        if times.isna().any():
+            row = int(np.flatnonzero(times.isna())[0])
+            raise UserError(f"{path}: {', '.join(names)} in row {row + 1} are no time")
+        return pd.DatetimeIndex(times).as_unit("ns")
+    date, *rest = texts
+    joined = date.str.removesuffix(" 00:00:00")
+    for column in rest:
+        joined = joined + " " + column.map(_time_of_day)
+    return times_of(joined.rename(" and ".join(names)), path)
+
+
+def _time_of_day(text: str) -> str:
+    """18.00.00 as 18:00:00, and an hour alone as a time; other texts as they are."""
+    if text.isdecimal() and len(text) <= 2:
+        return f"{text}:00"
+    return re.sub(r"[.](?=\d\d([.]|$))", ":", text, count=2) if TIME_OF_DAY.fullmatch(text) else text
+
+
+def is_time_of_day(column: pd.Series) -> bool:
+    """Whether all cells are times of day, such as 18:00 or 18.00.00."""
+    return not pd.api.types.is_numeric_dtype(column) and all(
+        TIME_OF_DAY.fullmatch(str(cell).strip()) for cell in column.iloc[:1000]
     )
 
 
@@ -91,7 +198,7 @@ def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be
     either, the order is taken that lets rows follow each other more evenly. A cell that is no time is a UserError.
     """
-    missing = column.isna()
+    missing = column.map(is_empty).astype(bool)
     if missing.any():
         raise UserError(
             f"{path}: there is no time in row {int(np.flatnonzero(missing)[0]) + 1} of column {column.name}"

@@ -9,9 +9,10 @@ from mla_train.config import Augmentation
 from mla_train.errors import UserError
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.augment import HIDDEN, NOISE, STRETCH, vary_windows
+from mla_train.modalities.series.cycle import find_periods
 from mla_train.modalities.series.windows import cycle_profile
 from mla_train.task import build_task
-from mla_train.window_dataset import borders, find_period
+from mla_train.window_dataset import borders
 from tests.helpers import forecasting_config
 from tests.helpers import hourly_table as table
 
@@ -107,18 +108,22 @@ def test_a_change_of_the_clock(tmp_path):
     assert truth(data).times[0] == pd.Timestamp("2024-03-24 23:00")
 
 
-@pytest.mark.parametrize(("frequency", "dropped"), [("MS", 5), ("YS", 5), ("B", 7)])
-def test_months_and_working_days_are_resampled_to_themselves(tmp_path, frequency, dropped):
+@pytest.mark.parametrize(
+    ("frequency", "dropped"),
+    [("MS", 5), ("ME", 5), ("YS-JAN", 5), ("QS-JAN", 5), ("QE-MAR", 7), ("B", 7), ("W-WED", 5)],
+)
+def test_a_missing_month_week_or_working_day_is_a_gap(tmp_path, frequency, dropped):
     rows = 200
     frame = table(rows)
     frame["date"] = pd.date_range("2000-01-01", periods=rows, freq=frequency)
     words = ["data.look_back=12", "data.period=12"]
-    with pytest.raises(UserError, match=f"data.frequency={frequency}"):
-        read(tmp_path, frame.drop(index=dropped), *words)
-    data = read(tmp_path, frame.drop(index=dropped), *words, "data.resample=mean")
-    np.testing.assert_array_equal(truth(data).times, frame["date"])
-    assert np.isnan(truth(data).values[dropped]).all()
-    assert int((~column(data).series.real).sum()) == 2
+    for how in ("refuse", "mean"):
+        data = read(tmp_path, frame.drop(index=dropped), *words, f"data.resample={how}")
+        np.testing.assert_array_equal(truth(data).times, frame["date"])
+        assert np.isnan(truth(data).values[dropped]).all()
+        assert int((~column(data).series.real).sum()) == 2
+        assert spec(data).frequency.split("-")[0] == frequency.split("-")[0]
+        assert any(frequency in note and "gaps" in note for note in data.notes)
 
 
 def test_what_is_measured_alone_is_counted(tmp_path):
@@ -284,7 +289,45 @@ def test_the_period_is_found(period):
     wave = (
         np.sin(2 * np.pi * steps / period) + 0.5 * (steps % period == 0) + np.random.default_rng(0).normal(0, 0.1, 2000)
     )
-    assert find_period(wave[:, None]) == period
+    assert find_periods(wave[:, None])[0] == period
+
+
+@pytest.mark.parametrize("period", [12, 24, 52])
+def test_the_period_under_a_trend(tmp_path, period):
+    """Neither a line nor a random walk moves it to a shorter one."""
+    steps = np.arange(12 * period)
+    wave = np.sin(2 * np.pi * steps / period)
+    walk = np.random.default_rng(0).normal(0, 0.1, len(steps)).cumsum()
+    for level in (steps, 0.05 * steps, walk):
+        assert find_periods((level + wave)[:, None])[0] == period
+
+
+def test_the_next_likely_period_is_named(tmp_path):
+    frame = table(2000)
+    frame["load"] += 2 * (np.arange(2000) % 168 >= 120)
+    data = read(tmp_path, frame, "data.targets=[load]")
+    assert spec(data).period == 168
+    assert "168 steps long (data.period); next in likelihood: 24" in " ".join(data.notes)
+
+
+def test_no_period_is_a_guess():
+    chance = np.random.default_rng(0)
+    for noise in (
+        chance.normal(size=(600, 1)),
+        chance.normal(size=(600, 1)).cumsum(0),
+        np.zeros((600, 1)),
+        np.ones((5, 1)),
+    ):
+        assert find_periods(noise) == [24 if len(noise) > 5 else 2]
+
+
+def test_the_period_of_months_that_rise(tmp_path):
+    months = pd.date_range("2000-01-01", periods=240, freq="MS")
+    steps = np.arange(240)
+    frame = pd.DataFrame({"month": months, "y": 100 + steps + 20 * np.sin(2 * np.pi * steps / 12)})
+    data = read(tmp_path, frame, "data.horizon=12")
+    assert spec(data).period == 12
+    assert "the cycle is 12 steps long (data.period)" in " ".join(data.notes)
 
 
 @pytest.mark.parametrize(
@@ -298,9 +341,9 @@ def test_the_period_is_found(period):
         (
             lambda t: t.assign(load=["x" if i == 4 else 1.0 for i in range(400)]),
             ["data.targets=[load]"],
-            "'x' in row 5 of column load",
+            "column load: 'x' in row 5 is no number",
         ),
-        (lambda t: t.assign(load=np.nan), [], "column load has no value in the training rows"),
+        (lambda t: t.assign(load=np.nan), ["data.targets=[load]"], "column load has no value in the training rows"),
         (lambda t: t.assign(date=t["date"].where(t.index != 9, t["date"][8])), [], "stands there twice"),
         (lambda t: t.drop(index=range(20, 23)), [], "rows are usually 0 days 01:00:00 apart, but 1 are not"),
         (lambda t: t, ["data.targets=[lod]"], "has no column lod; there are date, load, price"),
@@ -320,6 +363,16 @@ def test_the_period_is_found(period):
         (lambda t: t.assign(date=range(400)), [], "the numbers of column date are no times"),
         (lambda t: t.assign(date=t["date"].where(t.index != 6)), [], "no time in row 7 of column date"),
         (lambda t: t.assign(date="2024-01-01"), ["data.resample=mean"], "all rows are of 2024-01-01"),
+        (
+            lambda t: t,
+            ["data.resample=mean", "data.frequency=1s"],
+            "400 rows would become 1,436,401 .* data.frequency=h",
+        ),
+        (
+            lambda t: t.assign(date=pd.date_range("2000-01-15", periods=400, freq="MS") + pd.Timedelta(days=14)),
+            ["data.look_back=12"],
+            "a month apart, but neither on its first days .* data.resample=mean data.frequency=MS",
+        ),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, change, words, message):
@@ -328,7 +381,7 @@ def test_errors_say_what_to_do(tmp_path, change, words, message):
 
 
 def test_a_series_that_does_not_change_is_only_centred(tmp_path):
-    data = read(tmp_path, table(flat=3.0))
+    data = read(tmp_path, table(flat=3.0), "data.targets=[load,price,flat]")
     assert "flat does not change" in " ".join(data.notes)
     assert np.isfinite(column(data).series.values).all()
 
@@ -341,3 +394,17 @@ def test_few_windows_to_learn_by_heart(tmp_path):
     assert torch.equal(known.inputs["series"].past, tested.inputs["series"].past)
     assert torch.equal(known.targets.values, tested.targets.values)
     assert len(column(few).windows()[0]) == 8
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-11, 0), (1, 1.7e10), (1e100, 0)])
+def test_units_of_measure_change_nothing(tmp_path, factor, offset):
+    """A price of 1e-9 and a meter of 1e8 are scaled as any series, and a constant is one in any unit."""
+    frame = table(flat=0.1)
+    words = ["data.targets=[load,price,flat]"]
+    usual = read(tmp_path, frame, *words)
+    changed = read(tmp_path, frame.set_index("date").mul(factor).add(offset).reset_index(), *words)
+    np.testing.assert_allclose(
+        column(changed).series.values, column(usual).series.values, atol=1e-2 if offset else 1e-5
+    )
+    assert "flat does not change" in " ".join(changed.notes)
+    assert "load" not in " ".join(note for note in changed.notes if "does not change" in note)

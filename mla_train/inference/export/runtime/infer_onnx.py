@@ -98,10 +98,10 @@ def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
     if head["kind"] == "regression":
         return [{"prediction": float(f"{number:.6g}")} for number in outputs["prediction"]]
     if head["kind"] == "forecast":
-        records: list[Spec] = [{"prediction": by_name(each, head["names"])} for each in outputs["forecast"]]
+        records: list[Spec] = [{"prediction": by_name(each, head)} for each in outputs["forecast"]]
         for record, each in zip(records, outputs.get("quantiles", ()), strict=False):
             levels = zip(options["quantiles"], np.moveaxis(each, -1, 0), strict=True)
-            record["quantiles"] = {f"{level:g}": by_name(steps, head["names"]) for level, steps in levels}
+            record["quantiles"] = {f"{level:g}": by_name(steps, head) for level, steps in levels}
         return records
     records = []
     for row in outputs["probability"]:
@@ -115,9 +115,15 @@ def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
     return records
 
 
-def by_name(steps: np.ndarray, names: Sequence[str]) -> dict[str, list[float]]:
-    """Steps `(series, horizon)` by the names of the series."""
-    return {name: [float(f"{value:.6g}") for value in row] for name, row in zip(names, steps, strict=True)}
+def by_name(steps: np.ndarray, head: Spec) -> dict[str, list[float]]:
+    """Steps `(series, horizon)` by the names of the series, with six digits of the value or of the standard deviation."""
+    columns = zip(head["names"], steps.astype(float), head["std"], strict=True)
+    return {name: [float(f"{value:.{digits(value, std)}g}") for value in row] for name, row, std in columns}
+
+
+def digits(value: float, std: float) -> int:
+    """Number of digits of a value by which six of its standard deviation are told."""
+    return int(np.clip(6 + np.floor(np.log10(abs(value))) - np.floor(np.log10(std)), 6, 16)) if value else 6
 
 
 def pad(rows: Sequence[Any], dtype: Any, width: Sequence[int] = (), patch: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,8 @@ Spec = dict[str, Any]
 
 def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     """The last measured rows of a csv table, and all that is known of the rows that follow."""
+    if spec["series_column"] or not isinstance(spec["time_column"], str):
+        raise ValueError("long tables, and times in several columns, need mla_train.load")
     names = [*spec["names"], *spec["known"], *spec["observed"]]
     times, cells = read_table(file, names, spec)
     frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(-\w+)?", spec["frequency"])
@@ -65,12 +67,14 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
         raise ValueError(f"{file} has no column {', '.join(lacking)}")
     usual = [spec["time_column"], *(name for name in header if name.lower() in TIME_NAMES), *header]
     time = next(name for name in usual if name and name not in names)
-    cells = [[to_number(row[name], separator) for name in names] for row in rows]
+    cells = [[to_number(row[name], separator, spec["na_values"]) for name in names] for row in rows]
     return np.array([to_seconds(row[time]) for row in rows]), np.array(cells)
 
 
-def to_number(cell: str, separator: str) -> float:
-    """A cell as a number; NaN where it is empty or infinite."""
+def to_number(cell: str, separator: str, missing: Sequence[str]) -> float:
+    """A cell as a number; NaN where it is empty, infinite or a word for a missing value."""
+    if cell.strip() in missing or re.sub(r"[.,]0+$", "", cell.strip()) in missing:
+        return np.nan
     cell = cell.strip() if separator == "," else cell.strip().replace(",", ".")
     value = np.nan if cell.lower() in EMPTY_CELLS else float(cell)
     return value if np.isfinite(value) else np.nan

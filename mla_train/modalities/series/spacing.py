@@ -1,0 +1,105 @@
+"""Rows of a table at even distances in time."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from mla_train.config import Resample, SeriesTableOptions
+from mla_train.errors import UserError
+from mla_train.modalities.series.times import frequency_name, frequency_of, is_calendar, round_distance, usual_distance
+
+MOST_GROWTH = 20
+"""Rows that resampling makes of one, at most."""
+
+
+def evenly_spaced(
+    frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str], origin: Any = "start_day"
+) -> pd.DataFrame:
+    """Rows in order and evenly spaced, as the options say; days of the calendar that are missing are gaps.
+
+    Args:
+        frame: Numbers by their times.
+        options: How rows are spaced.
+        notes: Lines for the user; what was done is added.
+        origin: Time from which steps are counted where rows are resampled.
+
+    Raises:
+        UserError: Rows are not evenly spaced and not to be resampled, or far too many rows would be made.
+    """
+    if options.resample is Resample.refuse:
+        return _even_rows(frame, options, notes)
+    frame = frame.sort_index()
+    index = pd.DatetimeIndex(frame.index)
+    if index[0] == index[-1]:
+        raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
+    frequency = options.frequency or frequency_of(index)
+    try:
+        if is_calendar(frequency):
+            regular = frame.resample(frequency).mean()
+        else:
+            step = _length(frequency)
+            _check_growth(index, step, options)
+            regular = frame.resample(step, origin=origin).mean()
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
+    gaps = int(regular.isna().all(axis=1).sum())
+    if options.resample is Resample.fill:
+        regular = regular.ffill()
+    notes.append(
+        f"{len(frame):,} rows became {len(regular):,} at a distance of {frequency}; {gaps:,} without a row are "
+        + ("filled with the last value" if options.resample is Resample.fill else "gaps")
+    )
+    return regular
+
+
+def _length(frequency: str) -> pd.Timedelta:
+    offset = to_offset(frequency)
+    return pd.Timedelta(days=offset.n) if isinstance(offset, pd.offsets.Day) else pd.Timedelta(offset)
+
+
+def _check_growth(index: pd.DatetimeIndex, step: pd.Timedelta, options: SeriesTableOptions) -> None:
+    """Refuses a distance at which most rows would be gaps."""
+    span = index[-1] - index[0]
+    rows = span // step + 1
+    if rows > MOST_GROWTH * len(index):
+        longer = frequency_name(round_distance((span / len(index)).value))
+        raise UserError(
+            f"{options.path}: {len(index):,} rows would become {rows:,} at a distance of {frequency_name(step)}, most of them gaps; "
+            f"choose a longer one, such as data.frequency={longer}"
+        )
+
+
+def _even_rows(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+    path, index = options.path, pd.DatetimeIndex(frame.index)
+    steps = np.diff(index.asi8)
+    if not index.is_monotonic_increasing:
+        row = int(np.flatnonzero(steps < 0)[0]) + 2
+        raise UserError(
+            f"{path}: times are not in order, {index[row - 1]} in row {row} comes after {index[row - 2]}. "
+            "data.resample=mean sorts them"
+        )
+    if not index.is_unique:
+        row = int(np.flatnonzero(steps == 0)[0]) + 2
+        raise UserError(
+            f"{path}: {index[row - 1]} stands there twice (row {row}). data.resample=mean takes the mean of both"
+        )
+    if not len(steps):
+        raise UserError(f"{path} has one row; a series has more")
+    frequency = frequency_of(index)
+    if is_calendar(frequency):
+        regular = frame.reindex(pd.date_range(index[0], index[-1], freq=frequency))
+        gaps = len(regular) - len(frame)
+        if gaps:
+            notes.append(f"rows are {frequency} apart; {gaps:,} of {len(regular):,} are not there and are gaps")
+        return regular
+    usual = usual_distance(index)
+    odd = np.flatnonzero(np.diff(index) != usual.to_timedelta64())
+    if len(odd):
+        raise UserError(
+            f"{path}: rows are usually {usual} apart, but {len(odd)} are not; the first is {index[odd[0] + 1]} after "
+            f"{index[odd[0]]}. Choose data.resample=mean (gaps stay gaps) or fill, at a distance of "
+            f"data.frequency={frequency}"
+        )
+    return frame

@@ -1,0 +1,193 @@
+"""Tables of series as people have them: nothing is lost or read as something else without a word."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mla_train.errors import UserError
+from mla_train.modalities.series.future import read_windows
+from mla_train.modalities.series.times import are_alike, frequency_of, usual_distance
+from mla_train.task import build_task
+from tests.helpers import forecasting_config, hourly_table
+
+
+def read(folder, frame, *words, **how):
+    return build_task(forecasting_config(folder, frame, *words, **how)).load_data()
+
+
+def spec(data):
+    return data.spec.inputs["series"].spec
+
+
+def table_of(data):
+    return data.test.columns["series"].series.table
+
+
+def long_table():
+    """Three series one below the other, the last from a later time on."""
+    times, wave = pd.date_range("2024-01-01", periods=400, freq="1h"), np.sin(np.arange(400) / 24 * 2 * np.pi)
+    parts = [
+        pd.DataFrame({"id": name, "ds": times, "y": factor * (10 + wave)})
+        for name, factor in (("north", 1.0), ("south", 100.0), ("7", 0.1))
+    ]
+    parts[2] = parts[2][50:]
+    return pd.concat(parts)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_counters_and_constants_are_left_out_and_said(tmp_path, first):
+    frame = hourly_table(store=7, number=np.arange(400) + first, almost=np.arange(400) // 399)
+    data = read(tmp_path, frame)
+    assert spec(data).names == ["load", "price", "almost"]
+    notes = " ".join(data.notes)
+    assert "store, number: not forecast" in notes
+    assert "data.targets=[load,price,store,number,almost]" in notes
+    assert "3 series are forecast: load, price, almost" in notes
+    assert spec(read(tmp_path, frame, "data.targets=[number,store]")).names == ["number", "store"]
+
+
+def test_a_table_of_a_counter_alone_is_forecast(tmp_path):
+    data = read(tmp_path, hourly_table()[["date"]].assign(y=np.arange(400)))
+    assert spec(data).names == ["y"]
+
+
+def test_a_column_without_a_name_is_not_read(tmp_path):
+    file = tmp_path / "a.csv"
+    config = forecasting_config(tmp_path, hourly_table())
+    hourly_table().to_csv(file)
+    assert spec(build_task(config).load_data()).names == ["load", "price"]
+
+
+def test_times_of_a_sensor_are_a_minute_apart(tmp_path):
+    chance, frame = np.random.default_rng(0), hourly_table()
+    frame["date"] = pd.Timestamp("2024-01-01 00:00:30") + pd.to_timedelta(
+        np.arange(400) * 60 + chance.uniform(-9, 9, 400), unit="s"
+    )
+    frame = pd.concat([frame, frame[::40].assign(date=frame["date"][::40] + pd.Timedelta("3ms"))]).sort_values("date")
+    with pytest.raises(UserError, match=r"usually 0 days 00:01:00 apart, .* data.frequency=min$"):
+        read(tmp_path, frame)
+    data = read(tmp_path, frame, "data.resample=mean")
+    assert (len(table_of(data).times), spec(data).frequency) == (400, "min")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "usual"),
+    [(60, "1min"), (3600, "1h"), (86400, "1D"), (7, "7s"), (0.004, "4ms"), (45 * 60, "45min"), (900, "15min")],
+)
+def test_usual_distances(seconds, usual):
+    chance = np.random.default_rng(0)
+    offsets = np.arange(500) * seconds + chance.uniform(-0.02, 0.02, 500) * seconds
+    assert usual_distance(pd.Timestamp("2024-01-01") + pd.to_timedelta(offsets * 1e9)) == pd.Timedelta(usual)
+    exact = pd.date_range("2024-01-01", periods=50, freq="73s")
+    assert usual_distance(exact) == pd.Timedelta("73s")
+
+
+def test_ways_to_write_a_frequency_are_alike():
+    monday = pd.Timestamp("2024-01-01")
+    assert are_alike("QS-JAN", "QS-APR", monday)
+    assert are_alike("7D", "W-MON", monday)
+    assert not are_alike("MS", "31D", monday)
+    assert not are_alike("B", "D", monday)
+    assert frequency_of(pd.date_range("2024-01-01 09:00", periods=20, freq="7D")) == "7D"
+
+
+def test_weeks_of_a_later_table_begin_on_the_weekday_of_training(tmp_path):
+    """Steps are counted from the first row of training, wherever a table that is forecast begins."""
+    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=700, freq="D"), "y": np.arange(700.0) % 30})
+    words = ["data.resample=mean", "data.frequency=7D", "data.look_back=12", "data.horizon=3"]
+    data = read(tmp_path, frame, *words)
+    frame[10:].to_csv(tmp_path / "later.csv", index=False)
+    (window,) = read_windows(tmp_path / "later.csv", spec(data))
+    own, trained = window.series.table.frame["y"][1:90], table_of(data).frame["y"]
+    np.testing.assert_array_equal(own, trained[own.index])
+
+
+def split_times(frame, date, time):
+    """Date and time of day in two columns."""
+    times = frame["date"]
+    return frame.drop(columns="date").assign(Date=times.dt.strftime(date), Time=times.dt.strftime(time))
+
+
+@pytest.mark.parametrize(
+    ("date", "time"), [("%d/%m/%Y", "%H.%M.%S"), ("%Y-%m-%d", "%H:%M"), ("%m/%d/%Y", "%H:%M:%S"), ("%Y%m%d", "%H")]
+)
+def test_date_and_time_apart(tmp_path, date, time):
+    frame = split_times(hourly_table(), date, time)
+    data = read(tmp_path, frame, "data.time_column=[Date,Time]", sep=";")
+    np.testing.assert_array_equal(table_of(data).times, hourly_table()["date"])
+    assert (spec(data).names, spec(data).time_column) == (["load", "price"], ["Date", "Time"])
+
+
+@pytest.mark.parametrize("resample", ["refuse", "mean"])
+def test_days_are_not_averaged_unasked(tmp_path, resample):
+    frame = split_times(hourly_table(), "%d/%m/%Y", "%H.%M.%S")
+    with pytest.raises(UserError, match=r"Time holds times of day: data.time_column=\[Date,Time\]"):
+        read(tmp_path, frame, f"data.resample={resample}")
+
+
+def test_parts_of_times_in_columns(tmp_path):
+    times = hourly_table()["date"]
+    parts = {"Year": times.dt.year, "month": times.dt.month, "day": times.dt.day, "hour": times.dt.hour}
+    frame = hourly_table().drop(columns="date").assign(**parts)
+    words = ["data.time_column=[Year,month,day,hour]"]
+    np.testing.assert_array_equal(table_of(read(tmp_path, frame, *words)).times, times)
+    frame.loc[3, "day"] = 31
+    frame.loc[3, "month"] = 2
+    with pytest.raises(UserError, match="in row 4 are no time"):
+        read(tmp_path, frame, *words)
+    frame["hour"] = frame["hour"].astype(str).mask(frame.index == 5, "")
+    with pytest.raises(UserError, match="no time in row 6 of column hour"):
+        read(tmp_path, frame, *words)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_own_marks_of_missing_values(tmp_path, name):
+    frame = hourly_table()
+    frame.loc[10:12, "load"] = -200
+    data = read(tmp_path, frame, "data.na_values=[-200]", name=name)
+    assert np.isnan(table_of(data).values[10:13, 0]).all()
+    assert spec(data).na_values == ["-200"]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("resample", ["refuse", "mean"])
+def test_several_series_are_not_averaged(tmp_path, shuffled, resample):
+    frame = long_table().sort_values("ds") if shuffled else long_table()
+    with pytest.raises(UserError, match=r"several series, 3 by column id. data.series_column=id") as error:
+        read(tmp_path, frame, f"data.resample={resample}")
+    assert "mean" not in str(error.value).replace(str(tmp_path), "")
+    data = read(tmp_path, frame, "data.series_column=id", f"data.resample={resample}")
+    assert spec(data).names == ["north", "south", "7"]
+    assert (spec(data).series_column, spec(data).value_column) == ("id", "y")
+    values = table_of(data).values
+    assert values.shape == (400, 3)
+    np.testing.assert_allclose(values[:, 1], 100 * values[:, 0])
+    assert np.isnan(values[:50, 2]).all()
+    assert not np.isnan(values[50:]).any()
+
+
+def test_identifiers_as_numbers(tmp_path):
+    frame = long_table().replace({"id": {"north": "1", "south": "2"}})
+    with pytest.raises(UserError, match=r"data\.series_column=id"):
+        read(tmp_path, frame)
+    assert spec(read(tmp_path, frame, "data.series_column=id")).names == ["1", "2", "7"]
+
+
+def test_covariates_of_long_tables(tmp_path):
+    frame = long_table()
+    frame["holiday"] = (frame["ds"].dt.weekday == 6).astype(int)
+    words = ["data.series_column=id", "data.known=[holiday]"]
+    data = read(tmp_path, frame, *words)
+    assert (spec(data).names, spec(data).known) == (["north", "south", "7"], ["holiday"])
+    assert table_of(data).covariates[:, 0].sum() == 48
+    frame.loc[frame["id"] == "7", "holiday"] = 1
+    with pytest.raises(UserError, match="holiday differs between the series"):
+        read(tmp_path, frame, *words)
+    for change, words, message in (
+        (lambda t: t.assign(other=t["y"]), [], r"forecasts one column, not y, other: data.targets=\[y\]"),
+        (lambda t: pd.concat([t, t[-1:]]), [], "stands twice in the series 7"),
+        (lambda t: t.assign(id=[None, *t["id"][1:]]), [], "no name in row 1 of column id"),
+        (lambda t: t, ["data.series_column=sensor"], "has no column sensor"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read(tmp_path, change(long_table()), "data.series_column=id", *words)
