@@ -61,6 +61,9 @@ class Forecast(Head):
             raise UserError(f"a forecast reads one input, not {', '.join(embeddings)}: leave the others out")
         (windows,) = embeddings.values()
         self.spec, self.levels, self.point_loss = spec, list(options.quantiles), POINT_LOSSES[options.loss.value]
+        if len(spec.names) > 1:  # whose units may differ
+            of_one = [name for name, unit in self.units.items() if unit.startswith("series")]
+            self.directions = {name: mode for name, mode in self.directions.items() if name not in of_one}
         self.patch, self.step_dim, self.future_patches = windows.patch, windows.step_dim, windows.future_patches
         self.register_buffer("learning", torch.tensor(False))
         self.quantiles = nn.Parameter((torch.tensor(self.levels) - 0.5).repeat(spec.horizon, 1))

@@ -80,7 +80,7 @@ def test_what_is_missing_is_marked_and_counted(tmp_path):
     data = read(write_splits(tmp_path, content), "regularization=none", "task.modality_dropout=0")
     assert missing(data.train, "text") == [1, 2]
     assert missing(data.train, "image") == [3, 4, 5]
-    assert data.train.names[3:6] == [f"{tmp_path / 'train.jsonl'} row {row}" for row in (4, 5, 6)]
+    assert data.train.names[3:6] == [f"{tmp_path / 'train.jsonl'} line {row}" for row in (4, 5, 6)]
     assert data.notes == ["2 of 40 examples of train have no text", "3 of 40 examples of train have no image"]
     inputs = batch_of(data, count=5).inputs
     assert inputs["text"].padding.all(1).tolist() == [False, True, True, False, False]
