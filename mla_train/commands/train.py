@@ -21,7 +21,7 @@ from mla_train.config.compose import to_typed_config
 from mla_train.config.help import help_of, help_text
 from mla_train.config.overrides import clear_errors, compose_overrides, config_folders, extend_import_path, find_choices
 from mla_train.errors import Interrupted, UserError
-from mla_train.program import CONF, as_started
+from mla_train.program import CONF, as_started, program
 from mla_train.training.run_folder import find_run
 
 HELP = ("--help", "-h", "--help-all")
@@ -125,7 +125,8 @@ def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:
     words = [word for word in details.overrides.task if not word.startswith("run_dir=")]
     added = [source.path for source in details.runtime.config_sources if source.provider == "command-line"]
     flags = [word for path in added for word in ("--config-dir", path)]
-    return [sys.argv[0], *flags, *words, *([f"run_dir={run_dir}"] if run_dir else [])]
+    first = sys.argv[0] if program()[0] == "mla-train" else "train.py"
+    return [first, *flags, *words, *([f"run_dir={run_dir}"] if run_dir else [])]
 
 
 def _stored_config(config: TrainConfig) -> TrainConfig:

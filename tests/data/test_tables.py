@@ -146,6 +146,7 @@ LINES = "".join(f"{'good' if i % 2 else 'bad'},film {i}\n" for i in range(30))
         ("text,label\r\na,b\r\n\r\nc,d\r\n  \r\n", ["text", "label"], 2, ""),
         ("text,label\ra,b\rc,d\r", ["text", "label"], 2, ""),
         ("a fine film,1\n" + "a film,0\nfilm,1\n" * 9, ["column_1", "column_2"], 19, "no header"),
+        ("label,0,1,2\n" + "a,0.5,1,2\nb,1.5,2,3\n" * 9, ["label", "0", "1", "2"], 18, ""),
         ("text,label\n" + "x" * 300_000 + ",good\nb,bad\n", ["text", "label"], 2, ""),
         ("text,label\na\0b,good\n", ["text", "label"], 1, ""),
         (b"\xef\xbb\xbftext,label\na,b\n", ["text", "label"], 1, ""),

@@ -26,6 +26,11 @@ PEEKED = 20
 """Records that tell whether rows have one cell more than the header."""
 MOST_HELD = 50_000_000
 """Characters of a record."""
+HEADER_WORDS = {
+    "label", "labels", "class", "category", "target", "text", "sentence", "review", "source", "image", "file", "path", "id",
+    "name", "date", "time", "datetime", "timestamp", "ds", "y", "value",
+}  # fmt: skip
+"""Names that make the first line a header, although its other cells look like those of a row."""
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
 
 
@@ -119,7 +124,10 @@ def find_dialect(lines: Sequence[str], kind: str, options: TableOptions) -> Dial
         while comment and len(comment) == 1 and len(lines) > skip + 1 and lines[skip].startswith(comment):
             skip += 1
     head = next(csv.reader(lines[skip : skip + 1], delimiter=separator or ","), [])
-    has_header = has_header or "" in (cell.strip() for cell in head)  # an index without a name
+    names = {cell.strip().lower() for cell in head}
+    has_header = (
+        has_header or "" in names or bool(names & HEADER_WORDS)
+    )  # an index without a name, steps by their numbers
     return Dialect(separator or ",", skip, has_header if options.header is None else options.header)
 
 
