@@ -274,3 +274,10 @@ def forecasting_config(folder, frame, *words, name="a.csv", **how):
         frame.to_csv(folder / name, index=False, **how)
     small = ["data.look_back=24", "data.horizon=6"]
     return config("task=forecasting", "data=series_csv", f"data.path={folder / name}", *small, *words)
+
+
+def loaded_by(imports, names):
+    """Those of some modules that a new process has loaded after an import."""
+    code = f"import sys, {imports}\nprint(*sorted(set({list(names)!r}) & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split()

@@ -2,7 +2,7 @@
 
     python scripts/predict.py --run runs/mine --input reviews.csv --output answers.csv
     python scripts/predict.py --run runs/mine --text "What a day"
-    python scripts/predict.py --run runs/mine --input pictures/ --output answers.csv --top 3
+    python scripts/predict.py --run runs/mine --input images/ --output answers.csv --top 3
 
 The input is csv, tsv, jsonl or parquet, also compressed (.gz, .xz, .bz2); a text file with an example in each line; a folder
 of images; or - for the standard input. Rows keep their order and all their columns; a row that cannot be read keeps its
@@ -10,7 +10,7 @@ place, with the reason in the column `error`.
 
     python scripts/predict.py --run runs/load --input load.csv --output forecast.csv
 
-forecasts the steps behind the last measured row of a table, with a picture beside the file; rows behind it hold the
+forecasts the steps behind the last measured row of a table, with a figure beside the file; rows behind it hold the
 covariates that are known ahead.
 """
 

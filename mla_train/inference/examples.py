@@ -75,7 +75,7 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
         return source
     if series_column not in source.columns:
         raise UserError(
-            f"{source.name} has no column {series_column}, which told series apart in training; there are "
+            f"{source.name} has no column {series_column}, the series identifier of the training data (data.series_column); there are "
             f"{', '.join(source.columns)}"
         )
     kept = [series_column, *labels]

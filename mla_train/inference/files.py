@@ -20,7 +20,6 @@ from mla_train.errors import UserError
 CHUNK = 1024
 WRITTEN = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
 """Formats of answers."""
-IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def open_input(path: str, kind: str | None = None, options: TableOptions | None = None) -> Source:
@@ -32,10 +31,13 @@ def open_input(path: str, kind: str | None = None, options: TableOptions | None 
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return open_source(path, kind, options)
+    from mla_train.modalities.image.decode import image_endings  # needs Pillow, which tables do not
+
+    endings = image_endings()
     files = sorted(
         file
         for file in folder.rglob("*")
-        if file.suffix.lower() in IMAGES and not any(map(is_hidden, file.relative_to(folder).parts))
+        if file.suffix.lower() in endings and not any(map(is_hidden, file.relative_to(folder).parts))
     )
     if not files:
         raise UserError(f"{folder} holds no images")

@@ -1,4 +1,4 @@
-"""From a table of series to its future: a row for each series and step, and a picture."""
+"""From a table of series to its future: a row for each series and step, and a figure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import read_windows
 from mla_train.modalities.series.windows import Window
 
-MOST_SERIES = 6  # in a picture
+MOST_SERIES = 6  # in a figure
 
 
 def forecast_file(
@@ -47,9 +47,9 @@ def forecast_file(
     summary = f"{len(rows):,} rows"
     if output == "-":
         return summary
-    picture = Path(output).with_suffix(".png")
-    draw_forecast(windows, records, picture)
-    return f"{summary} to {output}, a picture to {picture}"
+    image_file = Path(output).with_suffix(".png")
+    draw_forecast(windows, records, image_file)
+    return f"{summary} to {output}, a figure to {image_file}"
 
 
 def _rows(window: Window, record: dict[str, Any], measured: bool) -> list[dict[str, Any]]:

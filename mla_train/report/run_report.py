@@ -41,7 +41,7 @@ CAPTIONS = {
 
 
 def report_run(run: FinishedRun) -> None:
-    """Draws test examples and writes report.html; errors are logged and told in a line, as the run itself is complete."""
+    """Draws test examples and writes report.html; an error is logged and printed as one line: the run is complete without."""
     folder = run.folder.path
     steps: list[Callable[[], Any]] = [lambda: write_report(folder)]
     if (folder / "predictions.jsonl").is_file():

@@ -60,12 +60,18 @@ def test_a_single_client_never_waits(model):
     batcher.close()
 
 
-def test_only_the_request_at_fault_fails(model):
-    batcher = Batcher(model, capacity=100)
+def keep_busy(model, batcher):
+    """The first request, with which the model is busy until `model.free` is set."""
     model.free.clear()
     first = batcher.submit([1])
     while not model.batches:
         time.sleep(0.001)
+    return first
+
+
+def test_only_the_request_at_fault_fails(model):
+    batcher = Batcher(model, capacity=100)
+    first = keep_busy(model, batcher)
     good, bad, other = batcher.submit([2]), batcher.submit(["fault"]), batcher.submit([3])
     model.free.set()
     assert values(first) + values(good) + values(other) == [2, 4, 6]
@@ -76,10 +82,7 @@ def test_only_the_request_at_fault_fails(model):
 
 def test_who_gave_up_is_left_out_and_too_many_are_refused(model):
     batcher = Batcher(model, capacity=3)
-    model.free.clear()
-    first = batcher.submit([1])
-    while not model.batches:
-        time.sleep(0.001)
+    first = keep_busy(model, batcher)
     gone, kept = batcher.submit([2]), batcher.submit([3])
     gone.cancel()
     with pytest.raises(RequestError, match="2 examples are waiting") as refused:

@@ -70,7 +70,7 @@ def number_format(name: str, cells: Sequence[Any], options: TableOptions) -> Num
         options: Signs that the user names.
 
     Raises:
-        UserError: It cannot be told which sign is which.
+        UserError: A sign may be the decimal or the thousands sign.
     """
     texts = [cell.strip() for cell in cells[:FIRST_CELLS] if isinstance(cell, str) and not is_missing(cell)]
     texts = [text for text in texts if text.lower() not in MISSING_NUMBERS]

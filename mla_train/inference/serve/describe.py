@@ -23,9 +23,9 @@ BESIDE: Mapping[str, dict[str, Any]] = {
     "generation": {"score": float},
     "forecast": {"quantiles": dict[str, dict[str, list[float]]]},
 }
-"""What stands beside it."""
+"""Fields of a record beside its prediction, by kind of answer, with their types."""
 SHOWN = ("channels", "height", "width", "max_length", "names", "look_back", "horizon", "known", "observed", "frequency")
-"""What is said of the spec of an input."""
+"""Fields of an input's spec that /metadata lists."""
 
 
 class Problem(BaseModel):

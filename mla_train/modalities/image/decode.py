@@ -17,7 +17,7 @@ from mla_train.modalities.image.depth import WIDE_MODES
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
 LARGEST_KEPT = 96
 USUAL_SIZE = 64
-# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no picture.
+# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no image.
 FORMATS = {
     "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
     "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits or of decimal numbers: all of a data set are brought to bytes on one scale."""
+"""Images of more than 8 bits or of decimal numbers: all of a data set are brought to bytes on one scale."""
 
 from collections.abc import Sequence
 
@@ -12,22 +12,22 @@ WIDE_MODES = {*WHOLE_MODES, "F"}
 
 
 def number_kind(mode: str) -> str:
-    """Kind of the numbers of a picture, from its mode in Pillow."""
+    """Kind of the numbers of a image, from its mode in Pillow."""
     if mode in WIDE_MODES:
         return "whole numbers of more than 8 bits" if mode in WHOLE_MODES else "decimal numbers"
     return "8 bits"
 
 
 def check_one_kind(modes: Sequence[str | None], names: Sequence[str], notes: list[str]) -> bool:
-    """Whether pictures are wide: of more than 8 bits, or of decimal numbers.
+    """Whether images are wide: of more than 8 bits, or of decimal numbers.
 
     Args:
-        modes: Mode of each picture; None is missing.
-        names: Name of each picture, for messages.
+        modes: Mode of each image; None is missing.
+        names: Name of each image, for messages.
         notes: Lines for the user.
 
     Raises:
-        UserError: Pictures are of several kinds, which have no common scale.
+        UserError: Images are of several kinds, which have no common scale.
     """
     first = {number_kind(mode): name for mode, name in reversed(list(zip(modes, names, strict=True))) if mode}
     if len(first) > 1:
@@ -44,12 +44,12 @@ def check_one_kind(modes: Sequence[str | None], names: Sequence[str], notes: lis
 
 
 def learn_range(images: Tensor) -> list[float]:
-    """Lowest and highest value of pictures, a step apart where all values are equal."""
+    """Lowest and highest value of images, a step apart where all values are equal."""
     low, high = images.min().item(), images.max().item()
     return [low, high if high > low else low + 1]
 
 
 def to_bytes(images: Tensor, value_range: Sequence[float]) -> Tensor:
-    """Wide pictures on the scale where the range is 0 to 255; values outside are cut."""
+    """Wide images on the scale where the range is 0 to 255; values outside are cut."""
     low, high = value_range
     return ((images.float() - low) * (255 / (high - low))).round().clamp(0, 255).to(torch.uint8)

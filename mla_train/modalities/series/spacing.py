@@ -83,7 +83,7 @@ def _even_rows(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str
     if not index.is_unique:
         row = int(np.flatnonzero(steps == 0)[0]) + 2
         raise UserError(
-            f"{path}: {index[row - 1]} stands there twice (row {row}). data.resample=mean takes the mean of both"
+            f"{path}: duplicate time {index[row - 1]} in row {row}. data.resample=mean takes the mean of both rows"
         )
     if not len(steps):
         raise UserError(f"{path} has one row; a series has more")

@@ -127,13 +127,13 @@ def _refuse_repeated_times(
     for name in others:
         if is_time_of_day(table[name]):
             raise UserError(
-                f"{options.path}: {first} stands there more than once, and {name} holds times of day: "
+                f"{options.path}: duplicate time {first}, and column {name} holds times of day: "
                 f"data.time_column=[{','.join([*time_columns, name])}] joins them"
             )
     name = column_of_series(table, times, others)
     if name is not None:
         raise UserError(
-            f"{options.path}: {first} stands there {(times == first).sum()} times: the rows belong to several series, "
+            f"{options.path}: the time {first} occurs {(times == first).sum()} times: the rows belong to several series, "
             f"{table[name].nunique():,} by column {name}. data.series_column={name} forecasts each of them"
         )
 

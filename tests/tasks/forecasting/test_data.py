@@ -344,7 +344,7 @@ def test_the_period_of_months_that_rise(tmp_path):
             "column load: 'x' in row 5 is no number",
         ),
         (lambda t: t.assign(load=np.nan), ["data.targets=[load]"], "column load has no value in the training rows"),
-        (lambda t: t.assign(date=t["date"].where(t.index != 9, t["date"][8])), [], "stands there twice"),
+        (lambda t: t.assign(date=t["date"].where(t.index != 9, t["date"][8])), [], r"row 10\b.*data\.resample=mean"),
         (lambda t: t.drop(index=range(20, 23)), [], "rows are usually 0 days 01:00:00 apart, but 1 are not"),
         (lambda t: t, ["data.targets=[lod]"], "has no column lod; there are date, load, price"),
         (lambda t: t.drop(columns="date"), [], "has no column of times"),
