@@ -112,7 +112,7 @@ def test_the_page_predicts_in_a_browser(run, tmp_path):
 def test_requests_in_the_documents_are_answered_as_written(run):
     text = (ROOT / "docs" / "use.md").read_text()
     documents = text + (ROOT / "README.md").read_text()
-    (command,) = set(re.findall(r"^python scripts/serve.py[^#\n]*\S", documents, re.MULTILINE))
+    (command,) = set(re.findall(r"^python scripts/serve.py[^#\n]*[^#\s]", documents, re.MULTILINE))
     lines = re.findall(r"^curl .*$", text, re.MULTILINE)
     assert len(lines) == 4
     with serving(*shlex.split(command)[2:-1], run) as (_, address):

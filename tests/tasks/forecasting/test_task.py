@@ -229,7 +229,8 @@ def test_quantiles_rise_and_are_not_below_zero_where_no_training_value_is(tmp_pa
 
 
 def test_a_series_that_repeats_itself_does_not_drown_the_others(tmp_path):
-    run = build(tmp_path, table(flat=12345678.9, day=np.arange(400) % 24))
+    frame = table(flat=12345678.9, day=np.arange(400) % 24)
+    run = build(tmp_path, frame, "data.targets=[load,price,flat,day]")
     spec = run.data.spec.target
     assert spec.naive_error[2:] == [1.0, 1.0]
     assert spec.std[2] == 1.0
