@@ -4,7 +4,7 @@ BIN := .venv/bin
 TASK ?= image_classification
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format golden
+.PHONY: help install demo test lint format golden fuzz
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ lint: install ## check style and types
 
 golden: install ## compare the first steps of all tasks with tests/golden, strictly (for one machine)
 	@$(BIN)/python -m tests.golden.record
+
+fuzz: install ## try two thousand mutated and hostile files on each reader (half an hour)
+	@FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/data/test_fuzz.py
 
 format: install ## fix style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -1,12 +1,21 @@
 """Errors that a user can correct: one clear sentence that names the remedy, shown without a traceback."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
+def printable(text: str) -> str:
+    """A text of somebody's data for the terminal: control characters, which could steer it, are written out."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda sign: repr(sign[0])[1:-1], text)
+
+
 class UserError(Exception):
     """Something in the command, the config or the data is not as it must be."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault

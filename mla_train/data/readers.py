@@ -65,12 +65,24 @@ def _texts(cells: Sequence[Any], where: str, places: Sequence[str], notes: list[
             texts.append(None if is_empty(cell) else as_text(cell))
         except TypeError as error:
             raise UserError(f"{where}: {error} ({place})") from error
-    halves = sum(
-        text is not None and text != cell and isinstance(cell, str) for text, cell in zip(texts, cells, strict=True)
+    replaced = sum(
+        text is not None and "\N{REPLACEMENT CHARACTER}" in text and not _is_whole(cell)
+        for text, cell in zip(texts, cells, strict=True)
     )
-    if halves:
-        notes.append(f"{where}: {halves:,} texts hold halves of characters, which became \N{REPLACEMENT CHARACTER}")
+    if replaced:
+        notes.append(
+            f"{where}: {replaced:,} texts hold halves of characters or bytes that are not UTF-8, which became "
+            "\N{REPLACEMENT CHARACTER}"
+        )
     return texts
+
+
+def _is_whole(cell: Any) -> bool:
+    """Whether a text or its bytes can be written and read as UTF-8."""
+    try:
+        return bool(cell.decode() if isinstance(cell, bytes) else str(cell).encode())
+    except UnicodeError:
+        return False
 
 
 def find_column(table: Table, asked: str | None, usual: tuple[str, ...], option: str) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.dataset import Dataset
-from mla_train.errors import Interrupted, UserError
+from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
 from mla_train.task import Task, build_task
 from mla_train.training.attention_callback import AttentionStatistics
@@ -137,7 +137,7 @@ def _train(
     trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first)
     rank, world_size = trainer.global_rank, trainer.world_size
     if trainer.is_global_zero:
-        print("\n".join([*data.notes, _headline(config, data, module, folder)]), flush=True)
+        print(printable("\n".join([*data.notes, _headline(config, data, module, folder)])), flush=True)
     if config.hardware.compile:
         module.compile()
     try:

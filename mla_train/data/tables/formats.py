@@ -136,7 +136,7 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
         number = 0
         try:
             for batch in batches:
-                for cells in batch.to_pylist():
+                for cells in _records(batch):
                     number += 1
                     yield Row(cells, "", f"row {number}")
         except (pyarrow.ArrowException, *UNREADABLE) as error:
@@ -147,6 +147,18 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
     classes = {name: each["names"] for name, each in features.items() if isinstance(each, dict) and each.get("names")}
     columns = [column for column in schema.names if not column.startswith("__index_level_")]
     return Source(name, kind, columns, rows(), size=size, schema=schema, class_names=classes)
+
+
+def _records(batch: Any) -> list[dict[str, Any]]:
+    """Rows of a batch; texts that are not UTF-8, though they are marked so, as bytes."""
+    import pyarrow
+
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        is_text = pyarrow.types.is_string
+        columns = [column.view(pyarrow.binary()) if is_text(column.type) else column for column in batch.columns]
+        return pyarrow.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
 
 
 def _arrow_table(path: str) -> Any:
@@ -185,14 +197,13 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
 def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Source:
     """An npz file whose arrays have a row for each example."""
     import zipfile
-    import zlib
 
     import numpy as np
 
     try:
         with np.load(open_bytes(path) if path == "-" else Path(path), allow_pickle=False) as content:
             arrays = {each: content[each] for each in content.files}
-    except (ValueError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
+    except (ValueError, zipfile.BadZipFile, *UNREADABLE) as error:
         raise UserError(
             f"{name} cannot be read: {error}. Write it with numpy.savez, numbers and strings alone"
         ) from error

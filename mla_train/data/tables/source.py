@@ -7,6 +7,7 @@ import io
 import lzma
 import re
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "npz", "txt")
 ENDINGS = {"feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv"}
 """Other endings of a format."""
-UNREADABLE = (OSError, EOFError, lzma.LZMAError)
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 
 class Row(NamedTuple):

@@ -23,7 +23,7 @@ FORMATS = {
     "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
 }  # fmt: skip
 # Exceptions of Pillow for files that are no image, damaged or very large.
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+UNREADABLE = (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError)
 Image.MAX_IMAGE_PIXELS = 100_000_000  # twice as many are refused
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 

@@ -214,12 +214,17 @@ def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
         except (ValueError, TypeError):
             continue
     if not found:
-        each = pd.to_datetime(column, format="mixed", errors="coerce", utc=True)
+        each = pd.to_datetime(column.map(str), format="mixed", errors="coerce", utc=True)
         if each.notna().all():
             raise UserError(f"{path}: the times of column {column.name} are written in several ways; write all alike")
         row = int(np.flatnonzero(each.isna())[0])
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no time")
-    return min(found, key=_unevenness).tz_convert("UTC").tz_localize(None).as_unit("ns")
+    times = min(found, key=_unevenness).tz_convert("UTC").tz_localize(None)
+    outside = (times < pd.Timestamp.min.ceil("s")) | (times > pd.Timestamp.max.floor("s"))
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise UserError(f"{path}: {column.iloc[row]} in row {row + 1} of column {column.name}: years are 1678 to 2261")
+    return times.as_unit("ns")
 
 
 def _unevenness(times: pd.DatetimeIndex) -> tuple[int, float]:
