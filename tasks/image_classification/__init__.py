@@ -10,5 +10,6 @@ __getattr__ = lazy_names(
         "read_digits": "named",
         "read_torchvision": "named",
         "read_folder": "folder",
+        "read_medmnist": "medmnist",
     },
 )

@@ -49,6 +49,19 @@ class TorchvisionConfig(SplitOptions, ImageOptions):
 
 
 @dataclass
+class MedmnistConfig(SplitOptions, ImageOptions):
+    """Images and labels of all splits in one npz file, as MedMNIST gives them out.
+
+    Attributes:
+        path: The npz file, with train_images, train_labels and so on.
+    """
+
+    _target_: str = "tasks.image_classification.read_medmnist"
+    name: str = "medmnist"
+    path: str | None = None
+
+
+@dataclass
 class ImageFolderConfig(SplitOptions, ImageOptions):
     """Images in a folder for each class.
 

@@ -23,6 +23,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from openpyxl import Workbook
+from openpyxl.utils.exceptions import IllegalCharacterError
 from PIL import Image
 
 from mla_train.errors import UserError
@@ -96,7 +97,7 @@ def as_xlsx(columns):
             book.active.append(
                 [cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell for cell in plain]
             )
-        except (ValueError, TypeError):  # a sheet cannot hold every sign
+        except IllegalCharacterError:  # a sheet cannot hold every sign
             continue
     stream = io.BytesIO()
     book.save(stream)

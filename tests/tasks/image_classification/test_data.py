@@ -163,3 +163,55 @@ def test_cifar_from_parquet(shared_data):
     assert "airplane" in data.spec.target.classes or data.spec.target.classes == [str(i) for i in range(10)]
     spec = data.spec.inputs["image"].spec
     assert (spec.channels, spec.height) == (3, 32)
+
+
+def medmnist(tmp_path, **arrays):
+    file = tmp_path / "made.npz"
+    np.savez(file, **arrays)
+    return load("data=medmnist", f"data.path={file}")
+
+
+def arrays(colours=(), labels=1, splits=("train", "val", "test")):
+    chance = np.random.default_rng(0)
+    return {
+        f"{split}_{name}": value
+        for split in splits
+        for name, value in {
+            "images": chance.integers(0, 256, (20, 28, 28, *colours), dtype=np.uint8),
+            "labels": chance.integers(0, 2, (20, labels)).astype(np.uint8),
+        }.items()
+    }
+
+
+@pytest.mark.parametrize(("colours", "channels"), [((), 1), ((3,), 3)])
+def test_one_file_of_all_splits_is_read(colours, channels, tmp_path):
+    content = arrays(colours)
+    data = medmnist(tmp_path, **content)
+    assert data.spec.target.classes == ["0", "1"]
+    assert data.test.targets.tolist() == content["test_labels"][:, 0].tolist()
+    image = content["test_images"][3]
+    expected = image[None] if not colours else image.transpose(2, 0, 1)
+    assert np.array_equal(data.test.columns["image"].images[3].numpy(), expected)
+    assert data.spec.inputs["image"].spec.channels == channels
+
+
+def test_columns_of_labels_are_several_labels(tmp_path):
+    content = arrays(labels=3, splits=["train"])
+    data = medmnist(tmp_path, **content)
+    assert data.spec.head.kind == "multilabel"
+    assert (data.count("train"), data.count("val"), data.count("test")) == (14, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "no train_images"),
+        (arrays(splits=["test"]), "no train_images; there are test_images, test_labels"),
+        ({"train_images": np.zeros((4, 8, 8, 8), np.uint8)}, r"shape \(4, 8, 8, 8\)"),
+        ({"train_images": np.zeros((4, 8, 8))}, "holds float64"),
+        ({"train_images": np.zeros((4, 8, 8), np.uint8)}, "train_labels needs a label for each of the 4"),
+    ],
+)
+def test_other_arrays_are_refused(content, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        medmnist(tmp_path, **content)
