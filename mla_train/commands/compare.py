@@ -17,7 +17,7 @@ All other options are those of train.py, see its --help. Writes comparison.md, .
 import shlex
 import sys
 
-from mla_train.config.overrides import extend_import_path
+from mla_train.config.overrides import extend_import_path, quote_signs
 from mla_train.errors import UserError
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.variants import compose_variants, read_plan
@@ -25,7 +25,7 @@ from mla_train.studies.variants import compose_variants, read_plan
 
 def main() -> None:
     """Reads the command line, runs the comparison and writes its report."""
-    arguments = sys.argv[1:]
+    arguments = quote_signs(sys.argv[1:])
     if {"--help", "-h"} & set(arguments):
         print(as_started(__doc__ or ""))
         return

@@ -36,6 +36,7 @@ from mla_train.config.overrides import (
     extend_import_path,
     find_choices,
     parse_overrides,
+    quote_signs,
 )
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.program import CONF, TRAIN, as_started, program
@@ -62,7 +63,7 @@ def check_space(overrides: list[str], space: dict[str, Choice]) -> None:
 
 def main() -> None:
     """Reads the command line and sweeps."""
-    arguments = sys.argv[1:]
+    arguments = quote_signs(sys.argv[1:])
     if {"--help", "-h"} & set(arguments):
         print(as_started(__doc__ or ""))
         return

@@ -19,7 +19,14 @@ from omegaconf import DictConfig, OmegaConf
 from mla_train.config import TrainConfig
 from mla_train.config.compose import to_typed_config
 from mla_train.config.help import help_of, help_text
-from mla_train.config.overrides import clear_errors, compose_overrides, config_folders, extend_import_path, find_choices
+from mla_train.config.overrides import (
+    clear_errors,
+    compose_overrides,
+    config_folders,
+    extend_import_path,
+    find_choices,
+    quote_signs,
+)
 from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
 from mla_train.training.run_folder import find_run
@@ -31,7 +38,8 @@ def main() -> None:
     """Trains with the options of the command line, or shows the help."""
     traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
+    words = quote_signs(sys.argv[1:])
+    sys.argv[1:] = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
     keys = [after for before, after in pairwise(sys.argv) if before in HELP and not re.search("^-|=", after)]
     words = [word for word in sys.argv[1:] if word not in (*HELP, *keys)]
     help_wanted = len(words) < len(sys.argv) - 1

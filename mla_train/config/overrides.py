@@ -1,6 +1,7 @@
 """Overrides, the `key=value` words of a command line: what they compose to, and which of them is wrong. No torch here."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -139,6 +140,16 @@ def check_overrides(overrides: list[str], choices: dict[str, set[str]], keys: se
                     )
         elif key not in keys:
             raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.keys())}")
+
+
+def quote_signs(words: Sequence[str]) -> list[str]:
+    """Words of a command line, in which a value of one sign is quoted as Hydra wants: the shell took its quotes away."""
+
+    def quoted(match: re.Match[str]) -> str:
+        key, sign = match.groups()
+        return f'{key}"{sign}"' if sign == "'" else f"{key}'{sign}'"
+
+    return [re.sub(r"^([\w.+]+=)(\W)$", quoted, word) for word in words]
 
 
 def parse_overrides(overrides: list[str]) -> list[Override]:

@@ -8,6 +8,7 @@ import yaml
 
 from mla_train.config import CheckpointChoice, RegularizationConfig, TrainConfig, WandbConfig
 from mla_train.config.help import option_help
+from mla_train.config.overrides import parse_overrides, quote_signs
 from mla_train.config.typed import default_values, options_class
 from mla_train.errors import UserError
 from tests.helpers import ROOT, config, task_of
@@ -167,3 +168,11 @@ def test_every_option_of_a_run_has_a_line_of_help():
         cls = classes.pop()
         assert option_help(cls).keys() == {field.name for field in dataclasses.fields(cls)}
         classes += [field.type for field in dataclasses.fields(cls) if dataclasses.is_dataclass(field.type)]
+
+
+@pytest.mark.parametrize("sign", [",", ";", "|", "'", '"', "\t", ":", "=", "~"])
+def test_a_value_of_one_sign_needs_no_quotes_of_its_own(sign):
+    (word,) = quote_signs([f"data.separator={sign}"])
+    (override,) = parse_overrides([word])
+    assert override.value() == sign
+    assert quote_signs(["a=b", "seed=1,2", "data.separator=';'"]) == ["a=b", "seed=1,2", "data.separator=';'"]

@@ -69,20 +69,20 @@ def as_lines(records):
 
 
 def as_parquet(columns):
-    """A parquet file whose columns have the first type that takes their cells."""
-    arrays = {}
-    for name, cells in columns.items():
-        for convert in (
-            list,
-            lambda cells: [None if each is None else str(each).encode("utf-8", "replace") for each in cells],
-        ):
-            try:
-                arrays[name] = pyarrow.array(convert(cells))
-                break
-            except (pyarrow.ArrowException, UnicodeError, OverflowError):
-                continue
+    """A parquet file; a column whose cells have no common type is one of bytes."""
+    try:
+        return written(pyarrow.table(columns))
+    except (pyarrow.ArrowException, UnicodeError, OverflowError):
+        as_bytes = {
+            name: [None if cell is None else str(cell).encode("utf-8", "replace") for cell in cells]
+            for name, cells in columns.items()
+        }
+        return written(pyarrow.table(as_bytes))
+
+
+def written(table):
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(arrays), stream)
+    pyarrow.parquet.write_table(table, stream)
     return stream.getvalue()
 
 
