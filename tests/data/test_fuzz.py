@@ -196,6 +196,8 @@ def chances(name, count):
 @pytest.mark.parametrize("reader", READERS)
 def test_tables_are_read_or_refused(reader, tmp_path):
     words, option, frame = READERS[reader]
+    frame.to_csv(tmp_path / "whole.csv", index=False)
+    load("encoder=tiny", *words, f"{option}={tmp_path / 'whole.csv'}")
     for trial, chance in chances(reader, FUZZ):
         name, content = hostile_file(frame, chance)
         path = tmp_path / f"{trial}_{name}"
@@ -211,6 +213,7 @@ def test_images_are_read_or_refused(ending, tmp_path):
         file = tmp_path / ("cat" if place % 2 else "dog") / f"{place}.{ending}"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(stream.getvalue())
+    load("encoder=tiny", "task=image_classification", "data=image_folder", f"data.root={tmp_path}")
     for _, chance in chances(ending, FUZZ // 8):
         file.write_bytes(mutated(stream.getvalue(), chance))
         on_error = chance.choice(["skip", "stop"])
@@ -227,6 +230,9 @@ def test_files_of_series_are_read_or_refused(ending, tmp_path):
         sign = {"tsv": "\t", "txt": " ", "csv": ","}[ending]
         head = [f"label,{','.join(f't{step}' for step in range(12))}"] if ending == "csv" else []
         text = "\n".join([*head, *(f"{number % 2}{sign}{row.replace(',', sign)}" for number, row in enumerate(rows))])
+    whole = tmp_path / f"whole.{ending}"
+    whole.write_text(text)
+    load("encoder=tiny", "task=series_classification", "data=series_files", f"data.train={whole}")
     for trial, chance in chances(ending, FUZZ // 4):
         path = tmp_path / f"{trial}.{ending}"
         path.write_bytes(mutated(text.encode(), chance))

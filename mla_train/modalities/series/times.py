@@ -243,7 +243,7 @@ def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
                 return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format=form)).as_unit("ns")
         unit = next((unit for unit, top in (("s", 1e10), ("ms", 1e13), ("us", 1e16)) if most < top), "ns")
         times = pd.DatetimeIndex(pd.to_datetime(column, unit=unit)).as_unit("ns")
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path}: the numbers of column {column.name} are no times: {error}") from error
     if times[-1] < pd.Timestamp("1971"):
         raise UserError(
