@@ -53,11 +53,45 @@ class SplitOptions:
             split.
         test_share: Share of the training examples used for test if there is no test split.
         split_seed: Seed of the train/val/test split, independent of `seed`.
+        folds: Number of folds of a cross-validation; the test split is one of them, and `test_share` is not used.
+        fold: The fold that is the test split, counted from 0.
     """
 
     val_share: float = number(0.1, above=0, below=1)
     test_share: float = number(0.2, above=0, below=1)
     split_seed: int = 0
+    folds: int | None = number(None, least=2, usual="5 or 10")
+    fold: int = number(0, least=0)
+
+    def check(self) -> None:
+        """Raises UserError where rules of splitting exclude each other."""
+        require(self.folds is not None or self.fold == 0, f"data.fold={self.fold} needs data.folds=, their number")
+        require(
+            self.folds is None or self.fold < self.folds,
+            f"data.fold={self.fold}: with data.folds={self.folds} it is from 0 to {(self.folds or 1) - 1}",
+        )
+        if getattr(self, "series_column", None) is not None:
+            return  # `time_column` orders the steps of a series
+        for other in ("folds", "group_column"):
+            require(
+                getattr(self, "time_column", None) is None or getattr(self, other, None) is None,
+                f"data.time_column and data.{other}: rows are split by time or by {other.removesuffix('_column')}; remove one",
+            )
+
+
+@dataclass
+class RowOptions:
+    """What the rows of a table are, beside inputs and label.
+
+    Attributes:
+        id_column: Column that names each row, in predictions and reports.
+        group_column: Column of the patient, author, speaker or the like; all rows of one stay in one split.
+        time_column: Column of times by which splits are cut: the newest rows are test, those before them val.
+    """
+
+    id_column: str | None = None
+    group_column: str | None = None
+    time_column: str | None = None
 
 
 @dataclass
@@ -82,7 +116,7 @@ class TableOptions:
 
 
 @dataclass
-class FileOptions(TableOptions):
+class FileOptions(TableOptions, RowOptions):
     """Tables on disk or on the Hugging Face hub.
 
     Attributes:
@@ -93,6 +127,8 @@ class FileOptions(TableOptions):
         hub: Name of a data set on the hub, used where no files are named.
         revision: Commit of the hub data set; null takes the newest.
         on_error: Handling of rows that cannot be read.
+        split_column: Column of the training table that says train, val or test of each row; or the data_splits.csv of a
+            run, whose splits are taken.
     """
 
     root: str | None = None
@@ -102,6 +138,7 @@ class FileOptions(TableOptions):
     hub: str | None = None
     revision: str | None = None
     on_error: OnError = OnError.stop
+    split_column: str | None = None
 
 
 class Rare(Enum):
@@ -267,8 +304,8 @@ class SeriesFileOptions(FileOptions, LabelOptions, SplitOptions):
 
     Attributes:
         series_column: Column that tells series apart where each step has a row; null reads each row as a series.
-        time_column: Column by which the steps of a series are ordered; null keeps the order of the rows.
+        time_column: Column by which the steps of a series are ordered, null keeps the order of the rows; where a row is a
+            series, column of times by which splits are cut.
     """
 
     series_column: str | None = None
-    time_column: str | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mla_train.data.readers import INPUT_NAMES
 from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.source import Row
 from mla_train.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
@@ -58,6 +59,17 @@ def find_columns(
         if column != name:
             notes.append(f"{name} is read from column {column}")
     return column_of
+
+
+def located(row: Row, number: int, fault: str) -> str:
+    """What is wrong with a row, and where it stands, such as "line 7: no text".
+
+    Args:
+        row: Row of a file.
+        number: Its number, from 1, for files whose rows have no other place.
+        fault: What is wrong with it.
+    """
+    return fault if row.place and fault.startswith(row.place) else f"{row.place or f'row {number}'}: {fault}"
 
 
 def parse_columns(words: Sequence[str]) -> dict[str, str]:

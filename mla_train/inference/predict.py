@@ -8,7 +8,7 @@ from typing import Any
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
 from mla_train.inference.answers import Answers, answer_columns, flat
-from mla_train.inference.columns import find_columns, raw_value
+from mla_train.inference.columns import find_columns, located, raw_value
 from mla_train.inference.files import Writer, chunks
 from mla_train.inference.predictor import Predictor
 
@@ -49,7 +49,8 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
     with Writer(output, kind, columns, separator, source.schema) as writer:
         for chunk in chunks(source.rows):
             rows = list(answered(predictor, chunk, where, source.folder, answers))
-            errors += [f"row {count + i}: {row['error']}" for i, row in enumerate(rows, 1) if row["error"]]
+            numbered = enumerate(zip(chunk, rows, strict=True), count + 1)
+            errors += [located(each, number, row["error"]) for number, (each, row) in numbered if row["error"]]
             if errors and not answers.keep_errors:
                 raise UserError(f"{source.name} {errors[0]}")
             writer.write(rows)

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
+from mla_train.data.split_file import SPLITS_FILE, write_splits
+from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError
 from mla_train.inference.artifact import save_model
@@ -27,6 +29,7 @@ from mla_train.task import Task, build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.factory import build_trainer, check_hardware
+from mla_train.training.fingerprint import check_same_data
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import Evaluation, TrainingModule
@@ -126,6 +129,10 @@ def _train(
     tracker: Tracker | None,
     report: Callable[["FinishedRun"], None] | None,
 ) -> dict[str, Any]:
+    if not is_child():
+        check_same_data(data, folder.checkpoints, folder.resumed)
+        if not config.debug.overfit:
+            write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
     last = folder.checkpoints / "last.ckpt" if folder.resumed else None
     if last is not None:
         check_readable(last)

@@ -10,6 +10,7 @@ from mla_train.config import (
     LabelOptions,
     ModalityOptions,
     PooledHeadOptions,
+    RowOptions,
     SplitOptions,
     TaskOptions,
     TextNetworkOptions,
@@ -80,7 +81,7 @@ class TextImageFilesConfig(TextImageOptions, FileOptions, LabelOptions, SplitOpt
 
 
 @dataclass
-class FeatureTableConfig(ModalityOptions, SplitOptions):
+class FeatureTableConfig(ModalityOptions, RowOptions, SplitOptions):
     """Features of each input as arrays in one npz or parquet file.
 
     Attributes:
@@ -98,3 +99,10 @@ class FeatureTableConfig(ModalityOptions, SplitOptions):
     label: str = "label"
     split: str | None = None
     sequence: str | None = None
+
+    def check(self) -> None:
+        """Raises UserError where rules of splitting exclude each other."""
+        require(
+            self.sequence is None or self.time_column is None,
+            "data.sequence and data.time_column: sequences stay whole, rows of a time do; remove one",
+        )
