@@ -171,6 +171,53 @@ class LabelOptions:
     min_class_size: int = number(2, least=2)
 
 
+class LongTexts(Enum):
+    """Handling of texts over `max_length` tokens.
+
+    head: Their beginning is read. head_tail: Their beginning and their end. windows: They are cut into windows of equal
+    size; training reads one at random, and an answer is the mean of those of all windows.
+    """
+
+    head = "head"
+    head_tail = "head_tail"
+    windows = "windows"
+
+
+class Texts(Enum):
+    """How texts of several columns become one: joined with a blank, or as a pair with a separator token between them."""
+
+    join = "join"
+    pair = "pair"
+
+
+@dataclass
+class TextColumnOptions:
+    """Where texts stand in tables.
+
+    Attributes:
+        text_column: Column of the text, or a list of columns such as [title,body]; null finds text, sentence, review and the
+            like.
+        texts: How the texts of several columns become one.
+    """
+
+    text_column: Any = None
+    texts: Texts = Texts.join
+
+    def check(self) -> None:
+        """Raises UserError where columns cannot be meant."""
+        columns = self.text_column
+        require(
+            columns is None
+            or isinstance(columns, str)
+            or (isinstance(columns, list) and len(set(columns)) == len(columns) > 1),
+            f"data.text_column={columns}: name a column, or a list of several such as [title,body]",
+        )
+        require(
+            self.texts is Texts.join or (isinstance(columns, list) and len(columns) == 2),
+            "data.texts=pair needs two columns: data.text_column=[a,b]",
+        )
+
+
 @dataclass
 class TextOptions:
     """How texts are read.
@@ -182,7 +229,8 @@ class TextOptions:
         lowercase: Whether to lower-case texts.
         tfidf_features: Largest number of TF-IDF features of each kind (words and pairs of words; pieces of words); 0 is
             none.
-        max_length: Longest text in tokens; the rest is cut off, and counted.
+        max_length: Longest text in tokens; longer ones are counted.
+        long_texts: Handling of longer texts.
     """
 
     tokens: TokenizerKind = TokenizerKind.word
@@ -191,6 +239,7 @@ class TextOptions:
     lowercase: bool = True
     tfidf_features: int = number(100000, least=0)
     max_length: int = number(512, least=1)
+    long_texts: LongTexts = LongTexts.head
 
 
 @dataclass

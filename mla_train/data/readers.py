@@ -10,6 +10,7 @@ from mla_train.data.rows import row_keys, row_names
 from mla_train.data.tables.cells import as_text, is_empty, is_missing
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
+from mla_train.data.texts import join_texts
 from mla_train.errors import UserError
 
 LABEL_NAMES = (
@@ -44,7 +45,13 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
         values: dict[str, Sequence[Any]] = {}
         for name in inputs:
             option = f"{name}_column"
-            column = find_column(table, getattr(options, option), INPUT_NAMES[name], f"data.{option}")
+            asked = getattr(options, option)
+            if isinstance(asked, list):
+                columns = [find_column(table, each, (), f"data.{option}") for each in asked]
+                texts = [_texts(table.column(c), f"{table.file} column {c}", table.places, notes) for c in columns]
+                values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
+                continue
+            column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
             cells = table.column(column)
             if name == "image":
                 values[name], beside = _images(cells, table.file, [" ".join(origin) for origin in table.origins]), cells

@@ -15,7 +15,7 @@ from mla_train.data.tables.cells import is_empty
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
-from mla_train.inference.columns import find_columns, located, raw_value
+from mla_train.inference.columns import find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import read_windows
@@ -72,9 +72,9 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             fault = f"no {label}"
         try:
             example = dict(row.values or {})
-            example |= {n: raw_value(spec.inputs[n].kind, row.cells.get(c), source.folder) for n, c in where.items()}
+            example |= {n: raw_value(spec.inputs[n].kind, row.cells, c, source.folder) for n, c in where.items()}
             if not fault and all(value is None for value in example.values()):
-                fault = f"no {' or '.join(where.values())}"
+                fault = f"no {' or '.join(named(where))}"
             for name, value in example.items() if not fault else ():
                 if value is not None and spec.inputs[name].kind == "image":
                     example[name] = spec.inputs[name].preprocess([value]).raw(0)  # decoded once

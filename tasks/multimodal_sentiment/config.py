@@ -8,11 +8,13 @@ from mla_train.config import (
     ImageNetworkOptions,
     ImageOptions,
     LabelOptions,
+    LongTexts,
     ModalityOptions,
     PooledHeadOptions,
     RowOptions,
     SplitOptions,
     TaskOptions,
+    TextColumnOptions,
     TextNetworkOptions,
     TextOptions,
     TokenizerKind,
@@ -40,6 +42,10 @@ class TextImageOptions(TextOptions, ImageOptions, ModalityOptions):
         """Raises UserError where an input is neither text nor image."""
         unknown = [name for name in self.modalities if name not in ("text", "image")]
         require(not unknown, f"data.modalities: {', '.join(unknown)} is neither text nor image")
+        require(
+            self.long_texts is not LongTexts.windows,
+            "data.long_texts=windows is for texts alone; use head or head_tail beside images",
+        )
 
 
 @dataclass
@@ -65,17 +71,15 @@ class KaomojiConfig(TextImageOptions, SplitOptions):
 
 
 @dataclass
-class TextImageFilesConfig(TextImageOptions, FileOptions, LabelOptions, SplitOptions):
+class TextImageFilesConfig(TextImageOptions, FileOptions, TextColumnOptions, LabelOptions, SplitOptions):
     """Texts with images in jsonl, csv, tsv or parquet files.
 
     Attributes:
-        text_column: Column of the text; null finds text, sentence, review and the like.
         image_column: Column of the path of the image, relative to the file; null finds image, img, picture and the like.
     """
 
     _target_: str = "tasks.multimodal_sentiment.read_texts_and_images"
     name: str = "text_image_files"
-    text_column: str | None = None
     image_column: str | None = None
     channels: int | None = 3
 
