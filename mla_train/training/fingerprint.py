@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from torch import Tensor
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
-
-DATA_FILE = "data.json"
 
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
@@ -28,18 +26,14 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
     }
 
 
-def check_same_data(data: Dataset, checkpoints: Path, resumed: bool) -> None:
-    """Writes what the data is beside the checkpoints of a new run, and compares it when a run is resumed.
+def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Raises a UserError where the data of a run that is resumed is not that with which it began.
 
-    Raises:
-        UserError: A run is resumed on other data.
+    Args:
+        before: Fingerprint in the checkpoint.
+        now: Fingerprint of the data.
+        folder: Run folder.
     """
-    file, now = checkpoints / DATA_FILE, fingerprint(data)
-    if not resumed:
-        file.write_text(json.dumps(now, indent=2) + "\n")
-    if not file.is_file():  # of an earlier version
-        return
-    before = json.loads(file.read_text())
     changes = [
         f"{before['examples'].get(split):,} {split} examples then, {count:,} now"
         for split, count in now["examples"].items()
@@ -49,7 +43,7 @@ def check_same_data(data: Dataset, checkpoints: Path, resumed: bool) -> None:
     changes += [CHANGES[kind].format(", ".join(names)) for kind, names in changed.items() if names]
     if changes:
         raise UserError(
-            f"the data is not that with which {checkpoints.parent} began: {'; '.join(changes)}. Restore the data, or begin "
+            f"the data is not that with which {folder} began: {'; '.join(changes)}. Restore the data, or begin "
             "anew with another run_dir="
         )
 
