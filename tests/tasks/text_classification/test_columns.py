@@ -99,6 +99,9 @@ def test_one_model_reads_all_forms_alike(run):
     folder, _file = run
     predictor = mla_train.load(folder)
     kept = {row["id"]: row for row in read_jsonl(folder / "predictions.jsonl")}
+    splits = {row["id"]: row["split"] for row in csv.DictReader((folder / "data_splits.csv").open())}
+    assert {name for name, split in splits.items() if split == "test"} == set(kept)
+    assert len(splits) == 40
     content = [row for row in rows() if row["key"] in kept]
     pairs = [[row["title"], row["body"]] for row in content]
     by_list = predictor.predict([{"text": pair} for pair in pairs])
