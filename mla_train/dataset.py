@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mla_train.data.batch import Batch
+from mla_train.data.examples import selected
 from mla_train.errors import UserError
 from mla_train.model import ModelSpec
 
@@ -140,11 +141,6 @@ class Dataset:
         if training and self.vary is not None:
             self.vary(batch)
         return batch
-
-
-def selected(values: Any, places: np.ndarray) -> Any:
-    """Some of an array or a list."""
-    return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places]
 
 
 def raw_batch(spec: ModelSpec, examples: Sequence[Mapping[str, Any]]) -> Batch:

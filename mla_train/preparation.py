@@ -11,17 +11,15 @@ import torch
 
 from mla_train.config import OnError, Rare, TrainConfig
 from mla_train.data.batch import Batch
-from mla_train.data.examples import Examples, RawData
-from mla_train.data.splits import SPLITS, group_cut, random_cut, stratified_cut
-from mla_train.dataset import Dataset, Split, selected
+from mla_train.data.examples import RawData, selected
+from mla_train.data.splits import SPLITS
+from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head
 from mla_train.heads.classes import as_label
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
-
-Places = dict[str, np.ndarray]
-"""Places of the examples of each split, where the examples of all splits stand behind each other."""
+from mla_train.splitting import Places, check_classes, cut_splits, split_keys
 
 
 def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head], config: TrainConfig) -> Dataset:
@@ -44,7 +42,9 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     rows = {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(raw.splits)}
     all_targets = _concatenated([targets_of[split] for split in raw.splits])
     names = [name for part in parts for name in part.names]
-    shown = names or [f"{split} example {i + 1}" for split, places in rows.items() for i in range(len(places))]
+    shown: list[str] = names or [
+        f"{split} example {i + 1}" for split, places in rows.items() for i in range(len(places))
+    ]
     all_columns = {
         name: kind.load(_concatenated([part.inputs[name] for part in parts]), shown, options, notes)
         for name, kind in modalities.items()
@@ -53,9 +53,10 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     _leave_out_empty(rows, all_columns, notes)
     groups = head.groups(all_columns, options)
     _leave_out_repeats(rows, all_columns, all_targets, groups, notes)
-    sequence = None if parts[0].sequence is None else _concatenated([part.sequence for part in parts])
-    classes = getattr(target, "classes", None)
-    _cut_missing_splits(rows, sequence, groups, head.strata(all_targets), classes, options, notes)
+    keys = split_keys(raw.splits, shown, groups, head.strata(all_targets), options, notes)
+    sequence, classes = keys.sequence, getattr(target, "classes", None)
+    cut_splits(rows, keys, classes, options, notes)
+    check_classes(rows, keys.strata, classes, options, notes)
 
     columns = {split: {name: each.select(rows[split]) for name, each in all_columns.items()} for split in SPLITS}
     targets = {split: selected(all_targets, rows[split]) for split in SPLITS}
@@ -129,12 +130,7 @@ def _without_rare(raw: RawData, options: Any, notes: list[str]) -> RawData:
         targets = ["other" if label in rare else label for label in labels[split]]
         kept = np.array([options.rare is Rare.other or label not in rare for label in labels[split]])
         places = np.flatnonzero(kept)
-        splits[split] = Examples(
-            {name: selected(values, places) for name, values in part.inputs.items()},
-            [targets[place] for place in places],
-            [part.names[place] for place in places] if part.names else [],
-            None if part.sequence is None else part.sequence[places],
-        )
+        splits[split] = replace(part, targets=targets).select(places)
     return replace(raw, splits=splits)
 
 
@@ -210,49 +206,6 @@ def _leave_out_repeats(
         shared = sum(inputs[place] in known for place in rows.get(split, ()))
         if shared:
             notes.append(f"{shared:,} examples of {split} are in train too; they stay, so that scores can be compared")
-
-
-def _cut_missing_splits(
-    rows: Places,
-    sequence: np.ndarray | None,
-    groups: np.ndarray | None,
-    strata: np.ndarray | None,
-    classes: Sequence[str] | None,
-    options: Any,
-    notes: list[str],
-) -> None:
-    """Cuts test and val off train where the data does not bring them; sequences and groups stay whole."""
-    seed = getattr(options, "split_seed", 0)
-    for split, share in (("test", getattr(options, "test_share", 0.2)), ("val", getattr(options, "val_share", 0.1))):
-        if split in rows:
-            continue
-        places = rows["train"]
-        if sequence is not None:
-            sequences = np.unique(sequence[places])
-            chosen = random_cut(len(sequences), share, seed, "sequences")
-            cut = np.flatnonzero(np.isin(sequence[places], sequences[chosen]))
-            how = f"in {len(chosen):,} whole sequences"
-        elif groups is not None:
-            cut, how = group_cut(groups[places], share, seed), "equal inputs together"
-        elif strata is not None:
-            counts = np.bincount(strata[places])
-            large = np.flatnonzero(counts[strata[places]] >= getattr(options, "min_class_size", 2))
-            large = large if len(large) else np.arange(len(places))
-            cut, how = large[stratified_cut(strata[places][large], share, seed, classes)], "stratified by class"
-            rare = np.unique(np.delete(strata[places], large))
-            if len(rare):
-                names = ", ".join(str(each if classes is None else classes[each]) for each in rare[:5].tolist())
-                notes.append(
-                    f"{len(rare):,} classes have too few examples to be in {split}, at most {counts[rare].max()}: {names} "
-                    "(data.rare=other or drop, data.min_class_size)"
-                )
-        else:
-            cut, how = random_cut(len(places), share, seed, "examples"), "at random"
-        rows["train"], rows[split] = np.delete(places, cut), places[np.sort(cut)]
-        notes.append(
-            f"no {split} split is given: cut {len(cut):,} of {len(places):,} training examples off for it, {how} "
-            f"(data.split_seed={seed})"
-        )
 
 
 def _places_by_value(values: np.ndarray) -> list[np.ndarray]:

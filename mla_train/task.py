@@ -130,7 +130,9 @@ class Task:
         for place, label, record in zip(predictions["index"], labels, records, strict=True):
             row: dict[str, Any] = {"index": int(place)}
             if test.names:
-                row["source"] = test.names[place]
+                name = test.names[place]
+                row |= {"id": name.id} if getattr(name, "id", "") else {}
+                row["row" if "source" in data.spec.inputs else "source"] = str(name)
             texts = {name: raw for name, raw in test.raw(place).items() if isinstance(raw, str)}
             record = {key: value for key, value in record.items() if key != "probabilities"}
             rows.append(row | texts | {"label": label} | record)
@@ -152,12 +154,12 @@ class Task:
         draw_ablation(model.head, predictions, list(data.spec.inputs), folder / "ablation.png")
         if model.head.kind != "classification":
             return
-        classes, columns = data.spec.target.classes, data.test.columns
+        classes, columns, names = data.spec.target.classes, data.test.columns, data.test.names
         for name, modality in data.spec.inputs.items():
             if modality.kind == "image":
-                draw_mistakes(predictions, columns[name].images, classes, folder / "mistakes.png")
+                draw_mistakes(predictions, columns[name].images, classes, folder / "mistakes.png", names)
             if modality.kind == "text":
-                write_mistakes(predictions, columns[name].texts, classes, folder / "mistakes.md")
+                write_mistakes(predictions, columns[name].texts, classes, folder / "mistakes.md", names)
 
 
 def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:

@@ -7,6 +7,8 @@
 Keys with several values are compared, in all combinations, to the first variant; [a,b] is one value. Its own keys:
 
     seeds=3          number of seeds: each variant is trained with seeds 0, 1, 2
+    folds=5          number of folds of a cross-validation, instead of seeds: each is the test split of one run; without a
+                     key of several values one variant is trained
     match=width      as configured; match=parameters sets encoder.mlp_ratio so that all have as many parameters as the first
     run_dir=FOLDER   output folder (default: runs/compare/DATE_TIME); repeat the command to resume it
     n_jobs=1         number of runs at a time, which share the CPU threads
@@ -45,7 +47,8 @@ def main() -> None:
         from mla_train.studies.parameter_matching import check_variants
 
         variants = check_variants(plan, configs, CONF)
-        print(f"{len(variants)} variants, {plan.seeds} seed{'s' * (plan.seeds > 1)}, in {plan.run_dir}", flush=True)
+        runs = f"{plan.seeds} {'fold' if plan.folds else 'seed'}{'s' * (plan.seeds > 1)}"
+        print(f"{len(variants)} variant{'s' * (len(variants) > 1)}, {runs}, in {plan.run_dir}", flush=True)
         resume = command
         comparison, how = compare(plan, variants, TRAIN, command)
         write_page(comparison, how, plan.run_dir)

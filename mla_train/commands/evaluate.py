@@ -90,7 +90,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         if head.kind == "classification":
             result["calibration_error"] = calibration_error(predictions)
         if head.kind != "forecast":
-            result["worst"] = worst(head, predictions, labelled.rows)
+            result["worst"] = worst(head, predictions, labelled.rows, labelled.split.names)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str)
         (folder / "evaluation.json").write_text(text + "\n")
         print(f"written to {folder}", file=sys.stderr)

@@ -53,11 +53,45 @@ class SplitOptions:
             split.
         test_share: Share of the training examples used for test if there is no test split.
         split_seed: Seed of the train/val/test split, independent of `seed`.
+        folds: Number of folds of a cross-validation; the test split is one of them, and `test_share` is not used.
+        fold: The fold that is the test split, counted from 0.
     """
 
     val_share: float = number(0.1, above=0, below=1)
     test_share: float = number(0.2, above=0, below=1)
     split_seed: int = 0
+    folds: int | None = number(None, least=2, usual="5 or 10")
+    fold: int = number(0, least=0)
+
+    def check(self) -> None:
+        """Raises UserError where rules of splitting exclude each other."""
+        require(self.folds is not None or self.fold == 0, f"data.fold={self.fold} needs data.folds=, their number")
+        require(
+            self.folds is None or self.fold < self.folds,
+            f"data.fold={self.fold}: with data.folds={self.folds} it is from 0 to {(self.folds or 1) - 1}",
+        )
+        if getattr(self, "series_column", None) is not None:
+            return  # `time_column` orders the steps of a series
+        for other in ("folds", "group_column"):
+            require(
+                getattr(self, "time_column", None) is None or getattr(self, other, None) is None,
+                f"data.time_column and data.{other}: rows are split by time or by {other.removesuffix('_column')}; remove one",
+            )
+
+
+@dataclass
+class RowOptions:
+    """What the rows of a table are, beside inputs and label.
+
+    Attributes:
+        id_column: Column that names each row, in predictions and reports.
+        group_column: Column of the patient, author, speaker or the like; all rows of one stay in one split.
+        time_column: Column of times by which splits are cut: the newest rows are test, those before them val.
+    """
+
+    id_column: str | None = None
+    group_column: str | None = None
+    time_column: str | None = None
 
 
 @dataclass
@@ -82,7 +116,7 @@ class TableOptions:
 
 
 @dataclass
-class FileOptions(TableOptions):
+class FileOptions(TableOptions, RowOptions):
     """Tables on disk or on the Hugging Face hub.
 
     Attributes:
@@ -93,6 +127,8 @@ class FileOptions(TableOptions):
         hub: Name of a data set on the hub, used where no files are named.
         revision: Commit of the hub data set; null takes the newest.
         on_error: Handling of rows that cannot be read.
+        split_column: Column of the training table that says train, val or test of each row; or the data_splits.csv of a
+            run, whose splits are taken.
     """
 
     root: str | None = None
@@ -102,6 +138,7 @@ class FileOptions(TableOptions):
     hub: str | None = None
     revision: str | None = None
     on_error: OnError = OnError.stop
+    split_column: str | None = None
 
 
 class Rare(Enum):
@@ -134,6 +171,53 @@ class LabelOptions:
     min_class_size: int = number(2, least=2)
 
 
+class LongTexts(Enum):
+    """Handling of texts over `max_length` tokens.
+
+    head: Their beginning is read. head_tail: Their beginning and their end. windows: They are cut into windows of equal
+    size; training reads one at random, and an answer is the mean of those of all windows.
+    """
+
+    head = "head"
+    head_tail = "head_tail"
+    windows = "windows"
+
+
+class Texts(Enum):
+    """How texts of several columns become one: joined with a blank, or as a pair with a separator token between them."""
+
+    join = "join"
+    pair = "pair"
+
+
+@dataclass
+class TextColumnOptions:
+    """Where texts stand in tables.
+
+    Attributes:
+        text_column: Column of the text, or a list of columns such as [title,body]; null finds text, sentence, review and the
+            like.
+        texts: How the texts of several columns become one.
+    """
+
+    text_column: Any = None
+    texts: Texts = Texts.join
+
+    def check(self) -> None:
+        """Raises UserError where columns cannot be meant."""
+        columns = self.text_column
+        require(
+            columns is None
+            or isinstance(columns, str)
+            or (isinstance(columns, list) and len(set(columns)) == len(columns) > 1),
+            f"data.text_column={columns}: name a column, or a list of several such as [title,body]",
+        )
+        require(
+            self.texts is Texts.join or (isinstance(columns, list) and len(columns) == 2),
+            "data.texts=pair needs two columns: data.text_column=[a,b]",
+        )
+
+
 @dataclass
 class TextOptions:
     """How texts are read.
@@ -145,7 +229,8 @@ class TextOptions:
         lowercase: Whether to lower-case texts.
         tfidf_features: Largest number of TF-IDF features of each kind (words and pairs of words; pieces of words); 0 is
             none.
-        max_length: Longest text in tokens; the rest is cut off, and counted.
+        max_length: Longest text in tokens; longer ones are counted.
+        long_texts: Handling of longer texts.
     """
 
     tokens: TokenizerKind = TokenizerKind.word
@@ -154,6 +239,7 @@ class TextOptions:
     lowercase: bool = True
     tfidf_features: int = number(100000, least=0)
     max_length: int = number(512, least=1)
+    long_texts: LongTexts = LongTexts.head
 
 
 @dataclass
@@ -267,8 +353,8 @@ class SeriesFileOptions(FileOptions, LabelOptions, SplitOptions):
 
     Attributes:
         series_column: Column that tells series apart where each step has a row; null reads each row as a series.
-        time_column: Column by which the steps of a series are ordered; null keeps the order of the rows.
+        time_column: Column by which the steps of a series are ordered, null keeps the order of the rows; where a row is a
+            series, column of times by which splits are cut.
     """
 
     series_column: str | None = None
-    time_column: str | None = None

@@ -1,6 +1,7 @@
 """Raw examples as a reader gives them, before anything is cleaned, cut or learned."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,29 @@ class Examples:
         targets: Raw targets, one an example.
         names: Name of each example, such as its file or row; empty where they have none.
         sequence: Number of the sequence of each example, whose examples stand in order; None where there are none.
+        groups: Group of each example, which stays in one split, as the data has it; None where there are none.
+        times: Time of each example, as the data has it; None where splits are not cut by time.
     """
 
     inputs: dict[str, Any]
     targets: Any
-    names: list[str] = field(default_factory=list)
+    names: Sequence[str] = ()
     sequence: np.ndarray | None = None
+    groups: list[Any] | None = None
+    times: list[Any] | None = None
+
+    def select(self, places: np.ndarray) -> "Examples":
+        """Some of the examples."""
+        return replace(
+            self,
+            inputs={name: selected(values, places) for name, values in self.inputs.items()},
+            targets=selected(self.targets, places),
+            names=selected(self.names, places) if self.names else (),
+            **{
+                key: None if getattr(self, key) is None else selected(getattr(self, key), places)
+                for key in ("sequence", "groups", "times")
+            },
+        )
 
 
 @dataclass
@@ -36,3 +54,8 @@ class RawData:
     splits: dict[str, Examples]
     notes: list[str] = field(default_factory=list)
     classes: list[str] | None = None
+
+
+def selected(values: Any, places: np.ndarray) -> Any:
+    """Some of an array, a tensor or a list."""
+    return values[places] if hasattr(values, "shape") else [values[place] for place in places]

@@ -6,9 +6,11 @@ from typing import Any
 
 from mla_train.config import OnError
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.rows import row_keys, row_names
 from mla_train.data.tables.cells import as_text, is_empty, is_missing
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
+from mla_train.data.texts import join_texts
 from mla_train.errors import UserError
 
 LABEL_NAMES = (
@@ -39,19 +41,24 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     for split, table in tables.items():
         label_column, labels = read_labels(table, options, notes)
         classes = table.class_names.get(label_column, classes)
-        names = table.row_names
+        beside = None
         values: dict[str, Sequence[Any]] = {}
         for name in inputs:
             option = f"{name}_column"
-            column = find_column(table, getattr(options, option), INPUT_NAMES[name], f"data.{option}")
+            asked = getattr(options, option)
+            if isinstance(asked, list):
+                columns = [find_column(table, each, (), f"data.{option}") for each in asked]
+                texts = [_texts(table.column(c), f"{table.file} column {c}", table.places, notes) for c in columns]
+                values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
+                continue
+            column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
             cells = table.column(column)
             if name == "image":
-                values[name] = _images(cells, table.file, names)
-                if isinstance(next((cell for cell in cells if not is_empty(cell)), None), str):
-                    names = [name if is_empty(cell) else str(cell) for name, cell in zip(names, cells, strict=True)]
+                values[name], beside = _images(cells, table.file, [" ".join(origin) for origin in table.origins]), cells
             else:
                 values[name] = _texts(cells, f"{table.file} column {column}", table.places, notes)
-        splits[split] = Examples(values, labels, names)
+        names = row_names(table, options, notes, beside)
+        splits[split] = Examples(values, labels, names, **row_keys(table, options))
     if "train" not in splits:
         raise UserError(f"there is no train split, only {', '.join(splits)}: name it with data.train=FILE")
     return RawData(splits, notes, classes)

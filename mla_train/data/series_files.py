@@ -9,6 +9,7 @@ import numpy as np
 
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import read_labels
+from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import SPLITS
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.splits import read_tables, report_broken
@@ -30,11 +31,26 @@ def read_series_files(options: Any) -> RawData:
     if any(is_archive(file) for file in files.values()):
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
+        refuse_row_options(options, "files of the UCR and UEA archives")
         return RawData({split: read_archive_file(file) for split, file in files.items()})
     tables = read_tables(options, "series")
     notes = report_broken(tables, options.on_error)
     read = _read_long if options.series_column else _read_wide
-    return RawData({split: read(table, options, notes) for split, table in tables.items()}, notes)
+    splits = {split: read(table, options, notes) for split, table in tables.items()}
+    if options.series_column and options.split_column:
+        _check_whole(splits, options.split_column)
+    return RawData(splits, notes)
+
+
+def _check_whole(splits: dict[str, Examples], column: str) -> None:
+    """Refuses a series whose rows are in several splits."""
+    known: dict[str, str] = {}
+    for split, part in splits.items():
+        for name in part.names:
+            if known.setdefault(name, split) != split:
+                raise UserError(
+                    f"{name} is in {known[name]} and, by column {column}, in {split}: a series has one split"
+                )
 
 
 def archive_files(root: Path) -> dict[str, Path]:
@@ -112,7 +128,7 @@ def read_archive_file(file: Path) -> Examples:
             raise UserError(f"{file} line {number}: {error}") from None
         series.append(without_end(steps))
         labels.append(label.strip())
-        names.append(f"{file} line {number}")
+        names.append(RowName(str(file), f"line {number}"))
     if not series:
         raise UserError(f"{file} has no series")
     return Examples({"series": series}, labels, names)
@@ -127,19 +143,26 @@ def without_end(values: np.ndarray) -> np.ndarray:
 def _read_wide(table: Table, options: Any, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps."""
     label_column, labels = read_labels(table, options, notes)
-    values = _numbers(table, [label_column], notes)
+    values = _numbers(table, [label_column, *row_columns(options)], notes)
     if values is None:
         raise UserError(
             f"{table.file} has no column of numbers beside {label_column}: with a row for each step, name the column that "
             "tells series apart with data.series_column="
         )
-    return Examples({"series": [without_end(row[:, None]) for row in values]}, labels, table.row_names)
+    series = [without_end(row[:, None]) for row in values]
+    return Examples({"series": series}, labels, row_names(table, options, notes), **row_keys(table, options))
+
+
+def row_columns(options: Any) -> list[str]:
+    """Columns that say what a row is, and are no steps or channels."""
+    names = (getattr(options, f"{name}_column", None) for name in ("id", "group", "time", "split"))
+    return [name for name in names if name is not None]
 
 
 def _read_long(table: Table, options: Any, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
     label_column, labels = read_labels(table, options, notes)
-    roles = [options.series_column, label_column, *([options.time_column] if options.time_column else [])]
+    roles = [options.series_column, label_column, *row_columns(options)]
     rows: dict[Any, list[int]] = {}
     for row, name in enumerate(table.column(options.series_column)):
         rows.setdefault(name, []).append(row)
@@ -158,11 +181,21 @@ def _read_long(table: Table, options: Any, notes: list[str]) -> Examples:
             raise UserError(
                 f"{table.file}: series {name} has the labels {', '.join(sorted(map(str, several)))}; a series has one"
             )
+    groups = None
+    if options.group_column:
+        cells = table.column(options.group_column)
+        groups = [cells[places[0]] for places in rows.values()]
+        odd = next((n for n, places in rows.items() if len({str(cells[place]) for place in places}) > 1), None)
+        if odd is not None:
+            raise UserError(
+                f"{table.file}: series {odd} is in several groups of {options.group_column}; a series has one"
+            )
     series = [values[places] for places in rows.values()]
     return Examples(
         {"series": series},
         [labels[places[0]] for places in rows.values()],
-        [f"{table.file} series {name}" for name in rows],
+        [RowName(str(table.file), f"series {name}") for name in rows],
+        groups=groups,
     )
 
 

@@ -33,7 +33,7 @@ def decoder_views(
         return []
     blocks: Any = head.decoder.blocks
     cross, own = [block.cross_attention for block in blocks], [block.attention for block in blocks]
-    words = TextUnits(text, head.tokenizer, head.spec.max_length)
+    words = TextUnits(text, head.tokenizer, lambda tokens: tokens[: head.spec.max_length])
     written, written_units = _ended(words.units, words.token_units)
     # The decoder reads the start and all written tokens but the end.
     read = WordUnits(["start", *words.units.labels])

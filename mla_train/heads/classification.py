@@ -41,17 +41,6 @@ class Classification(ClassHead):
         return class_ids, class_ids >= 0
 
     @classmethod
-    def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:
-        """The spec, once it is sure that the training split has every class."""
-        lacking = [name for number, name in enumerate(spec.classes) if not (train == number).any()]
-        if lacking:
-            raise UserError(
-                f"the training split has no example of class {', '.join(lacking)}, which val or test has: add examples "
-                "or remove the class"
-            )
-        return spec
-
-    @classmethod
     def strata(cls, targets: np.ndarray) -> np.ndarray:
         """The classes."""
         return targets

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,6 +11,7 @@ from torch import Tensor
 from mla_train.heads.base import Predictions
 
 MAX_TICK_LABELS = 30
+LONGEST_NAME = 28  # fits over an image
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> np.ndarray:
@@ -96,8 +98,15 @@ def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> 
     figure.savefig(file, dpi=120)
 
 
-def draw_mistakes(predictions: Predictions, images: Tensor, classes: list[str], file: Path, count: int = 24) -> None:
-    """The most certain mistakes, at most so many, as images, `(examples, channels, height, width)`."""
+def draw_mistakes(
+    predictions: Predictions,
+    images: Tensor,
+    classes: list[str],
+    file: Path,
+    names: Sequence[str] = (),
+    count: int = 24,
+) -> None:
+    """The most certain mistakes, at most so many, as images, `(examples, channels, height, width)`, with their names."""
     confidence = predictions["probability"].max(-1)
     wrong = worst_mistakes(predictions, count)
     columns = min(6, max(1, len(wrong)))
@@ -112,16 +121,29 @@ def draw_mistakes(predictions: Predictions, images: Tensor, classes: list[str], 
         image = images[int(predictions["index"][i])].permute(1, 2, 0).numpy()
         axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         true, predicted = classes[predictions["label"][i]], classes[predictions["predicted"][i]]
-        axes.set_title(f"{predicted}, {confidence[i]:.0%}\ntrue: {true}", fontsize=9, parse_math=False)
+        name = f"\n{short_name(names[int(predictions['index'][i])])}" if len(names) else ""
+        axes.set_title(f"{predicted}, {confidence[i]:.0%}\ntrue: {true}{name}", fontsize=9, parse_math=False)
     figure.suptitle("most certain mistakes" if len(wrong) else "")
     figure.savefig(file, dpi=120)
 
 
-def write_mistakes(predictions: Predictions, texts: Sequence[str], classes: list[str], file: Path) -> None:
-    """The most certain mistakes among texts of a split, as a Markdown table."""
-    lines = ["| probability | prediction | true | text |", "|---|---|---|---|"]
+def short_name(name: str) -> str:
+    """The identifier of an example, or the end of its name."""
+    return getattr(name, "id", "") or (name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}")
+
+
+def write_mistakes(
+    predictions: Predictions, texts: Sequence[str], classes: list[str], file: Path, names: Sequence[str] = ()
+) -> None:
+    """The most certain mistakes among texts of a split, with their names if there are any, as a Markdown table."""
+    columns = ["probability", "prediction", "true", "text", *["source"] * bool(len(names))]
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in worst_mistakes(predictions, 50):
-        text = texts[int(predictions["index"][row])][:300].replace("|", "\\|")
+        place = int(predictions["index"][row])
+        name: Any = names[place] if len(names) else ""
+        source = f"{name} ({name.id})" if getattr(name, "id", "") else name
         predicted, true = classes[predictions["predicted"][row]], classes[predictions["label"][row]]
-        lines.append(f"| {predictions['probability'][row].max():.2f} | {predicted} | {true} | {text} |")
+        probability = f"{predictions['probability'][row].max():.2f}"
+        text, source = (each.replace("|", "\\|") for each in (texts[place][:300], source))
+        lines.append(f"| {' | '.join([probability, predicted, true, text, source][: len(columns)])} |")
     file.write_text("\n".join(lines) + "\n")

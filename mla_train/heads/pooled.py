@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mla_train.config import Fusion, Latent, Pooling, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.heads.base import Embeddings, Head
-from mla_train.modalities.base import ModalityFeatures
+from mla_train.modalities.base import ModalityFeatures, mean_of_windows
 from mla_train.nn import AttentionPooling, ClassToken, Encoder, MeanPooling
 
 
@@ -94,7 +94,7 @@ class PooledHead(Head):
         parts = [] if features.side is None else [features.side]
         if self.use_encoder:
             assert features.tokens is not None
-            parts.append(self.poolings[name](features.tokens, features.padding))
+            parts.append(mean_of_windows(self.poolings[name](features.tokens, features.padding), features.windows))
         return torch.cat(parts, -1)
 
     def input_weights(self, vectors: dict[str, Tensor], features: dict[str, ModalityFeatures]) -> Tensor:

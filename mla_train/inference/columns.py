@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from mla_train.data.readers import INPUT_NAMES
 from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.source import Row
 from mla_train.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
     from mla_train.inference.predictor import Predictor
 
 
+Columns = dict[str, str | list[str]]
+"""Column of each input; a list where the texts of several become one."""
+
+
 def find_columns(
     predictor: "Predictor", columns: Sequence[str], asked: Mapping[str, str], where: str, notes: list[str]
-) -> dict[str, str]:
+) -> Columns:
     """Column of each input.
 
     An input stands in the column that is asked for, else in that of the training data, else in the column of its own name or
@@ -31,13 +36,24 @@ def find_columns(
         UserError: A column that is asked for does not exist, or no column is an input.
     """
     inputs, options = predictor.spec.inputs, predictor.config.data
+    column_of: Columns = {}
     for name, column in asked.items():
         if name not in inputs:
             raise UserError(f"--column {name}={column}: there is no input {name}; this model reads {', '.join(inputs)}")
-        if column not in columns:
-            raise UserError(f"--column {name}={column}: {where} has no such column. {did_you_mean(column, columns)}")
-    column_of = dict(asked)
+        several = getattr(inputs[name].spec, "columns", []) and column not in columns and "," in column
+        column_of[name] = column.split(",") if several else column
+        for each in column.split(",") if several else [column]:
+            if each not in columns:
+                raise UserError(
+                    f"--column {name}={column}: {where} has no column {each}. {did_you_mean(each, columns)}"
+                )
     for name, modality in inputs.items():
+        known = getattr(modality.spec, "columns", [])
+        if name not in column_of and set(known) & set(columns):
+            column_of[name] = list(known)
+            lacking = [column for column in known if column not in columns]
+            if lacking:
+                notes.append(f"{where} has no column {', '.join(lacking)}, which {name} is read from: taken as missing")
         trained = getattr(options, f"{name}_column", None)
         usual: list[Any] = [trained, name, *INPUT_NAMES.get(modality.kind, ())]
         known = [column for column in usual if column in columns]
@@ -54,10 +70,27 @@ def find_columns(
     lacking = [name for name in inputs if name not in column_of]
     if lacking:
         notes.append(f"{where} has no column for {', '.join(lacking)}: taken as missing (--column {lacking[0]}=COLUMN)")
-    for name, column in column_of.items():
-        if column != name:
-            notes.append(f"{name} is read from column {column}")
+    for name, chosen in column_of.items():
+        if chosen != name:
+            shown = f"columns {', '.join(chosen)}" if isinstance(chosen, list) else f"column {chosen}"
+            notes.append(f"{name} is read from {shown}")
     return column_of
+
+
+def named(columns: Columns) -> list[str]:
+    """Names of all columns that inputs are read from."""
+    return [name for each in columns.values() for name in (each if isinstance(each, list) else [each])]
+
+
+def located(row: Row, number: int, fault: str) -> str:
+    """What is wrong with a row, and where it stands, such as "line 7: no text".
+
+    Args:
+        row: Row of a file.
+        number: Its number, from 1, for files whose rows have no other place.
+        fault: What is wrong with it.
+    """
+    return fault if row.place and fault.startswith(row.place) else f"{row.place or f'row {number}'}: {fault}"
 
 
 def parse_columns(words: Sequence[str]) -> dict[str, str]:
@@ -75,17 +108,22 @@ def parse_columns(words: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def raw_value(kind: str, cell: Any, folder: Path) -> Any:
-    """A cell as the raw value of an input; None where it is empty.
+def raw_value(kind: str, cells: Mapping[str, Any], column: str | list[str], folder: Path) -> Any:
+    """The raw value of an input in a row; None where it is empty.
 
     Args:
         kind: Kind of the input.
-        cell: Cell of a table.
+        cells: Cells of the row by column.
+        column: Column of the input; a list where the texts of several become one.
         folder: Folder that paths of images are relative to.
 
     Raises:
         UserError: The cell cannot be an input of this kind.
     """
+    if isinstance(column, list):
+        texts = [raw_value(kind, cells, each, folder) for each in column]
+        return texts if any(text is not None for text in texts) else None
+    cell = cells.get(column)
     if is_empty(cell):
         return None
     if kind == "text":

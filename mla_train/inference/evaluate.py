@@ -15,7 +15,7 @@ from mla_train.data.tables.cells import is_empty
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
-from mla_train.inference.columns import find_columns, raw_value
+from mla_train.inference.columns import find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import read_windows
@@ -64,7 +64,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             f"{source.name} has no column {usual[0] or usual[1]} of labels; there are {', '.join(source.columns)}. Name it "
             "with --label COLUMN"
         )
-    rows, values, labels, faults = [], [], [], []
+    rows, names, values, labels, faults = [], [], [], [], []
     for number, row in enumerate(source.rows, 1):
         fault = row.error
         example: dict[str, Any] = {}
@@ -72,18 +72,19 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             fault = f"no {label}"
         try:
             example = dict(row.values or {})
-            example |= {n: raw_value(spec.inputs[n].kind, row.cells.get(c), source.folder) for n, c in where.items()}
+            example |= {n: raw_value(spec.inputs[n].kind, row.cells, c, source.folder) for n, c in where.items()}
             if not fault and all(value is None for value in example.values()):
-                fault = f"no {' or '.join(where.values())}"
+                fault = f"no {' or '.join(named(where))}"
             for name, value in example.items() if not fault else ():
                 if value is not None and spec.inputs[name].kind == "image":
                     example[name] = spec.inputs[name].preprocess([value]).raw(0)  # decoded once
         except UserError as error:
             fault = fault or str(error)
         if fault:
-            faults.append(f"row {number}: {fault}")
+            faults.append(located(row, number, fault))
             continue
         rows.append(dict(row.cells))
+        names.append(f"{source.name} {row.place}".strip())
         values.append(example)
         labels.append(row.cells[label])
     if faults:
@@ -100,7 +101,8 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     inputs = {name: each.preprocess([value.get(name) for value in taken]) for name, each in spec.inputs.items()}
     chosen = targets[places] if isinstance(targets, np.ndarray) else [targets[place] for place in places]
     prepared = spec.head.prepare_targets(spec.target, chosen, "evaluation", spec.inputs, inputs, notes)
-    return Labelled(Split(inputs, prepared), [rows[place] for place in places], notes)
+    split = Split(inputs, prepared, [names[place] for place in places])
+    return Labelled(split, [rows[place] for place in places], notes)
 
 
 def read_measured(predictor: Predictor, path: str) -> Labelled:
@@ -215,7 +217,11 @@ def slices(rows: Sequence[dict[str, Any]], column: str) -> dict[str, np.ndarray]
 
 
 def worst(
-    head: Head, predictions: Predictions, rows: Sequence[dict[str, Any]], count: int = 20
+    head: Head,
+    predictions: Predictions,
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str] = (),
+    count: int = 20,
 ) -> list[dict[str, Any]]:
     """The examples that the model got most wrong, the worst first.
 
@@ -223,6 +229,7 @@ def worst(
         head: Head that made the predictions.
         predictions: Columns of `predict_split`.
         rows: Cells of each example.
+        names: Name of each example, such as its file and line.
         count: Number of examples.
     """
     records = []
@@ -230,7 +237,10 @@ def worst(
         zip(head.decode_labels(predictions), head.decode(predictions), strict=True)
     ):
         shown = {name: value for name, value in record.items() if name != "probabilities"}
-        records.append({**(rows[place] if rows else {"index": place}), "label": label, **shown})
+        name: Any = names[place] if len(names) else ""
+        known = {"id": getattr(name, "id", ""), "row": str(name)}
+        known = {key: value for key, value in known.items() if value}
+        records.append(known | (rows[place] if rows else {"index": place}) | {"label": label, **shown})
     errors = [head.example_error(record) for record in records]
     order = sorted(range(len(records)), key=lambda place: -errors[place])
     return [records[place] for place in order[:count] if errors[place] > 0]

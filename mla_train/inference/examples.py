@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.readers import LABEL_NAMES
-from mla_train.data.series_files import is_archive, is_number, order_of_steps, read_archive_file, without_end
+from mla_train.data.series_files import (
+    is_archive,
+    is_number,
+    order_of_steps,
+    read_archive_file,
+    row_columns,
+    without_end,
+)
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
@@ -71,7 +78,8 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
     labels = [name for name in source.columns if name in ((label,) if label else LABEL_NAMES)][:1]
     series_column = getattr(options, "series_column", None)
     if series_column is None:
-        source.rows = _wide(source.rows, [name for name in source.columns if name not in labels])
+        others = [*labels, *row_columns(options)]
+        source.rows = _wide(source.rows, [name for name in source.columns if name not in others])
         return source
     if series_column not in source.columns:
         raise UserError(
@@ -80,7 +88,7 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
         )
     kept = [series_column, *labels]
     time = getattr(options, "time_column", None)
-    channels = [name for name in source.columns if name not in (*kept, time)]
+    channels = [name for name in source.columns if name not in (*kept, *row_columns(options))]
     source.rows = _long(list(source.rows), channels, kept, time, source.name)
     source.columns, source.size = kept, None
     return source

@@ -8,7 +8,7 @@ from typing import Any
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
 from mla_train.inference.answers import Answers, answer_columns, flat
-from mla_train.inference.columns import find_columns, raw_value
+from mla_train.inference.columns import Columns, find_columns, located, named, raw_value
 from mla_train.inference.files import Writer, chunks
 from mla_train.inference.predictor import Predictor
 
@@ -49,7 +49,8 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
     with Writer(output, kind, columns, separator, source.schema) as writer:
         for chunk in chunks(source.rows):
             rows = list(answered(predictor, chunk, where, source.folder, answers))
-            errors += [f"row {count + i}: {row['error']}" for i, row in enumerate(rows, 1) if row["error"]]
+            numbered = enumerate(zip(chunk, rows, strict=True), count + 1)
+            errors += [located(each, number, row["error"]) for number, (each, row) in numbered if row["error"]]
             if errors and not answers.keep_errors:
                 raise UserError(f"{source.name} {errors[0]}")
             writer.write(rows)
@@ -60,7 +61,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
 
 
 def answered(
-    predictor: Predictor, chunk: Sequence[Row], where: Mapping[str, str], folder: Path, answers: Answers
+    predictor: Predictor, chunk: Sequence[Row], where: Columns, folder: Path, answers: Answers
 ) -> Iterator[dict[str, Any]]:
     """Rows with their answers, in order.
 
@@ -79,7 +80,7 @@ def answered(
         yield {**row.cells, **flat(record, answers)}
 
 
-def _example(predictor: Predictor, row: Row, where: Mapping[str, str], folder: Path) -> Mapping[str, Any] | str:
+def _example(predictor: Predictor, row: Row, where: Columns, folder: Path) -> Mapping[str, Any] | str:
     """Raw values of a row; what is wrong with it where it cannot be read."""
     if row.error:
         return row.error
@@ -87,7 +88,7 @@ def _example(predictor: Predictor, row: Row, where: Mapping[str, str], folder: P
         return row.values
     inputs = predictor.spec.inputs
     try:
-        example = {name: raw_value(inputs[name].kind, row.cells.get(column), folder) for name, column in where.items()}
+        example = {name: raw_value(inputs[name].kind, row.cells, column, folder) for name, column in where.items()}
     except UserError as error:
         return str(error)
-    return example if any(value is not None for value in example.values()) else f"no {' or '.join(where.values())}"
+    return example if any(value is not None for value in example.values()) else f"no {' or '.join(named(where))}"

@@ -98,7 +98,8 @@ class Predictor:
             raise UserError(f"examples are a list, not {type(examples).__name__}: write predict([example])")
         if not hasattr(examples, "to_dict"):
             return examples
-        names = [name for name in self.spec.inputs if name in examples.columns]
+        several = [column for columns in self._several_columns().values() for column in columns]
+        names = [name for name in [*self.spec.inputs, *several] if name in examples.columns]
         if not names:
             raise UserError(
                 f"the data frame has no column {' or '.join(self.spec.inputs)}: rename the one that is meant"
@@ -106,8 +107,16 @@ class Predictor:
         rows = examples[names].itertuples(index=False, name=None)
         return ({name: None if is_empty(cell) else cell for name, cell in zip(names, row, strict=True)} for row in rows)
 
+    def _several_columns(self) -> dict[str, list[str]]:
+        """Columns of each input that is read from several."""
+        return {name: each.spec.columns for name, each in self.spec.inputs.items() if getattr(each.spec, "columns", [])}
+
     def _named(self, example: Any) -> Mapping[str, Any]:
         if isinstance(example, Mapping):
+            for name, columns in self._several_columns().items():  # each column by its name, instead of the input
+                if name not in example and example.keys() & set(columns):
+                    texts = {name: [example.get(column) for column in columns]}
+                    example = texts | {key: value for key, value in example.items() if key not in columns}
             unknown = example.keys() - self.spec.inputs.keys()
             if unknown:
                 raise UserError(
@@ -121,7 +130,7 @@ class Predictor:
 
 def _length(example: Mapping[str, Any]) -> int:
     """Number of characters of the texts of an example."""
-    return sum(len(value) for value in example.values() if isinstance(value, str))
+    return sum(len(str(value)) for value in example.values() if isinstance(value, str | list | tuple | dict))
 
 
 def load(path: str | Path) -> Predictor:

@@ -194,6 +194,7 @@ class ModalityFeatures:
             counts from 0.
         side: Features of the paths beside the encoder, `(batch, side_dim)`; None where there are none.
         context: Further values that the head needs.
+        windows: Number of the example that each row of tokens is a window of, `(rows,)`; None where each row is an example.
     """
 
     tokens: Tensor | None
@@ -201,6 +202,7 @@ class ModalityFeatures:
     positions: Tensor | None = None
     side: Tensor | None = None
     context: Any = None
+    windows: Tensor | None = None
 
     def without(self) -> "ModalityFeatures":
         """The same as if the input were missing throughout."""
@@ -209,6 +211,14 @@ class ModalityFeatures:
             padding = torch.zeros(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
         side = None if self.side is None else torch.zeros_like(self.side)
         return replace(self, padding=None if padding is None else torch.ones_like(padding), side=side)
+
+
+def mean_of_windows(rows: Tensor, windows: Tensor | None) -> Tensor:
+    """Mean of the rows `(rows, width)` of each example, `(batch, width)`; see `ModalityFeatures.windows`."""
+    if windows is None:
+        return rows
+    counts = torch.bincount(windows).unsqueeze(1)
+    return rows.new_zeros(len(counts), rows.size(1)).index_add(0, windows, rows) / counts
 
 
 class Embedding(nn.Module):

@@ -19,6 +19,11 @@ PIPELINES = {
     ("text", "generation"): "translation",
     ("series", "forecast"): "time-series-forecasting",
 }
+LONG_TEXTS = {
+    "head": "texts are cut off at {} tokens",
+    "head_tail": "of texts over {} tokens the beginning and the end are read",
+    "windows": "texts are read in windows of at most {} tokens, whose answers are averaged",
+}
 Rows = Sequence[Sequence[str]]
 
 
@@ -202,7 +207,7 @@ def _limits(artifact: Artifact, format_name: str) -> str:
     if classes and len(classes) <= 50:
         lines.append(f"It answers with one of: {', '.join(classes)}.")
     lines += [
-        f"{name}: texts are cut off at {each.spec.max_length} tokens."
+        f"{name}: {LONG_TEXTS[each.spec.long_texts].format(each.spec.max_length)}."
         for name, each in spec.inputs.items()
         if each.kind == "text"
     ]

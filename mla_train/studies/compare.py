@@ -35,7 +35,7 @@ def compare(
     _claim(plan, variants, threads, command)
     jobs = {}
     for seed, checked in product(range(plan.seeds), variants):
-        job = checked.variant.job(plan.run_dir, seed)
+        job = checked.variant.job(plan.run_dir, seed, plan.key)
         overrides = [*job.overrides, *group_overrides(checked.config, plan.run_dir, "compare")]
         jobs[checked.variant.name, seed] = replace(job, overrides=overrides)
     failed = run_jobs(jobs.values(), train, plan.n_jobs, threads)
@@ -51,7 +51,7 @@ def compare(
     speeds = _time_inference(variants, outcomes, plan)
     outcomes = [replace(each, inference=speeds.get(each.name)) for each in outcomes]
     changes = [checked.change for checked in variants if checked.change]
-    comparison = Comparison(plan.compared, plan.seeds, outcomes)
+    comparison = Comparison(plan.compared, plan.seeds, outcomes, plan.folds)
     return comparison, Circumstances(command, folders, changes, threads, plan.n_jobs)
 
 
@@ -62,7 +62,7 @@ def _time_inference(
     models = {}
     batch_size = variants[0].config.batch_size
     for checked, outcome in zip(variants, outcomes, strict=True):
-        if outcome.runs:
+        if 0 in outcome.runs or (outcome.runs and not plan.folds):  # the test split here is that of fold 0
             artifact = load_model(checked.variant.job(plan.run_dir, min(outcome.runs)).folder)
             loader = evaluation_loader(checked.data, replace(checked.config, batch_size=batch_size), "test")
             models[outcome.name] = (artifact, islice(loader, TIMED_BATCHES))

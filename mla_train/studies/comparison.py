@@ -62,11 +62,13 @@ class Difference:
         pairs: Difference of each pair.
         p: P-value of a paired t-test, corrected for the number of variants; None where a test is not possible.
         uncorrected_p: The same before it is corrected, which belongs to the interval.
+        folds: Whether pairs are folds, whose training splits overlap.
     """
 
     pairs: tuple[float, ...]
     p: float | None = None
     uncorrected_p: float | None = None
+    folds: bool = False
 
     @property
     def mean(self) -> float:
@@ -76,7 +78,7 @@ class Difference:
     @property
     def margin(self) -> float | None:
         """Half the width of the confidence interval of the mean; None with a single pair, or where all pairs are equal."""
-        return half_interval(self.pairs)
+        return half_interval(self.pairs, self.folds)
 
     @property
     def significant(self) -> bool:
@@ -92,11 +94,18 @@ class Comparison:
         compared: Keys in which they differ.
         seeds: Number of seeds that were asked for.
         variants: Variants, of which the others are compared to the first.
+        folds: Whether runs are folds instead of seeds.
     """
 
     compared: str
     seeds: int
     variants: Sequence[VariantResults]
+    folds: bool = False
+
+    @property
+    def unit(self) -> str:
+        """In what the runs of a variant differ."""
+        return "fold" if self.folds else "seed"
 
     @property
     def first(self) -> VariantResults:
@@ -110,13 +119,21 @@ class Comparison:
 
     @property
     def any_score(self) -> Score | None:
-        """Score of one run, with metric and best baseline."""
-        return None if self.any_results is None else read_score(self.any_results)
+        """Score of one run, with metric and best baseline; over folds, the mean of that baseline."""
+        if self.any_results is None:
+            return None
+        score = read_score(self.any_results)
+        if not self.folds or score.baseline is None:
+            return score
+        runs = [results for variant in self.variants for results in variant.runs.values()]
+        return replace(
+            score, baseline_value=mean(results["baselines"][score.baseline][score.metric] for results in runs)
+        )
 
     @property
     def differences(self) -> dict[str, Difference]:
         """Name of each other variant to its difference, where it has a seed in common with the first."""
-        others = {variant.name: paired(self.first.scores, variant.scores) for variant in self.variants[1:]}
+        others = {variant.name: paired(self.first.scores, variant.scores, self.folds) for variant in self.variants[1:]}
         present = {name: difference for name, difference in others.items() if difference is not None}
         tested = [name for name, difference in present.items() if difference.p is not None]
         corrected = holm([present[name].p or 0.0 for name in tested])
@@ -126,12 +143,18 @@ class Comparison:
         }
 
 
-def half_interval(values: Sequence[float]) -> float | None:
+def half_interval(values: Sequence[float], folds: bool = False) -> float | None:
     """Half the width of the confidence interval of a mean, by Student's t; None where all values are equal."""
     if not _has_spread(values):
         return None
     count = len(values)
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / sqrt(count)
+    error = stdev(values) / sqrt(count) * (_overlap(count) if folds else 1)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
+
+
+def _overlap(folds: int) -> float:
+    """Factor of the standard error of a mean over folds, whose training splits overlap (Nadeau and Bengio 2003)."""
+    return sqrt(1 + folds / (folds - 1))
 
 
 def _has_spread(values: Sequence[float]) -> bool:
@@ -139,7 +162,7 @@ def _has_spread(values: Sequence[float]) -> bool:
     return len(values) > 1 and stdev(values) > 1e-9 * max(abs(value) for value in values)
 
 
-def paired(first: Mapping[int, Score], other: Mapping[int, Score]) -> Difference | None:
+def paired(first: Mapping[int, Score], other: Mapping[int, Score], folds: bool = False) -> Difference | None:
     """Differences of two variants in the seeds that both have, with an uncorrected p-value; None without such seeds."""
     common = [seed for seed in first if seed in other]
     if not common:
@@ -147,9 +170,12 @@ def paired(first: Mapping[int, Score], other: Mapping[int, Score]) -> Difference
     values, reference = [other[seed].value for seed in common], [first[seed].value for seed in common]
     pairs = tuple(a - b for a, b in zip(values, reference, strict=True))
     if not _has_spread(pairs):
-        return Difference(pairs)
-    p = float(stats.ttest_rel(values, reference).pvalue)
-    return Difference(pairs, None if isnan(p) else p)
+        return Difference(pairs, folds=folds)
+    test = stats.ttest_rel(values, reference)
+    p = float(test.pvalue)
+    if folds:
+        p = float(2 * stats.t.sf(abs(test.statistic) / _overlap(len(pairs)), len(pairs) - 1))
+    return Difference(pairs, None if isnan(p) else p, folds=folds)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -166,13 +192,29 @@ def conclusion(comparison: Comparison) -> str:
     score = comparison.any_score
     if score is None:
         return "No run finished: there is nothing to compare."
-    return " ".join([*_against_first(comparison, score.higher_is_better), *_against_baseline(comparison, score)])
+    means = [] if len(comparison.variants) > 1 or not comparison.folds else [_mean_over_folds(comparison, score)]
+    return " ".join(
+        [*means, *_against_first(comparison, score.higher_is_better), *_against_baseline(comparison, score)]
+    )
+
+
+def _mean_over_folds(comparison: Comparison, score: Score) -> str:
+    values = comparison.first.values
+    margin = half_interval(values, folds=True)
+    interval = (
+        ""
+        if margin is None
+        else f", 95 % interval {written(mean(values) - margin)} to {written(mean(values) + margin)}"
+    )
+    return f"{score.metric} {spread(values)} over {len(values)} folds{interval}."
 
 
 def _against_first(comparison: Comparison, higher: bool) -> list[str]:
     first, differences = comparison.first.name, comparison.differences
     if not comparison.first.runs:
         return [f"{first}, which the others are compared to, has no finished run."]
+    if len(comparison.variants) == 1:
+        return []
     if comparison.seeds == 1:
         return ["A single seed cannot be tested for significance: use seeds=3 or more."]
     sentences: list[str] = []
@@ -187,18 +229,18 @@ def _against_first(comparison: Comparison, higher: bool) -> list[str]:
                 f"{variant.name} is {better} than {first} by {written(abs(difference.mean))} ({_p(difference)})."
             )
         elif difference.p is None:
-            sentences.append(_without_spread(variant.name, first, difference))
+            sentences.append(_without_spread(variant.name, first, difference, comparison.unit))
         else:
             not_significant.setdefault(len(difference.pairs), []).append(f"{variant.name} ({_p(difference)})")
     for seeds, names in not_significant.items():
-        sentences.append(f"{listed(names)}: not significantly different from {first} ({seeds} seeds).")
+        sentences.append(f"{listed(names)}: not significantly different from {first} ({seeds} {comparison.unit}s).")
     return sentences
 
 
-def _without_spread(name: str, first: str, difference: Difference) -> str:
+def _without_spread(name: str, first: str, difference: Difference, unit: str) -> str:
     if abs(difference.mean) < 1e-9:
-        return f"{name} and {first} have the same score with each seed."
-    return f"{name} differs from {first} by {signed(difference.mean)} with every seed, which cannot be tested."
+        return f"{name} and {first} have the same score with each {unit}."
+    return f"{name} differs from {first} by {signed(difference.mean)} with every {unit}, which cannot be tested."
 
 
 def _against_baseline(comparison: Comparison, score: Score) -> list[str]:

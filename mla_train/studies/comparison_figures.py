@@ -25,7 +25,7 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
         values, colour = variant.values, f"C{row}"
         if not values:
             continue
-        interval = half_interval(values)
+        interval = half_interval(values, comparison.folds)
         axes.errorbar(mean(values), row + 0.14, xerr=interval, color=colour, fmt="D", markersize=6, capsize=4)
         axes.plot(values, [row - 0.14] * len(values), "o", color=colour, markersize=6, alpha=0.55, mew=0)
     if score.baseline is not None:
@@ -43,7 +43,9 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
     axes.set_ylim(len(variants) - 0.5, -0.5)
     better = "higher" if score.higher_is_better else "lower"
     axes.set(xlabel=f"{score.metric} on test, {better} is better")
-    axes.set_title("dots: seeds; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left")
+    axes.set_title(
+        f"dots: {comparison.unit}s; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left"
+    )
     _plain(axes, "x")
     figure.savefig(file, dpi=130)
     plt.close(figure)

@@ -10,7 +10,7 @@ import pandas as pd
 from mla_train.report.page import render
 from mla_train.report.runs import report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
-from mla_train.studies.comparison import Comparison, VariantResults, conclusion, listed, p_value, spread
+from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, listed, p_value, spread
 from mla_train.studies.comparison_figures import draw_scores, draw_validation
 from mla_train.training.scores import Score, read_score, signed, written
 
@@ -50,6 +50,7 @@ def summary(comparison: Comparison) -> Table:
     columns = [
         comparison.compared,
         f"{metric} on test",
+        *["95 % interval"] * comparison.folds,
         f"difference to {comparison.first.name}, 95 % interval",
         "p of the difference",
         *["p after correction"] * _corrected(comparison),
@@ -66,9 +67,13 @@ def _row(comparison: Comparison, variant: VariantResults, score: Score | None) -
     name, parameters = Cell(variant.name), Cell(f"{variant.parameters:,}", variant.parameters)
     costs = [parameters, *map(_count, (variant.training, variant.inference, variant.cache))]
     if score is None or not variant.runs:
-        return [name, Cell("no run finished"), *[Cell()] * (3 + _corrected(comparison)), *costs]
-    seeds = "" if len(variant.runs) == comparison.seeds else f" ({len(variant.runs)} seeds)"
+        return [name, Cell("no run finished"), *[Cell()] * (3 + _corrected(comparison) + comparison.folds), *costs]
+    seeds = "" if len(variant.runs) == comparison.seeds else f" ({len(variant.runs)} {comparison.unit}s)"
     scored = Cell(spread(variant.values) + seeds, mean(variant.values))
+    around = Cell()
+    margin = half_interval(variant.values, comparison.folds)
+    if margin is not None:
+        around = Cell(f"{written(mean(variant.values) - margin)} to {written(mean(variant.values) + margin)}")
     difference, to_first = comparison.differences.get(variant.name), Cell()
     tests = [Cell()] * (1 + _corrected(comparison))
     if difference is not None:
@@ -80,7 +85,7 @@ def _row(comparison: Comparison, variant: VariantResults, score: Score | None) -
     if score.baseline is not None:
         gain = mean(variant.values) - score.baseline_value
         to_baseline = Cell(signed(gain), gain, _tone(gain, score))
-    return [name, scored, to_first, *tests, to_baseline, *costs]
+    return [name, scored, *[around] * comparison.folds, to_first, *tests, to_baseline, *costs]
 
 
 def _corrected(comparison: Comparison) -> bool:
@@ -106,13 +111,19 @@ def notes(comparison: Comparison, how: Circumstances) -> list[str]:
     first, seeds = comparison.first.name, comparison.seeds
     better = "higher" if score.higher_is_better else "lower"
     sentences = [
-        f"{score.metric} on the test split, {better} is better: mean ± standard deviation over {_seeds(seeds)}. Each run is "
-        "evaluated once, with the selected checkpoint (checkpoint.keep: best on the validation split, or last). Runs with "
-        "the same seed read the training examples in the same order."
+        f"{score.metric} on the test split, {better} is better: mean ± standard deviation over {_runs(comparison)}. Each run is "
+        "evaluated once, with the selected checkpoint (checkpoint.keep: best on the validation split, or last). "
     ]
-    if seeds > 1:
+    if comparison.folds:
+        sentences.append(
+            "Each example is in the test split of one fold. Training splits of folds overlap: intervals and tests are "
+            "corrected for that (Nadeau and Bengio 2003). The score of a baseline is its mean over the folds."
+        )
+    else:
+        sentences[0] += "Runs with the same seed read the training examples in the same order."
+    if seeds > 1 and len(comparison.variants) > 1:
         text = (
-            f"Difference to {first}: mean difference between runs with the same seed, with its 95 % confidence interval, and "
+            f"Difference to {first}: mean difference between runs with the same {comparison.unit}, with its 95 % confidence interval, and "
             "the p-value of a paired t-test, both of this one difference alone. "
         )
         if _corrected(comparison):
@@ -127,21 +138,22 @@ def notes(comparison: Comparison, how: Circumstances) -> list[str]:
     together = "one run at a time" if how.n_jobs == 1 else f"{how.n_jobs} runs at a time"
     threads = f"{how.threads} CPU thread{'s' * (how.threads > 1)}"
     sentences.append(
-        f"Training/s: examples a second, median over seeds, {together} with {threads} each. Inference/s: examples a second "
-        f"from batches of the test split to predictions, models of the first seed by turns in one process, medians, "
+        f"Training/s: examples a second, median over {comparison.unit}s, {together} with {threads} each. Inference/s: examples a second "
+        f"from batches of the test split to predictions, models of the first {comparison.unit} by turns in one process, medians, "
         f"{threads}. Cache bytes: bytes that decoding caches for each token."
     )
     return sentences
 
 
-def _seeds(count: int) -> str:
-    return "seed 0" if count == 1 else f"seeds {listed([str(seed) for seed in range(count)])}"
+def _runs(comparison: Comparison) -> str:
+    unit, count = comparison.unit, comparison.seeds
+    return f"{unit} 0" if count == 1 else f"{unit}s {listed([str(number) for number in range(count)])}"
 
 
 def failures(comparison: Comparison) -> list[str]:
     """Failed runs, with the last line that each printed."""
     return [
-        f"{variant.name}, seed {seed} failed: {message}"
+        f"{variant.name}, {comparison.unit} {seed} failed: {message}"
         for variant in comparison.variants
         for seed, message in sorted(variant.failed.items())
     ]
@@ -164,7 +176,7 @@ def _markdown(comparison: Comparison, how: Circumstances) -> str:
     parts = [f"# {title(comparison)}", f"```bash\n{how.command}\n```", conclusion(comparison)]
     parts += ["\n".join(f"- {message}" for message in failed)] * bool(failed)
     parts.append(as_markdown(summary(comparison)))
-    parts += ["![Each seed, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)
+    parts += [f"![Each {comparison.unit}, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)
     parts += ["\n".join(f"- {change}" for change in how.changes)] * bool(how.changes)
     return "\n\n".join([*parts, *notes(comparison, how)]) + "\n"
 
@@ -178,7 +190,7 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
             ]
             for variant in comparison.variants
         }
-        caption = f"{score.metric} of each seed, mean and 95 % confidence interval of each variant"
+        caption = f"{score.metric} of each {comparison.unit}, mean and 95 % confidence interval of each variant"
         on_validation = f"{score.metric} on the validation split after each epoch"
         figures = [
             (f"{score.metric} on test", figure, caption),
@@ -201,7 +213,7 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
 def runs_table(comparison: Comparison, how: Circumstances, page_folder: Path) -> Table:
     """A table with one row for each finished run: all metrics, the cost, and a link from a page in a folder to its report."""
     metrics = _metrics(comparison)
-    columns = [comparison.compared, "seed", *metrics, "checkpoint epoch", "seconds", "run folder"]
+    columns = [comparison.compared, comparison.unit, *metrics, "checkpoint epoch", "seconds", "run folder"]
     rows = []
     for variant in comparison.variants:
         for seed, results in sorted(variant.runs.items()):
@@ -231,7 +243,7 @@ def _write_csv(comparison: Comparison, how: Circumstances, file: Path) -> None:
         for seed, folder in how.folders[variant.name].items():
             results = variant.runs.get(seed)
             state = "finished" if results else "failed" if seed in variant.failed else "unfinished"
-            row = {comparison.compared: variant.name, "seed": seed, "state": state, "run_dir": folder}
+            row = {comparison.compared: variant.name, comparison.unit: seed, "state": state, "run_dir": folder}
             if results:
                 score = read_score(results)
                 row |= {f"test/{name}": results["metrics"]["test"][name] for name in metrics} | {
@@ -245,7 +257,7 @@ def _write_csv(comparison: Comparison, how: Circumstances, file: Path) -> None:
                     "command": results["environment"]["command"],
                 }
             rows.append(row)
-    columns = [comparison.compared, "seed", "state", *(f"test/{name}" for name in metrics), "best_baseline"]
+    columns = [comparison.compared, comparison.unit, "state", *(f"test/{name}" for name in metrics), "best_baseline"]
     columns += ["best_baseline_score", "parameters", "train_examples_per_second", "inference_examples_per_second"]
     columns += ["cache_bytes_per_token", "seconds", "run_dir", "command"]
     pd.DataFrame(rows, columns=columns, dtype=object).to_csv(file, index=False)

@@ -16,7 +16,7 @@ from mla_train.config.overrides import compose_overrides, parse_overrides
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.studies.jobs import Job
 
-OWN_KEYS = ("seeds", "match", "run_dir", "n_jobs")
+OWN_KEYS = ("seeds", "folds", "match", "run_dir", "n_jobs")
 """Keys of the comparison; all others are for train.py."""
 MLP_RATIO = "encoder.mlp_ratio"
 """Key that is changed to match parameters."""
@@ -46,9 +46,9 @@ class Variant:
         """Name of its folder."""
         return re.sub(r"[^\w.+-]+", "_", self.name).strip("_")
 
-    def job(self, root: Path, seed: int) -> Job:
-        """Its run with a seed, in the folder of the comparison."""
-        return Job([*self.overrides, f"seed={seed}"], root / self.folder / str(seed))
+    def job(self, root: Path, number: int, key: str = "seed") -> Job:
+        """Its run with a seed, or with another key of that number, in the folder of the comparison."""
+        return Job([*self.overrides, f"{key}={number}"], root / self.folder / str(number))
 
     def compose(self, config_dir: Path) -> TrainConfig:
         """Config of its runs, without the seed."""
@@ -61,11 +61,12 @@ class Plan:
 
     Attributes:
         compared: Keys in which variants differ.
-        variants: Two variants or more; the others are compared to the first.
-        seeds: Number of seeds, counted from 0.
+        variants: Two variants or more, the others are compared to the first; one where folds are trained.
+        seeds: Number of runs of each variant, with seeds or folds counted from 0.
         match: What is made equal.
         run_dir: Folder of the comparison.
         n_jobs: Number of runs at a time.
+        folds: Whether runs differ in their fold instead of their seed.
     """
 
     compared: str
@@ -74,6 +75,12 @@ class Plan:
     match: Match
     run_dir: Path
     n_jobs: int
+    folds: bool = False
+
+    @property
+    def key(self) -> str:
+        """Key that tells the runs of a variant apart."""
+        return "data.fold" if self.folds else "seed"
 
 
 def read_plan(arguments: Sequence[str]) -> Plan:
@@ -103,23 +110,32 @@ def read_plan(arguments: Sequence[str]) -> Plan:
             swept.append(override)
         else:
             fixed.append(text)
-    if not swept:
-        raise UserError("nothing is compared: give a key several values, as in attention=mla,mha")
+    folds = "folds" in own
+    require(not (folds and "seeds" in own), "seeds= and folds=: each fold is trained once; remove one of them")
+    if folds:
+        fixed.append(f"data.folds={_positive('folds', own, 5)}")
+    if not swept and not folds:
+        raise UserError("nothing is compared: give a key several values, as in attention=mla,mha, or folds=5")
     combinations = list(itertools.product(*map(_values, swept)))
     keys = [override.get_key_element() for override in swept]
     variants = tuple(
-        Variant(", ".join(values), (*fixed, *(f"{key}={value}" for key, value in zip(keys, values, strict=True))))
+        Variant(
+            ", ".join(values) or "model", (*fixed, *(f"{key}={value}" for key, value in zip(keys, values, strict=True)))
+        )
         for values in combinations
     )
-    require(len(variants) > 1, f"{swept[0].input_line} has one value: give two or more to compare")
+    require(
+        len(variants) > 1 or not swept,
+        f"{swept[0].input_line if swept else ''} has one value: give two or more to compare",
+    )
     folders = [variant.folder for variant in variants]
     repeated = next((variant.name for variant in variants if folders.count(variant.folder) > 1), None)
     require(repeated is None, f"{repeated} is given twice: give each value once")
     match = own.get("match", "width")
     require(match in Match.__members__, f"match={match}: {did_you_mean(match, Match.__members__)}")
     run_dir = own.get("run_dir") or f"runs/compare/{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    seeds, n_jobs = _positive("seeds", own, 3), _positive("n_jobs", own, 1)
-    return Plan(", ".join(keys), variants, seeds, Match[match], Path(run_dir), n_jobs)
+    seeds, n_jobs = _positive("folds" if folds else "seeds", own, 3), _positive("n_jobs", own, 1)
+    return Plan(", ".join(keys) or "variant", variants, seeds, Match[match], Path(run_dir), n_jobs, folds)
 
 
 def _values(override: Override) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from math import isnan
 from types import FrameType
 from typing import Any
@@ -32,9 +33,13 @@ class Checkpoints(Checkpoint):
         folder: Run folder.
         config: Full config of the run.
         position: Position in the training data.
+        data: What the data is, kept with the checkpoint.
     """
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, position: DataPosition) -> None:
+    def __init__(
+        self, folder: RunFolder, config: TrainConfig, position: DataPosition, data: Mapping[str, Any] | None = None
+    ) -> None:
+        self.data = dict(data or {})
         self.folder, self.options, self.position = folder.checkpoints, config.checkpoint, position
         self.resume_command = resume_command(folder)
         epochs, averaged = 1 if config.debug.fast else config.epochs, config.regularization.average_epochs
@@ -50,9 +55,9 @@ class Checkpoints(Checkpoint):
     # The state that a checkpoint carries.
 
     def state_dict(self) -> dict[str, Any]:
-        """Best score so far and the next micro-batch."""
+        """Best score so far, the next micro-batch, and what the data is."""
         best = {"best_score": self.best_score, "best_epoch": self.best_epoch}
-        return best | {"epoch": self._epoch, "batch": self._batch}
+        return best | {"epoch": self._epoch, "batch": self._batch, "data": self.data}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to the position in the data at which the checkpoint was written."""

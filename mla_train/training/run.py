@@ -20,6 +20,8 @@ from torch import Tensor
 
 from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
+from mla_train.data.split_file import SPLITS_FILE, write_splits
+from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
@@ -27,6 +29,7 @@ from mla_train.task import Task, build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.factory import build_trainer, check_hardware
+from mla_train.training.fingerprint import check_same_data, fingerprint
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import Evaluation, TrainingModule
@@ -126,12 +129,16 @@ def _train(
     tracker: Tracker | None,
     report: Callable[["FinishedRun"], None] | None,
 ) -> dict[str, Any]:
+    if not (config.debug.overfit or is_child()):
+        write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
     last = folder.checkpoints / "last.ckpt" if folder.resumed else None
+    known = fingerprint(data)
     if last is not None:
-        check_readable(last)
+        for state in read_checkpoint(last).get("callbacks", {}).values():
+            check_same_data(state.get("data", known), known, folder.path)
     validate_first = last is None and task.init_from_data(module.model, data)
     progress, position = RunProgress(), DataPosition()
-    checkpoints = Checkpoints(folder, config, position)
+    checkpoints = Checkpoints(folder, config, position, known)
     loggers = _loggers(config, folder, module, tracker)
     callbacks = [progress, *_statistics(config, data), checkpoints]
     trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first)
@@ -238,10 +245,10 @@ def model_weights(checkpoint: Path) -> dict[str, Tensor]:
     return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
 
 
-def check_readable(checkpoint: Path) -> None:
-    """Refuses a checkpoint that is broken or holds more than data."""
+def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
+    """Contents of a checkpoint; a UserError where it is broken or holds more than data."""
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(
             f"{checkpoint} cannot be read: it is broken or holds more than data. Remove it to start this run again"

@@ -8,10 +8,13 @@ from mla_train.config import (
     ImageNetworkOptions,
     ImageOptions,
     LabelOptions,
+    LongTexts,
     ModalityOptions,
     PooledHeadOptions,
+    RowOptions,
     SplitOptions,
     TaskOptions,
+    TextColumnOptions,
     TextNetworkOptions,
     TextOptions,
     TokenizerKind,
@@ -39,6 +42,10 @@ class TextImageOptions(TextOptions, ImageOptions, ModalityOptions):
         """Raises UserError where an input is neither text nor image."""
         unknown = [name for name in self.modalities if name not in ("text", "image")]
         require(not unknown, f"data.modalities: {', '.join(unknown)} is neither text nor image")
+        require(
+            self.long_texts is not LongTexts.windows,
+            "data.long_texts=windows is for texts alone; use head or head_tail beside images",
+        )
 
 
 @dataclass
@@ -64,23 +71,21 @@ class KaomojiConfig(TextImageOptions, SplitOptions):
 
 
 @dataclass
-class TextImageFilesConfig(TextImageOptions, FileOptions, LabelOptions, SplitOptions):
+class TextImageFilesConfig(TextImageOptions, FileOptions, TextColumnOptions, LabelOptions, SplitOptions):
     """Texts with images in jsonl, csv, tsv or parquet files.
 
     Attributes:
-        text_column: Column of the text; null finds text, sentence, review and the like.
         image_column: Column of the path of the image, relative to the file; null finds image, img, picture and the like.
     """
 
     _target_: str = "tasks.multimodal_sentiment.read_texts_and_images"
     name: str = "text_image_files"
-    text_column: str | None = None
     image_column: str | None = None
     channels: int | None = 3
 
 
 @dataclass
-class FeatureTableConfig(ModalityOptions, SplitOptions):
+class FeatureTableConfig(ModalityOptions, RowOptions, SplitOptions):
     """Features of each input as arrays in one npz or parquet file.
 
     Attributes:
@@ -98,3 +103,10 @@ class FeatureTableConfig(ModalityOptions, SplitOptions):
     label: str = "label"
     split: str | None = None
     sequence: str | None = None
+
+    def check(self) -> None:
+        """Raises UserError where rules of splitting exclude each other."""
+        require(
+            self.sequence is None or self.time_column is None,
+            "data.sequence and data.time_column: sequences stay whole, rows of a time do; remove one",
+        )

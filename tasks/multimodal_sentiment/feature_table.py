@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.rows import RowName
 from mla_train.data.splits import PART_NAMES, SPLITS
 from mla_train.errors import UserError
 from tasks.multimodal_sentiment.config import FeatureTableConfig
@@ -32,18 +33,19 @@ def read_feature_table(options: FeatureTableConfig) -> RawData:
     sequences, names = None, np.array([])
     if options.sequence is not None:
         sequences, names = pd.factorize(_cells(file, options.sequence, columns[options.sequence]))
+    asked = {"ids": options.id_column, "groups": options.group_column, "times": options.time_column}
+    keys = {key: _cells(file, name, columns[name]).tolist() for key, name in asked.items() if name is not None}
+    row_names = [
+        RowName(str(file), f"row {i}", str(each)) for i, each in enumerate(keys.pop("ids", [""] * len(labels)))
+    ]
+    whole = Examples(values, labels, row_names, sequences, **keys)
     rows = {"train": np.arange(len(labels))}
     if options.split is not None:
         splits = _splits(file, options.split, _cells(file, options.split, columns[options.split]))
         if sequences is not None:
             _check_whole(file, splits, sequences, names)
         rows = {split: np.flatnonzero(splits == split) for split in SPLITS if (splits == split).any()}
-    examples = {}
-    for split, places in rows.items():
-        inputs = {name: [value[i] for i in places] for name, value in values.items()}
-        own = None if sequences is None else sequences[places]
-        examples[split] = Examples(inputs, labels[places], [f"row {i}" for i in places], own)
-    return RawData(examples)
+    return RawData({split: whole.select(places) for split, places in rows.items()})
 
 
 def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
@@ -54,6 +56,11 @@ def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
     others = ("data.split", options.split), ("data.sequence", options.sequence)
     roles += [(option, name) for option, name in others if name is not None]
     names = [name for _, name in roles]
+    roles += [
+        (f"data.{key}", getattr(options, key))
+        for key in ("id_column", "group_column", "time_column")
+        if getattr(options, key) not in (None, *names)
+    ]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(

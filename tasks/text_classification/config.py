@@ -8,6 +8,7 @@ from mla_train.config import (
     PooledHeadOptions,
     SplitOptions,
     TaskOptions,
+    TextColumnOptions,
     TextNetworkOptions,
     TextOptions,
     TokenizerKind,
@@ -41,13 +42,8 @@ class LanguageIdConfig(TextOptions):
 
 
 @dataclass
-class TextFilesConfig(FileOptions, TextOptions, LabelOptions, SplitOptions):
-    """Texts in jsonl, csv, tsv or parquet files, or in a data set on the Hugging Face hub.
-
-    Attributes:
-        text_column: Column of the text; null finds text, sentence, review and the like.
-    """
+class TextFilesConfig(FileOptions, TextColumnOptions, TextOptions, LabelOptions, SplitOptions):
+    """Texts in jsonl, csv, tsv or parquet files, or in a data set on the Hugging Face hub."""
 
     _target_: str = "tasks.text_classification.read_texts"
     name: str = "text_files"
-    text_column: str | None = None

@@ -4,19 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import find_column
+from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.source import OPENERS, OTHER_ENCODING, is_undecoded, read_lines
-from mla_train.data.tables.splits import find_parts, named_files, read_tables, report_broken
+from mla_train.data.tables.splits import find_parts, named_files, read_tables, report_broken, split_by_column
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
 from tasks.translation.config import PairFilesConfig
 
 Location = list[Path] | tuple[Path, Path]
 """Files of a table, or two text files that are aligned line by line."""
-Pairs = list[tuple[Any, Any]]
 
 
 def read_pair_files(options: PairFilesConfig) -> RawData:
@@ -31,10 +33,14 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
         tables = {
             s: concatenate([read_table(f, options) for f in those], str(those[0].parent)) for s, those in named.items()
         }
+        if isinstance(files["train"], tuple):
+            refuse_row_options(options, "aligned text files")
+        else:
+            tables = split_by_column(tables, options)
     else:
         tables = read_tables(options, "sentence pairs")
     notes = report_broken(tables, options.on_error)
-    pairs = {split: _table_pairs(table, options) for split, table in tables.items()}
+    pairs = {split: _table_pairs(table, options, notes) for split, table in tables.items()}
     pairs |= {
         split: _aligned_pairs(*file, options.encoding) for split, file in files.items() if isinstance(file, tuple)
     }
@@ -44,15 +50,15 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
     return RawData({split: _complete(split, pairs[split], notes) for split in PART_NAMES if split in pairs}, notes)
 
 
-def _complete(split: str, pairs: Pairs, notes: list[str]) -> Examples:
+def _complete(split: str, pairs: Examples, notes: list[str]) -> Examples:
     """The pairs of which no side is empty."""
-    complete = [pair for pair in pairs if not any(map(is_empty, pair))]
-    if len(complete) < len(pairs):
-        notes.append(f"left out {len(pairs) - len(complete):,} pairs of {split} with an empty side")
-    if not complete:
+    sides = zip(pairs.inputs["source"], pairs.targets, strict=True)
+    complete = np.array([place for place, pair in enumerate(sides) if not any(map(is_empty, pair))], dtype=int)
+    if len(complete) < len(pairs.targets):
+        notes.append(f"left out {len(pairs.targets) - len(complete):,} pairs of {split} with an empty side")
+    if not len(complete):
         raise UserError(f"{split} has no pair of sentences: each row needs a source and its translation")
-    sources, targets = zip(*complete, strict=True)
-    return Examples({"source": sources}, targets)
+    return pairs.select(complete)
 
 
 def _locate(options: PairFilesConfig) -> dict[str, Location]:
@@ -96,7 +102,7 @@ def _aligned_in(root: Path, sides: tuple[str, str]) -> dict[str, Location]:
     return pairs if "train" in pairs else {}
 
 
-def _aligned_pairs(source: Path, target: Path, encoding: str | None) -> Pairs:
+def _aligned_pairs(source: Path, target: Path, encoding: str | None) -> Examples:
     for file in (source, target):
         if not file.is_file():
             raise UserError(f"{file}: there is no such file ({file.resolve()})")
@@ -108,7 +114,8 @@ def _aligned_pairs(source: Path, target: Path, encoding: str | None) -> Pairs:
             f"{source} has {counts[0]:,} lines, {target} {counts[1]:,}: line {min(counts) + 1} of {longer} has no partner in "
             f"{shorter}"
         )
-    return list(zip(*sides, strict=True))
+    names = [RowName(str(source), f"line {number}") for number in range(1, counts[0] + 1)]
+    return Examples({"source": sides[0]}, sides[1], names)
 
 
 def _lines(file: Path, encoding: str | None) -> list[str]:
@@ -119,7 +126,8 @@ def _lines(file: Path, encoding: str | None) -> list[str]:
     return lines
 
 
-def _table_pairs(table: Table, options: PairFilesConfig) -> Pairs:
+def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Examples:
+    names, keys = row_names(table, options, notes), row_keys(table, options)
     nested = table.cells.get("translation", [None])
     if all(
         isinstance(cell, dict) for cell in nested
@@ -133,4 +141,4 @@ def _table_pairs(table: Table, options: PairFilesConfig) -> Pairs:
         if odd is not None:
             kind = type(sides[-1][odd]).__name__
             raise UserError(f"{table.file}: column {name} holds no text but a {kind} ({table.places[odd]})")
-    return list(zip(*sides, strict=True))
+    return Examples({"source": sides[0]}, sides[1], names, **keys)

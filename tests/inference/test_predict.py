@@ -130,7 +130,7 @@ def test_a_bad_row_keeps_its_place(text_run, tmp_path, predict):
     assert [bool(row["prediction"]) for row in rows] == [True, False, False, False, True]
     assert "line 5 has 3 cells, the header has 2" in rows[3]["error"]
     assert "5 rows" in said.err
-    assert "3 with an error, the first: row 2: no text" in said.err
+    assert "3 with an error, the first: line 3: no text" in said.err
     said = predict(
         "--run",
         text_run,
@@ -142,7 +142,7 @@ def test_a_bad_row_keeps_its_place(text_run, tmp_path, predict):
         "stop",
         fails=True,
     )
-    assert "row 2: no text" in said.err
+    assert "line 3: no text" in said.err
     assert not list(tmp_path.glob("c.csv*"))
     lines = b'{"text": "fine"}\nno json\n[1]\n{"text": ["a"]}\n{"text": 5}\n'
     said = predict("--run", text_run, "--input", "-", "--format", "jsonl", stdin=lines)

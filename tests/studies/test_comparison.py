@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mla_train.studies.comparison import Comparison, VariantResults, conclusion, holm, paired
+from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, holm, paired
 from mla_train.studies.comparison_page import Circumstances, failures, summary, write_page
 
 MLA = [0.912, 0.924, 0.918]
@@ -92,6 +92,35 @@ def test_what_cannot_be_tested_is_not_tested(variants, expected):
     assert expected in conclusion(result)
     assert all(difference.p is None for difference in result.differences.values())
     assert len(summary(result).rows) == 2
+
+
+def test_intervals_over_folds_allow_for_overlapping_training_splits():
+    scores, others = [0.80, 0.84, 0.82, 0.86, 0.83], [0.81, 0.86, 0.82, 0.89, 0.85]
+    pair = [variant("mla", scores), variant("mha", others)]
+    seeds, folds = Comparison("attention", 5, pair), Comparison("attention", 5, pair, folds=True)
+    factor = np.sqrt(1 + 5 / 4)
+    assert half_interval(scores, folds=True) == pytest.approx(factor * half_interval(scores))
+    plain, corrected = seeds.differences["mha"], folds.differences["mha"]
+    assert corrected.margin == pytest.approx(factor * plain.margin)
+    difference = np.subtract(others, scores)
+    statistic = difference.mean() / (difference.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4))
+    assert corrected.p == pytest.approx(2 * stats.t.sf(statistic, 4))
+    assert plain.p < corrected.p
+
+
+def test_one_variant_over_folds_has_a_mean_and_its_interval(tmp_path):
+    runs = {fold: results(score, fold, baseline=0.5 + fold / 10) for fold, score in enumerate((0.7, 0.8, 0.9))}
+    result = Comparison("variant", 3, [VariantResults("model", 1234, runs)], folds=True)
+    margin = half_interval([0.7, 0.8, 0.9], folds=True)
+    interval = f"{0.8 - margin:.4f} to {0.8 + margin:.4f}"
+    assert f"accuracy 0.8000 ± 0.1000 over 3 folds, 95 % interval {interval}." in conclusion(result)
+    assert "beats the best baseline, linear (0.6000)" in conclusion(result)
+    table = summary(result)
+    assert table.columns[2] == "95 % interval"
+    assert table.rows[0][2].text == interval
+    write_page(result, how(tmp_path, "model"), tmp_path)
+    assert "folds 0, 1 and 2" in (tmp_path / "comparison.md").read_text()
+    assert (tmp_path / "comparison.csv").read_text().startswith("variant,fold,state")
 
 
 def how(tmp_path, *names, changes=()):

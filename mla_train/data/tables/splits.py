@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import FileOptions, OnError
-from mla_train.data.splits import PART_NAMES
+from mla_train.data.split_file import is_splits_file, read_splits, resolved
+from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.data.tables.source import FORMATS, format_of
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
@@ -24,13 +25,73 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
     if files:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
-        return {
+        tables = {
             split: concatenate([read_table(file, options) for file in those], _name(those))
             for split, those in files.items()
         }
+        return split_by_column(tables, options)
     if options.hub is None:
         raise UserError(f"the {what} are missing: name data.root=FOLDER, data.train=FILE or data.hub=NAME")
-    return _hub_tables(options.hub, options.revision)
+    return split_by_column(_hub_tables(options.hub, options.revision), options)
+
+
+def split_by_column(tables: dict[str, Table], options: FileOptions) -> dict[str, Table]:
+    """The tables of splits that `data.split_column` says: a column of the training table, or a file of rows.
+
+    Raises:
+        UserError: A cell is no split, or a split is given twice.
+    """
+    column = options.split_column
+    if column is None:
+        return tables
+    is_file = is_splits_file(column)
+    splits_of = {
+        split: _listed_splits(table, Path(column)) if is_file else _splits_of_rows(table, column)
+        for split, table in tables.items()
+        if is_file or split == "train"
+    }
+    twice = {each for each in splits_of["train"] if each in tables} - {"train"} if not is_file else set()
+    if twice:
+        raise UserError(
+            f"{tables['train'].file}: column {column} says {' and '.join(sorted(twice))} of some rows, but a {twice.pop()} "
+            "split is given, too: remove one of them"
+        )
+    parts: dict[str, list[Table]] = {} if is_file else {s: [table] for s, table in tables.items() if s != "train"}
+    for split, splits in splits_of.items():
+        for each in dict.fromkeys(filter(None, splits)):
+            parts.setdefault(each, []).append(tables[split].select([i for i, s in enumerate(splits) if s == each]))
+    if "train" not in parts:
+        raise UserError(f"data.split_column={column} says train of no row")
+    joined = {split: concatenate(parts[split], str(parts[split][0].file)) for split in PART_NAMES if split in parts}
+    whole = joined["train"]
+    for split, table in tables.items():
+        if split in splits_of:
+            whole.broken += table.broken
+            whole.notes += table.notes
+    left_out = sum(not each for splits in splits_of.values() for each in splits)
+    if left_out:
+        whole.notes.append(f"left out {left_out:,} rows that {column} does not list")
+    return joined
+
+
+def _splits_of_rows(table: Table, column: str) -> list[str]:
+    splits = [split_of(str(cell)) or "" for cell in table.column(column)]
+    if "" in splits:
+        row = splits.index("")
+        names = ", ".join(name for names in PART_NAMES.values() for name in names)
+        raise UserError(
+            f"{' '.join(table.origins[row])}: {column} is {table.column(column)[row]!r}; a split is called {names} "
+            "(data.split_column)"
+        )
+    return splits
+
+
+def _listed_splits(table: Table, file: Path) -> list[str]:
+    listed = read_splits(file)
+    splits = [listed.get((resolved(name), place), "") for name, place in table.origins]
+    if not any(splits):
+        raise UserError(f"{file} lists no row of {table.file}: it belongs to other files (data.split_column)")
+    return splits
 
 
 def named_files(value: Any, split: str) -> list[Path]:

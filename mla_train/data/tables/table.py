@@ -22,6 +22,7 @@ class Table:
         broken: Rows that could not be read: where, and why.
         class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
         notes: Lines for the user: what was guessed.
+        files: File of each row and its place there, where rows are of several files.
     """
 
     file: Path
@@ -30,6 +31,7 @@ class Table:
     broken: list[str] = field(default_factory=list)
     class_names: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -40,9 +42,19 @@ class Table:
         return list(self.cells)
 
     @property
-    def row_names(self) -> list[str]:
-        """File and place of each row."""
-        return [f"{self.file} {place}" for place in self.places]
+    def origins(self) -> list[tuple[str, str]]:
+        """File of each row, and its place there."""
+        return self.files or [(str(self.file), place) for place in self.places]
+
+    def select(self, rows: Sequence[int]) -> "Table":
+        """Some of the rows; what was said of the whole table is left out."""
+        return Table(
+            self.file,
+            {name: [cells[row] for row in rows] for name, cells in self.cells.items()},
+            [self.places[row] for row in rows],
+            class_names=self.class_names,
+            files=[self.origins[row] for row in rows] if self.files else [],
+        )
 
     def column(self, name: str) -> list[Any]:
         """The cells of a column; a UserError that lists those that exist where there is none, or where there are two."""
@@ -113,4 +125,5 @@ def concatenate(tables: Sequence[Table], name: str) -> Table:
         [place for table in tables for place in table.broken],
         first.class_names,
         [note for table in tables for note in table.notes],
+        [origin for table in tables for origin in table.origins],
     )

@@ -60,6 +60,11 @@ def _graph_fields(name: str, modality: Modality, patch: int) -> dict[str, GraphI
     length, free = 7, {0: BATCH, 1: f"{name}_length"}
     padding = GraphInput(torch.zeros(2, length, dtype=torch.bool), free)
     if modality.kind == "text":
+        if spec.long_texts == "windows":
+            raise UserError(
+                f"{name} is read in windows (data.long_texts=windows), which have no graph: use --format safetensors, or "
+                "train with data.long_texts=head_tail"
+            )
         inputs = {"tokens": GraphInput(torch.ones(2, length, dtype=torch.long), free), "padding": padding}
         if spec.tfidf_size:
             free = {0: BATCH, 1: f"{name}_features"}

@@ -24,7 +24,19 @@ BESIDE: Mapping[str, dict[str, Any]] = {
     "forecast": {"quantiles": dict[str, dict[str, list[float]]]},
 }
 """Fields of a record beside its prediction, by kind of answer, with their types."""
-SHOWN = ("channels", "height", "width", "max_length", "names", "look_back", "horizon", "known", "observed", "frequency")
+SHOWN = (
+    "channels",
+    "height",
+    "width",
+    "max_length",
+    "columns",
+    "names",
+    "look_back",
+    "horizon",
+    "known",
+    "observed",
+    "frequency",
+)
 """Fields of an input's spec that /metadata lists."""
 
 

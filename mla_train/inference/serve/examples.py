@@ -116,7 +116,13 @@ def input_type(modality: Modality, limits: Limits) -> Any:
     """
     spec: Any = modality.spec
     if modality.kind == "text":
-        return Annotated[str, Field(description="A text.", max_length=limits.text_characters)]
+        text: Any = Annotated[str, Field(description="A text.", max_length=limits.text_characters)]
+        if not spec.columns:
+            return text
+        count = len(spec.columns)
+        description = f"A list of the {count} texts {', '.join(spec.columns)}, of which null is missing; or one text."
+        several = Annotated[list[text | None], Field(min_length=count, max_length=count)]
+        return Annotated[text | several, Field(description=description)]
     if modality.kind == "image":
         text = (
             "An image file (PNG, JPEG, ...) as base64. Sizes other than "

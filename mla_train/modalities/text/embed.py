@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
-from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.modalities.base import Embedding, ModalityFeatures, mean_of_windows
 from mla_train.modalities.text.spec import TextSpec, TextTensors
 from mla_train.nn import ReconstructionTarget
 
@@ -91,8 +91,8 @@ class TextEmbedding(Embedding):
             side.append(self.side_paths["tfidf"](tensors))
         if "convolutions" in self.side_paths:
             x, largest = self.side_paths["convolutions"](x, padding)
-            side.append(largest)
-        return ModalityFeatures(x, padding, side=torch.cat(side, -1) if side else None)
+            side.append(mean_of_windows(largest, tensors.windows))
+        return ModalityFeatures(x, padding, side=torch.cat(side, -1) if side else None, windows=tensors.windows)
 
     def reconstruction_target(self, tensors: TextTensors) -> ReconstructionTarget:
         """Tokens that are neither padding nor unknown."""

@@ -1,7 +1,7 @@
 """The units of a text: the word of each token, occlusion of words, and shares of words in TF-IDF features."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +24,16 @@ MIN_WORDS = 4  # a text with fewer words is shown by its tokens
 
 
 class TextUnits:
-    """A cleaned text in words, or in tokens if it has few words, as far as a model reads it.
+    """A cleaned text in words, or in tokens if it has few words, as far as a model reads it, which shortens its tokens.
 
     Attributes:
         units: The words or tokens.
         token_units: Index of each token's unit, `(tokens,)`.
     """
 
-    def __init__(self, text: str, tokenizer: Tokenizer, max_length: int) -> None:
+    def __init__(self, text: str, tokenizer: Tokenizer, shorten: Callable[[Any], Any]) -> None:
         self.text = text
-        offsets = tokenizer.encode(text).offsets[:max_length]
+        offsets = shorten(tokenizer.encode(text).offsets)
         spans = [match.span() for match in re.finditer(r"\S+", text)]
         if len(spans) < MIN_WORDS:
             spans = sorted({span for span in offsets if text[slice(*span)].strip()}) or spans
@@ -94,9 +94,13 @@ def explain_text(
     See `Modality.explain`; the text is cleaned.
 
     Raises:
-        UserError: The text has no token.
+        UserError: The text has no token, or is read in several windows.
     """
-    units = TextUnits(text, tokenizer, spec.max_length)
+    if tensors.windows is not None:
+        raise UserError(
+            f"{name} has more than {spec.max_length} tokens and is read in windows, which are not explained: give a shorter one"
+        )
+    units = TextUnits(text, tokenizer, spec.shorten)
     if not len(units.token_units):
         raise UserError(f"{name} has no token that this model reads")
     # At zero the norms of the encoder are not continuous: the baseline are unknown tokens.

@@ -1,7 +1,7 @@
 """From texts to token numbers and TF-IDF weights."""
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mla_train.config import Augmentation, TextOptions, TokenizerKind
+from mla_train.config import Augmentation, TextOptions, Texts, TokenizerKind
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
+from mla_train.data.texts import join_texts
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
@@ -112,7 +113,10 @@ class Text(Modality[TextSpec]):
             texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
         )
         size = read_tokenizer(tokenizer).get_vocab_size()
-        return cls(TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf))
+        columns = getattr(options, "text_column", None)
+        several = {"columns": list(columns), "texts": options.texts.value} if isinstance(columns, list) else {}  # type: ignore[attr-defined]
+        long_texts = options.long_texts.value
+        return cls(TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf, long_texts=long_texts, **several))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -128,10 +132,21 @@ class Text(Modality[TextSpec]):
         """Computes tokens and TF-IDF weights of texts."""
         tokens = tokenize(column.texts, self.tokenizer)  # faster than a cache of them
         tfidf = cached(weigh_texts)(column.texts, self.spec.tfidf) if self.spec.tfidf else None
-        cut = sum(len(numbers) > self.spec.max_length for numbers in tokens)
-        if cut:
-            notes.append(f"cut {cut:,} texts off at {self.spec.max_length} tokens (data.max_length)")
-        count, unknown = sum(map(len, tokens)), sum(int((numbers == UNK_ID).sum()) for numbers in tokens)
+        cut, count = (
+            [len(n) - self.spec.max_length for n in tokens if len(n) > self.spec.max_length],
+            sum(map(len, tokens)),
+        )
+        if cut and self.spec.long_texts == "windows":
+            notes.append(
+                f"{len(cut):,} of {len(tokens):,} texts are read in windows of at most {self.spec.max_length} tokens"
+            )
+        elif cut:
+            off = "off" if self.spec.long_texts == "head" else "between beginning and end"
+            notes.append(
+                f"cut {len(cut):,} texts {off} at {self.spec.max_length} tokens, {len(cut) / len(tokens):.1%} of the texts and "
+                f"{sum(cut) / count:.1%} of all tokens (data.max_length, data.long_texts)"
+            )
+        unknown = sum(int((numbers == UNK_ID).sum()) for numbers in tokens)
         if unknown > MANY_UNKNOWN * count:
             notes.append(
                 f"{unknown / count:.0%} of the tokens of {len(tokens):,} texts are unknown, the encoder does not see them: "
@@ -140,42 +155,60 @@ class Text(Modality[TextSpec]):
         return replace(column, tokens=[self._limited(numbers) for numbers in tokens], tfidf=tfidf)
 
     def _limited(self, tokens: np.ndarray) -> np.ndarray:
-        """Tokens up to the longest length, with the end token where texts have one."""
-        tokens = tokens[: self.spec.max_length]
+        """What is read of the tokens, with the end token where texts have one."""
+        tokens = self.spec.shorten(tokens)
         return np.append(tokens, np.int32(END_ID)) if self.spec.end_token else tokens
 
     def preprocess(self, values: Sequence[Any]) -> TextColumn:
-        """Reads texts; None and empty texts are missing."""
-        for value in values:
-            if value is not None and not isinstance(value, str):
-                raise UserError(f"a text is needed, not {type(value).__name__}: {value!r:.60}")
-        texts = [clean(value or "") for value in values]
+        """Reads texts, or those of several columns; None and empty texts are missing."""
+        texts = [self._one_text(value) for value in values]
         tokens = [self._limited(numbers) for numbers in tokenize(texts, self.tokenizer)]
         return TextColumn(texts, [], tokens, None if self.tfidf is None else self.tfidf.matrix(texts))
 
+    def _one_text(self, value: Any) -> str:
+        """A cleaned text; a list of texts, or a mapping from columns to texts, where there are several columns."""
+        columns = self.spec.columns
+        if isinstance(value, Mapping) and columns and value.keys() <= set(columns):
+            value = [value.get(column) for column in columns]
+        if isinstance(value, list | tuple) and columns and len(value) == len(columns):
+            wrong = next((text for text in value if text is not None and not isinstance(text, str)), None)
+            value = join_texts(value, Texts(self.spec.texts)) if wrong is None else wrong
+        if value is not None and not isinstance(value, str):
+            of_columns = f" (or a list of those of {', '.join(columns)})" if columns else ""
+            raise UserError(f"a text is needed{of_columns}, not {type(value).__name__}: {value!r:.60}")
+        return clean(value or "")
+
     def collate(self, examples: Sequence[TextExample | None]) -> TextTensors:
-        """Pads texts to the longest."""
+        """Pads texts, or their windows, to the longest."""
         nothing = TextExample(torch.zeros(0, dtype=torch.long))
         rows = [nothing if example is None else example for example in examples]
-        tokens, padding = pad_stack([row.tokens for row in rows])
+        pieces, numbers = [row.tokens for row in rows], None
+        if self.spec.long_texts == "windows":
+            windows = [self.spec.windows(tokens) for tokens in pieces]
+            pieces = [window for those in windows for window in those]
+            if len(pieces) > len(rows):
+                numbers = torch.repeat_interleave(torch.tensor([len(those) for those in windows]))
+        tokens, padding = pad_stack(pieces)
         if not self.spec.tfidf_size:
-            return TextTensors(tokens, padding)
+            return TextTensors(tokens, padding, windows=numbers)
         return TextTensors(
             tokens,
             padding,
             torch.from_numpy(np.concatenate([row.features for row in rows]).astype(np.int64)),
             torch.from_numpy(np.concatenate([row.weights for row in rows]).astype(np.float32)),
             torch.from_numpy(np.cumsum([0, *(len(row.features) for row in rows[:-1])])),
+            numbers,
         )
 
     def augmentation(self, level: Augmentation, options: Any) -> Callable[[TextExample], TextExample] | None:
         """Removes tokens or makes them unknown; the source of a generated text keeps its length."""
         shares, change = (HIDDEN, hide_tokens) if self.spec.end_token else (DROPPED, drop_tokens)
-        return partial(_vary, change=change, share=shares[level]) if shares[level] else None
+        window = self.spec.windows if self.spec.long_texts == "windows" else None
+        return partial(_vary, change=change, share=shares[level], window=window) if shares[level] or window else None
 
     def explain(self, name: str, embedding: TextEmbedding, tensors: TextTensors, raw: Any) -> InputExplanation:
         """Words as units."""
-        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, clean(raw))
+        return explain_text(name, self.spec, self.tokenizer, self.tfidf, embedding, tensors, self._one_text(raw))
 
     @classmethod
     def example_values(cls, count: int) -> list[str]:
@@ -183,8 +216,18 @@ class Text(Modality[TextSpec]):
         return [f"{('bad', 'good')[i % 2]} film{' and book' * (i % 3)} number {i % 5}" for i in range(count)]
 
 
-def _vary(example: TextExample, change: Callable[[Tensor, float], Tensor], share: float) -> TextExample:
-    return example._replace(tokens=change(example.tokens, share))
+def _vary(
+    example: TextExample,
+    change: Callable[[Tensor, float], Tensor],
+    share: float,
+    window: Callable[[Tensor], list[Tensor]] | None,
+) -> TextExample:
+    """A random window of a text, if it is read in windows, with some tokens changed."""
+    tokens = example.tokens
+    if window is not None:
+        windows = window(tokens)
+        tokens = windows[int(torch.rand(()) * len(windows))]
+    return example._replace(tokens=change(tokens, share) if share else tokens)
 
 
 def read_tfidf(written: str) -> "TfidfFeatures | None":

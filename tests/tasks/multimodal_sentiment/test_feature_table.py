@@ -41,7 +41,7 @@ def parquet(folder, content):
 
 
 def rows_of(split):
-    return [int(name.removeprefix("row ")) for name in split.names]
+    return [int(name.row.removeprefix("row ")) for name in split.names]
 
 
 def lists(count=20, **more):

@@ -24,6 +24,7 @@ import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
 UNKNOWN, START, END = 1, 2, 3  # token numbers
+SEPARATOR = "\N{SYMBOL FOR RECORD SEPARATOR}"  # between the texts of a pair
 Arrays = dict[str, np.ndarray]
 Spec = dict[str, Any]
 
@@ -151,9 +152,9 @@ def load_tokenizer(written: str) -> Any:
 
 def read_texts(values: Sequence[str | None], spec: Spec) -> Arrays:
     """Token numbers, and numbers and weights of TF-IDF features."""
-    texts = [" ".join(unicodedata.normalize("NFC", value or "").split()) for value in values]
+    texts = [" ".join(unicodedata.normalize("NFC", one_text(value, spec)).split()) for value in values]
     tokenizer, end = load_tokenizer(spec["tokenizer"]), [END] * spec["end_token"]
-    rows = [[*(tokenizer.encode(t).ids or [UNKNOWN])[: spec["max_length"]], *end] if t else [] for t in texts]
+    rows = [[*shortened(tokenizer.encode(t).ids or [UNKNOWN], spec), *end] if t else [] for t in texts]
     tokens, padding = pad(rows, np.int64)
     arrays = {"tokens": tokens, "padding": padding}
     if spec["tfidf_size"]:
@@ -161,6 +162,28 @@ def read_texts(values: Sequence[str | None], spec: Spec) -> Arrays:
         arrays["features"], _ = pad([list(weights) for weights in weighed], np.int64)
         arrays["weights"], _ = pad([list(weights.values()) for weights in weighed], np.float32)
     return arrays
+
+
+def one_text(value: Any, spec: Spec) -> str:
+    """A text; that of several columns, a list or a JSON object, as one."""
+    columns = spec["columns"]
+    if isinstance(value, dict) and columns:
+        value = [value.get(column) for column in columns]
+    if isinstance(value, list) and len(value) == len(columns) > 0:
+        if spec["texts"] == "pair" and any(value):
+            return f" {SEPARATOR} ".join((text or "").replace(SEPARATOR, " ") for text in value)
+        return "\n".join(filter(None, value))
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"a text is needed, not {value!r:.60}")
+    return value or ""
+
+
+def shortened(tokens: list[int], spec: Spec) -> list[int]:
+    """The beginning of a long text, or its beginning and its end."""
+    tail = spec["max_length"] // 2 if spec["long_texts"] == "head_tail" else 0
+    if len(tokens) <= spec["max_length"]:
+        return tokens
+    return tokens[: spec["max_length"] - tail] + tokens[len(tokens) - tail :]
 
 
 @cache

@@ -1,0 +1,79 @@
+"""What a row is beside its inputs and label: its name, its group, its time."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from mla_train.config import RowOptions
+from mla_train.data.tables.cells import as_text, is_empty
+from mla_train.data.tables.table import Table
+from mla_train.errors import UserError
+
+
+class RowName(str):
+    """Name of an example, such as "reviews.csv line 17", that knows its parts.
+
+    Attributes:
+        file: File of the row.
+        row: Place of the row in the file, such as "line 17".
+        id: Identifier that the user's table gives the row; empty where it gives none.
+    """
+
+    file: str
+    row: str
+    id: str
+
+    def __new__(cls, file: str, row: str, identifier: str = "", note: str = "") -> "RowName":
+        """A name of file and place, with a note behind them."""
+        name = super().__new__(cls, " ".join(filter(None, (file, row, note))))
+        name.file, name.row, name.id = file, row, identifier
+        return name
+
+    def __reduce__(self) -> Any:
+        """What a copy is made of."""
+        note = self.removeprefix(f"{self.file} {self.row}".strip()).strip()
+        return RowName, (self.file, self.row, self.id, note)
+
+
+def row_names(
+    table: Table, options: RowOptions, notes: list[str], beside: Sequence[Any] | None = None
+) -> list[RowName]:
+    """Name of each row.
+
+    Args:
+        table: Table.
+        options: Column of identifiers, if there is one.
+        notes: Lines for the user; identifiers that occur twice are added.
+        beside: Further cells that belong into the names, such as paths of images.
+    """
+    column = options.id_column
+    ids = [""] * len(table) if column is None else [_identifier(cell) for cell in table.column(column)]
+    counts = Counter(each for each in ids if each)
+    repeated = [each for each, count in counts.items() if count > 1]
+    if repeated:
+        shown = ", ".join(repeated[:5]) + (", ..." if len(repeated) > 5 else "")
+        notes.append(
+            f"{table.file}: {len(repeated):,} values of {column} name more than one row: {shown} (data.id_column)"
+        )
+    hints = [
+        f"({cell})" if isinstance(cell, str) and not is_empty(cell) else "" for cell in beside or [""] * len(table)
+    ]
+    return [RowName(file, row, each, hint) for (file, row), each, hint in zip(table.origins, ids, hints, strict=True)]
+
+
+def row_keys(table: Table, options: RowOptions) -> dict[str, Any]:
+    """Group and time of each row, as the table has them; None where the options name no column."""
+    columns = {"groups": options.group_column, "times": options.time_column}
+    return {key: None if column is None else table.column(column) for key, column in columns.items()}
+
+
+def refuse_row_options(options: RowOptions, what: str) -> None:
+    """Raises a UserError where the options name columns of rows, but the data has none."""
+    for key in ("id_column", "group_column", "time_column", "split_column"):
+        name = getattr(options, key, None)
+        if name is not None:
+            raise UserError(f"data.{key}={name}: {what} have no such column; write them as a table, or remove it")
+
+
+def _identifier(cell: Any) -> str:
+    return "" if is_empty(cell) else as_text(cell).strip()

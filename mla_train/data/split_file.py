@@ -1,0 +1,55 @@
+"""The split of each row as a file, data_splits.csv, from which another run may take it."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mla_train.data.rows import RowName
+from mla_train.errors import UserError
+
+SPLITS_FILE = "data_splits.csv"
+COLUMNS = ("file", "row", "id", "split")
+
+
+def write_splits(names: Mapping[str, Iterable[Any]], file: Path) -> None:
+    """Writes the split of each row; nothing is written where examples are no rows of files.
+
+    Args:
+        names: Names of the examples of each split.
+        file: File that is written.
+    """
+    rows = [(each, split) for split, those in names.items() for each in those if isinstance(each, RowName)]
+    if rows:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows((name.file, name.row, name.id, split) for name, split in rows)
+
+
+def is_splits_file(name: str) -> bool:
+    """Whether `data.split_column` names a file instead of a column."""
+    return name.endswith(".csv") and Path(name).is_file()
+
+
+def read_splits(file: Path) -> dict[tuple[str, str], str]:
+    """The split of each row, by its file and its place there.
+
+    Raises:
+        UserError: The file is none that `write_splits` has written.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise UserError(
+                    f"data.split_column={file}: a column, or the {SPLITS_FILE} of a run, with {', '.join(COLUMNS)}"
+                )
+            return {(resolved(row["file"]), row["row"]): row["split"] for row in reader}
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise UserError(f"data.split_column={file} cannot be read: {error}") from error
+
+
+def resolved(file: str) -> str:
+    """The whole path of a file, by which it is known wherever a run was started."""
+    return str(Path(file).resolve())
