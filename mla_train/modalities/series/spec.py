@@ -35,6 +35,7 @@ class SeriesSpec:
         series_column: Column that tells series apart where a row is a step of one of them; else empty.
         value_column: Column of the values of all series where there is a `series_column`; else empty.
         na_values: Words that mean a missing value.
+        transform: What is done to the series before they are scaled, see `config.Transform`.
     """
 
     names: list[str]
@@ -56,6 +57,7 @@ class SeriesSpec:
     series_column: str = ""
     value_column: str = ""
     na_values: list[str] = field(default_factory=list)
+    transform: str = "none"
 
     @property
     def num_known(self) -> int:

@@ -1,5 +1,6 @@
 """Tables of time series: one column of times, the others are series."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,8 +68,7 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     frame = evenly_spaced(read_frame(options, notes), options, notes)
     targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
     if len(targets) > 1:
-        more = f" and {len(targets) - 10:,} more" if len(targets) > 10 else ""
-        notes.append(f"{len(targets):,} series are forecast: {', '.join(targets[:10])}{more}")
+        notes.append(f"{len(targets):,} series are forecast: {listed(targets)}")
     return SeriesTable(
         frame,
         targets,
@@ -80,6 +80,12 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         str(frame.columns.name) if options.series_column else "",
         list(options.na_values),
     )
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Names for a message, the first of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
