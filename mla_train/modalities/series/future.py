@@ -67,7 +67,9 @@ def _read(file: Path, spec: SeriesSpec) -> pd.DataFrame:
         na_values=spec.na_values,
     )
     if spec.resample != Resample.refuse.value:
-        options.resample, options.frequency = Resample.mean, spec.frequency
+        options.resample, options.frequency = Resample(spec.resample), spec.frequency
+        if options.resample is Resample.fill:  # no further than the last measured row
+            options.resample = Resample.mean
     frame = read_frame(options, [])
     lacking = [name for name in spec.names if name not in frame.columns]
     if lacking:

@@ -32,7 +32,7 @@ class SeriesSpec:
         yearly: Whether the calendar includes the day of the year.
         time_column: Column of the times, or those that make one together; empty where the first that can be read as times is
             taken.
-        series_column: Column that tells series apart where a row is a step of one of them; else empty.
+        series_column: Column, or columns, that tell series apart where a row is a step of one of them; else empty.
         value_column: Column of the values of all series where there is a `series_column`; else empty.
         na_values: Words that mean a missing value.
         transform: What is done to the series before they are scaled, see `config.Transform`.
@@ -54,7 +54,7 @@ class SeriesSpec:
     resample: str = "refuse"
     yearly: bool = False
     time_column: str | list[str] = ""
-    series_column: str = ""
+    series_column: str | list[str] = ""
     value_column: str = ""
     na_values: list[str] = field(default_factory=list)
     transform: str = "none"

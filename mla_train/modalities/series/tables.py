@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ from mla_train.config import SeriesTableOptions
 from mla_train.data.tables.cells import as_numbers, is_empty
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
-from mla_train.modalities.series.long_table import column_of_series, one_column_each
+from mla_train.modalities.series.long_table import columns_of_series, one_column_each, series_names
 from mla_train.modalities.series.spacing import evenly_spaced
+from mla_train.modalities.series.span import in_span
 from mla_train.modalities.series.times import is_time_of_day, joined_times, numbers, time_column_of, times_of
 
 
@@ -27,7 +29,7 @@ class SeriesTable:
         observed: Columns of covariates that are known up to the present.
         time_column: Column of the times that the user named, or columns; empty where it was found.
         notes: Lines for the user.
-        series_column: Column that tells the series of a long table apart; else empty.
+        series_column: Column, or columns, that tell the series of a long table apart; else empty.
         value_column: Column of the values of a long table; else empty.
         na_values: Words that mean a missing value.
     """
@@ -38,7 +40,7 @@ class SeriesTable:
     observed: list[str] = field(default_factory=list)
     time_column: str | list[str] = ""
     notes: list[str] = field(default_factory=list)
-    series_column: str = ""
+    series_column: str | list[str] = ""
     value_column: str = ""
     na_values: list[str] = field(default_factory=list)
 
@@ -93,8 +95,8 @@ def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
     path, table = options.path, read_series_frame(options, notes)
     if options.rows is not None:
         table = table.iloc[: options.rows]
-    time_columns = _time_columns(options) or [time_column_of(table, path)]
-    series_columns = [options.series_column] if options.series_column else []
+    time_columns = _as_list(options.time_column) or [time_column_of(table, path)]
+    series_columns = _as_list(options.series_column)
     roles = [*(options.targets or []), *options.known, *options.observed]
     lacking = ", ".join(name for name in (*time_columns, *series_columns, *roles) if name not in table.columns)
     if lacking:
@@ -105,21 +107,22 @@ def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
     times = joined_times(table, time_columns, path) if len(time_columns) > 1 else times_of(table[time_columns[0]], path)
     names = _columns(table, [*time_columns, *series_columns], options, notes)
     frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
+    inside = in_span(times, options, notes)
+    frame, table, times = frame[inside], table[inside], times[inside]
     if options.series_column:
         values = [name for name in names if name not in (*options.known, *options.observed)]
         if len(values) > 1:
             raise UserError(
                 f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{values[0]}]"
             )
-        return one_column_each(frame, table[options.series_column], values[0], options)
+        return one_column_each(frame, series_names(table, series_columns, path), values[0], options)
     if not times.is_unique:
         _refuse_repeated_times(table, times, time_columns, options)
     return frame
 
 
-def _time_columns(options: SeriesTableOptions) -> list[str]:
-    """Columns of the times that the user names."""
-    named = options.time_column
+def _as_list(named: Any) -> list[str]:
+    """Columns that the user names: one, a list of several, or none."""
     return [named] if isinstance(named, str) else list(named or [])
 
 
@@ -136,11 +139,12 @@ def _refuse_repeated_times(
                 f"{options.path}: duplicate time {first}, and column {name} holds times of day: "
                 f"data.time_column=[{','.join([*time_columns, name])}] joins them"
             )
-    name = column_of_series(table, times, others)
-    if name is not None:
+    names = columns_of_series(table, times, others)
+    if names:
+        count, named = len(table[names].drop_duplicates()), names[0] if len(names) == 1 else f"[{','.join(names)}]"
         raise UserError(
             f"{options.path}: the time {first} occurs {(times == first).sum()} times: the rows belong to several series, "
-            f"{table[name].nunique():,} by column {name}. data.series_column={name} forecasts each of them"
+            f"{count:,} by column {' and '.join(names)}. data.series_column={named} forecasts each of them"
         )
 
 
@@ -187,7 +191,8 @@ def read_series_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataF
         )
     notes += table.notes
     columns: dict[str, pd.Series] = {}
-    as_text = [options.series_column, *(_time_columns(options) if len(_time_columns(options)) > 1 else [])]
+    times = _as_list(options.time_column)
+    as_text = [*_as_list(options.series_column), *(times if len(times) > 1 else [])]
     for name, cells in table.cells.items():
         if name in as_text:
             columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
