@@ -17,8 +17,9 @@ from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
 from mla_train.modalities.series import SeriesSpec
 from mla_train.modalities.series.augment import vary_windows
+from mla_train.modalities.series.covariates import scaled_static
 from mla_train.modalities.series.cycle import find_periods
-from mla_train.modalities.series.spec import mean_and_std
+from mla_train.modalities.series.spec import column_of, mean_and_std
 from mla_train.modalities.series.tables import SeriesTable, listed
 from mla_train.modalities.series.times import frequency_of
 from mla_train.modalities.series.windows import WindowColumn, scale, transformed_values
@@ -46,6 +47,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         notes.append(
             f"all series are split at the same times (data.split): val from {table.times[a]}, test from {table.times[b]}"
         )
+    table = _with_categories_of_train(table, a, notes)
     real, transform = ~np.isnan(table.values), config.task.transform.value
     train_values = transformed_values(table, transform)[:a]
     mean, std, still = mean_and_std(train_values)
@@ -76,6 +78,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         series_column=table.series_column,
         value_column=table.value_column,
         na_values=table.na_values,
+        categories=dict(table.categories),
+        static=scaled_static(table.static, table.names),
         transform=transform,
     )
     series = scale(table, spec)
@@ -137,6 +141,18 @@ def _present_in_train(table: SeriesTable, train: int, notes: list[str]) -> Serie
     names = np.array(table.names, dtype=object)
     notes.append(f"{late.sum():,} series without a value in the training rows are left out: {listed(names[late])}")
     return replace(table, names=names[~late].tolist())
+
+
+def _with_categories_of_train(table: SeriesTable, train: int, notes: list[str]) -> SeriesTable:
+    """A table without the covariates of categories that no training row has: nothing is learnt of them."""
+    columns = {column_of(each, name): (name, each) for name, every in table.categories.items() for each in every}
+    new = [column for column in columns if not table.frame[column].iloc[:train].any()]
+    if not new:
+        return table
+    notes.append(f"{listed(new)}: not in the training rows, read as none of the known categories")
+    categories = {name: [e for e in every if column_of(e, name) not in new] for name, every in table.categories.items()}
+    known, observed = ([name for name in names if name not in new] for names in (table.known, table.observed))
+    return replace(table, known=known, observed=observed, categories=categories)
 
 
 def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back: int, horizon: int) -> None:

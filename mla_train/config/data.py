@@ -235,8 +235,9 @@ class SeriesTableOptions(TableOptions):
         series_column: Column that tells series apart where a row is a step of one of them, or a list of columns that do so
             together, such as [store,item]; null reads each column of numbers as a series.
         targets: Columns that are forecast; null is all numeric ones but those that count rows or never change.
-        known: Columns that are known ahead, such as holidays or prices.
-        observed: Columns that are known up to the present, such as the weather.
+        known: Columns that are known ahead, such as holidays or prices; texts become a number for each category.
+        observed: Columns that are known up to the present, such as the weather; texts as above.
+        static: Columns that stay the same in each series of a long table, such as the size and the kind of a store.
         rows: Number of rows that are read; null is all.
         start: First time that is read, such as 2018-01-31; null is the first of the table.
         end: Last time that is read, with all rows of a day, month or year; null is the last of the table.
@@ -250,6 +251,7 @@ class SeriesTableOptions(TableOptions):
     targets: list[str] | None = None
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
+    static: list[str] = field(default_factory=list)
     rows: int | None = number(None, least=1)
     start: Any = None
     end: Any = None
@@ -260,6 +262,10 @@ class SeriesTableOptions(TableOptions):
         """Raises UserError where a value cannot be meant."""
         require(
             self.targets is None or len(self.targets) > 0, "data.targets=[]: name a column, or leave it out for all"
+        )
+        require(
+            not self.static or bool(self.series_column),
+            f"data.static={self.static} tells the series of a long table apart: name data.series_column=, too",
         )
         require(
             self.frequency is None or self.resample is not Resample.refuse,

@@ -22,6 +22,8 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     """The last measured rows of a csv table, and all that is known of the rows that follow."""
     if spec["series_column"] or not isinstance(spec["time_column"], str):
         raise ValueError("long tables, and times in several columns, need mla_train.load")
+    if spec["categories"]:
+        raise ValueError(f"covariates that are texts need mla_train.load: {', '.join(spec['categories'])}")
     names = [*spec["names"], *spec["known"], *spec["observed"]]
     times, cells = read_table(file, names, spec)
     frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(-\w+)?", spec["frequency"])
