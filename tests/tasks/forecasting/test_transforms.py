@@ -100,6 +100,9 @@ def test_a_graph_answers_in_original_units(tmp_path, words):
     randomize(model)
     batch = data.collate([data.test[i] for i in range(4)], training=False)
     tensors = to_graph(model, batch)
+    column = data.test.targets
+    past = column.series.table.values[column[0].now - column.look_back : column[0].now]
+    np.testing.assert_allclose(tensors["series.past"][0], past.T, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
         forecast, quantiles = AnswerGraph(model, graph_inputs(model))(*tensors.values())
         records = model.head.decode(model.head.read_outputs(model(batch)))
