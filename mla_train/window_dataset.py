@@ -17,11 +17,12 @@ from mla_train.heads import Forecast, ForecastSpec
 from mla_train.modalities import Series
 from mla_train.modalities.series import SeriesSpec
 from mla_train.modalities.series.augment import vary_windows
+from mla_train.modalities.series.covariates import scaled_static
 from mla_train.modalities.series.cycle import find_periods
-from mla_train.modalities.series.spec import mean_and_std
-from mla_train.modalities.series.tables import SeriesTable
+from mla_train.modalities.series.spec import column_of, mean_and_std
+from mla_train.modalities.series.tables import SeriesTable, listed
 from mla_train.modalities.series.times import frequency_of
-from mla_train.modalities.series.windows import WindowColumn, scale
+from mla_train.modalities.series.windows import WindowColumn, scale, transformed_values
 from mla_train.model import ModelSpec
 
 INPUT = "series"
@@ -39,12 +40,20 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     assert isinstance(options, WindowOptions)
     look_back, horizon, notes = options.look_back, options.horizon, list(table.notes)
     a, b, end = borders(options.split, table.times)
+    if table.series_column:
+        table = _present_in_train(table, a, notes)
     _check_rows(table, (a, b, end), look_back, horizon)
-    real, train_values = ~np.isnan(table.values), table.values[:a]
+    if table.series_column:
+        notes.append(
+            f"all series are split at the same times (data.split): val from {table.times[a]}, test from {table.times[b]}"
+        )
+    table = _with_categories_of_train(table, a, notes)
+    real, transform = ~np.isnan(table.values), config.task.transform.value
+    train_values = transformed_values(table, transform)[:a]
     mean, std, still = mean_and_std(train_values)
     constant = [name for name, value in zip(table.names, still, strict=True) if value]
     if constant:
-        notes.append(f"{', '.join(constant)} does not change in the training rows; it is only centred")
+        notes.append(f"{listed(constant)} does not change in the training rows; it is only centred")
     gaps = int((~real).sum())
     if gaps:
         notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
@@ -69,6 +78,9 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         series_column=table.series_column,
         value_column=table.value_column,
         na_values=table.na_values,
+        categories=dict(table.categories),
+        static=scaled_static(table.static, table.names),
+        transform=transform,
     )
     series = scale(table, spec)
     if options.period is None:
@@ -81,8 +93,17 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     if spec.period > most:
         raise UserError(f"data.period={spec.period}: {a:,} training rows allow at most {most}")
     naive_error = _naive_error(series.values[:a], real[:a], spec.period)
-    nonnegative = (np.nanmin(train_values, 0) >= 0).tolist()
-    target = ForecastSpec(table.names, horizon, spec.period, spec.mean, spec.std, naive_error, nonnegative)
+    target = ForecastSpec(
+        table.names,
+        horizon,
+        spec.period,
+        spec.mean,
+        spec.std,
+        naive_error,
+        _nonnegative(table, a, config.task.nonnegative),
+        nonnegative_point=bool(config.task.nonnegative),
+        transform=transform,
+    )
     splits = {}
     for split, first, last in (("train", look_back, a), ("val", a, b), ("test", b, end)):
         column = WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)
@@ -92,12 +113,46 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     return Dataset(model_spec, **splits, notes=notes, vary=vary)
 
 
+def _nonnegative(table: SeriesTable, train: int, is_asked: bool | None) -> list[bool]:
+    """Whether each series is never below zero in the training rows; a UserError where it was said to be and is not."""
+    nonnegative = np.nanmin(table.values[:train], 0) >= 0
+    if is_asked and not nonnegative.all():
+        below = [name for name, is_above in zip(table.names, nonnegative, strict=True) if not is_above]
+        raise UserError(f"task.nonnegative=true: {listed(below)} below zero in the training rows; leave the option out")
+    return (nonnegative & (is_asked is not False)).tolist()
+
+
 def _vary(batch: Batch, augmentation: Augmentation) -> None:
     """Varies past and future together."""
     tensors, targets = batch.inputs[INPUT], batch.targets
     past, future, real = vary_windows(tensors.past, targets.values, tensors.real, augmentation)
     batch.inputs[INPUT] = replace(tensors, past=past, real=real)
     batch.targets = replace(targets, values=future)
+
+
+def _present_in_train(table: SeriesTable, train: int, notes: list[str]) -> SeriesTable:
+    """A long table without the series that begin behind the training rows: neither their scale nor their name is learnt."""
+    counts = (~np.isnan(table.values)).sum(0)
+    if counts.min() < counts.max():
+        notes.append(f"series have {counts.min():,} to {counts.max():,} values; where others have one, theirs is a gap")
+    late = np.isnan(table.values[:train]).all(0)
+    if not late.any() or late.all():
+        return table
+    names = np.array(table.names, dtype=object)
+    notes.append(f"{late.sum():,} series without a value in the training rows are left out: {listed(names[late])}")
+    return replace(table, names=names[~late].tolist())
+
+
+def _with_categories_of_train(table: SeriesTable, train: int, notes: list[str]) -> SeriesTable:
+    """A table without the covariates of categories that no training row has: nothing is learnt of them."""
+    columns = {column_of(each, name): (name, each) for name, every in table.categories.items() for each in every}
+    new = [column for column in columns if not table.frame[column].iloc[:train].any()]
+    if not new:
+        return table
+    notes.append(f"{listed(new)}: not in the training rows, read as none of the known categories")
+    categories = {name: [e for e in every if column_of(e, name) not in new] for name, every in table.categories.items()}
+    known, observed = ([name for name in names if name not in new] for names in (table.known, table.observed))
+    return replace(table, known=known, observed=observed, categories=categories)
 
 
 def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back: int, horizon: int) -> None:
@@ -114,7 +169,7 @@ def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back:
     values = table.values
     empty = [name for name, column in zip(table.names, values[:a].T, strict=True) if np.isnan(column).all()]
     if empty:
-        raise UserError(f"column {', '.join(empty)} has no value in the training rows; leave it out: data.targets=")
+        raise UserError(f"column {listed(empty)} has no value in the training rows; leave it out: data.targets=")
     for split, part in (("val", values[a:b]), ("test", values[b:end])):
         if np.isnan(part).all():
             raise UserError(f"{split} has no measured value; move its borders: data.split=")

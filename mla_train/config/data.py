@@ -27,12 +27,14 @@ class TokenizerKind(Enum):
 class Resample(Enum):
     """Handling of rows that are not evenly spaced in time.
 
-    refuse: An error. mean: The mean of the rows of a step; steps without a row stay gaps. fill: The same, with gaps filled
-    by the last value.
+    refuse: An error. mean, sum, last: The mean, the sum or the last of the values of a step; steps without a row stay gaps,
+    and covariates take the mean where series are summed. fill: The mean, with gaps filled by the last value.
     """
 
     refuse = "refuse"
     mean = "mean"
+    sum = "sum"
+    last = "last"
     fill = "fill"
 
 
@@ -316,23 +318,29 @@ class SeriesTableOptions(TableOptions):
         path: File of the table: csv, parquet, xlsx, jsonl.
         time_column: Column of the times, or a list of those that make one together, such as [Date,Time] or
             [year,month,day,hour]; null takes the first column that can be read as times.
-        series_column: Column that tells series apart where a row is a step of one of them; null reads each column of numbers
-            as a series.
+        series_column: Column that tells series apart where a row is a step of one of them, or a list of columns that do so
+            together, such as [store,item]; null reads each column of numbers as a series.
         targets: Columns that are forecast; null is all numeric ones but those that count rows or never change.
-        known: Columns that are known ahead, such as holidays or prices.
-        observed: Columns that are known up to the present, such as the weather.
+        known: Columns that are known ahead, such as holidays or prices; texts become a number for each category.
+        observed: Columns that are known up to the present, such as the weather; texts as above.
+        static: Columns that stay the same in each series of a long table, such as the size and the kind of a store.
         rows: Number of rows that are read; null is all.
+        start: First time that is read, such as 2018-01-31; null is the first of the table.
+        end: Last time that is read, with all rows of a day, month or year; null is the last of the table.
         resample: Handling of rows that are not evenly spaced in time.
         frequency: Distance of two rows when resampled, such as 1h; null takes the usual distance.
     """
 
     path: str | None = None
     time_column: Any = None
-    series_column: str | None = None
+    series_column: Any = None
     targets: list[str] | None = None
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
+    static: list[str] = field(default_factory=list)
     rows: int | None = number(None, least=1)
+    start: Any = None
+    end: Any = None
     resample: Resample = Resample.refuse
     frequency: str | None = None
 
@@ -342,8 +350,12 @@ class SeriesTableOptions(TableOptions):
             self.targets is None or len(self.targets) > 0, "data.targets=[]: name a column, or leave it out for all"
         )
         require(
+            not self.static or bool(self.series_column),
+            f"data.static={self.static} tells the series of a long table apart: name data.series_column=, too",
+        )
+        require(
             self.frequency is None or self.resample is not Resample.refuse,
-            f"data.frequency={self.frequency} is the distance of rows after resampling: add data.resample=mean or fill",
+            f"data.frequency={self.frequency} is the distance of rows after resampling: add data.resample=mean, sum, last or fill",
         )
 
 

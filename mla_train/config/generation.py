@@ -97,7 +97,8 @@ class GeneratedTextOptions:
         lowercase: Whether to lower-case texts.
         max_length: Longest text in tokens.
         too_long: Handling of longer texts; in test they are always cut.
-        target_language: Language of the generated texts, such as de; decides how `bleu_tokenized` finds words.
+        target_language: Language of the generated texts, such as de, zh-CN or Chinese; decides how BLEU finds words. null
+            takes it from the name of the target's column or file, else en; targets of another script count as theirs.
     """
 
     tokens: TokenizerKind = TokenizerKind.bpe
@@ -106,7 +107,7 @@ class GeneratedTextOptions:
     lowercase: bool = False
     max_length: int = number(128, least=2)
     too_long: TooLong = TooLong.cut
-    target_language: str = "en"
+    target_language: str | None = None
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""

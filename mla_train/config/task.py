@@ -66,6 +66,14 @@ class PointLoss(Enum):
     huber = "huber"
 
 
+class Transform(Enum):
+    """What is done to series before they are scaled, and undone in forecasts: nothing, log(1 + value), or asinh(value)."""
+
+    none = "none"
+    log1p = "log1p"
+    asinh = "asinh"
+
+
 @dataclass
 class TaskOptions:
     """Options of every task.
@@ -145,6 +153,9 @@ class ForecastOptions(SeriesNetworkOptions):
         channels: Whether series see each other.
         loss: Loss of the point forecast, in scaled units.
         quantiles: Levels of the quantiles that are forecast beside the point; [] is none.
+        transform: What is done to series before they are scaled; log1p suits counts and sales that differ widely.
+        nonnegative: Whether forecasts and quantiles are not below zero; null binds the quantiles of those series alone that
+            are never below zero in train.
     """
 
     ridge: bool = True
@@ -153,6 +164,8 @@ class ForecastOptions(SeriesNetworkOptions):
     channels: Channels = Channels.independent
     loss: PointLoss = PointLoss.huber
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
+    transform: Transform = Transform.none
+    nonnegative: bool | None = None
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""

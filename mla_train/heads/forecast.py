@@ -14,10 +14,12 @@ from mla_train.config import ForecastOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets
-from mla_train.heads.forecast_metrics import absolute_errors, coverage, forecast_metrics, mean_errors, rounded
+from mla_train.heads.forecast_metrics import coverage, errors_by_series, forecast_metrics, mean_errors, rounded
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.base import ModalityFeatures
+from mla_train.modalities.series.transforms import restored
 
+SERIES_UNIT = "units of the series"
 POINT_LOSSES: dict[str, Any] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
 
 
@@ -48,7 +50,7 @@ class Forecast(Head):
         "mse": "std²", "mae": "std", "rmse": "std", "smape_original": "%",
         "mse_original": "series²", "mae_original": "series", "rmse_original": "series",
     }  # fmt: skip
-    units_note = "std: standard deviations of the training rows; series: units of the series"
+    units_note = f"std: standard deviations of the training rows; series: {SERIES_UNIT}"
     learning: Tensor
 
     def __init__(
@@ -64,6 +66,10 @@ class Forecast(Head):
         if len(spec.names) > 1:  # whose units may differ
             of_one = [name for name, unit in self.units.items() if unit.startswith("series")]
             self.directions = {name: mode for name, mode in self.directions.items() if name not in of_one}
+        if spec.transform != "none":
+            self.units_note = (
+                f"std: standard deviations of the training rows after {spec.transform}; series: {SERIES_UNIT}"
+            )
         self.patch, self.step_dim, self.future_patches = windows.patch, windows.step_dim, windows.future_patches
         self.register_buffer("learning", torch.tensor(False))
         self.quantiles = nn.Parameter((torch.tensor(self.levels) - 0.5).repeat(spec.horizon, 1))
@@ -158,16 +164,12 @@ class Forecast(Head):
     def read_outputs(self, outputs: tuple[Tensor, Tensor]) -> Predictions:
         """Forecast, and quantiles in rising order, scaled; those of series that were never negative are not either."""
         point, quantiles = (output.detach().float().cpu().numpy() for output in outputs)
-        columns = {"forecast": point}
+        least = ((self.spec.least - self.spec.mean) / self.spec.std).astype(np.float32)  # transforms leave 0 as it is
+        least = np.nextafter(least, np.float32(-np.inf))[:, None]  # `decode` makes it zero exactly
+        columns = {"forecast": np.maximum(point, least) if self.spec.nonnegative_point else point}
         if self.levels:
-            least = ((self._least() - self.spec.mean) / self.spec.std).astype(np.float32)
-            least = np.nextafter(least, np.float32(-np.inf))[:, None, None]  # `decode` makes it zero exactly
-            columns["quantiles"] = np.maximum(np.sort(quantiles, -1), least)
+            columns["quantiles"] = np.maximum(np.sort(quantiles, -1), least[..., None])
         return columns
-
-    def _least(self) -> np.ndarray:
-        """Least value of the quantiles of each series in original units, `(series,)`."""
-        return np.where(self.spec.nonnegative or [False] * len(self.spec.names), 0.0, -np.inf)
 
     def labels(self, batch: Batch) -> Predictions:
         """What came, and what of it was measured."""
@@ -179,16 +181,9 @@ class Forecast(Head):
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
         """Errors of each series, also in its own units, and of each step, coverage of the quantiles, and the cycle."""
-        by_series, by_step = mean_errors(predictions)
-        in_units = absolute_errors(predictions) * self.spec.std, by_series**0.5 * self.spec.std
-        errors = {
-            "mse_by_series": by_series,
-            "mae_original_by_series": in_units[0],
-            "rmse_original_by_series": in_units[1],
-        }
         details: dict[str, Any] = {
-            **{name: dict(zip(self.spec.names, rounded(values), strict=True)) for name, values in errors.items()},
-            "mse_by_step": rounded(by_step),
+            "per_series": errors_by_series(predictions, self.spec),
+            "mse_by_step": rounded(mean_errors(predictions)[1]),
             "period": self.spec.period,
         }
         if "quantiles" in predictions:
@@ -197,10 +192,13 @@ class Forecast(Head):
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Steps of each series in original units, and their quantiles."""
-        records: list[dict[str, Any]] = [{"prediction": self._by_name(window)} for window in predictions["forecast"]]
+        least = self.spec.least if self.spec.nonnegative_point else -np.inf
+        records: list[dict[str, Any]] = [
+            {"prediction": self._by_name(window, least)} for window in predictions["forecast"]
+        ]
         for record, window in zip(records, predictions.get("quantiles", ()), strict=False):
             columns = zip(self.levels, np.moveaxis(window, -1, 0), strict=True)
-            record["quantiles"] = {f"{level:g}": self._by_name(steps, self._least()) for level, steps in columns}
+            record["quantiles"] = {f"{level:g}": self._by_name(steps, self.spec.least) for level, steps in columns}
         return records
 
     def decode_labels(self, predictions: Predictions) -> list[dict[str, list[float | None]]]:
@@ -210,15 +208,16 @@ class Forecast(Head):
 
     def _by_name(self, scaled: np.ndarray, least: Any = -np.inf) -> dict[str, list[float | None]]:
         """Steps `(series, horizon)` in original units, and not below a bound, by the names of the series."""
-        values = np.maximum(scaled.T * self.spec.std + self.spec.mean, least).T
+        values = np.maximum(self.spec.in_units(scaled).T, least).T
         columns = zip(self.spec.names, values, self.spec.std, strict=True)
         return {name: rounded(steps, std) for name, steps, std in columns}
 
     def example_error(self, record: Mapping[str, Any]) -> float:
         """Mean squared error of the measured steps of one series, in its standard deviations."""
-        pairs = zip(record["forecast"], record["measured"], strict=True)
-        squared = [(forecast - value) ** 2 for forecast, value in pairs if value is not None]
-        return float(np.mean(squared or 0.0)) / self.spec.std[self.spec.names.index(record["series"])] ** 2
+        series = self.spec.names.index(record["series"])
+        forecast, measured = (self.spec.scaled(record[name], series) for name in ("forecast", "measured"))
+        squared = (forecast - measured)[~np.isnan(measured)] ** 2
+        return float(squared.mean()) if len(squared) else 0.0
 
     def figures(self, predictions: Predictions, folder: Path) -> None:
         """Errors by step and by series."""
@@ -241,8 +240,8 @@ class Forecast(Head):
         name, std, mean = self.spec.names[shown], self.spec.std[shown], self.spec.mean[shown]
 
         def score(outputs: tuple[Tensor, Tensor]) -> Tensor:
-            return outputs[0][:, shown].mean(-1) * std + mean
+            return restored(outputs[0][:, shown] * std + mean, self.spec.transform).mean(-1)
 
-        forecast = (outputs[0][0, shown] * std + mean).detach().cpu().numpy()
+        forecast = restored(outputs[0][0, shown] * std + mean, self.spec.transform).detach().cpu().numpy()
         prediction = f"{name}: {forecast.mean():,.4g} on average over {self.spec.horizon} steps"
         return Explained(score, "the mean of the forecast", prediction, forecast)

@@ -29,23 +29,24 @@ def draw_windows(
     rows = figure.subplots(len(SHOWN), 1)
     for (name, place), axes in zip(SHOWN.items(), rows, strict=True):
         window, channel = np.unravel_index(order[int(place * (len(order) - 1))], error.shape)
-        std, mean = spec.std[channel], spec.mean[channel]
+        future, forecast = (spec.in_units(predictions[key][window])[channel] for key in ("future", "forecast"))
         now = column[int(predictions["index"][window])].now
         begin, end = now - min(column.look_back, 3 * column.horizon), now + column.horizon
         ahead = table.times[now:end]
         axes.plot(
             table.times[begin:end], table.values[begin:end, channel], color="black", linewidth=1, label="measured"
         )
-        axes.plot(ahead, predictions["forecast"][window, channel] * std + mean, color="tab:blue", label="forecast")
+        axes.plot(ahead, forecast, color="tab:blue", label="forecast")
         if "quantiles" in predictions:
-            fan = predictions["quantiles"][window, channel] * std + mean
+            fan = [spec.in_units(each)[channel] for each in np.moveaxis(predictions["quantiles"][window], -1, 0)]
             for number in range(len(levels) // 2):
                 low, high = levels[number], levels[-1 - number]
-                axes.fill_between(ahead, fan[:, number], fan[:, -1 - number], color="tab:blue", alpha=0.2, linewidth=0,
+                axes.fill_between(ahead, fan[number], fan[-1 - number], color="tab:blue", alpha=0.2, linewidth=0,
                                   label=f"{low:g} to {high:g}")  # fmt: skip
         axes.axvline(table.times[now], color="grey", linewidth=0.8, linestyle=":")
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
-        rmse = error[window, channel] ** 0.5 * std
+        squares = ((forecast - future) ** 2)[real[window, channel]]
+        rmse = squares.sum() ** 0.5 / max(1, len(squares)) ** 0.5
         axes.set_title(f"{name} forecast, {table.times[now]:%Y-%m-%d %H:%M}: rmse {rmse:,.4g}", parse_math=False)
         axes.set_ylabel(spec.names[channel], parse_math=False)
         axes.grid(alpha=0.3)

@@ -22,10 +22,9 @@ def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Seque
         levels: Levels of the quantiles.
     """
     real = predictions["real"]
-    mean, std, naive = (np.reshape(values, (-1, 1)) for values in (spec.mean, spec.std, spec.naive_error))
     error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
-    original = error * std
-    future, forecast = (predictions[name] * std + mean for name in ("future", "forecast"))
+    future, forecast = (spec.in_units(predictions[name]) for name in ("future", "forecast"))
+    original, naive = forecast - future, np.reshape(spec.naive_error, (-1, 1))
     relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), np.finfo(float).tiny)
 
     def average(values: np.ndarray) -> float:
@@ -48,7 +47,7 @@ def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Seque
         total = np.abs(future).sum((0, 2), where=real)
         measured, losses = total > 0, []
         for number, level in enumerate(levels):
-            below = future - (predictions["quantiles"][..., number] * std + mean)
+            below = future - spec.in_units(predictions["quantiles"][..., number])
             pinball = np.maximum(level * below, (level - 1) * below).sum((0, 2), where=real)
             losses.append(2 * (pinball[measured] / total[measured]).sum() / max(measured.sum(), 1))
         metrics["wql"] = float(np.mean(losses))
@@ -65,11 +64,24 @@ def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, flo
     }
 
 
-def absolute_errors(predictions: Predictions) -> np.ndarray:
-    """Mean absolute error of each series, scaled, `(series,)`; NaN where nothing was measured."""
-    error, real = np.abs(predictions["forecast"] - predictions["future"]), predictions["real"]
-    count = real.sum((0, 2))
-    return np.where(count, error.sum((0, 2), where=real) / np.maximum(count, 1), np.nan)
+def errors_by_series(predictions: Predictions, spec: ForecastSpec) -> dict[str, dict[str, float | None]]:
+    """Errors of each series, scaled and in its own units; null where nothing was measured."""
+    real = predictions["real"]
+    error = np.abs(predictions["forecast"] - predictions["future"]).astype(np.float64)
+    original = spec.in_units(predictions["forecast"]) - spec.in_units(predictions["future"])
+
+    def average(values: np.ndarray) -> np.ndarray:
+        count = real.sum((0, 2))
+        return np.where(count, values.sum((0, 2), where=real) / np.maximum(count, 1), np.nan)
+
+    metrics = {
+        "mse": average(error**2),
+        "mase": average(error) / spec.naive_error,
+        "mae_original": average(np.abs(original)),
+        "rmse_original": average(original**2) ** 0.5,
+    }
+    columns = zip(*map(rounded, metrics.values()), strict=True)
+    return {name: dict(zip(metrics, row, strict=True)) for name, row in zip(spec.names, columns, strict=True)}
 
 
 def mean_errors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,11 @@
 """What a forecast must know of the series."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mla_train.modalities.series.transforms import restored, transformed
 
 
 @dataclass
@@ -17,6 +22,8 @@ class ForecastSpec:
             where a series repeats itself.
         nonnegative: Whether no training row of a series is below zero; its quantiles are not below zero either. Empty in
             models of earlier versions, whose quantiles have no bound.
+        nonnegative_point: Whether the forecasts of these series are not below zero either.
+        transform: What is done to the series before they are scaled, see `config.Transform`.
     """
 
     names: list[str]
@@ -26,3 +33,19 @@ class ForecastSpec:
     std: list[float] = field(default_factory=list)
     naive_error: list[float] = field(default_factory=list)
     nonnegative: list[bool] = field(default_factory=list)
+    nonnegative_point: bool = False
+    transform: str = "none"
+
+    @property
+    def least(self) -> np.ndarray:
+        """Least value of the quantiles of each series in original units, `(series,)`."""
+        return np.where(self.nonnegative or [False] * len(self.names), 0.0, -np.inf)
+
+    def in_units(self, scaled: np.ndarray) -> np.ndarray:
+        """Scaled steps `(..., series, horizon)` in original units."""
+        mean, std = (np.reshape(values, (-1, 1)) for values in (self.mean, self.std))
+        return restored(scaled * std + mean, self.transform)
+
+    def scaled(self, values: Any, series: int) -> np.ndarray:
+        """Values of a series in original units, scaled."""
+        return (transformed(np.asarray(values, float), self.transform) - self.mean[series]) / self.std[series]

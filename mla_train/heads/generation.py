@@ -162,8 +162,8 @@ class Generation(TextTargets):
         return {"predicted": texts, "score": scores} | ({"others": others} if self.n_best > 1 else {})
 
     def labels(self, batch: Batch) -> Predictions:
-        """References."""
-        return {"label": batch.targets.texts}
+        """References, and others of the same inputs."""
+        return {"label": batch.targets.texts, "other_labels": batch.targets.others}
 
     @cached_property
     def text_metrics(self) -> "TextMetrics":
@@ -173,13 +173,15 @@ class Generation(TextTargets):
         return TextMetrics(self.spec.language, self.spec.lowercase)
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """BLEU and chrF of the texts that are written, and the share that equals the reference."""
-        pairs = zip(predictions["predicted"], predictions["label"], strict=True)
-        written = [(text, reference) for text, reference in pairs if text is not None]
-        if not written:
-            return dict.fromkeys(self.directions, 0.0)
-        texts, references = zip(*written, strict=True)
-        return self.text_metrics(texts, references)
+        """BLEU and chrF of the texts that are written, and the share that equals a reference.
+
+        Examples of the same inputs count once, against all their references.
+        """
+        texts, references = predictions["predicted"], predictions["label"]
+        others = predictions.get("other_labels") or [()] * len(texts)
+        rows = zip(texts, references, others, strict=True)
+        written = [(text, reference, more) for text, reference, more in rows if text is not None and more is not None]
+        return self.text_metrics(*zip(*written, strict=True)) if written else dict.fromkeys(self.directions, 0.0)
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
         """The text and its score, and with `n_best` the other texts, the best first."""

@@ -17,13 +17,15 @@ QUANTILES = (0.5, 0.65, 0.8, 0.9)  # lengths of the examples whose attention is 
 GROUPS = 6
 
 
-def draw_bleu_by_length(predictions: Predictions, sources: list[str], lowercase: bool, file: Path) -> None:
+def draw_bleu_by_length(
+    predictions: Predictions, sources: list[str], lowercase: bool, tokenizer: str, file: Path
+) -> None:
     """BLEU of groups of examples, about as many in each, of growing length of what they were generated from."""
     words = np.array([len(sources[place].split()) for place in predictions["index"]])
     edges = np.unique(np.quantile(words, np.linspace(0, 1, GROUPS + 1), method="nearest"))
     group = np.clip(np.searchsorted(edges, words, side="right") - 1, 0, max(len(edges) - 2, 0))
     # Where no sentence has four words, shorter pieces alone are counted.
-    bleu = BLEU(lowercase=lowercase, effective_order=True)
+    bleu = BLEU(lowercase=lowercase, tokenize=tokenizer, effective_order=True)
     names, scores = [], []
     for number in np.unique(group):
         rows = np.flatnonzero(group == number)

@@ -2,56 +2,84 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
+from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF
 from sacremoses import MosesTokenizer
 
-# Languages that put no blanks between words, and how sacrebleu cuts them.
-TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char", "lo": "char", "my": "char", "km": "char"}
+from mla_train.data.languages import bleu_tokenizer, scored_language
 
 
 class TextMetrics:
-    """Metrics of generated texts against one reference each.
+    """Metrics of generated texts against one reference each, or several.
 
-    `bleu` is sacrebleu's on plain text (characters where words are not set apart). `bleu_tokenized` is near to what papers
-    on Multi30k report: both sides cut into words as Moses does, without its normalisation of punctuation, and in lower
-    case, then BLEU. `exact_match` is the share that equals the reference.
+    `bleu` is sacrebleu's on plain text, with its tokenizer for the language (characters where words are not set apart and
+    no dictionary is installed). `bleu_tokenized` is near to what papers on Multi30k report: both sides cut into words as
+    Moses does, without its normalisation of punctuation, and in lower case, then BLEU; words that are not set apart are cut
+    as for `bleu`. `exact_match` is the share that equals a reference.
 
     Args:
-        language: Language of the texts, such as de.
+        language: Language of the texts, such as de; where its tokenizer is blind for the script of the references that are
+            scored first, their own counts.
         lowercase: Whether the texts are in lower case: references are brought there too.
     """
 
     def __init__(self, language: str, lowercase: bool) -> None:
-        self.lowercase = lowercase
-        self.bleu = BLEU(lowercase=lowercase, tokenize=TOKENIZERS.get(language.split("_")[0], "13a"))
-        self.bleu_tokenized = BLEU(tokenize="none", force=True)
+        self.language, self.lowercase = language, lowercase
         self.chrf = CHRF(lowercase=lowercase)
+        self.bleu_tokenized = BLEU(tokenize="none", force=True)
+        self.bleu: BLEU | None = None
+
+    def _set_language(self, references: Sequence[str]) -> BLEU:
+        """Chooses the tokenizers, by the references that are scored first."""
+        language = scored_language(self.language, references)
+        tokenizer = bleu_tokenizer(language)
+        bleu = BLEU(lowercase=self.lowercase, tokenize=tokenizer)
         moses = MosesTokenizer(lang=language)
+        self.cut = "sacremoses" if tokenizer == "13a" else f"sacrebleu's {tokenizer}"
 
         @lru_cache(maxsize=20_000)  # references come back each epoch
         def words(text: str) -> str:
-            return moses.tokenize(text, return_str=True, escape=False).lower()
+            cut = moses.tokenize(text, return_str=True, escape=False) if tokenizer == "13a" else bleu.tokenizer(text)
+            return cut.lower()
 
         self.words = words
+        return bleu
 
-    def __call__(self, texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-        """All metrics; those of BLEU and chrF from 0 to 100, exact match from 0 to 1."""
-        pairs = zip(texts, references, strict=True)
-        same = [a.lower() == b.lower() if self.lowercase else a == b for a, b in pairs]
-        tokenized = [[self.words(text) for text in side] for side in (texts, references)]
+    def __call__(
+        self, texts: Sequence[str], references: Sequence[str], others: Sequence[Sequence[str]] = ()
+    ) -> dict[str, float]:
+        """All metrics; those of BLEU and chrF from 0 to 100, exact match from 0 to 1.
+
+        Args:
+            texts: Generated texts.
+            references: A reference of each.
+            others: Further references of each; empty where none has any.
+        """
+        if self.bleu is None:
+            self.bleu = self._set_language(references)
+        streams: list[Any] = [references, *zip_longest(*others)]
+        tokenized: list[Any] = [[text and self.words(text) for text in stream] for stream in streams]
+        same = [self._form(text) in map(self._form, every) for text, *every in zip(texts, *streams, strict=True)]
+        written = [self.words(text) for text in texts]
         return {
-            "bleu": self.bleu.corpus_score(texts, [references]).score,
-            "bleu_tokenized": self.bleu_tokenized.corpus_score(tokenized[0], [tokenized[1]]).score,
-            "chrf": self.chrf.corpus_score(texts, [references]).score,
+            "bleu": self.bleu.corpus_score(texts, streams).score,
+            "bleu_tokenized": self.bleu_tokenized.corpus_score(written, tokenized).score,
+            "chrf": self.chrf.corpus_score(texts, streams).score,
             "exact_match": sum(same) / len(same),
         }
+
+    def _form(self, text: str | None) -> str | None:
+        """The text as it is compared."""
+        return text.lower() if text and self.lowercase else text
 
     @property
     def signatures(self) -> dict[str, str]:
         """Versions and options of the metrics, as sacrebleu writes them; known after the first call."""
+        assert self.bleu is not None
         return {
             "bleu": str(self.bleu.get_signature()),
-            "bleu_tokenized": f"{self.bleu_tokenized.get_signature()}, after sacremoses and lower-casing",
+            "bleu_tokenized": f"{self.bleu_tokenized.get_signature()}, after {self.cut} and lower-casing",
             "chrf": str(self.chrf.get_signature()),
         }

@@ -1,7 +1,8 @@
 """Targets that are texts: cleaned, grouped by what they are generated from, as tokens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from mla_train.config import TokenizerKind, TooLong
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
+from mla_train.data.languages import TOKENIZERS, bleu_tokenizer, is_language, language_code, scored_language
 from mla_train.data.tokenizers import END_ID, START_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.heads.base import Columns, Head, Inputs, Kinds, RawTargets
 from mla_train.modalities.base import Modality
@@ -43,18 +45,32 @@ class GenerationSpec:
 
 
 class GeneratedText(NamedTuple):
-    """A target: the whole text, cleaned, and its token numbers up to the longest length, without start and end."""
+    """A target.
+
+    Attributes:
+        text: Whole text, cleaned.
+        tokens: Token numbers up to the longest length, without start and end.
+        others: Other texts that answer the same inputs; None where an earlier example with these inputs is scored against all.
+    """
 
     text: str
     tokens: np.ndarray
+    others: tuple[str, ...] | None = ()
 
 
 @dataclass
 class GenerationTargets:
-    """Targets of a batch: tokens from the start to the end, padded with 0 `(batch, 1 + length)`, and the whole texts."""
+    """Targets of a batch.
+
+    Attributes:
+        tokens: Tokens from the start to the end, padded with 0, `(batch, 1 + length)`.
+        texts: Whole texts.
+        others: Other texts that answer the same inputs, for each; None where an earlier example is scored against all.
+    """
 
     tokens: Tensor
     texts: list[str]
+    others: list[tuple[str, ...] | None] = field(default_factory=list)
 
     @property
     def following(self) -> Tensor:
@@ -74,8 +90,9 @@ class TextTargets(Head):
         cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[GenerationSpec, dict[str, list[str]]]:
         """Cleaned texts of all splits."""
-        spec = GenerationSpec(options.max_length, options.lowercase, options.target_language)
-        return spec, {split: [clean(str(text)) for text in texts] for split, texts in targets.items()}
+        cleaned = {split: [clean(str(text)) for text in texts] for split, texts in targets.items()}
+        language = _language(options, next(iter(cleaned.values())), notes)
+        return GenerationSpec(options.max_length, options.lowercase, language), cleaned
 
     @classmethod
     def groups(cls, columns: Columns, options: Any) -> np.ndarray | None:
@@ -142,7 +159,15 @@ class TextTargets(Head):
         unknown = sum(int((numbers == UNK_ID).sum()) for each in (tokens, *read) for numbers in each)
         if unknown:
             notes.append(f"{unknown:,} tokens of {split} are unknown: train does not have them")
-        return [GeneratedText(text, numbers[: spec.max_length]) for text, numbers in zip(targets, tokens, strict=True)]
+        groups = None if split == "train" else cls.groups(columns, spec)
+        others = [()] * len(targets) if groups is None else _other_references(targets, groups)
+        several = sum(map(bool, others))
+        if several:
+            notes.append(
+                f"{several:,} inputs of {split} have several targets: each is scored once, against all of them"
+            )
+        parts = zip(targets, tokens, others, strict=True)
+        return [GeneratedText(text, numbers[: spec.max_length], more) for text, numbers, more in parts]
 
     @classmethod
     def lengths(cls, inputs: np.ndarray | None, targets: list[GeneratedText]) -> np.ndarray:
@@ -154,7 +179,42 @@ class TextTargets(Head):
     def collate(cls, spec: GenerationSpec, targets: Sequence[GeneratedText], training: bool) -> GenerationTargets:
         """Pads texts between start and end token to the longest."""
         rows = [torch.tensor([START_ID, *target.tokens, END_ID]) for target in targets]
-        return GenerationTargets(pad_stack(rows)[0], [target.text for target in targets])
+        texts, others = [target.text for target in targets], [target.others for target in targets]
+        return GenerationTargets(pad_stack(rows)[0], texts, others)
+
+
+def _language(options: Any, texts: Sequence[str], notes: list[str]) -> str:
+    """Language of the targets: that of the options, of the name of their column or file, or of their script."""
+    files = getattr(options, "train", None)
+    endings = Path(str(files[1])).suffixes if isinstance(files, Sequence) and len(files) == 2 else []
+    names = [getattr(options, "target_column", ""), *(ending[1:] for ending in reversed(endings))]
+    named = options.target_language or next(filter(is_language, names), "en")
+    language = scored_language(named, texts)
+    if language != language_code(named):
+        notes.append(
+            f"targets are written in the script of {language}, not of {named}: BLEU finds words as in {language}"
+        )
+    tokenizer = TOKENIZERS.get(language)
+    if tokenizer is not None and bleu_tokenizer(language) != tokenizer:
+        notes.append(
+            f"BLEU compares characters: sacrebleu's {tokenizer} is not installed (pip install 'sacrebleu[{language}]')"
+        )
+    return language
+
+
+def _other_references(texts: Sequence[str], groups: np.ndarray) -> list[tuple[str, ...] | None]:
+    """The other texts of the group of the first example of each group; None for the examples behind it."""
+    members: dict[int, list[int]] = {}
+    for place, group in enumerate(groups.tolist()):
+        members.setdefault(group, []).append(place)
+    others: list[tuple[str, ...] | None] = [()] * len(texts)
+    for first, *more in members.values():
+        distinct = tuple(dict.fromkeys(texts[place] for place in more if texts[place] != texts[first]))
+        if distinct:  # else the same example again
+            others[first] = distinct
+            for place in more:
+                others[place] = None
+    return others
 
 
 def written_with(spec: GenerationSpec, inputs: Inputs) -> str:

@@ -44,7 +44,7 @@ def forecast_file(
     rows = [row for window, record in zip(windows, records, strict=True) for row in _rows(window, record, backtest > 0)]
     with Writer(output, kind, list(rows[0])) as writer:
         writer.write(rows)
-    summary = f"{len(rows):,} rows"
+    summary = "; ".join([*windows[0].series.table.notes, f"{len(rows):,} rows"])
     if output == "-":
         return summary
     image_file = Path(output).with_suffix(".png")

@@ -20,6 +20,7 @@ from mla_train.training.run import FinishedRun
 from mla_train.training.scores import read_score, scored_split, written
 
 MISTAKES = 20
+MOST_SERIES, WORST_SERIES = 50, 10  # in the table by series; results.json has all
 LONGEST_TEXT = 600
 MOST_BYTES = 2_000_000  # of figures; base64 makes a third more of them
 CAPTIONS = {
@@ -200,11 +201,13 @@ def detail_tables(details: Mapping[str, Any], units: Mapping[str, str]) -> dict[
     """Metrics by class, label or series, and of ablated inputs, where results.json has them."""
     headings = {"per_class": "By class", "ablation": "Ablation of inputs"}
     tables = {headings[name]: rows for name, rows in details.items() if name in headings}
-    by_series = {name.removesuffix("_by_series"): rows for name, rows in details.items() if name.endswith("_by_series")}
-    if by_series:
-        names = {name: f"{name.removesuffix('_original')} ({units.get(name, '')})" for name in by_series}
-        series = next(iter(by_series.values()))
-        tables["By series"] = {each: {names[name]: rows[each] for name, rows in by_series.items()} for each in series}
+    series = details.get("per_series", {})
+    shown, heading = list(series), "By series"
+    if len(series) > MOST_SERIES:
+        shown = sorted(series, key=lambda name: series[name]["mse"] or 0.0, reverse=True)[:WORST_SERIES]
+        heading = f"By series, the worst {WORST_SERIES} of {len(series):,}"
+    titles = {name: f"{name.removesuffix('_original')} ({unit})" for name, unit in units.items()}
+    tables[heading] = {each: {titles.get(name, name): value for name, value in series[each].items()} for each in shown}
     return {heading: _nested_table(rows) for heading, rows in tables.items() if rows}
 
 

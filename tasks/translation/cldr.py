@@ -27,7 +27,7 @@ def read_cldr_phrases(options: CldrPhrasesConfig) -> RawData:
     sizes = {split: getattr(options, f"{split}_size") for split in SPLITS}
     # What is drawn depends on the data of Babel and the code that draws: both are part of the key.
     key = f"{babel.__version__} {Path(phrases.__file__).read_text()}"
-    drawn = cached(draw_pairs)(_locale_name(options.target_language), sizes, options.split_seed, key)
+    drawn = cached(draw_pairs)(_locale_name(options.target_language or "de"), sizes, options.split_seed, key)
     return RawData({split: Examples({"source": sources}, targets) for split, (sources, targets) in drawn.items()})
 
 

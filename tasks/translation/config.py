@@ -1,6 +1,7 @@
 """Options of the task and of its data sets; no torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from mla_train.config import FileOptions, GeneratedTextOptions, GenerationOptions, SplitOptions
@@ -30,7 +31,7 @@ class CldrPhrasesConfig(GeneratedTextOptions):
     _target_: str = "tasks.translation.read_cldr_phrases"
     name: str = "cldr_phrases"
     vocab_size: int = 2000
-    target_language: str = "de"
+    target_language: str | None = "de"
     train_size: int = 60000
     val_size: int = 1000
     test_size: int = 2000
@@ -41,6 +42,17 @@ class CldrPhrasesConfig(GeneratedTextOptions):
         for split in ("train", "val", "test"):
             size = getattr(self, f"{split}_size")
             require(1 <= size <= 1_000_000, f"data.{split}_size={size}: must lie between 1 and 1,000,000")
+
+
+class PairNoise(Enum):
+    """Pairs that are likely no translations.
+
+    identical: Both sides are equal. ratio: One side is far longer than usual. script: A side is in another script than usual.
+    """
+
+    identical = "identical"
+    ratio = "ratio"
+    script = "script"
 
 
 @dataclass
@@ -55,12 +67,15 @@ class PairFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
         test: Test file or files; null cuts a split from train.
         source_column: Column of the source.
         target_column: Column of the translation.
+        drop: Kinds of training pairs that are left out, such as [identical,ratio,script]; all kinds are counted. Pairs of val
+            and test files stay.
     """
 
     _target_: str = "tasks.translation.read_pair_files"
     name: str = "pair_files"
     source_column: str = "source"
     target_column: str = "target"
+    drop: list[PairNoise] = field(default_factory=list)
     val_share: float = 0.05
     test_share: float = 0.05
 

@@ -16,6 +16,7 @@ from mla_train.data.tables.splits import find_parts, named_files, read_tables, r
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
 from tasks.translation.config import PairFilesConfig
+from tasks.translation.noise import describe, find_noise
 
 Location = list[Path] | tuple[Path, Path]
 """Files of a table, or two text files that are aligned line by line."""
@@ -47,7 +48,27 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
     if options.root is not None and "test" in files:
         shown = " and ".join(map(str, files["test"]))
         notes.append(f"the test split is {shown}; data.test= chooses another")
-    return RawData({split: _complete(split, pairs[split], notes) for split in PART_NAMES if split in pairs}, notes)
+    splits = {split: _complete(split, pairs[split], notes) for split in PART_NAMES if split in pairs}
+    return RawData({split: _without_noise(split, part, options, notes) for split, part in splits.items()}, notes)
+
+
+def _without_noise(split: str, part: Examples, options: PairFilesConfig, notes: list[str]) -> Examples:
+    """Counts pairs that are likely no translations, and leaves those of train out that the options name."""
+    sources, targets = ([str(text) for text in side] for side in (part.inputs["source"], part.targets))
+    noise = find_noise(sources, targets)
+    if description := describe(noise):
+        kinds = ",".join(kind.value for kind, places in noise.items() if places.any())
+        notes.append(
+            f"of {len(sources):,} pairs of {split}, {description} (data.drop=[{kinds}] leaves those of train out)"
+        )
+    dropped = np.any([noise[kind] for kind in options.drop], axis=0) if options.drop else np.zeros(len(sources), bool)
+    if split != "train" or not dropped.any():
+        return part
+    if dropped.all():
+        raise UserError(f"data.drop={[kind.value for kind in options.drop]} leaves no training pair")
+    notes.append(f"left out {dropped.sum():,} pairs of train (data.drop)")
+    kept = np.flatnonzero(~dropped)
+    return Examples({"source": [part.inputs["source"][i] for i in kept]}, [part.targets[i] for i in kept])
 
 
 def _complete(split: str, pairs: Examples, notes: list[str]) -> Examples:

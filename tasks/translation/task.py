@@ -6,6 +6,7 @@ import numpy as np
 
 from mla_train.config import Architecture
 from mla_train.data.cache import cached
+from mla_train.data.languages import bleu_tokenizer
 from mla_train.dataset import Dataset
 from mla_train.heads import Generation, Predictions
 from mla_train.modalities import Text
@@ -36,20 +37,22 @@ class Translation(Task):
 
     def baselines(self, data: Dataset) -> dict[str, Predictions]:
         """The source as it is; the translation of the most similar training source."""
-        references = [target.text for target in data.test.targets]
+        labels = {
+            "label": [target.text for target in data.test.targets],
+            "other_labels": [target.others for target in data.test.targets],
+        }
         sources, known = data.test.columns["source"].texts, data.train.columns["source"].texts
         nearest = [data.train.targets[place].text for place in cached(nearest_texts)(sources, known)]
-        return {
-            "copy": {"label": references, "predicted": sources},
-            "nearest": {"label": references, "predicted": nearest},
-        }
+        return {"copy": labels | {"predicted": sources}, "nearest": labels | {"predicted": nearest}}
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """BLEU by length of the source, and where the decoder attends."""
         from mla_train.heads.generation_figures import draw_bleu_by_length, draw_cross_attention
 
         sources = data.test.columns["source"].texts
-        draw_bleu_by_length(predictions, sources, data.spec.target.lowercase, folder / "bleu_by_length.png")
+        spec = data.spec.target
+        tokenizer = bleu_tokenizer(spec.language)
+        draw_bleu_by_length(predictions, sources, spec.lowercase, tokenizer, folder / "bleu_by_length.png")
         draw_cross_attention(model, "source", predictions, data.test, folder / "cross_attention.png")
 
 

@@ -17,8 +17,10 @@ from mla_train.inference.artifact import CONFIG, SPEC, Artifact, save_model
 from mla_train.inference.export.folder import write_model
 from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
+from mla_train.inference.predictor import Predictor
 from mla_train.modalities import MODALITIES
-from tests.helpers import SMALL, build, config, hourly_table, made_data, randomize
+from mla_train.task import build_task
+from tests.helpers import SMALL, build, config, forecasting_config, hourly_table, made_data, randomize
 
 TINY = [*SMALL, "encoder.depth=1", "regularization=none"]
 IMAGE = ["task.downsample_log2=1"]
@@ -208,3 +210,21 @@ def test_other_networks_have_graphs_too(option, monkeypatch):
         batch = raw_batch(data.spec, [data.test.raw(place) for place in range(count)])
         (probability,) = graph(*to_graph(artifact.model, batch).values())
         assert (probability - artifact.model(batch).softmax(-1)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("transform", ["log1p", "asinh"])
+def test_a_transform_is_part_of_the_graph(transform, tmp_path):
+    pytest.importorskip("onnxscript")
+    table = hourly_table(400, load=np.arange(400.0), price=np.arange(400) % 24 * 3)
+    settings = forecasting_config(
+        tmp_path, table, *TINY, f"task.transform={transform}", "task.nonnegative=true", "data.look_back=48"
+    )
+    task = build_task(settings)
+    torch.manual_seed(0)
+    model = randomize(task.build_model(task.load_data().spec), 0.2).eval()
+    artifact = Artifact(settings, task, model)
+    table[345:].assign(price=table["price"].where(table.index > 360)).to_csv(tmp_path / "b.csv", index=False)
+    write_model(artifact, tmp_path / "onnx", "onnx")
+    (expected,) = Predictor(artifact).predict([str(tmp_path / "b.csv")])
+    (tmp_path / "examples.jsonl").write_text(json.dumps({"series": str(tmp_path / "b.csv")}))
+    assert_same(infer(tmp_path, "examples.jsonl"), [expected])

@@ -18,6 +18,7 @@ from mla_train.config import Block, Pattern
 from mla_train.errors import UserError, require
 from mla_train.heads.generation import join_features
 from mla_train.inference.export.inputs import BATCH, GraphInput, from_graph, graph_inputs, series_scales
+from mla_train.modalities.series.transforms import restored
 from mla_train.model import Model
 from mla_train.nn.seq2seq import GruEncoder
 
@@ -78,12 +79,16 @@ class AnswerGraph(InputsGraph):
         spec = head.spec
         if head.kind == "regression":
             return (outputs.squeeze(-1) * spec.std + spec.mean,)
-        mean, std = (torch.tensor(values, dtype=torch.double).view(-1, 1) for values in (spec.mean, spec.std))
+        mean, std, least = (
+            torch.tensor(values, dtype=torch.double).view(-1, 1) for values in (spec.mean, spec.std, spec.least)
+        )
         forecast, quantiles = outputs
-        answers = (forecast * std + mean,)
+        forecast = restored(forecast * std + mean, spec.transform)
+        answers = (torch.maximum(forecast, least) if spec.nonnegative_point else forecast,)
         if not head.levels:
             return answers
-        return *answers, quantiles.sort(-1).values * std.unsqueeze(-1) + mean.unsqueeze(-1)
+        quantiles = quantiles.sort(-1).values * std.unsqueeze(-1) + mean.unsqueeze(-1)
+        return *answers, torch.maximum(restored(quantiles, spec.transform), least.unsqueeze(-1))
 
 
 def answer_names(head: Any) -> list[str]:

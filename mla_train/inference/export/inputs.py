@@ -14,6 +14,7 @@ from mla_train.modalities.base import Modality
 from mla_train.modalities.features import FeatureTensors
 from mla_train.modalities.image import ImageTensors
 from mla_train.modalities.series import SeriesTensors
+from mla_train.modalities.series.transforms import restored, transformed
 from mla_train.modalities.text import TextTensors
 from mla_train.model import Model, ModelSpec
 
@@ -105,7 +106,10 @@ def _window_fields(spec: Any) -> dict[str, GraphInput]:
 
 
 def series_scales(spec: Any) -> dict[str, tuple[Tensor, Tensor]]:
-    """Mean and standard deviation of the fields of a series, such that `(values - mean) / std` is what embeddings read."""
+    """Mean and standard deviation of the fields of a series, such that `(values - mean) / std` is what embeddings read.
+
+    `past` is transformed before.
+    """
     known, calendar = len(spec.known), spec.num_known - len(spec.known)
     mean, std = (torch.tensor(values, dtype=torch.double).view(-1, 1) for values in (spec.mean, spec.std))
     means, stds = (torch.tensor(v, dtype=torch.double) for v in (spec.covariate_mean, spec.covariate_std))
@@ -132,6 +136,7 @@ def to_graph(model: Model, batch: Batch) -> dict[str, Tensor]:
             values["padding"] = F.pad(values["padding"], lacking, value=True)
             for field, (mean, std) in series_scales(modality.spec).items():
                 values[field] = values[field].double() * std + mean if values[field].numel() else None
+            values["past"] = restored(values["past"], modality.spec.transform)
         tensors |= {f"{name}.{field}": value for field, value in values.items()}
     return {name: tensors[name] for name in graph_inputs(model)}
 
@@ -146,6 +151,7 @@ def from_graph(spec: ModelSpec, tensors: Mapping[str, Tensor], scales: Mapping[s
             value = tensors.get(key)
             if value is not None and key in scales:
                 mean, std = scales[key]
+                value = transformed(value, modality.spec.transform) if field.name == "past" else value
                 value = ((value - mean) / std).float()
             values[field.name] = value
         inputs[name] = TENSORS[modality.kind](**values)

@@ -17,6 +17,7 @@ from mla_train.heads.base import Predictions, merge
 from mla_train.inference.export.inputs import to_graph
 from mla_train.inference.export.runtime.infer_onnx import Model as OnnxModel
 from mla_train.inference.predictor import Predictor
+from mla_train.modalities.series.transforms import transformed
 
 ROUNDS = 5
 EXAMPLES = 20  # that are timed, one by one
@@ -59,7 +60,8 @@ def _outputs(head: Any, answers: Mapping[str, torch.Tensor]) -> Any:
         return ((answers["prediction"] - spec.mean) / spec.std).unsqueeze(-1)
     mean, std = (torch.tensor(values, dtype=torch.double).view(-1, 1) for values in (spec.mean, spec.std))
     quantiles = answers["quantiles"] if head.levels else answers["forecast"].unsqueeze(-1)
-    return (answers["forecast"] - mean) / std, (quantiles - mean.unsqueeze(-1)) / std.unsqueeze(-1)
+    forecast, quantiles = (transformed(values, spec.transform) for values in (answers["forecast"], quantiles))
+    return (forecast - mean) / std, (quantiles - mean.unsqueeze(-1)) / std.unsqueeze(-1)
 
 
 def latencies(folders: Mapping[str, Path], predictor: Predictor, split: Split) -> dict[str, float]:

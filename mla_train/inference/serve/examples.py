@@ -21,6 +21,7 @@ from mla_train.errors import UserError
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.modalities import Modality
 from mla_train.modalities.image.decode import UNREADABLE
+from mla_train.modalities.series.spec import table_columns
 from mla_train.model import ModelSpec
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -130,9 +131,10 @@ def input_type(modality: Modality, limits: Limits) -> Any:
         )
         return Annotated[str, Field(description=text, json_schema_extra={"contentEncoding": "base64"})]
     if modality.kind == "series" and spec.horizon:
+        covariates = table_columns([*spec.known, *spec.observed], spec.categories)
         text = (
             f"A table as CSV text or as a list of rows, with a column of times and {', '.join(spec.names)}"
-            f"{''.join(f', {name}' for name in [*spec.known, *spec.observed])}. The {spec.horizon} steps behind the last "
+            f"{''.join(f', {name}' for name in covariates)}. The {spec.horizon} steps behind the last "
             f"row with a value are forecast from the {spec.look_back} steps before them."
         )
         return Annotated[str | list[dict[str, Number | str | None]], Field(description=text)]

@@ -66,6 +66,8 @@ class WindowEmbedding(Embedding):
     begins anywhere in a patch is one thing to learn, and not one for each place.
     """
 
+    static: Tensor
+
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
         super().__init__()
         options, dim = config.task, config.encoder.dim
@@ -95,6 +97,8 @@ class WindowEmbedding(Embedding):
         self.name = nn.Embedding(channels, dim) if channels > 1 else None
         if self.name is not None:
             nn.init.normal_(self.name.weight, std=0.02)
+        self.register_buffer("static", torch.tensor(spec.static), persistent=False)
+        self.read_static = nn.Linear(self.static.size(1), dim) if spec.static else None
 
     def forward(self, tensors: SeriesTensors) -> ModalityFeatures:
         """Tokens `(batch * channels, length, dim)`, or `(batch, channels * length, dim)` where series are mixed."""
@@ -148,6 +152,8 @@ class WindowEmbedding(Embedding):
             patches = [self._patches(known_past, front=True), self._patches(known_future, front=False)]
             tokens = tokens + self.read_known(torch.cat(patches, 2))
         tokens = tokens + self.read_level(torch.cat([mean, spread.log()], -1)).unsqueeze(2)
+        if self.read_static is not None:
+            tokens = tokens + self.read_static(self.static).unsqueeze(1)
         return (tokens if self.name is None else tokens + self.name.weight.unsqueeze(1)), steps
 
     def _patches(self, x: Tensor, front: bool) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mla_train.modalities.explanation import GradientInput, InputExplanation, PatchUnits, put_tensor
 from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors
+from mla_train.modalities.series.transforms import restored
 from mla_train.modalities.series.windows import ScaledSeries, Window
 
 
@@ -61,7 +62,7 @@ def explain_window(
             windows.append(Window(ScaledSeries(series.table, values, *parts, phase), look_back, shown))
         return windows
 
-    values = own.numpy() * spec.std[shown] + spec.mean[shown]
+    values = restored(own.numpy() * spec.std[shown] + spec.mean[shown], spec.transform)
     tokens, channels = torch.arange(len(past) + len(future) - 1), len(spec.names)
     token_units = torch.full((channels if embedding.mixing else 1, len(tokens)), -1)
     token_units[shown if embedding.mixing else 0] = tokens

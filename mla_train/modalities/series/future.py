@@ -7,8 +7,8 @@ import pandas as pd
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
 from mla_train.modalities.series.spacing import evenly_spaced
-from mla_train.modalities.series.spec import SeriesSpec
-from mla_train.modalities.series.tables import SeriesTable, read_frame
+from mla_train.modalities.series.spec import SeriesSpec, table_columns
+from mla_train.modalities.series.tables import SeriesTable, read_numeric_table
 from mla_train.modalities.series.times import are_alike, following_times, frequency_of, times_of
 from mla_train.modalities.series.windows import Window, scale
 
@@ -28,7 +28,8 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
         UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance, or
             a covariate that is known ahead has no value there.
     """
-    frame = _read(file, spec)
+    notes: list[str] = []
+    frame = _read(file, spec, notes)
     times = pd.DatetimeIndex(frame.index)
     measured = frame[spec.names].notna().any(axis=1).to_numpy().nonzero()[0]
     if not len(measured):
@@ -51,24 +52,32 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
                 f"{file}: {name} is known ahead, but has no value in {max(unknown)} of the {spec.horizon} steps that are "
                 "forecast: add rows for them, with this column filled and the series left empty"
             )
-    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed), spec)
+    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed, notes=notes), spec)
     return [Window(series, place) for place in nows]
 
 
-def _read(file: Path, spec: SeriesSpec) -> pd.DataFrame:
-    """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps."""
+def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
+    """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps.
+
+    Categories that the model does not know are said in the notes.
+    """
     options = SeriesTableOptions(
         path=str(file),
         time_column=spec.time_column or None,
         series_column=spec.series_column or None,
         targets=[spec.value_column] if spec.series_column else spec.names,
-        known=spec.known,
-        observed=spec.observed,
+        known=table_columns(spec.known, spec.categories),
+        observed=table_columns(spec.observed, spec.categories),
         na_values=spec.na_values,
     )
     if spec.resample != Resample.refuse.value:
-        options.resample, options.frequency = Resample.mean, spec.frequency
-    frame = read_frame(options, [])
+        options.resample, options.frequency = Resample(spec.resample), spec.frequency
+        if options.resample is Resample.fill:  # no further than the last measured row
+            options.resample = Resample.mean
+    said: list[str] = []
+    numeric = read_numeric_table(options, said, spec.categories)
+    notes += [note for note in said if "does not know" in note]
+    frame, options = numeric.frame, numeric.options
     lacking = [name for name in spec.names if name not in frame.columns]
     if lacking:
         raise UserError(f"{file} has no series {', '.join(lacking)} in column {spec.series_column}")

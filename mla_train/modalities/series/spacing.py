@@ -30,27 +30,38 @@ def evenly_spaced(
     """
     if options.resample is Resample.refuse:
         return _even_rows(frame, options, notes)
-    frame = frame.sort_index()
+    frame = frame.sort_index(kind="stable")
     index = pd.DatetimeIndex(frame.index)
     if index[0] == index[-1]:
         raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
     frequency = options.frequency or frequency_of(index)
     try:
         if is_calendar(frequency):
-            regular = frame.resample(frequency).mean()
+            regular = _by_step(frame.resample(frequency), options)
         else:
             step = _length(frequency)
             _check_growth(index, step, options)
-            regular = frame.resample(step, origin=origin).mean()
+            regular = _by_step(frame.resample(step, origin=origin), options)
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
     gaps = int(regular.isna().all(axis=1).sum())
     if options.resample is Resample.fill:
         regular = regular.ffill()
     notes.append(
-        f"{len(frame):,} rows became {len(regular):,} at a distance of {frequency}; {gaps:,} without a row are "
-        + ("filled with the last value" if options.resample is Resample.fill else "gaps")
+        f"{len(frame):,} rows became {len(regular):,} at a distance of {frequency} (data.resample={options.resample.value}); "
+        f"{gaps:,} without a row are " + ("filled with the last value" if options.resample is Resample.fill else "gaps")
     )
+    return regular
+
+
+def _by_step(steps: Any, options: SeriesTableOptions) -> pd.DataFrame:
+    """A row for each step of a resampler, as the options say; a step without values is a gap."""
+    if options.resample is Resample.last:
+        return steps.last()
+    regular = steps.mean()
+    if options.resample is Resample.sum:
+        summed = [name for name in regular.columns if name not in (*options.known, *options.observed)]
+        regular[summed] = steps[summed].sum(min_count=1)
     return regular
 
 
@@ -78,12 +89,12 @@ def _even_rows(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str
         row = int(np.flatnonzero(steps < 0)[0]) + 2
         raise UserError(
             f"{path}: times are not in order, {index[row - 1]} in row {row} comes after {index[row - 2]}. "
-            "data.resample=mean sorts them"
+            "data.resample=mean, sum or last sorts them"
         )
     if not index.is_unique:
         row = int(np.flatnonzero(steps == 0)[0]) + 2
         raise UserError(
-            f"{path}: duplicate time {index[row - 1]} in row {row}. data.resample=mean takes the mean of both rows"
+            f"{path}: duplicate time {index[row - 1]} in row {row}. data.resample=mean, sum or last makes one of both rows"
         )
     if not len(steps):
         raise UserError(f"{path} has one row; a series has more")
@@ -99,7 +110,7 @@ def _even_rows(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str
     if len(odd):
         raise UserError(
             f"{path}: rows are usually {usual} apart, but {len(odd)} are not; the first is {index[odd[0] + 1]} after "
-            f"{index[odd[0]]}. Choose data.resample=mean (gaps stay gaps) or fill, at a distance of "
+            f"{index[odd[0]]}. Choose data.resample=mean, sum, last (gaps stay gaps) or fill, at a distance of "
             f"data.frequency={frequency}"
         )
     return frame

@@ -1,6 +1,6 @@
 """What a network must know of series, and what it reads of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +8,20 @@ import torch
 from torch import Tensor
 
 from mla_train.data.batch import pad_stack
+
+Categories = Mapping[str, list[str]]
+"""Columns of texts, and the categories of each."""
+
+
+def column_of(category: str, name: str) -> str:
+    """Name of the column of a category, such as weather=rain."""
+    return f"{name}={category}"
+
+
+def table_columns(names: Sequence[str], categories: Categories) -> list[str]:
+    """Columns of a table that covariates are read from: weather=rain and weather=sun from weather."""
+    origin = {column_of(each, name): name for name, every in categories.items() for each in every}
+    return list(dict.fromkeys(origin.get(name, name) for name in names))
 
 
 @dataclass
@@ -32,9 +46,12 @@ class SeriesSpec:
         yearly: Whether the calendar includes the day of the year.
         time_column: Column of the times, or those that make one together; empty where the first that can be read as times is
             taken.
-        series_column: Column that tells series apart where a row is a step of one of them; else empty.
+        series_column: Column, or columns, that tell series apart where a row is a step of one of them; else empty.
         value_column: Column of the values of all series where there is a `series_column`; else empty.
         na_values: Words that mean a missing value.
+        categories: Categories of covariates that are texts; `known` and `observed` have a name for each, such as weather=rain.
+        static: Scaled covariates that stay the same in each series, `(series, covariates)`; empty where there are none.
+        transform: What is done to the series before they are scaled, see `config.Transform`.
     """
 
     names: list[str]
@@ -53,9 +70,12 @@ class SeriesSpec:
     resample: str = "refuse"
     yearly: bool = False
     time_column: str | list[str] = ""
-    series_column: str = ""
+    series_column: str | list[str] = ""
     value_column: str = ""
     na_values: list[str] = field(default_factory=list)
+    categories: dict[str, list[str]] = field(default_factory=dict)
+    static: list[list[float]] = field(default_factory=list)
+    transform: str = "none"
 
     @property
     def num_known(self) -> int:

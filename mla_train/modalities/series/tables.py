@@ -1,7 +1,9 @@
 """Tables of time series: one column of times, the others are series."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,11 @@ from mla_train.config import SeriesTableOptions
 from mla_train.data.tables.cells import as_numbers, is_empty
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
-from mla_train.modalities.series.long_table import column_of_series, one_column_each
+from mla_train.modalities.series.covariates import static_covariates, texts_as_numbers
+from mla_train.modalities.series.long_table import columns_of_series, one_column_each, series_names
 from mla_train.modalities.series.spacing import evenly_spaced
+from mla_train.modalities.series.span import in_span
+from mla_train.modalities.series.spec import Categories
 from mla_train.modalities.series.times import is_time_of_day, joined_times, numbers, time_column_of, times_of
 
 
@@ -26,9 +31,11 @@ class SeriesTable:
         observed: Columns of covariates that are known up to the present.
         time_column: Column of the times that the user named, or columns; empty where it was found.
         notes: Lines for the user.
-        series_column: Column that tells the series of a long table apart; else empty.
+        series_column: Column, or columns, that tell the series of a long table apart; else empty.
         value_column: Column of the values of a long table; else empty.
         na_values: Words that mean a missing value.
+        categories: Categories of the covariates that are texts; `known` and `observed` have a column for each.
+        static: What stays the same in each series, in numbers, by the names of the series; None where there is none.
     """
 
     frame: pd.DataFrame
@@ -37,9 +44,11 @@ class SeriesTable:
     observed: list[str] = field(default_factory=list)
     time_column: str | list[str] = ""
     notes: list[str] = field(default_factory=list)
-    series_column: str = ""
+    series_column: str | list[str] = ""
     value_column: str = ""
     na_values: list[str] = field(default_factory=list)
+    categories: Categories = field(default_factory=dict)
+    static: pd.DataFrame | None = None
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -64,11 +73,12 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         UserError: A file or column does not exist, a cell is no number or no time, or rows are not evenly spaced.
     """
     notes: list[str] = []
-    frame = evenly_spaced(read_frame(options, notes), options, notes)
+    numeric = read_numeric_table(options, notes)
+    options = numeric.options
+    frame = evenly_spaced(numeric.frame, options, notes)
     targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
     if len(targets) > 1:
-        more = f" and {len(targets) - 10:,} more" if len(targets) > 10 else ""
-        notes.append(f"{len(targets):,} series are forecast: {', '.join(targets[:10])}{more}")
+        notes.append(f"{len(targets):,} series are forecast: {listed(targets)}")
     return SeriesTable(
         frame,
         targets,
@@ -79,41 +89,82 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         options.series_column or "",
         str(frame.columns.name) if options.series_column else "",
         list(options.na_values),
+        numeric.categories,
+        numeric.static,
     )
 
 
-def read_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
-    """The targets and covariates of a table as numbers, by their times; `columns.name` is that of values of long tables."""
-    path, table = options.path, read_series_frame(options, notes)
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Names for a message, the first of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+class NumericTable(NamedTuple):
+    """A table in numbers.
+
+    Attributes:
+        frame: Targets and covariates by their times; `columns.name` is that of the values of a long table.
+        options: How it was read, with a covariate for each category of those that are texts.
+        categories: Categories of the covariates that are texts.
+        static: What stays the same in each series, by their names.
+    """
+
+    frame: pd.DataFrame
+    options: SeriesTableOptions
+    categories: Categories
+    static: pd.DataFrame | None = None
+
+
+def read_numeric_table(
+    options: SeriesTableOptions, notes: list[str], categories: Categories | None = None
+) -> NumericTable:
+    """Reads a table as numbers by their times.
+
+    Args:
+        options: Where it is, and the roles of its columns.
+        notes: Lines for the user.
+        categories: Categories that a model knows; None finds them in the table.
+
+    Raises:
+        UserError: A file or column does not exist, or a cell is no number or no time.
+    """
+    path, table = options.path, read_series_frame(options, notes, categories or ())
     if options.rows is not None:
         table = table.iloc[: options.rows]
-    time_columns = _time_columns(options) or [time_column_of(table, path)]
-    series_columns = [options.series_column] if options.series_column else []
-    roles = [*(options.targets or []), *options.known, *options.observed]
+    time_columns = _as_list(options.time_column) or [time_column_of(table, path)]
+    series_columns = _as_list(options.series_column)
+    roles = [*(options.targets or []), *options.known, *options.observed, *options.static]
     lacking = ", ".join(name for name in (*time_columns, *series_columns, *roles) if name not in table.columns)
     if lacking:
         raise UserError(f"{path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
     twice = sorted({name for name in roles if roles.count(name) > 1})
     if twice:
-        raise UserError(f"{', '.join(twice)}: a column is one of data.targets, data.known and data.observed, not two")
+        raise UserError(
+            f"{', '.join(twice)}: a column is one of data.targets, data.known, data.observed and data.static, not two"
+        )
     times = joined_times(table, time_columns, path) if len(time_columns) > 1 else times_of(table[time_columns[0]], path)
-    names = _columns(table, [*time_columns, *series_columns], options, notes)
+    table, options, found = texts_as_numbers(table, options, categories, notes)
+    names = _columns(table, [*time_columns, *series_columns, *options.static], options, notes)
     frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
+    inside = in_span(times, options, notes)
+    frame, table, times = frame[inside], table[inside], times[inside]
     if options.series_column:
         values = [name for name in names if name not in (*options.known, *options.observed)]
         if len(values) > 1:
             raise UserError(
                 f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{values[0]}]"
             )
-        return one_column_each(frame, table[options.series_column], values[0], options)
+        series = series_names(table, series_columns, path)
+        static = static_covariates(table, options.static, series, path) if options.static else None
+        return NumericTable(one_column_each(frame, series, values[0], options), options, found, static)
     if not times.is_unique:
         _refuse_repeated_times(table, times, time_columns, options)
-    return frame
+    return NumericTable(frame, options, found)
 
 
-def _time_columns(options: SeriesTableOptions) -> list[str]:
-    """Columns of the times that the user names."""
-    named = options.time_column
+def _as_list(named: Any) -> list[str]:
+    """Columns that the user names: one, a list of several, or none."""
     return [named] if isinstance(named, str) else list(named or [])
 
 
@@ -130,11 +181,12 @@ def _refuse_repeated_times(
                 f"{options.path}: duplicate time {first}, and column {name} holds times of day: "
                 f"data.time_column=[{','.join([*time_columns, name])}] joins them"
             )
-    name = column_of_series(table, times, others)
-    if name is not None:
+    names = columns_of_series(table, times, others)
+    if names:
+        count, named = len(table[names].drop_duplicates()), names[0] if len(names) == 1 else f"[{','.join(names)}]"
         raise UserError(
             f"{options.path}: the time {first} occurs {(times == first).sum()} times: the rows belong to several series, "
-            f"{table[name].nunique():,} by column {name}. data.series_column={name} forecasts each of them"
+            f"{count:,} by column {' and '.join(names)}. data.series_column={named} forecasts each of them"
         )
 
 
@@ -170,8 +222,17 @@ def _is_idle(column: pd.Series) -> bool:
     return bool(len(values) > 1 and (counter or (values == values[0]).all()))
 
 
-def read_series_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
-    """The columns of a table, numbers where most cells are numbers; a UserError where it is not there or cannot be read."""
+def read_series_frame(options: SeriesTableOptions, notes: list[str], texts: Iterable[str]) -> pd.DataFrame:
+    """The columns of a table, numbers where most cells are numbers.
+
+    Args:
+        options: Where the table is.
+        notes: Lines for the user.
+        texts: Columns that are texts.
+
+    Raises:
+        UserError: The table is not there or cannot be read.
+    """
     if options.path is None:
         raise UserError("the table is missing: name data.path=FILE (csv, parquet, xlsx, ...)")
     table = read_table(Path(options.path), options)
@@ -181,7 +242,8 @@ def read_series_frame(options: SeriesTableOptions, notes: list[str]) -> pd.DataF
         )
     notes += table.notes
     columns: dict[str, pd.Series] = {}
-    as_text = [options.series_column, *(_time_columns(options) if len(_time_columns(options)) > 1 else [])]
+    times = _as_list(options.time_column)
+    as_text = [*texts, *_as_list(options.series_column), *(times if len(times) > 1 else [])]
     for name, cells in table.cells.items():
         if name in as_text:
             columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])

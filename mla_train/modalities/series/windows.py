@@ -12,10 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mla_train.config import Transform
+from mla_train.errors import UserError
 from mla_train.modalities.base import Column
 from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.times import calendar, steps_between
+from mla_train.modalities.series.transforms import transformed
 
 
 @dataclass(eq=False)
@@ -120,14 +123,32 @@ def by_series(windows: Sequence[Window]) -> Iterator[tuple[ScaledSeries, np.ndar
             start = end
 
 
+def transformed_values(table: SeriesTable, transform: str) -> np.ndarray:
+    """The series of a table after a transform, `(rows, series)`; a UserError where a value does not allow it."""
+    values = table.values
+    if transform == Transform.log1p.value:
+        for name, column in zip(table.names, values.T, strict=True):
+            low = np.flatnonzero(column <= -1)
+            if len(low):
+                raise UserError(
+                    f"task.transform=log1p: {name} is {column[low[0]]:g} at {table.times[low[0]]}, and log(1 + value) needs "
+                    "values above -1; task.transform=asinh takes all"
+                )
+    return transformed(values, transform)
+
+
 def filled(values: np.ndarray) -> np.ndarray:
     """Gaps take the last value before them, those at the beginning zero: nothing comes from the future."""
     return pd.DataFrame(values).ffill().fillna(0.0).to_numpy()
 
 
 def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
-    """Scales a table with the columns of the spec by the training rows of the model, and adds the calendar."""
-    values = filled((table.values - spec.mean) / spec.std).astype(np.float32)
+    """Scales a table with the columns of the spec by the training rows of the model, and adds the calendar.
+
+    Raises:
+        UserError: A value has no logarithm where the model needs it.
+    """
+    values = filled((transformed_values(table, spec.transform) - spec.mean) / spec.std).astype(np.float32)
     covariates = filled((table.covariates - spec.covariate_mean) / spec.covariate_std).astype(np.float32)
     known, observed = np.split(covariates, [len(spec.known)], 1)
     known = np.concatenate([calendar(table.times, spec.yearly).astype(np.float32), known], 1)

@@ -191,3 +191,78 @@ def test_covariates_of_long_tables(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             read(tmp_path, change(long_table()), "data.series_column=id", *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "last", "count"),
+    [
+        (["data.start=2024-01-03"], "2024-01-03 00:00", "2024-01-17 15:00", 352),
+        (["data.start=2024-01-03", "data.end=2024-01-12"], "2024-01-03 00:00", "2024-01-12 23:00", 240),
+        (["data.end='2024-01-12 05:00'"], "2024-01-01 00:00", "2024-01-12 05:00", 270),
+        (["data.start=1704240000", "data.end=2024"], "2024-01-03 00:00", "2024-01-17 15:00", 352),
+        (["data.start='2024-01-03T02:00+02:00'"], "2024-01-03 00:00", "2024-01-17 15:00", 352),
+    ],
+)
+def test_first_and_last_time(tmp_path, words, first, last, count):
+    data = read(tmp_path, hourly_table(), *words)
+    times = table_of(data).times
+    assert (times[0], times[-1], len(times)) == (pd.Timestamp(first), pd.Timestamp(last), count)
+    assert any(f"read {count} of 400 rows: data." in note for note in data.notes)
+
+
+def test_spans_that_cannot_be_meant(tmp_path):
+    for words, message in (
+        (["data.start=soon"], "data.start=soon is no time; write 2018-01-31"),
+        (["data.start=2025"], "data.start=2025: .* its times go from 2024-01-01 00:00:00 to 2024-01-17 15:00:00"),
+        (["data.start=2024-01-09", "data.end=2024-01-03"], "data.start=2024-01-09 data.end=2024-01-03: .* no such row"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read(tmp_path, hourly_table(), *words)
+
+
+@pytest.mark.parametrize(("how", "expected"), [("sum", [6.0, 15.0]), ("last", [3.0, 6.0])])
+def test_rows_of_one_time_are_joined_series_by_series(tmp_path, how, expected):
+    """Every other hour has three rows, of which two are of the same time."""
+    hours = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.repeat(np.arange(0, 400, 2), 3), unit="h")
+    times = hours + pd.to_timedelta(np.tile([0, 20, 20], 200), unit="min")
+    frame = pd.DataFrame({"date": times, "id": "a", "y": np.arange(600.0) % 300 + 1, "warm": 1.0})
+    frame = pd.concat([frame, frame.assign(id="b", y=frame["y"] * 2)])
+    words = [f"data.resample={how}", "data.frequency=1h", "data.known=[warm]", "data.series_column=id"]
+    data = read(tmp_path, frame, *words)
+    assert any(f"became 399 at a distance of 1h (data.resample={how}); 199 without" in note for note in data.notes)
+    table = table_of(data)
+    np.testing.assert_array_equal(table.values[:3, 0], [expected[0], np.nan, expected[1]])
+    np.testing.assert_array_equal(table.values[:, 1], 2 * table.values[:, 0])
+    np.testing.assert_array_equal(table.covariates[::2, 0], 1.0)  # which no sum makes three
+
+
+@pytest.mark.parametrize("how", ["mean", "sum", "last", "fill"])
+def test_resampling_is_that_of_pandas_and_of_training(tmp_path, how):
+    chance = np.random.default_rng(0)
+    times = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.sort(chance.choice(24000, 3000, replace=False)), unit="min")
+    frame = pd.DataFrame({"date": times, "y": chance.normal(size=3000)})
+    data = read(tmp_path, frame, f"data.resample={how}", "data.frequency=1h")
+    steps = frame.set_index("date")["y"].resample("1h")
+    naive = {"mean": steps.mean(), "sum": steps.sum(min_count=1), "last": steps.last(), "fill": steps.mean().ffill()}
+    np.testing.assert_allclose(table_of(data).values[:, 0], naive[how], rtol=1e-9)
+    (window,) = read_windows(tmp_path / "a.csv", spec(data), backtest=1)
+    np.testing.assert_allclose(window.series.table.values, table_of(data).values, rtol=1e-9)
+
+
+def test_resampling_does_not_make_many_gaps(tmp_path):
+    with pytest.raises(UserError, match=r"would become .* such as data.frequency=h"):
+        read(tmp_path, hourly_table(), "data.resample=mean", "data.frequency=1s")
+
+
+def test_series_told_apart_by_two_columns(tmp_path):
+    frame = pd.concat([long_table().assign(store=name) for name in ("a", "b")]).rename(columns={"id": "item"})
+    with pytest.raises(UserError, match=r"6 by column item and store. data.series_column=\[item,store\]"):
+        read(tmp_path, frame)
+    data = read(tmp_path, frame, "data.series_column=[store,item]")
+    assert spec(data).names == ["a/north", "a/south", "a/7", "b/north", "b/south", "b/7"]
+    (window,) = read_windows(tmp_path / "a.csv", spec(data), backtest=1)
+    np.testing.assert_array_equal(window.series.values, data.test.columns["series"].series.values)
+    with pytest.raises(UserError, match="no name in row 1 of column item"):
+        read(tmp_path, frame.assign(item=[None, *frame["item"][1:]]), "data.series_column=[store,item]")
+    with pytest.raises(UserError, match="has no column shop"):
+        read(tmp_path, frame, "data.series_column=[shop,item]")

@@ -353,7 +353,7 @@ def test_the_period_of_months_that_rise(tmp_path):
         (lambda t: t, ["data.split=[soon,later]"], "no share, row or date"),
         (lambda t: t, ["data.resample=mean", "data.frequency=hourly"], "write 15min, 1h"),
         (lambda t: t, ["data.resample=mean", "data.frequency=0h"], "write 15min, 1h"),
-        (lambda t: t, ["data.frequency=1h"], "add data.resample=mean or fill"),
+        (lambda t: t, ["data.frequency=1h"], "add data.resample=mean, sum"),
         (lambda t: t, ["data.targets=[load,price]", "data.known=[load]"], "load: a column is one of"),
         (lambda t: t, ["data.targets=[]"], "name a column"),
         (lambda t: t, ["data.rows=-5"], "must be 1 or more"),

@@ -11,7 +11,7 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared
 
 import mla_train
 from mla_train.errors import UserError
-from mla_train.heads.forecast_metrics import absolute_errors, coverage, forecast_metrics
+from mla_train.heads.forecast_metrics import coverage, errors_by_series, forecast_metrics
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.task import build_task
 from tasks.forecasting import baselines
@@ -198,7 +198,8 @@ def test_scores_are_those_of_scikit_learn(built):
         y, f = (one["future"] * std + mean)[measured], (one["forecast"] * std + mean)[measured]
         assert metrics["mae_original"] == pytest.approx(mean_absolute_error(y, f))
         assert metrics["rmse_original"] == pytest.approx(mean_squared_error(y, f) ** 0.5)
-        assert absolute_errors(predictions)[number] * std == pytest.approx(metrics["mae_original"])
+        row = errors_by_series(predictions, spec)[name]
+        assert row == pytest.approx({key: metrics[key] for key in row}, rel=1e-5)
         for i, level in enumerate([0.2, 0.8]):
             loss = mean_pinball_loss(y, (one["quantiles"][..., i] * std + mean)[measured], alpha=level)
             losses.append(2 * loss * len(y) / np.abs(y).sum())
@@ -289,7 +290,7 @@ def test_a_run_on_a_table_of_ones_own(tmp_path):
     assert rows[0]["measured"][0] == pytest.approx(table()["load"][320], rel=1e-4)
     check_report(run, "mse (std²) ↓", "By series", "mae (series)", "Worst mistakes", "series over series")
     assert "mse_original" not in results["metrics"]["test"]  # of two units
-    assert results["details"]["mae_original_by_series"].keys() == {"load", "price"}
+    assert results["details"]["per_series"].keys() == {"load", "price"}
     assert {path.name for path in (run / "figures").glob("*.png")} == {
         "forecasts.png", "errors.png", "attention.png", "curves.png",
     }  # fmt: skip

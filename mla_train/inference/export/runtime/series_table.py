@@ -15,6 +15,7 @@ import numpy as np
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
 EMPTY_CELLS = ("", "na", "n/a", "#n/a", "<na>", "null", "none", "nan")
 SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 7 * 86400}
+RESTORE: dict[str, Any] = {"none": np.array, "log1p": np.expm1, "asinh": np.sinh}
 Spec = dict[str, Any]
 
 
@@ -22,6 +23,8 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     """The last measured rows of a csv table, and all that is known of the rows that follow."""
     if spec["series_column"] or not isinstance(spec["time_column"], str):
         raise ValueError("long tables, and times in several columns, need mla_train.load")
+    if spec["categories"]:
+        raise ValueError(f"covariates that are texts need mla_train.load: {', '.join(spec['categories'])}")
     names = [*spec["names"], *spec["known"], *spec["observed"]]
     times, cells = read_table(file, names, spec)
     frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(-\w+)?", spec["frequency"])
@@ -43,7 +46,8 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     real, known = ~np.isnan(table[:, :series]), slice(series, series + len(spec["known"]))
     if np.isnan(table[now:end, known]).any():
         raise ValueError(f"{file}: {', '.join(spec['known'])} must have values in the steps that are forecast")
-    table = filled(table, np.array(spec["mean"] + spec["covariate_mean"]))
+    means = RESTORE[spec["transform"]](np.array(spec["mean"]))
+    table = filled(table, np.concatenate([means, spec["covariate_mean"]]))
     seconds = times[0] + np.arange(len(table)) * step
     first = round((times[0] - to_seconds(spec["start"])) / step)
     return {
