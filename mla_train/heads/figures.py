@@ -12,10 +12,15 @@ from mla_train.heads.base import Predictions
 MAX_TICK_LABELS = 30
 
 
+def confidence_of(predictions: Predictions) -> np.ndarray:
+    """Probability of the predicted class, `(examples,)`."""
+    return np.take_along_axis(predictions["probability"], predictions["predicted"][:, None], 1)[:, 0]
+
+
 def worst_mistakes(predictions: Predictions, count: int) -> np.ndarray:
     """Rows of wrong classes, at most so many, the most probable first."""
     wrong = np.flatnonzero(predictions["label"] != predictions["predicted"])
-    return wrong[np.argsort(-predictions["probability"].max(-1)[wrong])][:count]
+    return wrong[np.argsort(-confidence_of(predictions)[wrong])][:count]
 
 
 def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str], file: Path) -> None:
@@ -47,7 +52,7 @@ def calibration_error(predictions: Predictions) -> float:
 
 def _calibration(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean probability, accuracy and share of the predictions of each range of probability that occurs."""
-    probability = predictions["probability"].max(1)
+    probability = confidence_of(predictions)
     correct = predictions["predicted"] == predictions["label"]
     ranges = np.minimum((probability * 10).astype(int), 9)
     members = [ranges == number for number in np.unique(ranges)]
@@ -98,7 +103,7 @@ def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> 
 
 def draw_mistakes(predictions: Predictions, images: Tensor, classes: list[str], file: Path, count: int = 24) -> None:
     """The most certain mistakes, at most so many, as images, `(examples, channels, height, width)`."""
-    confidence = predictions["probability"].max(-1)
+    confidence = confidence_of(predictions)
     wrong = worst_mistakes(predictions, count)
     columns = min(6, max(1, len(wrong)))
     rows = max(1, -(-len(wrong) // columns))
@@ -119,9 +124,10 @@ def draw_mistakes(predictions: Predictions, images: Tensor, classes: list[str], 
 
 def write_mistakes(predictions: Predictions, texts: Sequence[str], classes: list[str], file: Path) -> None:
     """The most certain mistakes among texts of a split, as a Markdown table."""
+    confidence = confidence_of(predictions)
     lines = ["| probability | prediction | true | text |", "|---|---|---|---|"]
     for row in worst_mistakes(predictions, 50):
         text = texts[int(predictions["index"][row])][:300].replace("|", "\\|")
         predicted, true = classes[predictions["predicted"][row]], classes[predictions["label"][row]]
-        lines.append(f"| {predictions['probability'][row].max():.2f} | {predicted} | {true} | {text} |")
+        lines.append(f"| {confidence[row]:.2f} | {predicted} | {true} | {text} |")
     file.write_text("\n".join(lines) + "\n")
