@@ -47,14 +47,12 @@ def ranking_metrics(label: np.ndarray, probability: np.ndarray, positive: int) -
 
 
 def _areas(scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
-    """Area under the ROC curve, and average precision; equal scores are one point of the curve."""
-    order = np.argsort(-scores)
-    scores, hits = scores[order], hits[order]
-    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
-    true = np.cumsum(hits)[ends]
-    recall, false_share = true / true[-1], (ends + 1 - true) / (len(hits) - true[-1])
-    rise = np.diff(recall, prepend=0)
-    return float(np.diff(false_share, prepend=0) @ (recall - rise / 2)), float(rise @ (true / (ends + 1)))
+    """Area under the ROC curve: how often a positive is above a negative; and average precision: the mean over positives."""
+    positives, negatives = np.sort(scores[hits]), np.sort(scores[~hits])
+    below, up_to = (np.searchsorted(negatives, positives, side) for side in ("left", "right"))
+    auroc = (below + up_to).mean() / 2 / len(negatives)  # equal scores count half
+    true = len(positives) - np.searchsorted(positives, positives)
+    return float(auroc), float((true / (true + len(negatives) - below)).mean())
 
 
 def best_threshold(probability: np.ndarray, hits: np.ndarray) -> float:
