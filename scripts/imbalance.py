@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,6 @@ VARIANTS = {
     "defaults": [],
     "task.class_weight=balanced": ["task.class_weight=balanced"],
     "data.sampling=balanced": ["data.sampling=balanced"],
-    "without options: accuracy, threshold .5": ["task.monitor=accuracy", "task.threshold=0.5"],
 }
 METRICS = ("rare F1", "macro_f1", "average_precision", "auroc")
 Texts = dict[str, tuple[list[str], np.ndarray]]
@@ -102,11 +102,13 @@ def main() -> None:
     scores: dict[str, list[dict[str, float]]] = {}
     for seed in arguments.seeds:
         splits = thin(arguments.root, arguments.label, arguments.share, seed)
-        for name, options in VARIANTS.items():
-            scores.setdefault(name, []).append(train(splits, seed, [*options, *arguments.overrides]))
-        for weight in (None, "balanced"):
-            name = f"logistic regression{', balanced' if weight else ''}"
-            scores.setdefault(name, []).append(logistic_regression(splits, weight))
+        models = {name: partial(train, splits, seed, [*words, *arguments.overrides]) for name, words in VARIANTS.items()}
+        models["logistic regression"] = partial(logistic_regression, splits, None)
+        models["logistic regression, balanced"] = partial(logistic_regression, splits, "balanced")
+        for name, measure in models.items():
+            metrics = measure()
+            scores.setdefault(name, []).append(metrics)
+            print(f"seed {seed}, {name}: {metrics}", file=sys.stderr, flush=True)
     counts = {split: f"{len(labels):,} ({labels.sum():,} rare)" for split, (_, labels) in splits.items()}
     table = Table(title=", ".join(f"{split} {count}" for split, count in counts.items()))
     for column in ("", *METRICS, "seconds"):
