@@ -102,7 +102,9 @@ def main() -> None:
     scores: dict[str, list[dict[str, float]]] = {}
     for seed in arguments.seeds:
         splits = thin(arguments.root, arguments.label, arguments.share, seed)
-        models = {name: partial(train, splits, seed, [*words, *arguments.overrides]) for name, words in VARIANTS.items()}
+        models = {
+            name: partial(train, splits, seed, [*words, *arguments.overrides]) for name, words in VARIANTS.items()
+        }
         models["logistic regression"] = partial(logistic_regression, splits, None)
         models["logistic regression, balanced"] = partial(logistic_regression, splits, "balanced")
         for name, measure in models.items():

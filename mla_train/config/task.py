@@ -68,20 +68,29 @@ class PointLoss(Enum):
 
 
 @dataclass
-class TaskOptions:
-    """Options of every task.
+class HeadOptions:
+    """Options of every head.
+
+    Attributes:
+        monitor: Metric of the validation split that selects the checkpoint, stops early and is swept; null is that of the
+            head, of classes below 1:10 macro_f1.
+    """
+
+    monitor: str | None = None
+
+
+@dataclass
+class TaskOptions(HeadOptions):
+    """Options of every task with an encoder and side paths.
 
     Attributes:
         use_encoder: Whether the network has the encoder; false keeps only the side paths.
         side_paths: Whether to add side paths, which feed the head beside the encoder: TF-IDF, convolutions, visual words,
             statistics of series, ridge and cycle.
-        monitor: Metric of the validation split that selects the checkpoint, stops early and is swept; null is that of the
-            head, of classes below 1:10 macro_f1.
     """
 
     use_encoder: bool = True
     side_paths: bool = True
-    monitor: str | None = None
 
     def check(self) -> None:
         """Raises UserError where options exclude each other."""

@@ -57,7 +57,7 @@ class Classification(ClassHead):
         """Class numbers of all splits; see `number_classes`."""
         labels = {split: [as_label(label) for label in values] for split, values in targets.items()}
         spec, numbers = number_classes(labels, options, may_be_unseen=True)
-        if len(numbers) < 2:
+        if len(spec.classes) < 2:
             raise UserError(f"there is a single class ({', '.join(spec.classes)}): a classifier needs at least two")
         arrays = {split: np.array([numbers[label] for label in values]) for split, values in labels.items()}
         for split, values in arrays.items():

@@ -242,6 +242,8 @@ def test_classes_that_train_lacks_are_mistakes_by_option(tmp_path):
         "1 of 2 examples of val are of classes that train lacks (a): they count as mistakes (data.unseen=wrong)",
         "2 of 3 examples of test are of classes that train lacks (a, z): they count as mistakes (data.unseen=wrong)",
     ]
+    with pytest.raises(UserError, match=r"single class \(a\)"):
+        Classification.load_targets({"train": ["a", "a"], "test": ["b"]}, options, [])
     spec = Classification.fit_targets(spec, targets["train"])
     assert spec.counts == [2, 1]
     layer = Classification(config(*SMALL), spec, {}).eval()

@@ -8,9 +8,10 @@ import pytest
 import mla_train
 from mla_train.errors import UserError
 from mla_train.inference.evaluate import predict_split
+from mla_train.modalities import MODALITIES
 from mla_train.studies.sweep import goal_of
 from mla_train.training.checkpoints import Checkpoints
-from tests.helpers import config, load, read_jsonl, run_here, stop_in_epoch, write_jsonl
+from tests.helpers import SMALL, build, config, load, made_data, read_jsonl, run_here, stop_in_epoch, write_jsonl
 from tests.training.test_resume import assert_same_end
 
 WORDS = ["task=text_classification", "data=text_files", "data.min_frequency=1", "data.tfidf_features=0", "epochs=2"]
@@ -101,6 +102,29 @@ def test_the_monitor_is_swept_and_a_wrong_one_is_named(tmp_path):
     assert goal_of(config(*words), None).metric == "val/macro_f1"
     with pytest.raises(UserError, match=r"task\.monitor=f1: must be one of accuracy, macro_f1"):
         goal_of(config(*words, "task.monitor=f1"), None)
+
+
+@pytest.mark.parametrize(
+    ("words", "own", "other"),
+    [
+        (["task=forecasting"], "mse", "mae"),
+        (["task=translation"], "bleu", "chrf"),
+        (["task=text_classification", "task.head=multilabel"], "mean_average_precision", "micro_f1"),
+        (["task=text_classification", "task.head=regression"], "mae", "spearman"),
+    ],
+)
+def test_every_head_has_a_monitor_that_can_be_chosen(words, own, other):
+    data = None
+    if words[1:]:
+        targets = {"multilabel": [["a", "b"][: i % 3] for i in range(32)], "regression": list(range(32))}
+        head = words[1].partition("=")[2]
+        data = made_data(config(*words, *SMALL), {"text": MODALITIES["text"]}, targets[head], head=head)
+    for option, monitor in (([], own), ([f"task.monitor={other}"], other)):
+        module, data = build(*words, *SMALL, *option, data=data)
+        assert module.monitor == monitor
+        assert module.directions[monitor] in ("max", "min")
+    with pytest.raises(UserError, match=rf"task\.monitor=wer: must be one of .*{other}"):
+        build(*words, *SMALL, "task.monitor=wer", data=data)
 
 
 @pytest.mark.parametrize("head", ["regression", "multilabel"])
