@@ -1,6 +1,6 @@
 """Measures what helps a rare class: texts thinned to a share of one label, this model beside logistic regression.
 
-    python scripts/imbalance.py --root FOLDER/sst2 --label 1
+    python scripts/imbalance.py epochs=4 encoder.depth=1 --root FOLDER --label 1
 
 Each seed keeps other positives, so that the standard deviation covers the choice of examples. Every model has its
 threshold tuned on val for the F1 of the rare class; logistic regression (TF-IDF) has its penalty chosen by it too.
@@ -46,8 +46,8 @@ def thin(root: Path, label: str, share: float, seed: int) -> Texts:
     generator = np.random.default_rng(seed)
     if "val" not in splits:
         texts, positive = splits["train"]
-        places = np.split(generator.permutation(len(texts)), [len(texts) // 5])
-        for split, chosen in zip(("val", "train"), places, strict=True):
+        parts = np.split(generator.permutation(len(texts)), [len(texts) // 5])
+        for split, chosen in zip(("val", "train"), parts, strict=True):
             splits[split] = ([texts[place] for place in chosen], positive[chosen])
     for split, (texts, positive) in splits.items():
         count = round((~positive).sum() * share / (1 - share))

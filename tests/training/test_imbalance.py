@@ -3,10 +3,13 @@
 import json
 from unittest import mock
 
+import numpy as np
 import pytest
 
 import mla_train
+from mla_train.ablation import draw_ablation
 from mla_train.errors import UserError
+from mla_train.heads import Classification, ClassSpec
 from mla_train.inference.evaluate import predict_split
 from mla_train.modalities import MODALITIES
 from mla_train.studies.sweep import goal_of
@@ -134,3 +137,13 @@ def test_options_of_one_class_an_example_are_refused_elsewhere(head, option, tmp
     words = [*WORDS, f"data.train={write_jsonl(tmp_path / 'train.jsonl', rows)}", f"task.head={head}"]
     with pytest.raises(UserError, match=rf"{option.partition('=')[0]} is for one class.*{head}"):
         load(*words, option)
+
+
+def test_inputs_are_compared_by_another_metric_where_rankings_are_not_known(tmp_path):
+    head = Classification(config("task=multimodal_sentiment", *SMALL), ClassSpec(["a", "b"], [5, 5]), {})
+    head.choose_monitor("auroc")
+    label = np.array([0, 1, 1, 0])
+    columns = {"label": label, "predicted": label, "probability": np.eye(2)[label]}
+    columns |= {f"{kind} {name}": label for kind in ("only", "without") for name in ("text", "image")}
+    draw_ablation(head, columns, ["text", "image"], tmp_path / "ablation.png")
+    assert (tmp_path / "ablation.png").is_file()
