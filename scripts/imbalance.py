@@ -79,7 +79,7 @@ def logistic_regression(splits: Texts, weight: str | None) -> dict[str, float]:
     labels = {split: splits[split][1].astype(int) for split in SPLITS}
     best = -1.0
     for strength in (1.0, 10.0, 100.0):
-        model = LogisticRegression(C=strength, max_iter=300, tol=1e-3, class_weight=weight).fit(train, labels["train"])
+        model = LogisticRegression(C=strength, max_iter=300, tol=1e-6, class_weight=weight).fit(train, labels["train"])
         on_val = model.predict_proba(val)
         threshold = best_threshold(on_val[:, 1], labels["val"] == 1)
         score = f1_score(labels["val"], above_threshold(on_val, 1, threshold))

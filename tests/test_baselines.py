@@ -150,7 +150,7 @@ def test_the_threshold_of_a_rare_class_is_tuned_on_val():
     labels = [(generator.random(400) < 0.05).astype(int) for _ in range(3)]
     tables = [label[:, None] + generator.normal(size=(400, 1)) for label in labels]
     found = best_linear([tables], *labels[:2], "classification", (1.0,), 1)
-    model = LogisticRegression(C=1.0, max_iter=300, tol=1e-3).fit(tables[0], labels[0])
+    model = LogisticRegression(C=1.0, max_iter=300, tol=1e-6).fit(tables[0], labels[0])
     on_val, on_test = (model.predict_proba(table)[:, 1] for table in tables[1:])
     best = max(f1_score(labels[1], on_val >= threshold) for threshold in on_val)
     threshold = next(t for t in on_val if f1_score(labels[1], on_val >= t) == best)
