@@ -32,7 +32,7 @@ def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, pr
         elif predictions["predicted"].ndim == 1:
             rows = np.arange(len(predictions["predicted"]))
             without_it = left_out["probability"][rows, predictions["predicted"]]
-            columns[f"contribution {name}"] = predictions["probability"].max(-1) - without_it
+            columns[f"contribution {name}"] = predictions["probability"][rows, predictions["predicted"]] - without_it
     return columns
 
 
@@ -50,9 +50,11 @@ def draw_ablation(head: Head, predictions: Predictions, names: list[str], file: 
     """The head's main metric with all inputs, with each alone and with each left out, as bars; nothing of one input."""
     from matplotlib.figure import Figure
 
-    ablation, metric = ablation_metrics(head, predictions, names), head.monitor
+    ablation = ablation_metrics(head, predictions, names)
     if not ablation:
         return
+    # Without probabilities there are no metrics of rankings.
+    metric = head.monitor if all(head.monitor in metrics for metrics in ablation.values()) else type(head).monitor
     value = head.metrics(predictions)[metric]
     bars = [("all", value, "tab:blue")]
     for kind, colour in (("only", "tab:orange"), ("without", "tab:grey")):

@@ -15,6 +15,7 @@ from mla_train.data.cache import cached
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.heads import Predictions
+from mla_train.heads.class_metrics import above_threshold, best_threshold
 
 IMAGE_SIDE = 32  # pixels a side that a linear model of images reads, at most
 IMAGE_SIDE_BESIDE_OTHERS = 16
@@ -92,8 +93,9 @@ def _linear(
     name: str, candidates: Sequence[Sequence[Table]], data: Dataset, strengths: Sequence[float]
 ) -> dict[str, Predictions]:
     train, val, test = (getattr(data, split).targets for split in SPLITS)
-    predicted = cached(best_linear)(candidates, train, val, data.spec.head.kind, strengths)
-    return {name: {"label": test, "predicted": np.asarray(predicted)}}
+    kind, spec = data.spec.head.kind, data.spec.target
+    positive = spec.positive if kind == "classification" and len(spec.classes) == 2 and spec.is_imbalanced else None
+    return {name: {"label": test} | cached(best_linear)(candidates, train, val, kind, strengths, positive)}
 
 
 def best_linear(
@@ -102,8 +104,9 @@ def best_linear(
     val_labels: np.ndarray,
     kind: str,
     strengths: Sequence[float],
-) -> np.ndarray:
-    """Predictions for test of the linear model that is best on val.
+    positive: int | None = None,
+) -> Predictions:
+    """Predictions for test of the linear model that is best on val, with the probabilities of classes.
 
     Args:
         candidates: Features to choose from, each of train, val and test.
@@ -111,30 +114,52 @@ def best_linear(
         val_labels: The same of the validation split.
         kind: Kind of answer: classification, regression or multilabel.
         strengths: Inverse strengths of the L2 penalty to choose from.
+        positive: The rare one of two classes, whose F1 on val then chooses model and threshold; None chooses by accuracy.
     """
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
 
-    best, best_score = np.empty(0), -np.inf
+    best: Predictions = {}
+    best_score = -np.inf
     for train, val, test in candidates:
         for strength in strengths:
-            model: Any = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
+            # The gradients of a rare class are small from the first step on.
+            tolerance = 1e-3 if positive is None else 1e-6
+            model: Any = LogisticRegression(C=strength, max_iter=300, tol=tolerance)
             if kind == "regression":
                 model = Ridge(1 / strength)
             elif kind == "multilabel":
                 model = OneVsRestClassifier(model)
             model.fit(train, train_labels)
-            if len(strengths) * len(candidates) == 1:
-                return model.predict(test)
-            score = _score(kind, val_labels, model.predict(val))
+            if len(strengths) * len(candidates) == 1 and positive is None:
+                return _answers(model, test, kind)
+            on_val, threshold = _answers(model, val, kind), None
+            if positive is not None:
+                threshold = best_threshold(on_val["probability"][:, positive], val_labels == positive)
+                on_val = _answers(model, val, kind, positive, threshold)
+            score = _score(kind, val_labels, on_val["predicted"], positive)
             if score > best_score:
-                best, best_score = model.predict(test), score
+                best, best_score = _answers(model, test, kind, positive, threshold), score
     return best
 
 
-def _score(kind: str, labels: np.ndarray, predicted: np.ndarray) -> float:
+def _answers(
+    model: Any, table: Table, kind: str, positive: int | None = None, threshold: float | None = None
+) -> Predictions:
+    """Predictions of a linear model; those of two classes by a threshold if one is given."""
+    if kind != "classification":
+        return {"predicted": model.predict(table)}
+    probability = model.predict_proba(table)
+    if positive is None or threshold is None:
+        return {"predicted": model.predict(table), "probability": probability}
+    return {"predicted": above_threshold(probability, positive, threshold), "probability": probability}
+
+
+def _score(kind: str, labels: np.ndarray, predicted: np.ndarray, positive: int | None) -> float:
     from sklearn.metrics import f1_score
 
+    if positive is not None:
+        return float(f1_score(labels == positive, predicted == positive, zero_division=0))
     if kind == "regression":
         return -float(np.abs(predicted - labels).mean())
     if kind == "multilabel":

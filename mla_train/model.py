@@ -93,6 +93,7 @@ class Model(nn.Module):
             )
         self.fusion = build_fusion(config) if several and self.encoder is not None else None
         self.head = spec.head(config, spec.target, embeddings, spec.sequences)
+        self.head.choose_monitor(getattr(options, "monitor", None))
         rate, feature_dropout = config.regularization.dropout, getattr(options, "feature_dropout", None)
         self.dropout = nn.Dropout(rate if feature_dropout is None or not rate else feature_dropout)
         self.unimodal = bool(getattr(options, "unimodal_loss_weight", 0.0)) and several

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mla_train.config import OnError, Rare, TrainConfig
+from mla_train.config import ClassOptions, OnError, PooledHeadOptions, Rare, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset, Split
-from mla_train.errors import UserError
+from mla_train.errors import UserError, require
 from mla_train.heads.base import Head
 from mla_train.heads.classes import as_label
 from mla_train.modalities.base import Modality
@@ -29,6 +29,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         UserError: The data is not as it must be.
     """
     options, notes = config.data, list(raw.notes)
+    _check_class_options(head, config)
     if head.kind == "classification" and getattr(options, "rare", Rare.keep_in_train) is not Rare.keep_in_train:
         raw = _without_rare(raw, options, notes)
     parts = list(raw.splits.values())
@@ -36,7 +37,8 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     if raw.classes is not None and hasattr(target, "classes") and getattr(options, "labels", None) is None:
         class_names = {str(number): name for number, name in enumerate(raw.classes)}
         # A number without a name, such as -1 for unlabelled, stays.
-        target = replace(target, classes=[class_names.get(number, number) for number in target.classes])
+        known, unseen = ([class_names.get(n, n) for n in numbers] for numbers in (target.classes, target.unseen))
+        target = replace(target, classes=known, unseen=unseen)
 
     ends = np.cumsum([0, *(len(part.targets) for part in parts)])
     rows = {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(raw.splits)}
@@ -111,6 +113,21 @@ def _mix_images(batch: Batch, mixing: Callable[[Any, Any], tuple[Any, Any]]) -> 
         ((name, tensors),) = batch.inputs.items()
         images, batch.targets = mixing(tensors.images.float(), batch.targets)
         batch.inputs[name] = replace(tensors, images=images)
+
+
+def _check_class_options(head: type[Head], config: TrainConfig) -> None:
+    """Raises a UserError where options of one class an example are set for another kind of answer."""
+    if head.kind == "classification":
+        return
+    usual = {"task": PooledHeadOptions(), "data": ClassOptions()}
+    names = {"task": ("class_weight", "focal_gamma", "threshold"), "data": ("sampling", "unseen")}
+    for node, options in usual.items():
+        for name in names[node]:
+            value = getattr(options, name)
+            require(
+                getattr(getattr(config, node), name, value) == value,
+                f"{node}.{name} is for one class an example, and here the answer is of kind {head.kind}: leave it out",
+            )
 
 
 def _without_rare(raw: RawData, options: Any, notes: list[str]) -> RawData:

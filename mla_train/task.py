@@ -154,7 +154,7 @@ class Task:
         draw_ablation(model.head, predictions, list(data.spec.inputs), folder / "ablation.png")
         if model.head.kind != "classification":
             return
-        classes, columns, names = data.spec.target.classes, data.test.columns, data.test.names
+        classes, columns, names = data.spec.target.names, data.test.columns, data.test.names
         for name, modality in data.spec.inputs.items():
             if modality.kind == "image":
                 draw_mistakes(predictions, columns[name].images, classes, folder / "mistakes.png", names)

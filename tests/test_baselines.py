@@ -1,9 +1,13 @@
 """Simple models to beat: what they predict, and that they are those of scikit-learn."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
 from mla_train.baselines import best_linear, image_linear, majority_or_mean, multimodal_linear, text_linear, text_tables
@@ -83,16 +87,16 @@ def test_what_is_most_frequent_and_what_is_the_mean():
 def test_a_linear_model_finds_what_there_is_to_find_for_each_answer(kind, linear, head, targets):
     data = made({kind.kind: kind}, head, targets)
     (found,) = linear(data).values()
-    metrics = data.spec.head.metrics
-    scores = metrics(None, found)
+    metrics = partial(data.spec.head.metrics, SimpleNamespace(spec=data.spec.target))
+    scores = metrics(found)
     (trivial,) = majority_or_mean(data).values()
     if head == "classification":
         assert scores["accuracy"] == 1
     elif head == "regression":
-        assert scores["mae"] < 0.75 * metrics(None, trivial)["mae"]
+        assert scores["mae"] < 0.75 * metrics(trivial)["mae"]
     else:
         assert found["predicted"].shape == (40, 2)
-        assert scores["micro_f1"] > metrics(None, trivial)["micro_f1"]
+        assert scores["micro_f1"] > metrics(trivial)["micro_f1"]
 
 
 def test_the_linear_model_of_features_is_that_of_scikit_learn():
@@ -120,7 +124,7 @@ def test_validation_chooses_the_strength_of_ridge():
     train, val, test = (generator.normal(size=(30, 20)) for _ in range(3))
     weights = generator.normal(size=20)
     labels = [part @ weights + generator.normal(size=30) for part in (train, val)]
-    predicted = best_linear([[train, val, test]], *labels, "regression", [0.01, 1.0, 100.0])
+    predicted = best_linear([[train, val, test]], *labels, "regression", [0.01, 1.0, 100.0])["predicted"]
     errors = {s: np.abs(Ridge(1 / s).fit(train, labels[0]).predict(val) - labels[1]).mean() for s in (0.01, 1.0, 100.0)}
     best = min(errors, key=errors.__getitem__)
     np.testing.assert_allclose(predicted, Ridge(1 / best).fit(train, labels[0]).predict(test))
@@ -137,4 +141,19 @@ def test_cached_results_come_from_disk(tmp_path, monkeypatch):
     arguments = [[[np.eye(4)] * 3], np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), "classification", (1.0,)]
     first = cached(best_linear)(*arguments)
     assert list(tmp_path.rglob("output.pkl"))
-    assert (cached(best_linear)(*arguments) == first).all()
+    again = cached(best_linear)(*arguments)
+    assert all((again[name] == first[name]).all() for name in ("predicted", "probability"))
+
+
+def test_the_threshold_of_a_rare_class_is_tuned_on_val():
+    generator = np.random.default_rng(0)
+    labels = [(generator.random(400) < 0.05).astype(int) for _ in range(3)]
+    tables = [label[:, None] + generator.normal(size=(400, 1)) for label in labels]
+    found = best_linear([tables], *labels[:2], "classification", (1.0,), 1)
+    model = LogisticRegression(C=1.0, max_iter=300, tol=1e-6).fit(tables[0], labels[0])
+    on_val, on_test = (model.predict_proba(table)[:, 1] for table in tables[1:])
+    best = max(f1_score(labels[1], on_val >= threshold) for threshold in on_val)
+    threshold = next(t for t in on_val if f1_score(labels[1], on_val >= t) == best)
+    np.testing.assert_allclose(found["probability"][:, 1], on_test)
+    assert (found["predicted"] != (on_test >= threshold)).mean() < 0.01  # between two examples of val
+    assert f1_score(labels[2], found["predicted"]) > f1_score(labels[2], model.predict(tables[2]))

@@ -185,6 +185,15 @@ def test_peers_are_trained_beside_ours(document, words, shared_data):
     assert "iTransformer" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("document", "words"), commands("scripts/imbalance"))
+def test_what_helps_a_rare_class_is_measured(document, words, shared_data, tmp_path):
+    """As written, of one seed and few steps."""
+    words = [word.replace("FOLDER", str(shared_data / "text" / "sst2")) for word in words]
+    done = python(words[0], "debug=fast", *words[1:], "--seeds", "0", cwd=tmp_path)
+    assert "logistic regression, balanced" in done.stdout
+
+
 def looks():
     """By words that train it, each run that documents look into, and the words that look."""
     found = {}

@@ -154,8 +154,35 @@ class Rare(Enum):
     drop = "drop"
 
 
+class Unseen(Enum):
+    """Handling of a class of val or test that train lacks: an error, or its examples count as mistakes."""
+
+    stop = "stop"
+    wrong = "wrong"
+
+
+class Sampling(Enum):
+    """How training examples are drawn: each once an epoch, or each class alike, rare ones repeatedly."""
+
+    natural = "natural"
+    balanced = "balanced"
+
+
 @dataclass
-class LabelOptions:
+class ClassOptions:
+    """How classes of one label an example are drawn and compared.
+
+    Attributes:
+        sampling: How training examples are drawn.
+        unseen: Handling of a class of val or test that train lacks.
+    """
+
+    sampling: Sampling = Sampling.natural
+    unseen: Unseen = Unseen.stop
+
+
+@dataclass
+class LabelOptions(ClassOptions):
     """Where labels stand and what they mean.
 
     Attributes:

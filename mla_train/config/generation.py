@@ -7,6 +7,7 @@ from mla_train.config.checks import number
 from mla_train.config.data import TokenizerKind
 from mla_train.config.network import AttentionConfig, AttentionKind
 from mla_train.config.run import TrainConfig
+from mla_train.config.task import HeadOptions
 from mla_train.errors import require
 
 
@@ -40,7 +41,7 @@ class DecoderConfig:
 
 
 @dataclass
-class GenerationOptions:
+class GenerationOptions(HeadOptions):
     """The network that writes texts, and how it decodes.
 
     Attributes:

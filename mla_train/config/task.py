@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, TypeGuard
 
 from mla_train.config.checks import number
 from mla_train.errors import require
@@ -75,8 +76,20 @@ class Transform(Enum):
 
 
 @dataclass
-class TaskOptions:
-    """Options of every task.
+class HeadOptions:
+    """Options of every head.
+
+    Attributes:
+        monitor: Metric of the validation split that selects the checkpoint, stops early and is swept; null is that of the
+            head, of classes below 1:10 macro_f1.
+    """
+
+    monitor: str | None = None
+
+
+@dataclass
+class TaskOptions(HeadOptions):
+    """Options of every task with an encoder and side paths.
 
     Attributes:
         use_encoder: Whether the network has the encoder; false keeps only the side paths.
@@ -203,8 +216,34 @@ class PooledHeadOptions:
         pooling: How token outputs are pooled into one vector.
         feature_dropout: Dropout on the inputs of the encoder and of the head; inactive if regularization.dropout=0. null:
             only on the encoder input, at rate regularization.dropout.
+        class_weight: Weights of the classes in the training loss: none, balanced (by the inverse of their frequency), or a
+            list in the order of the classes. Their mean over training examples is made 1.
+        focal_gamma: Exponent of the focal loss (Lin et al. 2017), which counts easy examples less; 0 is cross-entropy.
+        threshold: Probability from which the rarer of two classes is predicted: a number, or tune, which chooses it on val by
+            the F1 of that class; null tunes it below 1:10, else it is 0.5.
     """
 
     head: HeadKind = HeadKind.auto
     pooling: Pooling = Pooling.attention
     feature_dropout: float | None = number(None, least=0, below=1)
+    class_weight: Any = "none"
+    focal_gamma: float = number(0.0, least=0)
+    threshold: Any = None
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        weights = self.class_weight
+        good = isinstance(weights, list) and all(_is_number(weight) and weight > 0 for weight in weights)
+        require(
+            good or weights in ("none", "balanced"),
+            f"task.class_weight={weights}: none, balanced, or a positive number for each class, such as [1,20]",
+        )
+        threshold = self.threshold
+        require(
+            threshold in (None, "tune") or (_is_number(threshold) and 0 < threshold < 1),
+            f"task.threshold={threshold}: tune, or a number between 0 and 1",
+        )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

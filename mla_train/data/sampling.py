@@ -1,5 +1,6 @@
 """Which examples are in which batch, on which process, in which order: pure functions of (seed, epoch)."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -46,19 +47,49 @@ BatchSchedule = Callable[[int], list[np.ndarray]]
 """From an epoch to its global batches of indices; all epochs have as many."""
 
 
-def shuffled(size: int, batch_size: int, seed: int) -> BatchSchedule:
-    """Plans epochs of shuffled batches of nearly equal size, at most `batch_size`; every example once an epoch."""
+Draw = Callable[[np.random.Generator], np.ndarray]
+"""From a generator to the examples of an epoch in random order; always as many."""
+
+
+def balanced(classes: np.ndarray) -> Draw:
+    """Draws each class alike, as many examples in all as there are: some of large classes, those of small ones repeatedly.
+
+    Examples of one class are drawn equally often, give or take one.
+
+    Args:
+        classes: Class of each example, `(examples,)`.
+    """
+    members = [np.flatnonzero(classes == each) for each in np.unique(classes)]
+
+    def draw(generator: np.random.Generator) -> np.ndarray:
+        ends = np.arange(1, len(members) + 1) * len(classes) // len(members)
+        counts = generator.permutation(np.diff(ends, prepend=0))
+        chosen = [np.resize(generator.permutation(m), count) for m, count in zip(members, counts, strict=True)]
+        return generator.permutation(np.concatenate(chosen))
+
+    return draw
+
+
+def shuffled(size: int, batch_size: int, seed: int, draw: Draw | None = None) -> BatchSchedule:
+    """Plans epochs of shuffled batches of nearly equal size, at most `batch_size`; every example once without a draw."""
     count = -(-size // batch_size)
 
     def plan(epoch: int) -> list[np.ndarray]:
-        order = np.random.default_rng((seed, epoch)).permutation(size)
+        generator = np.random.default_rng((seed, epoch))
+        order = generator.permutation(size) if draw is None else draw(generator)
         return np.array_split(order, count)
 
     return plan
 
 
 def bucketed(
-    lengths: np.ndarray, batch_size: int, seed: int, pool: int = 50, even_tokens: bool = False, least: int = 1
+    lengths: np.ndarray,
+    batch_size: int,
+    seed: int,
+    pool: int = 50,
+    even_tokens: bool = False,
+    least: int = 1,
+    draw: Draw | None = None,
 ) -> BatchSchedule:
     """Plans epochs of batches whose examples are of similar length, so that little is padded.
 
@@ -71,12 +102,13 @@ def bucketed(
         pool: Number of batches whose examples are sorted together: more leaves less padding and less chance.
         even_tokens: Whether batches hold as many tokens each instead of as many examples.
         least: Smallest number of examples in a batch with even_tokens, so that it can be cut into micro-batches.
+        draw: Examples of an epoch; None takes each once.
     """
     count = -(-len(lengths) // batch_size)
 
     def plan(epoch: int) -> list[np.ndarray]:
         generator = np.random.default_rng((seed, epoch))
-        order = generator.permutation(len(lengths))
+        order = generator.permutation(len(lengths)) if draw is None else draw(generator)
         pools = np.array_split(order, -(-count // pool))
         order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
         if even_tokens:
@@ -125,9 +157,18 @@ class TrainSampler(Sampler[list[SampleIndex]]):
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         """Micro-batches from the position to the end of its epoch."""
         epoch, start = self.position.epoch, self.position.start
-        pieces = [piece for batch in self.schedule(epoch) for piece in np.array_split(batch, self.parts)]
-        for piece in pieces[self.rank :: self.world_size][start:]:
-            yield [SampleIndex(int(index), mix(self.seed, epoch, int(index))) for index in piece]
+        pieces = [piece.tolist() for batch in self.schedule(epoch) for piece in np.array_split(batch, self.parts)]
+        drawn: Counter[int] = Counter()
+        for number, piece in enumerate(pieces):
+            if number % self.world_size == self.rank and number // self.world_size >= start:
+                yield [
+                    self._sample(epoch, index, drawn[index] + piece[:i].count(index)) for i, index in enumerate(piece)
+                ]
+            drawn.update(piece)
+
+    def _sample(self, epoch: int, index: int, repeat: int) -> SampleIndex:
+        """An example with its seed, which differs where an epoch repeats it."""
+        return SampleIndex(index, mix(self.seed, epoch, index, *([repeat] if repeat else [])))
 
 
 def evaluation_batches(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mla_train.data.batch import Batch
+from mla_train.errors import require
 from mla_train.modalities.base import Modality, ModalityFeatures
 
 Predictions = dict[str, Any]
@@ -96,6 +97,7 @@ class Head(nn.Module):
         monitor: Metric of the validation split that chooses the best checkpoint.
         units: Name of a metric to its unit, where it has one.
         units_note: Meaning of these units, where they do not say it themselves.
+        costly_column: Column of predictions without which `metrics` leaves out those that take long.
         even_tokens: Whether training batches hold as many tokens each instead of as many examples.
         pool: Number of batches whose examples are sorted by length together: more leaves less padding and less chance.
     """
@@ -106,6 +108,7 @@ class Head(nn.Module):
     monitor: str
     units: Mapping[str, str] = {}
     units_note: str = ""
+    costly_column: ClassVar[str | None] = None
     even_tokens: ClassVar[bool] = False
     pool: ClassVar[int] = 50
 
@@ -182,6 +185,26 @@ class Head(nn.Module):
         None where all are alike.
         """
         return inputs
+
+    # Choices by the data.
+
+    def choose_monitor(self, name: str | None) -> None:
+        """Takes another metric as monitor; None keeps it.
+
+        Raises:
+            UserError: The head has no such metric.
+        """
+        names = ", ".join(self.directions)
+        require(name is None or name in self.directions, f"task.monitor={name}: must be one of {names}")
+        self.monitor = name or self.monitor
+
+    def choices(self) -> list[str]:
+        """What the head chose by the data, as lines for the user."""
+        return []
+
+    def tune(self, predictions: Predictions) -> Predictions:
+        """Fits how outputs become answers to the predictions of val, and returns these with the new answers."""
+        return predictions
 
     # The network.
 

@@ -3,23 +3,51 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from mla_train.config import Unseen
 from mla_train.data.batch import Batch
 from mla_train.data.tables.cells import as_text
 from mla_train.errors import UserError
 from mla_train.heads.base import Predictions
 from mla_train.heads.pooled import PooledHead
 
+IMBALANCE = 10  # times as many examples of the most frequent class as of the rarest
+
 
 @dataclass
 class ClassSpec:
-    """Names of the classes."""
+    """What is known of the classes.
+
+    Attributes:
+        classes: Names of the classes.
+        counts: Number of training examples of each class; empty where an example may have several.
+        unseen: Names of classes of val and test that train lacks; their numbers follow those of the classes.
+        threshold: Probability from which the positive one of two classes is predicted; None predicts the more probable.
+    """
 
     classes: list[str]
+    counts: list[int] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    threshold: float | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all labels by their numbers."""
+        return [*self.classes, *self.unseen]
+
+    @property
+    def positive(self) -> int:
+        """The rarer one of two classes in train, the second of equal ones."""
+        return int(not self.counts or self.counts[0] >= self.counts[1])
+
+    @property
+    def is_imbalanced(self) -> bool:
+        """Whether the rarest class is below 1:10 of the most frequent one in train."""
+        return bool(self.counts) and IMBALANCE * min(self.counts) < max(self.counts)
 
 
 class ClassHead(PooledHead):
@@ -40,7 +68,7 @@ class ClassHead(PooledHead):
         """Precision, recall, F1 and number of examples of each class; those that are never predicted though they occur."""
         from sklearn.metrics import classification_report  # evaluation alone needs scikit-learn
 
-        classes = self.spec.classes
+        classes = self.spec.names
         columns = predictions["label"], predictions["predicted"]
         options: dict[str, Any] = {"target_names": classes, "output_dict": True, "zero_division": 0}
         report = classification_report(*columns, labels=np.arange(len(classes)), **options)
@@ -59,7 +87,9 @@ class ClassHead(PooledHead):
         return bool(occurs.any() and not predicted.any())
 
 
-def number_classes(labels: Mapping[str, Iterable[Any]], options: Any) -> tuple[ClassSpec, dict[Any, int]]:
+def number_classes(
+    labels: Mapping[str, Iterable[Any]], options: Any, may_be_unseen: bool = False
+) -> tuple[ClassSpec, dict[Any, int]]:
     """The classes of the training split, and the number of each label: numbers by size, before words by the alphabet.
 
     Numbers in words count by size too: class 2 comes before class 10.
@@ -67,25 +97,31 @@ def number_classes(labels: Mapping[str, Iterable[Any]], options: Any) -> tuple[C
     Args:
         labels: Labels that occur in each split.
         options: `data` options of the run; `labels` may name the classes.
+        may_be_unseen: Whether `data.unseen=wrong` allows labels of other splits that train lacks.
 
     Raises:
         UserError: A split has a label that train lacks, there are more or fewer labels than names, or two of one name.
     """
     order = sorted(set(labels["train"]), key=_label_order)
     numbers = {label: number for number, label in enumerate(order)}
-    for split, values in labels.items():
-        unknown = sorted({str(label) for label in set(values) - numbers.keys()})
-        if unknown:
-            shown = ", ".join(unknown[:5])
-            raise UserError(f"{split} has label {shown}, which train lacks: add examples to train or remove these")
+    unseen = sorted(set().union(*labels.values()) - numbers.keys(), key=_label_order)
+    if unseen and not (may_be_unseen and getattr(options, "unseen", Unseen.stop) is Unseen.wrong):
+        split = next(split for split, values in labels.items() if not numbers.keys() >= set(values))
+        shown = ", ".join(sorted(str(label) for label in set(labels[split]) - numbers.keys())[:5])
+        remedy = (
+            ", remove these, or count them as mistakes with data.unseen=wrong" if may_be_unseen else " or remove these"
+        )
+        raise UserError(f"{split} has label {shown}, which train lacks: add examples to train{remedy}")
+    numbers |= {label: number for number, label in enumerate(unseen, len(order))}
     written, given = [str(label) for label in order], getattr(options, "labels", None)
     if given is not None and len(given) != len(order):
         raise UserError(f"data.labels names {len(given)} classes, but there are {', '.join(written)}")
     names = written if given is None else list(given)
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    strange = [str(label) for label in unseen]
+    twice = [name for name, count in Counter([*names, *strange]).items() if count > 1]
     if twice:
         raise UserError(f"two labels are both written {', '.join(twice)}: give each class one spelling")
-    return ClassSpec(names), numbers
+    return ClassSpec(names, unseen=strange), numbers
 
 
 def as_label(label: Any) -> str:

@@ -14,10 +14,15 @@ MAX_TICK_LABELS = 30
 LONGEST_NAME = 28  # fits over an image
 
 
+def confidence_of(predictions: Predictions) -> np.ndarray:
+    """Probability of the predicted class, `(examples,)`."""
+    return np.take_along_axis(predictions["probability"], predictions["predicted"][:, None], 1)[:, 0]
+
+
 def worst_mistakes(predictions: Predictions, count: int) -> np.ndarray:
     """Rows of wrong classes, at most so many, the most probable first."""
     wrong = np.flatnonzero(predictions["label"] != predictions["predicted"])
-    return wrong[np.argsort(-predictions["probability"].max(-1)[wrong])][:count]
+    return wrong[np.argsort(-confidence_of(predictions)[wrong])][:count]
 
 
 def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str], file: Path) -> None:
@@ -49,7 +54,7 @@ def calibration_error(predictions: Predictions) -> float:
 
 def _calibration(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean probability, accuracy and share of the predictions of each range of probability that occurs."""
-    probability = predictions["probability"].max(1)
+    probability = confidence_of(predictions)
     correct = predictions["predicted"] == predictions["label"]
     ranges = np.minimum((probability * 10).astype(int), 9)
     members = [ranges == number for number in np.unique(ranges)]
@@ -107,7 +112,7 @@ def draw_mistakes(
     count: int = 24,
 ) -> None:
     """The most certain mistakes, at most so many, as images, `(examples, channels, height, width)`, with their names."""
-    confidence = predictions["probability"].max(-1)
+    confidence = confidence_of(predictions)
     wrong = worst_mistakes(predictions, count)
     columns = min(6, max(1, len(wrong)))
     rows = max(1, -(-len(wrong) // columns))
@@ -136,6 +141,7 @@ def write_mistakes(
     predictions: Predictions, texts: Sequence[str], classes: list[str], file: Path, names: Sequence[str] = ()
 ) -> None:
     """The most certain mistakes among texts of a split, with their names if there are any, as a Markdown table."""
+    confidence = confidence_of(predictions)
     columns = ["probability", "prediction", "true", "text", *["source"] * bool(len(names))]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in worst_mistakes(predictions, 50):
@@ -143,7 +149,7 @@ def write_mistakes(
         name: Any = names[place] if len(names) else ""
         source = f"{name} ({name.id})" if getattr(name, "id", "") else name
         predicted, true = classes[predictions["predicted"][row]], classes[predictions["label"][row]]
-        probability = f"{predictions['probability'][row].max():.2f}"
+        probability = f"{confidence[row]:.2f}"
         text, source = (each.replace("|", "\\|") for each in (texts[place][:300], source))
         lines.append(f"| {' | '.join([probability, predicted, true, text, source][: len(columns)])} |")
     file.write_text("\n".join(lines) + "\n")

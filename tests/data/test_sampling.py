@@ -5,7 +5,16 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mla_train.data.sampling import DataPosition, TrainSampler, bucketed, evaluation_batches, mix, reseed, shuffled
+from mla_train.data.sampling import (
+    DataPosition,
+    TrainSampler,
+    balanced,
+    bucketed,
+    evaluation_batches,
+    mix,
+    reseed,
+    shuffled,
+)
 
 sizes = st.integers(1, 300)
 
@@ -42,6 +51,43 @@ def test_an_epoch_can_be_entered_anywhere(size, start, epoch):
     whole = list(sampler)
     sampler.position.set(epoch, start)
     assert list(sampler) == whole[start:]
+
+
+classes = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
+
+
+@given(classes=classes, batch_size=st.integers(1, 64), seed=st.integers(0, 9), epoch=st.integers(0, 3), data=st.data())
+def test_a_balanced_epoch_draws_classes_alike_and_examples_of_a_class_alike(classes, batch_size, seed, epoch, data):
+    lengths = np.random.default_rng(0).integers(1, 100, len(classes))
+    draw = balanced(classes)
+    for schedule in (shuffled(len(classes), batch_size, seed, draw), bucketed(lengths, batch_size, seed, draw=draw)):
+        batches = schedule(epoch)
+        drawn = np.concatenate(batches)
+        assert len(batches) == -(-len(classes) // batch_size)
+        assert max(map(len, batches)) <= batch_size
+        assert len(drawn) == len(classes)
+        counts = [(classes[drawn] == each).sum() for each in np.unique(classes)]
+        assert max(counts) - min(counts) <= 1
+        for each in np.unique(classes):
+            repeats = np.bincount(drawn, minlength=len(classes))[classes == each]
+            assert repeats.max() - repeats.min() <= 1
+        assert all((one == other).all() for one, other in zip(batches, schedule(epoch), strict=True))
+        # It can be entered anywhere, and processes share it.
+        whole = list(TrainSampler(schedule, seed, DataPosition(epoch)))
+        start = data.draw(st.integers(0, len(whole)))
+        assert list(TrainSampler(schedule, seed, DataPosition(epoch, start))) == whole[start:]
+        samples = [sample for batch in whole for sample in batch]
+        assert len(set(samples)) == len(samples)  # each repetition is varied by its own seed
+        if min(map(len, batches)) >= 2:
+            shards = [list(TrainSampler(schedule, seed, DataPosition(epoch), 2, rank, 2)) for rank in range(2)]
+            assert sorted(s for shard in shards for batch in shard for s in batch) == sorted(samples)
+
+
+def test_balanced_epochs_differ_and_show_all_of_a_large_class_in_turn():
+    draw = balanced(np.repeat([0, 1], [90, 10]))
+    first, second = (np.concatenate(shuffled(100, 10, 0, draw)(epoch)) for epoch in (0, 1))
+    assert set(first) != set(second)
+    assert set(range(90, 100)) <= set(first) & set(second)
 
 
 def test_order_follows_seed_and_epoch():

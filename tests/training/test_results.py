@@ -62,11 +62,15 @@ def test_dear_metrics_have_fewer_draws_or_no_interval(monkeypatch):
     clock, seconds = [0.0], 0.0
 
     class Head:
-        spec = None
+        spec, costly_column = None, "probability"
 
         def metrics(self, predictions):
             clock[0] += seconds
-            return {"mean": float(np.mean(predictions["value"])), "bad": float("nan")}
+            metrics = {"mean": float(np.mean(predictions["value"])), "bad": float("nan")}
+            if "probability" in predictions:
+                clock[0] += 0.1
+                metrics["area"] = metrics["mean"]
+            return metrics
 
     monkeypatch.setattr(results_file.time, "perf_counter", lambda: clock[0])
     draws = []
@@ -77,3 +81,5 @@ def test_dear_metrics_have_fewer_draws_or_no_interval(monkeypatch):
         bounds = results_file.score_intervals(Head(), predictions)
         assert set(bounds) == ({"mean"} if seconds < 0.1 else set())
     assert draws == [300, 100]
+    seconds = 0.001  # metrics that are costly lose their interval, and the others keep it
+    assert set(results_file.score_intervals(Head(), predictions | {"probability": np.zeros(50)})) == {"mean"}

@@ -75,6 +75,7 @@ def metadata(predictor: Predictor, results: Mapping[str, Any], limits: Limits) -
         "inputs": inputs,
         "answer": spec.head.kind,
         "classes": getattr(spec.target, "classes", None),
+        "threshold": getattr(predictor.network.head, "threshold", None),
         "metrics": results.get("metrics", {}).get("test"),
         "parameters": predictor.network.count_parameters()["parameters"],
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("mla-train", "torch")},

@@ -111,7 +111,11 @@ def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
             chosen: Any = [name for name, value in zip(head["classes"], row, strict=True) if value > 0.5]
             records.append({"prediction": chosen, "probabilities": probabilities})
         else:
-            name = head["classes"][int(row.argmax())]
+            number = int(row.argmax())
+            if head["threshold"] is not None:  # of two classes, the rarer one is predicted from this probability on
+                rarer = int(head["counts"][0] >= head["counts"][1])
+                number = rarer if row[rarer] >= head["threshold"] else 1 - rarer
+            name = head["classes"][number]
             records.append({"prediction": name, "probability": probabilities[name], "probabilities": probabilities})
     return records
 
