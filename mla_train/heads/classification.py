@@ -213,7 +213,7 @@ def class_weights(option: Any, spec: ClassSpec) -> Tensor | None:
         return None
     counts = torch.tensor(spec.counts, dtype=torch.float)
     if option == "balanced":
-        return counts.sum() / (len(counts) * counts)
+        return counts.sum() / (len(counts) * counts.clamp(min=1))
     require(
         len(option) == len(counts),
         f"task.class_weight has {len(option)} weights for {len(counts)} classes: give one for each of "
