@@ -63,6 +63,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         if column.is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
     target, inputs = head.fit(target, targets["train"], modalities, columns["train"], options)
+    notes += [note for modality in inputs.values() for note in modality.fit_notes]
     for split in ("train", "val"):
         dropped = head.is_dropped(target, targets[split], inputs, columns[split], options)
         if dropped is None or not dropped.any():

@@ -17,8 +17,12 @@ class OnError(Enum):
 
 
 class TokenizerKind(Enum):
-    """Kind of token: pieces of words down to bytes (bpe), whole words, or single characters."""
+    """Kind of token: pieces of words down to bytes (bpe), whole words, or single characters.
 
+    auto: Words, or characters where most words of held-out training texts are unknown.
+    """
+
+    auto = "auto"
     bpe = "bpe"
     word = "word"
     char = "char"
@@ -148,7 +152,7 @@ class TextOptions:
         max_length: Longest text in tokens; the rest is cut off, and counted.
     """
 
-    tokens: TokenizerKind = TokenizerKind.word
+    tokens: TokenizerKind = TokenizerKind.auto
     vocab_size: int = number(30000, least=2, usual="10000")
     min_frequency: int = number(2, least=1)
     lowercase: bool = True
