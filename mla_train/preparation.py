@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from mla_train.config import OnError, Rare, TrainConfig
+from mla_train.config import Clean, OnError, Rare, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.splits import SPLITS, group_cut, random_cut, stratified_cut
 from mla_train.dataset import Dataset, Split, selected
-from mla_train.errors import UserError
+from mla_train.errors import UserError, require
 from mla_train.heads.base import Head
 from mla_train.heads.classes import as_label
+from mla_train.label_errors import clean_labels
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 
@@ -59,6 +60,16 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
 
     columns = {split: {name: each.select(rows[split]) for name, each in all_columns.items()} for split in SPLITS}
     targets = {split: selected(all_targets, rows[split]) for split in SPLITS}
+    clean = getattr(options, "clean", Clean.none)
+    if clean is not Clean.none:
+        kinds = {name: kind.kind for name, kind in modalities.items()}
+        require(
+            head.kind == "classification",
+            f"data.clean={clean.value} looks for wrong classes, and these labels are those of a {head.kind}: leave it out",
+        )
+        kept, targets["train"] = clean_labels(columns["train"], kinds, targets["train"], target.classes, clean, notes)
+        rows["train"], targets["train"] = rows["train"][kept], selected(targets["train"], kept)
+        columns["train"] = {name: each.select(kept) for name, each in columns["train"].items()}
     for name, column in columns["train"].items():
         if column.is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")

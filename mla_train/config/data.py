@@ -119,8 +119,27 @@ class Rare(Enum):
     drop = "drop"
 
 
+class Clean(Enum):
+    """Handling of training examples whose label is probably wrong: none, drop, or relabel as the likelier class."""
+
+    none = "none"
+    drop = "drop"
+    relabel = "relabel"
+
+
 @dataclass
-class LabelOptions:
+class CleanOptions:
+    """What happens to labels that are probably wrong.
+
+    Attributes:
+        clean: Handling of training examples whose label is probably wrong; scripts/check_data.py lists them.
+    """
+
+    clean: Clean = Clean.none
+
+
+@dataclass
+class LabelOptions(CleanOptions):
     """Where labels stand and what they mean.
 
     Attributes:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mla_train.config import (
+    CleanOptions,
     FileOptions,
     ImageNetworkOptions,
     ImageOptions,
@@ -49,7 +50,7 @@ class TorchvisionConfig(SplitOptions, ImageOptions):
 
 
 @dataclass
-class ImageFolderConfig(SplitOptions, ImageOptions):
+class ImageFolderConfig(SplitOptions, ImageOptions, CleanOptions):
     """Images in a folder for each class.
 
     Attributes:
