@@ -35,7 +35,7 @@ def near_texts(texts: Sequence[str]) -> np.ndarray:
     """Pairs of texts whose letters and digits are the same, or that share most of their sequences of five characters."""
     texts = [normalized(text) for text in texts]
     signatures = np.concatenate([_signatures(batch) for batch in _batches(texts)] or [np.zeros((0, HASHES), np.uint32)])
-    bands = signatures.reshape(len(texts), -1, ROWS).astype(np.uint64)
+    bands = signatures.reshape(len(texts), HASHES // ROWS, ROWS).astype(np.uint64)
     keys = (bands * np.array([1, 2654435761, 40503, 2246822519], np.uint64)).sum(2)
     pairs = candidate_pairs(keys, equal=True)
     agreement = (signatures[pairs[:, 0]] == signatures[pairs[:, 1]]).mean(1)

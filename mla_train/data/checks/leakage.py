@@ -71,7 +71,9 @@ def telling_columns(table: np.ndarray, labels: np.ndarray, is_number: bool = Fal
     sizes = sizes[sizes > 0]
     if not len(varies) or len(sizes) < 2 or sizes.min() < LEAST_CLASS:
         return {}
-    order = varies[np.argsort(-np.nan_to_num(f_classif(table[:, varies], labels)[0], posinf=np.inf))][:LIKELIEST]
+    with np.errstate(divide="ignore"):  # of columns that are constant in each class
+        variance_ratio = f_classif(table[:, varies], labels)[0]
+    order = varies[np.argsort(-variance_ratio)][:LIKELIEST]
     telling = {}
     for column in order.tolist():
         tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(sizes), min_samples_leaf=3, random_state=0)
