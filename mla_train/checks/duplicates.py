@@ -32,7 +32,7 @@ def check_duplicates(examples: Examples, thorough: bool) -> Check:
         near = near[np.array(alike, dtype=bool)]
     check = Check("duplicates", "Duplicates", {"near_duplicates_by": compared})
     for number, split in enumerate(SPLITS):
-        counts = {}
+        counts: dict[str, int] = {}
         for kind, pairs in (("equal", equal), ("near", near)):
             first = examples.split[pairs[examples.split[pairs[:, 1]] == number, 0]]
             counts |= {f"{kind}_within": int((first == number).sum()), f"{kind}_across": int((first < number).sum())}
@@ -61,12 +61,13 @@ def check_duplicates(examples: Examples, thorough: bool) -> Check:
         else "Near duplicates were not looked for; scripts/check_data.py does where there are texts or images."
     )
     check.rows = [{"split": split} | check.values[split] for split in SPLITS]
-    pairs = [(*pair, "equal") for pair in equal.tolist()] + [(*pair, "near") for pair in near.tolist()]
-    pairs.sort(key=lambda pair: examples.split[pair[0]] == examples.split[pair[1]])  # those of two splits first
-    for first, second, kind in pairs:
+    repeated = [(first, second, "equal") for first, second in equal.tolist()]
+    repeated += [(first, second, "near") for first, second in near.tolist()]
+    repeated.sort(key=lambda pair: examples.split[pair[0]] == examples.split[pair[1]])  # those of two splits first
+    for first, second, kind in repeated:
         repeats = {f"{key} it repeats": value for key, value in examples.where(first).items()}
         check.listing.append({"kind": kind} | examples.where(second) | repeats)
-    check.examples = [_shown(examples, *pair) for pair in pairs[:SHOWN]]
+    check.examples = [_shown(examples, *pair) for pair in repeated[:SHOWN]]
     return check
 
 

@@ -78,7 +78,7 @@ def check_labels(examples: Examples) -> Check:
 def check_texts(examples: Examples, name: str) -> Check:
     """Lengths, unknown tokens and cut texts."""
     check = Check(f"texts_{name}", f"Texts: {name}")
-    modality = examples.data.spec.inputs[name]
+    modality: Any = examples.data.spec.inputs[name]
     limit = modality.spec.max_length
     for split, column in zip(SPLITS, examples.columns(name), strict=True):
         lengths = column.lengths() - modality.spec.end_token

@@ -107,7 +107,7 @@ def _best(pairs: np.ndarray, similarity: np.ndarray) -> np.ndarray:
 def _batches(texts: Sequence[str]) -> list[list[str]]:
     """Texts in batches of about so many characters."""
     numbers = np.cumsum([len(text) + SHINGLE for text in texts]) // BATCH
-    return [[texts[i] for i in np.flatnonzero(numbers == number)] for number in np.unique(numbers)]
+    return [[texts[i] for i in np.flatnonzero(numbers == number).tolist()] for number in np.unique(numbers)]
 
 
 def _signatures(texts: Sequence[str]) -> np.ndarray:

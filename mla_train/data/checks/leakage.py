@@ -72,7 +72,7 @@ def telling_columns(table: np.ndarray, labels: np.ndarray, is_number: bool = Fal
     if not len(varies) or len(sizes) < 2 or sizes.min() < LEAST_CLASS:
         return {}
     with np.errstate(divide="ignore"):  # of columns that are constant in each class
-        variance_ratio = f_classif(table[:, varies], labels)[0]
+        variance_ratio = np.asarray(f_classif(table[:, varies], labels)[0])
     order = varies[np.argsort(-variance_ratio)][:LIKELIEST]
     telling = {}
     for column in order.tolist():
