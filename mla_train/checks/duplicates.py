@@ -59,7 +59,7 @@ def check_duplicates(examples: Examples, thorough: bool) -> Check:
         f"Near duplicates are found by {compared}."
         if compared
         else "Near duplicates were not looked for; scripts/check_data.py does where there are texts or images."
-    )
+    ) + " Within: of the same split; across: of an earlier one, in the order train, val, test."
     check.rows = [{"split": split} | check.values[split] for split in SPLITS]
     repeated = [(first, second, "equal") for first, second in equal.tolist()]
     repeated += [(first, second, "near") for first, second in near.tolist()]

@@ -60,7 +60,10 @@ def write_listings(folder: Path, checks: Sequence[Check]) -> list[Path]:
 def table_of(rows: Sequence[Mapping[str, Any]], room: list[int]) -> Table:
     """A table with a column for each key; small images as long as there is room for so many bytes."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return Table(columns, [[_cell(row.get(column), room) for column in columns] for row in rows])
+    return Table(
+        [column.replace("_", " ") for column in columns],
+        [[_cell(row.get(column), room) for column in columns] for row in rows],
+    )
 
 
 def _cell(value: Any, room: list[int]) -> Cell:

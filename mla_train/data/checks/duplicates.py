@@ -48,8 +48,8 @@ def near_texts(texts: Sequence[str]) -> np.ndarray:
 def normalized(text: str) -> str:
     """Lower-case letters and digits with single blanks; the text itself where most of it are other signs."""
     text = " ".join(text.lower().split())
-    letters = " ".join(re.findall(r"\w+", text))
-    return letters if len(letters) > len(text) / 2 else text
+    words = re.findall(r"[^\W_]+", text)
+    return " ".join(words) if sum(map(len, words)) > len(text) / 2 else text
 
 
 def jaccard(one: str, other: str) -> float:
