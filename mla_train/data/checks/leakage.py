@@ -1,7 +1,7 @@
 """Inputs that tell the target almost alone: such a score is often an accident of how the data was collected."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def telling_columns(table: np.ndarray, labels: np.ndarray, is_number: bool = Fal
     varies = np.flatnonzero(table.std(0) > 0)
     if is_number:
         ranks = np.argsort(np.argsort(np.c_[table[:, varies], labels], axis=0), axis=0)
-        correlations = np.abs(np.asarray(np.corrcoef(ranks.T))[-1, :-1]) if len(varies) else []
+        correlations: Any = np.abs(np.asarray(np.corrcoef(ranks.T))[-1, :-1]) if len(varies) else []
         pairs = zip(varies.tolist(), map(float, correlations), strict=True)
         return {column: value for column, value in pairs if value >= LEAST_CORRELATION}
     from sklearn.feature_selection import f_classif
