@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mla_train.config import ClassOptions, OnError, PooledHeadOptions, Rare, TrainConfig
+from mla_train.config import ClassOptions, Clean, OnError, PooledHeadOptions, Rare, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
 from mla_train.data.splits import SPLITS
@@ -17,6 +17,7 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, require
 from mla_train.heads.base import Head
 from mla_train.heads.classes import as_label
+from mla_train.label_errors import clean_labels
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 from mla_train.splitting import Places, check_classes, cut_splits, split_keys
@@ -62,10 +63,21 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
 
     columns = {split: {name: each.select(rows[split]) for name, each in all_columns.items()} for split in SPLITS}
     targets = {split: selected(all_targets, rows[split]) for split in SPLITS}
+    clean = getattr(options, "clean", Clean.none)
+    if clean is not Clean.none:
+        kinds = {name: kind.kind for name, kind in modalities.items()}
+        require(
+            head.kind == "classification",
+            f"data.clean={clean.value} looks for wrong classes, and these labels are those of a {head.kind}: leave it out",
+        )
+        kept, targets["train"] = clean_labels(columns["train"], kinds, targets["train"], target.classes, clean, notes)
+        rows["train"], targets["train"] = rows["train"][kept], selected(targets["train"], kept)
+        columns["train"] = {name: each.select(kept) for name, each in columns["train"].items()}
     for name, column in columns["train"].items():
         if column.is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
     target, inputs = head.fit(target, targets["train"], modalities, columns["train"], options)
+    notes += [note for modality in inputs.values() for note in modality.fit_notes]
     for split in ("train", "val"):
         dropped = head.is_dropped(target, targets[split], inputs, columns[split], options)
         if dropped is None or not dropped.any():

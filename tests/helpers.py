@@ -80,7 +80,8 @@ def check_report(run, *expected):
     text = file.read_text()
     assert file.stat().st_size < 3_000_000
     assert not re.search(
-        r"(src|href)=[\"'](?!data:)|https?://|@import|url\(", re.sub(r"<pre>.*?</pre>", "", text, flags=re.S)
+        r"(src|href)=[\"'](?!data:|data_report.html)|https?://|@import|url\(",
+        re.sub(r"<pre>.*?</pre>", "", text, flags=re.S),
     )
     results = json.loads((run / "results.json").read_text())
     verdict = ("Better than the best baseline", "Worse than the best baseline", "Tied with the best baseline")

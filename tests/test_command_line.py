@@ -33,7 +33,7 @@ MISTAKES = {
     "encoderr=tiny": ["Did you mean encoder?"],
     "task=text_classification task.convolutions=[0]": ["task.convolutions", "1 or more"],
     "task=text_classification data=sst2 data.val_share=2": ["data.val_share=2", "between 0 and 1"],
-    "task=text_classification data.tokens=words": ["data.tokens", "[bpe, word, char]"],
+    "task=text_classification data.tokens=words": ["data.tokens", "[auto, bpe, word, char]"],
     "task=text_classification data=digits": ["data=digits", "use task=image_classification"],
     "task=null": ["task=, data="],
     "data=torchvision": ["data.dataset=VALUE"],
@@ -121,7 +121,7 @@ def test_help_says_what_options_mean_with_the_choices_given(tmp_path):
     assert re.search(r"^  encoder\.dim=256 +Width of the residual stream\.$", text, re.MULTILINE)
     assert re.search(r"^  lr=0\.5 +Peak learning rate\.$", text, re.MULTILINE)
     assert re.search(r"^  task\.decoder\.depth=null +Number of blocks; null is the encoder's\.$", text, re.MULTILINE)
-    assert re.search(r"^  data\.tokens=bpe +.*\[bpe, word, char\]$", text, re.MULTILINE)
+    assert re.search(r"^  data\.tokens=bpe +.*\[auto, bpe, word, char\]$", text, re.MULTILINE)
     wrong = train("--help", "encoder=tinny", cwd=tmp_path, check=False)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "Did you mean tiny?" in wrong.stderr

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from mla_train.commands import compare, evaluate, export, predict, runs, sweep
+from mla_train.commands import check_data, compare, evaluate, export, predict, runs, sweep
 from mla_train.data.tables.source import OPENERS
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
@@ -298,6 +298,15 @@ def test_every_list_of_runs_in_the_documents_is_shown(document, words, tmp_path,
     monkeypatch.setattr(sys, "argv", words)
     runs.main()
     assert "mine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [p.values[1] for p in commands("scripts/check_data")], ids=" ".join)
+def test_every_check_of_data_in_the_documents_runs(words, tmp_path, monkeypatch, capsys):
+    write_reviews(tmp_path / "reviews.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", words)
+    check_data.main()
+    assert "written: data_report.html" in capsys.readouterr().out
 
 
 @pytest.mark.slow

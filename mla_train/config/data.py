@@ -17,8 +17,12 @@ class OnError(Enum):
 
 
 class TokenizerKind(Enum):
-    """Kind of token: pieces of words down to bytes (bpe), whole words, or single characters."""
+    """Kind of token: pieces of words down to bytes (bpe), whole words, or single characters.
 
+    auto: Words, or characters where most words of held-out training texts are unknown.
+    """
+
+    auto = "auto"
     bpe = "bpe"
     word = "word"
     char = "char"
@@ -181,8 +185,27 @@ class ClassOptions:
     unseen: Unseen = Unseen.stop
 
 
+class Clean(Enum):
+    """Handling of training examples whose label is probably wrong: none, drop, or relabel as the likelier class."""
+
+    none = "none"
+    drop = "drop"
+    relabel = "relabel"
+
+
 @dataclass
-class LabelOptions(ClassOptions):
+class CleanOptions:
+    """What happens to labels that are probably wrong.
+
+    Attributes:
+        clean: Handling of training examples whose label is probably wrong; scripts/check_data.py lists them.
+    """
+
+    clean: Clean = Clean.none
+
+
+@dataclass
+class LabelOptions(ClassOptions, CleanOptions):
     """Where labels stand and what they mean.
 
     Attributes:
@@ -262,7 +285,7 @@ class TextOptions:
         long_texts: Handling of longer texts.
     """
 
-    tokens: TokenizerKind = TokenizerKind.word
+    tokens: TokenizerKind = TokenizerKind.auto
     vocab_size: int = number(30000, least=2, usual="10000")
     min_frequency: int = number(2, least=1)
     lowercase: bool = True

@@ -113,6 +113,6 @@ class GeneratedTextOptions:
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""
         require(
-            self.tokens is not TokenizerKind.word,
-            "data.tokens=word: a text cannot be written in whole words; choose bpe or char",
+            self.tokens in (TokenizerKind.bpe, TokenizerKind.char),
+            f"data.tokens={self.tokens.value}: a text cannot be written in whole words; choose bpe or char",
         )

@@ -11,7 +11,7 @@ from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.cells import is_empty, is_row_number
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean
@@ -207,7 +207,11 @@ def _numbers(table: Table, roles: Sequence[str], notes: list[str]) -> np.ndarray
             continue
         cells = table.column(name)
         if all(is_empty(cell) or is_number(cell) for cell in cells):
-            columns.append([np.nan if is_empty(cell) else float(cell) for cell in cells])
+            numbers = np.array([np.nan if is_empty(cell) else float(cell) for cell in cells])
+            if is_row_number(name, numbers):
+                notes.append(f"{table.file}: {name} counts rows and is left out")
+            else:
+                columns.append(numbers)
         else:
             left.append(name)
     if columns and left:

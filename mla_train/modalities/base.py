@@ -107,11 +107,13 @@ class Modality(ABC, Generic[Spec]):
         kind: Name of the kind of input.
         spec_class: Dataclass of the spec.
         embedding_class: Network part that makes tokens.
+        fit_notes: Lines for the user: what `fit` has chosen.
     """
 
     kind: ClassVar[str]
     spec_class: ClassVar[type]
     embedding_class: ClassVar[type["Embedding"]]
+    fit_notes: Sequence[str] = ()
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

@@ -11,17 +11,17 @@ import yaml
 from mla_train.errors import UserError
 from mla_train.heads import Head
 from mla_train.inference.artifact import load_model
+from mla_train.report.data_report import DATA_REPORT, write_data_report
 from mla_train.report.examples import ATTENTION, THUMBNAILS, draw_attention_examples, draw_thumbnails, forecast_lines
 from mla_train.report.page import data_uri, render
 from mla_train.report.runs import REPORT
-from mla_train.report.tables import Cell, Table, Tone
+from mla_train.report.tables import Cell, Table, Tone, value_cell
 from mla_train.training.results import read_results
 from mla_train.training.run import FinishedRun
 from mla_train.training.scores import read_score, scored_split, written
 
 MISTAKES = 20
 MOST_SERIES, WORST_SERIES = 50, 10  # in the table by series; results.json has all
-LONGEST_TEXT = 600
 MOST_BYTES = 2_000_000  # of figures; base64 makes a third more of them
 CAPTIONS = {
     "curves": "Loss and metric over the epochs",
@@ -45,6 +45,9 @@ def report_run(run: FinishedRun) -> None:
     """Draws test examples and writes report.html; an error is logged and printed as one line: the run is complete without."""
     folder = run.folder.path
     steps: list[Callable[[], Any]] = [lambda: write_report(folder)]
+    if run.checks:
+        title = f"Data of {run.config.task.name} on {run.config.data.name}"
+        steps.insert(0, lambda: write_data_report(folder / DATA_REPORT, title, run.data, run.checks))
     if (folder / "predictions.jsonl").is_file():
         steps.insert(0, lambda: draw_examples(run))
     for step in steps:
@@ -97,6 +100,8 @@ def write_report(folder: Path) -> Path:
         model=model_facts(results, yaml.safe_load(text)),
         data={name: f"{count:,} examples" for name, count in results["examples"].items()},
         notes=results.get("notes", []),
+        problems=[p for check in results.get("data_checks", {}).values() for p in check["problems"]],
+        data_report=DATA_REPORT if (folder / DATA_REPORT).is_file() else "",
         figures=figures(folder / "figures"),
         details=detail_tables(results["details"], results.get("units", {})),
         mistakes=mistake_table(worst, folder / "figures") if worst else None,
@@ -237,23 +242,7 @@ def mistake_table(rows: Sequence[Mapping[str, Any]], folder: Path) -> Table:
         images = [Cell("", image=data_uri(file)) for file in files[:1]]
         if "forecast" in row:
             images = [Cell("", image=data_uri(forecast_lines(row)))]
-        cells.append([*images, *(_example_cell(row.get(key)) for key in keys)])
+        cells.append([*images, *(value_cell(row.get(key)) for key in keys)])
     width = max(map(len, cells))
     names = ["measured (black), forecast (blue)"] if "forecast" in rows[0] else ["example"]
     return Table([*names * (width - len(keys)), *keys], [[*[Cell()] * (width - len(row)), *row] for row in cells])
-
-
-def _example_cell(value: Any) -> Cell:
-    match value:
-        case None:
-            return Cell()
-        case bool() | int():
-            return Cell(str(value), float(value))
-        case float():
-            return Cell(f"{value:.4g}", value)
-        case list():
-            return Cell(", ".join(map(str, value)) or "(none)")
-        case dict():
-            return Cell(", ".join(f"{name} {number:.4g}" for name, number in value.items()))
-    text = str(value)
-    return Cell(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …")

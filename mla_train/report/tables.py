@@ -4,11 +4,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as RichTable
+
+LONGEST_TEXT = 600  # characters of a cell
 
 
 class Tone(Enum):
@@ -105,3 +108,20 @@ def print_fitting(table: Table, optional: Sequence[str], console: Console, compl
     console.print(as_rich(table, wrap=len(hidden) == len(optional)))
     if hidden:
         console.print(f"Hidden columns: {', '.join(hidden)}. {complete} shows all.", highlight=False, markup=False)
+
+
+def value_cell(value: Any) -> Cell:
+    """A value of an example; long texts are cut."""
+    match value:
+        case None:
+            return Cell()
+        case bool() | int():
+            return Cell(str(value), float(value))
+        case float():
+            return Cell(f"{value:.4g}", value)
+        case list():
+            return Cell(", ".join(map(str, value)) or "(none)")
+        case dict():
+            return Cell(", ".join(f"{name} {number:.4g}" for name, number in value.items()))
+    text = str(value)
+    return Cell(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …")

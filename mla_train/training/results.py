@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
@@ -14,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mla_train.checks import Check, plain_values
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
 from mla_train.heads import Head, Predictions
@@ -42,6 +44,7 @@ def write_results(
     baselines: dict[str, dict[str, float]],
     checkpoints: Checkpoints,
     progress: RunProgress,
+    checks: Sequence[Check] = (),
 ) -> dict[str, Any]:
     """Writes figures, predictions.jsonl and, last of all, results.json, which marks the run as finished.
 
@@ -84,6 +87,7 @@ def write_results(
         "threshold": getattr(model.head, "threshold", None),
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
         "notes": data.notes,
+        "data_checks": plain_values(checks),
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
         "details": {} if test is None else task.details(model, test.predictions),

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from mla_train.checks import Check, problems_of, safe_checks
 from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.data.split_file import SPLITS_FILE, write_splits
@@ -55,13 +56,14 @@ class Tracker(Protocol):
 
 @dataclass
 class FinishedRun:
-    """A finished run, for a tracker, with the contents of results.json and the number of the last step."""
+    """A finished run, for a tracker: contents of results.json, the number of the last step, and checks of the data."""
 
     config: TrainConfig
     folder: RunFolder
     data: Dataset
     results: dict[str, Any]
     step: int
+    checks: list[Check]
 
 
 def run(
@@ -144,8 +146,12 @@ def _train(
     callbacks = [progress, *_statistics(config, data), checkpoints]
     trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first)
     rank, world_size = trainer.global_rank, trainer.world_size
+    checks: list[Check] = []
     if trainer.is_global_zero:
-        print(printable("\n".join([*data.notes, _headline(config, data, module, folder)])), flush=True)
+        checks = [] if config.debug.overfit else safe_checks(data)  # there all splits are the same
+        problems = [f"look at: {problem}" for problem in problems_of(checks)]
+        lines = [*data.notes, *problems, _headline(config, data, module, folder)]
+        print(printable("\n".join(lines)), flush=True)
     if config.hardware.compile:
         module.compile()
     try:
@@ -173,12 +179,13 @@ def _train(
             unit = module.model.head.units.get(module.monitor, "")
             curves = folder.figures / "curves.png"
             draw_curves(folder.path / "metrics.csv", module.monitor, curves, checkpoints.best_epoch, unit)
-        results = write_results(config, folder, module.eval(), data, evaluations, baselines, checkpoints, progress)
+        module.eval()
+        results = write_results(config, folder, module, data, evaluations, baselines, checkpoints, progress, checks)
         if "test" in evaluations:
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
-        finished = FinishedRun(config, folder, data, results, trainer.global_step)
+        finished = FinishedRun(config, folder, data, results, trainer.global_step, checks)
         if report is not None:
             report(finished)
         if tracker is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mla_train.config import (
     ClassOptions,
+    CleanOptions,
     FileOptions,
     ImageNetworkOptions,
     ImageOptions,
@@ -63,7 +64,7 @@ class MedmnistConfig(SplitOptions, ImageOptions, ClassOptions):
 
 
 @dataclass
-class ImageFolderConfig(SplitOptions, ImageOptions, ClassOptions):
+class ImageFolderConfig(SplitOptions, ImageOptions, ClassOptions, CleanOptions):
     """Images in a folder for each class.
 
     Attributes:

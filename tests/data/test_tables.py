@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mla_train.config import TableOptions
 from mla_train.data.tables import open_source
-from mla_train.data.tables.cells import as_numbers, as_text, is_missing
+from mla_train.data.tables.cells import as_numbers, as_text, is_missing, is_row_number
 from mla_train.data.tables.splits import find_parts, named_files
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
@@ -310,3 +310,19 @@ def test_any_bytes_are_rows_or_one_clear_error(content, kind):
         except UserError as error:
             message = str(error)
         assert file in message
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "counts"),
+    [
+        ("Unnamed: 0", [0, 1, 2], True),
+        ("index", [7, 9, 30], True),  # of rows that were filtered
+        ("ID", [1001, 1002, 1003], True),
+        ("id", [3, 3, 5], False),
+        ("index", [1.5, 2.5, 3.5], False),
+        ("index", [1, float("nan"), 3], False),
+        ("load", [1001, 1002, 1003], False),
+    ],
+)
+def test_columns_that_number_rows_are_known_by_name_and_values(name, values, counts):
+    assert is_row_number(name, np.array(values, float)) is counts

@@ -176,3 +176,34 @@ def test_only_known_tokens_are_reconstructed():
     target = modality.embedding(config("task=text_classification", *SMALL)).reconstruction_target(batch)
     assert torch.equal(target.known, (batch.tokens != UNK_ID) & ~batch.padding)
     assert 0 < target.known.sum() < (~batch.padding).sum()
+
+
+def sentences(alphabet, joint, count=100):
+    """Texts of eight random words of a small vocabulary, or of eight characters in a row."""
+    generator = np.random.default_rng(0)
+    return [joint.join(generator.choice(list(alphabet), 8)) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "characters"),
+    [
+        (sentences(["a", "fine", "film", "book", "poor"], " "), False),
+        (sentences("质颜真价小包使大量的这", ""), True),
+        (sentences("質の良いものをすぐに", "") , True),
+        (sentences(["สวัสดี", "ครับ", "ขอบคุณ", "มาก", "ดี"], ""), True),
+        (sentences(["质颜", "真", "价小"], " "), False),  # blanks between the words
+        ([f"w{i} x{i} y{i}" for i in range(100)], True),  # no word occurs twice
+        ([f"w{i} x{i} y{i}" for i in range(40)], False),  # too few texts to tell
+    ],
+)  # fmt: skip
+def test_characters_are_chosen_where_most_words_are_unknown(texts, characters):
+    modality, _ = fitted("data.min_frequency=2", texts=texts)
+    if characters:
+        (note,) = modality.fit_notes
+        assert "tokens are characters" in note
+        assert "data.tokens=" in note
+        assert [len(modality.preprocess([text])[0].tokens) for text in texts] == list(map(len, texts))
+    else:
+        assert not modality.fit_notes
+    asked, _ = fitted("data.min_frequency=2", "data.tokens=word", texts=texts)
+    assert not asked.fit_notes

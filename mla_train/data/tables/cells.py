@@ -156,3 +156,13 @@ def _is_no_number(cell: Any, options: TableOptions) -> bool:
     if is_missing(cell, options.na_values) or (isinstance(cell, str) and cell.strip().lower() in MISSING_NUMBERS):
         return True
     return bool(options.na_values) and re.sub(r"[.,]0+$", "", str(cell).strip()) in options.na_values
+
+
+ROW_NUMBER = re.compile(r"(unnamed: ?\d+|index|level_0|id|row|row_?id|row_?number|nr|no)?", re.IGNORECASE)
+
+
+def is_row_number(name: str, values: np.ndarray) -> bool:
+    """Whether a column `(rows,)` has a usual name of row numbers or identifiers, and whole numbers that rise."""
+    if not ROW_NUMBER.fullmatch(name.strip()) or len(values) < 2 or np.isnan(values).any():
+        return False
+    return bool((np.diff(values) > 0).all() and (values % 1 == 0).all())

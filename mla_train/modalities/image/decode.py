@@ -34,10 +34,11 @@ Shape = tuple[int, int, int]
 
 
 class Header(NamedTuple):
-    """What a file says of its image: width and height as it is looked at, and its mode in Pillow."""
+    """What a file says of its image: width and height as it is looked at, its mode in Pillow, and its length."""
 
     size: tuple[int, int]
     mode: str
+    bytes: int = 0
 
 
 def common_shape(
@@ -77,7 +78,8 @@ def read_header(source: Source | None) -> Header | None:
         with _open(source) as image:
             # Other headers are not asked: for a png Pillow would decode all of it.
             turn = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
-            return Header(image.size[::-1] if 5 <= turn <= 8 else image.size, image.mode)
+            length = len(source) if isinstance(source, bytes) else source.stat().st_size
+            return Header(image.size[::-1] if 5 <= turn <= 8 else image.size, image.mode, length)
     except UNREADABLE:
         return None
 

@@ -41,12 +41,14 @@ class ImageColumn(Column):
         missing: True where there is none, `(examples,)`.
         broken: Places of images that cannot be read.
         sources: Files that the images come from; None where they come from memory.
+        headers: Headers of the files, of which None is missing or broken; None where images are arrays.
     """
 
     images: Tensor
     missing: np.ndarray
     broken: list[int] = field(default_factory=list)
     sources: list[Any] | None = None
+    headers: list[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,7 +59,8 @@ class ImageColumn(Column):
 
     def select(self, index: np.ndarray) -> "ImageColumn":
         """Some of the images."""
-        return ImageColumn(self.images[torch.from_numpy(np.asarray(index))], self.missing[index])
+        headers = None if self.headers is None else [self.headers[i] for i in index]
+        return ImageColumn(self.images[torch.from_numpy(np.asarray(index))], self.missing[index], headers=headers)
 
     def is_missing(self) -> np.ndarray:
         """True where there is no image, `(examples,)`."""
@@ -96,7 +99,8 @@ class Image(Modality[ImageSpec]):
         if missing.all():
             shown = ", ".join(names[i] for i in broken[:5]) or "all are empty"
             raise UserError(f"no image can be read: {shown}. Check the paths, or leave images out of data.modalities")
-        return ImageColumn(torch.from_numpy(images), missing, sorted(set(broken)), None if in_memory else sources)
+        known = None if in_memory else sources
+        return ImageColumn(torch.from_numpy(images), missing, sorted(set(broken)), known, headers)
 
     @classmethod
     def fit(cls, train: ImageColumn, options: ImageOptions) -> Self:

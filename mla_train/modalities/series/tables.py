@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import SeriesTableOptions
-from mla_train.data.tables.cells import as_numbers, is_empty
+from mla_train.data.tables.cells import as_numbers, is_empty, is_row_number
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
 from mla_train.modalities.series.covariates import static_covariates, texts_as_numbers
@@ -205,7 +205,7 @@ def _columns(table: pd.DataFrame, taken: list[str], options: SeriesTableOptions,
         )
     if not numeric:
         raise UserError(f"{options.path} has no column of numbers beside its times; there are {', '.join(others)}")
-    idle = [name for name in numeric if _is_idle(table[name])]
+    idle = [name for name in numeric if _is_idle(name, table[name])]
     if not idle or len(idle) == len(numeric):
         return [*numeric, *covariates]
     notes.append(
@@ -215,11 +215,11 @@ def _columns(table: pd.DataFrame, taken: list[str], options: SeriesTableOptions,
     return [*(name for name in numeric if name not in idle), *covariates]
 
 
-def _is_idle(column: pd.Series) -> bool:
-    """Whether a column counts rows, from 0 or 1, or is the same in all of them."""
+def _is_idle(name: str, column: pd.Series) -> bool:
+    """Whether a column counts rows, from 0 or 1 or by its name, or is the same in all of them."""
     values = column.to_numpy(float)
     counter = values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values)))
-    return bool(len(values) > 1 and (counter or (values == values[0]).all()))
+    return bool(len(values) > 1 and (counter or is_row_number(name, values) or (values == values[0]).all()))
 
 
 def read_series_frame(options: SeriesTableOptions, notes: list[str], texts: Iterable[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide_tokens
+from mla_train.modalities.text.choose_tokens import choose_tokens
 from mla_train.modalities.text.embed import TextEmbedding
 from mla_train.modalities.text.explain import explain_text
 from mla_train.modalities.text.spec import TextSpec, TextTensors
@@ -108,15 +109,20 @@ class Text(Modality[TextSpec]):
     @classmethod
     def fit(cls, train: TextColumn, options: TextOptions) -> Self:
         """Learns the vocabulary and the TF-IDF features."""
-        texts = [text for text in train.texts if text]
+        texts, kind, note = [text for text in train.texts if text], options.tokens, ""
+        if kind is TokenizerKind.auto:
+            kind, note = choose_tokens(texts, options.min_frequency, options.lowercase)
         tokenizer, tfidf, tfidf_size = cached(learn_vocabulary)(
-            texts, options.tokens, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
+            texts, kind, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
         )
         size = read_tokenizer(tokenizer).get_vocab_size()
         columns = getattr(options, "text_column", None)
         several = {"columns": list(columns), "texts": options.texts.value} if isinstance(columns, list) else {}  # type: ignore[attr-defined]
         long_texts = options.long_texts.value
-        return cls(TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf, long_texts=long_texts, **several))
+        spec = TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf, long_texts=long_texts, **several)
+        text = cls(spec)
+        text.fit_notes = [note] if note else []
+        return text
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -6,9 +6,10 @@ import pytest
 
 from mla_train.errors import UserError
 from mla_train.modalities.series.future import read_windows
+from mla_train.modalities.series.tables import read_series_table
 from mla_train.modalities.series.times import are_alike, frequency_of, usual_distance
 from mla_train.task import build_task
-from tests.helpers import forecasting_config, hourly_table
+from tests.helpers import config, forecasting_config, hourly_table
 
 
 def read(folder, frame, *words, **how):
@@ -266,3 +267,12 @@ def test_series_told_apart_by_two_columns(tmp_path):
         read(tmp_path, frame.assign(item=[None, *frame["item"][1:]]), "data.series_column=[store,item]")
     with pytest.raises(UserError, match="has no column shop"):
         read(tmp_path, frame, "data.series_column=[shop,item]")
+
+
+def test_a_numbering_of_rows_is_not_forecast(tmp_path):
+    times = pd.date_range("2024-01-01", periods=30, freq="h")
+    frame = pd.DataFrame({"time": times, "index": range(500, 530), "load": np.random.default_rng(0).normal(size=30)})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    table = read_series_table(config("task=forecasting", "data=series_csv", f"data.path={tmp_path / 'a.csv'}").data)
+    assert table.names == ["load"]
+    assert any(note.startswith("index: not forecast, as it counts rows") for note in table.notes)

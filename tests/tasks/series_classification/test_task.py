@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -144,3 +145,13 @@ def test_the_bundled_series():
     assert data.test.raw(0)["series"].shape == (150, 1)
     with pytest.raises(UserError, match="Did you mean Coffee"):
         build_task(config("task=series_classification", "data.dataset=Cofee")).load_data()
+
+
+def test_a_numbering_of_rows_is_no_step(tmp_path):
+    rows = [{"id": 100 + i, "t0": float(i % 3), "t1": i % 2 + 0.5, "label": "ab"[i % 2]} for i in range(40)]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False)
+    data = build_task(
+        config("task=series_classification", "data=series_files", f"data.train={tmp_path / 'a.csv'}")
+    ).read()
+    assert data.splits["train"].inputs["series"][4].ravel().tolist() == [1.0, 0.5]
+    assert any("id counts rows" in note for note in data.notes)

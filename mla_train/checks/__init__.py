@@ -1,0 +1,35 @@
+"""Checks of prepared data before training: those that suit its inputs and targets."""
+
+import logging
+
+from mla_train.checks.base import Check, Examples, plain_values, problems_of
+from mla_train.checks.duplicates import check_duplicates
+from mla_train.checks.inputs import check_images, check_inputs, check_labels, check_texts
+from mla_train.checks.leakage import check_leakage
+from mla_train.checks.series import check_series
+from mla_train.dataset import Dataset
+
+__all__ = ["Check", "Examples", "check_data", "plain_values", "problems_of", "safe_checks"]
+
+
+def check_data(data: Dataset, thorough: bool = True) -> list[Check]:
+    """All checks but that of label errors; those that are not `thorough` take about a second."""
+    if data.spec.head.kind == "forecast":
+        return [check_series(data)]
+    examples = Examples(data)
+    checks = [check_duplicates(examples, thorough), check_inputs(examples), check_labels(examples)]
+    of_kind = {"text": check_texts, "image": check_images}
+    for name, modality in data.spec.inputs.items():
+        if modality.kind in of_kind:
+            checks.append(of_kind[modality.kind](examples, name))
+    checks.append(check_leakage(examples, thorough))
+    return [check for check in checks if check.values]
+
+
+def safe_checks(data: Dataset) -> list[Check]:
+    """The quick checks; where they fail, none: a run does not fail for them."""
+    try:
+        return check_data(data, thorough=False)
+    except Exception:
+        logging.getLogger(__name__).warning("the data could not be checked", exc_info=True)
+        return []
