@@ -47,13 +47,18 @@ def missing(split, name):
     return np.flatnonzero(split.columns[name].is_missing()).tolist()
 
 
+def image_of(name):
+    """The path of the image in the name of an example."""
+    return name[len(f"{name.file} {name.row} (") : -1]
+
+
 def test_a_folder_of_splits_is_read_as_it_stands(tmp_path):
     content = rows(tmp_path)
     data = read(write_splits(tmp_path, content))
     assert not data.notes
     assert [len(part) for part in (data.train, data.val, data.test)] == [40, 4, 6]
     assert data.train.columns["text"].texts == [row["text"] for row in content]
-    assert data.train.names == [row["image"] for row in content]
+    assert list(map(image_of, data.train.names)) == [row["image"] for row in content]
     assert data.train.targets.tolist() == [1, 0] * 20
     assert brightness(data.train) == [value for i in range(20) for value in (2 * i, 2 * i + 100)]
     assert brightness(data.val) == [100, 200, 102, 202]
@@ -68,8 +73,8 @@ def test_missing_splits_are_cut_and_examples_stay_together(tmp_path):
     assert [len(part) for part in (data.train, data.val, data.test)] == [29, 3, 8]
     for part in (data.train, data.val, data.test):
         for name, value, text in zip(part.names, brightness(part), part.columns["text"].texts, strict=True):
-            assert Image.open(tmp_path / name).getpixel((0, 0))[0] == value
-            assert text.endswith(f" {int(''.join(filter(str.isdigit, name)))}")
+            assert Image.open(tmp_path / image_of(name)).getpixel((0, 0))[0] == value
+            assert text.endswith(f" {int(''.join(filter(str.isdigit, image_of(name))))}")
 
 
 def test_what_is_missing_is_marked_and_counted(tmp_path):
@@ -108,11 +113,12 @@ def test_broken_images_stop_or_are_missing_or_left_out(tmp_path):
         read(root)
     message = str(caught.value)
     assert message.startswith(
-        "6 of 50 examples have image that cannot be read: images/0sad.png, images/none.png, images,"
+        f"6 of 50 examples have image that cannot be read: {tmp_path / 'train.jsonl'} line 1 (images/0sad.png), "
     )
     assert "data.on_error=missing" in message
     data = read(root, "data.on_error=missing")
-    assert data.notes[0].startswith("6 of 50 examples have image that cannot be read: images/0sad.png")
+    assert data.notes[0].startswith("6 of 50 examples have image that cannot be read: ")
+    assert "line 5 (images/none.png)" in data.notes[0]
     assert data.notes[0].endswith("; they are taken as missing")
     assert missing(data.train, "image") == [0, *range(4, 9)]
     assert brightness(data.train)[1:4] == [100, 2, 102]
