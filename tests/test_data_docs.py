@@ -41,14 +41,34 @@ def write_tables(folder):
     rare = TEXTS.assign(label=["bad", "good"] * 28 + ["odd", "new", "late", "dear"])
     rare.to_csv(folder / "tickets.csv", index=False)
     (folder / "broken.csv").write_text((folder / "reviews.csv").read_text() + "a,b,c,d\n")
-    chinese = [{"text": f"这部电影{'很好' if i % 2 else '不好'}{i}", "label": i % 2} for i in range(60)]
+    chinese = [{"text": f"这部电影{'很好' if i % 2 else '不好'}{'啊' * (i + 1)}", "label": i % 2} for i in range(60)]
     (folder / "zh.jsonl").write_text("\n".join(json.dumps(each) for each in chinese))
+    TEXTS.assign(title="Film", body=TEXTS["text"]).drop(columns="text").to_csv(folder / "news.csv", index=False)
+    TEXTS.assign(first=TEXTS["text"], second="really?").drop(columns="text").to_csv(
+        folder / "questions.csv", index=False
+    )
+    TEXTS.assign(text=TEXTS["text"] + " and so on" * 100).to_csv(folder / "books.csv", index=False)
+    days = pd.date_range("2024-01-01", periods=60)
+    splits = ["train"] * 40 + ["val"] * 8 + ["test"] * 12
+    rows = TEXTS.assign(author=np.arange(60) // 2, date=days, split=splits, id=[f"r{i}" for i in range(60)])
+    rows.to_csv(folder / "posts_by.csv", index=False)
+    many = pd.concat([TEXTS.assign(text=TEXTS["text"] + f", seen {i} times") for i in range(6)], ignore_index=True)
+    many.assign(label=np.where(np.arange(360) % 20, "usual", "rare")).to_csv(folder / "rare.csv", index=False)
+    TEXTS.assign(label=["bad", "odd"] * 30).to_csv(folder / "other.csv", index=False)
 
 
 def write_series(folder):
     load = pd.DataFrame({"time": HOURS, "load": CYCLE, "price": CYCLE[::-1]})
     load.to_csv(folder / "load.csv", index=False)
     shop = pd.DataFrame({"time": HOURS, "sales": CYCLE, "holiday": HOURS.weekday // 6, "visits": CYCLE + 1})
+    shop["weather"] = np.where(HOURS.day % 3, "rain", "sun")
+    pd.DataFrame({"time": HOURS, "visits": np.round(9 * np.abs(CYCLE))}).to_csv(folder / "visits.csv", index=False)
+    stores = [
+        pd.DataFrame({"time": HOURS, "store": store, "item": item, "kind": f"kind of {store}", "sales": CYCLE})
+        for store in "ab"
+        for item in ("tea", "milk")
+    ]
+    pd.concat(stores).to_csv(folder / "stores.csv", index=False)
     shop.to_csv(folder / "shop.csv", index=False)
     pd.concat(pd.DataFrame({"time": HOURS, "shop": name, "sales": CYCLE}) for name in "ab").to_csv(
         folder / "long.csv", index=False
@@ -101,6 +121,7 @@ def folder(tmp_path_factory):
     pairs = [(f"the {number} cats", f"die {number} Katzen") for number in range(200)]
     write_pairs(path / "pairs.csv", pairs)
     write_aligned(path, "train", pairs)
+    write_pairs(path / "chinese.csv", [(f"the {number} cats", f"这{number}只猫") for number in range(200)])
     return path
 
 

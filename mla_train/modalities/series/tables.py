@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import SeriesTableOptions
-from mla_train.data.tables.cells import as_numbers, is_empty, is_row_number
+from mla_train.data.tables.cells import as_numbers, as_text, is_empty, is_row_number
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
 from mla_train.modalities.series.covariates import static_covariates, texts_as_numbers
@@ -243,11 +243,13 @@ def read_series_frame(options: SeriesTableOptions, notes: list[str], texts: Iter
     notes += table.notes
     columns: dict[str, pd.Series] = {}
     times = _as_list(options.time_column)
-    as_text = [*texts, *_as_list(options.series_column), *(times if len(times) > 1 else [])]
+    named_texts = [*texts, *_as_list(options.series_column), *(times if len(times) > 1 else [])]
     for name, cells in table.cells.items():
-        if name in as_text:
+        if name in named_texts:
             columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
             continue
         values = as_numbers(f"{options.path} column {name}", cells, options, notes)
-        columns[name] = pd.Series(cells) if values is None else values
+        if values is None:
+            values = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
+        columns[name] = values
     return pd.DataFrame(columns)
