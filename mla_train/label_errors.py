@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 from mla_train.config import Clean
 from mla_train.data.cache import cached
-from mla_train.data.checks.label_errors import LabelErrors, find_label_errors
+from mla_train.data.checks.label_errors import MOST_SUSPECTED, LabelErrors, find_label_errors
+from mla_train.errors import require
 
 IMAGE_SIDE = 16  # pixels
 STEPS = 32  # of a series
@@ -41,6 +42,11 @@ def clean_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places of the training examples that are kept, and the labels of all, as `data.clean` says."""
     errors = column_label_errors(columns, kinds, labels)
+    require(
+        len(errors.places) <= MOST_SUSPECTED * len(labels),
+        f"data.clean={clean.value}: fast models disagree with {len(errors.places):,} of {len(labels):,} labels, so they do "
+        "not know these classes and cannot tell which labels are wrong: leave it out",
+    )
     changes = Counter((classes[a], classes[b]) for a, b in zip(labels[errors.places], errors.labels, strict=True))
     shown = ", ".join(f"{count:,} {given} that may be {likely}" for (given, likely), count in changes.most_common(3))
     notes.append(

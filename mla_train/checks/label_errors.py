@@ -3,6 +3,7 @@
 import numpy as np
 
 from mla_train.checks.base import SHOWN, Check, Examples
+from mla_train.data.checks.label_errors import MOST_SUSPECTED
 from mla_train.data.splits import SPLITS
 from mla_train.label_errors import column_label_errors, joined
 
@@ -27,6 +28,10 @@ def check_label_errors(examples: Examples) -> Check:
     labels, classes = np.asarray(examples.targets()), data.spec.target.classes
     errors = column_label_errors(columns, kinds, labels)
     check = Check("label_errors", "Suspected label errors")
+    if len(errors.places) > MOST_SUSPECTED * len(labels):
+        check.note = "Fast models do not know these classes, so they cannot tell which labels are wrong."
+        check.values = {"cannot_tell": True}
+        return check
     splits = examples.split[errors.places]
     check.values = {split: int((splits == number).sum()) for number, split in enumerate(SPLITS)}
     for place, label, score in zip(errors.places.tolist(), errors.labels, errors.scores, strict=True):
@@ -38,7 +43,9 @@ def check_label_errors(examples: Examples) -> Check:
         "The most suspicious first; the score is one minus the probability of the given label by models that were not "
         "trained on the example. All are in label_errors.csv; none is changed without data.clean=drop or relabel."
     )
-    if len(errors.places):
+    if not len(errors.places):
+        check.note = "No label looks wrong to models that were not trained on its example."
+    else:
         check.problems.append(
             f"{len(errors.places):,} of {len(labels):,} labels may be wrong: see the list in label_errors.csv, the most "
             "suspicious first; correct them, or train with data.clean=drop or relabel"

@@ -63,6 +63,8 @@ def check(arguments: argparse.Namespace) -> None:
         examples = Examples(data)
         if arguments.label_errors or not takes_long(examples):
             checks.append(check_label_errors(examples))
+            if not checks[-1].listing:
+                print(checks[-1].note)
         else:
             print("label errors were not looked for, as it takes minutes: --label-errors does")
     problems = problems_of(checks)

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mla_train.checks import check_data, plain_values, problems_of
+from mla_train.checks import Examples, check_data, plain_values, problems_of
+from mla_train.checks.label_errors import check_label_errors
 from mla_train.commands import check_data as command
+from mla_train.errors import UserError
 from mla_train.report.run_report import report_run
 from mla_train.task import build_task
 from tests.helpers import SMALL, config, run_here, write_jsonl
@@ -172,10 +174,6 @@ def test_the_command_writes_the_report_and_the_lists(files, tmp_path, monkeypatc
     assert len(page) < 1_000_000
     rows = list(csv.DictReader((tmp_path / "out/duplicates.csv").open()))
     assert len(rows) == 3
-    errors = list(csv.DictReader((tmp_path / "out/label_errors.csv").open()))
-    assert set(errors[0]) == {"split", "example", "label", "suggested", "score"}
-    assert all(row["label"] != row["suggested"] for row in errors)
-    assert [row["score"] for row in errors] == sorted((row["score"] for row in errors), key=float, reverse=True)
     run_command(monkeypatch, tmp_path, "--no-label-errors", "task=text_classification", "data=text_files", *files)
     assert (tmp_path / "data_report.html").is_file()
     assert not (tmp_path / "label_errors.csv").exists()
@@ -221,8 +219,8 @@ def test_a_run_holds_the_checks_and_survives_their_failure(files, tmp_path, monk
     assert not (tmp_path / "other/data_report.html").exists()
 
 
-@pytest.mark.parametrize("clean", ["drop", "relabel"])
-def test_wrong_labels_of_train_alone_are_cleaned(clean, tmp_path):
+def rows_with_wrong_labels():
+    """Rows of two classes that words tell; those of places 10, 31 and 52 have the other label."""
     generator = np.random.default_rng(0)
     rows = [
         {"text": " ".join([*generator.choice([["good", "fine", "nice"], ["bad", "poor", "dull"]][i % 2], 4), *generator.choice(WORDS, 6)]), "label": "yn"[i % 2]}
@@ -230,6 +228,23 @@ def test_wrong_labels_of_train_alone_are_cleaned(clean, tmp_path):
     ]  # fmt: skip
     for i in (10, 31, 52):
         rows[i]["label"] = "ny"[i % 2]
+    return rows
+
+
+def test_the_command_lists_labels_that_are_probably_wrong(tmp_path, monkeypatch, capsys):
+    file = write_jsonl(tmp_path / "a.jsonl", rows_with_wrong_labels())
+    run_command(monkeypatch, tmp_path, "task=text_classification", "data=text_files", f"data.train={file}")
+    assert "look at: 3 of 200 labels may be wrong" in capsys.readouterr().out
+    errors = list(csv.DictReader((tmp_path / "label_errors.csv").open()))
+    assert list(errors[0]) == ["split", "example", "label", "suggested", "score"]
+    assert {int(re.search(r"(\d+)$", row["example"])[1]) - 1 for row in errors} == {10, 31, 52}
+    assert all(row["label"] != row["suggested"] for row in errors)
+    assert (np.diff([float(row["score"]) for row in errors]) <= 0).all()
+
+
+@pytest.mark.parametrize("clean", ["drop", "relabel"])
+def test_wrong_labels_of_train_alone_are_cleaned(clean, tmp_path):
+    rows = rows_with_wrong_labels()
     words = [
         f"data.{split}={write_jsonl(tmp_path / f'{split}.jsonl', part)}"
         for split, part in (("train", rows[:160]), ("val", rows[160:180]), ("test", rows[180:]))
@@ -245,3 +260,15 @@ def test_wrong_labels_of_train_alone_are_cleaned(clean, tmp_path):
     for i in (10, 31, 52):
         assert by_number.get(i) == {"drop": None, "relabel": "yn"[i % 2]}[clean]
     assert data.count("val") == data.count("test") == 20
+
+
+def test_labels_that_say_nothing_of_the_texts_are_not_cleaned(tmp_path):
+    labels = np.random.default_rng(3).integers(0, 2, 200)
+    rows = [{"text": text, "label": "yn"[label]} for text, label in zip(texts(200), labels, strict=True)]
+    words = ["task=text_classification", "data=text_files", f"data.train={write_jsonl(tmp_path / 'a.jsonl', rows)}"]
+    check = check_label_errors(Examples(build_task(config(*words)).load_data()))
+    assert check.values == {"cannot_tell": True}
+    assert not check.problems
+    assert not check.listing
+    with pytest.raises(UserError, match=r"data\.clean=drop"):
+        build_task(config(*words, "data.clean=drop")).load_data()

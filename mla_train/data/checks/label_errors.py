@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from mla_train.config import TokenizerKind
+from mla_train.data.choose_tokens import choose_tokens
+
 FOLDS = 5
+MOST_SUSPECTED = 0.25  # share of examples; beyond it the models do not know the classes
 CHARACTERS = 30_000  # features of four characters
 COMPONENTS = 32
 
@@ -110,8 +114,11 @@ def _text_models(texts: list[str]) -> list[tuple[Any, Callable[[], Any]]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.naive_bayes import MultinomialNB
 
-    words = TfidfVectorizer(token_pattern=r"(?u)\w+|[^\w\s]", sublinear_tf=True)
-    pairs = TfidfVectorizer(token_pattern=r"(?u)\w+|[^\w\s]", sublinear_tf=True, ngram_range=(1, 2))
+    units: dict[str, Any] = {"token_pattern": r"(?u)\w+|[^\w\s]"}
+    if choose_tokens(texts, min_frequency=2, lowercase=True)[0] is TokenizerKind.char:
+        units = {"analyzer": "char"}
+    words = TfidfVectorizer(**units, sublinear_tf=True)
+    pairs = TfidfVectorizer(**units, sublinear_tf=True, ngram_range=(1, 2))
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(4, 4), sublinear_tf=True, max_features=CHARACTERS)
     kinds: list[tuple[Any, Callable[[], Any]]] = [
         (words, lambda: LogisticRegression(C=3, max_iter=100, tol=1e-3)),

@@ -13,13 +13,13 @@ from torch import Tensor
 from mla_train.config import Augmentation, TextOptions, Texts, TokenizerKind
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
+from mla_train.data.choose_tokens import choose_tokens
 from mla_train.data.texts import join_texts
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide_tokens
-from mla_train.modalities.text.choose_tokens import choose_tokens
 from mla_train.modalities.text.embed import TextEmbedding
 from mla_train.modalities.text.explain import explain_text
 from mla_train.modalities.text.spec import TextSpec, TextTensors
