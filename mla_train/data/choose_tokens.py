@@ -25,7 +25,7 @@ def choose_tokens(texts: Sequence[str], min_frequency: int, lowercase: bool) -> 
     Returns:
         The kind of token, and a line for the user; empty where it is words.
     """
-    if len(texts) < FEWEST_TEXTS:
+    if not texts:
         return TokenizerKind.word, ""
     places = np.linspace(0, len(texts) - 1, min(len(texts), MOST_TEXTS)).astype(int)
     words = [re.findall(WORD, texts[place].lower() if lowercase else texts[place]) for place in places]
@@ -36,6 +36,8 @@ def choose_tokens(texts: Sequence[str], min_frequency: int, lowercase: bool) -> 
     unknown = sum(counts[word] < min_frequency for word in asked) / len(asked)
     letters = "".join(asked)
     without_blanks = len(re.findall(f"[{NO_BLANKS}]", letters)) > len(letters) / 2
+    if len(texts) < FEWEST_TEXTS and not without_blanks:
+        return TokenizerKind.word, ""
     if unknown <= (MANY_UNKNOWN_WITHOUT_BLANKS if without_blanks else MANY_UNKNOWN):
         return TokenizerKind.word, ""
     why = ", as the script has no blanks" if without_blanks else ""
