@@ -111,6 +111,10 @@ def _job(composed: DictConfig) -> None:
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)
+    if not folder.results.is_file():
+        from mla_train.data.preflight import check_files
+
+        check_files(config.data)
     print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
 
     from mla_train.report.run_report import report_run, write_report
