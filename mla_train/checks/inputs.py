@@ -70,7 +70,8 @@ def check_labels(examples: Examples) -> Check:
         if ratio >= IMBALANCE and kind == "classification":
             check.problems.append(
                 f"train has {train[order[0]]:,} examples of class {order[0]} and {train[order[-1]]:,} of {order[-1]}: "
-                "accuracy says little of the rare classes, macro F1 and the metrics of each class do"
+                "accuracy says little of the rare classes, macro F1 does; task.class_weight=balanced or "
+                "data.sampling=balanced weigh them more"
             )
     return check
 
