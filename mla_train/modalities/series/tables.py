@@ -144,6 +144,8 @@ def read_numeric_table(
             f"{', '.join(twice)}: a column is one of data.targets, data.known, data.observed and data.static, not two"
         )
     times = joined_times(table, time_columns, path) if len(time_columns) > 1 else times_of(table[time_columns[0]], path)
+    if len(time_columns) == 1 and pd.api.types.is_numeric_dtype(table[time_columns[0]]):
+        notes.append(f"numbers of column {time_columns[0]} are read as times, the first {times[0]}")
     table, options, found = texts_as_numbers(table, options, categories, notes)
     names = _columns(table, [*time_columns, *series_columns, *options.static], options, notes)
     frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)

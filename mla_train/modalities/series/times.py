@@ -16,6 +16,9 @@ ROUND_DISTANCES = pd.to_timedelta(
     ["1s", "2s", "5s", "10s", "15s", "20s", "30s", "1min", "2min", "5min", "10min", "15min", "20min", "30min", "1h", "2h", "3h",
      "4h", "6h", "8h", "12h", "1D", "7D"]
 )  # fmt: skip
+WEEK = re.compile(r"\d{4}-?W\d{2}(-?[1-7])?")
+SPREADSHEET_DAYS = (20_000, 80_000)
+"""Days since 1899-12-30, from 1954 to 2119."""
 TIME_OF_DAY = re.compile(r"([01]?\d|2[0-4])[:.][0-5]\d([:.][0-5]\d([.,]\d+)?)?")
 PARTS_OF_TIME = ("year", "month", "day", "hour", "minute", "second")
 
@@ -195,8 +198,8 @@ def is_time_of_day(column: pd.Series) -> bool:
 def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     """Times of the usual ways to write them, one way for all rows, in universal time where they have a zone.
 
-    Whole numbers are years, days as 20180131, or seconds and their parts since 1970. Where day and month could be
-    either, the order is taken that lets rows follow each other more evenly. A cell that is no time is a UserError.
+    Numbers are years, days as 20180131, days of a spreadsheet, or seconds and their parts since 1970; weeks are those of
+    ISO 8601, such as 2014-W05. Where day and month could be either, the order is taken that lets rows follow each other more evenly. A cell that is no time is a UserError.
     """
     missing = column.map(is_empty).astype(bool)
     if missing.any():
@@ -205,6 +208,9 @@ def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
         )
     if pd.api.types.is_numeric_dtype(column):
         return _from_numbers(column, path)
+    if column.map(lambda cell: isinstance(cell, str) and WEEK.fullmatch(cell.strip()) is not None).all():
+        days = column.str.strip().str.replace("-", "").map(lambda week: week if len(week) > 7 else f"{week}1")
+        column = pd.to_datetime(days, format="%GW%V%u", errors="coerce").where(lambda times: times.notna(), column)
     found = []
     for how in ({}, {"dayfirst": True}, {"format": "ISO8601"}):
         try:
@@ -235,12 +241,14 @@ def _unevenness(times: pd.DatetimeIndex) -> tuple[int, float]:
 
 
 def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
-    """Years, days as 20180131, or seconds, milli-, micro- or nanoseconds since 1970."""
+    """Years, days as 20180131 or as spreadsheets count them, or seconds, milli-, micro- or nanoseconds since 1970."""
     least, most = column.min(), column.max()
     try:
         for form, first, last in (("%Y", 1678, 2261), ("%Y%m%d", 16780101, 22611231)):
             if first <= least and most <= last:
                 return pd.DatetimeIndex(pd.to_datetime(column.astype(int).astype(str), format=form)).as_unit("ns")
+        if SPREADSHEET_DAYS[0] <= least and most <= SPREADSHEET_DAYS[1]:
+            return pd.DatetimeIndex(pd.to_datetime(column, unit="D", origin="1899-12-30")).round("s").as_unit("ns")
         unit = next((unit for unit, top in (("s", 1e10), ("ms", 1e13), ("us", 1e16)) if most < top), "ns")
         times = pd.DatetimeIndex(pd.to_datetime(column, unit=unit)).as_unit("ns")
     except (ValueError, TypeError) as error:

@@ -7,7 +7,7 @@ import pytest
 from mla_train.errors import UserError
 from mla_train.modalities.series.future import read_windows
 from mla_train.modalities.series.tables import read_series_table
-from mla_train.modalities.series.times import are_alike, frequency_of, usual_distance
+from mla_train.modalities.series.times import are_alike, frequency_of, times_of, usual_distance
 from mla_train.task import build_task
 from tests.helpers import config, forecasting_config, hourly_table
 
@@ -276,3 +276,34 @@ def test_a_numbering_of_rows_is_not_forecast(tmp_path):
     table = read_series_table(config("task=forecasting", "data=series_csv", f"data.path={tmp_path / 'a.csv'}").data)
     assert table.names == ["load"]
     assert any(note.startswith("index: not forecast, as it counts rows") for note in table.notes)
+
+
+DAYS = pd.date_range("2010-01-04", periods=60, freq="D")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ([f"{1990 + i // 4}Q{i % 4 + 1}" for i in range(60)], pd.date_range("1990", periods=60, freq="QS")),
+        (["2010-W01", "2010-W02", "2010W03", "2010-W53"], pd.to_datetime(["20100104", "20100111", "20100118", "20110103"])),
+        (["2014-W05-3", "2014-W05-4"], pd.to_datetime(["20140129", "20140130"])),
+        ((DAYS - pd.Timestamp("1899-12-30")).days, DAYS),
+        (40000 + np.arange(48) / 24, pd.date_range("2009-07-06", periods=48, freq="h")),
+        ([1995, 1996], pd.to_datetime(["1995", "1996"])),
+        ([20180131, 20180201], pd.to_datetime(["20180131", "20180201"])),
+    ],
+)  # fmt: skip
+def test_times_of_many_ways_to_write_them(written, expected):
+    assert times_of(pd.Series(written, name="date"), "a.csv").tolist() == expected.tolist()
+
+
+def test_a_week_that_is_none_is_named():
+    with pytest.raises(UserError, match="'2014-W60' in row 2 of column date"):
+        times_of(pd.Series(["2014-W05", "2014-W60"], name="date"), "a.csv")
+
+
+def test_numbers_that_are_times_are_said(tmp_path):
+    frame = hourly_table().assign(date=40000 + np.arange(400) / 24)
+    assert any(
+        "numbers of column date are read as times, the first 2009-07-06" in note for note in read(tmp_path, frame).notes
+    )
