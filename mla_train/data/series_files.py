@@ -12,6 +12,7 @@ from mla_train.data.readers import read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import SPLITS
 from mla_train.data.tables.cells import is_empty, is_row_number
+from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean
@@ -88,8 +89,7 @@ def read_archive_folder(root: Path) -> RawData:
 def is_archive(file: Path) -> bool:
     """Whether a file is a .ts, or a .tsv or .txt whose first line is numbers and no header."""
     if file.suffix in (".tsv", ".txt") and file.is_file():
-        with file.open(encoding="utf-8") as stream:
-            return all(is_number(cell) for cell in stream.readline().split())
+        return all(is_number(cell) for cell in next(read_lines(str(file), str(file)), "").split())
     return file.suffix == ".ts"
 
 
@@ -104,7 +104,9 @@ def read_archive_file(file: Path) -> Examples:
     series: list[np.ndarray] = []
     labels: list[str] = []
     names: list[str] = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
+        if is_undecoded(line):
+            raise UserError(f"{file} line {number} is not UTF-8: save it as UTF-8")
         line = line.strip()
         if not line or line.startswith(("#", "@", "%")):
             if line.lower().replace(" ", "").startswith("@timestampstrue"):

@@ -68,7 +68,7 @@ def _without_noise(split: str, part: Examples, options: PairFilesConfig, notes: 
         raise UserError(f"data.drop={[kind.value for kind in options.drop]} leaves no training pair")
     notes.append(f"left out {dropped.sum():,} pairs of train (data.drop)")
     kept = np.flatnonzero(~dropped)
-    return Examples({"source": [part.inputs["source"][i] for i in kept]}, [part.targets[i] for i in kept])
+    return part.select(kept)
 
 
 def _complete(split: str, pairs: Examples, notes: list[str]) -> Examples:

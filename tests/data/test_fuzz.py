@@ -222,7 +222,7 @@ def test_images_are_read_or_refused(ending, tmp_path):
 
 @pytest.mark.parametrize("ending", ["ts", "tsv", "txt", "csv"])
 def test_files_of_series_are_read_or_refused(ending, tmp_path):
-    rows = [",".join(f"{math.sin(step + row % 2):.3f}" for step in range(12)) for row in range(24)]
+    rows = [",".join(f"{math.sin(step + row % 2) + row / 10:.3f}" for step in range(12)) for row in range(24)]
     if ending == "ts":
         lines = [f"{row}:{'ab'[number % 2]}" for number, row in enumerate(rows)]
         text = "\n".join(["@problemName made", "@classLabel true a b", "@data", *lines])
