@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,15 @@ from typing import Any
 import joblib
 
 
-def cached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Caches results by the content of arguments and the code of the function; $MLA_TRAIN_CACHE names the folder."""
+def cached(function: Callable[..., Any], ignore: Sequence[str] = ()) -> Callable[..., Any]:
+    """Caches results by the content of arguments and the code of the function; $MLA_TRAIN_CACHE names the folder.
+
+    Args:
+        function: Function whose results are cached.
+        ignore: Names of arguments for which others speak, such as those of files beside their times.
+    """
     folder = os.environ.get("MLA_TRAIN_CACHE", Path.home() / ".cache" / "mla_train")
-    remembered = joblib.Memory(folder, verbose=0).cache(function)
+    remembered = joblib.Memory(folder, verbose=0).cache(function, ignore=list(ignore))
 
     @wraps(function)
     def call(*arguments: Any) -> Any:

@@ -84,19 +84,28 @@ def read_header(source: Source | None) -> Header | None:
         return None
 
 
-def stamp(source: Source | None) -> tuple[int, int] | None:
-    """Size and time of change of a file; None where there is none."""
+def read_headers(sources: Sequence[Source | None], stamps: str = "") -> list[Header | None]:
+    """The headers of images; a cache knows files by their stamps."""
+    return [read_header(source) for source in sources]
+
+
+def stamps_of(sources: Sequence[Source | None]) -> str:
+    """Path, size and time of change of each file, in one text: to compare many pieces takes long."""
+    return "\n".join(map(_stamp, sources))
+
+
+def _stamp(source: Source | None) -> str:
     if not isinstance(source, Path):
-        return None
+        return ""
     try:
         status = source.stat()
     except (OSError, ValueError):
-        return None
-    return status.st_size, status.st_mtime_ns
+        return str(source)
+    return f"{source.absolute()}\t{status.st_size}\t{status.st_mtime_ns}"
 
 
 def decode_images(
-    sources: Sequence[Source | None], shape: Shape, fit: Fit = Fit.crop, wide: bool = False, stamps: Sequence[Any] = ()
+    sources: Sequence[Source | None], shape: Shape, fit: Fit = Fit.crop, wide: bool = False, stamps: str = ""
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Reads images, of which None is missing, and brings them to one shape; a cache knows files by their stamps.
 

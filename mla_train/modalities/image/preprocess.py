@@ -20,8 +20,8 @@ from mla_train.modalities.image.decode import (
     common_shape,
     decode_image,
     decode_images,
-    read_header,
-    stamp,
+    read_headers,
+    stamps_of,
 )
 from mla_train.modalities.image.depth import check_one_kind, learn_range, to_bytes
 from mla_train.modalities.image.embed import ImageEmbedding
@@ -88,13 +88,16 @@ class Image(Modality[ImageSpec]):
         if isinstance(values, Tensor):
             return ImageColumn(values, np.zeros(len(values), dtype=bool))
         sources = [as_source(value) for value in values]
-        headers, fit = [read_header(source) for source in sources], getattr(options, "fit", Fit.crop)
+        in_memory = any(isinstance(source, bytes) for source in sources)
+        headers_of, decode = read_headers, decode_images
+        if not in_memory:
+            headers_of, decode = (cached(each, ignore=["sources"]) for each in (read_headers, decode_images))
+        stamps, fit = stamps_of(sources), getattr(options, "fit", Fit.crop)
+        headers = headers_of(sources, stamps)
         size, channels = getattr(options, "image_size", None), getattr(options, "channels", None)
         shape = common_shape(headers, size, channels, fit, notes)
         wide = check_one_kind([header and header.mode for header in headers], names, notes)
-        in_memory = any(isinstance(source, bytes) for source in sources)
-        decode = decode_images if in_memory else cached(decode_images)
-        images, missing, broken = decode(sources, shape, fit, wide, [stamp(source) for source in sources])
+        images, missing, broken = decode(sources, shape, fit, wide, stamps)
         broken += [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
         if missing.all():
             shown = ", ".join(names[i] for i in broken[:5]) or "all are empty"
