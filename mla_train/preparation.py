@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mla_train.checks.cleaning import clean_labels
 from mla_train.config import ClassOptions, Clean, OnError, PooledHeadOptions, Rare, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
@@ -17,7 +18,6 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, require
 from mla_train.heads.base import Head
 from mla_train.heads.classes import as_label
-from mla_train.label_errors import clean_labels
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 from mla_train.splitting import Places, check_classes, cut_splits, split_keys

@@ -277,6 +277,20 @@ def forecasting_config(folder, frame, *words, name="a.csv", **how):
     return config("task=forecasting", "data=series_csv", f"data.path={folder / name}", *small, *words)
 
 
+def build_forecaster(folder, frame, *words):
+    """Task, data and network of a small forecaster as it is before training, the same from the same numbers."""
+    import torch
+
+    from mla_train.task import build_task
+
+    task = build_task(forecasting_config(folder, frame, *SMALL[1:], *words))
+    data = task.load_data()
+    torch.manual_seed(0)
+    model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
+    return task, data, model
+
+
 def loaded_by(imports, names):
     """Those of some modules that a new process has loaded after an import."""
     code = f"import sys, {imports}\nprint(*sorted(set({list(names)!r}) & sys.modules.keys()))"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.checks.base import SHOWN, Check, Examples
-from mla_train.data.checks.duplicates import (
+from mla_train.checks.near_duplicates import (
     LEAST_JACCARD,
     equal_pairs,
     jaccard,

@@ -3,9 +3,9 @@
 import numpy as np
 
 from mla_train.checks.base import SHOWN, Check, Examples
-from mla_train.data.checks.label_errors import MOST_SUSPECTED
+from mla_train.checks.cleaning import column_label_errors, joined
+from mla_train.checks.confident_learning import MOST_SUSPECTED
 from mla_train.data.splits import SPLITS
-from mla_train.label_errors import column_label_errors, joined
 
 MOST_WORK, MOST_CHARACTERS = 200_000, 30_000_000
 """Largest product of examples and classes, and most characters, for which label errors are looked for unasked."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.checks.base import Check, Examples
-from mla_train.data.checks.leakage import telling_columns, telling_tokens
+from mla_train.checks.telling_inputs import telling_columns, telling_tokens
 
 QUICK_EXAMPLES, MOST_EXAMPLES = 2_000, 20_000
 KINDS = ("classification", "regression")

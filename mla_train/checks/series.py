@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.checks.base import Check
-from mla_train.data.checks.leakage import LEAST_CORRELATION, correlation, telling_lead
+from mla_train.checks.telling_inputs import LEAST_CORRELATION, correlation, telling_lead
 from mla_train.dataset import Dataset
 
 MOST_SERIES = 50  # looked at

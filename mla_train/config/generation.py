@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from mla_train.config.checks import number
-from mla_train.config.data import TokenizerKind
+from mla_train.config.inputs import TokenizerKind
 from mla_train.config.network import AttentionConfig, AttentionKind
 from mla_train.config.run import TrainConfig
 from mla_train.config.task import HeadOptions

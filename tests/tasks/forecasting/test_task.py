@@ -15,7 +15,7 @@ from mla_train.heads.forecast_metrics import coverage, errors_by_series, forecas
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.task import build_task
 from tasks.forecasting import baselines
-from tests.helpers import check_report, config, forecasting_config, train
+from tests.helpers import build_forecaster, check_report, config, train
 from tests.helpers import hourly_table as table
 
 SIZES = ["encoder.dim=16", "encoder.num_heads=2"]
@@ -23,11 +23,7 @@ SIZES = ["encoder.dim=16", "encoder.num_heads=2"]
 
 def build(folder, frame, *words):
     """Data, network and windows of a small forecaster, as it is before training."""
-    task = build_task(forecasting_config(folder, frame, *SIZES, *words))
-    data = task.load_data()
-    torch.manual_seed(0)
-    model = task.build_model(data.spec).eval()
-    task.init_from_data(model, data)
+    task, data, model = build_forecaster(folder, frame, *words)
     columns = {split: getattr(data, split).columns["series"] for split in ("train", "val", "test")}
     return SimpleNamespace(task=task, data=data, model=model, **columns)
 

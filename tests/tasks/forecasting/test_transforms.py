@@ -9,12 +9,10 @@ from mla_train.heads.forecast_metrics import errors_by_series, forecast_metrics
 from mla_train.inference.export.graphs import AnswerGraph
 from mla_train.inference.export.inputs import graph_inputs, to_graph
 from mla_train.modalities.series.future import read_windows
-from mla_train.task import build_task
-from tests.helpers import forecasting_config, hourly_table, randomize
+from tests.helpers import build_forecaster, hourly_table, randomize
 
 FORWARD = {"log1p": np.log1p, "asinh": np.arcsinh}
 BACK = {"log1p": np.expm1, "asinh": np.sinh}
-SIZES = ["encoder.dim=16", "encoder.num_heads=2", "data.targets=[load,price]"]
 
 
 def sales():
@@ -24,13 +22,8 @@ def sales():
 
 
 def build(folder, frame, *words):
-    """Data and network, the same from the same numbers."""
-    task = build_task(forecasting_config(folder, frame, *SIZES, *words))
-    data = task.load_data()
-    torch.manual_seed(0)
-    model = task.build_model(data.spec).eval()
-    task.init_from_data(model, data)
-    return data, model
+    """Data and network of two series, the same from the same numbers."""
+    return build_forecaster(folder, frame, "data.targets=[load,price]", *words)[1:]
 
 
 def predict(data, model):

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mla_train.checks.confident_learning import MOST_SUSPECTED, LabelErrors, find_label_errors
 from mla_train.config import Clean
 from mla_train.data.cache import cached
-from mla_train.data.checks.label_errors import MOST_SUSPECTED, LabelErrors, find_label_errors
 from mla_train.errors import require
 
 IMAGE_SIDE = 16  # pixels

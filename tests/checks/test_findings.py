@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from mla_train.data.checks.duplicates import equal_pairs, jaccard, near_images, near_texts, normalized
-from mla_train.data.checks.label_errors import confident_errors, find_label_errors
-from mla_train.data.checks.leakage import telling_columns, telling_lead, telling_tokens
+from mla_train.checks.confident_learning import confident_errors, find_label_errors
+from mla_train.checks.near_duplicates import equal_pairs, jaccard, near_images, near_texts, normalized
+from mla_train.checks.telling_inputs import telling_columns, telling_lead, telling_tokens
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and runs away from the old hunter"
 
