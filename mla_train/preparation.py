@@ -24,7 +24,7 @@ from mla_train.splitting import Places, check_classes, cut_splits, split_keys
 
 
 def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head], config: TrainConfig) -> Dataset:
-    """Reads, cleans, splits and learns what the network must know of the data.
+    """Cleans, splits and learns what the network must know of the data.
 
     Raises:
         UserError: The data is not as it must be.

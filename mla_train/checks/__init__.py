@@ -2,21 +2,21 @@
 
 import logging
 
-from mla_train.checks.base import Check, Examples, plain_values, problems_of
+from mla_train.checks.base import Check, LoadedExamples, plain_values, problems_of
 from mla_train.checks.duplicates import check_duplicates
 from mla_train.checks.inputs import check_images, check_inputs, check_labels, check_texts
 from mla_train.checks.leakage import check_leakage
 from mla_train.checks.series import check_series
 from mla_train.dataset import Dataset
 
-__all__ = ["Check", "Examples", "check_data", "plain_values", "problems_of", "safe_checks"]
+__all__ = ["Check", "LoadedExamples", "check_data", "plain_values", "problems_of", "safe_checks"]
 
 
 def check_data(data: Dataset, thorough: bool = True) -> list[Check]:
     """All checks but that of label errors; those that are not `thorough` take about a second."""
     if data.spec.head.kind == "forecast":
         return [check_series(data)]
-    examples = Examples(data)
+    examples = LoadedExamples(data)
     checks = [check_duplicates(examples, thorough), check_inputs(examples), check_labels(examples)]
     of_kind = {"text": check_texts, "image": check_images}
     for name, modality in data.spec.inputs.items():

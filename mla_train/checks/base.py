@@ -49,7 +49,7 @@ def plain_values(checks: Iterable[Check]) -> dict[str, Any]:
     return {check.name: check.values | {"problems": check.problems} for check in checks}
 
 
-class Examples:
+class LoadedExamples:
     """The examples of all splits behind each other.
 
     Attributes:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mla_train.checks.base import SHOWN, Check, Examples
+from mla_train.checks.base import SHOWN, Check, LoadedExamples
 from mla_train.checks.near_duplicates import (
     LEAST_JACCARD,
     equal_pairs,
@@ -20,7 +20,7 @@ REMEDY = "Remove them (scripts/check_data.py lists them in duplicates.csv)"
 QUICK_TEXTS, QUICK_CHARACTERS, QUICK_VALUES = 30_000, 5_000_000, 50_000_000
 
 
-def check_duplicates(examples: Examples, thorough: bool) -> Check:
+def check_duplicates(examples: LoadedExamples, thorough: bool) -> Check:
     """Counts examples that repeat another one of their split, or of an earlier one of train, val and test."""
     keys = [_keys(examples, name, modality.kind) for name, modality in examples.data.spec.inputs.items()]
     equal = equal_pairs(list(zip(*keys, strict=True)))
@@ -71,12 +71,12 @@ def check_duplicates(examples: Examples, thorough: bool) -> Check:
     return check
 
 
-def _shown(examples: Examples, first: int, second: int, kind: str) -> dict[str, Any]:
+def _shown(examples: LoadedExamples, first: int, second: int, kind: str) -> dict[str, Any]:
     repeats = {f"{key} it repeats": value for key, value in examples.show(first).items()}
     return {"kind": kind} | examples.show(second) | repeats
 
 
-def _keys(examples: Examples, name: str, kind: str) -> list[Any]:
+def _keys(examples: LoadedExamples, name: str, kind: str) -> list[Any]:
     """Values that are equal for equal examples."""
     if kind == "text":
         return examples.texts(name)
@@ -85,7 +85,7 @@ def _keys(examples: Examples, name: str, kind: str) -> list[Any]:
     return [np.asarray(value).tobytes() for column in examples.columns(name) for value in column.values]
 
 
-def _near_pairs(examples: Examples, thorough: bool) -> tuple[np.ndarray, str]:
+def _near_pairs(examples: LoadedExamples, thorough: bool) -> tuple[np.ndarray, str]:
     """Pairs that are nearly equal, and by what; by nothing where neither texts nor images suit, or they are too many."""
     inputs = examples.data.spec.inputs
     by_kind = {modality.kind: name for name, modality in reversed(inputs.items())}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mla_train.checks.base import Check, Examples
+from mla_train.checks.base import Check, LoadedExamples
 from mla_train.data.splits import SPLITS
 from mla_train.data.tokenizers import UNK_ID
 
@@ -14,7 +14,7 @@ MANY_UNKNOWN, MANY_CUT = 0.25, 0.05
 MOST_CLASSES, MOST_SIZES = 50, 10  # shown
 
 
-def check_inputs(examples: Examples) -> Check:
+def check_inputs(examples: LoadedExamples) -> Check:
     """Counts missing and constant values of each input."""
     data = examples.data
     check = Check("inputs", "Inputs", note="Constant: all values of an example are the same.")
@@ -43,7 +43,7 @@ def is_constant(column: Any) -> np.ndarray:
     return np.array([len(value) > 1 and np.nanmax(value) == np.nanmin(value) for value in column.values], dtype=bool)
 
 
-def check_labels(examples: Examples) -> Check:
+def check_labels(examples: LoadedExamples) -> Check:
     """Counts classes, or describes the numbers that are to be predicted."""
     data, kind = examples.data, examples.data.spec.head.kind
     check = Check("labels", "Labels")
@@ -76,7 +76,7 @@ def check_labels(examples: Examples) -> Check:
     return check
 
 
-def check_texts(examples: Examples, name: str) -> Check:
+def check_texts(examples: LoadedExamples, name: str) -> Check:
     """Lengths, unknown tokens and cut texts."""
     check = Check(f"texts_{name}", f"Texts: {name}")
     modality: Any = examples.data.spec.inputs[name]
@@ -103,7 +103,7 @@ def check_texts(examples: Examples, name: str) -> Check:
     return check
 
 
-def check_images(examples: Examples, name: str) -> Check:
+def check_images(examples: LoadedExamples, name: str) -> Check:
     """Sizes and modes of image files."""
     check = Check(f"images_{name}", f"Images: {name}")
     headers = [header for column in examples.columns(name) for header in column.headers or () if header is not None]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mla_train.checks.base import SHOWN, Check, Examples
+from mla_train.checks.base import SHOWN, Check, LoadedExamples
 from mla_train.checks.cleaning import column_label_errors, joined
 from mla_train.checks.confident_learning import MOST_SUSPECTED
 from mla_train.data.splits import SPLITS
@@ -12,7 +12,7 @@ MOST_WORK, MOST_CHARACTERS = 200_000, 30_000_000
 SHOWN_ERRORS = 50
 
 
-def takes_long(examples: Examples) -> bool:
+def takes_long(examples: LoadedExamples) -> bool:
     """Whether looking for label errors takes more than about a minute."""
     inputs = examples.data.spec.inputs
     characters = sum(len(text) for name, each in inputs.items() if each.kind == "text" for text in examples.texts(name))
@@ -20,7 +20,7 @@ def takes_long(examples: Examples) -> bool:
     return work > MOST_WORK or characters > MOST_CHARACTERS
 
 
-def check_label_errors(examples: Examples) -> Check:
+def check_label_errors(examples: LoadedExamples) -> Check:
     """Ranks examples by how improbable their label is to models that were not trained on them."""
     data = examples.data
     kinds = {name: modality.kind for name, modality in data.spec.inputs.items()}

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from mla_train.checks.base import Check, Examples
+from mla_train.checks.base import Check, LoadedExamples
 from mla_train.checks.telling_inputs import telling_columns, telling_tokens
 
 QUICK_EXAMPLES, MOST_EXAMPLES = 2_000, 20_000
 KINDS = ("classification", "regression")
 
 
-def check_leakage(examples: Examples, thorough: bool) -> Check:
+def check_leakage(examples: LoadedExamples, thorough: bool) -> Check:
     """Looks at training examples, at most at so many."""
     data, kind = examples.data, examples.data.spec.head.kind
     check = Check("leakage", "Inputs that tell the target")

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mla_train.commands import add_run, command_parser, load_run
-from mla_train.data.raw import parse_raw
 from mla_train.errors import UserError, did_you_mean
 from mla_train.explain import METHODS
+from mla_train.explain.raw_example import parse_raw
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
     from mla_train.inference.predictor import Predictor

@@ -16,7 +16,7 @@ from mla_train.errors import require, run_script
 from mla_train.program import CONF
 
 LABEL_ERRORS = (
-    "look for labels that may be wrong; without this word only where it takes less than about a minute "
+    "look for labels that may be wrong; by default only if that takes less than about a minute "
     "(200,000 examples times classes), with --no-label-errors never"
 )
 
@@ -45,7 +45,7 @@ def check(arguments: argparse.Namespace) -> None:
     require(not output.is_dir(), f"--output {output} is a folder: name a file, such as {output / 'data_report.html'}")
     print("reading the data ...", flush=True)
 
-    from mla_train.checks import Examples, check_data, problems_of
+    from mla_train.checks import LoadedExamples, check_data, problems_of
     from mla_train.checks.label_errors import check_label_errors, takes_long
     from mla_train.report.data_report import write_data_report, write_listings
     from mla_train.task import build_task
@@ -60,7 +60,7 @@ def check(arguments: argparse.Namespace) -> None:
     print("\n".join([*data.notes, f"{config.task.name} on {config.data.name}: {counts} examples"]), flush=True)
     checks = check_data(data)
     if kind == "classification" and arguments.label_errors is not False:
-        examples = Examples(data)
+        examples = LoadedExamples(data)
         if arguments.label_errors or not takes_long(examples):
             checks.append(check_label_errors(examples))
             if not checks[-1].listing:

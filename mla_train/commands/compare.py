@@ -10,7 +10,7 @@ Keys with several values are compared, in all combinations, to the first variant
     folds=5          number of folds of a cross-validation, instead of seeds: each is the test split of one run; without a
                      key of several values one variant is trained
     match=width      as configured; match=parameters sets encoder.mlp_ratio so that all have as many parameters as the first
-    run_dir=FOLDER   output folder (default: runs/compare/DATE_TIME); repeat the command to resume it
+    run_dir=FOLDER   output folder (default: runs/compare/DATE_TIME); repeat with the same folder to resume
     n_jobs=1         number of runs at a time, which share the CPU threads
 
 All other options are those of train.py, see its --help. Writes comparison.md, .html, .csv, .png and the run folders.

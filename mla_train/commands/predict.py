@@ -10,7 +10,7 @@ place, with the reason in the column `error`.
 
     python scripts/predict.py --run runs/load --input load.csv --output forecast.csv
 
-forecasts the steps behind the last measured row of a table, with a figure beside the file; rows behind it hold the
+forecasts the steps after the last measured row of a table, with a figure beside the file; rows after it hold the
 covariates that are known ahead.
 """
 

@@ -11,7 +11,7 @@ Options are written key=value. Those of the sweep:
     sampler    tpe, random, grid or gp                 pruner    median, halving or none
     objective  metric of val/ to optimize (default: the one that chooses the checkpoint)
     retrain    number of best trials that are trained again with three seeds
-    run_dir    output folder; repeat the command to resume it
+    run_dir    output folder; repeat with the same folder to resume
     storage    database URL for several machines (default: a file in the folder)
 
 All other options go to train.py. Writes trials.csv, experiment/best.yaml, sweep.html and a run folder for each trial.

@@ -23,7 +23,7 @@ Trains an attention model on a task and writes a run folder: metrics beside base
 FOOTER = """\
 More: --help-all lists all options, --help KEY explains one (--help attention.pattern) or a group (--help data),
 --config-dir FOLDER adds your own tasks and choices, -m runs all combinations of a,b lists,
---cfg job shows the composed config, --hydra-help the flags of Hydra, completion of words in the shell among them.
+--cfg job shows the composed config, --hydra-help the flags of Hydra, such as shell completion.
 """
 COMMON = (
     "epochs", "batch_size", "lr", "seed", "test", "run_dir", "resume", "encoder.dim", "encoder.depth",

@@ -80,8 +80,8 @@ class HeadOptions:
     """Options of every head.
 
     Attributes:
-        monitor: Metric of the validation split that selects the checkpoint, stops early and is swept; null is that of the
-            head, of classes below 1:10 macro_f1.
+        monitor: Metric of the validation split that selects the checkpoint and is optimized by sweeps; null is that of the head,
+            or macro_f1 where the rarest class has less than a tenth of the examples of the largest.
     """
 
     monitor: str | None = None
@@ -220,7 +220,8 @@ class PooledHeadOptions:
             list in the order of the classes. Their mean over training examples is made 1.
         focal_gamma: Exponent of the focal loss (Lin et al. 2017), which counts easy examples less; 0 is cross-entropy.
         threshold: Probability from which the rarer of two classes is predicted: a number, or tune, which chooses it on val by
-            the F1 of that class; null tunes it below 1:10, else it is 0.5.
+            the F1 of that class; null tunes it where that class has less than a tenth of
+            the examples of the other, else it is 0.5.
     """
 
     head: HeadKind = HeadKind.auto

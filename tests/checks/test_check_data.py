@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mla_train.checks import Examples, check_data, plain_values, problems_of
+from mla_train.checks import LoadedExamples, check_data, plain_values, problems_of
 from mla_train.checks.label_errors import check_label_errors
 from mla_train.commands import check_data as command
 from mla_train.errors import UserError
@@ -266,7 +266,7 @@ def test_labels_that_say_nothing_of_the_texts_are_not_cleaned(tmp_path):
     labels = np.random.default_rng(3).integers(0, 2, 200)
     rows = [{"text": text, "label": "yn"[label]} for text, label in zip(texts(200), labels, strict=True)]
     words = ["task=text_classification", "data=text_files", f"data.train={write_jsonl(tmp_path / 'a.jsonl', rows)}"]
-    check = check_label_errors(Examples(build_task(config(*words)).load_data()))
+    check = check_label_errors(LoadedExamples(build_task(config(*words)).load_data()))
     assert check.values == {"cannot_tell": True}
     assert not check.problems
     assert not check.listing

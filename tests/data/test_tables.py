@@ -326,3 +326,18 @@ def test_any_bytes_are_rows_or_one_clear_error(content, kind):
 )
 def test_columns_that_number_rows_are_known_by_name_and_values(name, values, counts):
     assert is_row_number(name, np.array(values, float)) is counts
+
+
+@pytest.mark.parametrize("packing", [".gz", ".xz", ".bz2"])
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "npz", "xlsx"])
+def test_tables_of_every_format_may_be_compressed(kind, packing, tmp_path):
+    frame, plain = pd.DataFrame({"text": ["a b", "c"], "label": [1, 2]}), tmp_path / f"a.{kind}"
+    if kind == "npz":
+        np.savez(plain, text=frame["text"].to_numpy(str), label=frame["label"].to_numpy())
+    else:
+        getattr(frame, {"parquet": "to_parquet", "arrow": "to_feather", "xlsx": "to_excel"}[kind])(
+            plain, **({"index": False} if kind == "xlsx" else {})
+        )
+    packed = tmp_path / f"a.{kind}{packing}"
+    packed.write_bytes({".gz": gzip, ".xz": lzma, ".bz2": bz2}[packing].compress(plain.read_bytes()))
+    assert read_table(packed).cells == read_table(plain).cells

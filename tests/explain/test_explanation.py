@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from mla_train.config import SeriesNetworkOptions
-from mla_train.data.raw import parse_raw
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
 from mla_train.explain.explanation import explain_example
 from mla_train.explain.heatmaps import draw_attention_view
+from mla_train.explain.raw_example import parse_raw
 from mla_train.heads import Classification, Regression
 from mla_train.modalities import Features, Image, Series, Text
 from mla_train.modalities.explanation import CellUnits, PatchUnits, WordUnits

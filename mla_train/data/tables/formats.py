@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from mla_train.config import TableOptions
@@ -12,6 +12,7 @@ from mla_train.data.tables.source import (
     UNREADABLE,
     Row,
     Source,
+    is_packed,
     is_undecoded,
     numbered,
     open_bytes,
@@ -120,14 +121,13 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
     import pyarrow.ipc
     import pyarrow.parquet
 
+    packed = is_packed(path)
     try:
         if kind == "parquet":
-            content = pyarrow.parquet.ParquetFile(
-                path if path != "-" else pyarrow.BufferReader(open_bytes(path).read())
-            )
+            content = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(open_bytes(path).read()) if packed else path)
             schema, size, batches = content.schema_arrow, content.metadata.num_rows, content.iter_batches(CHUNK)
         else:
-            table = _arrow_table(path)
+            table = _arrow_table(path, packed)
             schema, size, batches = table.schema, table.num_rows, iter(table.to_batches(CHUNK))
     except (pyarrow.ArrowException, *UNREADABLE) as error:
         raise UserError(f"{name} cannot be read: {error}") from error
@@ -161,11 +161,11 @@ def _records(batch: Any) -> list[dict[str, Any]]:
         return pyarrow.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
 
 
-def _arrow_table(path: str) -> Any:
+def _arrow_table(path: str, packed: bool) -> Any:
     """An Arrow file, or stream, as the library datasets writes it."""
     import pyarrow.ipc
 
-    with pyarrow.memory_map(path) if path != "-" else pyarrow.BufferReader(open_bytes(path).read()) as stream:
+    with pyarrow.BufferReader(open_bytes(path).read()) if packed else pyarrow.memory_map(path) as stream:
         try:
             return pyarrow.ipc.open_file(stream).read_all()
         except pyarrow.ArrowInvalid:
@@ -201,7 +201,8 @@ def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Sourc
     import numpy as np
 
     try:
-        with np.load(open_bytes(path) if path == "-" else Path(path), allow_pickle=False) as content:
+        packed = is_packed(path)
+        with np.load(BytesIO(open_bytes(path).read()) if packed else path, allow_pickle=False) as content:
             arrays = {each: content[each] for each in content.files}
     except (ValueError, zipfile.BadZipFile, *UNREADABLE) as error:
         raise UserError(

@@ -85,6 +85,11 @@ def open_bytes(path: str) -> BinaryIO:
     return stream
 
 
+def is_packed(path: str) -> bool:
+    """Whether a file is compressed or the standard input, so that it is read from its beginning to its end."""
+    return path == "-" or Path(path).suffix in OPENERS
+
+
 def read_lines(path: str, name: str, encoding: str | None = None, newline: str = "\n") -> Iterator[str]:
     r"""Lines of a text with their ends; signs inside sentences that Unicode calls line ends do not count.
 
