@@ -114,7 +114,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
 
 
 def _nonnegative(table: SeriesTable, train: int, is_asked: bool | None) -> list[bool]:
-    """Whether each series is never below zero in the training rows; a UserError where it was said to be and is not."""
+    """Whether each series is never below zero in the training rows; a UserError where `task.nonnegative` says so and it is not true."""
     nonnegative = np.nanmin(table.values[:train], 0) >= 0
     if is_asked and not nonnegative.all():
         below = [name for name, is_above in zip(table.names, nonnegative, strict=True) if not is_above]

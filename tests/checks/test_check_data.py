@@ -131,9 +131,9 @@ def test_images_are_described_and_a_size_that_tells_the_class_is_found(tmp_path)
         sum(duplicates[split][key] for split in ("train", "val", "test") for key in ("equal_within", "equal_across"))
         == 1
     )
-    told = {each["input"]: each["alone"] for each in checks["leakage"].values["columns"]}
-    assert told["height of the files of image"] == 1.0
-    assert "width of the files of image" not in told
+    accuracies = {each["input"]: each["alone"] for each in checks["leakage"].values["columns"]}
+    assert accuracies["height of the files of image"] == 1.0
+    assert "width of the files of image" not in accuracies
 
 
 def test_gaps_and_a_known_column_that_tells_the_future_are_found(tmp_path):

@@ -47,7 +47,7 @@ class Table:
         return self.files or [(str(self.file), place) for place in self.places]
 
     def select(self, rows: Sequence[int]) -> "Table":
-        """Some of the rows; what was said of the whole table is left out."""
+        """Some of the rows; notes on the whole table are left out."""
         return Table(
             self.file,
             {name: [cells[row] for row in rows] for name, cells in self.cells.items()},

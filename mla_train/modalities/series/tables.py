@@ -29,7 +29,7 @@ class SeriesTable:
         names: Columns of the series.
         known: Columns of covariates that are known ahead.
         observed: Columns of covariates that are known up to the present.
-        time_column: Column of the times that the user named, or columns; empty where it was found.
+        time_column: Column of the times that the user named, or columns; empty where it was detected.
         notes: Lines for the user.
         series_column: Column, or columns, that tell the series of a long table apart; else empty.
         value_column: Column of the values of a long table; else empty.
@@ -146,7 +146,7 @@ def read_numeric_table(
     times = joined_times(table, time_columns, path) if len(time_columns) > 1 else times_of(table[time_columns[0]], path)
     if len(time_columns) == 1 and pd.api.types.is_numeric_dtype(table[time_columns[0]]):
         notes.append(f"numbers of column {time_columns[0]} are read as times, the first {times[0]}")
-    table, options, found = texts_as_numbers(table, options, categories, notes)
+    table, options, categories = texts_as_numbers(table, options, categories, notes)
     names = _columns(table, [*time_columns, *series_columns, *options.static], options, notes)
     frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
     inside = in_span(times, options, notes)
@@ -159,10 +159,10 @@ def read_numeric_table(
             )
         series = series_names(table, series_columns, path)
         static = static_covariates(table, options.static, series, path) if options.static else None
-        return NumericTable(one_column_each(frame, series, values[0], options), options, found, static)
+        return NumericTable(one_column_each(frame, series, values[0], options), options, categories, static)
     if not times.is_unique:
         _refuse_repeated_times(table, times, time_columns, options)
-    return NumericTable(frame, options, found)
+    return NumericTable(frame, options, categories)
 
 
 def _as_list(named: Any) -> list[str]:

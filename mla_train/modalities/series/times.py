@@ -211,21 +211,21 @@ def times_of(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
     if column.map(lambda cell: isinstance(cell, str) and WEEK.fullmatch(cell.strip()) is not None).all():
         days = column.str.strip().str.replace("-", "").map(lambda week: week if len(week) > 7 else f"{week}1")
         column = pd.to_datetime(days, format="%GW%V%u", errors="coerce").where(lambda times: times.notna(), column)
-    found = []
+    readings = []
     for how in ({}, {"dayfirst": True}, {"format": "ISO8601"}):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of dayfirst where years come first
-                found.append(pd.DatetimeIndex(pd.to_datetime(column, utc=True, **how)))
+                readings.append(pd.DatetimeIndex(pd.to_datetime(column, utc=True, **how)))
         except (ValueError, TypeError):
             continue
-    if not found:
+    if not readings:
         each = pd.to_datetime(column.map(str), format="mixed", errors="coerce", utc=True)
         if each.notna().all():
             raise UserError(f"{path}: the times of column {column.name} are written in several ways; write all alike")
         row = int(np.flatnonzero(each.isna())[0])
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no time")
-    times = min(found, key=_unevenness).tz_convert("UTC").tz_localize(None)
+    times = min(readings, key=_unevenness).tz_convert("UTC").tz_localize(None)
     outside = (times < pd.Timestamp.min.ceil("s")) | (times > pd.Timestamp.max.floor("s"))
     if outside.any():
         row = int(np.argmax(outside))
@@ -263,10 +263,10 @@ def _from_numbers(column: pd.Series, path: str | None) -> pd.DatetimeIndex:
 
 def numbers(column: pd.Series, path: str | None) -> np.ndarray:
     """The cells of a column; an empty one is NaN, one that is no number a UserError."""
-    found = pd.to_numeric(column, errors="coerce")
-    odd = np.flatnonzero(found.isna() & column.notna())
+    values = pd.to_numeric(column, errors="coerce")
+    odd = np.flatnonzero(values.isna() & column.notna())
     wrong = [int(row) for row in odd if str(column.iloc[row]).strip()]
     if wrong:
         row = wrong[0]
         raise UserError(f"{path}: {column.iloc[row]!r} in row {row + 1} of column {column.name} is no number")
-    return np.where(np.isinf(found), np.nan, found).astype(float)
+    return np.where(np.isinf(values), np.nan, values).astype(float)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # scipy is loaded only where there are TF-IDF features
 
 
 MANY_UNKNOWN = 0.25
-"""Share of unknown tokens that is told."""
+"""Share of unknown tokens that is reported."""
 
 
 def clean(text: str) -> str:

@@ -71,7 +71,7 @@ def test_a_table_to_forecast_is_read_with_the_categories_of_training(tmp_path):
     assert read_windows(tmp_path / "c.csv", spec(data))[0].now == 200
     future.loc[203, "weather"] = None
     future.to_csv(tmp_path / "c.csv", index=False)
-    with pytest.raises(UserError, match="weather=rain is known ahead, but has no value in 1 of the 6 steps"):
+    with pytest.raises(UserError, match=r"weather=rain is known ahead.* 1 of the 6"):
         read_windows(tmp_path / "c.csv", spec(data))
 
 
