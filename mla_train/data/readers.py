@@ -48,7 +48,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             asked = getattr(options, option)
             if isinstance(asked, list):
                 columns = [find_column(table, each, (), f"data.{option}") for each in asked]
-                texts = [_texts(table.column(c), f"{table.file} column {c}", table.places, notes) for c in columns]
+                texts = [read_texts(table.column(c), f"{table.file} column {c}", table.places, notes) for c in columns]
                 values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
                 continue
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
@@ -56,7 +56,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             if name == "image":
                 values[name], beside = _images(cells, table.file, [" ".join(origin) for origin in table.origins]), cells
             else:
-                values[name] = _texts(cells, f"{table.file} column {column}", table.places, notes)
+                values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes)
         names = row_names(table, options, notes, beside)
         splits[split] = Examples(values, labels, names, **row_keys(table, options))
     if "train" not in splits:
@@ -64,8 +64,18 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     return RawData(splits, notes, classes)
 
 
-def _texts(cells: Sequence[Any], where: str, places: Sequence[str], notes: list[str]) -> list[str | None]:
-    """Texts, None where there is none; a UserError names a cell that is no text."""
+def read_texts(cells: Sequence[Any], where: str, places: Sequence[str], notes: list[str]) -> list[str | None]:
+    """Cells as texts, None where there is none.
+
+    Args:
+        cells: Cells of a column.
+        where: Name of the column and of its file, for messages.
+        places: Place of each cell in the file.
+        notes: Lines for the user; the number of damaged texts is added.
+
+    Raises:
+        UserError: A cell is no text.
+    """
     texts: list[str | None] = []
     for cell, place in zip(cells, places, strict=True):
         try:

@@ -1,5 +1,6 @@
 """Words, pieces of words or characters as numbers, by the `tokenizers` library, learned on the training split."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ from mla_train.config import TokenizerKind
 
 PAD, UNK, START, END = "[PAD]", "[UNK]", "[START]", "[END]"
 PAD_ID, UNK_ID, START_ID, END_ID = 0, 1, 2, 3
+LONGEST_WORD = 1000  # characters of a word that pieces are learned from
 
 
 def learn_tokenizer(
@@ -48,8 +50,13 @@ def learn_tokenizer(
         trainer = trainers.WordLevelTrainer(**training)
     steps = [normalizers.NFC() if to_write else normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(map(_without_endless_words, texts), trainer)
     return _literal(tokenizer)
+
+
+def _without_endless_words(text: str) -> str:
+    """A text whose words have an end: merging the letters of one of 200,000 would take minutes."""
+    return text if len(text) <= LONGEST_WORD else re.sub(rf"(\S{{{LONGEST_WORD}}})\S+", r"\1", text)
 
 
 def read_tokenizer(written: str) -> Tokenizer:

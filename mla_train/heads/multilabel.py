@@ -131,9 +131,14 @@ class MultilabelClassification(ClassHead):
 
 
 def _label_set(value: Any, separator: str | None) -> set[Any]:
-    """The labels of a cell: a list, or a text with a separator; empty is none."""
+    """The labels of a cell: a list, or a text with a separator; empty is none. A UserError where a list is nested."""
     if isinstance(value, list | tuple | set | np.ndarray):
-        return {as_label(label) for label in value}
+        try:
+            return {as_label(label) for label in value}
+        except TypeError as error:
+            raise UserError(
+                f"the label {value!r:.60} holds more than labels: an example has a list of words or numbers"
+            ) from error
     if value is None or value != value:
         return set()
     if separator is None:

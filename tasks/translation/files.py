@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import find_column
+from mla_train.data.readers import find_column, read_texts
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
@@ -157,9 +157,5 @@ def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Ex
     sides = []
     for option in ("source_column", "target_column"):
         name = find_column(table, getattr(options, option), (), f"data.{option}")
-        sides.append(table.column(name))
-        odd = next((i for i, cell in enumerate(sides[-1]) if isinstance(cell, list | dict)), None)
-        if odd is not None:
-            kind = type(sides[-1][odd]).__name__
-            raise UserError(f"{table.file}: column {name} holds no text but a {kind} ({table.places[odd]})")
+        sides.append(read_texts(table.column(name), f"{table.file} column {name}", table.places, notes))
     return Examples({"source": sides[0]}, sides[1], names, **keys)

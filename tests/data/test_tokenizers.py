@@ -38,3 +38,9 @@ def test_rare_tokens_and_case():
     tokenizer = learn_tokenizer([*TEXTS, "unicorn"], TokenizerKind.word, 400, lowercase=True)
     assert tokenizer.encode("unicorn").ids == [UNK_ID]
     assert tokenizer.encode("THE Cat").tokens == ["the", "cat"]
+
+
+def test_a_word_without_end_takes_no_minutes():
+    endless = learn_tokenizer([*TEXTS, "x" * 50_000], TokenizerKind.bpe, 400)
+    assert endless.to_str() == learn_tokenizer([*TEXTS, "x" * 1000], TokenizerKind.bpe, 400).to_str()
+    assert len(endless.encode("x" * 2000).ids) < 2000

@@ -132,3 +132,8 @@ def test_r_drop_is_a_quarter_of_both_divergences_of_each_label():
     divergence = torch.distributions.kl_divergence
     expected = (divergence(p, q) + divergence(q, p)).sum() / 4
     torch.testing.assert_close(head().r_drop_loss(first, second, None).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_lists_within_lists_are_refused():
+    with pytest.raises(UserError, match="holds more than labels: an example has a list of words or numbers"):
+        MultilabelClassification.load_targets({"train": [["a"], [["b"]]]}, config("task=text_classification").data, [])

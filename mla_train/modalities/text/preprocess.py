@@ -14,6 +14,7 @@ from mla_train.config import Augmentation, TextOptions, Texts, TokenizerKind
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
 from mla_train.data.choose_tokens import choose_tokens
+from mla_train.data.tables.cells import as_text
 from mla_train.data.texts import join_texts
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
@@ -35,8 +36,8 @@ MANY_UNKNOWN = 0.25
 
 
 def clean(text: str) -> str:
-    """One form for what looks the same (Unicode NFC), with single spaces."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """One form for what looks the same (Unicode NFC), with single spaces and without halves of characters."""
+    return " ".join(unicodedata.normalize("NFC", as_text(text)).split())
 
 
 class TextExample(NamedTuple):

@@ -302,3 +302,16 @@ def test_errors_say_what_to_do(tmp_path, words, message):
         words = [re.sub(f"={name}$", f"={file}", word) for word in words]
     with pytest.raises(UserError, match=message):
         read(*words)
+
+
+def test_halves_of_characters_are_counted_and_lists_refused(tmp_path):
+    pairs = [{"source": f"cut tweet {i} \ud83d", "target": f"Tweet {i}"} for i in range(30)]
+    file = tmp_path / "train.jsonl"
+    file.write_text("\n".join(map(json.dumps, pairs)))
+    data = read(f"data.train={file}")
+    assert sources(data.train)[0].endswith("\N{REPLACEMENT CHARACTER}")
+    assert any("30 texts hold halves of characters" in note for note in data.notes)
+    pairs[3]["target"] = ["Tweet"]
+    file.write_text("\n".join(map(json.dumps, pairs)))
+    with pytest.raises(UserError, match=r"column target: a text is needed, not list .line 4"):
+        read(f"data.train={file}")
