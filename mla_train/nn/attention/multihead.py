@@ -77,6 +77,7 @@ class GroupedQueryAttention(Attention):
         if key_mask.mask is None and not key_mask.is_causal and self.per_head is None:
             # The heads of a group read the same keys: one head with more queries needs no copies of them.
             folded = query.reshape(query.size(0), self.num_kv_heads, -1, self.qk_head_dim)
-            return self.mix(folded, key, value).view_as(query)
+            # Some kernels give their result another order in memory, which no view can unfold.
+            return self.mix(folded, key, value).reshape(query.shape)
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         return self.mix(query, key, value, key_mask)
