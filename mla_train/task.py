@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from mla_train.ablation import ablation_metrics, draw_ablation
-from mla_train.config import HeadKind, TrainConfig
+from mla_train.baselines.base import Baselines
+from mla_train.config import HeadKind, Start, TrainConfig
 from mla_train.data.examples import RawData
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
@@ -94,14 +95,21 @@ class Task:
         heads = {**self.heads, **({self.head.kind: self.head} if self.head is not None else {})}
         return ModelSpec.from_dict(stored, kinds, heads)
 
-    def init_from_data(self, model: Model, data: Dataset) -> bool:
-        """Sets weights that are computed from the training split; called before the first step, not when a run resumes.
+    def init_from_data(self, model: Model, data: Dataset) -> str:
+        """Sets weights that are computed from the data; called before the first step, not when a run resumes.
 
-        True means that the network can already predict: it is then validated, and kept if no epoch improves on it.
+        Returns:
+            Name of the simple model as which the network can already answer, which is validated, and kept unless training
+            betters it; empty where it is none.
         """
         for name, embedding in model.embeddings.items():
             embedding.init_from_data(data.train.columns[name])  # type: ignore[operator]
-        return False
+        if getattr(self.config.task, "start", Start.none) is Start.none or self.config.debug.overfit:
+            return ""
+        from mla_train.baselines.start import begin_as_linear
+
+        begun = begin_as_linear(model, data)
+        return begun[0] if begun is not None else ""
 
     def raw_inputs(self, spec: ModelSpec) -> list[str]:
         """Names of the inputs of a raw example; a value without a name belongs to the first."""
@@ -119,8 +127,8 @@ class Task:
 
     # Evaluation.
 
-    def baselines(self, data: Dataset) -> dict[str, Predictions]:
-        """Predictions of simple models for the test split, as columns `label` and `predicted`."""
+    def baselines(self, data: Dataset) -> Baselines:
+        """How each simple model that the network has to beat is computed, by name."""
         return {}
 
     def prediction_rows(self, model: Model, predictions: Predictions, data: Dataset) -> list[dict[str, Any]]:

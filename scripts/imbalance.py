@@ -20,8 +20,8 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from mla_train.baselines import text_tables
 from mla_train.data.splits import SPLITS
+from mla_train.data.tfidf import TfidfFeatures
 from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics
 from tasks.text_classification import read_texts
 from tasks.text_classification.config import TextFilesConfig
@@ -75,7 +75,8 @@ def train(splits: Texts, seed: int, overrides: list[str]) -> dict[str, float]:
 
 def logistic_regression(splits: Texts, weight: str | None) -> dict[str, float]:
     """Metrics on test of logistic regression on TF-IDF features of words and pieces of words."""
-    train, val, test = text_tables([splits[split][0] for split in SPLITS])[-1]
+    features = TfidfFeatures.learn(list(splits["train"][0]), 100_000)
+    train, val, test = (features.matrix(list(splits[split][0])) for split in SPLITS)
     labels = {split: splits[split][1].astype(int) for split in SPLITS}
     best = -1.0
     for strength in (1.0, 10.0, 100.0):

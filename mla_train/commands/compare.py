@@ -9,6 +9,7 @@ Keys with several values are compared, in all combinations, to the first variant
     seeds=3          number of seeds: each variant is trained with seeds 0, 1, 2
     folds=5          number of folds of a cross-validation, instead of seeds: each is the test split of one run; without a
                      key of several values one variant is trained
+    repeats=1        number of times that the folds are cut anew, with other examples
     match=width      as configured; match=parameters sets encoder.mlp_ratio so that all have as many parameters as the first
     run_dir=FOLDER   output folder (default: runs/compare/DATE_TIME); repeat with the same folder to resume
     n_jobs=1         number of runs at a time, which share the CPU threads
@@ -44,13 +45,15 @@ def main() -> None:
         from mla_train.studies.compare import compare
         from mla_train.studies.comparison import conclusion
         from mla_train.studies.comparison_page import failures, summary, write_page
+        from mla_train.studies.launch import terminated_as_exit
         from mla_train.studies.parameter_matching import check_variants
 
         variants = check_variants(plan, configs, CONF)
         runs = f"{plan.seeds} {'fold' if plan.folds else 'seed'}{'s' * (plan.seeds > 1)}"
         print(f"{len(variants)} variant{'s' * (len(variants) > 1)}, {runs}, in {plan.run_dir}", flush=True)
         resume = command
-        comparison, how = compare(plan, variants, TRAIN, command)
+        with terminated_as_exit():
+            comparison, how = compare(plan, variants, TRAIN, command)
         write_page(comparison, how, plan.run_dir)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

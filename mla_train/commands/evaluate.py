@@ -46,14 +46,13 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 
     import numpy as np
 
-    from mla_train.heads.figures import calibration_error
+    from mla_train.heads.base import rows_of
     from mla_train.inference.evaluate import (
         Labelled,
         intervals,
         predict_split,
         read_labelled,
         read_measured,
-        rows_of,
         slices,
         worst,
     )
@@ -87,8 +86,6 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         folder = Path(arguments.output)
         folder.mkdir(parents=True, exist_ok=True)
         head.figures(predictions, folder)
-        if head.kind == "classification":
-            result["calibration_error"] = calibration_error(predictions)
         if head.kind != "forecast":
             result["worst"] = worst(head, predictions, labelled.rows, labelled.split.names)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str)

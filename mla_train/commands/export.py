@@ -69,7 +69,7 @@ def export(arguments: argparse.Namespace) -> None:
     head, tested = predictor.network.head, "test" in results.get("metrics", {})
     test = read_test(predictor) if tested or arguments.quantize else None
     bounds = {}
-    if tested and test is not None and head.kind != "generation":  # intervals of BLEU take minutes
+    if tested and test is not None:
         bounds = intervals(head, predict_split(predictor, test), DRAWS)
     quantized = None
     if arguments.quantize is not None:

@@ -60,8 +60,9 @@ class LoggerConfig:
 
 
 class CheckpointChoice(Enum):
-    """Epoch whose weights become the model: the best on val, or the last."""
+    """Epoch whose weights become the model: the best on val, the last, or the last where val is small."""
 
+    auto = "auto"
     best = "best"
     last = "last"
 
@@ -71,12 +72,21 @@ class CheckpointConfig:
     """When checkpoints are written, and which becomes the model.
 
     Attributes:
-        keep: Checkpoint to export as the model: `best` on val, or `last` (better if val is small).
+        keep: Checkpoint to export as the model: `best` on val, `last`, or `auto`: last below 300 examples of val, of which the
+            best is a matter of luck.
         every_minutes: Maximum minutes between saves of last.ckpt (also saved after each epoch).
     """
 
-    keep: CheckpointChoice = CheckpointChoice.best
+    keep: CheckpointChoice = CheckpointChoice.auto
     every_minutes: float = number(10.0, least=0)
+
+
+class BaselineChoice(Enum):
+    """Which simple models are computed beside the network: all, those that take little time, or none."""
+
+    standard = "standard"
+    quick = "quick"
+    none = "none"
 
 
 @dataclass
@@ -116,6 +126,8 @@ class TrainConfig:
         lr: Peak learning rate.
         seed: Seed of weights, order of the data, dropout and augmentation.
         test: Whether to evaluate the test split after training; set false while tuning.
+        baselines: Simple models to compare with: `standard`, chosen on val and together never dearer than the training; `quick`,
+            with usual settings; or `none`.
         run_dir: Run folder; null makes runs/TASK/DATE_TIME.
         resume: A run folder to resume, or `auto`: resume run_dir if it has a checkpoint, else start it.
     """
@@ -136,6 +148,7 @@ class TrainConfig:
     lr: float = number(1e-3, above=0, usual="1e-3")
     seed: int = number(0, least=0)
     test: bool = True
+    baselines: BaselineChoice = BaselineChoice.standard
     run_dir: str | None = None
     resume: str | None = None
 

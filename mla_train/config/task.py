@@ -87,6 +87,13 @@ class HeadOptions:
     monitor: str | None = None
 
 
+class Start(Enum):
+    """Where training begins: at the simple model that is best on val, as far as side paths can hold one, or at nothing."""
+
+    best = "best"
+    none = "none"
+
+
 @dataclass
 class TaskOptions(HeadOptions):
     """Options of every task with an encoder and side paths.
@@ -95,10 +102,13 @@ class TaskOptions(HeadOptions):
         use_encoder: Whether the network has the encoder; false keeps only the side paths.
         side_paths: Whether to add side paths, which feed the head beside the encoder: TF-IDF, convolutions, visual words,
             statistics of series, ridge and cycle.
+        start: Where training begins: `best` is the simple model that is best on val, which is kept unless training betters it
+            by more than chance; `none` is random weights.
     """
 
     use_encoder: bool = True
     side_paths: bool = True
+    start: Start = Start.best
 
     def check(self) -> None:
         """Raises UserError where options exclude each other."""

@@ -1,7 +1,7 @@
 """What a kind of answer must offer: targets as tensors, a layer, a loss, predictions as records, metrics."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,6 +42,14 @@ def merge(parts: list[Predictions]) -> Predictions:
             column = [item for part in parts for item in part[name]]
             joined[name] = [column[i] for i in order]
     return joined
+
+
+def rows_of(predictions: Predictions, places: np.ndarray) -> Predictions:
+    """Some rows of predictions."""
+    return {
+        name: column[places] if isinstance(column, np.ndarray) else [column[place] for place in places]
+        for name, column in predictions.items()
+    }
 
 
 def padding_of(features: ModalityFeatures) -> Tensor:
@@ -206,6 +214,10 @@ class Head(nn.Module):
         """Fits how outputs become answers to the predictions of val, and returns these with the new answers."""
         return predictions
 
+    def calibrate(self, predictions: Predictions) -> bool:
+        """Fits how sure the answers of the trained network are to its predictions for val; returns whether that changes them."""
+        return False
+
     # The network.
 
     def prepend(self, name: str, features: ModalityFeatures) -> ModalityFeatures:
@@ -260,6 +272,10 @@ class Head(nn.Module):
     @abstractmethod
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Metrics of a whole split."""
+
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterable[np.ndarray]) -> list[dict[str, float]]:
+        """Metrics of several choices of rows, each the places of its examples."""
+        return [self.metrics(rows_of(predictions, places)) for places in draws]
 
     @abstractmethod
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:

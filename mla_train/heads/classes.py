@@ -3,18 +3,22 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from mla_train.config import Unseen
 from mla_train.data.batch import Batch
 from mla_train.data.tables.cells import as_text
 from mla_train.errors import UserError
 from mla_train.heads.base import Predictions
+from mla_train.heads.calibration import best_temperature
 from mla_train.heads.pooled import PooledHead
+from mla_train.modalities.base import ModalityFeatures
 
+TINY = 1e-30  # probability that stands for less
 IMBALANCE = 10  # times as many examples of the most frequent class as of the rarest
 
 
@@ -27,12 +31,14 @@ class ClassSpec:
         counts: Number of training examples of each class; empty where an example may have several.
         unseen: Names of classes of val and test that train lacks; their numbers follow those of the classes.
         threshold: Probability from which the positive one of two classes is predicted; None predicts the more probable.
+        temperature: Divisor of the scores, by which the probabilities of val were most true.
     """
 
     classes: list[str]
     counts: list[int] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     threshold: float | None = None
+    temperature: float = 1.0
 
     @property
     def names(self) -> list[str]:
@@ -59,6 +65,20 @@ class ClassHead(PooledHead):
     def count_outputs(cls, spec: ClassSpec) -> int:
         """Number of classes."""
         return len(spec.classes)
+
+    def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
+        """Scores, `(batch, classes)`, after training divided by the temperature."""
+        outputs = super().forward(features, batch)
+        return outputs if self.training else outputs / self.spec.temperature
+
+    def calibrate(self, predictions: Predictions) -> bool:
+        """Chooses the temperature with the least loss on val."""
+        label, probability = np.asarray(predictions["label"]), predictions["probability"].astype(np.float64)
+        scores = np.log(np.maximum(probability, TINY))
+        if label.ndim == 2:
+            scores -= np.log(np.maximum(1 - probability, TINY))
+        self.spec = replace(self.spec, temperature=self.spec.temperature * best_temperature(scores, label))
+        return True
 
     def labels(self, batch: Batch) -> Predictions:
         """True classes, as `collate` gives them."""

@@ -14,6 +14,7 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError, require
 from mla_train.heads.base import Embeddings, Explained, Predictions, RawTargets
+from mla_train.heads.calibration import brier_score, calibration_error, confidence_of
 from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics
 from mla_train.heads.classes import ClassHead, ClassSpec, as_label, number_classes
 
@@ -26,9 +27,13 @@ class Classification(ClassHead):
     """
 
     kind = "classification"
-    directions: Mapping[str, str] = dict.fromkeys(
-        ("accuracy", "macro_f1", "weighted_f1", "balanced_accuracy", "mcc", "auroc", "average_precision"), "max"
-    )
+    directions: Mapping[str, str] = {
+        **dict.fromkeys(
+            ("accuracy", "macro_f1", "weighted_f1", "balanced_accuracy", "mcc", "auroc", "average_precision"), "max"
+        ),
+        "ece": "min",
+        "brier": "min",
+    }
     monitor = "accuracy"
     costly_column = "probability"
     class_weight: Tensor | None
@@ -152,10 +157,15 @@ class Classification(ClassHead):
         return lines
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """Those of `count_metrics`, and where there are probabilities those of `ranking_metrics`."""
+        """Those of `count_metrics`; and where there are probabilities those of `ranking_metrics`, and how true they are."""
         metrics = count_metrics(predictions["label"], predictions["predicted"])
         if "probability" in predictions:
-            metrics |= ranking_metrics(predictions["label"], predictions["probability"], self.spec.positive)
+            label, probability = predictions["label"], predictions["probability"]
+            metrics |= ranking_metrics(label, probability, self.spec.positive)
+            metrics |= {
+                "ece": calibration_error(confidence_of(predictions), predictions["predicted"] == label),
+                "brier": brier_score(probability, label),
+            }
         return metrics
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:

@@ -9,14 +9,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mla_train.heads.base import Predictions
+from mla_train.heads.calibration import calibration_error, confidence_of, reliability
 
 MAX_TICK_LABELS = 30
 LONGEST_NAME = 28  # fits over an image
-
-
-def confidence_of(predictions: Predictions) -> np.ndarray:
-    """Probability of the predicted class, `(examples,)`."""
-    return np.take_along_axis(predictions["probability"], predictions["predicted"][:, None], 1)[:, 0]
 
 
 def worst_mistakes(predictions: Predictions, count: int) -> np.ndarray:
@@ -46,32 +42,17 @@ def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str],
     figure.savefig(file, dpi=120)
 
 
-def calibration_error(predictions: Predictions) -> float:
-    """Expected calibration error of a classifier: mean distance of probability and accuracy over ten ranges."""
-    confidence, accuracy, sizes = _calibration(predictions)
-    return float(np.abs(confidence - accuracy) @ sizes)
-
-
-def _calibration(predictions: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean probability, accuracy and share of the predictions of each range of probability that occurs."""
-    probability = confidence_of(predictions)
-    correct = predictions["predicted"] == predictions["label"]
-    ranges = np.minimum((probability * 10).astype(int), 9)
-    members = [ranges == number for number in np.unique(ranges)]
-    columns = [[values[each].mean() for each in members] for values in (probability, correct)]
-    return np.array(columns[0]), np.array(columns[1]), np.array([each.mean() for each in members])
-
-
 def draw_calibration(predictions: Predictions, file: Path) -> None:
     """How often predictions of a probability are correct."""
-    confidence, accuracy, sizes = _calibration(predictions)
+    confidences, is_right = confidence_of(predictions), predictions["predicted"] == predictions["label"]
+    confidence, accuracy, sizes = reliability(confidences, is_right)
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":", label="calibrated")
     label = "ten ranges of probability, area by share of examples"
     axes.scatter(confidence, accuracy, s=20 + 400 * sizes, color="tab:blue", label=label)
     axes.set(xlabel="probability of the prediction", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.05))
-    axes.set_title(f"expected calibration error {calibration_error(predictions):.3f}")
+    axes.set_title(f"expected calibration error {calibration_error(confidences, is_right):.3f}")
     axes.legend(fontsize=8)
     figure.savefig(file, dpi=110)
 

@@ -1,7 +1,7 @@
 """A forecast: point and quantiles of each step, as corrections of a closed-form solution behind a gate."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,17 @@ from mla_train.config import ForecastOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets
-from mla_train.heads.forecast_metrics import coverage, errors_by_series, forecast_metrics, mean_errors, rounded
+from mla_train.heads.forecast_metrics import (
+    coverage,
+    errors_by_series,
+    forecast_metrics,
+    interval_facts,
+    mean_errors,
+    metrics_of_sums,
+    pooled_quantile,
+    rounded,
+    window_sums,
+)
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.series.transforms import restored
@@ -52,6 +62,7 @@ class Forecast(Head):
     }  # fmt: skip
     units_note = f"std: standard deviations of the training rows; series: {SERIES_UNIT}"
     learning: Tensor
+    quantile_shift: Tensor
 
     def __init__(
         self, config: TrainConfig, spec: ForecastSpec, embeddings: Embeddings, sequences: bool = False
@@ -72,6 +83,7 @@ class Forecast(Head):
             )
         self.patch, self.step_dim, self.future_patches = windows.patch, windows.step_dim, windows.future_patches
         self.register_buffer("learning", torch.tensor(False))
+        self._set_quantile_shift()
         self.quantiles = nn.Parameter((torch.tensor(self.levels) - 0.5).repeat(spec.horizon, 1))
         if windows.use_encoder:
             outputs = 1 + len(self.levels)
@@ -125,8 +137,14 @@ class Forecast(Head):
             self.learning |= self.training
             moved = moved * self.learning.clone()  # a second pass before the gradient writes it again
             point, offsets = point + context.size * added, offsets + moved
+        if not self.training:
+            offsets = offsets + self.quantile_shift
         # Quantiles follow the point and leave it alone.
         return point, point.detach().unsqueeze(-1) + context.spread.unsqueeze(-1) * offsets
+
+    def _set_quantile_shift(self) -> None:
+        shift = torch.tensor(self.spec.quantile_shift or 0.0)
+        self.register_buffer("quantile_shift", shift, persistent=False)
 
     def corrections(self, tokens: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         """What to add to the closed form, and how far quantiles move.
@@ -171,6 +189,36 @@ class Forecast(Head):
             columns["quantiles"] = np.maximum(np.sort(quantiles, -1), least[..., None])
         return columns
 
+    def predict(
+        self,
+        outputs: tuple[Tensor, Tensor],
+        features: dict[str, ModalityFeatures],
+        batch: Batch,
+        val_size: int | None = None,
+    ) -> Predictions:
+        """The columns of `read_outputs`, and the standard deviation of the past, by which quantiles are calibrated."""
+        (series,) = features.values()
+        return self.read_outputs(outputs) | {"spread": series.context.spread.squeeze(-1).float().cpu().numpy()}
+
+    def calibrate(self, predictions: Predictions) -> bool:
+        """Shifts each quantile of each step so that its share of val lies below it (Romano et al. 2019, arXiv 1905.03222).
+
+        A step with few measured values in val is calibrated together with its neighbours.
+        """
+        if not self.levels:
+            return False
+        spread, shift = predictions["spread"][..., None], []
+        quantiles, future, real = (predictions[name] for name in ("quantiles", "future", "real"))
+        for number, level in enumerate(self.levels):
+            errors = np.where(real, (future - quantiles[..., number]) / spread, np.nan)
+            by_step = np.moveaxis(errors, -1, 0).reshape(self.spec.horizon, -1)
+            shift.append([pooled_quantile(by_step, step, level) for step in range(self.spec.horizon)])
+        before = self.quantile_shift.cpu().numpy()
+        self.spec = replace(self.spec, quantile_shift=(np.array(shift).T + before).tolist())
+        self._set_quantile_shift()
+        self.to(self.quantiles.device)
+        return True
+
     def labels(self, batch: Batch) -> Predictions:
         """What came, and what of it was measured."""
         return {"future": batch.targets.values.cpu().numpy(), "real": batch.targets.real.cpu().numpy()}
@@ -178,6 +226,15 @@ class Forecast(Head):
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Errors in scaled and original units."""
         return forecast_metrics(predictions, self.spec, self.levels)
+
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterable[np.ndarray]) -> list[dict[str, float]]:
+        """See `Head.metrics_of_draws`; each window is summed once."""
+        sums = window_sums(predictions, self.spec, self.levels)
+        is_single = len(self.spec.names) == 1
+        return [
+            metrics_of_sums({name: values[places].sum(0) for name, values in sums.items()}, is_single)
+            for places in draws
+        ]
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
         """Errors of each series, also in its own units, and of each step, coverage of the quantiles, and the cycle."""
@@ -188,6 +245,7 @@ class Forecast(Head):
         }
         if "quantiles" in predictions:
             details["coverage"] = coverage(predictions, self.levels)
+            details["interval"] = interval_facts(predictions, self.levels)
         return details
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:

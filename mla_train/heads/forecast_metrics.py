@@ -1,11 +1,13 @@
 """How good forecasts are, over all steps that were measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_spec import ForecastSpec
+
+ENOUGH = 500  # errors of a step, to take a quantile of them
 
 
 def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Sequence[float]) -> dict[str, float]:
@@ -21,36 +23,67 @@ def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Seque
         spec: The series that are forecast.
         levels: Levels of the quantiles.
     """
+    sums = window_sums(predictions, spec, levels)
+    return metrics_of_sums({name: values.sum(0) for name, values in sums.items()}, len(spec.names) == 1)
+
+
+def window_sums(predictions: Predictions, spec: ForecastSpec, levels: Sequence[float]) -> dict[str, np.ndarray]:
+    """What metrics are made of, summed over the measured steps of each window, `(windows, series)`.
+
+    See `forecast_metrics`; `pinball` is `(windows, series, levels)`.
+    """
     real = predictions["real"]
     error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
     future, forecast = (spec.in_units(predictions[name]) for name in ("future", "forecast"))
-    original, naive = forecast - future, np.reshape(spec.naive_error, (-1, 1))
-    relative = 200 * np.abs(original) / np.maximum(np.abs(forecast) + np.abs(future), np.finfo(float).tiny)
+    original = forecast - future
+    size = np.maximum(np.abs(forecast) + np.abs(future), np.finfo(float).tiny)
 
-    def average(values: np.ndarray) -> float:
-        return float(values[real].mean())
+    def total(values: np.ndarray) -> np.ndarray:
+        return values.sum(-1, where=real)
 
-    metrics = {
-        "mse": average(error**2),
-        "mae": average(np.abs(error)),
-        "rmse": average(error**2) ** 0.5,
-        "mase": average(np.abs(error) / naive),
+    sums = {
+        "count": real.sum(-1).astype(float),
+        "squared": total(error**2),
+        "absolute": total(np.abs(error)),
+        "relative": total(200 * np.abs(original) / size),
+        "absolute_original": total(np.abs(original)),
+        "squared_original": total(original**2),
+        "size": total(np.abs(future)),
     }
-    if len(spec.names) == 1:
-        metrics |= {
-            "mse_original": average(original**2),
-            "mae_original": average(np.abs(original)),
-            "rmse_original": average(original**2) ** 0.5,
-        }
-    metrics["smape_original"] = average(relative)
+    sums["absolute_scaled"] = sums["absolute"] / np.asarray(spec.naive_error)
     if "quantiles" in predictions:
-        total = np.abs(future).sum((0, 2), where=real)
-        measured, losses = total > 0, []
+        losses = []
         for number, level in enumerate(levels):
             below = future - spec.in_units(predictions["quantiles"][..., number])
-            pinball = np.maximum(level * below, (level - 1) * below).sum((0, 2), where=real)
-            losses.append(2 * (pinball[measured] / total[measured]).sum() / max(measured.sum(), 1))
-        metrics["wql"] = float(np.mean(losses))
+            losses.append(total(np.maximum(level * below, (level - 1) * below)))
+        sums["pinball"] = np.stack(losses, -1)
+    return sums
+
+
+def metrics_of_sums(sums: Mapping[str, np.ndarray], is_single: bool) -> dict[str, float]:
+    """Metrics of sums over windows, `(series,)` and `(series, levels)`; see `forecast_metrics`."""
+    count = max(sums["count"].sum(), 1.0)
+
+    def average(name: str) -> float:
+        return float(sums[name].sum() / count)
+
+    metrics = {
+        "mse": average("squared"),
+        "mae": average("absolute"),
+        "rmse": average("squared") ** 0.5,
+        "mase": average("absolute_scaled"),
+    }
+    if is_single:
+        metrics |= {
+            "mse_original": average("squared_original"),
+            "mae_original": average("absolute_original"),
+            "rmse_original": average("squared_original") ** 0.5,
+        }
+    metrics["smape_original"] = average("relative")
+    if "pinball" in sums:
+        measured = sums["size"] > 0
+        losses = 2 * sums["pinball"][measured] / sums["size"][measured, None]
+        metrics["wql"] = float(losses.mean()) if measured.any() else 0.0
     return metrics
 
 
@@ -62,6 +95,28 @@ def coverage(predictions: Predictions, levels: Sequence[float]) -> dict[str, flo
         f"{level:g}": float((future <= predictions["quantiles"][..., number][real]).mean())
         for number, level in enumerate(levels)
     }
+
+
+def interval_facts(predictions: Predictions, levels: Sequence[float]) -> dict[str, float]:
+    """Share of values that the interval between the outermost quantiles should hold and holds, and its mean width, scaled."""
+    lowest, highest = int(np.argmin(levels)), int(np.argmax(levels))
+    real, low, high = predictions["real"], *(predictions["quantiles"][..., n] for n in (lowest, highest))
+    inside = (low <= predictions["future"]) & (predictions["future"] <= high)
+    return {
+        "nominal": levels[highest] - levels[lowest],
+        "coverage": float(inside[real].mean()),
+        "width": float((high - low)[real].mean()),
+    }
+
+
+def pooled_quantile(errors: np.ndarray, step: int, level: float) -> float:
+    """Quantile of the errors `(steps, windows)` of a step, with those of its neighbours until there are enough; NaN is no error."""
+    for reach in range(len(errors)):
+        near = errors[max(0, step - reach) : step + reach + 1]
+        known = near[~np.isnan(near)]
+        if len(known) >= ENOUGH or (near.size and len(near) == len(errors)):
+            break
+    return float(np.quantile(known, level)) if len(known) else 0.0
 
 
 def errors_by_series(predictions: Predictions, spec: ForecastSpec) -> dict[str, dict[str, float | None]]:

@@ -24,6 +24,8 @@ class ForecastSpec:
             models of earlier versions, whose quantiles have no bound.
         nonnegative_point: Whether the forecasts of these series are not below zero either.
         transform: What is done to the series before they are scaled, see `config.Transform`.
+        quantile_shift: What is added to the quantiles of each step, in standard deviations of the past, so that val holds
+            the share of values below each that it should, `(horizon, levels)`; empty adds nothing.
     """
 
     names: list[str]
@@ -35,6 +37,7 @@ class ForecastSpec:
     nonnegative: list[bool] = field(default_factory=list)
     nonnegative_point: bool = False
     transform: str = "none"
+    quantile_shift: list[list[float]] = field(default_factory=list)
 
     @property
     def least(self) -> np.ndarray:

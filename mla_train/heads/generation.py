@@ -1,6 +1,6 @@
 """A text, written token by token by a decoder that attends to the encoded inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -177,11 +177,21 @@ class Generation(TextTargets):
 
         Examples of the same inputs count once, against all their references.
         """
-        texts, references = predictions["predicted"], predictions["label"]
-        others = predictions.get("other_labels") or [()] * len(texts)
-        rows = zip(texts, references, others, strict=True)
-        written = [(text, reference, more) for text, reference, more in rows if text is not None and more is not None]
-        return self.text_metrics(*zip(*written, strict=True)) if written else dict.fromkeys(self.directions, 0.0)
+        written = _written(predictions)
+        return (
+            self.text_metrics(*zip(*written.values(), strict=True)) if written else dict.fromkeys(self.directions, 0.0)
+        )
+
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterable[np.ndarray]) -> list[dict[str, float]]:
+        """See `Head.metrics_of_draws`; n-grams are counted once."""
+        written = _written(predictions)
+        if not written:
+            return [dict.fromkeys(self.directions, 0.0) for _ in draws]
+        number = np.full(len(predictions["predicted"]), -1)
+        number[list(written)] = np.arange(len(written))
+        chosen = (drawn[drawn >= 0] for drawn in (number[places] for places in draws))
+        texts, references, others = zip(*written.values(), strict=True)
+        return self.text_metrics.of_draws(texts, references, others, chosen)
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
         """The text and its score, and with `n_best` the other texts, the best first."""
@@ -278,6 +288,14 @@ class Decoding:
         self.cache.keep(sources)
         self.memory = self.memory[sources]
         self.padding = None if self.padding is None else self.padding[sources]
+
+
+def _written(predictions: Predictions) -> dict[int, tuple[str, str, Sequence[str]]]:
+    """Text, reference and further references of each example that counts, by its place."""
+    texts, references = predictions["predicted"], predictions["label"]
+    others = predictions.get("other_labels") or [()] * len(texts)
+    rows = enumerate(zip(texts, references, others, strict=True))
+    return {place: row for place, row in rows if row[0] is not None and row[2] is not None}
 
 
 def join_features(features: Mapping[str, ModalityFeatures]) -> tuple[Tensor, Tensor | None]:

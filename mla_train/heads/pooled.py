@@ -59,6 +59,20 @@ class PooledHead(Head):
     def count_outputs(cls, spec: Any) -> int:
         """Number of outputs an example."""
 
+    @torch.no_grad()
+    def set_linear(self, weights: dict[str, Tensor], bias: Tensor) -> None:
+        """Begins as a linear model of side features, whose layers are all zero before.
+
+        Args:
+            weights: Weights of the first side features of an input, `(features, outputs)`.
+            bias: `(outputs,)`.
+        """
+        for name, weight in weights.items():
+            layer: Any = self.layers[name]
+            layer.weight[:, : len(weight)] = len(self.layers) * weight.T  # outputs are a mean over inputs
+        own: Any = self.bias if self.bias is not None else next(iter(self.layers.values())).bias
+        own.copy_(bias)
+
     def prepend(self, name: str, features: ModalityFeatures) -> ModalityFeatures:
         """Puts the class token in front of the tokens of an input, at position -1."""
         pooling = self.poolings[name] if self.use_encoder else None

@@ -40,6 +40,11 @@ class Regression(PooledHead):
         """One number."""
         return 1
 
+    def set_linear(self, weights: dict[str, Tensor], bias: Tensor) -> None:
+        """See `PooledHead.set_linear`; the linear model is in units of the label."""
+        mean, std = self.spec.mean, self.spec.std
+        super().set_linear({name: weight / std for name, weight in weights.items()}, (bias - mean) / std)
+
     @classmethod
     def load_targets(
         cls, targets: RawTargets, options: Any, notes: list[str]

@@ -1,10 +1,11 @@
 """How good generated texts are, by sacrebleu: loaded when texts are scored, not when they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 from sacremoses import MosesTokenizer
 
@@ -59,9 +60,8 @@ class TextMetrics:
         """
         if self.bleu is None:
             self.bleu = self._set_language(references)
-        streams: list[Any] = [references, *zip_longest(*others)]
-        tokenized: list[Any] = [[text and self.words(text) for text in stream] for stream in streams]
-        same = [self._form(text) in map(self._form, every) for text, *every in zip(texts, *streams, strict=True)]
+        streams, tokenized = self._streams(references, others)
+        same = self._matches(texts, streams)
         written = [self.words(text) for text in texts]
         return {
             "bleu": self.bleu.corpus_score(texts, streams).score,
@@ -69,6 +69,49 @@ class TextMetrics:
             "chrf": self.chrf.corpus_score(texts, streams).score,
             "exact_match": sum(same) / len(same),
         }
+
+    def of_draws(
+        self,
+        texts: Sequence[str],
+        references: Sequence[str],
+        others: Sequence[Sequence[str]],
+        draws: Iterable[np.ndarray],
+    ) -> list[dict[str, float]]:
+        """All metrics of several choices of texts, each the places of its texts.
+
+        BLEU and chrF are functions of sums over texts: n-grams are counted once, as sacrebleu does in its own tests.
+        """
+        if self.bleu is None:
+            self.bleu = self._set_language(references)
+        streams, tokenized = self._streams(references, others)
+        written = [self.words(text) for text in texts]
+        counted = {
+            "bleu": (self.bleu, texts, streams),
+            "bleu_tokenized": (self.bleu_tokenized, written, tokenized),
+            "chrf": (self.chrf, texts, streams),
+        }
+        sums: dict[str, Any] = {
+            name: (metric, np.array(metric._extract_corpus_statistics(hypotheses, stream)))
+            for name, (metric, hypotheses, stream) in counted.items()
+        }
+        same = np.array(self._matches(texts, streams), dtype=float)
+        return [
+            {
+                name: metric._compute_score_from_stats(rows[p].sum(0).tolist()).score
+                for name, (metric, rows) in sums.items()
+            }
+            | {"exact_match": float(same[p].mean())}
+            for p in draws
+        ]
+
+    def _streams(self, references: Sequence[str], others: Sequence[Sequence[str]]) -> tuple[list[Any], list[Any]]:
+        """First references, second ones and so on; the same cut into words."""
+        streams: list[Any] = [references, *zip_longest(*others)]
+        return streams, [[text and self.words(text) for text in stream] for stream in streams]
+
+    def _matches(self, texts: Sequence[str], streams: Sequence[Sequence[str]]) -> list[bool]:
+        """Whether each text equals a reference."""
+        return [self._form(text) in map(self._form, every) for text, *every in zip(texts, *streams, strict=True)]
 
     def _form(self, text: str | None) -> str | None:
         """The text as it is compared."""

@@ -15,13 +15,13 @@ from mla_train.data.tables.cells import is_empty
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
+from mla_train.heads.bootstrap import DRAWS, bounds_of, drawn_metrics
 from mla_train.inference.columns import find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import read_windows
 from mla_train.modalities.series.windows import WindowColumn
 
-DRAWS = 1000
 SLICES = 20  # most values of a column that are slices by themselves
 
 
@@ -145,41 +145,14 @@ def predict_split(predictor: Predictor, split: Split, batch_size: int = 128, bar
     return merge(parts)
 
 
-def intervals(head: Head, predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Each metric with its 95 % bootstrap interval: percentiles over examples drawn with replacement (Efron 1979).
-
-    Windows of a forecast overlap: blocks as long as the horizon are drawn instead.
-
-    Args:
-        head: Head that made the predictions.
-        predictions: Columns of `predict_split`.
-        draws: Number of draws.
-        seed: Seed of the draws.
-    """
-    count = len(predictions["index"])
-    block = getattr(head.spec, "horizon", 1)
-    generator = np.random.default_rng(seed)
-    starts = np.arange(0, count, block)
-    drawn = []
-    for _ in range(draws):
-        chosen = generator.choice(starts, len(starts))
-        places = (
-            np.concatenate([np.arange(start, min(start + block, count)) for start in chosen]) if block > 1 else chosen
-        )
-        drawn.append(head.metrics(rows_of(predictions, places)))
-    metrics_with_bounds = {}
+def intervals(head: Head, predictions: Predictions, draws: int = DRAWS) -> dict[str, dict[str, float]]:
+    """Each metric with the ends of its 95 % interval, which is its value alone without draws; see `drawn_metrics`."""
+    bounds = bounds_of(drawn_metrics(head, predictions, draws))
+    metrics = {}
     for name, value in head.metrics(predictions).items():
-        low, high = np.nanquantile([metrics[name] for metrics in drawn], [0.025, 0.975]) if drawn else (value, value)
-        metrics_with_bounds[name] = {"value": value, "low": float(low), "high": float(high)}
-    return metrics_with_bounds
-
-
-def rows_of(predictions: Predictions, places: np.ndarray) -> Predictions:
-    """Some rows of predictions."""
-    return {
-        name: column[places] if isinstance(column, np.ndarray) else [column[place] for place in places]
-        for name, column in predictions.items()
-    }
+        low, high = bounds.get(name, (value, value))
+        metrics[name] = {"value": value, "low": low, "high": high}
+    return metrics
 
 
 def slices(rows: Sequence[dict[str, Any]], column: str) -> dict[str, np.ndarray]:

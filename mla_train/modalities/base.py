@@ -223,6 +223,24 @@ def mean_of_windows(rows: Tensor, windows: Tensor | None) -> Tensor:
     return rows.new_zeros(len(counts), rows.size(1)).index_add(0, windows, rows) / counts
 
 
+@torch.no_grad()
+def hold_linear(table: Tensor, weight: Tensor) -> Tensor:
+    """Lets a table of vectors hold a linear model beside what else is in it.
+
+    Args:
+        table: Vector of each feature, `(features, width)`, changed in place.
+        weight: Linear model, `(features, outputs)`.
+
+    Returns:
+        Directions by which the table is multiplied to give the linear model, `(width, outputs)`.
+    """
+    directions, _ = torch.linalg.qr(torch.randn(table.size(1), weight.size(1)))
+    directions = directions.to(table)
+    table -= table @ directions @ directions.T
+    table += weight.to(table) @ directions.T
+    return directions
+
+
 class Embedding(nn.Module):
     """Tokens of one input, and paths beside the encoder; made from the whole run's config and the spec of the input.
 
@@ -230,6 +248,7 @@ class Embedding(nn.Module):
         side_paths: Modules whose outputs skip the encoder; counted apart from it.
         side_dim: Width of their outputs.
         rotary_axes: Axes of rotary positions: 0 none, 1 sequences, 2 images.
+        linear_width: Most outputs of a linear model that a side path can hold; 0 is none.
         reconstruction_size: Size of what `encoder.masked_modeling` predicts of a token: of the vocabulary, or number of
             values.
     """
@@ -237,10 +256,23 @@ class Embedding(nn.Module):
     side_paths: nn.ModuleDict
     rotary_axes: int = 1
     side_dim: int = 0
+    linear_width: int = 0
     reconstruction_size: int
 
     def init_from_data(self, train: Any) -> None:
         """Sets weights that are computed from the training column, before the first step."""
+
+    def side_table(self, column: Any) -> Any:
+        """What the side path for a linear model reads of a prepared column: an array or sparse matrix, `(examples, features)`."""
+        raise NotImplementedError
+
+    def set_linear(self, weight: Tensor) -> Tensor:
+        """Lets the side path hold a linear model `(features, outputs)` of its table.
+
+        Returns:
+            What its output has to be multiplied by, `(width, outputs)`.
+        """
+        raise NotImplementedError
 
     def reconstruction_target(self, tensors: Any) -> ReconstructionTarget:
         """What `encoder.masked_modeling` predicts: tokens or numbers that the encoder reads, where they are known."""

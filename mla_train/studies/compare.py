@@ -1,6 +1,5 @@
 """Runs a comparison: trains what is missing, reads the results, times inference."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, product
@@ -14,6 +13,7 @@ from mla_train.inference.artifact import load_model
 from mla_train.studies.comparison import Comparison, VariantResults
 from mla_train.studies.comparison_page import Circumstances
 from mla_train.studies.jobs import group_overrides, run_jobs
+from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import CheckedVariant
 from mla_train.studies.timing import inference_speeds
 from mla_train.studies.variants import Plan
@@ -31,11 +31,11 @@ def compare(
     Raises:
         UserError: The folder holds something else, or cannot be written.
     """
-    threads = variants[0].config.hardware.threads or max(1, (os.cpu_count() or 1) // plan.n_jobs)
+    threads = variants[0].config.hardware.threads or max(1, available_threads() // plan.n_jobs)
     _claim(plan, variants, threads, command)
     jobs = {}
     for seed, checked in product(range(plan.seeds), variants):
-        job = checked.variant.job(plan.run_dir, seed, plan.key)
+        job = checked.variant.job(plan.run_dir, seed, plan.words(seed))
         overrides = [*job.overrides, *group_overrides(checked.config, plan.run_dir, "compare")]
         jobs[checked.variant.name, seed] = replace(job, overrides=overrides)
     failed = run_jobs(jobs.values(), train, plan.n_jobs, threads)

@@ -62,13 +62,13 @@ class Difference:
         pairs: Difference of each pair.
         p: P-value of a paired t-test, corrected for the number of variants; None where a test is not possible.
         uncorrected_p: The same before it is corrected, which belongs to the interval.
-        folds: Whether pairs are folds, whose training splits overlap.
+        folds: Number of folds, if pairs are folds, whose training splits overlap; 0 where they are seeds.
     """
 
     pairs: tuple[float, ...]
     p: float | None = None
     uncorrected_p: float | None = None
-    folds: bool = False
+    folds: int = 0
 
     @property
     def mean(self) -> float:
@@ -94,13 +94,13 @@ class Comparison:
         compared: Keys in which they differ.
         seeds: Number of seeds that were asked for.
         variants: Variants, of which the others are compared to the first.
-        folds: Whether runs are folds instead of seeds.
+        folds: Number of folds of which runs are one each, perhaps several times; 0 where they are seeds.
     """
 
     compared: str
     seeds: int
     variants: Sequence[VariantResults]
-    folds: bool = False
+    folds: int = 0
 
     @property
     def unit(self) -> str:
@@ -143,18 +143,21 @@ class Comparison:
         }
 
 
-def half_interval(values: Sequence[float], folds: bool = False) -> float | None:
+def half_interval(values: Sequence[float], folds: int = 0) -> float | None:
     """Half the width of the confidence interval of a mean, by Student's t; None where all values are equal."""
     if not _has_spread(values):
         return None
     count = len(values)
-    error = stdev(values) / sqrt(count) * (_overlap(count) if folds else 1)
+    error = stdev(values) / sqrt(count) * _overlap(count, folds)
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
 
 
-def _overlap(folds: int) -> float:
-    """Factor of the standard error of a mean over folds, whose training splits overlap (Nadeau and Bengio 2003)."""
-    return sqrt(1 + folds / (folds - 1))
+def _overlap(runs: int, folds: int) -> float:
+    """Factor of the standard error of a mean over runs of folds, whose training splits overlap (Nadeau and Bengio 2003).
+
+    A test split has 1 / (folds - 1) of the examples of its training split. Over seeds the factor is 1.
+    """
+    return sqrt(1 + runs / (folds - 1)) if folds else 1.0
 
 
 def _has_spread(values: Sequence[float]) -> bool:
@@ -162,7 +165,7 @@ def _has_spread(values: Sequence[float]) -> bool:
     return len(values) > 1 and stdev(values) > 1e-9 * max(abs(value) for value in values)
 
 
-def paired(first: Mapping[int, Score], other: Mapping[int, Score], folds: bool = False) -> Difference | None:
+def paired(first: Mapping[int, Score], other: Mapping[int, Score], folds: int = 0) -> Difference | None:
     """Differences of two variants in the seeds that both have, with an uncorrected p-value; None without such seeds."""
     common = [seed for seed in first if seed in other]
     if not common:
@@ -174,7 +177,7 @@ def paired(first: Mapping[int, Score], other: Mapping[int, Score], folds: bool =
     test = stats.ttest_rel(values, reference)
     p = float(test.pvalue)
     if folds:
-        p = float(2 * stats.t.sf(abs(test.statistic) / _overlap(len(pairs)), len(pairs) - 1))
+        p = float(2 * stats.t.sf(abs(test.statistic) / _overlap(len(pairs), folds), len(pairs) - 1))
     return Difference(pairs, None if isnan(p) else p, folds=folds)
 
 
@@ -200,7 +203,7 @@ def conclusion(comparison: Comparison) -> str:
 
 def _mean_over_folds(comparison: Comparison, score: Score) -> str:
     values = comparison.first.values
-    margin = half_interval(values, folds=True)
+    margin = half_interval(values, comparison.folds)
     interval = (
         ""
         if margin is None

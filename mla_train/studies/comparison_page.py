@@ -50,7 +50,7 @@ def summary(comparison: Comparison) -> Table:
     columns = [
         comparison.compared,
         f"{metric} on test",
-        *["95 % interval"] * comparison.folds,
+        *["95 % interval"] * bool(comparison.folds),
         f"difference to {comparison.first.name}, 95 % interval",
         "p of the difference",
         *["p after correction"] * _corrected(comparison),
@@ -63,11 +63,23 @@ def summary(comparison: Comparison) -> Table:
     return Table(columns, [_row(comparison, variant, score) for variant in comparison.variants])
 
 
+def _test_margin(comparison: Comparison) -> float | None:
+    """Half the width of the 95 % interval of a run's score over test examples, the mean over runs; None if not known."""
+    intervals = [score.interval for variant in comparison.variants for score in variant.scores.values()]
+    halves = [(high - low) / 2 for low, high in filter(None, intervals)]
+    return mean(halves) if halves else None
+
+
 def _row(comparison: Comparison, variant: VariantResults, score: Score | None) -> list[Cell]:
     name, parameters = Cell(variant.name), Cell(f"{variant.parameters:,}", variant.parameters)
     costs = [parameters, *map(_count, (variant.training, variant.inference, variant.cache))]
     if score is None or not variant.runs:
-        return [name, Cell("no run finished"), *[Cell()] * (3 + _corrected(comparison) + comparison.folds), *costs]
+        return [
+            name,
+            Cell("no run finished"),
+            *[Cell()] * (3 + _corrected(comparison) + bool(comparison.folds)),
+            *costs,
+        ]
     seeds = "" if len(variant.runs) == comparison.seeds else f" ({len(variant.runs)} {comparison.unit}s)"
     scored = Cell(spread(variant.values) + seeds, mean(variant.values))
     around = Cell()
@@ -85,7 +97,7 @@ def _row(comparison: Comparison, variant: VariantResults, score: Score | None) -
     if score.baseline is not None:
         gain = mean(variant.values) - score.baseline_value
         to_baseline = Cell(signed(gain), gain, _tone(gain, score))
-    return [name, scored, *[around] * comparison.folds, to_first, *tests, to_baseline, *costs]
+    return [name, scored, *[around] * bool(comparison.folds), to_first, *tests, to_baseline, *costs]
 
 
 def _corrected(comparison: Comparison) -> bool:
@@ -121,6 +133,12 @@ def notes(comparison: Comparison, how: Circumstances) -> list[str]:
         )
     else:
         sentences[0] += "Runs with the same seed read the training examples in the same order."
+    margin = _test_margin(comparison)
+    if margin is not None:
+        sentences.append(
+            f"Apart from that, a run's score is uncertain by about ± {written(margin)} because the test split holds only so many "
+            "examples (95 % bootstrap intervals, mean over runs): all variants share these examples."
+        )
     if seeds > 1 and len(comparison.variants) > 1:
         text = (
             f"Difference to {first}: mean difference between runs with the same {comparison.unit}, with its 95 % confidence interval, and "

@@ -1,7 +1,6 @@
 """Many runs of train.py, each in a process of its own; some may be finished already, some may fail."""
 
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError
-from mla_train.studies.launch import Launcher
+from mla_train.studies.launch import Launcher, available_threads
 
 STOP_TIMEOUT = 60
 """Seconds that a run has to stop after the request."""
@@ -60,7 +59,7 @@ def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int |
         Folders of the runs that failed, with the last line that each printed.
     """
     pending = [job for job in jobs if job.results is None]
-    launcher = Launcher(train, threads=threads or max(1, (os.cpu_count() or 1) // parallel))
+    launcher = Launcher(train, threads=threads or max(1, available_threads() // parallel))
     failed: dict[Path, str] = {}
     stop, finished = Event(), 0
 

@@ -13,11 +13,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
+
+
+def available_threads() -> int:
+    """CPU threads that this process may use: those of OMP_NUM_THREADS, or the processors that it may run on."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return (
+        int(asked)
+        if asked.isdigit() and int(asked)
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+
 
 PRELOADED = ["mla_train.training.run", "mla_train.commands.train", "matplotlib.pyplot"]
 
@@ -112,6 +126,20 @@ def run_train(overrides: list[str], train: str, log: str) -> None:
     sys.argv = [train, *overrides]
     sys.path.insert(0, str(Path(train).parent))
     runpy.run_path(train, run_name="__main__")
+
+
+@contextmanager
+def terminated_as_exit() -> Iterator[None]:
+    """Ends this process on SIGTERM with an exception, so that the runs that it started are ended, too."""
+
+    def end(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop_with_parent(parent: int) -> None:

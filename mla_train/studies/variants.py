@@ -16,7 +16,7 @@ from mla_train.config.overrides import compose_overrides, parse_overrides
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.studies.jobs import Job
 
-OWN_KEYS = ("seeds", "folds", "match", "run_dir", "n_jobs")
+OWN_KEYS = ("seeds", "folds", "repeats", "match", "run_dir", "n_jobs")
 """Keys of the comparison; all others are for train.py."""
 MLP_RATIO = "encoder.mlp_ratio"
 """Key that is changed to match parameters."""
@@ -46,9 +46,9 @@ class Variant:
         """Name of its folder."""
         return re.sub(r"[^\w.+-]+", "_", self.name).strip("_")
 
-    def job(self, root: Path, number: int, key: str = "seed") -> Job:
-        """Its run with a seed, or with another key of that number, in the folder of the comparison."""
-        return Job([*self.overrides, f"{key}={number}"], root / self.folder / str(number))
+    def job(self, root: Path, number: int, words: Sequence[str] | None = None) -> Job:
+        """Its run of a number, in the folder of the comparison: with that seed, or with other words."""
+        return Job([*self.overrides, *(words or [f"seed={number}"])], root / self.folder / str(number))
 
     def compose(self, config_dir: Path) -> TrainConfig:
         """Config of its runs, without the seed."""
@@ -62,11 +62,11 @@ class Plan:
     Attributes:
         compared: Keys in which variants differ.
         variants: Two variants or more, the others are compared to the first; one where folds are trained.
-        seeds: Number of runs of each variant, with seeds or folds counted from 0.
+        seeds: Number of runs of each variant, with seeds, or folds and repeats, counted from 0.
         match: What is made equal.
         run_dir: Folder of the comparison.
         n_jobs: Number of runs at a time.
-        folds: Whether runs differ in their fold instead of their seed.
+        folds: Number of folds in which runs differ, each repeat with others; 0 where they differ in their seed.
     """
 
     compared: str
@@ -75,12 +75,14 @@ class Plan:
     match: Match
     run_dir: Path
     n_jobs: int
-    folds: bool = False
+    folds: int = 0
 
-    @property
-    def key(self) -> str:
-        """Key that tells the runs of a variant apart."""
-        return "data.fold" if self.folds else "seed"
+    def words(self, number: int) -> list[str]:
+        """What tells a run of a variant from the others."""
+        if not self.folds:
+            return [f"seed={number}"]
+        repeat, fold = divmod(number, self.folds)
+        return [f"data.fold={fold}", *([f"data.split_seed={repeat}"] if self.seeds > self.folds else [])]
 
 
 def read_plan(arguments: Sequence[str]) -> Plan:
@@ -110,10 +112,15 @@ def read_plan(arguments: Sequence[str]) -> Plan:
             swept.append(override)
         else:
             fixed.append(text)
-    folds = "folds" in own
+    folds = _positive("folds", own, 5) if "folds" in own else 0
+    repeats = _positive("repeats", own, 1)
+    require(
+        folds or repeats == 1,
+        f"repeats={repeats} cuts folds anew: add folds=5, or give the number of seeds with seeds=",
+    )
     require(not (folds and "seeds" in own), "seeds= and folds=: each fold is trained once; remove one of them")
     if folds:
-        fixed.append(f"data.folds={_positive('folds', own, 5)}")
+        fixed.append(f"data.folds={folds}")
     if not swept and not folds:
         raise UserError("nothing is compared: give a key several values, as in attention=mla,mha, or folds=5")
     combinations = list(itertools.product(*map(_values, swept)))
@@ -134,7 +141,7 @@ def read_plan(arguments: Sequence[str]) -> Plan:
     match = own.get("match", "width")
     require(match in Match.__members__, f"match={match}: {did_you_mean(match, Match.__members__)}")
     run_dir = own.get("run_dir") or f"runs/compare/{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    seeds, n_jobs = _positive("folds" if folds else "seeds", own, 3), _positive("n_jobs", own, 1)
+    seeds, n_jobs = folds * repeats or _positive("seeds", own, 3), _positive("n_jobs", own, 1)
     return Plan(", ".join(keys) or "variant", variants, seeds, Match[match], Path(run_dir), n_jobs, folds)
 
 

@@ -2,8 +2,9 @@
 
 last.ckpt is written at the end of each epoch, every few minutes between, and when the run is asked to stop. best.ckpt, which
 becomes the model, is written when the validation metric is the best so far (of equal ones the later), or with
-`checkpoint.keep=last` after each validation. Both are written to another name and then moved, so that an interruption or a
-full disk leaves the old file.
+`checkpoint.keep=last` after each validation. start.ckpt is what a network is worth that can answer before the first step; the
+end of the run says whether training bettered it. All are written to another name and then moved, so that an interruption or
+a full disk leaves the old file.
 """
 
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
-from mla_train.config import CheckpointChoice, TrainConfig
+from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
@@ -34,12 +35,20 @@ class Checkpoints(Checkpoint):
         config: Full config of the run.
         position: Position in the training data.
         data: What the data is, kept with the checkpoint.
+        keep_last: Whether the last epoch becomes the model, and not the best.
+        start: Name of the simple model that the network begins as; empty where it begins as none.
     """
 
     def __init__(
-        self, folder: RunFolder, config: TrainConfig, position: DataPosition, data: Mapping[str, Any] | None = None
+        self,
+        folder: RunFolder,
+        config: TrainConfig,
+        position: DataPosition,
+        data: Mapping[str, Any] | None = None,
+        keep_last: bool = False,
+        start: str = "",
     ) -> None:
-        self.data = dict(data or {})
+        self.data, self.keep_last, self.start = dict(data or {}), keep_last, start
         self.folder, self.options, self.position = folder.checkpoints, config.checkpoint, position
         self.resume_command = resume_command(folder)
         epochs, averaged = 1 if config.debug.fast else config.epochs, config.regularization.average_epochs
@@ -57,11 +66,12 @@ class Checkpoints(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Best score so far, the next micro-batch, and what the data is."""
         best = {"best_score": self.best_score, "best_epoch": self.best_epoch}
-        return best | {"epoch": self._epoch, "batch": self._batch, "data": self.data}
+        return best | {"epoch": self._epoch, "batch": self._batch, "data": self.data, "start": self.start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to the position in the data at which the checkpoint was written."""
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
+        self.start = state.get("start", "")
         self._epoch, self._batch = state["epoch"], state["batch"]
         self.position.set(self._epoch, self._batch)
 
@@ -111,21 +121,20 @@ class Checkpoints(Checkpoint):
         self._write_last(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Writes best.ckpt if the metric is the best so far, or with `checkpoint.keep=last`."""
+        """Writes best.ckpt if the metric is the best so far, or if the last is kept; before the first step start.ckpt."""
         if trainer.state.fn != "fit":
             return
         assert isinstance(module, TrainingModule)
         assert module.evaluation is not None
+        if trainer.sanity_checking:
+            self._write(trainer, "start.ckpt")
+            return
         score = module.evaluation.metrics[module.monitor]
         sign = 1 if module.directions[module.monitor] == "max" else -1
-        epoch = trainer.current_epoch + (not trainer.sanity_checking)
+        epoch = trainer.current_epoch + 1
         if isnan(score) or epoch < self.first:
             return
-        if (
-            self.best_score is None
-            or self.options.keep is CheckpointChoice.last
-            or sign * score >= sign * self.best_score
-        ):
+        if self.best_score is None or self.keep_last or sign * score >= sign * self.best_score:
             self.best_score, self.best_epoch = score, epoch
             self._write(trainer, "best.ckpt")
 

@@ -4,34 +4,32 @@ import json
 import platform
 import shlex
 import subprocess
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from mla_train.baselines import Baseline
 from mla_train.checks import Check, plain_values
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
-from mla_train.heads import Head, Predictions
-from mla_train.inference.evaluate import intervals
+from mla_train.heads.base import rows_of
 from mla_train.program import program
 from mla_train.training.checkpoints import Checkpoints
+from mla_train.training.confidence import compare_to_baseline, score_intervals
 from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
-from mla_train.training.scores import read_score, scored_split, written
+from mla_train.training.scores import advice, read_score, scored_split, signed, written
 
 PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
     "pandas", "autots", "wandb",
 )  # fmt: skip
-INTERVAL_DRAWS, INTERVAL_SECONDS = (300, 100), 5.0
 MOST_COLUMNS = 5  # of the table; results.json has all metrics
 
 
@@ -41,7 +39,8 @@ def write_results(
     module: TrainingModule,
     data: Dataset,
     evaluations: dict[str, Evaluation],
-    baselines: dict[str, dict[str, float]],
+    baselines: dict[str, Baseline],
+    begun: dict[str, Any] | None,
     checkpoints: Checkpoints,
     progress: RunProgress,
     checks: Sequence[Check] = (),
@@ -49,6 +48,18 @@ def write_results(
     """Writes figures, predictions.jsonl and, last of all, results.json, which marks the run as finished.
 
     Figures and predictions are those of the test split; with `test=false` there are none.
+
+    Args:
+        config: Full config of the run.
+        folder: Run folder.
+        module: Trained network, with the selected weights.
+        data: Data set of the run.
+        evaluations: Evaluation of val, and of test.
+        baselines: Baselines.
+        begun: How the start compares to what training made of it.
+        checkpoints: Which epoch was selected.
+        progress: Time and speed of the training.
+        checks: Checks of the data.
 
     Returns:
         Contents of results.json.
@@ -60,14 +71,18 @@ def write_results(
         with (folder.path / "predictions.jsonl").open("w") as stream:
             for record in task.prediction_rows(model, test.predictions, data):
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-    size = next(model.parameters()).element_size()
+    size, val = next(model.parameters()).element_size(), evaluations["val"]
+    of_test, sure = {}, not config.debug.fast
+    if test is not None:  # of what was scored: fewer examples where test is limited
+        of_test = {name: rows_of(each.test, test.predictions["index"]) for name, each in baselines.items()}
     results = {
         "task": config.task.name,
         "data": config.data.name,
         "attention": task.architecture,
         "seed": config.seed,
         "metrics": {split: evaluation.metrics for split, evaluation in evaluations.items()},
-        "intervals": {} if test is None or config.debug.fast else score_intervals(model.head, test.predictions),
+        "intervals": score_intervals(model.head, test.predictions) if sure and test is not None else {},
+        "val_intervals": score_intervals(model.head, val.predictions) if sure else {},
         "directions": {"loss": "min", **module.directions},
         "units": dict(model.head.units),
         "units_note": model.head.units_note,
@@ -77,7 +92,18 @@ def write_results(
             "best": checkpoints.best_score,
             "epoch": checkpoints.best_epoch,
         },
-        "baselines": baselines,
+        "epochs": config.epochs,
+        "start": begun,
+        "baselines": {name: model.head.metrics(predictions) for name, predictions in of_test.items()},
+        "baseline_choices": {
+            name: {
+                "chosen": each.chosen,
+                "seconds": each.seconds,
+                "val": model.head.metrics(each.val) if each.val else {},
+            }
+            for name, each in baselines.items()
+        },
+        "comparison": None if test is None else compare_to_baseline(model.head, test.predictions, of_test),
         "model": {**model.count_parameters(), "cache_bytes_per_token": model.cache_width * size},
         "speed": {
             "seconds": round(progress.wall_seconds, 2),
@@ -96,23 +122,6 @@ def write_results(
     unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     unfinished.replace(folder.results)
     return results
-
-
-def score_intervals(head: Head, predictions: Predictions) -> dict[str, list[float]]:
-    """Ends of the 95 % interval of each metric over test examples; fewer draws, or none, where the metrics take long."""
-    draws = _affordable_draws(head, predictions)
-    if not draws and head.costly_column in predictions:
-        predictions = {name: column for name, column in predictions.items() if name != head.costly_column}
-        draws = _affordable_draws(head, predictions)
-    bounds = intervals(head, predictions, draws) if draws else {}
-    return {name: [each["low"], each["high"]] for name, each in bounds.items() if isfinite(each["high"] - each["low"])}
-
-
-def _affordable_draws(head: Head, predictions: Predictions) -> int:
-    start = time.perf_counter()
-    head.metrics(predictions)
-    seconds = time.perf_counter() - start
-    return next((draws for draws in INTERVAL_DRAWS if draws * seconds < INTERVAL_SECONDS), 0)
 
 
 def environment(command: str) -> dict[str, Any]:
@@ -145,6 +154,22 @@ def read_results(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text())
 
 
+def _facts(results: dict[str, Any]) -> list[str]:
+    """What training added to its start, and how many values the intervals of a forecast hold."""
+    lines, begun, interval = [], results.get("start"), results.get("details", {}).get("interval")
+    if begun and begun["kept"]:
+        lines.append(
+            f"The start ({begun['name']}) is the model: no epoch bettered it on val by more than one standard error "
+            f"({signed(begun['gain'])} +- {written(begun['standard_error'])}; task.start=none trains without it)."
+        )
+    if interval:
+        lines.append(
+            f"{interval['nominal']:.0%} intervals hold {interval['coverage']:.1%} of the measured values; "
+            f"their mean width is {written(interval['width'])} std."
+        )
+    return lines
+
+
 def show(results: dict[str, Any], folder: Path) -> None:
     """Prints the metrics, those of the baselines, and the run folder."""
     console = Console()
@@ -164,6 +189,10 @@ def show(results: dict[str, Any], folder: Path) -> None:
         unit = f"{units[name]}, " if name in units else ""
         table.add_column(f"{name}\n[dim]{unit}{arrow}[/]", justify="right")
     table.add_row(f"this model ({results['attention']})", *(written(scores[name]) for name in names), style="bold")
+    bounds = results.get("intervals" if split == "test" else "val_intervals", {})
+    if bounds:
+        ends = ("\n".join(map(written, bounds[name])) if name in bounds else "" for name in names)
+        table.add_row("95 % interval", *ends, style="dim")
     for baseline, values in results["baselines"].items():
         table.add_row(baseline, *(written(values[name]) if name in values else "" for name in names))
     console.print(table)
@@ -174,8 +203,12 @@ def show(results: dict[str, Any], folder: Path) -> None:
         console.print(f"also {rest}; baselines in results.json", highlight=False)
     score = read_score(results)
     if score.gain is not None and not results["debug"]:
-        better = score.gain > 0 and not score.is_tied
-        console.print(score.verdict, style="" if better else "yellow", highlight=False, soft_wrap=True, markup=False)
+        better = score.gain > 0 and not score.is_level
+        lines = [score.verdict, *filter(None, [advice(results)])]
+        for line in lines:
+            console.print(line, style="" if better else "yellow", highlight=False, soft_wrap=True, markup=False)
+    for line in _facts(results) if not results["debug"] else ():
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     never = results.get("details", {}).get("never_predicted", [])
     if never and not results["debug"]:
         names_and_counts = ", ".join(

@@ -16,6 +16,8 @@ class Score:
         baseline: Name of the best baseline; None where there is none.
         baseline_value: Score of that baseline.
         interval: Ends of the 95 % interval of the score over test examples; None where it is not known.
+        difference_interval: Ends of the 95 % interval of the difference to the best baseline on the same examples; None
+            where it is not known.
         unit: Unit of the metric.
     """
 
@@ -25,6 +27,7 @@ class Score:
     baseline: str | None = None
     baseline_value: float = float("nan")
     interval: tuple[float, float] | None = None
+    difference_interval: tuple[float, float] | None = None
     unit: str = ""
 
     @property
@@ -40,27 +43,38 @@ class Score:
         return self.difference if self.higher_is_better else -self.difference
 
     @property
-    def is_tied(self) -> bool:
-        """Whether the best baseline has the same score, or one inside the interval."""
+    def is_level(self) -> bool:
+        """Whether the difference may be none: its interval holds zero or, where that is not known, is the score's."""
         if self.gain is None:
             return False
+        if self.difference_interval is not None:
+            low, high = self.difference_interval
+            return low <= 0 <= high
         low, high = self.interval or (self.value, self.value)
         return self.gain == 0 or low <= self.baseline_value <= high
+
+    @property
+    def standing(self) -> str:
+        """Where the run stands to the best baseline, in a word or two; empty without one."""
+        if self.gain is None:
+            return ""
+        return "level with" if self.is_level else "ahead of" if self.gain > 0 else "behind"
 
     @property
     def verdict(self) -> str:
         """The score beside the best baseline, as a sentence."""
         unit = f" {self.unit}" if self.unit else ""
         score = f"{self.metric} {written(self.value)}"
-        if self.gain is None:
+        if self.difference is None:
             return f"{score}{unit}; there is no baseline to compare with."
-        relation = "Tied with" if self.is_tied else "Better than" if self.gain > 0 else "Worse than"
-        inside = ""
-        if self.is_tied and self.interval and self.gain:
-            low, high = map(written, self.interval)
-            inside = f", inside the 95 % interval from {low} to {high}"
-        compared = f"{score} against {written(self.baseline_value)}{unit}{inside}"
-        return f"{relation} the best baseline, {self.baseline}: {compared}."
+        difference = signed(self.difference)
+        if self.difference_interval is not None:
+            low, high = map(signed, self.difference_interval)
+            difference += f" (95 % interval {low} to {high})"
+        return (
+            f"{self.standing.capitalize()} the best baseline, {self.baseline}: {score} against "
+            f"{written(self.baseline_value)}{unit}, {difference}."
+        )
 
 
 def read_score(results: Mapping[str, Any]) -> Score:
@@ -70,13 +84,34 @@ def read_score(results: Mapping[str, Any]) -> Score:
     split = scored_split(results)
     value, unit = results["metrics"][split][metric], results.get("units", {}).get(metric, "")
     if split == "val":
-        return Score(f"val/{metric}", value, higher, unit=unit)
-    interval = tuple(results["intervals"][metric]) if metric in results.get("intervals", {}) else None
+        interval = tuple(results.get("val_intervals", {}).get(metric, ())) or None
+        return Score(f"val/{metric}", value, higher, interval=interval, unit=unit)
+    interval = tuple(results.get("intervals", {}).get(metric, ())) or None
     baselines = {name: scores[metric] for name, scores in results["baselines"].items() if metric in scores}
     if not baselines:
         return Score(metric, value, higher, interval=interval, unit=unit)
     best = (max if higher else min)(baselines, key=lambda name: baselines[name])
-    return Score(metric, value, higher, best, baselines[best], interval, unit)
+    compared = results.get("comparison") or {}
+    is_known = (compared.get("baseline"), compared.get("metric")) == (best, metric) and compared["low"] is not None
+    ends = (compared["low"], compared["high"]) if is_known else None
+    return Score(metric, value, higher, best, baselines[best], interval, ends, unit)
+
+
+def advice(results: Mapping[str, Any]) -> str:
+    """What to try where a run is not ahead of the best baseline; empty where it is, or where there is none."""
+    score, monitor = read_score(results), results["monitor"]
+    if score.gain is None or score.standing == "ahead of":
+        return ""
+    epochs, epoch = results.get("epochs", 0), monitor["epoch"]
+    if (results.get("start") or {}).get("kept"):
+        return (
+            "Try: more training data, a longer training (epochs=), or a search of the usual options (scripts/sweep.py)."
+        )
+    if epochs and epoch == epochs:
+        return "Try: the last epoch was the best on val, so train longer (epochs=)."
+    if epochs and epoch <= epochs / 3:
+        return "Try: an early epoch was the best on val, so regularize more (regularization=strong), or learn slower (lr=)."
+    return "Try: a search of the usual options (scripts/sweep.py, same words); or use the baseline, which is cheaper."
 
 
 def scored_split(results: Mapping[str, Any]) -> str:

@@ -1,30 +1,77 @@
 """Simple forecasts that a network has to beat, on the same windows: each `(windows, series, horizon)`, scaled."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset
+from mla_train.heads import Predictions
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.window_dataset import INPUT
 
-LEARNT_FROM = 400_000  # rows of the boosting's table, at most
+LEARNT_FROM, CHOSEN_BY = 100_000, 50_000  # rows of the boosting's tables, at most
+LEAVES = (31, 63, 15)
+"""Leaves of a boosted tree, the usual number first."""
+CYCLES = 7  # that lags reach back
 
 
-def forecast(data: Dataset) -> dict[str, np.ndarray]:
-    """Forecasts of the test windows by all baselines."""
+def forecast_baselines(data: Dataset) -> Baselines:
+    """All baselines."""
     train, val, test = (split.columns[INPUT] for split in (data.train, data.val, data.test))
     period = data.spec.target.period
-    return {
-        "repeat_last": repeat_last(test),
-        "seasonal_naive": seasonal_naive(test, period),
-        "seasonal_profile": seasonal_profile(train, test, period),
-        "ridge": linear(train, val, test),
-        "boosting": boosting(train, test, period),
+    forecasts: dict[str, Callable[[WindowColumn], np.ndarray]] = {
+        "repeat_last": repeat_last,
+        "seasonal_naive": lambda windows: seasonal_naive(windows, period),
+        "seasonal_profile": lambda windows: seasonal_profile(train, windows, period),
     }
+    simple: Baselines = {name: partial(_simple, forecast, val, test) for name, forecast in forecasts.items()}
+    return simple | {
+        "ridge": partial(_ridge, train, val, test),
+        "boosting": partial(_boosting, train, val, test, period),
+    }
+
+
+def _simple(
+    forecast: Callable[[WindowColumn], np.ndarray], val: WindowColumn, test: WindowColumn, limit: Limit
+) -> Baseline:
+    return Baseline(_predictions(val, forecast(val)), _predictions(test, forecast(test)))
+
+
+def _ridge(train: WindowColumn, val: WindowColumn, test: WindowColumn, limit: Limit) -> Baseline:
+    fitted = ridge.fit(train.windows(), val.windows())
+    of_val, of_test = (_predictions(windows, linear(fitted, windows)) for windows in (val, test))
+    return Baseline(of_val, of_test, {"strength": fitted.strength, "centre": fitted.centre})
+
+
+def _boosting(train: WindowColumn, val: WindowColumn, test: WindowColumn, period: int, limit: Limit) -> Baseline:
+    """Forecasts of val are left out: there are as many again, and they take as long."""
+    best: tuple[float, Any, int] | None = None
+    for leaves in LEAVES:
+        error, model = cached(fit_boosting)(*_arrays(train), *_rows(train), *_rows(val), period, leaves)
+        if best is None or error < best[0]:
+            best = error, model, leaves
+        if limit.is_over:
+            break
+    assert best is not None
+    _, model, leaves = best
+    series = test.series
+    table = BoostingTable(
+        series.values, series.real, series.known, series.observed, test.look_back, test.horizon, period
+    )
+    forecast = boosted_forecasts(model, table, *_rows(test))
+    return Baseline({}, _predictions(test, forecast), {"leaves": leaves})
+
+
+def _predictions(windows: WindowColumn, forecast: np.ndarray) -> Predictions:
+    return {"forecast": forecast, "future": windows.windows()[1], "real": windows.real_future()}
 
 
 def repeat_last(test: WindowColumn) -> np.ndarray:
@@ -49,58 +96,89 @@ def seasonal_profile(train: WindowColumn, test: WindowColumn, period: int) -> np
     return profile[test.places(period)[:, test.look_back :]].transpose(0, 2, 1)
 
 
-def linear(train: WindowColumn, val: WindowColumn, test: WindowColumn) -> np.ndarray:
+def linear(fitted: ridge.Ridge, windows: WindowColumn) -> np.ndarray:
     """Ridge regression that knows no cycle."""
-    fitted = ridge.fit(train.windows(), val.windows())
-    past, _ = test.windows()
+    past, _ = windows.windows()
     return np.concatenate([fitted(past[row : row + 1024]) for row in range(0, len(past), 1024)])
 
 
-def boosting(train: WindowColumn, test: WindowColumn, period: int) -> np.ndarray:
-    """Gradient boosted trees on lags, calendar and covariates, one model for all steps and series."""
-    series, look_back = train.series, train.look_back
-    forecasts = cached(_boosted)(
-        series.values, series.real, series.known, series.observed, look_back, train.horizon, period,
-        (train.first - look_back, len(train)), (test.first - look_back, len(test)),
-    )  # fmt: skip
-    return forecasts.transpose(0, 2, 1)
+def boosting_lags(look_back: int, period: int) -> list[int]:
+    """Steps back that the boosting reads: the last ones, and those around the same place of earlier cycles."""
+    near = range(1, min(24, look_back) + 1)
+    seasonal = (cycles * period + offset for cycles in range(1, CYCLES + 1) for offset in (-1, 0, 1))
+    return sorted({*near, *(lag for lag in seasonal if 0 < lag <= look_back)})
 
 
-def _boosted(
-    values: np.ndarray, real: np.ndarray, known: np.ndarray, observed: np.ndarray, look_back: int, horizon: int, period: int,
-    train: tuple[int, int], test: tuple[int, int],
-) -> np.ndarray:  # fmt: skip
-    channels = values.shape[1]
-    chance = np.random.default_rng(0)
-    lags = [lag for lag in (*range(1, 25), 48, 72, 96, 120, 144, 168) if lag <= look_back]
-    pasts = pd.DataFrame(values).rolling(look_back)
-    mean, spread = (part.to_numpy()[look_back - 1 :] for part in (pasts.mean(), pasts.std()))
+def _arrays(windows: WindowColumn) -> tuple[Any, ...]:
+    series = windows.series
+    return series.values, series.real, series.known, series.observed, windows.look_back, windows.horizon
 
-    def table(starts: np.ndarray, steps: np.ndarray, series: np.ndarray) -> np.ndarray:
-        now = starts + look_back  # the row of the first step
+
+def _rows(windows: WindowColumn) -> tuple[int, int]:
+    """Row at which the first window begins, and number of windows."""
+    return windows.first - windows.look_back, len(windows)
+
+
+class BoostingTable:
+    """Rows of lags, calendar and covariates, each of one step of one series of one window."""
+
+    def __init__(
+        self, values: np.ndarray, real: np.ndarray, known: np.ndarray, observed: np.ndarray, look_back: int, horizon: int,
+        period: int,
+    ) -> None:  # fmt: skip
+        self.values, self.real, self.known, self.observed = values, real, known, observed
+        self.look_back, self.horizon, self.period = look_back, horizon, period
+        self.lags = boosting_lags(look_back, period)
+        pasts = pd.DataFrame(values).rolling(look_back)
+        self.mean, self.std = (part.to_numpy()[look_back - 1 :] for part in (pasts.mean(), pasts.std()))
+
+    def __call__(self, starts: np.ndarray, steps: np.ndarray, series: np.ndarray) -> np.ndarray:
+        """`(rows, features)`, from the row at which each window begins, the step ahead, and the series."""
+        now, values = starts + self.look_back, self.values
         target = now + steps
-        back = period * (steps // period + 1)
+        back = self.period * (steps // self.period + 1)
         columns = [steps, series, values[target - back, series], values[np.maximum(target - 2 * back, 0), series]]
-        columns += [values[now - lag, series] for lag in lags]
-        columns += [mean[starts, series], spread[starts, series]]
-        return np.column_stack([*columns, known[target], observed[now - 1]]).astype(np.float32)
+        columns += [values[now - lag, series] for lag in self.lags]
+        columns += [self.mean[starts, series], self.std[starts, series]]
+        return np.column_stack([*columns, self.known[target], self.observed[now - 1]]).astype(np.float32)
 
-    first, count = train
-    size = min(LEARNT_FROM, count * horizon * channels)
-    starts = first + chance.integers(max(0, period - look_back), count, size)
-    steps, series = chance.integers(0, horizon, size), chance.integers(0, channels, size)
-    measured = real[starts + look_back + steps, series]
-    starts, steps, series = starts[measured], steps[measured], series[measured]
-    target = values[starts + look_back + steps, series]
-    last = values[starts + look_back - 1, series]
-    model = HistGradientBoostingRegressor(max_iter=300, learning_rate=0.1, max_leaf_nodes=63, random_state=0)
+    def last(self, starts: np.ndarray, series: np.ndarray) -> np.ndarray:
+        """The last value of the past, to which the trees add."""
+        return self.values[starts + self.look_back - 1, series]
+
+    def sample(self, first: int, count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of random measured steps, and what was measured less the last value."""
+        chance, channels = np.random.default_rng(0), self.values.shape[1]
+        size = min(size, count * self.horizon * channels)
+        starts = first + chance.integers(max(0, self.period - self.look_back - first), count, size)
+        steps, series = chance.integers(0, self.horizon, size), chance.integers(0, channels, size)
+        measured = self.real[starts + self.look_back + steps, series]
+        starts, steps, series = starts[measured], steps[measured], series[measured]
+        target = self.values[starts + self.look_back + steps, series]
+        return self(starts, steps, series), target - self.last(starts, series)
+
+
+def fit_boosting(
+    values: np.ndarray, real: np.ndarray, known: np.ndarray, observed: np.ndarray, look_back: int, horizon: int,
+    train_first: int, train_count: int, val_first: int, val_count: int, period: int, leaves: int,
+) -> tuple[float, HistGradientBoostingRegressor]:  # fmt: skip
+    """Gradient boosted trees, one model for all steps and series, and its mean squared error on rows of val."""
+    table = BoostingTable(values, real, known, observed, look_back, horizon, period)
+    model = HistGradientBoostingRegressor(max_iter=200, learning_rate=0.1, max_leaf_nodes=leaves, random_state=0)
+    rows, targets = table.sample(val_first, val_count, CHOSEN_BY)
     with threadpool_limits(None):
-        model.fit(table(starts, steps, series), target - last)
-    first, count = test
-    forecasts = np.empty((count, horizon, channels), np.float32)
-    for step in range(horizon):
+        model.fit(*table.sample(train_first, train_count, LEARNT_FROM))
+        return float(np.mean((model.predict(rows) - targets) ** 2)), model
+
+
+def boosted_forecasts(model: HistGradientBoostingRegressor, table: BoostingTable, first: int, count: int) -> np.ndarray:
+    """Forecasts of so many windows from a row on, `(windows, series, horizon)`."""
+    channels = table.values.shape[1]
+    forecasts = np.empty((count, channels, table.horizon), np.float32)
+    starts = first + np.arange(count)
+    for step in range(table.horizon):
         for channel in range(channels):
-            starts = first + np.arange(count)
-            rows = table(starts, np.full(count, step), np.full(count, channel))
-            forecasts[:, step, channel] = model.predict(rows) + values[starts + look_back - 1, channel]
+            series = np.full(count, channel)
+            rows = table(starts, np.full(count, step), series)
+            forecasts[:, channel, step] = model.predict(rows) + table.last(starts, series)
     return forecasts

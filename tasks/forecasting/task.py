@@ -1,11 +1,14 @@
 """Time series to their future."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mla_train.baselines import Baseline, Baselines, Limit
+from mla_train.config import Start
 from mla_train.data.batch import Batch
 from mla_train.dataset import Dataset, check_given
 from mla_train.errors import UserError, did_you_mean
@@ -37,23 +40,19 @@ class Forecasting(Task):
         """Windows of a table, split by rows."""
         return prepare_windows(raw, self.config)
 
-    def init_from_data(self, model: Model, data: Any) -> bool:
-        """Sets cycle, ridge and quantiles by the training windows: a forecaster before the first step."""
+    def init_from_data(self, model: Model, data: Any) -> str:
+        """Sets cycle and ridge to the best simple forecast, and the quantiles by its errors on training windows."""
         embedding = cast(WindowEmbedding, model.embeddings[INPUT])
-        train, val = (split.columns[INPUT] for split in (data.train, data.val))
-        profile = period = weight = None
-        if "cycle" in embedding.side_paths:
-            period = embedding.spec.period
-            profile = cycle_profile(train.series, train.end, period)
-        if "ridge" in embedding.side_paths:
-            weight = ridge.fit(without_cycle(train, profile), without_cycle(val, profile), period).weight
-        embedding.set_closed_form(weight, profile)
+        name = ""
+        if self.config.task.start is not Start.none:
+            name, weight, profile = best_start(data, embedding)
+            embedding.set_closed_form(weight, profile)
         batch = spread_batch(data, data.train, max(1, 4000 // len(embedding.spec.names)))
         start = embedding.closed_form(batch.inputs[INPUT])
         errors = ((batch.targets.values - start.linear - start.cycle) / start.spread).detach()
         errors = errors.masked_fill(~batch.targets.real, np.nan)
         cast(Forecast, model.head).init_from_errors(errors.flatten(0, 1))
-        return True
+        return name
 
     def raw_inputs(self, spec: ModelSpec) -> list[str]:
         """A table, and perhaps the column that an explanation shows."""
@@ -69,14 +68,19 @@ class Forecasting(Task):
         (window,) = model.spec.inputs[INPUT].preprocess([raw[INPUT]])
         return super().explain(model, {INPUT: window._replace(shown=names.index(name))})
 
-    def baselines(self, data: Any) -> dict[str, Predictions]:
-        """Simple forecasts of the same windows."""
-        from tasks.forecasting import baselines  # needs scikit-learn, which a model that predicts does not
+    def baselines(self, data: Any) -> Baselines:
+        """Simple forecasts of the same windows; those of test are kept for figures."""
+        from tasks.forecasting.baselines import (
+            forecast_baselines,  # needs scikit-learn, which a model that predicts does not
+        )
 
-        test: WindowColumn = data.test.columns[INPUT]
-        self.baseline_forecasts = baselines.forecast(data)
-        truth = {"future": test.windows()[1], "real": test.real_future()}
-        return {name: {"forecast": values} | truth for name, values in self.baseline_forecasts.items()}
+        def kept(name: str, baseline: Any, limit: Limit) -> Baseline | None:
+            done = baseline(limit)
+            self.baseline_forecasts[name] = done.test["forecast"]
+            return done
+
+        self.baseline_forecasts = {}
+        return {name: partial(kept, name, baseline) for name, baseline in forecast_baselines(data).items()}
 
     def prediction_rows(self, model: Model, predictions: Predictions, data: Any) -> list[dict[str, Any]]:
         """Windows that follow each other without overlap, a row for each series; steps that fill no last one are left out."""
@@ -101,7 +105,8 @@ class Forecasting(Task):
 
         head, column = cast(Forecast, model.head), data.test.columns[INPUT]
         draw_windows(predictions, column, data.spec.target, head.levels, folder / "forecasts.png")
-        draw_errors(predictions, self.baseline_forecasts, data.spec.target, folder / "errors.png")
+        shown = {name: forecast[predictions["index"]] for name, forecast in self.baseline_forecasts.items()}
+        draw_errors(predictions, shown, data.spec.target, folder / "errors.png")
         if model.encoder is not None:
             draw_forecast_attention(model, spread_batch(data, data.test, 64), folder / "attention.png")
 
@@ -110,6 +115,34 @@ def spread_batch(data: Dataset, split: Any, most: int) -> Batch:
     """At most so many windows of a split, at even distances, as a batch."""
     places = np.linspace(0, len(split) - 1, min(most, len(split))).astype(int)
     return data.collate([split[int(place)] for place in places], training=False)
+
+
+def best_start(data: Dataset, embedding: WindowEmbedding) -> tuple[str, np.ndarray | None, np.ndarray | None]:
+    """The simple forecast that is best on val, of those that the side paths can hold.
+
+    A ridge of what is left without the cycle, a plain ridge, and the value one cycle before.
+
+    Returns:
+        Its name, its weights of the past `(look_back, horizon)`, and the mean of each place of the cycle `(period, series)`;
+        None where it has no such part.
+    """
+    train, val = (split.columns[INPUT] for split in (data.train, data.val))
+    spec, has_ridge, has_cycle = embedding.spec, "ridge" in embedding.side_paths, "cycle" in embedding.side_paths
+    profile = cycle_profile(train.series, train.end, spec.period) if has_cycle else None
+    if not has_ridge:
+        return "cycle" if has_cycle else "", None, profile
+    starts: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+    if has_cycle:
+        fitted = ridge.fit(without_cycle(train, profile), without_cycle(val, profile), spec.period)
+        starts["cycle and ridge"] = fitted.weight, profile
+    starts["ridge"] = ridge.fit(train.windows(), val.windows(), spec.period if has_cycle else None).weight, None
+    if has_cycle and spec.period <= spec.look_back:
+        starts["seasonal_naive"] = ridge.seasonal_naive(spec.look_back, spec.horizon, spec.period), None
+    past_and_future = {name: without_cycle(val, profile) for name, (_, profile) in starts.items()}
+    real = val.real_future()
+    errors = {name: ridge.error(starts[name][0], *past_and_future[name], real) for name in starts}
+    best = min(errors, key=lambda name: errors[name])
+    return best, *starts[best]
 
 
 def without_cycle(column: WindowColumn, profile: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

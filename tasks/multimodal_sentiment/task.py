@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mla_train.baselines import majority_or_mean, multimodal_linear
+from mla_train.baselines import Baselines, majority_or_mean
+from mla_train.baselines.classical import multimodal_baselines
 from mla_train.data.examples import RawData
 from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
@@ -26,9 +27,9 @@ class MultimodalSentiment(Task):
         is_table = self.config.data._target_.endswith("read_feature_table")
         return {name: Features if is_table else self.inputs.get(name, Features) for name in names}
 
-    def baselines(self, data: Dataset) -> dict[str, Predictions]:
+    def baselines(self, data: Dataset) -> Baselines:
         """The most frequent class or the mean, and linear models of each kind of input and of all."""
-        return majority_or_mean(data) | multimodal_linear(data)
+        return majority_or_mean(data) | multimodal_baselines(data)
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """Those of every task, and where words attend on images."""

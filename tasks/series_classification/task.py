@@ -3,12 +3,12 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from mla_train.baselines import majority_or_mean, series_linear
+from mla_train.baselines import Baselines, majority_or_mean
+from mla_train.baselines.classical import series_baselines
 from mla_train.data.examples import RawData
 from mla_train.data.series_files import read_archive_folder, read_series_files
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
-from mla_train.heads import Predictions
 from mla_train.modalities import Series
 from mla_train.task import Task
 from tasks.series_classification.config import BundledSeriesConfig
@@ -21,9 +21,9 @@ class SeriesClassification(Task):
 
     inputs = {"series": Series}
 
-    def baselines(self, data: Dataset) -> dict[str, Predictions]:
+    def baselines(self, data: Dataset) -> Baselines:
         """The most frequent class or the mean, and a linear model of simple statistics."""
-        return majority_or_mean(data) | series_linear(data)
+        return majority_or_mean(data) | series_baselines(data)
 
 
 def read_bundled(options: BundledSeriesConfig) -> RawData:

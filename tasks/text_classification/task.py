@@ -1,10 +1,10 @@
 """Text to class, classes or number."""
 
-from mla_train.baselines import majority_or_mean, text_linear
+from mla_train.baselines import Baselines, majority_or_mean
+from mla_train.baselines.classical import text_baselines
 from mla_train.data.examples import RawData
 from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
-from mla_train.heads import Predictions
 from mla_train.modalities import Text
 from mla_train.task import Task
 from tasks.text_classification.config import TextFilesConfig
@@ -15,9 +15,9 @@ class TextClassification(Task):
 
     inputs = {"text": Text}
 
-    def baselines(self, data: Dataset) -> dict[str, Predictions]:
-        """The most frequent class or the mean, and a linear model of TF-IDF features."""
-        return majority_or_mean(data) | text_linear(data)
+    def baselines(self, data: Dataset) -> Baselines:
+        """The most frequent class or the mean, and linear models of TF-IDF features."""
+        return majority_or_mean(data) | text_baselines(data)
 
 
 def read_texts(options: TextFilesConfig) -> RawData:

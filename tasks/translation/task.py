@@ -1,13 +1,15 @@
 """Sentences to their translations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.config import Architecture
 from mla_train.data.cache import cached
 from mla_train.data.languages import bleu_tokenizer
-from mla_train.dataset import Dataset
+from mla_train.dataset import Dataset, Split
 from mla_train.heads import Generation, Predictions
 from mla_train.modalities import Text
 from mla_train.model import Model, ModelSpec
@@ -35,15 +37,24 @@ class Translation(Task):
         """The source; and a target, whose probability is explained in place of the model's own translation."""
         return ["source", "target"]
 
-    def baselines(self, data: Dataset) -> dict[str, Predictions]:
+    def baselines(self, data: Dataset) -> Baselines:
         """The source as it is; the translation of the most similar training source."""
-        labels = {
-            "label": [target.text for target in data.test.targets],
-            "other_labels": [target.others for target in data.test.targets],
-        }
-        sources, known = data.test.columns["source"].texts, data.train.columns["source"].texts
-        nearest = [data.train.targets[place].text for place in cached(nearest_texts)(sources, known)]
-        return {"copy": labels | {"predicted": sources}, "nearest": labels | {"predicted": nearest}}
+
+        def predictions(split: Split, texts: Sequence[str]) -> Predictions:
+            labels = {"label": [target.text for target in split.targets]}
+            return labels | {"other_labels": [target.others for target in split.targets], "predicted": texts}
+
+        def copy(limit: Limit) -> Baseline:
+            val, test = (predictions(split, split.columns["source"].texts) for split in (data.val, data.test))
+            return Baseline(val, test)
+
+        def nearest(limit: Limit) -> Baseline:
+            known, find = data.train.columns["source"].texts, cached(nearest_texts)
+            places = [find(split.columns["source"].texts, known) for split in (data.val, data.test)]
+            texts = [[data.train.targets[place].text for place in each] for each in places]
+            return Baseline(predictions(data.val, texts[0]), predictions(data.test, texts[1]))
+
+        return {"copy": copy, "nearest": nearest}
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """BLEU by length of the source, and where the decoder attends."""

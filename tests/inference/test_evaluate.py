@@ -74,7 +74,7 @@ def test_the_test_split_and_the_test_file_have_the_metrics_of_the_run(text_run, 
     assert "accuracy" in said.out
     for name in ("calibration.png", "confusion.png"):
         assert (tmp_path / "out" / name).stat().st_size > 5000
-    assert 0 <= file["calibration_error"] <= 1
+    assert 0 <= file["slices"]["all"]["metrics"]["ece"]["value"] <= 1
     wrong = [row for row in read_jsonl(text_run / "run" / "predictions.jsonl") if row["label"] != row["prediction"]]
     assert {row["text"] for row in file["worst"]} == {row["text"] for row in wrong}
     sizes = [row["probability"] for row in file["worst"]]

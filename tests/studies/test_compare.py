@@ -54,9 +54,13 @@ def test_own_options_are_not_for_train():
 
 def test_folds_are_runs_of_one_variant_or_of_several():
     plan = read_plan(["task=text_classification", "folds=4"])
-    assert (plan.seeds, plan.folds, plan.key, plan.compared) == (4, True, "data.fold", "variant")
+    assert (plan.seeds, plan.folds, plan.compared) == (4, 4, "variant")
     assert plan.variants[0].overrides == ("task=text_classification", "data.folds=4")
-    assert plan.variants[0].job(Path("here"), 2, plan.key).overrides[-1] == "data.fold=2"
+    assert plan.words(2) == ["data.fold=2"]
+    assert plan.variants[0].job(Path("here"), 2, plan.words(2)).overrides[-1] == "data.fold=2"
+    plan = read_plan(["task=text_classification", "folds=4", "repeats=2"])
+    assert (plan.seeds, plan.folds) == (8, 4)
+    assert plan.words(6) == ["data.fold=2", "data.split_seed=1"]
     plan = read_plan(["attention=mla,mha", "folds=5"])
     assert [variant.overrides for variant in plan.variants] == [
         ("data.folds=5", f"attention={name}") for name in ("mla", "mha")
@@ -66,6 +70,7 @@ def test_folds_are_runs_of_one_variant_or_of_several():
 MISTAKES = {
     "folds=1": ["data.folds=1", "must be 2 or more"],
     "folds=3 seeds=2": ["seeds= and folds=", "remove one"],
+    "attention=mla,mha repeats=2": ["repeats=2", "folds=5"],
     "task=text_classification folds=3": ["data.folds"],
     "": ["attention=mla,mha"],
     "attention=mla": ["attention=mla,mha"],

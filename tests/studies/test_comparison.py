@@ -97,9 +97,9 @@ def test_what_cannot_be_tested_is_not_tested(variants, expected):
 def test_intervals_over_folds_allow_for_overlapping_training_splits():
     scores, others = [0.80, 0.84, 0.82, 0.86, 0.83], [0.81, 0.86, 0.82, 0.89, 0.85]
     pair = [variant("mla", scores), variant("mha", others)]
-    seeds, folds = Comparison("attention", 5, pair), Comparison("attention", 5, pair, folds=True)
+    seeds, folds = Comparison("attention", 5, pair), Comparison("attention", 5, pair, folds=5)
     factor = np.sqrt(1 + 5 / 4)
-    assert half_interval(scores, folds=True) == pytest.approx(factor * half_interval(scores))
+    assert half_interval(scores, folds=5) == pytest.approx(factor * half_interval(scores))
     plain, corrected = seeds.differences["mha"], folds.differences["mha"]
     assert corrected.margin == pytest.approx(factor * plain.margin)
     difference = np.subtract(others, scores)
@@ -108,10 +108,16 @@ def test_intervals_over_folds_allow_for_overlapping_training_splits():
     assert plain.p < corrected.p
 
 
+def test_repeated_folds_count_as_the_overlapping_splits_that_they_are():
+    scores = [0.80, 0.84, 0.82, 0.86, 0.83, 0.81, 0.85, 0.82, 0.84, 0.83]
+    corrected = np.sqrt(1 / 10 + 1 / 4) * np.std(scores, ddof=1)  # 10 runs of 5 folds: test has a quarter of train
+    assert half_interval(scores, folds=5) == pytest.approx(stats.t.ppf(0.975, 9) * corrected)
+
+
 def test_one_variant_over_folds_has_a_mean_and_its_interval(tmp_path):
     runs = {fold: results(score, fold, baseline=0.5 + fold / 10) for fold, score in enumerate((0.7, 0.8, 0.9))}
-    result = Comparison("variant", 3, [VariantResults("model", 1234, runs)], folds=True)
-    margin = half_interval([0.7, 0.8, 0.9], folds=True)
+    result = Comparison("variant", 3, [VariantResults("model", 1234, runs)], folds=3)
+    margin = half_interval([0.7, 0.8, 0.9], folds=3)
     interval = f"{0.8 - margin:.4f} to {0.8 + margin:.4f}"
     assert f"accuracy 0.8000 ± 0.1000 over 3 folds, 95 % interval {interval}." in conclusion(result)
     assert "beats the best baseline, linear (0.6000)" in conclusion(result)

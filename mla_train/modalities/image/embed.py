@@ -3,13 +3,14 @@
 from math import sqrt
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mla_train.config import ImageNetworkOptions, ImageTokenizer, Positions, TrainConfig
 from mla_train.data.cache import cached
 from mla_train.data.visual_words import learn_words
-from mla_train.modalities.base import Embedding, ModalityFeatures
+from mla_train.modalities.base import Embedding, ModalityFeatures, hold_linear
 from mla_train.modalities.image.spec import ImageSpec, ImageTensors
 from mla_train.nn import (
     ConvTokenizer,
@@ -83,7 +84,7 @@ class ImageEmbedding(Embedding):
         if network.visual_words and getattr(options, "side_paths", True):
             width = network.visual_words_dim
             self.side_paths["visual_words"] = VisualWordsEmbedding(spec, network.visual_words, width, dropout)
-            self.side_dim = width
+            self.side_dim = self.linear_width = width
         self.register_buffer("positions", grid_positions(rows, columns), persistent=False)
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1))
@@ -93,6 +94,18 @@ class ImageEmbedding(Embedding):
         if "visual_words" in self.side_paths:
             visual_words: Any = self.side_paths["visual_words"]
             visual_words.init_from_data(train.images[torch.from_numpy(~train.missing)])
+
+    @torch.no_grad()
+    def side_table(self, column: Any) -> np.ndarray:
+        """Counts of visual words; zeros for missing images."""
+        words: Any = self.side_paths["visual_words"].words
+        counts = torch.cat([words(images) for images in column.images.split(1000)])
+        return counts.masked_fill(torch.from_numpy(column.is_missing()).unsqueeze(1), 0).numpy()
+
+    def set_linear(self, weight: Tensor) -> Tensor:
+        """Sets the projection of the counts."""
+        path: Any = self.side_paths["visual_words"]
+        return hold_linear(path.project.weight.T, weight)
 
     def scaled(self, images: Tensor) -> Tensor:
         """Images with mean 0 and standard deviation 1."""

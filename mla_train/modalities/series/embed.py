@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class SeriesEmbedding(Embedding):
         if getattr(options, "side_paths", True) and getattr(options, "statistics", False):
             statistics = SummaryStatistics(channels, config.regularization.dropout)
             self.side_paths["statistics"] = statistics
-            self.side_dim = statistics.width
+            self.side_dim = self.linear_width = statistics.width
 
     def forward(self, tensors: SeriesTensors) -> ModalityFeatures:
         """Tokens `(batch, patches, dim)`; a patch without any step of the series is padding."""
@@ -77,6 +78,23 @@ class SeriesEmbedding(Embedding):
             present = [example for place in range(len(train)) if (example := train[place]) is not None]
             tensors = pad_series(present, self.spec)
             self.side_paths["statistics"].init_from_data(summarize(tensors.past, tensors.real))  # type: ignore[operator]
+
+    @torch.no_grad()
+    def side_table(self, column: Any) -> np.ndarray:
+        """Scaled statistics; zeros for missing series."""
+        examples = [column[place] for place in range(len(column))]
+        present = [example for example in examples if example is not None]
+        table = np.zeros((len(examples), self.side_dim), np.float32)
+        statistics: Any = self.side_paths["statistics"]
+        was_training = statistics.training
+        statistics.eval()
+        table[[example is not None for example in examples]] = statistics(pad_series(present, self.spec)).numpy()
+        statistics.train(was_training)
+        return table
+
+    def set_linear(self, weight: Tensor) -> Tensor:
+        """The statistics are the table itself."""
+        return weight
 
     def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
         """Steps that were measured."""

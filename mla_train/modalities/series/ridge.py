@@ -116,3 +116,20 @@ def fit(
                     best[knows] = error, Ridge(weight, name, memory, strength)
     knows = True in best and best[True][0] < (1 - MARGIN) * best[False][0]
     return best[knows][1]
+
+
+def seasonal_naive(look_back: int, horizon: int, period: int) -> np.ndarray:
+    """The value a whole number of periods before, the nearest that is known, as weights `(look_back, horizon)`."""
+    steps = np.arange(horizon)
+    weight = np.zeros((look_back, horizon))
+    weight[look_back + steps - period * (steps // period + 1), steps] = 1
+    return weight
+
+
+def error(weight: np.ndarray, past: np.ndarray, future: np.ndarray, real: np.ndarray) -> float:
+    """Mean squared error of a linear forecast over measured steps; shapes as for `moments`."""
+    total = 0.0
+    for row in range(0, len(past), ROWS):
+        forecast = past[row : row + ROWS] @ weight
+        total += float((((forecast - future[row : row + ROWS]) ** 2) * real[row : row + ROWS]).sum())
+    return total / max(int(real.sum()), 1)

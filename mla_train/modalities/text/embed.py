@@ -1,12 +1,14 @@
 """From token numbers to tokens: embeddings, and beside the encoder TF-IDF features and convolutions."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
-from mla_train.modalities.base import Embedding, ModalityFeatures, mean_of_windows
+from mla_train.modalities.base import Embedding, ModalityFeatures, hold_linear, mean_of_windows
 from mla_train.modalities.text.spec import TextSpec, TextTensors
 from mla_train.nn import ReconstructionTarget
 
@@ -82,6 +84,16 @@ class TextEmbedding(Embedding):
         if tfidf_dim and spec.tfidf_size:
             self.side_paths["tfidf"] = TfidfEmbedding(spec.tfidf_size, tfidf_dim, config.regularization.dropout)
             self.side_dim += tfidf_dim
+            self.linear_width = tfidf_dim
+
+    def side_table(self, column: Any) -> Any:
+        """TF-IDF features."""
+        return column.tfidf
+
+    def set_linear(self, weight: Tensor) -> Tensor:
+        """Sets the embeddings of TF-IDF features, which come first among the side features."""
+        tfidf: Any = self.side_paths["tfidf"]
+        return hold_linear(tfidf.table.weight, weight)
 
     def forward(self, tensors: TextTensors) -> ModalityFeatures:
         """Tokens `(batch, length, dim)`."""

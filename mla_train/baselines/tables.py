@@ -1,0 +1,95 @@
+"""Tables of features for simple models: at least what the network is given beside its encoder."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mla_train.baselines.linear import Table
+from mla_train.data.splits import SPLITS
+from mla_train.dataset import Dataset
+
+IMAGE_SIDE = 32  # pixels a side that a simple model of images reads, at most
+IMAGE_SIDE_BESIDE_OTHERS = 16
+USUAL_FEATURES = 100_000  # of each kind of n-gram, where the network has none
+
+
+def columns_of(data: Dataset, name: str) -> list[Any]:
+    """An input of train, val and test."""
+    return [getattr(data, split).columns[name] for split in SPLITS]
+
+
+def text_tables(data: Dataset, name: str) -> list[Table]:
+    """TF-IDF features of the network; where it has none, those that it would have."""
+    columns = columns_of(data, name)
+    if columns[0].tfidf is not None:
+        return [column.tfidf for column in columns]
+    from mla_train.data.tfidf import TfidfFeatures
+
+    features = TfidfFeatures.learn(columns[0].texts, USUAL_FEATURES)
+    return [features.matrix(column.texts) for column in columns]
+
+
+def pixel_tables(data: Dataset, name: str) -> list[Table]:
+    """Standardized pixels of images, of at most 32 x 32."""
+    images = [column.images for column in columns_of(data, name)]
+    if max(images[0].shape[-2:]) > IMAGE_SIDE:
+        images = [shrink(split, IMAGE_SIDE).to(torch.uint8) for split in images]
+    pixels = [split.flatten(1).numpy().astype(np.float32) for split in images]
+    return standardize(pixels, pixels[0])
+
+
+def statistics_tables(data: Dataset, name: str) -> list[Table]:
+    """Standardized statistics of each channel of whole series."""
+    from mla_train.modalities.series.statistics import summarize
+
+    modality: Any = data.spec.inputs[name]
+    batches = [modality.collate([column[place] for place in range(len(column))]) for column in columns_of(data, name)]
+    tables = [summarize(tensors.past, tensors.real).numpy() for tensors in batches]
+    return standardize(tables, tables[0])
+
+
+def number_tables(data: Dataset, name: str) -> list[Table]:
+    """Images or features as rows of numbers, of about the length of a text's vector so that one penalty suits all.
+
+    What is missing counts as the mean.
+    """
+    columns = columns_of(data, name)
+    missing = [column.is_missing() for column in columns]
+    rows = [_numbers(column) for column in columns]
+    tables = standardize(rows, rows[0][~missing[0]])
+    width = np.sqrt(rows[0].shape[1])
+    return [np.where(lack[:, None], 0, table) / width for table, lack in zip(tables, missing, strict=True)]
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """Small images, or the mean of features over their steps."""
+    if hasattr(column, "images"):
+        return shrink(column.images, IMAGE_SIDE_BESIDE_OTHERS).flatten(1).numpy()
+    width = next(value.shape[1] for value in column.values if len(value))
+    return np.stack([value.mean(0) if len(value) else np.zeros(width) for value in column.values])
+
+
+def shrink(images: Tensor, side: int) -> Tensor:
+    """Images `(images, channels, height, width)` as means of regions, `(images, channels, side, side)`."""
+    return torch.cat([F.adaptive_avg_pool2d(some.float(), side) for some in images.split(1000)])
+
+
+def standardize(tables: Sequence[np.ndarray], train: np.ndarray) -> list[np.ndarray]:
+    """Tables with the mean 0 and the standard deviation 1 of some training rows."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train)
+    return [scaler.transform(table) for table in tables]
+
+
+def join(tables: Iterable[Sequence[Table]]) -> list[Table]:
+    """Several tables of train, val and test side by side."""
+    from scipy.sparse import hstack, issparse
+
+    splits = list(zip(*tables, strict=True))
+    is_sparse = any(issparse(table) for table in splits[0])
+    return [hstack(split, format="csr") if is_sparse else np.concatenate(split, 1) for split in splits]

@@ -1,0 +1,86 @@
+"""How sure the scores of a run are: their intervals, and the difference to the best baseline with its own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mla_train.heads import Head, Predictions
+from mla_train.heads.bootstrap import LEVELS, affordable, bounds_of, drawn_metrics
+
+DECIDING_DRAWS = 200
+SECONDS = 5.0  # that the draws of a split may take, about
+
+
+def score_intervals(head: Head, predictions: Predictions) -> dict[str, list[float]]:
+    """Ends of the 95 % interval of each metric over examples; fewer draws, or none, where the metrics take long."""
+    draws, columns = affordable(head, predictions, SECONDS)
+    return {name: list(ends) for name, ends in bounds_of(drawn_metrics(head, columns, draws)).items()}
+
+
+def compare_to_baseline(
+    head: Head, predictions: Predictions, baselines: Mapping[str, Predictions]
+) -> dict[str, Any] | None:
+    """The difference to the baseline that has the best score by the head's monitor, on the same examples.
+
+    The best is the best on these examples: of several baselines that is the hardest to beat.
+
+    Args:
+        head: Head of the model.
+        predictions: Predictions of the model for a split.
+        baselines: Predictions of each baseline for the same examples.
+
+    Returns:
+        Name of the baseline, metric, difference (model minus baseline), and the ends of its 95 % interval, which are None
+        where draws take too long; None without a baseline that has the metric.
+    """
+    metric = head.monitor
+    scores = {name: head.metrics(columns).get(metric) for name, columns in baselines.items()}
+    known = {name: score for name, score in scores.items() if score is not None and np.isfinite(score)}
+    if not known:
+        return None
+    best = (max if head.directions[metric] == "max" else min)(known, key=lambda name: known[name])
+    difference = head.metrics(predictions)[metric] - known[best]
+    low, high = difference_interval(head, predictions, baselines[best], metric)
+    return {"baseline": best, "metric": metric, "difference": difference, "low": low, "high": high}
+
+
+def is_better(head: Head, predictions: Predictions, others: Predictions) -> tuple[bool, dict[str, float]]:
+    """Whether predictions are better than others by more than chance: one standard error of the paired difference.
+
+    Returns:
+        The answer; the gain in the head's monitor, positive where they are better, and its standard error.
+    """
+    metric, sign = head.monitor, 1 if head.directions[head.monitor] == "max" else -1
+    gain = sign * (head.metrics(predictions)[metric] - head.metrics(others)[metric])
+    cheap = [
+        {name: column for name, column in each.items() if name != head.costly_column} for each in (predictions, others)
+    ]
+    columns = cheap if metric in head.metrics(cheap[0]) else [predictions, others]
+    # Always as many: a faster machine must not decide otherwise.
+    drawn, drawn_of_others = (drawn_metrics(head, each, DECIDING_DRAWS)[metric] for each in columns)
+    error = float((drawn - drawn_of_others).std())
+    return gain > error, {"gain": gain, "standard_error": error}
+
+
+def difference_interval(
+    head: Head, predictions: Predictions, others: Predictions, metric: str
+) -> tuple[float | None, float | None]:
+    """Ends of the 95 % interval of a metric of some predictions minus that of others, over the same draws of examples."""
+    drawn = drawn_differences(head, predictions, others, metric)
+    if not len(drawn):
+        return None, None
+    low, high = np.quantile(drawn, LEVELS)
+    return float(low), float(high)
+
+
+def drawn_differences(head: Head, predictions: Predictions, others: Predictions, metric: str) -> np.ndarray:
+    """A metric of some predictions minus that of others in each draw, `(draws,)`; empty where draws take too long."""
+    (draws, columns), (draws_of_others, columns_of_others) = (
+        affordable(head, each, SECONDS / 2) for each in (predictions, others)
+    )
+    draws = min(draws, draws_of_others)
+    drawn, drawn_of_others = (drawn_metrics(head, each, draws) for each in (columns, columns_of_others))
+    if metric not in drawn or metric not in drawn_of_others:
+        return np.zeros(0)
+    return drawn[metric] - drawn_of_others[metric]
