@@ -84,7 +84,7 @@ def check_report(run, *expected):
         re.sub(r"<pre>.*?</pre>", "", text, flags=re.S),
     )
     results = json.loads((run / "results.json").read_text())
-    verdict = ("Better than the best baseline", "Worse than the best baseline", "Tied with the best baseline")
+    verdict = ("Ahead of the best baseline", "Behind the best baseline", "Level with the best baseline")
     assert any(words in text for words in verdict)
     for words in (results["environment"]["command"], "Learning curves", "Cost", f"{results['model']['parameters']:,}"):
         assert escape(words) in text

@@ -1,6 +1,5 @@
 """Simple models to beat: what they predict, and that they are those of scikit-learn."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +9,16 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
-from mla_train.baselines import best_linear, image_linear, majority_or_mean, multimodal_linear, text_linear, text_tables
-from mla_train.data.cache import cached
+from mla_train.baselines import Baseline, Limit, compute, majority_or_mean
+from mla_train.baselines.classical import multimodal_baselines, text_baselines
+from mla_train.baselines.images import image_baselines
+from mla_train.baselines.linear import METHODS, fit_linear, linear_of
+from mla_train.baselines.start import begin_as_linear
+from mla_train.baselines.tables import text_tables
 from mla_train.data.examples import Examples, RawData
 from mla_train.heads import HEADS
 from mla_train.modalities import Features, Image, Text
+from mla_train.model import Model
 from mla_train.preparation import prepare
 from tests.helpers import config
 
@@ -58,102 +62,203 @@ def label_lists(generator, count):
     ]
 
 
+def computed(baselines, seconds=float("inf"), quick=False):
+    return compute(baselines, Limit(seconds, quick))
+
+
+def metrics_of(data, predictions):
+    return data.spec.head.metrics(SimpleNamespace(spec=data.spec.target), predictions)
+
+
 def test_what_is_most_frequent_and_what_is_the_mean():
     data = made({"features": Features}, "regression", numbers)
-    (mean,) = majority_or_mean(data).items()
-    assert mean[0] == "mean"
-    np.testing.assert_allclose(mean[1]["predicted"], np.full(40, data.train.targets.mean()))
-    np.testing.assert_array_equal(mean[1]["label"], data.test.targets)
+    ((name, mean),) = computed(majority_or_mean(data)).items()
+    assert name == "mean"
+    np.testing.assert_allclose(mean.test["predicted"], np.full(40, data.train.targets.mean()))
+    np.testing.assert_array_equal(mean.test["label"], data.test.targets)
+    assert len(mean.val["predicted"]) == 30
     data = made({"features": Features}, "classification", lambda g, n: ["no"] * (n - 5) + ["yes"] * 5)
-    assert majority_or_mean(data)["majority"]["predicted"].tolist() == [0] * 40
+    assert computed(majority_or_mean(data))["majority"].test["predicted"].tolist() == [0] * 40
     data = made({"features": Features}, "multilabel", label_lists)
     # Neither label is in half of the examples: the more frequent one is taken.
     expected = np.zeros(2)
     expected[data.train.targets.mean(0).argmax()] = 1
-    np.testing.assert_array_equal(majority_or_mean(data)["most_frequent"]["predicted"], np.tile(expected, (40, 1)))
+    predicted = computed(majority_or_mean(data))["most_frequent"].test["predicted"]
+    np.testing.assert_array_equal(predicted, np.tile(expected, (40, 1)))
 
 
 @pytest.mark.parametrize(
-    ("kind", "linear", "head", "targets"),
+    ("kind", "baselines", "head", "targets", "names"),
     [
-        (Text, text_linear, "classification", classes),
-        (Text, text_linear, "regression", numbers),
-        (Text, text_linear, "multilabel", label_lists),
-        (Image, image_linear, "classification", classes),
-        (Image, image_linear, "regression", numbers),
-        (Image, image_linear, "multilabel", label_lists),
+        (Text, text_baselines, "classification", classes, ["linear", "linear_svm", "nb_svm"]),
+        (Text, text_baselines, "regression", numbers, ["linear"]),
+        (Text, text_baselines, "multilabel", label_lists, ["linear"]),
+        (Image, image_baselines, "classification", classes, ["linear", "rbf_svm", "cnn"]),
+        (Image, image_baselines, "regression", numbers, ["linear"]),
+        (Image, image_baselines, "multilabel", label_lists, ["linear"]),
     ],
 )
-def test_a_linear_model_finds_what_there_is_to_find_for_each_answer(kind, linear, head, targets):
+def test_each_baseline_finds_what_there_is_to_find(kind, baselines, head, targets, names):
     data = made({kind.kind: kind}, head, targets)
-    (found,) = linear(data).values()
-    metrics = partial(data.spec.head.metrics, SimpleNamespace(spec=data.spec.target))
-    scores = metrics(found)
-    (trivial,) = majority_or_mean(data).values()
-    if head == "classification":
-        assert scores["accuracy"] == 1
-    elif head == "regression":
-        assert scores["mae"] < 0.75 * metrics(trivial)["mae"]
-    else:
-        assert found["predicted"].shape == (40, 2)
-        assert scores["micro_f1"] > metrics(trivial)["micro_f1"]
+    found = computed(baselines(data))
+    assert list(found) == names
+    (trivial,) = computed(majority_or_mean(data)).values()
+    for baseline in found.values():
+        for predictions, count in ((baseline.val, 30), (baseline.test, 40)):
+            assert len(predictions["predicted"]) == len(predictions["label"]) == count
+        scores = metrics_of(data, baseline.test)
+        if head == "classification":
+            assert scores["accuracy"] == 1
+        elif head == "regression":
+            assert scores["mae"] < 0.75 * metrics_of(data, trivial.test)["mae"]
+        else:
+            assert scores["micro_f1"] > metrics_of(data, trivial.test)["micro_f1"]
+        assert baseline.chosen
+        assert baseline.seconds >= 0
 
 
 def test_the_linear_model_of_features_is_that_of_scikit_learn():
     data = made({"voice": Features}, "classification", classes)
-    found = multimodal_linear(data)
+    found = computed(multimodal_baselines(data))
     assert list(found) == ["linear_features"]
     tables = {s: np.stack(getattr(data, s).columns["voice"].values).mean(1) for s in COUNTS}
     scaler = StandardScaler().fit(tables["train"])
     scaled = {split: scaler.transform(table) / 2 for split, table in tables.items()}
-    scores = {}
-    for strength in (0.001, 0.01, 0.1, 1.0, 10.0):
-        model = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(scaled["train"], data.train.targets)
-        scores[strength] = model.score(scaled["val"], data.val.targets), model.predict(scaled["test"])
-    best = max(scores, key=lambda strength: scores[strength][0])
-    np.testing.assert_array_equal(found["linear_features"]["predicted"], scores[best][1])
+    strength = found["linear_features"].chosen["strength"]
+    model = LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(scaled["train"], data.train.targets)
+    np.testing.assert_array_equal(found["linear_features"].test["predicted"], model.predict(scaled["test"]))
+    # Scores are divided by a temperature, which leaves their order.
+    odds = np.log(found["linear_features"].test["probability"]) @ [-1, 1]
+    ratio = odds / model.decision_function(scaled["test"])
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
 
 
 def test_several_inputs_have_a_model_each_and_one_together():
     data = made({"text": Text, "image": Image, "voice": Features}, "classification", classes)
-    assert list(multimodal_linear(data)) == ["linear_text", "linear_image", "linear_features", "linear_all"]
+    names = ["linear_text", "linear_image", "linear_features", "linear_all"]
+    assert list(multimodal_baselines(data)) == names
 
 
-def test_validation_chooses_the_strength_of_ridge():
-    generator = np.random.default_rng(0)
-    train, val, test = (generator.normal(size=(30, 20)) for _ in range(3))
-    weights = generator.normal(size=20)
-    labels = [part @ weights + generator.normal(size=30) for part in (train, val)]
-    predicted = best_linear([[train, val, test]], *labels, "regression", [0.01, 1.0, 100.0])["predicted"]
-    errors = {s: np.abs(Ridge(1 / s).fit(train, labels[0]).predict(val) - labels[1]).mean() for s in (0.01, 1.0, 100.0)}
-    best = min(errors, key=errors.__getitem__)
-    np.testing.assert_allclose(predicted, Ridge(1 / best).fit(train, labels[0]).predict(test))
+def noisy_table(count, features=20, outputs=3, seed=0):
+    chance = np.random.default_rng(seed)
+    table = chance.normal(size=(count, features))
+    truth = np.random.default_rng(9).normal(size=(features, outputs))
+    return table, (table @ truth + 3 * chance.normal(size=(count, outputs)))
 
 
-def test_signs_are_words_in_tables_of_texts():
-    words, pieces, both = text_tables([["is it ?", "it is", "is it ?"], ["?"], ["it"]])
-    assert words[1].nnz == 1
-    assert both[0].shape[1] == words[0].shape[1] + pieces[0].shape[1]
+@pytest.mark.parametrize("method", ["linear", "linear_svm"])
+def test_the_penalty_with_the_least_loss_on_val_is_taken_and_scores_are_calibrated(method):
+    (train, scores), (val, val_scores) = noisy_table(200), noisy_table(2000, seed=1)
+    targets, val_targets = scores.argmax(1), val_scores.argmax(1)
+    best = fit_linear(method, "classification", train, targets, val, val_targets, 3)
+    _, strengths = METHODS["classification"][method]
+    other = strengths[strengths.index(best.strength) - 1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS["classification"], method, (METHODS["classification"][method][0], (other,)))
+        assert fit_linear(method, "classification", train, targets, val, val_targets, 3).loss > best.loss
+    odds = np.exp(best.scores(val))
+    probability = odds / odds.sum(1, keepdims=True)
+    assert -np.log(probability[np.arange(2000), val_targets]).mean() == pytest.approx(best.loss, rel=1e-4)
+    # Calibrated: mean confidence is the share of right answers.
+    assert probability.max(1).mean() == pytest.approx((probability.argmax(1) == val_targets).mean(), abs=0.03)
 
 
-def test_cached_results_come_from_disk(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLA_TRAIN_CACHE", str(tmp_path))
-    arguments = [[[np.eye(4)] * 3], np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1]), "classification", (1.0,)]
-    first = cached(best_linear)(*arguments)
-    assert list(tmp_path.rglob("output.pkl"))
-    again = cached(best_linear)(*arguments)
-    assert all((again[name] == first[name]).all() for name in ("predicted", "probability"))
+def test_a_ridge_is_that_of_scikit_learn_and_a_label_that_all_have_is_certain():
+    (train, scores), (val, val_scores) = noisy_table(100), noisy_table(100, seed=1)
+    best = fit_linear("linear", "regression", train, scores[:, 0], val, val_scores[:, 0], 1)
+    expected = Ridge(1 / best.strength).fit(train, scores[:, 0]).predict(val)
+    np.testing.assert_allclose(best.scores(val)[:, 0], expected, rtol=1e-4, atol=1e-5)
+    labels = (scores > 0).astype(np.float32)
+    labels[:, 1] = 1
+    best = fit_linear("linear", "multilabel", train, labels, val, labels, 3)
+    assert (best.scores(val)[:, 1] > 2).all()
 
 
 def test_the_threshold_of_a_rare_class_is_tuned_on_val():
-    generator = np.random.default_rng(0)
-    labels = [(generator.random(400) < 0.05).astype(int) for _ in range(3)]
-    tables = [label[:, None] + generator.normal(size=(400, 1)) for label in labels]
-    found = best_linear([tables], *labels[:2], "classification", (1.0,), 1)
-    model = LogisticRegression(C=1.0, max_iter=300, tol=1e-6).fit(tables[0], labels[0])
-    on_val, on_test = (model.predict_proba(table)[:, 1] for table in tables[1:])
-    best = max(f1_score(labels[1], on_val >= threshold) for threshold in on_val)
-    threshold = next(t for t in on_val if f1_score(labels[1], on_val >= t) == best)
-    np.testing.assert_allclose(found["probability"][:, 1], on_test)
-    assert (found["predicted"] != (on_test >= threshold)).mean() < 0.01  # between two examples of val
-    assert f1_score(labels[2], found["predicted"]) > f1_score(labels[2], model.predict(tables[2]))
+    chance = np.random.default_rng(0)
+
+    def rare(_, count):
+        return (chance.random(count) < 0.08).astype(int)
+
+    data = made({"voice": Features}, "classification", rare)
+    found = computed(multimodal_baselines(data))["linear_features"]
+    probability, hits = found.val["probability"][:, 1], found.val["label"] == 1
+    best = max(f1_score(hits, probability >= threshold) for threshold in probability)
+    assert f1_score(hits, found.val["predicted"]) == pytest.approx(best)
+    assert found.chosen["threshold"] > 0
+    np.testing.assert_array_equal(found.test["predicted"], found.test["probability"][:, 1] >= found.chosen["threshold"])
+
+
+def test_time_is_a_limit_and_quick_leaves_out_what_is_dear():
+    tried = []
+
+    def slow(limit):
+        for number in range(5):
+            tried.append(number)
+            if limit.is_over:
+                break
+        return Baseline({}, {})
+
+    compute({"slow": slow}, Limit(0.0))
+    assert tried == [0]  # the first candidate always
+    compute({"slow": slow}, Limit(60.0))
+    assert tried == [0, 0, 1, 2, 3, 4]
+    data = made({"image": Image}, "classification", classes)
+    found = computed(image_baselines(data), quick=True)
+    assert list(found) == ["linear", "rbf_svm"]
+    assert found["linear"].chosen == {"strength": 1.0}
+
+
+def test_texts_without_features_of_the_network_have_those_that_it_would_have():
+    with_features = made({"text": Text}, "classification", classes)
+    without = made({"text": Text}, "classification", classes, ["data.tfidf_features=0"])
+    for expected, table in zip(text_tables(with_features, "text"), text_tables(without, "text"), strict=True):
+        np.testing.assert_allclose(table.toarray(), expected.toarray(), rtol=1e-6)
+
+
+STARTS = [
+    ({"text": Text}, "classification", classes, []),
+    ({"text": Text}, "regression", numbers, []),
+    ({"text": Text}, "multilabel", label_lists, []),
+    ({"text": Text, "image": Image}, "classification", classes, ["task.visual_words=8"]),
+    ({"image": Image}, "classification", classes, ["task.visual_words=8"]),
+]
+
+
+@pytest.mark.parametrize(("kinds", "head", "targets", "words"), STARTS)
+def test_a_network_begins_as_the_linear_model(kinds, head, targets, words):
+    data = made(kinds, head, targets, words)
+    model = Model(config("task=multimodal_sentiment", "encoder=tiny", *words), data.spec).eval()
+    for name, embedding in model.embeddings.items():
+        embedding.init_from_data(data.train.columns[name])
+    name, linear = begin_as_linear(model, data)
+    assert name in METHODS[head]
+    places = range(len(data.test))
+    batch = data.collate([data.test[place] for place in places], training=False)
+    predicted = model.predict(batch)
+    tables = [model.embeddings[each].side_table(data.test.columns[each]) for each in kinds]
+    joined = np.concatenate([table if isinstance(table, np.ndarray) else table.toarray() for table in tables], 1)
+    scores = linear.scores(joined)
+    if head == "regression":
+        np.testing.assert_allclose(predicted["predicted"], scores[:, 0], rtol=1e-4, atol=1e-4)
+        return
+    odds = np.log(predicted["probability"])
+    if head == "multilabel":
+        expected = 1 / (1 + np.exp(-scores))
+        np.testing.assert_allclose(predicted["probability"], expected, atol=1e-5)
+        return
+    np.testing.assert_allclose(odds - odds.mean(1, keepdims=True), scores - scores.mean(1, keepdims=True), atol=1e-3)
+
+
+def test_without_a_side_path_for_it_there_is_no_linear_start():
+    data = made({"text": Text}, "classification", classes)
+    for words in (["task.tfidf_dim=0"], ["task.side_paths=false"], ["task.tfidf_dim=1"]):
+        model = Model(config("task=multimodal_sentiment", "encoder=tiny", *words), data.spec)
+        assert begin_as_linear(model, data) is None
+
+
+def test_the_linear_model_is_not_fitted_where_it_would_take_minutes(monkeypatch):
+    data = made({"text": Text}, "classification", classes)
+    monkeypatch.setattr("mla_train.baselines.linear.MOST_WORK", 1)
+    assert linear_of("linear", text_tables(data, "text"), data) is None
+    assert list(computed(text_baselines(data))) == []

@@ -135,14 +135,9 @@ USUAL = 1.0
 def fit_linear(
     method: str, kind: str, train: Table, targets: np.ndarray, val: Table, val_targets: np.ndarray, outputs: int,
     quick: bool = False,
-) -> Linear | None:  # fmt: skip
-    """The linear model with the least loss on val; None where it would take too long."""
-    from scipy.sparse import issparse
-
+) -> Linear:  # fmt: skip
+    """The linear model with the least loss on val."""
     fit, strengths = METHODS[kind][method]
-    numbers = train.nnz if issparse(train) else train.size
-    if numbers * outputs > MOST_WORK:
-        return None
     best: Linear | None = None
     for strength in (USUAL,) if quick else strengths:
         weight, bias = fit(train, targets, outputs, strength)
@@ -156,13 +151,18 @@ def fit_linear(
         if best is not None and loss >= best.loss:
             break
         best = Linear(weight.astype(np.float32), bias.astype(np.float32), strength, loss)
+    assert best is not None
     return best
 
 
 def linear_of(method: str, tables: list[Table], data: Dataset, quick: bool = False) -> Linear | None:
-    """The linear model of tables of train, val and test; see `fit_linear`."""
+    """The linear model of tables of train, val and test, see `fit_linear`; None where it would take too long."""
+    from scipy.sparse import issparse
+
     head: Any = data.spec.head
     kind, outputs = head.kind, head.count_outputs(data.spec.target)
+    if (tables[0].nnz if issparse(tables[0]) else tables[0].size) * outputs > MOST_WORK:
+        return None
     fit = cached(fit_linear) if tables[0].shape[1] * outputs < MOST_CACHED else fit_linear
     return fit(method, kind, tables[0], data.train.targets, tables[1], data.val.targets, outputs, quick)
 

@@ -73,7 +73,8 @@ class WandbTracker:
     def log_run(self, run: FinishedRun) -> None:
         """Logs the results and, of a run with a test split, the models, tables, figures and attention maps."""
         assert self._logger is not None
-        self._logger.experiment.summary.update({name: run.results[name] for name in ("baselines", "model", "monitor")})
+        names = ("baselines", "intervals", "val_intervals", "comparison", "start", "model", "monitor")
+        self._logger.experiment.summary.update({name: run.results[name] for name in names})
         if not run.config.test:
             return
         last = run.folder.path / "wandb" / "last_model"

@@ -115,7 +115,7 @@ def read_plan(arguments: Sequence[str]) -> Plan:
     folds = _positive("folds", own, 5) if "folds" in own else 0
     repeats = _positive("repeats", own, 1)
     require(
-        folds or repeats == 1,
+        bool(folds) or repeats == 1,
         f"repeats={repeats} cuts folds anew: add folds=5, or give the number of seeds with seeds=",
     )
     require(not (folds and "seeds" in own), "seeds= and folds=: each fold is trained once; remove one of them")

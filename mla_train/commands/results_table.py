@@ -1,0 +1,51 @@
+"""Writes one table of results from run folders: score, best baseline, difference with its interval, verdict, cost, command.
+
+python scripts/results_table.py runs
+python scripts/results_table.py runs --output docs/results.md
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from mla_train.commands import command_parser
+from mla_train.report.results_table import results_table, rows_of_runs
+from mla_train.report.runs import State, find_runs
+from mla_train.report.tables import as_markdown
+
+MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
+"""Lines between which a page holds the table."""
+
+
+def main() -> None:
+    """Reads the options and writes the table."""
+    parser = command_parser(__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="folders whose runs are read")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="page whose part between marks is replaced (default: standard output)",
+    )
+    options = parser.parse_args()
+    for folder in options.folders:
+        if not folder.is_dir():
+            sys.exit(f"error: {folder}: no such folder")
+    runs = [run for folder in options.folders for run in find_runs(folder) if run.state is State.finished]
+    rows = rows_of_runs([json.loads((run.folder / "results.json").read_text()) for run in runs])
+    if not rows:
+        sys.exit(f"error: no finished run with a test split in {', '.join(map(str, options.folders))}")
+    text = as_markdown(results_table(rows)) + "\n"
+    if options.output is None:
+        print(text, end="")
+        return
+    try:
+        page = options.output.read_text()
+    except OSError as error:
+        sys.exit(f"error: --output {options.output}: {error.strerror}")
+    before, begin, rest = page.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (begin and end):
+        sys.exit(f"error: --output {options.output}: it lacks the lines {MARKS[0].strip()} and {MARKS[1].strip()}")
+    options.output.write_text(before + begin + text + end + after)
+    print(f"{len(rows)} rows written to {options.output}")

@@ -1,0 +1,138 @@
+"""One table of what was reached where: a row for each task and data set, over the seeds of finished runs."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from mla_train.report.tables import Cell, Table
+from mla_train.training.scores import Score, read_score, signed, written
+
+WITHOUT = ("seed", "run_dir", "resume", "hardware.threads", "logger")
+"""Keys in which the commands of the runs of a row may differ."""
+PLACES = ("data.root", "data.path", "data.train", "data.val", "data.test")
+"""Keys whose values are places of the machine, which a table for others leaves out."""
+QUANTILE = 1.96  # of the normal distribution, for 95 %
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs of one command with different seeds.
+
+    Attributes:
+        command: Command without seed and folders.
+        runs: Seed to contents of results.json.
+    """
+
+    command: str
+    runs: Mapping[int, Mapping[str, Any]]
+
+    @property
+    def scores(self) -> list[Score]:
+        """Score of each seed."""
+        return [read_score(results) for results in self.runs.values()]
+
+    @property
+    def differences(self) -> list[float]:
+        """Difference to the best baseline of each seed."""
+        return [score.difference for score in self.scores if score.difference is not None]
+
+    @property
+    def margin(self) -> float | None:
+        """Half the 95 % interval of the mean difference, over test examples and seeds; None where it is not known."""
+        halves = [
+            (s.difference_interval[1] - s.difference_interval[0]) / 2 for s in self.scores if s.difference_interval
+        ]
+        if len(halves) < len(self.runs):
+            return None
+        # Seeds share the test examples: their mean is as uncertain for these as a single one.
+        of_seeds = stdev(self.differences) ** 2 / len(halves) if len(halves) > 1 else 0.0
+        return sqrt(mean(halves) ** 2 + QUANTILE**2 * of_seeds)
+
+    @property
+    def verdict(self) -> str:
+        """Ahead of, level with or behind the best baseline."""
+        if not self.differences:
+            return "no baseline"
+        sign, margin = 1 if self.scores[0].higher_is_better else -1, self.margin
+        gain = sign * mean(self.differences)
+        if margin is None:
+            return "not known"
+        return "level" if abs(gain) <= margin else "ahead" if gain > 0 else "behind"
+
+
+def rows_of_runs(runs: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Finished runs with a test split by their command, in the order of task and data set."""
+    grouped: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for results in runs:
+        if "test" in results["metrics"] and not results.get("debug"):
+            grouped.setdefault(general_command(results["environment"]["command"]), {})[results["seed"]] = results
+    rows = [Row(command, dict(sorted(seeds.items()))) for command, seeds in grouped.items()]
+
+    def order(row: Row) -> tuple[str, str, str]:
+        first = next(iter(row.runs.values()))
+        return first["task"], first["data"], row.command
+
+    return sorted(rows, key=order)
+
+
+def general_command(command: str) -> str:
+    """A command without its seed and folders, as anyone can type it; places of data are FOLDER or FILE."""
+    words = []
+    for word in shlex.split(command):
+        key, equals, _ = word.partition("=")
+        if equals and key in WITHOUT:
+            continue
+        if equals and key in PLACES:
+            word = f"{key}={'FOLDER' if key == 'data.root' else 'FILE'}"
+        words.append(word)
+    words[0] = "python" if re.fullmatch(r"python[\d.]*", Path(words[0]).name) else words[0]
+    return shlex.join(words)
+
+
+def results_table(rows: Sequence[Row]) -> Table:
+    """Score, best baseline, difference with its interval, verdict, cost and command of each row."""
+    columns = [
+        "task",
+        "data",
+        "metric",
+        "this model",
+        "best baseline",
+        "difference",
+        "verdict",
+        "seeds",
+        "s",
+        "command",
+    ]
+    return Table(columns, [_cells(row) for row in rows])
+
+
+def _cells(row: Row) -> list[Cell]:
+    first, score = next(iter(row.runs.values())), row.scores[0]
+    values = [each.value for each in row.scores]
+    spread = f" ± {written(stdev(values))}" if len(values) > 1 else ""
+    baselines = {each.baseline: each.baseline_value for each in row.scores if each.baseline}
+    named = ", ".join(f"{name} {written(value)}" for name, value in baselines.items())
+    difference = ""
+    if row.differences:
+        center, margin = mean(row.differences), row.margin
+        difference = signed(center) + (
+            "" if margin is None else f" ({signed(center - margin)} to {signed(center + margin)})"
+        )
+    seconds = mean(results["speed"]["seconds"] for results in row.runs.values())
+    return [
+        Cell(first["task"]),
+        Cell(first["data"]),
+        Cell(f"{score.metric} {'↑' if score.higher_is_better else '↓'}"),
+        Cell(written(mean(values)) + spread),
+        Cell(named),
+        Cell(difference),
+        Cell(row.verdict),
+        Cell(", ".join(map(str, row.runs))),
+        Cell(f"{seconds:,.0f}"),
+        Cell(f"`{row.command}`"),
+    ]

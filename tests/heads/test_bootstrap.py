@@ -1,0 +1,117 @@
+"""How sure scores are: intervals of metrics, and of differences on the same examples."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mla_train.heads import bootstrap
+from mla_train.heads.base import rows_of
+from mla_train.heads.bootstrap import affordable, bounds_of, drawn_metrics, drawn_places
+from mla_train.heads.text_metrics import TextMetrics
+from mla_train.training.confidence import compare_to_baseline, is_better
+from tests.helpers import build_forecaster, hourly_table
+
+
+class Means:
+    """A head whose one metric is a mean."""
+
+    kind, spec, costly_column, monitor, directions = "other", None, None, "mean", {"mean": "max"}
+
+    def metrics(self, predictions):
+        return {"mean": float(np.mean(predictions["value"]))}
+
+    def metrics_of_draws(self, predictions, draws):
+        return [self.metrics(rows_of(predictions, places)) for places in draws]
+
+
+def made(values, **columns):
+    return {"value": np.asarray(values, dtype=float), **columns}
+
+
+def test_the_interval_of_a_mean_is_that_of_statistics():
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = bounds_of(drawn_metrics(Means(), made(values), 2000))["mean"]
+    half = stats.sem(values) * 1.96
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.15 * half)
+
+
+def test_classes_keep_their_size_groups_and_blocks_stay_whole():
+    head = SimpleNamespace(kind="classification", spec=None)
+    label = np.array([0] * 95 + [1] * 5)
+    for places in drawn_places(head, {"label": label}, 20):
+        assert np.bincount(label[places]).tolist() == [95, 5]
+    group = np.repeat(np.arange(10), 4)
+    for places in drawn_places(head, {"label": np.zeros(40, int), "group": group}, 5):
+        assert (np.bincount(group[places]) % 4 == 0).all()
+    windows = SimpleNamespace(kind="forecast", spec=SimpleNamespace(horizon=8))
+    for places in drawn_places(windows, {"forecast": np.zeros(40)}, 5):
+        assert (places.reshape(-1, 8) - places.reshape(-1, 8)[:, :1] == np.arange(8)).all()
+
+
+def test_a_difference_is_surer_than_both_scores():
+    chance = np.random.default_rng(0)
+    hard = chance.normal(size=300)  # which examples are hard is the same for both
+    model, baseline = made(hard + 0.1 + 0.01 * chance.normal(size=300)), made(hard)
+    compared = compare_to_baseline(Means(), model, {"good": baseline, "bad": made(hard - 1)})
+    assert compared["baseline"] == "good"
+    assert 0.09 < compared["low"] < compared["difference"] < compared["high"] < 0.11
+    low, high = bounds_of(drawn_metrics(Means(), model))["mean"]
+    assert high - low > 10 * (compared["high"] - compared["low"])
+    assert compare_to_baseline(Means(), model, {}) is None
+
+
+def test_better_is_more_than_a_standard_error():
+    chance = np.random.default_rng(0)
+    values, noise = chance.normal(size=100), chance.normal(size=100)
+    noise -= noise.mean()
+    error = noise.std() / 10  # of the mean of a hundred
+    for gain, expected in ((2 * error, True), (0.5 * error, False), (-2 * error, False)):
+        assert is_better(Means(), made(values + noise + gain), made(values))[0] is expected
+    assert not is_better(Means(), made(values), made(values))[0]
+
+
+def test_dear_metrics_have_fewer_draws_or_none(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(bootstrap.time, "perf_counter", lambda: clock[0])
+
+    class Slow(Means):
+        costly_column, seconds = "probability", 0.0
+
+        def metrics(self, predictions):
+            clock[0] += self.seconds + 0.1 * ("probability" in predictions)
+            return super().metrics(predictions)
+
+    head = Slow()
+    for head.seconds, draws in ((0.0005, 1000), (0.002, 300), (0.008, 100), (0.1, 0)):
+        assert affordable(head, made(np.zeros(9)), 1.0)[0] == draws
+    head.seconds = 0.0005  # without the costly column there are intervals
+    draws, columns = affordable(head, made(np.zeros(9), probability=np.zeros(9)), 1.0)
+    assert (draws, set(columns)) == (1000, {"value"})
+
+
+def test_text_metrics_of_draws_are_those_of_the_drawn_texts():
+    texts = ["the cat sat on the mat", "a dog", "two birds in a tree", "one fish"] * 3
+    references = ["the cat sat on a mat", "a dog", "two birds in the tree", "no fish"] * 3
+    others = [["the cat is on the mat"], [], ["birds in a tree"], []] * 3
+    metrics = TextMetrics("en", lowercase=False)
+    draws = [np.random.default_rng(seed).integers(0, 12, 12) for seed in range(4)]
+    for places, computed in zip(draws, metrics.of_draws(texts, references, others, draws), strict=True):
+        chosen = [[column[place] for place in places] for column in (texts, references, others)]
+        assert computed == pytest.approx(metrics(*chosen), abs=1e-9)
+
+
+def test_forecast_metrics_of_draws_are_those_of_the_drawn_windows(tmp_path):
+    _, _, model = build_forecaster(tmp_path, hourly_table())
+    head = model.head
+    chance, shape = np.random.default_rng(0), (20, len(head.spec.names), head.spec.horizon)
+    predictions = {
+        "forecast": chance.normal(size=shape),
+        "future": chance.normal(size=shape),
+        "real": chance.random(shape) > 0.2,
+        "quantiles": np.sort(chance.normal(size=(*shape, len(head.levels))), -1),
+    }
+    draws = [chance.integers(0, 20, 20) for _ in range(3)]
+    for places, computed in zip(draws, head.metrics_of_draws(predictions, draws), strict=True):
+        assert computed == pytest.approx(head.metrics(rows_of(predictions, places)))
