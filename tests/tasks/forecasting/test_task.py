@@ -5,16 +5,21 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
 import mla_train
+from mla_train.baselines import Limit, compute
 from mla_train.errors import UserError
+from mla_train.heads import Forecast
 from mla_train.heads.forecast_metrics import coverage, errors_by_series, forecast_metrics
 from mla_train.heads.forecast_spec import ForecastSpec
+from mla_train.modalities.series import ridge
 from mla_train.task import build_task
 from tasks.forecasting import baselines
+from tasks.forecasting.task import best_start
 from tests.helpers import build_forecaster, check_report, config, train
 from tests.helpers import hourly_table as table
 
@@ -49,7 +54,7 @@ def series(batch):
 
 def test_it_begins_as_the_ridge(built):
     run = built("task.cycle=false")
-    expected = baselines.linear(run.train, run.val, run.test)
+    expected = baselines.linear(ridge.fit(run.train.windows(), run.val.windows()), run.test)
     np.testing.assert_allclose(forecasts(run), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -58,6 +63,56 @@ def test_it_begins_as_the_ridge_of_what_the_cycle_leaves(built):
     future = run.test.windows()[1]
     error = np.mean((forecasts(run) - future) ** 2)
     assert error < 0.05 * np.mean((baselines.repeat_last(run.test) - future) ** 2)
+
+
+@pytest.mark.parametrize("words", [[], ["task.cycle=false"], ["task.ridge=false"]])
+def test_it_begins_as_the_simple_forecast_that_is_best_on_val(words, built):
+    run = built(*words)
+    name, weight, profile = best_start(run.data, run.model.embeddings["series"])
+    assert name in ("cycle and ridge", "ridge", "seasonal_naive", "cycle")
+    assert (profile is None) == (name in ("ridge", "seasonal_naive"))
+    future = run.val.windows()[1]
+    error = np.mean((run.model(batch_of(run, range(len(run.val)), "val"))[0].detach().numpy() - future) ** 2)
+    others = [np.mean((baselines.seasonal_naive(run.val, 24) - future) ** 2)] if not words else []
+    plain = ridge.fit(run.train.windows(), run.val.windows())
+    others += [np.mean((baselines.linear(plain, run.val) - future) ** 2)] if weight is not None else []
+    assert all(error <= other * 1.001 for other in others)
+
+
+def test_noise_that_repeats_begins_as_the_value_a_cycle_before(tmp_path):
+    chance = np.random.default_rng(0)  # each day is like the day before, and unlike those long ago
+    days = np.cumsum(chance.normal(size=(30, 24)) * [[0.01]] * 24, 0) + chance.normal(size=24)
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=720, freq="h"), "load": days.ravel()})
+    run = build(tmp_path, frame, "data.look_back=24", "data.horizon=6", "data.period=24")
+    past, future = run.val.windows()
+    naive = ridge.seasonal_naive(24, 6, 24)
+    np.testing.assert_allclose(past @ naive, baselines.seasonal_naive(run.val, 24))
+    assert ridge.error(naive, past, future, run.val.real_future()) == pytest.approx(
+        np.mean((past @ naive - future) ** 2)
+    )
+
+
+def test_without_a_start_training_begins_at_nothing(built):
+    run = built("task.start=none")
+    assert not run.model.embeddings["series"].side_paths["ridge"]().any()
+    assert np.abs(forecasts(run) - run.test.windows()[0].mean(-1, keepdims=True)).max() < 1e-5
+
+
+def test_quantiles_hold_their_share_of_val_after_calibration(built):
+    run = built()
+    head, batch = run.model.head, batch_of(run, range(len(run.val)), "val")
+    with torch.no_grad():
+        features, outputs = run.model.evaluate(batch)
+        before = head.labels(batch) | head.predict(outputs, features, batch)
+        assert head.calibrate(before)
+        features, outputs = run.model.evaluate(batch)
+        after = head.labels(batch) | head.predict(outputs, features, batch)
+    np.testing.assert_array_equal(before["forecast"], after["forecast"])
+    for level, share in coverage(after, head.levels).items():
+        assert share == pytest.approx(float(level), abs=0.05)
+    assert (np.diff(after["quantiles"], axis=-1) >= 0).all()
+    again = Forecast(run.task.config, head.spec, run.model.embeddings)  # a stored spec gives the same shift
+    torch.testing.assert_close(again.quantile_shift, head.quantile_shift)
 
 
 def test_quantiles_begin_as_those_of_the_errors_in_training(tmp_path):
@@ -241,7 +296,8 @@ def test_baselines_look_only_back(tmp_path):
     changed = frame.copy()
     changed.loc[350:, ["load", "price"]] = 99.0
     runs = [build(tmp_path, content) for content in (frame, changed)]
-    one, two = (baselines.forecast(run.data) for run in runs)
+    computed = (compute(baselines.forecast_baselines(run.data), Limit()) for run in runs)
+    one, two = ({name: each.test["forecast"] for name, each in found.items()} for found in computed)
     assert one.keys() == {"repeat_last", "seasonal_naive", "seasonal_profile", "ridge", "boosting"}
     for name in one:
         assert one[name].shape == (75, 2, 6)
@@ -318,4 +374,6 @@ def test_the_bundled_traffic():
     assert (spec.period, spec.num_known, len(spec.observed), spec.frequency) == (168, 5, 4, "h")
     future = test.windows()[1]
     assert np.mean((baselines.seasonal_naive(test, 168) - future) ** 2) == pytest.approx(0.0775, abs=1e-3)
-    assert np.mean((baselines.linear(train, val, test) - future) ** 2) == pytest.approx(0.0585, abs=1e-3)
+    assert np.mean((baselines.linear(ridge.fit(train.windows(), val.windows()), test) - future) ** 2) == pytest.approx(
+        0.0585, abs=1e-3
+    )
