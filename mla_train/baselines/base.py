@@ -40,7 +40,7 @@ class Limit:
     """
 
     def __init__(self, seconds: float = float("inf"), quick: bool = False) -> None:
-        self.end, self.quick = time.monotonic() + seconds, quick
+        self.seconds, self.quick, self.end = seconds, quick, time.monotonic() + seconds
 
     @property
     def seconds_left(self) -> float:

@@ -67,7 +67,7 @@ def linear_svm(table: Table, targets: np.ndarray, outputs: int, strength: float)
     """A linear support vector machine, each class against all others."""
     from sklearn.svm import LinearSVC
 
-    model = LinearSVC(C=strength).fit(table, targets)
+    model = LinearSVC(C=strength, random_state=0).fit(table, targets)
     return _both_classes(model.coef_.T, model.intercept_) if outputs == 2 else (model.coef_.T, model.intercept_)
 
 
@@ -85,7 +85,7 @@ def nb_svm(table: Table, targets: np.ndarray, outputs: int, strength: float) -> 
         here, elsewhere = (np.asarray(occurs[rows].sum(0)).ravel() + 1.0 for rows in (of_class, ~of_class))
         ratio = np.log(here / here.sum()) - np.log(elsewhere / elsewhere.sum())
         ratio /= np.abs(ratio).max()
-        model = LinearSVC(C=10 * strength).fit(table @ diags(ratio), of_class)
+        model = LinearSVC(C=10 * strength, random_state=0).fit(table @ diags(ratio), of_class)
         weights.append(model.coef_[0] * ratio)
         biases.append(model.intercept_[0])
     weight, bias = np.stack(weights, 1), np.array(biases)

@@ -28,9 +28,9 @@ STRICT = 1e-6
 CASES = {
     "image": ["task=image_classification", "epochs=3"],
     "image_mha": ["task=image_classification", "epochs=3", "attention=mha", "regularization=strong"],
-    "text": ["task=text_classification", "epochs=1"],
+    "text": ["task=text_classification", "epochs=1", "task.start=none"],
     "text_convolutions": [
-        "task=text_classification", "epochs=1", "task.convolutions=[3,5]", "task.pooling=mean",
+        "task=text_classification", "epochs=1", "task.start=none", "task.convolutions=[3,5]", "task.pooling=mean",
     ],
     "translation": [
         "task=translation", "epochs=1", "data.train_size=3200", "data.val_size=100", "data.test_size=60",
@@ -41,8 +41,10 @@ CASES = {
     ],
     "forecasting": ["task=forecasting", "epochs=1", "batch_size=256"],
     "forecasting_mixing": ["task=forecasting", "epochs=1", "batch_size=256", "task.channels=mixing", "task.loss=mse"],
-    "multimodal": ["task=multimodal_sentiment", "epochs=3"],
-    "multimodal_bottleneck": ["task=multimodal_sentiment", "epochs=3", "task.fusion=bottleneck", "attention=mqa"],
+    "multimodal": ["task=multimodal_sentiment", "epochs=3", "task.start=none"],
+    "multimodal_bottleneck": [
+        "task=multimodal_sentiment", "epochs=3", "task.start=none", "task.fusion=bottleneck", "attention=mqa",
+    ],
 }  # fmt: skip
 
 
