@@ -37,6 +37,7 @@ class Split:
         targets: What is to be predicted, one an example.
         names: Name of each example; empty where they have none.
         sequences: Places of the examples of each sequence, in order; None where each example is alone.
+        groups: Number of each example's group, of which intervals draw whole ones, `(examples,)`; None where there are none.
         augmentations: Random variation of an input in training.
         modality_dropout: Probability that training leaves out an input, as long as another is present.
     """
@@ -45,6 +46,7 @@ class Split:
     targets: Any
     names: list[str] = field(default_factory=list)
     sequences: list[np.ndarray] | None = None
+    groups: np.ndarray | None = None
     augmentations: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     modality_dropout: float = 0.0
 
@@ -82,7 +84,9 @@ class Split:
         names = [self.names[place] for place in places] if self.names else []
         if sequences is not None:
             sequences = np.split(np.arange(len(places)), np.cumsum([len(each) for each in sequences])[:-1])
-        return replace(self, columns=columns, targets=selected(self.targets, places), names=names, sequences=sequences)
+        groups = None if self.groups is None else self.groups[places]
+        targets = selected(self.targets, places)
+        return replace(self, columns=columns, targets=targets, names=names, sequences=sequences, groups=groups)
 
     def raw(self, place: int) -> dict[str, Any]:
         """An example as `Predictor.predict` takes it, without what is missing."""

@@ -97,7 +97,9 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         split_targets = head.prepare_targets(target, targets[split], split, inputs, prepared, notes)
         split_names = [names[place] for place in rows[split]] if names else []
         sequences = None if sequence is None else _places_by_value(sequence[rows[split]])
-        splits[split] = Split(prepared, split_targets, split_names, sequences)
+        belong = keys.groups if keys.groups is not None else sequence
+        split_groups = None if belong is None else belong[rows[split]]
+        splits[split] = Split(prepared, split_targets, split_names, sequences, split_groups)
         for name, column in prepared.items():
             missing = int(column.is_missing().sum())
             if missing and len(modalities) > 1:

@@ -18,7 +18,7 @@ from mla_train.report.runs import REPORT
 from mla_train.report.tables import Cell, Table, Tone, value_cell
 from mla_train.training.results import read_results
 from mla_train.training.run import FinishedRun
-from mla_train.training.scores import read_score, scored_split, written
+from mla_train.training.scores import advice, read_score, scored_split, written
 
 MISTAKES = 20
 MOST_SERIES, WORST_SERIES = 50, 10  # in the table by series; results.json has all
@@ -95,8 +95,10 @@ def write_report(folder: Path) -> Path:
             f"On the {split} split, with the checkpoint of epoch {results['monitor']['epoch']}. ↑ higher is better, ↓ lower "
             "is better; the best of a row is green.",
             *["95 % intervals: bootstrap over test examples; they say nothing of other seeds."] * bool(score.interval),
+            *[line for line in (advice(results),) if line and not results["debug"]],
             *[note for note in (results.get("units_note"),) if note],
         ],
+        baselines=baseline_table(results),
         model=model_facts(results, yaml.safe_load(text)),
         data={name: f"{count:,} examples" for name, count in results["examples"].items()},
         notes=results.get("notes", []),
@@ -154,6 +156,24 @@ def score_table(results: Mapping[str, Any]) -> Table:
         rows.append([Cell(title), cells[0], *[Cell(low_high)] * bool(bounds), *cells[1:]])
     columns = [f"this model ({results['attention']})", *["95 % interval"] * bool(bounds), *results["baselines"]]
     return Table(["metric", *columns], rows)
+
+
+def baseline_table(results: Mapping[str, Any]) -> Table | None:
+    """What val chose for each baseline, its score there, and its time; None in runs without."""
+    metric = results["monitor"]["name"].removeprefix("val/")
+    rows = []
+    for name, each in results.get("baseline_choices", {}).items():
+        score = each["val"].get(metric)
+        chosen = ", ".join(
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in each["chosen"].items()
+        )
+        cells = [
+            Cell() if score is None else Cell(written(score), score),
+            Cell(f"{each['seconds']:.1f}", each["seconds"]),
+        ]
+        rows.append([Cell(name), Cell(chosen), *cells])
+    return Table(["baseline", "chosen on val", f"val/{metric}", "seconds"], rows) if rows else None
 
 
 def model_facts(results: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:

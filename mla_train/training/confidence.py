@@ -76,6 +76,8 @@ def difference_interval(
 
 def drawn_differences(head: Head, predictions: Predictions, others: Predictions, metric: str) -> np.ndarray:
     """A metric of some predictions minus that of others in each draw, `(draws,)`; empty where draws take too long."""
+    if "group" in predictions:  # the same examples are drawn
+        others = others | {"group": predictions["group"]}
     (draws, columns), (draws_of_others, columns_of_others) = (
         affordable(head, each, SECONDS / 2) for each in (predictions, others)
     )

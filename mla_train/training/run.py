@@ -299,6 +299,9 @@ def _complete(module: TrainingModule, config: TrainConfig, data: Dataset, split:
     limited = config.debug.fast or any(name.startswith("limit_") for name in config.trainer)
     if scored != data.count(split) and not limited:
         raise RuntimeError(f"{scored} of {data.count(split)} examples of the {split} split were scored")
+    groups = getattr(data, split).groups
+    if groups is not None:
+        module.evaluation.predictions["group"] = groups[module.evaluation.predictions["index"]]
     return module.evaluation
 
 
