@@ -2,14 +2,17 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mla_train.commands import compare as script
 from mla_train.errors import UserError
+from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import TOLERANCE, check_variants
 from mla_train.studies.variants import Match, compose_variants, read_plan
 from mla_train.training.run import run
@@ -203,3 +206,27 @@ def test_a_folder_that_is_taken_is_refused(tmp_path, monkeypatch, capsys):
     assert "name an empty or a new folder" in capsys.readouterr().err
     assert compare_here(monkeypatch, "attention=mla,mha", "encoder=tiny", f"run_dir={tmp_path}/note.txt/x") == 2
     assert "name a folder that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_terminated_ends_its_runs(tmp_path):
+    words = ["attention=mla,mha", "encoder=tiny", "epochs=500", "seeds=1", "hardware.threads=1", "run_dir=mine"]
+    with (tmp_path / "output").open("w") as output:
+        command = [sys.executable, str(ROOT / "scripts/compare.py"), *words]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=subprocess.STDOUT)
+    log = tmp_path / "mine" / "mla" / "0.log"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and "epoch 2/" in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.terminate()
+    assert process.wait(90) == 128 + signal.SIGTERM, (tmp_path / "output").read_text()
+    assert "all is kept" in log.read_text()  # the run was asked, and has stopped
+    assert not (tmp_path / "mine" / "mha").exists()
+
+
+def test_a_comparison_uses_no_more_threads_than_are_allowed(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert available_threads() == 3
+    for value in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert available_threads() == len(os.sched_getaffinity(0))
