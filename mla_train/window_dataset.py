@@ -73,7 +73,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         frequency=table.times.freqstr or frequency_of(table.times),
         resample=getattr(options, "resample", Resample.refuse).value,
         # A season that was seen once cannot be told from what else happened on its days.
-        yearly=bool(table.times[a - 1] - table.times[0] >= pd.Timedelta(days=2 * 365)),
+        yearly=table.times[a - 1].toordinal() - table.times[0].toordinal() >= 2 * 365,
         time_column=table.time_column,
         series_column=table.series_column,
         value_column=table.value_column,

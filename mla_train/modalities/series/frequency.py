@@ -120,4 +120,4 @@ def steps_between(start: pd.Timestamp, time: pd.Timestamp, frequency: str) -> in
         first, last = sorted((start, time))
         return (len(pd.date_range(first, last, freq=frequency)) - 1) * (1 if time >= start else -1)
     ahead = following_times(start, 2, frequency)
-    return round((time - start) / (ahead[1] - ahead[0]))
+    return round((time.value - start.value) / (ahead[1] - ahead[0]).value)  # centuries are too long for a duration

@@ -112,10 +112,10 @@ def _length(frequency: str) -> pd.Timedelta:
 
 def _check_growth(index: pd.DatetimeIndex, step: pd.Timedelta, options: SeriesTableOptions) -> None:
     """Refuses a distance at which most rows would be gaps."""
-    span = index[-1] - index[0]
-    rows = span // step + 1
+    span = index[-1].value - index[0].value  # in nanoseconds: centuries are too long for a duration
+    rows = span // step.value + 1
     if rows > MOST_GROWTH * len(index):
-        longer = frequency_name(round_distance((span / len(index)).value))
+        longer = frequency_name(round_distance(max(1, span // len(index))))
         raise UserError(
             f"{options.path}: {len(index):,} rows would become {rows:,} at a distance of {frequency_name(step)}, most of them gaps; "
             f"choose a longer one, such as data.frequency={longer}"
@@ -126,30 +126,29 @@ def _even_rows(
     frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str], places: Sequence[str] | None
 ) -> pd.DataFrame:
     path, index = options.path, pd.DatetimeIndex(frame.index)
-    steps = np.diff(index.asi8)
-    if len(steps) and (steps < 0).all():
+    if len(index) > 1 and index.is_monotonic_decreasing and index.is_unique:
         notes.append("the newest row is the first: rows are turned round")
         frame, index, places = frame[::-1], index[::-1], places and places[::-1]
-        steps = np.diff(index.asi8)
+    before, after = index.asi8[:-1], index.asi8[1:]
 
     def place(row: int) -> str:
         return places[row] if places else f"at {index[row]}"
 
-    back = np.flatnonzero(steps < 0)
+    back = np.flatnonzero(after < before)
     if len(back):
         row = int(back[0]) + 1
         raise UserError(
             f"{path} {place(row)}: times are not in order, {index[row]} comes after {index[row - 1]}, {len(back):,} times in all: "
             "sort the rows of one series by time, or name the column that tells several apart with data.series_column="
         )
-    same = np.flatnonzero(steps == 0)
+    same = np.flatnonzero(after == before)
     if len(same):
         row = int(same[0]) + 1
         raise UserError(
             f"{path} {place(row)}: duplicate time {index[row]}, as in {place(row - 1)}. data.resample=mean, sum or last makes one of "
             "both rows"
         )
-    if not len(steps):
+    if not len(after):
         raise UserError(f"{path} has one row; a series has more")
     frequency = frequency_of(index, path)
     if is_calendar(frequency):

@@ -42,10 +42,8 @@ def _edge(name: str, value: Any) -> pd.Timestamp:
             pd.Series([value if isinstance(value, int | float) else text], name=f"data.{name}"), None
         ).times[0]
     except UserError as error:
-        may_be = f"; it may be {error.args[0].split('several dates: ')[1]}" if "several dates" in str(error) else ""
-        raise UserError(
-            f"data.{name}={value} is no time{re.sub(r' with data.time_format=[a-z_]+', '', may_be)}; write 2018-01-31 or "
-            "'2018-01-31 12:00'"
-        ) from error
+        dates = re.findall(r"(\S+) with data.time_format", str(error))
+        may_be = f"; it may be {' or '.join(dates)}" if dates else ""
+        raise UserError(f"data.{name}={value} is no time{may_be}; write 2018-01-31 or '2018-01-31 12:00'") from error
     is_day = name == "end" and time == time.normalize() and ":" not in text and not text.isdecimal()
     return time + pd.Timedelta(days=1) - pd.Timedelta(1) if is_day else time

@@ -84,7 +84,7 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     try:
         frame = evenly_spaced(numeric.frame, options, notes, places=numeric.places)
     except UserError as error:  # what was guessed may be wrong
-        raise UserError(f"{error}. {numeric.said}" if numeric.said else str(error)) from None
+        raise UserError(f"{error} ({numeric.said})" if numeric.said else str(error)) from None
     targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
     if len(targets) > 1:
         notes.append(f"{len(targets):,} series are forecast: {listed(targets)}")
@@ -158,7 +158,7 @@ def read_numeric_table(
     _check_roles(table, time_columns, series_columns, options)
     reading = _times(table, time_columns, options, usual_time_format)
     times, said = reading.times, reading_note(table[time_columns[0]], reading)
-    notes += [said] * bool(said)
+    notes += [said] if said and options.time_format is None else []
     table, options, categories = texts_as_numbers(table, options, categories, notes)
     taken = [*time_columns, *series_columns, *options.static]
     names = _columns(table, taken, options, notes)
@@ -169,8 +169,10 @@ def read_numeric_table(
     if options.series_column:
         values = [name for name in names if name not in (*options.known, *options.observed)]
         if len(values) > 1:
+            most = max(values, key=lambda name: frame[name].nunique())
             raise UserError(
-                f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{values[0]}]"
+                f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{most}]; columns that tell "
+                "series apart, too, belong to data.series_column=[NAME,NAME]"
             )
         series = series_names(table, series_columns, path)
         static = static_covariates(table, options.static, series, path) if options.static else None

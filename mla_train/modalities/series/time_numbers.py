@@ -10,6 +10,9 @@ from mla_train.errors import UserError
 YEARS = (1678, 2261)
 """Years that a time of nanoseconds has."""
 
+ROUNDED = 0.15
+"""Part of a step by which it may differ, as years with two digits behind the point do."""
+
 
 class Digits(NamedTuple):
     """A date without signs: its number of digits, how it is written, and the years that are believed."""
@@ -178,13 +181,14 @@ def _as_decimal_years(values: pd.Series) -> Reading | None:
     steps = np.diff(np.unique(numbers))
     if not len(steps):
         return None
-    count = round(1 / np.median(steps)) if np.median(steps) < 2 else 1
-    if count in (1, 2, 4, 12):
+    each_year = 1 / np.median(steps)
+    count = next((count for count in (1, 2, 4, 12) if abs(each_year / count - 1) < ROUNDED), 1 if each_year < 1 else 0)
+    if count:
         turns = np.exp(2j * np.pi * part * count).mean()
         phase = 0.0 if turns.real > 0 else 0.5  # at the beginning of months, or in the middle
         whole = np.round(numbers * count - phase)
         return Reading(_months(whole // count, 1 + whole % count * 12 // count), "decimal_year", "decimal years")
-    if count > 366:
+    if each_year > 366 * (1 + ROUNDED):
         return None
     years = pd.DatetimeIndex([f"{year:.0f}-01-01" for year in numbers // 1])
     days = np.round(part * np.where(years.is_leap_year, 366, 365))

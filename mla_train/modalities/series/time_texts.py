@@ -26,6 +26,7 @@ WEEKS = (
 )
 BARE_PARTS = r"(?P<year>\d{4})[-/. ](?P<part>[1-4])"
 DATE = r"(?P<a>\d{1,4})(?P<sign>[-/. ])(?P<b>\d{1,2})(?P=sign)(?P<c>\d{1,4})(?!\d)(?P<rest>.*)"
+THREE_NUMBERS = r"(?<!\d)\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(?!\d)"
 FAR_MORE_EVEN = 3.0
 """Times that one reading's longest step over its shortest is exceeded by another's."""
 
@@ -65,14 +66,15 @@ def read_texts(
     texts = with_offsets(texts, where)
     texts, days = _without_midnight(texts)
     found = texts.str.extract(f"^{DATE}$")
+    if found["a"].isna().any():
+        texts = texts.map(in_english)
+        found = texts.str.extract(f"^{DATE}$")
     if found["a"].notna().all():
         reading = _three_numbers(texts, found, where, form, usual, in_order)
     else:
-        texts = texts.map(in_english)
-        dated = texts.str.contains(
-            r"\d{4}|\d[-/ ][A-Za-z]{3,}[-/ ]\d\d(?!\d)", regex=True
-        )  # else pandas adds today's year
-        reading = Reading(_parsed(texts.where(dated)), "", "")
+        # Else pandas adds today's year, and takes the month to be before the day.
+        dated = texts.str.contains(r"\d{4}|\d[-/ ][A-Za-z]{3,}[-/ ]\d\d(?!\d)", regex=True) & found["a"].isna()
+        reading = Reading(_parsed(texts.where(dated & ~texts.str.contains(THREE_NUMBERS))), "", "")
     return reading._replace(times=reading.times + days) if days is not None else reading
 
 
@@ -188,8 +190,9 @@ def _three_numbers(
     even = _most_even(whole) if in_order else None
     if even is not None:
         return even
-    ways = " or ".join(f"{each.times[0].date()} with data.time_format={each.form}" for each in whole)
-    raise UserError(f"{where}: {texts.iloc[0]!r} and all other rows may be several dates: {ways}")
+    row = int((whole[0].times != whole[1].times).argmax())
+    ways = " or ".join(f"{each.times[row].date()} with data.time_format={each.form}" for each in whole)
+    raise UserError(f"{where}: {texts.iloc[row]!r} may be several dates, as all rows may: {ways}")
 
 
 def _possible_orders(found: pd.DataFrame) -> list[str]:

@@ -54,6 +54,7 @@ def in_english(text: str) -> str:
         and (_plain(leading[1]) not in ENGLISH or ENGLISH.keys() & _words(text[leading.end() :]))
     ):
         text = text[leading.end() :]
+    text = re.sub(r"^(\d{1,2}:\d\d(?::\d\d)?)\s+(.*\d)$", r"\2 \1", text)  # the time of day behind the date
     text = re.sub(r"(?<=/\d{4}):(?=\d\d:)", " ", text)  # as logs of servers have it
     text = re.sub(r"(?<=\d)\.(?=\s*[^\W\d_]{3})", " ", text)
     text = re.sub(r"\b(?:de|del|of|le|den|the)\s|\buhr\b", "", text, flags=re.IGNORECASE)
@@ -71,7 +72,7 @@ def _words(text: str) -> set[str]:
 
 def with_offsets(texts: pd.Series, where: str) -> pd.Series:
     """Times whose zones are offsets: 12:00 CET as 12:00 +01:00; a UserError where the name of a zone has several meanings."""
-    texts = texts.str.replace(r"\[[\w/+-]+\]$|\s+\([\w ]+\)$", "", regex=True)
+    texts = texts.str.replace(r"\[[\w/+-]+\]$|\s+\([\w ]+\)$|\s*[Uu]hr$", "", regex=True)
     zones = texts.str.extract(r"\d\s*([A-Z]{1,5})$")[0]
     unclear = zones.isin(SEVERAL_ZONES)
     if unclear.any():

@@ -1,16 +1,17 @@
 """A column of times, of all the usual ways to write them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 
 from mla_train.data.tables.cells import is_missing
 from mla_train.errors import UserError
-from mla_train.modalities.series.time_numbers import Reading, read_numbers
+from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
 from mla_train.modalities.series.time_texts import read_texts
 
-WAYS_OUT = "correct it, write 2024-01-31 12:00, or name the form with data.time_format="
+WAYS_OUT = "correct it, write 2024-01-31 12:00, or name the form, as in data.time_format='%d.%m.%Y %H:%M'"
 
 
 def times_of(
@@ -34,14 +35,11 @@ def times_of(
         raise UserError(
             f"{place_of(column, int(missing.argmax()), path)}: there is no time in column {column.name}: write it, or remove the row"
         )
-    if pd.api.types.is_datetime64_any_dtype(column):
-        reading = Reading(_universal(pd.DatetimeIndex(column)), "", "")
-    elif pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        reading = read_numbers(column, where, form, usual)
-    else:
-        texts = column.map(lambda cell: str(cell).strip())
-        reading = read_texts(texts, where, form, usual, in_order)
-        _refuse_others(texts, reading.times, where, path, form)
+    reading = None
+    if form is None and (usual in COUNTS or usual == "decimal_year" or "%" in usual):  # as in training
+        with suppress(UserError):
+            reading = _read(column, path, where, usual, "", in_order)
+    reading = reading or _read(column, path, where, form, usual, in_order)
     outside = (
         (reading.times < pd.Timestamp.min.ceil("s")) | (reading.times > pd.Timestamp.max.floor("s"))
     ) | reading.times.isna()
@@ -51,6 +49,19 @@ def times_of(
             f"{place_of(column, row, path)}: column {column.name} holds {str(column.iloc[row])!r}; years are 1678 to 2261: {WAYS_OUT}"
         )
     return reading._replace(times=reading.times.as_unit("ns"))
+
+
+def _read(column: pd.Series, path: str | None, where: str, form: str | None, usual: str, in_order: bool) -> Reading:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return Reading(_universal(pd.DatetimeIndex(column)), "", "")
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return read_numbers(column, where, form, usual)
+    texts = column.map(lambda cell: (cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)).strip())
+    if "年" in texts.iloc[0]:
+        texts = texts.str.replace("[年月]", "-", regex=True).str.replace("日", " ").str.strip().str.removesuffix("-")
+    reading = read_texts(texts, where, form, usual, in_order)
+    _refuse_others(texts, reading.times, where, path, form)
+    return reading
 
 
 def place_of(rows: pd.Series | pd.DataFrame, row: int, path: str | None = "") -> str:
