@@ -157,6 +157,17 @@ def test_what_is_no_time_is_named_with_its_row(tmp_path):
         files(tmp_path, "data.time_column=day", content=content)
 
 
+def test_a_date_that_may_be_two_is_asked(tmp_path):
+    """Rows in any order do not tell whether the day or the month comes first."""
+    content = [{**row, "day": f"{i % 12 + 1:02d}/{i // 12 + 1:02d}/2024"} for i, row in enumerate(rows())]
+    with pytest.raises(UserError, match=r"day .*data\.time_format=day_first or .*data\.time_format=month_first"):
+        files(tmp_path, "data.time_column=day", content=content)
+    data = files(tmp_path, "data.time_column=day", "data.time_format=day_first", content=content)
+    assert lines(data.test) == set(range(97, 121))
+    content = [{**row, "day": row["day"].replace("/", ".")} for row in content]
+    assert lines(files(tmp_path, "data.time_column=day", content=content).test) == set(range(97, 121))
+
+
 def test_a_class_that_only_the_test_fold_has_is_said(tmp_path):
     content = [{**row, "label": "odd" if row["author"] == "a3" else row["label"]} for row in rows()]
     words = ["data.group_column=author", "data.folds=3"]
