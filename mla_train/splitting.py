@@ -71,16 +71,19 @@ def read_groups(splits: Mapping[str, Examples], column: str, notes: list[str]) -
     return np.array([numbers.setdefault(name, len(numbers)) for name in names])
 
 
-def read_times(splits: Mapping[str, Examples], names: Sequence[str], column: str) -> np.ndarray | None:
+def read_times(
+    splits: Mapping[str, Examples], names: Sequence[str], column: str, form: str | None = None
+) -> np.ndarray | None:
     """Time of each example of all splits, as dates or numbers, `(examples,)`; only those of train are read and count.
 
     Args:
         splits: Examples of each split.
         names: Names of all examples, for messages.
         column: Name of the column.
+        form: Value of `data.time_format`.
 
     Raises:
-        UserError: A cell is no time.
+        UserError: A cell is no time, or all may be several dates.
     """
     cells = splits["train"].times
     if cells is None:
@@ -92,18 +95,15 @@ def read_times(splits: Mapping[str, Examples], names: Sequence[str], column: str
     if empty is not None:
         raise UserError(f"{names[empty]}: {where} is empty; correct the row, or remove data.time_column")
     times = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
-    if np.isnan(times).any():
-        column_of_times = pd.Series(cells, name=column)
-        try:
-            times = times_of(column_of_times, where).to_numpy()
-        except UserError as error:
-            parsed = pd.to_datetime(column_of_times.astype(str), format="mixed", errors="coerce", utc=True)
-            odd = np.flatnonzero(parsed.isna())
-            if not len(odd):
-                raise
-            raise UserError(
-                f"{names[odd[0]]}: {cells[odd[0]]!r} in {where} is no time (data.time_column): correct or remove the row"
-            ) from error
+    if np.isnan(times).any() or form is not None:
+        # Rows in any order do not tell whether the day or the month comes first.
+        reading = times_of(
+            pd.Series(cells, index=pd.Index(names, dtype=object), name=f"{column} (data.time_column)"),
+            "",
+            form,
+            in_order=False,
+        )
+        times = reading.times.to_numpy()
     return np.concatenate([times if split == "train" else np.repeat(times[:1], size) for split, size in sizes.items()])
 
 
@@ -238,7 +238,8 @@ def split_keys(
     groups = read_groups(splits, getattr(options, "group_column", None) or "group", notes)
     if groups is not None:
         groups = joined_groups(groups, *(each for each in (sequence, alike) if each is not None))
-    times = read_times(splits, names, getattr(options, "time_column", None) or "time")
+    column, form = getattr(options, "time_column", None) or "time", getattr(options, "time_format", None)
+    times = read_times(splits, names, column, form)
     return SplitKeys(strata, sequence, alike, groups, times)
 
 

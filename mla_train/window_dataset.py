@@ -19,9 +19,9 @@ from mla_train.modalities.series import SeriesSpec
 from mla_train.modalities.series.augment import vary_windows
 from mla_train.modalities.series.covariates import scaled_static
 from mla_train.modalities.series.cycle import find_periods
+from mla_train.modalities.series.frequency import frequency_of
 from mla_train.modalities.series.spec import column_of, mean_and_std
 from mla_train.modalities.series.tables import SeriesTable, listed
-from mla_train.modalities.series.times import frequency_of
 from mla_train.modalities.series.windows import WindowColumn, scale, transformed_values
 from mla_train.model import ModelSpec
 
@@ -73,7 +73,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         frequency=table.times.freqstr or frequency_of(table.times),
         resample=getattr(options, "resample", Resample.refuse).value,
         # A season that was seen once cannot be told from what else happened on its days.
-        yearly=bool(table.times[a - 1] - table.times[0] >= pd.Timedelta(days=2 * 365)),
+        yearly=table.times[a - 1].toordinal() - table.times[0].toordinal() >= 2 * 365,
         time_column=table.time_column,
         series_column=table.series_column,
         value_column=table.value_column,
@@ -81,6 +81,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         categories=dict(table.categories),
         static=scaled_static(table.static, table.names),
         transform=transform,
+        time_format=table.time_format,
     )
     series = scale(table, spec)
     if options.period is None:

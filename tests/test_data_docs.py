@@ -75,6 +75,13 @@ def write_series(folder):
     )
     meter = pd.DataFrame({"Date": HOURS.strftime("%d/%m/%Y"), "Time": HOURS.strftime("%H:%M:%S"), "power": CYCLE})
     meter.to_csv(folder / "meter.csv", index=False)
+    months = pd.date_range("1970-01-01", periods=600, freq="MS")
+    pd.DataFrame({"year": months.year, "month": months.month, "y": CYCLE}).to_csv(folder / "months.csv", index=False)
+    load.assign(time=HOURS.strftime("%d/%m/%Y %H:%M")).to_csv(folder / "slash.csv", index=False)
+    load.assign(time=np.arange(600) * 60).to_csv(folder / "seconds.csv", index=False)
+    (folder / "loads").mkdir()
+    for part in range(2):
+        load[300 * part : 300 * part + 300].to_csv(folder / "loads" / f"{part}.csv", index=False)
     load.to_csv(folder / "comma.csv", index=False, sep=";", decimal=",")
     load.assign(load=np.where(np.arange(600) % 50, CYCLE, -200)).to_csv(folder / "air.csv", index=False)
     uneven = HOURS + pd.to_timedelta(np.random.default_rng(0).integers(0, 3000, 600), "s")

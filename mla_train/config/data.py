@@ -59,11 +59,14 @@ class RowOptions:
         id_column: Column that names each row, in predictions and reports.
         group_column: Column of the patient, author, speaker or the like; all rows of one stay in one split.
         time_column: Column of times by which splits are cut: the newest rows are test, those before them val.
+        time_format: How these times are written where that is not to be found: day_first, month_first, year_first, or a form
+            such as %d.%m.%Y.
     """
 
     id_column: str | None = None
     group_column: str | None = None
     time_column: str | None = None
+    time_format: str | None = None
 
 
 @dataclass

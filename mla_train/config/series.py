@@ -52,9 +52,11 @@ class SeriesTableOptions(TableOptions):
     """A table of time series: one column of times, the others are series.
 
     Attributes:
-        path: File of the table: csv, parquet, xlsx, jsonl.
+        path: File of the table: csv, parquet, xlsx, jsonl; or a list, a pattern or a folder of its parts.
         time_column: Column of the times, or a list of those that make one together, such as [Date,Time] or
             [year,month,day,hour]; null takes the first column that can be read as times.
+        time_format: How times are written where that is not to be found: day_first, month_first or year_first, a form such as
+            %d.%m.%Y, or what numbers count: s, ms, us, ns, min, h, days (since 1970), excel, julian, decimal_year.
         series_column: Column that tells series apart where a row is a step of one of them, or a list of columns that do so
             together, such as [store,item]; null reads each column of numbers as a series.
         targets: Columns that are forecast; null is all numeric ones but those that count rows or never change.
@@ -68,8 +70,9 @@ class SeriesTableOptions(TableOptions):
         frequency: Distance of two rows when resampled, such as 1h; null takes the usual distance.
     """
 
-    path: str | None = None
+    path: Any = None
     time_column: Any = None
+    time_format: str | None = None
     series_column: Any = None
     targets: list[str] | None = None
     known: list[str] = field(default_factory=list)

@@ -45,7 +45,7 @@ def _files(options: Any) -> Iterator[tuple[str, Path]]:
     """Files with the split that they hold; of several files of a split the first."""
     if isinstance(options, SeriesTableOptions):
         if options.path is not None:
-            yield "train", Path(options.path)
+            yield "train", named_files(options.path, "path")[0]
         return
     root = getattr(options, "root", None)
     if root is not None and not Path(root).exists() and not hasattr(options, "download"):

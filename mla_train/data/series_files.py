@@ -1,21 +1,26 @@
 """Labelled series in files: .ts and .tsv as the UCR and UEA archives have them, tables with a row a series or a row a step."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import is_empty, is_row_number
+from mla_train.data.tables.cells import as_numbers, is_missing, is_row_number
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean
+from mla_train.modalities.series.times import times_of
+
+MOST_COLUMNS_OF_STEPS = 12
+"""Columns of a table up to which its rows may be steps of series."""
 
 
 def read_series_files(options: Any) -> RawData:
@@ -145,14 +150,37 @@ def without_end(values: np.ndarray) -> np.ndarray:
 def _read_wide(table: Table, options: Any, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps."""
     label_column, labels = read_labels(table, options, notes)
-    values = _numbers(table, [label_column, *row_columns(options)], notes)
-    if values is None:
+    columns = _numbers(table, [label_column, *row_columns(options)], options, notes)
+    if not columns:
         raise UserError(
             f"{table.file} has no column of numbers beside {label_column}: with a row for each step, name the column that "
             "tells series apart with data.series_column="
         )
-    series = [without_end(row[:, None]) for row in values]
+    _ask_for_steps(table, columns, labels, label_column)
+    series = [without_end(row[:, None]) for row in np.array(list(columns.values())).T]
     return Examples({"series": series}, labels, row_names(table, options, notes), **row_keys(table, options))
+
+
+def _ask_for_steps(table: Table, columns: Mapping[str, np.ndarray], labels: Sequence[Any], label_column: str) -> None:
+    """Refuses rows that look like steps: one column counts on within each value of another, which has one label."""
+    if len(table.columns) > MOST_COLUMNS_OF_STEPS:
+        return
+    for name in table.columns:
+        if name == label_column:
+            continue
+        codes, values = pd.factorize(pd.Series([series_name(cell) for cell in table.column(name)]))
+        if not 2 <= len(values) <= len(codes) / 3 or len(set(zip(codes, map(str, labels), strict=True))) > len(values):
+            continue
+        order = np.argsort(codes, kind="stable")
+        within = codes[order][1:] == codes[order][:-1]
+        counters = [
+            other for other, steps in columns.items() if other != name and (np.diff(steps[order])[within] == 1).all()
+        ]
+        if counters:
+            raise UserError(
+                f"{table.file}: rows look like steps of {len(values):,} series, as {counters[0]} counts on within each {name}: "
+                f"data.series_column={name} data.time_column={counters[0]} puts them together"
+            )
 
 
 def row_columns(options: Any) -> list[str]:
@@ -165,16 +193,29 @@ def _read_long(table: Table, options: Any, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
     label_column, labels = read_labels(table, options, notes)
     roles = [options.series_column, label_column, *row_columns(options)]
-    rows: dict[Any, list[int]] = {}
-    for row, name in enumerate(table.column(options.series_column)):
-        rows.setdefault(name, []).append(row)
-    values = _numbers(table, roles, notes)
-    if values is None:
+    rows: dict[str, list[int]] = {}
+    for row, cell in enumerate(table.column(options.series_column)):
+        if is_missing(cell, options.na_values):
+            raise UserError(
+                f"{' '.join(table.origins[row])}: there is no name in column {options.series_column}: write that of the series, "
+                "or remove the row"
+            )
+        rows.setdefault(series_name(cell), []).append(row)
+    columns = _numbers(table, roles, options, notes)
+    if not columns:
         raise UserError(f"{table.file} has no column of numbers beside {', '.join(roles)}")
+    values = np.array(list(columns.values())).T
     if options.time_column:
-        order = order_of_steps(table.column(options.time_column), f"{table.file} column {options.time_column}")
-        rank = {place: number for number, place in enumerate(order)}
-        rows = {name: sorted(places, key=rank.__getitem__) for name, places in rows.items()}
+        cells = pd.Series(table.column(options.time_column), index=pd.Index(table.places, dtype=object))
+        times = times_of_steps(cells.rename(options.time_column), str(table.file), options.time_format)
+        rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
+        for name, places in rows.items():
+            twice = next((pair for pair in pairwise(places) if times[pair[0]] == times[pair[1]]), None)
+            if twice is not None:
+                raise UserError(
+                    f"{table.file}: {cells.iloc[twice[0]]} of column {options.time_column} stands twice in series {name}, in "
+                    f"{table.places[twice[0]]} and {table.places[twice[1]]}: remove one"
+                )
     else:
         notes.append(f"{table.file}: steps are taken in the order of the rows (data.time_column=)")
     for name, places in rows.items():
@@ -201,35 +242,48 @@ def _read_long(table: Table, options: Any, notes: list[str]) -> Examples:
     )
 
 
-def _numbers(table: Table, roles: Sequence[str], notes: list[str]) -> np.ndarray | None:
-    """Columns of numbers, `(rows, columns)`, NaN where a cell is empty; None where there are none."""
-    columns, left = [], []
+def _numbers(table: Table, roles: Sequence[str], options: Any, notes: list[str]) -> dict[str, np.ndarray]:
+    """Columns of numbers, `(rows,)` each, NaN where a cell is empty."""
+    columns, left, signs = {}, [], list[str]()
     for name in table.columns:
         if name in roles:
             continue
-        cells = table.column(name)
-        if all(is_empty(cell) or is_number(cell) for cell in cells):
-            numbers = np.array([np.nan if is_empty(cell) else float(cell) for cell in cells])
-            if is_row_number(name, numbers):
-                notes.append(f"{table.file}: {name} counts rows and is left out")
-            else:
-                columns.append(numbers)
-        else:
+        values = as_numbers(f"{table.file} column {name}", table.column(name), options, signs)
+        if values is None and all(is_missing(cell, options.na_values) for cell in table.column(name)):
+            values = pd.Series(np.nan, index=range(len(table)))  # a step that no series has
+        if values is None:
             left.append(name)
+        elif is_row_number(name, numbers := values.to_numpy(float)):
+            notes.append(f"{table.file}: {name} counts rows and is left out")
+        else:
+            columns[name] = np.where(np.isinf(numbers), np.nan, numbers)
+    if signs:
+        notes.append(signs[0] + (f"; {len(signs) - 1:,} more columns, too" if len(signs) > 1 else ""))
     if columns and left:
         notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
-    return np.array(columns).T if columns else None
+    return columns
 
 
-def order_of_steps(cells: Sequence[Any], where: str) -> list[int]:
-    """Places of rows in the order of their times, which are numbers or ISO dates; errors say `where` they stand."""
-    times = []
-    for row, cell in enumerate(cells, 1):
-        try:
-            times.append(float(cell) if is_number(cell) else datetime.fromisoformat(str(cell)).timestamp())
-        except ValueError:
-            raise UserError(f"{where} row {row}: {cell!r} is neither number nor date") from None
-    return sorted(range(len(times)), key=times.__getitem__)
+def series_name(cell: Any) -> str:
+    """The one form of the name of a series: 3, 3.0 and "3 " are one."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+
+
+def times_of_steps(cells: pd.Series, path: str, form: str | None = None) -> np.ndarray:
+    """Numbers in the order of times, which are numbers or times of any usual way to write them, `(rows,)`.
+
+    Args:
+        cells: Times; the index tells where they stand in the file.
+        path: Name of the file, for messages.
+        form: Value of `data.time_format`.
+
+    Raises:
+        UserError: A cell is no time.
+    """
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+    if form is None and not np.isnan(numbers).any():
+        return numbers
+    return times_of(cells, path, form).times.asi8.astype(float)
 
 
 def is_number(cell: Any) -> bool:

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mla_train.config import TableOptions
 from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.series_files import (
     is_archive,
     is_number,
-    order_of_steps,
     read_archive_file,
     row_columns,
+    series_name,
+    times_of_steps,
     without_end,
 )
-from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.cells import as_numbers, is_empty
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
 from mla_train.inference.files import CHUNK, open_input, table_options
@@ -79,7 +82,7 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
     series_column = getattr(options, "series_column", None)
     if series_column is None:
         others = [*labels, *row_columns(options)]
-        source.rows = _wide(source.rows, [name for name in source.columns if name not in others])
+        source.rows = _wide(source.rows, [name for name in source.columns if name not in others], options)
         return source
     if series_column not in source.columns:
         raise UserError(
@@ -89,18 +92,18 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
     kept = [series_column, *labels]
     time = getattr(options, "time_column", None)
     channels = [name for name in source.columns if name not in (*kept, *row_columns(options))]
-    source.rows = _long(list(source.rows), channels, kept, time, source.name)
+    source.rows = _long(list(source.rows), channels, kept, time, source.name, options)
     source.columns, source.size = kept, None
     return source
 
 
-def _wide(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
+def _wide(rows: Iterator[Row], columns: Sequence[str], options: Any) -> Iterator[Row]:
     """A row a series; its steps are the columns that hold mostly numbers in the first rows."""
     first = list(islice(rows, CHUNK))
     steps = [name for name in columns if _is_mostly_numbers([row.cells.get(name) for row in first])]
     for row in chain(first, rows):
         try:
-            values = without_end(_numbers(row.cells, steps)[:, None])
+            values = without_end(_numbers(row.cells, steps, options)[:, None])
         except UserError as error:
             yield row._replace(error=row.error or str(error))
             continue
@@ -108,16 +111,22 @@ def _wide(rows: Iterator[Row], columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _is_mostly_numbers(cells: Sequence[Any]) -> bool:
-    return 2 * sum(map(is_number, cells)) > sum(not is_empty(cell) for cell in cells)
+    filled = [cell for cell in cells if not is_empty(cell)]
+    if 2 * sum(map(is_number, filled)) > len(filled):
+        return True
+    try:
+        return as_numbers("", filled, TableOptions(), []) is not None
+    except UserError:
+        return True
 
 
 def _long(
-    rows: Sequence[Row], channels: Sequence[str], kept: Sequence[str], time: str | None, name: str
+    rows: Sequence[Row], channels: Sequence[str], kept: Sequence[str], time: str | None, name: str, options: Any
 ) -> Iterator[Row]:
     """A row a step; a step that cannot be read is an error of its series."""
-    groups: dict[Any, list[Row]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(row.cells.get(kept[0]), []).append(row)
+        groups.setdefault(series_name(row.cells.get(kept[0])), []).append(row)
     numeric = [column for column in channels if _is_mostly_numbers([row.cells.get(column) for row in rows])]
     for members in groups.values():
         cells = {column: members[0].cells.get(column) for column in kept}
@@ -128,19 +137,29 @@ def _long(
             yield Row(cells, error)
             continue
         if time is not None:
-            order = order_of_steps([row.cells.get(time) for row in members], f"{name} column {time}")
-            members = [members[place] for place in order]
+            places = pd.Index([row.place for row in members], dtype=object)
+            times = times_of_steps(pd.Series([row.cells.get(time) for row in members], index=places, name=time), name)
+            members = [members[place] for place in np.argsort(times, kind="stable")]
         try:
-            yield Row(cells, values={"series": np.stack([_numbers(row.cells, numeric) for row in members])})
+            yield Row(cells, values={"series": np.stack([_numbers(row.cells, numeric, options) for row in members])})
         except UserError as fault:
             yield Row(cells, str(fault))
 
 
-def _numbers(cells: Mapping[str, Any], columns: Sequence[str]) -> np.ndarray:
-    values = [cells.get(column) for column in columns]
-    wrong = next(
-        (c for c, value in zip(columns, values, strict=True) if not (is_empty(value) or is_number(value))), None
-    )
-    if wrong is not None:
-        raise UserError(f"{wrong} is {cells[wrong]!r}, not a number")
-    return np.array([np.nan if is_empty(value) else float(value) for value in values])  # type: ignore[arg-type]
+def _numbers(cells: Mapping[str, Any], columns: Sequence[str], options: Any) -> np.ndarray:
+    return np.array([_number(name, cells.get(name), options) for name in columns])
+
+
+def _number(name: str, cell: Any, options: Any) -> float:
+    """A cell as a number, NaN where it is missing; words and signs are those that the options name."""
+    if is_empty(cell):
+        return np.nan
+    if is_number(cell) and not (options.na_values or options.decimal or options.thousands):
+        return float(cell)
+    try:
+        values = as_numbers(name, [str(cell), "1", "1"], options, [])  # beside numbers, as in its column
+    except UserError:
+        values = None
+    if values is None:
+        raise UserError(f"{name} is {cell!r}, not a number")
+    return float(values.iloc[0])

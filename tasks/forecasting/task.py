@@ -13,6 +13,7 @@ from mla_train.data.batch import Batch
 from mla_train.dataset import Dataset, check_given
 from mla_train.errors import UserError, did_you_mean
 from mla_train.heads import Forecast, Predictions
+from mla_train.heads.forecast_metrics import rounded
 from mla_train.modalities import Series
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.embed_windows import WindowEmbedding
@@ -87,12 +88,15 @@ class Forecasting(Task):
         column: WindowColumn = data.test.columns[INPUT]
         some = {name: values[:: column.horizon] for name, values in predictions.items()}
         rows = []
-        records, labels = model.head.decode(some), model.head.decode_labels(some)
-        for index, record, label in zip(some["index"].tolist(), records, labels, strict=True):
-            begin = str(column.series.table.times[column[index].now])
-            for name in data.spec.target.names:
-                row = {"index": index, "from": begin, "series": name}
-                row |= {"forecast": record["prediction"][name], "measured": label[name]}
+        target, table = data.spec.target, column.series.table
+        for index, record in zip(some["index"].tolist(), model.head.decode(some), strict=True):
+            now = column[index].now
+            measured = table.values[
+                now : now + column.horizon
+            ].T  # as the table has it: scaled and back, 0 is not quite 0
+            for name, values, std in zip(target.names, measured, target.std, strict=True):
+                row = {"index": index, "from": str(table.times[now]), "series": name}
+                row |= {"forecast": record["prediction"][name], "measured": rounded(values, std)}
                 if "quantiles" in record:
                     row["quantiles"] = {level: steps[name] for level, steps in record["quantiles"].items()}
                 rows.append(row)

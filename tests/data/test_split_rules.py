@@ -150,11 +150,22 @@ def test_numbers_are_times_too(tmp_path):
 def test_what_is_no_time_is_named_with_its_row(tmp_path):
     content = rows()
     content[6]["day"] = "soon"
-    with pytest.raises(UserError, match=r"mine\.jsonl line 7: 'soon' in column day is no time .*data\.time_column"):
+    with pytest.raises(UserError, match=r"mine\.jsonl line 7: 'soon' in column day \(data\.time_column\) is no time"):
         files(tmp_path, "data.time_column=day", content=content)
     content[6]["day"] = None
     with pytest.raises(UserError, match=r"mine\.jsonl line 7: column day is empty"):
         files(tmp_path, "data.time_column=day", content=content)
+
+
+def test_a_date_that_may_be_two_is_asked(tmp_path):
+    """Rows in any order do not tell whether the day or the month comes first."""
+    content = [{**row, "day": f"{i % 12 + 1:02d}/{i // 12 + 1:02d}/2024"} for i, row in enumerate(rows())]
+    with pytest.raises(UserError, match=r"day .*data\.time_format=day_first or .*data\.time_format=month_first"):
+        files(tmp_path, "data.time_column=day", content=content)
+    data = files(tmp_path, "data.time_column=day", "data.time_format=day_first", content=content)
+    assert lines(data.test) == set(range(97, 121))
+    content = [{**row, "day": row["day"].replace("/", ".")} for row in content]
+    assert lines(files(tmp_path, "data.time_column=day", content=content).test) == set(range(97, 121))
 
 
 def test_a_class_that_only_the_test_fold_has_is_said(tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mla_train.commands.predict import main
-from mla_train.modalities.series.times import following_times, frequency_of, steps_between
+from mla_train.modalities.series.frequency import following_times, frequency_of, steps_between
 from tests.helpers import hourly_table, read_jsonl, run_here
 
 SIZES = ["data.look_back=24", "data.horizon=6", "task.patch=6", "epochs=1"]

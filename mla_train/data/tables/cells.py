@@ -158,11 +158,16 @@ def _is_no_number(cell: Any, options: TableOptions) -> bool:
     return bool(options.na_values) and re.sub(r"[.,]0+$", "", str(cell).strip()) in options.na_values
 
 
-ROW_NUMBER = re.compile(r"(unnamed: ?\d+|index|level_0|id|row|row_?id|row_?number|nr|no)?", re.IGNORECASE)
+ROW_NUMBER = re.compile(
+    r"""(unnamed:?[ _.]?\d+([._]\d+)*|level_\d+|_c\d+|__index_level_\d+__|index|idx|id|row|nr|no|\#|row_?names?|row_?id|s_?no
+    |(row|record|line|obs|observation|entry|sample|reading|event|log|case|seq|sequence|serial|index|measurement)
+    [ _.-]?(id|idx|index|no|nr|num|number|\#)|seq|sequence|lfd[ _.]?nr)?[.]?""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def is_row_number(name: str, values: np.ndarray) -> bool:
-    """Whether a column `(rows,)` has a usual name of row numbers or identifiers, and whole numbers that rise."""
+    """Whether a column `(rows,)` has a usual name of row numbers or identifiers, and whole numbers of which none occurs twice."""
     if not ROW_NUMBER.fullmatch(name.strip()) or len(values) < 2 or np.isnan(values).any():
         return False
-    return bool((np.diff(values) > 0).all() and (values % 1 == 0).all())
+    return len(np.unique(values)) == len(values) and bool((values % 1 == 0).all())

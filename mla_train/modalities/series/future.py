@@ -6,10 +6,11 @@ import pandas as pd
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
+from mla_train.modalities.series.frequency import are_alike, following_times, frequency_of
 from mla_train.modalities.series.spacing import evenly_spaced
 from mla_train.modalities.series.spec import SeriesSpec, table_columns
 from mla_train.modalities.series.tables import SeriesTable, read_numeric_table
-from mla_train.modalities.series.times import are_alike, following_times, frequency_of, times_of
+from mla_train.modalities.series.times import times_of
 from mla_train.modalities.series.windows import Window, scale
 
 
@@ -75,7 +76,7 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
         if options.resample is Resample.fill:  # no further than the last measured row
             options.resample = Resample.mean
     said: list[str] = []
-    numeric = read_numeric_table(options, said, spec.categories)
+    numeric = read_numeric_table(options, said, spec.categories, spec.time_format)
     notes += [note for note in said if "does not know" in note]
     frame, options = numeric.frame, numeric.options
     lacking = [name for name in spec.names if name not in frame.columns]
@@ -88,11 +89,14 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
             last = frame[spec.names].last_valid_index()
             frame[:last] = frame[:last].ffill()
         return frame
-    frame = frame.groupby(level=0).mean()
+    times = pd.DatetimeIndex(frame.index)
+    if not times.is_unique:
+        raise UserError(f"{file}: duplicate time {times[times.duplicated()][0]}: keep one of both rows")
+    frame = frame.sort_index()
     times = pd.DatetimeIndex(frame.index)
     if len(times) < spec.look_back:
         raise UserError(f"{file} has {len(times):,} rows; this model reads the last {spec.look_back:,}")
-    frequency = frequency_of(times)
+    frequency = frequency_of(times, str(file))
     if not are_alike(frequency, spec.frequency, times[0]):
         raise UserError(
             f"{file}: rows are {frequency} apart, and this model has learned from rows {spec.frequency} apart"
@@ -106,7 +110,7 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
 
 def _place(file: Path, times: pd.DatetimeIndex, latest: int, start: str, spec: SeriesSpec) -> int:
     """Row of the first step that is forecast."""
-    time = times_of(pd.Series([start], name="--from"), "--from")[0]
+    time = times_of(pd.Series([start], name="--from"), None, usual=spec.time_format).times[0]
     place = int(times.searchsorted(time))
     earliest = times[spec.look_back] if spec.look_back < len(times) else None
     ahead = times[latest] if latest < len(times) else following_times(times[-1], 1, spec.frequency)[0]

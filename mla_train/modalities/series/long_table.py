@@ -1,12 +1,12 @@
 """Long tables: a row is a step of one of several series, which a column tells apart."""
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import pandas as pd
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
+from mla_train.modalities.series.times import place_of
 
 
 def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options: SeriesTableOptions) -> pd.DataFrame:
@@ -14,7 +14,7 @@ def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options:
 
     Args:
         frame: Values and covariates by their times, a row for each step of a series.
-        series: Name of the series of each row.
+        series: Name of the series of each row, by its place in the file.
         value: Column of the values; `columns.name` of the result.
         options: Where the table is, and its roles.
 
@@ -22,13 +22,7 @@ def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options:
         UserError: A time stands twice in a series, or a covariate differs between series.
     """
     names = series.to_numpy()
-    twice = pd.MultiIndex.from_arrays([frame.index, names]).duplicated()
-    if twice.any() and options.resample is Resample.refuse:
-        row = int(twice.argmax())
-        raise UserError(
-            f"{options.path}: {frame.index[row]} stands twice in the series {names[row]}. "
-            "data.resample=mean, sum or last makes one of both"
-        )
+    _refuse_repeated(pd.MultiIndex.from_arrays([frame.index, names]), series, options)
     steps = frame[value].groupby([frame.index, names])
     match options.resample:
         case Resample.sum:
@@ -52,37 +46,37 @@ def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options:
     return wide.rename_axis(columns=value)
 
 
+def _refuse_repeated(steps: pd.MultiIndex, series: pd.Series, options: SeriesTableOptions) -> None:
+    """Refuses times that stand twice in a series; where most do, also to average them."""
+    twice = steps.duplicated()
+    many = twice.sum() > len(steps) / 3
+    if (
+        not twice.any()
+        or (options.resample is not Resample.refuse and not many)
+        or options.resample in (Resample.sum, Resample.last)
+    ):
+        return
+    row = int(twice.argmax())
+    other = int((steps == steps[row]).argmax())
+    found = (
+        f"{options.path}: {steps[row][0]} stands twice in the series {steps[row][1]}, in {place_of(series, other)} and "
+        f"{place_of(series, row)}"
+    )
+    if many:
+        raise UserError(
+            f"{found}, and so do most times, as where further columns tell series apart: name all of them with "
+            "data.series_column=[NAME,NAME]; data.resample=sum forecasts the total of each time"
+        )
+    raise UserError(f"{found}. data.resample=mean, sum or last makes one of both")
+
+
 def series_names(table: pd.DataFrame, columns: Sequence[str], path: str | None) -> pd.Series:
     """Name of the series of each row: the cells of some columns of texts, joined by a stroke."""
     for name in columns:
         if (table[name] == "").any():
-            row = int((table[name] == "").to_numpy().argmax()) + 1
-            raise UserError(f"{path}: there is no name in row {row} of column {name}")
+            row = int((table[name] == "").to_numpy().argmax())
+            raise UserError(
+                f"{place_of(table, row, path)}: there is no name in column {name}: write that of the series, or remove the row"
+            )
     first, *others = (table[name] for name in columns)
     return first.str.cat(others, sep="/") if others else first
-
-
-def columns_of_series(table: pd.DataFrame, times: pd.DatetimeIndex, others: Sequence[str]) -> list[str]:
-    """The column, or the two, whose values each have a time at most once, where times repeat: names of series.
-
-    Empty where there are none.
-
-    Args:
-        table: Table as it was read.
-        times: Time of each row.
-        others: Columns that may hold the names.
-    """
-    rows, moments = len(times), times.nunique()
-    if rows < 1.1 * moments:  # some repeat by mistake
-        return []
-    likely = []
-    for name in others:
-        values = table[name]
-        count = values.nunique()
-        is_number = pd.api.types.is_numeric_dtype(values)
-        if 2 <= count <= rows / 3 and not (is_number and ((values % 1 != 0).any() or 3 * rows < moments * count)):
-            likely.append(name)
-    for names in (*([name] for name in likely), *(list(pair) for pair in combinations(likely, 2))):
-        if not pd.MultiIndex.from_arrays([times, *(table[name] for name in names)]).has_duplicates:
-            return names
-    return []

@@ -1,5 +1,6 @@
 """Rows of a table at even distances in time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,28 @@ from pandas.tseries.frequencies import to_offset
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
-from mla_train.modalities.series.times import frequency_name, frequency_of, is_calendar, round_distance, usual_distance
+from mla_train.modalities.series.frequency import (
+    frequency_name,
+    frequency_of,
+    is_calendar,
+    round_distance,
+    usual_distance,
+)
 
 MOST_GROWTH = 20
 """Rows that resampling makes of one, at most."""
+JITTER = 0.25
+"""Part of the distance that rows are off their usual times where they are moved to the nearest."""
+MOSTLY = 0.9
+"""Share of the rows that are no further off."""
 
 
 def evenly_spaced(
-    frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str], origin: Any = "start_day"
+    frame: pd.DataFrame,
+    options: SeriesTableOptions,
+    notes: list[str],
+    origin: Any = "start_day",
+    places: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Rows in order and evenly spaced, as the options say; days of the calendar that are missing are gaps.
 
@@ -24,23 +39,30 @@ def evenly_spaced(
         options: How rows are spaced.
         notes: Lines for the user; what was done is added.
         origin: Time from which steps are counted where rows are resampled.
+        places: Where each row stands in the file, for messages.
 
     Raises:
         UserError: Rows are not evenly spaced and not to be resampled, or far too many rows would be made.
     """
     if options.resample is Resample.refuse:
-        return _even_rows(frame, options, notes)
+        return _even_rows(frame, options, notes, places)
     frame = frame.sort_index(kind="stable")
     index = pd.DatetimeIndex(frame.index)
     if index[0] == index[-1]:
         raise UserError(f"{options.path}: all rows are of {index[0]}; a series has more times than one")
-    frequency = options.frequency or frequency_of(index)
+    frequency = options.frequency or frequency_of(index, options.path)
     try:
         if is_calendar(frequency):
             regular = _by_step(frame.resample(frequency), options)
         else:
             step = _length(frequency)
             _check_growth(index, step, options)
+            near = _nearest(index, step, origin)
+            if near is not None:
+                notes.append(
+                    f"times are up to {_furthest(index, near)} off a distance of {frequency}: read as the nearest"
+                )
+                frame = frame.set_axis(near)
             regular = _by_step(frame.resample(step, origin=origin), options)
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
@@ -52,6 +74,24 @@ def evenly_spaced(
         f"{gaps:,} without a row are " + ("filled with the last value" if options.resample is Resample.fill else "gaps")
     )
     return regular
+
+
+def _nearest(index: pd.DatetimeIndex, step: pd.Timedelta, origin: Any) -> pd.DatetimeIndex | None:
+    """The steps next to times that are a bit off these on both sides; None where they are not."""
+    if step > 1.5 * usual_distance(index):
+        return None
+    start = index[0].normalize() if isinstance(origin, str) else origin
+    steps = (index - start) / step
+    nearest = np.round(steps.to_numpy(float))
+    off = steps.to_numpy(float) - nearest
+    if (off >= 0).all() or (np.abs(off) <= JITTER).mean() < MOSTLY:
+        return None
+    return start + pd.to_timedelta(nearest.astype("int64") * step.value, unit="ns")
+
+
+def _furthest(index: pd.DatetimeIndex, near: pd.DatetimeIndex) -> str:
+    """The longest way from times to others, as a duration."""
+    return f"{pd.Timedelta(np.abs((index - near).asi8).max()).total_seconds():.3g} s"
 
 
 def _by_step(steps: Any, options: SeriesTableOptions) -> pd.DataFrame:
@@ -72,33 +112,45 @@ def _length(frequency: str) -> pd.Timedelta:
 
 def _check_growth(index: pd.DatetimeIndex, step: pd.Timedelta, options: SeriesTableOptions) -> None:
     """Refuses a distance at which most rows would be gaps."""
-    span = index[-1] - index[0]
-    rows = span // step + 1
+    span = index[-1].value - index[0].value  # in nanoseconds: centuries are too long for a duration
+    rows = span // step.value + 1
     if rows > MOST_GROWTH * len(index):
-        longer = frequency_name(round_distance((span / len(index)).value))
+        longer = frequency_name(round_distance(max(1, span // len(index))))
         raise UserError(
             f"{options.path}: {len(index):,} rows would become {rows:,} at a distance of {frequency_name(step)}, most of them gaps; "
             f"choose a longer one, such as data.frequency={longer}"
         )
 
 
-def _even_rows(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
+def _even_rows(
+    frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str], places: Sequence[str] | None
+) -> pd.DataFrame:
     path, index = options.path, pd.DatetimeIndex(frame.index)
-    steps = np.diff(index.asi8)
-    if not index.is_monotonic_increasing:
-        row = int(np.flatnonzero(steps < 0)[0]) + 2
+    if len(index) > 1 and index.is_monotonic_decreasing and index.is_unique:
+        notes.append("the newest row is the first: rows are turned round")
+        frame, index, places = frame[::-1], index[::-1], places and places[::-1]
+    before, after = index.asi8[:-1], index.asi8[1:]
+
+    def place(row: int) -> str:
+        return places[row] if places else f"at {index[row]}"
+
+    back = np.flatnonzero(after < before)
+    if len(back):
+        row = int(back[0]) + 1
         raise UserError(
-            f"{path}: times are not in order, {index[row - 1]} in row {row} comes after {index[row - 2]}. "
-            "data.resample=mean, sum or last sorts them"
+            f"{path} {place(row)}: times are not in order, {index[row]} comes after {index[row - 1]}, {len(back):,} times in all: "
+            "sort the rows of one series by time, or name the column that tells several apart with data.series_column="
         )
-    if not index.is_unique:
-        row = int(np.flatnonzero(steps == 0)[0]) + 2
+    same = np.flatnonzero(after == before)
+    if len(same):
+        row = int(same[0]) + 1
         raise UserError(
-            f"{path}: duplicate time {index[row - 1]} in row {row}. data.resample=mean, sum or last makes one of both rows"
+            f"{path} {place(row)}: duplicate time {index[row]}, as in {place(row - 1)}. data.resample=mean, sum or last makes one of "
+            "both rows"
         )
-    if not len(steps):
+    if not len(after):
         raise UserError(f"{path} has one row; a series has more")
-    frequency = frequency_of(index)
+    frequency = frequency_of(index, path)
     if is_calendar(frequency):
         regular = frame.reindex(pd.date_range(index[0], index[-1], freq=frequency))
         gaps = len(regular) - len(frame)
@@ -108,9 +160,10 @@ def _even_rows(frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str
     usual = usual_distance(index)
     odd = np.flatnonzero(np.diff(index) != usual.to_timedelta64())
     if len(odd):
+        row = int(odd[0]) + 1
         raise UserError(
-            f"{path}: rows are usually {usual} apart, but {len(odd)} are not; the first is {index[odd[0] + 1]} after "
-            f"{index[odd[0]]}. Choose data.resample=mean, sum, last (gaps stay gaps) or fill, at a distance of "
+            f"{path} {place(row)}: rows are usually {usual} apart, but {len(odd)} are not; the first is {index[row]} after "
+            f"{index[row - 1]}. Choose data.resample=mean, sum, last (gaps stay gaps) or fill, at a distance of "
             f"data.frequency={frequency}"
         )
     return frame

@@ -1,5 +1,6 @@
 """Rows from the first to the last time that the user names."""
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +10,9 @@ import pandas as pd
 from mla_train.config import SeriesTableOptions
 from mla_train.errors import UserError
 from mla_train.modalities.series.times import times_of
+
+PERIOD = re.compile(r"\d{4}(-?Q[1-4]|-\d\d?(-\d\d?)?|/\d\d?/\d\d?|[01]\d[0-3]\d)?")
+"""Years, quarters, months and days, the year first."""
 
 
 def in_span(times: pd.DatetimeIndex, options: SeriesTableOptions, notes: list[str]) -> np.ndarray:
@@ -28,11 +32,18 @@ def in_span(times: pd.DatetimeIndex, options: SeriesTableOptions, notes: list[st
 
 def _edge(name: str, value: Any) -> pd.Timestamp:
     """A time; of a day, a month or a year its first moment or, as an end, its last."""
-    if ":" not in str(value):
-        with suppress(ValueError, AttributeError):  # seconds since 1970 are no period
-            period = pd.Period(str(value))
+    text = str(value).strip()
+    if PERIOD.fullmatch(text):
+        with suppress(ValueError):
+            period = pd.Period(text)
             return period.start_time if name == "start" else period.end_time
     try:
-        return times_of(pd.Series([value]), None)[0]
+        time = times_of(
+            pd.Series([value if isinstance(value, int | float) else text], name=f"data.{name}"), None
+        ).times[0]
     except UserError as error:
-        raise UserError(f"data.{name}={value} is no time; write 2018-01-31 or '2018-01-31 12:00'") from error
+        dates = re.findall(r"(\S+) with data.time_format", str(error))
+        may_be = f"; it may be {' or '.join(dates)}" if dates else ""
+        raise UserError(f"data.{name}={value} is no time{may_be}; write 2018-01-31 or '2018-01-31 12:00'") from error
+    is_day = name == "end" and time == time.normalize() and ":" not in text and not text.isdecimal()
+    return time + pd.Timedelta(days=1) - pd.Timedelta(1) if is_day else time

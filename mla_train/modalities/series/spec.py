@@ -51,6 +51,7 @@ class SeriesSpec:
         na_values: Words that mean a missing value.
         categories: Categories of covariates that are texts; `known` and `observed` have a name for each, such as weather=rain.
         static: Scaled covariates that stay the same in each series, `(series, covariates)`; empty where there are none.
+        time_format: How times are read where there are several ways, as `data.time_format` names it; else empty.
         transform: What is done to the series before they are scaled, see `config.Transform`.
     """
 
@@ -76,6 +77,7 @@ class SeriesSpec:
     categories: dict[str, list[str]] = field(default_factory=dict)
     static: list[list[float]] = field(default_factory=list)
     transform: str = "none"
+    time_format: str = ""
 
     @property
     def num_known(self) -> int:
@@ -89,8 +91,9 @@ def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     Args:
         values: Steps `(rows, columns)`; NaN is a gap.
     """
-    mean, std = np.nanmean(values, 0), np.nanstd(values, 0)
     least, most = np.nanmin(values, 0), np.nanmax(values, 0)
+    size = np.where(np.maximum(np.abs(least), np.abs(most)) > 1e100, 1e200, 1.0)  # whose squares no number holds
+    mean, std = np.nanmean(values / size, 0) * size, np.nanstd(values / size, 0) * size
     # Sums of a constant such as 0.1 are rounded: it has a tiny deviation, and a mean that is not quite itself.
     constant = (least == most) | (std <= 1e-12 * np.abs(mean))
     return np.where(least == most, least, mean), np.where(constant, 1.0, std), constant

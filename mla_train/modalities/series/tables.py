@@ -1,23 +1,25 @@
 """Tables of time series: one column of times, the others are series."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mla_train.config import SeriesTableOptions
-from mla_train.data.tables.cells import as_numbers, as_text, is_empty, is_row_number
-from mla_train.data.tables.table import read_table
+from mla_train.data.tables.cells import is_row_number
 from mla_train.errors import UserError
+from mla_train.modalities.series.columns import as_list, numbers, read_series_frame
 from mla_train.modalities.series.covariates import static_covariates, texts_as_numbers
-from mla_train.modalities.series.long_table import columns_of_series, one_column_each, series_names
+from mla_train.modalities.series.long_table import one_column_each, series_names
+from mla_train.modalities.series.several_series import ask_for_series, refuse_repeated_times
 from mla_train.modalities.series.spacing import evenly_spaced
 from mla_train.modalities.series.span import in_span
 from mla_train.modalities.series.spec import Categories
-from mla_train.modalities.series.times import is_time_of_day, joined_times, numbers, time_column_of, times_of
+from mla_train.modalities.series.time_columns import joined_times, time_column_of
+from mla_train.modalities.series.time_numbers import Reading
+from mla_train.modalities.series.times import reading_note, times_of
 
 
 @dataclass
@@ -36,6 +38,7 @@ class SeriesTable:
         na_values: Words that mean a missing value.
         categories: Categories of the covariates that are texts; `known` and `observed` have a column for each.
         static: What stays the same in each series, in numbers, by the names of the series; None where there is none.
+        time_format: How times were read, as `data.time_format` names it; empty where there is one way alone.
     """
 
     frame: pd.DataFrame
@@ -49,6 +52,7 @@ class SeriesTable:
     na_values: list[str] = field(default_factory=list)
     categories: Categories = field(default_factory=dict)
     static: pd.DataFrame | None = None
+    time_format: str = ""
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -75,7 +79,10 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     notes: list[str] = []
     numeric = read_numeric_table(options, notes)
     options = numeric.options
-    frame = evenly_spaced(numeric.frame, options, notes)
+    try:
+        frame = evenly_spaced(numeric.frame, options, notes, places=numeric.places)
+    except UserError as error:  # what was guessed may be wrong
+        raise UserError(f"{error} ({numeric.said})" if numeric.said else str(error)) from None
     targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
     if len(targets) > 1:
         notes.append(f"{len(targets):,} series are forecast: {listed(targets)}")
@@ -91,6 +98,7 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         list(options.na_values),
         numeric.categories,
         numeric.static,
+        numeric.time_format,
     )
 
 
@@ -108,16 +116,25 @@ class NumericTable(NamedTuple):
         options: How it was read, with a covariate for each category of those that are texts.
         categories: Categories of the covariates that are texts.
         static: What stays the same in each series, by their names.
+        time_format: How times were read, as `data.time_format` names it.
+        said: A line that says so where it was guessed.
+        places: Where each row stands in the file; None where rows of a long table were put side by side.
     """
 
     frame: pd.DataFrame
     options: SeriesTableOptions
     categories: Categories
     static: pd.DataFrame | None = None
+    time_format: str = ""
+    said: str = ""
+    places: list[str] | None = None
 
 
 def read_numeric_table(
-    options: SeriesTableOptions, notes: list[str], categories: Categories | None = None
+    options: SeriesTableOptions,
+    notes: list[str],
+    categories: Categories | None = None,
+    usual_time_format: str = "",
 ) -> NumericTable:
     """Reads a table as numbers by their times.
 
@@ -125,71 +142,65 @@ def read_numeric_table(
         options: Where it is, and the roles of its columns.
         notes: Lines for the user.
         categories: Categories that a model knows; None finds them in the table.
+        usual_time_format: How times are read where there are several ways.
 
     Raises:
         UserError: A file or column does not exist, or a cell is no number or no time.
     """
-    path, table = options.path, read_series_frame(options, notes, categories or ())
+    table, options = read_series_frame(options, notes, categories or ())
+    path = options.path
     if options.rows is not None:
         table = table.iloc[: options.rows]
-    time_columns = _as_list(options.time_column) or [time_column_of(table, path)]
-    series_columns = _as_list(options.series_column)
+    time_columns = as_list(options.time_column) or [time_column_of(table, path)]
+    series_columns = as_list(options.series_column)
+    _check_roles(table, time_columns, series_columns, options)
+    reading = _times(table, time_columns, options, usual_time_format)
+    times, said = reading.times, reading_note(table[time_columns[0]], reading)
+    notes += [said] if said and options.time_format is None else []
+    table, options, categories = texts_as_numbers(table, options, categories, notes)
+    taken = [*time_columns, *series_columns, *options.static]
+    names = _columns(table, taken, options, notes)
+    frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
+    inside = in_span(times, options, notes)
+    frame, table, times = frame[inside], table[inside], times[inside]
+    places = list(map(str, table.index)) if isinstance(table.index[0], str) else None
+    if options.series_column:
+        values = [name for name in names if name not in (*options.known, *options.observed)]
+        if len(values) > 1:
+            most = max(values, key=lambda name: frame[name].nunique())
+            raise UserError(
+                f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{most}]; columns that tell "
+                "series apart, too, belong to data.series_column=[NAME,NAME]"
+            )
+        series = series_names(table, series_columns, path)
+        static = static_covariates(table, options.static, series, path) if options.static else None
+        wide = one_column_each(frame, series, values[0], options)
+        return NumericTable(wide, options, categories, static, reading.form, said)
+    if not times.is_unique:
+        refuse_repeated_times(table, times, time_columns, options)
+    ask_for_series(table, times, [*taken, *options.known, *options.observed], options)
+    return NumericTable(frame, options, categories, None, reading.form, said, places)
+
+
+def _check_roles(
+    table: pd.DataFrame, time_columns: list[str], series_columns: list[str], options: SeriesTableOptions
+) -> None:
+    """Refuses columns that the table lacks, and those that have two roles."""
     roles = [*(options.targets or []), *options.known, *options.observed, *options.static]
     lacking = ", ".join(name for name in (*time_columns, *series_columns, *roles) if name not in table.columns)
     if lacking:
-        raise UserError(f"{path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
+        raise UserError(f"{options.path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
     twice = sorted({name for name in roles if roles.count(name) > 1})
     if twice:
         raise UserError(
             f"{', '.join(twice)}: a column is one of data.targets, data.known, data.observed and data.static, not two"
         )
-    times = joined_times(table, time_columns, path) if len(time_columns) > 1 else times_of(table[time_columns[0]], path)
-    if len(time_columns) == 1 and pd.api.types.is_numeric_dtype(table[time_columns[0]]):
-        notes.append(f"numbers of column {time_columns[0]} are read as times, the first {times[0]}")
-    table, options, categories = texts_as_numbers(table, options, categories, notes)
-    names = _columns(table, [*time_columns, *series_columns, *options.static], options, notes)
-    frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
-    inside = in_span(times, options, notes)
-    frame, table, times = frame[inside], table[inside], times[inside]
-    if options.series_column:
-        values = [name for name in names if name not in (*options.known, *options.observed)]
-        if len(values) > 1:
-            raise UserError(
-                f"{path}: a long table forecasts one column, not {', '.join(values)}: data.targets=[{values[0]}]"
-            )
-        series = series_names(table, series_columns, path)
-        static = static_covariates(table, options.static, series, path) if options.static else None
-        return NumericTable(one_column_each(frame, series, values[0], options), options, categories, static)
-    if not times.is_unique:
-        _refuse_repeated_times(table, times, time_columns, options)
-    return NumericTable(frame, options, categories)
 
 
-def _as_list(named: Any) -> list[str]:
-    """Columns that the user names: one, a list of several, or none."""
-    return [named] if isinstance(named, str) else list(named or [])
-
-
-def _refuse_repeated_times(
-    table: pd.DataFrame, times: pd.DatetimeIndex, time_columns: list[str], options: SeriesTableOptions
-) -> None:
-    """Refuses what must not be averaged: several series one below the other, and days whose times are in another column."""
-    first = times[times.duplicated()][0]
-    roles = [*time_columns, *(options.targets or []), *options.known, *options.observed]
-    others = [name for name in table.columns if name not in roles]
-    for name in others:
-        if is_time_of_day(table[name]):
-            raise UserError(
-                f"{options.path}: duplicate time {first}, and column {name} holds times of day: "
-                f"data.time_column=[{','.join([*time_columns, name])}] joins them"
-            )
-    names = columns_of_series(table, times, others)
-    if names:
-        count, named = len(table[names].drop_duplicates()), names[0] if len(names) == 1 else f"[{','.join(names)}]"
-        raise UserError(
-            f"{options.path}: the time {first} occurs {(times == first).sum()} times: the rows belong to several series, "
-            f"{count:,} by column {' and '.join(names)}. data.series_column={named} forecasts each of them"
-        )
+def _times(table: pd.DataFrame, columns: list[str], options: SeriesTableOptions, usual: str) -> Reading:
+    if len(columns) > 1:
+        return joined_times(table, columns, options.path, options.time_format, usual)
+    return times_of(table[columns[0]], options.path, options.time_format, usual)
 
 
 def _columns(table: pd.DataFrame, taken: list[str], options: SeriesTableOptions, notes: list[str]) -> list[str]:
@@ -218,40 +229,8 @@ def _columns(table: pd.DataFrame, taken: list[str], options: SeriesTableOptions,
 
 
 def _is_idle(name: str, column: pd.Series) -> bool:
-    """Whether a column counts rows, from 0 or 1 or by its name, or is the same in all of them."""
+    """Whether a column counts rows, up or down, numbers them by its name, or is the same in all of them."""
     values = column.to_numpy(float)
-    counter = values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values)))
+    steps = np.diff(values)
+    counter = len(steps) > 0 and abs(steps[0]) == 1 and (steps == steps[0]).all()
     return bool(len(values) > 1 and (counter or is_row_number(name, values) or (values == values[0]).all()))
-
-
-def read_series_frame(options: SeriesTableOptions, notes: list[str], texts: Iterable[str]) -> pd.DataFrame:
-    """The columns of a table, numbers where most cells are numbers.
-
-    Args:
-        options: Where the table is.
-        notes: Lines for the user.
-        texts: Columns that are texts.
-
-    Raises:
-        UserError: The table is not there or cannot be read.
-    """
-    if options.path is None:
-        raise UserError("the table is missing: name data.path=FILE (csv, parquet, xlsx, ...)")
-    table = read_table(Path(options.path), options)
-    if table.broken:
-        raise UserError(
-            f"{len(table.broken)} rows cannot be read: {'; '.join(table.broken[:3])}. Correct or remove them"
-        )
-    notes += table.notes
-    columns: dict[str, pd.Series] = {}
-    times = _as_list(options.time_column)
-    named_texts = [*texts, *_as_list(options.series_column), *(times if len(times) > 1 else [])]
-    for name, cells in table.cells.items():
-        if name in named_texts:
-            columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
-            continue
-        values = as_numbers(f"{options.path} column {name}", cells, options, notes)
-        if values is None:
-            values = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
-        columns[name] = values
-    return pd.DataFrame(columns)

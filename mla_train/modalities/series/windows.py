@@ -15,9 +15,10 @@ import pandas as pd
 from mla_train.config import Transform
 from mla_train.errors import UserError
 from mla_train.modalities.base import Column
+from mla_train.modalities.series.calendar import calendar
+from mla_train.modalities.series.frequency import steps_between
 from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.tables import SeriesTable
-from mla_train.modalities.series.times import calendar, steps_between
 from mla_train.modalities.series.transforms import transformed
 
 

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from mla_train.errors import UserError
+from mla_train.modalities.series.frequency import are_alike, frequency_of, usual_distance
 from mla_train.modalities.series.future import read_windows
 from mla_train.modalities.series.tables import read_series_table
-from mla_train.modalities.series.times import are_alike, frequency_of, times_of, usual_distance
+from mla_train.modalities.series.times import times_of
 from mla_train.task import build_task
 from tests.helpers import config, forecasting_config, hourly_table
 
@@ -134,10 +135,10 @@ def test_parts_of_times_in_columns(tmp_path):
     np.testing.assert_array_equal(table_of(read(tmp_path, frame, *words)).times, times)
     frame.loc[3, "day"] = 31
     frame.loc[3, "month"] = 2
-    with pytest.raises(UserError, match="in row 4 are no time"):
+    with pytest.raises(UserError, match="line 5: Year 2024, month 2, day 31, hour 3 are no time"):
         read(tmp_path, frame, *words)
     frame["hour"] = frame["hour"].astype(str).mask(frame.index == 5, "")
-    with pytest.raises(UserError, match="no time in row 6 of column hour"):
+    with pytest.raises(UserError, match="line 7: there is no time in column hour"):
         read(tmp_path, frame, *words)
 
 
@@ -187,7 +188,7 @@ def test_covariates_of_long_tables(tmp_path):
     for change, words, message in (
         (lambda t: t.assign(other=t["y"]), [], r"forecasts one column, not y, other: data.targets=\[y\]"),
         (lambda t: pd.concat([t, t[-1:]]), [], "stands twice in the series 7"),
-        (lambda t: t.assign(id=[None, *t["id"][1:]]), [], "no name in row 1 of column id"),
+        (lambda t: t.assign(id=[None, *t["id"][1:]]), [], "line 2: there is no name in column id"),
         (lambda t: t, ["data.series_column=sensor"], "has no column sensor"),
     ):
         with pytest.raises(UserError, match=message):
@@ -263,7 +264,7 @@ def test_series_told_apart_by_two_columns(tmp_path):
     assert spec(data).names == ["a/north", "a/south", "a/7", "b/north", "b/south", "b/7"]
     (window,) = read_windows(tmp_path / "a.csv", spec(data), backtest=1)
     np.testing.assert_array_equal(window.series.values, data.test.columns["series"].series.values)
-    with pytest.raises(UserError, match="no name in row 1 of column item"):
+    with pytest.raises(UserError, match="line 2: there is no name in column item"):
         read(tmp_path, frame.assign(item=[None, *frame["item"][1:]]), "data.series_column=[store,item]")
     with pytest.raises(UserError, match="has no column shop"):
         read(tmp_path, frame, "data.series_column=[shop,item]")
@@ -294,11 +295,11 @@ DAYS = pd.date_range("2010-01-04", periods=60, freq="D")
     ],
 )  # fmt: skip
 def test_times_of_many_ways_to_write_them(written, expected):
-    assert times_of(pd.Series(written, name="date"), "a.csv").tolist() == expected.tolist()
+    assert times_of(pd.Series(written, name="date"), "a.csv").times.tolist() == expected.tolist()
 
 
 def test_a_week_that_is_none_is_named():
-    with pytest.raises(UserError, match="'2014-W60' in row 2 of column date"):
+    with pytest.raises(UserError, match="row 2: '2014-W60' in column date"):
         times_of(pd.Series(["2014-W05", "2014-W60"], name="date"), "a.csv")
 
 

@@ -133,3 +133,14 @@ def test_values_that_do_not_allow_it_are_named(tmp_path):
     frame.to_csv(tmp_path / "later.csv", index=False)
     with pytest.raises(UserError, match=r"task.transform=log1p: price is -1"):
         read_windows(tmp_path / "later.csv", data.spec.inputs["series"].spec)
+
+
+def test_measured_values_are_those_of_the_table(tmp_path):
+    counts = np.random.default_rng(0).poisson(0.5, 400).astype(float)
+    task, data, model = build_forecaster(
+        tmp_path, hourly_table(load=counts), "data.targets=[load]", "task.transform=log1p"
+    )
+    predictions = predict(data, model) | {"index": np.arange(len(data.test))}
+    written = task.prediction_rows(model, predictions, data)
+    measured = np.concatenate([row["measured"] for row in written])
+    assert set(measured.tolist()) <= set(counts.tolist())

@@ -77,6 +77,18 @@ def test_a_row_a_series_and_tsv_files_end_where_values_end(tmp_path):
         ("id,x,label\n1,2,a\n", ["data.series_column=name"], "no column name"),
         ("t1,t2,label\n1,2,a\n1,3,\n", [], "without label, the first is line 3"),
         ("note,label\nx,a\ny,b\n", [], "data.series_column="),
+        ("t1,t2,label\n1,2,a\n1,err,b\n2,3,a\n4,5,a\n", [], r"column t2: 'err' .* data.na_values="),
+        ("id,x,label\n1,2,a\n,3,a\n", ["data.series_column=id"], "a.csv line 3: there is no name in column id"),
+        (
+            "id,step,x,label\n1,1,2,a\n1,2,3,a\n1,1,4,a\n",
+            ["data.series_column=id", "data.time_column=step"],
+            "1 of column step stands twice in series 1, in line 2 and line 4",
+        ),
+        (
+            "id,step,label,x\n" + "".join(f"{i // 4},{i % 4},a,{i}.5\n" for i in range(24)),
+            [],
+            "data.series_column=id data.time_column=step puts them together",
+        ),
     ],
 )
 def test_errors_name_the_place_and_the_remedy(tmp_path, content, words, message):
@@ -155,3 +167,33 @@ def test_a_numbering_of_rows_is_no_step(tmp_path):
     ).read()
     assert data.splits["train"].inputs["series"][4].ravel().tolist() == [1.0, 0.5]
     assert any("id counts rows" in note for note in data.notes)
+
+
+def test_numbers_are_those_of_all_tables(tmp_path):
+    rows = [f"{'ab'[i % 2]};{i % 3},5;{'NA' if i % 4 else '1'};-999" for i in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["label;t0;t1;t2", *rows]))
+    words = [
+        "task=series_classification",
+        "data=series_files",
+        f"data.train={tmp_path / 'a.csv'}",
+        "data.na_values=[-999]",
+    ]
+    data = build_task(config(*words)).read()
+    series = data.splits["train"].inputs["series"]
+    assert [each.ravel().tolist() for each in (series[0], series[1])] == [[0.5, 1.0], [1.5]]
+    assert sum("decimal comma" in note for note in data.notes) == 1
+
+
+def test_names_of_series_have_one_form(tmp_path):
+    steps = [
+        (f"{i} " if step % 2 else i, f"{step + 1:02d}.01.2024", step + 10 * i, "ab"[i % 2])
+        for i in range(30)
+        for step in range(4)
+    ]
+    frame = pd.DataFrame(steps, columns=["id", "day", "x", "label"]).sample(frac=1, random_state=0)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    words = [f"data.train={tmp_path / 'a.csv'}", "data.series_column=id", "data.time_column=day"]
+    data = load(*words)
+    values = data.train.columns["series"].values
+    assert sum(data.count(split) for split in ("train", "val", "test")) == 30
+    assert all((each.ravel() % 10).tolist() == [0, 1, 2, 3] for each in values)

@@ -1,0 +1,80 @@
+"""A file, or several, as columns: numbers where cells are numbers, and where each row stands."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mla_train.config import SeriesTableOptions
+from mla_train.data.tables.cells import as_numbers, as_text, is_empty
+from mla_train.data.tables.splits import named_files
+from mla_train.data.tables.table import concatenate, read_table
+from mla_train.errors import UserError
+from mla_train.modalities.series.times import place_of
+
+
+def read_series_frame(
+    options: SeriesTableOptions, notes: list[str], texts: Iterable[str]
+) -> tuple[pd.DataFrame, SeriesTableOptions]:
+    """The columns of a table, numbers where most cells are numbers; the index says where rows stand in the file.
+
+    Args:
+        options: Where the table is: a file, a list, a pattern or a folder of parts.
+        notes: Lines for the user.
+        texts: Columns that are texts.
+
+    Returns:
+        The table, and the options with its name as `path`.
+
+    Raises:
+        UserError: The table is not there or cannot be read.
+    """
+    if options.path is None:
+        raise UserError("the table is missing: name data.path=FILE (csv, parquet, xlsx, ...)")
+    files = named_files(options.path, "path")
+    name = str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} files)"
+    options = replace(options, path=name)
+    table = concatenate([read_table(file, options) for file in files], name)
+    if table.broken:
+        raise UserError(
+            f"{len(table.broken)} rows cannot be read: {'; '.join(table.broken[:3])}. Correct or remove them"
+        )
+    notes += table.notes
+    columns: dict[str, pd.Series] = {}
+    named_texts = [*texts, *as_list(options.series_column), *as_list(options.time_column)]
+    for name, cells in table.cells.items():
+        if name in named_texts and not _are_times(cells):
+            columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
+            continue
+        values = as_numbers(f"{options.path} column {name}", cells, options, notes)
+        if values is None:
+            values = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
+        columns[name] = values
+    return pd.DataFrame(columns).set_axis(pd.Index(table.places, dtype=object)), options
+
+
+def _are_times(cells: Sequence[Any]) -> bool:
+    """Whether cells are times already, as parquet and spreadsheets have them."""
+    return all(isinstance(cell, datetime) for cell in cells[:100])
+
+
+def as_list(named: Any) -> list[str]:
+    """Columns that the user names: one, a list of several, or none."""
+    return [named] if isinstance(named, str) else list(named or [])
+
+
+def numbers(column: pd.Series, path: str | None) -> np.ndarray:
+    """The cells of a column; an empty one is NaN, one that is no number a UserError."""
+    values = pd.to_numeric(column, errors="coerce")
+    odd = np.flatnonzero((values.isna() & column.notna()).to_numpy())
+    wrong = [int(row) for row in odd if str(column.iloc[row]).strip()]
+    if wrong:
+        row = wrong[0]
+        raise UserError(
+            f"{place_of(column, row, path)}: {column.iloc[row]!r} in column {column.name} is no number: correct it, or say that it "
+            "means a missing value with data.na_values="
+        )
+    return np.where(np.isinf(values), np.nan, values).astype(float)
