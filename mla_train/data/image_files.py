@@ -3,12 +3,18 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from mla_train.errors import UserError
 
+# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no image.
+FORMATS = {
+    "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
+    "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+}  # fmt: skip
 HIDDEN = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "thumbs.db", "desktop.ini"}
 """Names, in lower case, of what systems and programs put beside files."""
 THUMBNAILS = re.compile(r"[\W_]*(thumbs?|thumb[\W_]?nails?)[\W_]*", re.IGNORECASE)
@@ -56,6 +62,14 @@ def _first(files: list[Path], root: Path) -> str:
     return ", ".join(shown(file, root) for file in files[:2]) + (", ..." if len(files) > 2 else "")
 
 
+@cache
+def image_endings() -> frozenset[str]:
+    """Endings of files that may be images, such as `.png`."""
+    from PIL import Image  # tables need none
+
+    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in {*FORMATS, "MPO"})
+
+
 def shown(path: Path, root: Path) -> str:
     """A path, relative to the root where it lies in it."""
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
@@ -93,7 +107,7 @@ def _identity(folder: Path | str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def choose_images(paths: Iterable[Path], folder: Path, endings: set[str], left_out: LeftOut) -> list[Path]:
+def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
     """The images among files below a folder, in order; the other files are added to what is left out."""
     images = []
     for path in sorted(paths):

@@ -5,10 +5,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.image_files import LeftOut, choose_images, files_below, is_hidden, shown, without_thumbnails
+from mla_train.data.image_files import (
+    LeftOut,
+    choose_images,
+    files_below,
+    image_endings,
+    is_hidden,
+    shown,
+    without_thumbnails,
+)
 from mla_train.data.tables.source import format_of
 from mla_train.errors import UserError
-from mla_train.modalities.image.decode import image_endings
 from tasks.image_classification.config import ImageFolderConfig
 from tasks.image_classification.split_folders import split_folders, split_of_folder
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mla_train.data.image_files import LeftOut, choose_images, files_below, is_hidden
+from mla_train.data.image_files import LeftOut, choose_images, files_below, image_endings, is_hidden
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.errors import UserError, few
-from mla_train.modalities.image.decode import image_endings
 from tasks.image_classification.config import ImageFolderConfig
 
 FOLDER_NAMES = {

@@ -12,16 +12,12 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 from tqdm.auto import tqdm
 
 from mla_train.config import Fit
+from mla_train.data.image_files import FORMATS
 from mla_train.modalities.image.depth import WIDE_MODES, brightest, has_deep_colours
 
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
 LARGEST_KEPT = 96
 USUAL_SIZE = 64
-# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no image.
-FORMATS = {
-    "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
-    "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
-}  # fmt: skip
 # Exceptions of Pillow for files that are no image, damaged or very large.
 UNREADABLE = (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError)
 Image.MAX_IMAGE_PIXELS = 100_000_000  # twice as many are refused
@@ -206,11 +202,6 @@ def _formats() -> tuple[str, ...]:
     """Those of `FORMATS` that this Pillow reads, in its order."""
     Image.init()
     return tuple(name for name in Image.ID if name in FORMATS)
-
-
-def image_endings() -> set[str]:
-    """Endings of files that may be images, such as `.png`."""
-    return {ending for ending, name in Image.registered_extensions().items() if name in {*FORMATS, "MPO"}}
 
 
 def _open(source: Source) -> ImageFile.ImageFile:

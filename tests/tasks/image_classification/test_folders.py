@@ -243,11 +243,3 @@ def make_single(root):
     for file in sorted((root / "images").rglob("*.png")):
         file.rename(root / "images" / f"{file.parent.name}{file.name}")
     folder(root)
-
-
-def test_addresses_are_refused(tmp_path):
-    file = write_jsonl(
-        tmp_path / "a.jsonl", [{"image": "https://example.org/a.png", "label": i % 2} for i in range(20)]
-    )
-    with pytest.raises(UserError, match=r"https://example\.org/a\.png is an address.*relative to the table"):
-        load("data=image_table", f"data.train={file}")
