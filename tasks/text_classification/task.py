@@ -1,13 +1,10 @@
 """Text to class, classes or number."""
 
 from mla_train.baselines import majority_or_mean, text_linear
-from mla_train.data.examples import RawData
-from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
 from mla_train.heads import Predictions
 from mla_train.modalities import Text
 from mla_train.task import Task
-from tasks.text_classification.config import TextFilesConfig
 
 
 class TextClassification(Task):
@@ -18,8 +15,3 @@ class TextClassification(Task):
     def baselines(self, data: Dataset) -> dict[str, Predictions]:
         """The most frequent class or the mean, and a linear model of TF-IDF features."""
         return majority_or_mean(data) | text_linear(data)
-
-
-def read_texts(options: TextFilesConfig) -> RawData:
-    """Texts with a label in each row of tables."""
-    return read_table_examples(options, ["text"])
