@@ -85,18 +85,19 @@ def cut_together(rows: Places, equal: np.ndarray | None, cut: Callable[[], None]
         UserError: There is too little to cut.
     """
     given, train, said = set(rows), rows["train"], len(notes)
-    if equal is None or not has_repeats(train, equal):
-        cut()
+    cut()
+    whole = dict(rows)
+    if equal is None or not has_repeats(train, equal) or not _share_inputs(rows, given, equal):
         return
+    told = notes[said:]
+    _undo(rows, given, train, notes, said)
     rows["train"] = train[np.sort(np.unique(equal[train], return_index=True)[1])]
     try:
         cut()
     except UserError:  # there are too few different ones
-        for split in rows.keys() - given:
-            del rows[split]
-        del notes[said:]
-        rows["train"] = train
-        cut()
+        _undo(rows, given, train, notes, said)
+        rows |= whole
+        notes += told
         notes.append(
             f"of {len(train):,} examples {len(np.unique(equal[train])):,} differ, too few to keep equal ones in one split: "
             "val and test hold examples of train, and their scores are too good"
@@ -104,3 +105,17 @@ def cut_together(rows: Places, equal: np.ndarray | None, cut: Callable[[], None]
         return
     for split in rows.keys() - given | {"train"}:
         rows[split] = train[np.isin(equal[train], equal[rows[split]])]
+
+
+def _share_inputs(rows: Places, given: set[str], equal: np.ndarray) -> bool:
+    """Whether splits that were cut have equal inputs."""
+    inputs = [np.unique(equal[rows[split]]) for split in rows.keys() - given | {"train"}]
+    return len(np.unique(np.concatenate(inputs))) < sum(map(len, inputs))
+
+
+def _undo(rows: Places, given: set[str], train: np.ndarray, notes: list[str], said: int) -> None:
+    """Puts what was cut back into train, and takes back what was said of it."""
+    for split in rows.keys() - given:
+        del rows[split]
+    rows["train"] = train
+    del notes[said:]

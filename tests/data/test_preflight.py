@@ -1,5 +1,6 @@
 """What files alone tell is said before torch is loaded."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from mla_train.data import reading
 from mla_train.data.preflight import check_files
 from mla_train.data.reading import read, read_ahead
 from mla_train.errors import UserError
-from tests.helpers import config, train, write_aligned, write_pairs, write_pictures
+from tests.helpers import ROOT, config, train, write_aligned, write_pairs, write_pictures
 
 TEXTS = ("task=text_classification", "data=text_files")
 SERIES = ("task=forecasting", "data=series_csv")
@@ -66,7 +67,7 @@ def test_small_files_are_read_before_torch_is_loaded(folder):
     (folder / "twice.csv").write_text("text,label,label\na,b,c\n")
     pd.DataFrame({"txt": ["a"], "label": ["b"]}).to_excel(folder / "odd.xlsx")
     (folder / "odd.json").write_text('[{"txt": "a", "label": "b"}]')
-    (folder / "waves.csv").write_text("label,t0,t1\na,1,x\n")
+    (folder / "waves.csv").write_text("label,t0,t1\na,1,2\n,1,2\n")
     for name in ("first", "second"):
         write_pictures(folder / "parts" / name)
     wrong = (
@@ -76,7 +77,7 @@ def test_small_files_are_read_before_torch_is_loaded(folder):
         ((*TEXTS, "data.train=odd.json"), r"data\.text_column="),
         ((*SERIES, "data.path=bad.csv"), r"data\.na_values=\['x12'\]"),
         ((*SERIES, "data.path=stack.csv"), r"data\.series_column="),
-        (("task=series_classification", "data=series_files", "data.train=waves.csv"), "waves.csv"),
+        (("task=series_classification", "data=series_files", "data.train=waves.csv"), "1 rows without label"),
         (("data=image_folder", "data.root=parts"), r"data\.train=FOLDER"),
         (("data=image_table", "data.train=good.csv"), r"data\.image_column="),
     )
@@ -90,7 +91,15 @@ def test_small_files_are_read_before_torch_is_loaded(folder):
         "for options in pickle.load(sys.stdin.buffer):\n    with suppress(UserError):\n        read_ahead(options)\n"
         "sys.exit('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], input=pickle.dumps(words), check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=pickle.dumps(words),
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=False,
+        ).returncode
+        == 0
+    )
 
 
 def test_what_was_read_ahead_is_not_read_again(folder, monkeypatch):
