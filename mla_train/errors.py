@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -44,6 +44,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return f"Choose from {', '.join(choices)}." if len(choices) <= 40 else ""
+
+
+def few(names: Sequence[str], count: int = 5) -> str:
+    """The first of some names, for messages."""
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
 
 
 def run_script(command: Callable[[], object]) -> None:

@@ -15,11 +15,12 @@ from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset, Split
-from mla_train.errors import UserError, require
+from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Head
 from mla_train.heads.classes import as_label
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
+from mla_train.repeats import cut_together, equal_inputs, has_repeats, leave_out_repeats
 from mla_train.splitting import Places, check_classes, cut_splits, split_keys
 
 
@@ -55,10 +56,14 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     _leave_out_broken(rows, all_columns, shown, getattr(options, "on_error", OnError.stop), notes)
     _leave_out_empty(rows, all_columns, notes)
     groups = head.groups(all_columns, options)
-    _leave_out_repeats(rows, all_columns, all_targets, groups, notes)
-    keys = split_keys(raw.splits, shown, groups, head.strata(all_targets), options, notes)
+    repeated, equal = (equal_inputs(all_columns, each) if groups is None else groups for each in (True, False))
+    leave_out_repeats(rows, repeated, equal, all_targets, groups is not None, notes)
+    by_group = raw.splits["train"].groups is not None and has_repeats(rows["train"], equal)
+    keys = split_keys(raw.splits, shown, equal if by_group else groups, head.strata(all_targets), options, notes)
     sequence, classes = keys.sequence, getattr(target, "classes", None)
-    cut_splits(rows, keys, classes, options, notes)
+    is_by_class = keys.whole is None and keys.times is None
+    cut = partial(cut_splits, rows, keys, classes, options, notes)
+    cut_together(rows, equal if is_by_class else None, cut, notes)
     check_classes(rows, keys.strata, classes, options, notes)
 
     columns = {split: {name: each.select(rows[split]) for name, each in all_columns.items()} for split in SPLITS}
@@ -181,8 +186,12 @@ def _leave_out_broken(
         if not column.broken:
             continue
         total = sum(map(len, rows.values()))
-        shown = ", ".join(names[place] for place in column.broken[:5]) + (", ..." if len(column.broken) > 5 else "")
-        problem = f"{len(column.broken):,} of {total:,} examples have {name} that cannot be read: {shown}"
+        broken = list(column.broken)
+        problem = (
+            f"{len(broken):,} of {total:,} examples have {name} that cannot be read: {few([names[i] for i in broken])}"
+        )
+        if isinstance(column.broken, Mapping):
+            problem += f"; the first: {column.broken[broken[0]]}"
         if on_error is OnError.stop:
             raise UserError(
                 f"{problem}. Correct or remove them, leave them out with data.on_error=skip, or keep the rest of the example "
@@ -190,7 +199,7 @@ def _leave_out_broken(
             )
         if on_error is OnError.skip:
             for split, places in rows.items():
-                rows[split] = places[~np.isin(places, column.broken)]
+                rows[split] = places[~np.isin(places, broken)]
         notes.append(f"{problem}; they are {'left out' if on_error is OnError.skip else 'taken as missing'}")
 
 
@@ -205,38 +214,6 @@ def _leave_out_empty(rows: Places, columns: Mapping[str, Any], notes: list[str])
             notes.append(f"left out {lost:,} examples of {split} without {inputs}")
         if not len(rows[split]):
             raise UserError(f"the {split} split has no example with {inputs}")
-
-
-def _leave_out_repeats(
-    rows: Places, columns: Mapping[str, Any], targets: Any, groups: np.ndarray | None, notes: list[str]
-) -> None:
-    """Leaves repeated examples out of train, and counts those that splits share, and those with different targets.
-
-    Splits are cut from train only after this, so that no example is in two of them. The inputs of a group count as one,
-    and have several targets.
-    """
-    keys = [column.keys() for column in columns.values()] if groups is None else [groups.tolist()]
-    if any(key is None for key in keys):
-        return
-    inputs = list(zip(*keys, strict=True))
-    labels = [target.tobytes() if isinstance(target, np.ndarray) else target for target in targets]
-    for split, places in rows.items() if groups is None else ():
-        labels_of: dict[Any, set[Any]] = {}
-        for place in places:
-            labels_of.setdefault(inputs[place], set()).add(labels[place])
-        several = sum(len(different) > 1 for different in labels_of.values())
-        if several:
-            notes.append(f"{several:,} examples of {split} occur with more than one label; all are kept")
-    first = {(inputs[place], labels[place]): place for place in reversed(rows["train"])}
-    repeated = len(rows["train"]) - len(first)
-    if repeated:
-        notes.append(f"left out {repeated:,} repeated examples of train")
-    rows["train"] = np.array(sorted(first.values()))
-    known = {inputs[place] for place in rows["train"]}
-    for split in ("val", "test"):
-        shared = sum(inputs[place] in known for place in rows.get(split, ()))
-        if shared:
-            notes.append(f"{shared:,} examples of {split} are in train too; they stay, so that scores can be compared")
 
 
 def _places_by_value(values: np.ndarray) -> list[np.ndarray]:

@@ -1,7 +1,6 @@
 """The base class of tasks: inputs, kind of answer, baselines. Knows nothing of optimizers or devices."""
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +12,7 @@ from mla_train.ablation import ablation_metrics, draw_ablation
 from mla_train.baselines.base import Baselines
 from mla_train.config import HeadKind, Start, TrainConfig
 from mla_train.data.examples import RawData
+from mla_train.data.reading import import_object, read
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
 from mla_train.heads import HEADS, Head, Predictions
@@ -47,7 +47,7 @@ class Task:
 
     def read(self) -> RawData:
         """Raw examples of the data set that the config names: `data._target_`, called with the `data` options."""
-        return import_object(self.config.data._target_)(self.config.data)
+        return read(self.config.data)
 
     def prepare(self, raw: RawData) -> Dataset:
         """Splits that a network reads."""
@@ -181,15 +181,6 @@ def kind_of_labels(labels: Sequence[Any], separator: str | None) -> str:
     except (TypeError, ValueError):
         return "classification"
     return "regression" if any(isfinite(number) and number % 1 for number in numbers) else "classification"
-
-
-def import_object(path: str) -> Callable[..., Any]:
-    """A class or function by its import path, `package.module.Name`; raises UserError where there is none."""
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"_target_={path} cannot be imported: {error}") from error
 
 
 def build_task(config: TrainConfig) -> Task:

@@ -178,8 +178,8 @@ def task_of(data):
 
 
 def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colour=True):
-    """Pictures whose brightness tells the class."""
-    generator = np.random.default_rng(0)
+    """Pictures whose brightness tells the class; those of folders of other names differ."""
+    generator = np.random.default_rng(list(folder.name.encode()))
     for number, name in enumerate(classes):
         (folder / name).mkdir(parents=True)
         for i in range(count):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mla_train.config.overrides import quote_signs
-from tests.helpers import ROOT, load, write_aligned, write_pairs, write_pictures
+from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures
 
 ROWS = re.findall(r"^\| (.+?) \| `(task=.+)` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 HOURS = pd.date_range("2024-01-01", periods=600, freq="h")
@@ -98,6 +98,13 @@ def write_images(folder):
     write_pictures(folder / "images", ("cat", "dog"), 20)
     for part in ("Training", "Testing"):
         write_pictures(folder / "parts" / part, ("cat", "dog"), 12)
+    for name, classes in (
+        ("years/before", ("cat", "dog")),
+        ("years/after", ("cat", "dog")),
+        ("sides/cat", ("left", "right")),
+        ("sides/dog", ("left", "right")),
+    ):
+        write_pictures(folder / name, classes, 12)
     write_pictures(folder / "damaged", ("cat", "dog"), 20)
     next((folder / "damaged" / "cat").glob("*")).write_bytes(b"no image")
     files = sorted(str(file.relative_to(folder)) for file in (folder / "images").glob("*/*"))
@@ -128,6 +135,11 @@ def folder(tmp_path_factory):
     pairs = [(f"the {number} cats", f"die {number} Katzen") for number in range(200)]
     write_pairs(path / "pairs.csv", pairs)
     write_aligned(path, "train", pairs)
+    write_pairs(path / "first.csv", pairs[:100])
+    write_pairs(path / "second.csv", pairs[100:])
+    write_jsonl(
+        path / "references.jsonl", [{"source": source, "target": [target, "Katzen"]} for source, target in pairs[:9]]
+    )
     write_pairs(path / "chinese.csv", [(f"the {number} cats", f"这{number}只猫") for number in range(200)])
     return path
 

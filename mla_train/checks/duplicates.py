@@ -39,9 +39,11 @@ def check_duplicates(examples: LoadedExamples, thorough: bool) -> Check:
         check.values[split] = counts
         total = examples.data.count(split)
         if counts["equal_across"]:
+            was_cut = any(note.startswith(f"no {split} split is given") for note in examples.data.notes)
+            other = "" if was_cut else ", or give all examples as train: equal ones then stay in one split"
             check.problems.append(
                 f"{counts['equal_across']:,} of {total:,} examples of {split} are in an earlier split, too: its score is "
-                f"too good. {REMEDY}, or give all examples as train: equal ones then stay in one split"
+                f"too good. {REMEDY}{other}"
             )
         if counts["near_across"] > MANY_NEAR * total:
             check.problems.append(

@@ -140,12 +140,12 @@ def sweep(command: Command) -> None:
     """Runs a sweep until its budget is used up."""
     print("loading torch ...", flush=True)
 
+    from mla_train.data.reading import import_object
     from mla_train.studies.jobs import group_overrides
     from mla_train.studies.launch import Launcher
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
     from mla_train.studies.sweep_results import best_recipe, retrain, settings
-    from mla_train.task import import_object
 
     config, options, folder = command.config, command.options, command.folder
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)

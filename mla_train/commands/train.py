@@ -113,8 +113,10 @@ def _job(composed: DictConfig) -> None:
     folder = find_run(config)
     if not folder.results.is_file():
         from mla_train.data.preflight import check_files
+        from mla_train.data.reading import read_ahead
 
         check_files(config.data)
+        read_ahead(config.data)
     print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
 
     from mla_train.report.run_report import report_run, write_report

@@ -1,12 +1,28 @@
 """Images in folders as people keep them: among hidden files, thumbnails of programs, and files of other kinds."""
 
+import os
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+from mla_train.errors import UserError
+
+# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no image.
+FORMATS = {
+    "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
+    "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
+}  # fmt: skip
 HIDDEN = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "thumbs.db", "desktop.ini"}
 """Names, in lower case, of what systems and programs put beside files."""
+THUMBNAILS = re.compile(r"[\W_]*(thumbs?|thumb[\W_]?nails?)[\W_]*", re.IGNORECASE)
+"""Names of folders of small copies of images."""
+THUMBNAIL = re.compile(
+    r"(?P<before>.*)[\W_](thumbs?|thumb[\W_]?nails?)|(thumbs?|thumb[\W_]?nails?)[\W_](?P<after>.*)", re.IGNORECASE
+)
+"""Names, without ending, of small copies of images."""
 
 
 @dataclass
@@ -15,12 +31,14 @@ class LeftOut:
 
     Attributes:
         hidden: Files that are hidden, or in a hidden folder.
+        thumbnails: Small copies of images.
         others: Files that are no images by their endings.
         strays: Images beside the class folders.
         folders: Folders that are no classes: without images, or beside the splits.
     """
 
     hidden: list[Path] = field(default_factory=list)
+    thumbnails: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     strays: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
@@ -29,9 +47,10 @@ class LeftOut:
         """Lines for the user; paths are relative to the root."""
         endings = Counter(file.suffix.lower() or "without ending" for file in self.others).most_common()
         counts = ", ".join(f"{count:,} {ending}" for ending, count in endings)
-        names = ", ".join(str(folder.relative_to(root)) for folder in self.folders)
+        names = ", ".join(shown(folder, root) for folder in self.folders)
         lines = {
             f"{len(self.hidden):,} hidden files": _first(self.hidden, root),
+            f"{len(self.thumbnails):,} thumbnails": _first(self.thumbnails, root),
             f"{len(self.others):,} files that are no images": counts,
             f"{len(self.strays):,} images beside the class folders": _first(self.strays, root),
             f"{len(self.folders):,} folders without a class": names,
@@ -40,7 +59,20 @@ class LeftOut:
 
 
 def _first(files: list[Path], root: Path) -> str:
-    return ", ".join(str(file.relative_to(root)) for file in files[:2]) + (", ..." if len(files) > 2 else "")
+    return ", ".join(shown(file, root) for file in files[:2]) + (", ..." if len(files) > 2 else "")
+
+
+@cache
+def image_endings() -> frozenset[str]:
+    """Endings of files that may be images, such as `.png`."""
+    from PIL import Image  # tables need none
+
+    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in {*FORMATS, "MPO"})
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path, relative to the root where it lies in it."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def is_hidden(name: str) -> bool:
@@ -48,12 +80,37 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in HIDDEN
 
 
-def choose_images(paths: Iterable[Path], folder: Path, endings: set[str], left_out: LeftOut) -> list[Path]:
-    """The images among paths below a folder, in order; the other files are added to what is left out."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder. Links to folders are followed, each folder is entered once.
+
+    Raises:
+        UserError: A folder cannot be read.
+    """
+
+    def stop(error: OSError) -> None:
+        raise UserError(f"{error.filename}: this folder cannot be read: {error.strerror}")
+
+    # A link to a folder above would bring the images of other classes.
+    known = {_identity(above) for above in (*folder.absolute().parents, *folder.resolve().parents)}
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=stop):
+        identity = _identity(here)
+        if identity in known:
+            folders.clear()
+            continue
+        known.add(identity)
+        folders.sort()
+        yield from (Path(here, name) for name in names)
+
+
+def _identity(folder: Path | str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
+    """The images among files below a folder, in order; the other files are added to what is left out."""
     images = []
     for path in sorted(paths):
-        if path.is_dir():
-            continue
         if any(map(is_hidden, path.relative_to(folder).parts)):
             left_out.hidden.append(path)
         elif path.suffix.lower() in endings:
@@ -61,3 +118,23 @@ def choose_images(paths: Iterable[Path], folder: Path, endings: set[str], left_o
         else:
             left_out.others.append(path)
     return images
+
+
+def without_thumbnails(images: list[Path], folder: Path, left_out: LeftOut) -> list[Path]:
+    """Images below a folder without the small copies that programs make of them.
+
+    A copy lies in a folder of such a name, or beside the image that it is named after.
+    """
+    known = {path.with_suffix("") for path in images}
+    small = {path for path in images if _is_thumbnail(path, folder, known)}
+    if len(small) == len(images):  # there is nothing that they are copies of
+        return images
+    left_out.thumbnails += sorted(small)
+    return [path for path in images if path not in small]
+
+
+def _is_thumbnail(path: Path, folder: Path, known: set[Path]) -> bool:
+    if any(map(THUMBNAILS.fullmatch, path.relative_to(folder).parts[:-1])):
+        return True
+    match = THUMBNAIL.fullmatch(path.stem)
+    return match is not None and path.with_name(match["before"] or match["after"] or path.name) in known

@@ -1,11 +1,11 @@
 """From tables to raw examples: which column is which input, where images lie, what the label is."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mla_train.config import OnError
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.image_paths import find_images
 from mla_train.data.rows import row_keys, row_names
 from mla_train.data.tables.cells import as_text, is_empty, is_missing
 from mla_train.data.tables.splits import read_tables, report_broken
@@ -54,7 +54,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
             cells = table.column(column)
             if name == "image":
-                values[name], beside = _images(cells, table.file, [" ".join(origin) for origin in table.origins]), cells
+                values[name], beside = find_images(cells, table.origins, notes)
             else:
                 values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes)
         names = row_names(table, options, notes, beside)
@@ -135,39 +135,3 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
             f"{table.file}: {column} holds no label in {table.places[odd]}: name another with data.label_column="
         )
     return column, labels
-
-
-def _images(cells: Sequence[Any], file: Path, names: Sequence[str]) -> list[Any]:
-    """Bytes of images, or files that lie in the folder of the table."""
-    folder, images = file.parent.resolve(), []
-    for cell, name in zip(cells, names, strict=True):
-        image = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
-        if is_empty(image):
-            image = None
-        elif isinstance(image, str):
-            image = _locate(image, folder, name)
-        elif not isinstance(image, bytes):
-            raise UserError(
-                f"{name}: the image is no path but {type(image).__name__}: write the path of an image file, or name "
-                "another column with data.image_column="
-            )
-        images.append(image)
-    return images
-
-
-def _locate(path: str, folder: Path, name: str) -> Path:
-    """The file that a path names, relative to the folder of the table, links followed; it must lie inside."""
-    if "://" in path:
-        raise UserError(
-            f"{name}: the image {path} is an address on the web: fetch the images, and write paths relative to the table"
-        )
-    try:
-        file = (folder / path).resolve()
-    except (OSError, RuntimeError, ValueError):  # links in a circle, signs that no path can have
-        return folder / "unreadable path"
-    if not file.is_relative_to(folder):
-        raise UserError(
-            f"{name}: the image {path} lies outside the folder of the table, {folder}; only images inside are read: put "
-            "it there"
-        )
-    return file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mla_train.config import TableOptions
-from mla_train.data.image_files import is_hidden
+from mla_train.data.image_files import files_below, image_endings, is_hidden
 from mla_train.data.tables import open_source
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
@@ -31,12 +31,10 @@ def open_input(path: str, kind: str | None = None, options: TableOptions | None 
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return open_source(path, kind, options)
-    from mla_train.modalities.image.decode import image_endings  # needs Pillow, which tables do not
-
     endings = image_endings()
     files = sorted(
         file
-        for file in folder.rglob("*")
+        for file in files_below(folder)
         if file.suffix.lower() in endings and not any(map(is_hidden, file.relative_to(folder).parts))
     )
     if not files:

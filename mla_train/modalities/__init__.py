@@ -1,12 +1,30 @@
-"""Kinds of input, a folder each: spec, preprocessing, embedding, augmentation, explanation."""
+"""Kinds of input, a folder each: spec, preprocessing, embedding, augmentation, explanation.
 
-from mla_train.modalities.base import Column, Embedding, Modality, ModalityFeatures
-from mla_train.modalities.features import Features
-from mla_train.modalities.image import Image
-from mla_train.modalities.series import Series
-from mla_train.modalities.text import Text
+Names are imported when they are first asked for: files are read before torch is loaded.
+"""
 
-MODALITIES: dict[str, type[Modality]] = {kind.kind: kind for kind in (Text, Image, Features, Series)}
-"""Kinds of input by their names."""
+from typing import TYPE_CHECKING
+
+from mla_train.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from mla_train.modalities.base import Column, Embedding, Modality, ModalityFeatures
+    from mla_train.modalities.features import Features
+    from mla_train.modalities.image import Image
+    from mla_train.modalities.registry import MODALITIES
+    from mla_train.modalities.series import Series
+    from mla_train.modalities.text import Text
 
 __all__ = ["MODALITIES", "Column", "Embedding", "Features", "Image", "Modality", "ModalityFeatures", "Series", "Text"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(("Column", "Embedding", "Modality", "ModalityFeatures"), "base"),
+        "MODALITIES": "registry",
+        "Features": "features",
+        "Image": "image",
+        "Series": "series",
+        "Text": "text",
+    },
+)

@@ -7,7 +7,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -27,10 +27,10 @@ class Column(ABC):
     """The values of one input over a split, in memory. A value may be missing.
 
     Attributes:
-        broken: Places of values that cannot be read.
+        broken: Places of values that cannot be read; a mapping says of each what is wrong.
     """
 
-    broken: Sequence[int] = ()
+    broken: Sequence[int] | Mapping[int, str] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -56,8 +56,12 @@ class Column(ABC):
         return None
 
     def keys(self) -> Sequence[Any] | None:
-        """Values that are equal for equal examples; None where repeats are not counted."""
+        """Values that are equal for what the data names twice, such as a file; None where repeats are not counted."""
         return None
+
+    def contents(self) -> Sequence[Any] | None:
+        """Values that are equal for equal examples, also for two files of one content; None where they are not compared."""
+        return self.keys()
 
 
 @dataclass

@@ -17,7 +17,6 @@ from mla_train.heads.forecast_metrics import rounded
 from mla_train.modalities import Series
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.embed_windows import WindowEmbedding
-from mla_train.modalities.series.tables import read_series_table
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
@@ -25,9 +24,6 @@ from mla_train.window_dataset import INPUT, prepare_windows
 
 if TYPE_CHECKING:
     from mla_train.explain.explanation import Explanation
-
-
-read_series_csv = read_series_table
 
 
 class Forecasting(Task):

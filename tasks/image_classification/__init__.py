@@ -6,7 +6,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "ImageClassification": "task",
-        "read_table": "task",
+        "read_table": "table",
         "read_digits": "named",
         "read_torchvision": "named",
         "read_folder": "folder",

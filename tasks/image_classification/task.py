@@ -2,12 +2,9 @@
 
 from mla_train.baselines import Baselines, majority_or_mean
 from mla_train.baselines.images import image_baselines
-from mla_train.data.examples import RawData
-from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
 from mla_train.modalities import Image
 from mla_train.task import Task
-from tasks.image_classification.config import ImageTableConfig
 
 
 class ImageClassification(Task):
@@ -18,8 +15,3 @@ class ImageClassification(Task):
     def baselines(self, data: Dataset) -> Baselines:
         """The most frequent class or the mean, and models of pixels (of at most 32 x 32)."""
         return majority_or_mean(data) | image_baselines(data)
-
-
-def read_table(options: ImageTableConfig) -> RawData:
-    """Images with a label in each row of tables."""
-    return read_table_examples(options, ["image"])

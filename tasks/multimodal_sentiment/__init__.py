@@ -6,7 +6,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "MultimodalSentiment": "task",
-        "read_texts_and_images": "task",
+        "read_texts_and_images": "table",
         "read_kaomoji": "kaomoji",
         "read_feature_table": "feature_table",
     },

@@ -5,14 +5,11 @@ from pathlib import Path
 
 from mla_train.baselines import Baselines, majority_or_mean
 from mla_train.baselines.classical import multimodal_baselines
-from mla_train.data.examples import RawData
-from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
 from mla_train.heads import HEADS, Predictions
 from mla_train.modalities import Features, Image, Modality, Text
 from mla_train.model import Model
 from mla_train.task import Task
-from tasks.multimodal_sentiment.config import TextImageFilesConfig
 from tasks.multimodal_sentiment.regression import SentimentRegression
 
 
@@ -37,8 +34,3 @@ class MultimodalSentiment(Task):
 
         super().figures(model, predictions, data, folder)
         draw_words_over_images(model, data, folder / "words_over_images.png")
-
-
-def read_texts_and_images(options: TextImageFilesConfig) -> RawData:
-    """Texts and images with a label in each row of tables."""
-    return read_table_examples(options, options.modalities)

@@ -2,4 +2,4 @@
 
 from mla_train.lazy import lazy_names
 
-__getattr__ = lazy_names(__name__, dict.fromkeys(("SeriesClassification", "read_bundled", "read_series"), "task"))
+__getattr__ = lazy_names(__name__, {"SeriesClassification": "task", "read_bundled": "files", "read_series": "files"})

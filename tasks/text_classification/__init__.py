@@ -3,5 +3,5 @@
 from mla_train.lazy import lazy_names
 
 __getattr__ = lazy_names(
-    __name__, {"TextClassification": "task", "read_language_id": "language_id", "read_texts": "task"}
+    __name__, {"TextClassification": "task", "read_language_id": "language_id", "read_texts": "files"}
 )

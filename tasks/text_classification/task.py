@@ -2,12 +2,9 @@
 
 from mla_train.baselines import Baselines, majority_or_mean
 from mla_train.baselines.classical import text_baselines
-from mla_train.data.examples import RawData
-from mla_train.data.readers import read_table_examples
 from mla_train.dataset import Dataset
 from mla_train.modalities import Text
 from mla_train.task import Task
-from tasks.text_classification.config import TextFilesConfig
 
 
 class TextClassification(Task):
@@ -18,8 +15,3 @@ class TextClassification(Task):
     def baselines(self, data: Dataset) -> Baselines:
         """The most frequent class or the mean, and linear models of TF-IDF features."""
         return majority_or_mean(data) | text_baselines(data)
-
-
-def read_texts(options: TextFilesConfig) -> RawData:
-    """Texts with a label in each row of tables."""
-    return read_table_examples(options, ["text"])

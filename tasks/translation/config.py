@@ -48,11 +48,13 @@ class PairNoise(Enum):
     """Pairs that are likely no translations.
 
     identical: Both sides are equal. ratio: One side is far longer than usual. script: A side is in another script than usual.
+    language: A side is written in words of the other one's language.
     """
 
     identical = "identical"
     ratio = "ratio"
     script = "script"
+    language = "language"
 
 
 @dataclass
@@ -62,12 +64,12 @@ class PairFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
     Attributes:
         root: Folder with train, val and test files; the files may be pairs, such as train.en and train.de, whose endings
             are the names of the columns.
-        train: Training file, instead of root; a list of two text files is aligned line by line.
+        train: Training file, instead of root, or a list of tables; two text files are aligned line by line.
         val: Validation file or files; null cuts a split from train.
         test: Test file or files; null cuts a split from train.
         source_column: Column of the source.
         target_column: Column of the translation.
-        drop: Kinds of training pairs that are left out, such as [identical,ratio,script]; all kinds are counted. Pairs of val
+        drop: Kinds of training pairs that are left out, such as [identical,ratio,script,language]; all kinds are counted. Pairs of val
             and test files stay.
     """
 
@@ -85,8 +87,8 @@ class PairFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
         require(differ, f"data.source_column and data.target_column are both {self.source_column}")
         for split in ("train", "val", "test"):
             files: Any = getattr(self, split)
-            aligned = isinstance(files, list) and len(files) == 2 and all(isinstance(file, str) for file in files)
+            named = isinstance(files, list) and bool(files) and all(isinstance(file, str) for file in files)
             require(
-                files is None or isinstance(files, str) or aligned,
-                f"data.{split}={files}: must be a file, or two aligned text files: data.{split}=[FILE,FILE]",
+                files is None or isinstance(files, str) or named,
+                f"data.{split}={files}: must be a file, a list of tables, or two aligned text files: data.{split}=[FILE,FILE]",
             )

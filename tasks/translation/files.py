@@ -11,7 +11,7 @@ from mla_train.data.readers import find_column, read_texts
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
-from mla_train.data.tables.source import OPENERS, OTHER_ENCODING, is_undecoded, read_lines
+from mla_train.data.tables.source import OPENERS, OTHER_ENCODING, format_of, is_undecoded, read_lines
 from mla_train.data.tables.splits import find_parts, named_files, read_tables, report_broken, split_by_column
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
@@ -91,10 +91,23 @@ def _locate(options: PairFilesConfig) -> dict[str, Location]:
     for split in PART_NAMES:
         named: Any = getattr(options, split)
         if named is not None:
-            files[split] = named_files(named, split) if isinstance(named, str) else (Path(named[0]), Path(named[1]))
+            files[split] = _named(named, split)
     if files and "train" not in files:
         raise UserError("data.train is missing: name the training file, or the two")
     return files
+
+
+def _named(named: str | list[str], split: str) -> Location:
+    """Files that an option names: two text files are aligned, others are tables of pairs."""
+    texts = [] if isinstance(named, str) else [Path(file) for file in named if format_of(Path(file)) in (None, "txt")]
+    if len(texts) == len(named) == 2:
+        return texts[0], texts[1]
+    if any(not text.is_dir() and "*" not in text.name for text in texts):
+        raise UserError(
+            f"data.{split}={named}: name two aligned text files, data.{split}=[SOURCES,TARGETS], or tables with a source and "
+            "its translation in each row"
+        )
+    return named_files(named, split)
 
 
 def _tables_in(root: Path) -> dict[str, list[Path]]:
@@ -154,8 +167,26 @@ def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Ex
         isinstance(cell, dict) for cell in nested
     ):  # sets on the hub often hold {"translation": {"en": ..., "de": ...}}
         table = replace(table, cells={language: [cell.get(language) for cell in nested] for language in nested[0]})
-    sides = []
-    for option in ("source_column", "target_column"):
-        name = find_column(table, getattr(options, option), (), f"data.{option}")
-        sides.append(read_texts(table.column(name), f"{table.file} column {name}", table.places, notes))
-    return Examples({"source": sides[0]}, sides[1], names, **keys)
+    columns = [
+        find_column(table, getattr(options, option), (), f"data.{option}")
+        for option in ("source_column", "target_column")
+    ]
+    rows, targets = _references(table, columns[1], notes)
+    where, places = [f"{table.file} column {column}" for column in columns], [table.places[row] for row in rows]
+    sources = read_texts(table.column(columns[0]), where[0], table.places, notes)
+    part = Examples({"source": sources}, table.column(columns[1]), names, **keys)
+    part = part.select(np.array(rows, dtype=int)) if len(rows) > len(table) else part
+    return replace(part, targets=read_texts(targets, where[1], places, notes))
+
+
+def _references(table: Table, column: str, notes: list[str]) -> tuple[list[int], list[Any]]:
+    """The row of each target, and the target; a list of targets is several."""
+    cells = table.column(column)
+    lists = [list(cell) or [None] if isinstance(cell, list | tuple | np.ndarray) else None for cell in cells]
+    several = sum(each is not None for each in lists)
+    if several:
+        notes.append(
+            f"{table.file}: {several:,} rows have a list as {column}: each of its texts is a target of that row"
+        )
+    pairs = [(row, each) for row, cell in enumerate(cells) for each in lists[row] or [cell]]
+    return [row for row, _ in pairs], [each for _, each in pairs]

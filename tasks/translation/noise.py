@@ -1,5 +1,7 @@
-"""Sentence pairs that are likely no translations: equal sides, unlikely lengths, a side in another script than usual."""
+"""Sentence pairs that are likely no translations: equal sides, unlikely lengths, a side in another script or language."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,6 +11,8 @@ from tasks.translation.config import PairNoise
 
 MOST_RATIO = 3.0  # of the lengths of both sides, over the usual ratio
 ADDED = 10  # characters, so that short sentences may differ more
+FOREIGN = 10  # times as many texts of the other side have a word, which then is one of its language
+LEAST_TEXTS, LEAST_WORDS = 3, 3  # texts that have a word, and such words, from which on it counts
 USUAL = 0.8  # share of texts in one script by which others are odd
 
 Texts = Sequence[str]
@@ -25,6 +29,7 @@ def describe(noise: Mapping[PairNoise, np.ndarray]) -> str:
         PairNoise.identical: "have equal sides",
         PairNoise.ratio: f"differ in length by more than {MOST_RATIO:g} times the usual ratio",
         PairNoise.script: "have a side in another script than usual",
+        PairNoise.language: "have a side in the language of the other",
     }
     return ", ".join(f"{places.sum():,} {words[kind]}" for kind, places in noise.items() if places.any())
 
@@ -48,8 +53,22 @@ def _odd_script(sources: Texts, targets: Texts) -> np.ndarray:
     return odd
 
 
+def _other_language(sources: Texts, targets: Texts) -> np.ndarray:
+    """Pairs of which a side has mostly words that are common on the other side and rare on its own; equal sides aside."""
+    sides = [[set(re.findall(r"[^\W\d_]+", text.lower())) for text in side] for side in (sources, targets)]
+    counts = [Counter(word for words in side for word in words) for side in sides]
+    odd = np.zeros(len(sources), dtype=bool)
+    for side, own, other in ((sides[0], counts[0], counts[1]), (sides[1], counts[1], counts[0])):
+        for place, words in enumerate(side):
+            known = [word for word in words if max(own[word] - 1, other[word]) >= LEAST_TEXTS]
+            foreign = sum(other[word] >= FOREIGN * (own[word] - 1) and other[word] >= LEAST_TEXTS for word in known)
+            odd[place] |= foreign >= LEAST_WORDS and 3 * foreign > 2 * len(known)
+    return odd & ~_identical(sources, targets)
+
+
 _FINDERS: dict[PairNoise, Callable[[Texts, Texts], np.ndarray]] = {
     PairNoise.identical: _identical,
     PairNoise.ratio: _unlikely_ratio,
     PairNoise.script: _odd_script,
+    PairNoise.language: _other_language,
 }

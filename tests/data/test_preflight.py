@@ -1,14 +1,18 @@
 """What files alone tell is said before torch is loaded."""
 
+import os
+import pickle
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+from mla_train.data import reading
 from mla_train.data.preflight import check_files
+from mla_train.data.reading import read, read_ahead
 from mla_train.errors import UserError
-from tests.helpers import config, train, write_aligned, write_pairs, write_pictures
+from tests.helpers import ROOT, config, train, write_aligned, write_pairs, write_pictures
 
 TEXTS = ("task=text_classification", "data=text_files")
 SERIES = ("task=forecasting", "data=series_csv")
@@ -51,6 +55,67 @@ def folder(tmp_path, monkeypatch):
 def test_mistakes_in_files_are_found_by_their_beginnings(words, message, folder):
     with pytest.raises(UserError, match=message):
         check_files(config(*words).data)
+
+
+def test_small_files_are_read_before_torch_is_loaded(folder):
+    hours = pd.date_range("2024-01-01", periods=60, freq="h")
+    pd.DataFrame({"time": hours, "load": [*range(59), "x12"]}).to_csv(folder / "bad.csv", index=False)
+    pd.DataFrame({"time": [*hours, *hours], "shop": ["a"] * 60 + ["b"] * 60, "load": 1.5}).to_csv(
+        folder / "stack.csv", index=False
+    )
+    (folder / "no_label.jsonl").write_text('{"text": "a", "label": "b"}\n' * 2000 + '{"text": "a", "label": null}\n')
+    (folder / "twice.csv").write_text("text,label,label\na,b,c\n")
+    pd.DataFrame({"txt": ["a"], "label": ["b"]}).to_excel(folder / "odd.xlsx")
+    (folder / "odd.json").write_text('[{"txt": "a", "label": "b"}]')
+    (folder / "waves.csv").write_text("label,t0,t1\na,1,2\n,1,2\n")
+    for name in ("first", "second"):
+        write_pictures(folder / "parts" / name)
+    wrong = (
+        ((*TEXTS, "data.train=no_label.jsonl"), "1 rows without label, the first is line 2001"),
+        ((*TEXTS, "data.train=twice.csv"), "several columns label"),
+        ((*TEXTS, "data.train=odd.xlsx"), r"data\.text_column="),
+        ((*TEXTS, "data.train=odd.json"), r"data\.text_column="),
+        ((*SERIES, "data.path=bad.csv"), r"data\.na_values=\['x12'\]"),
+        ((*SERIES, "data.path=stack.csv"), r"data\.series_column="),
+        (("task=series_classification", "data=series_files", "data.train=waves.csv"), "1 rows without label"),
+        (("data=image_folder", "data.root=parts"), r"data\.train=FOLDER"),
+        (("data=image_table", "data.train=good.csv"), r"data\.image_column="),
+    )
+    for words, message in wrong:
+        with pytest.raises(UserError, match=message):
+            read_ahead(config(*words).data)
+    words = [config(*each).data for each, _ in wrong]
+    code = (
+        "import pickle, sys; from contextlib import suppress; from mla_train.data.reading import read_ahead;"
+        "from mla_train.errors import UserError\n"
+        "for options in pickle.load(sys.stdin.buffer):\n    with suppress(UserError):\n        read_ahead(options)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=pickle.dumps(words),
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            check=False,
+        ).returncode
+        == 0
+    )
+
+
+def test_what_was_read_ahead_is_not_read_again(folder, monkeypatch):
+    options, other = (config(*TEXTS, "data.train=good.csv", f"data.split_seed={seed}").data for seed in (0, 1))
+    read_ahead(options)
+    (folder / "good.csv").write_text("text,label\nnew,b\n")
+    assert read(options).splits["train"].inputs["text"] == ["a"]
+    assert read(options).splits["train"].inputs["text"] == ["new"]
+    read_ahead(options)
+    (folder / "good.csv").write_text("text,label\nnewer,b\n")
+    assert read(other).splits["train"].inputs["text"] == ["newer"]
+    assert read(options).splits["train"].inputs["text"] == ["newer"]
+    monkeypatch.setattr(reading, "SMALL", 10)
+    read_ahead(options)
+    (folder / "good.csv").write_text("text,label\nnewest,b\n")
+    assert read(options).splits["train"].inputs["text"] == ["newest"]
 
 
 def test_other_kinds_of_data_are_left_to_their_readers(folder):

@@ -67,20 +67,37 @@ def test_what_cannot_be_read_is_broken_and_what_is_empty_is_missing(tmp_path):
         "",
     ]
     column = load(values)
-    assert column.broken == [1, 2, 3, 4, 5]
+    assert list(column.broken) == [1, 2, 3, 4, 5]
     assert column.missing.tolist() == [False] + [True] * 7
     assert column[7] is None
     files = [value for value in values if not isinstance(value, bytes)]
     (tmp_path / "a.png").write_bytes(png())
     column = load([tmp_path / "a.png", *files])
-    assert column.broken == [1, 2, 3, 4]
+    assert list(column.broken) == [1, 2, 3, 4]
     assert column.keys()[0] == tmp_path / "a.png"
     assert load(values).keys() is None
+    faults = zip(("damaged", *["no such file"] * 3), column.broken.values(), strict=True)
+    assert all(word in fault for word, fault in faults)
+
+
+def test_copies_of_an_image_are_equal_whatever_their_names_and_formats(tmp_path):
+    image = Picture.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
+    files = [tmp_path / name for name in ("a.png", "b.png", "c.bmp", "d.tif", "e.png")]
+    for file in files[:4]:
+        image.save(file)
+    Picture.new("RGB", (4, 4)).save(files[4])
+    column = load([*files, None, tmp_path / "nowhere.png", files[0].read_bytes()])
+    keys = column.contents()
+    assert len(set(keys[:4])) == 1
+    assert keys[7] == keys[0] != keys[4]
+    assert keys[5] is keys[6] is None
 
 
 def test_no_image_at_all_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"row 0.*data\.modalities"):
+    with pytest.raises(UserError, match=r"row 0.*no such file .*none\.png\)\. Check the paths$"):
         load([tmp_path / "none.png"])
+    with pytest.raises(UserError, match=r"row 0.*data\.modalities"):
+        Image.load([tmp_path / "none.png"], ["row 0"], config("task=multimodal_sentiment").data, [])
     with pytest.raises(UserError, match="all are empty"):
         load([None, ""])
 

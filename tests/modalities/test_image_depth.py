@@ -1,6 +1,8 @@
 """Pictures as people have them: turned, transparent, of more than 8 bits, too large, no pictures at all."""
 
 import io
+import struct
+import zlib
 from dataclasses import asdict
 
 import numpy as np
@@ -89,11 +91,72 @@ def test_kinds_of_numbers_are_not_mixed(tmp_path):
             exported(modality, other)
 
 
+def deep(file, values, kind):
+    """A png of 16 bits for each colour, or a tif or ppm, which Pillow does not write."""
+    height, width, channels = values.shape
+    if kind == "png":
+        lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+        colours = {2: 4, 3: 2, 4: 6}[channels]
+        head = struct.pack(">IIBBBBB", width, height, 16, colours, 0, 0, 0)
+        pieces = ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+        content = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in pieces
+        )
+    elif kind == "ppm":
+        content = f"P6 {width} {height} 65535\n".encode() + values.astype(">u2").tobytes()
+    else:
+        tags = [(256, width), (257, height), (258, 16), (259, 1), (262, 2), (273, 8 + 2 + 9 * 12 + 4 + 6)]
+        tags += [(277, 3), (278, height), (279, values.size * 2)]
+        entries = b"".join(
+            struct.pack("<HHII", tag, 3, 3, 8 + 2 + 9 * 12 + 4)
+            if tag == 258
+            else struct.pack("<HHII", tag, 4, 1, value)
+            for tag, value in tags
+        )
+        bits = struct.pack("<HHH", 16, 16, 16)
+        content = b"II*\0" + struct.pack("<IH", 8, 9) + entries + bytes(4) + bits + values.astype("<u2").tobytes()
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("png", 3), ("png", 2), ("png", 4), ("tif", 3), ("ppm", 3)])
+def test_colours_of_16_bits_are_read_by_their_upper_half_or_refused(tmp_path, kind, channels):
+    values = np.full((4, 4, channels), 65535)
+    values[..., 0] = RAMP * 4000
+    plain = save(tmp_path / "plain.png", RAMP.astype(np.uint8))
+    bright = deep(tmp_path / f"bright.{kind}", values, kind)
+    notes = []
+    column = load([plain, bright], notes=notes)
+    np.testing.assert_allclose(column.images[1, 0], RAMP * 4000 / 256, atol=1.5)
+    assert any("1 images have 16 bits for each colour" in note and "picture 1" in note for note in notes)
+    values[..., : 1 if channels == 2 else 3] //= 16
+    dark = deep(tmp_path / f"dark.{kind}", values, kind)
+    with pytest.raises(UserError, match=r"picture 1 has 16 bits for each colour.*1[567] of 256 levels.*with 8 bits"):
+        load([plain, dark])
+    modality = Image.fit(column, None)
+    with pytest.raises(UserError, match=rf"dark\.{kind} has 16 bits for each colour"):
+        modality.preprocess([dark])
+    assert torch.equal(modality.preprocess([bright]).images[0], column.images[1])
+
+
+def test_further_frames_are_said(tmp_path):
+    first, second = (Picture.fromarray(RAMP.astype(np.uint8) + value) for value in (0, 9))
+    files = [tmp_path / name for name in ("a.gif", "b.tif", "c.png", "d.webp")]
+    for file in files:
+        first.save(file, save_all=True, append_images=[second])
+    notes = []
+    load([save(tmp_path / "plain.png", RAMP.astype(np.uint8)), *files], notes=notes)
+    assert notes == [
+        "4 images have several frames or pages, of which the first is read: picture 1, picture 2, picture 3, picture 4"
+    ]
+
+
 def test_equal_values_and_numbers_that_are_not_finite(tmp_path):
     level = save(tmp_path / "a.tif", np.full((4, 4), 0.5, np.float32))
     hole = save(tmp_path / "b.tif", np.where(RAMP == 3, np.nan, 0.5).astype(np.float32))
     column = load([level, hole])
-    assert column.broken == [1]
+    assert list(column.broken.items()) == [(1, "a pixel is no finite number (NaN or infinite)")]
     assert Image.fit(column, None).spec.value_range == [0.5, 1.5]
 
 
@@ -138,7 +201,7 @@ def test_other_programs_are_not_run_and_bombs_do_not_explode(tmp_path):
     (tmp_path / "bomb.png").write_bytes(BOMB + bytes(100))
     good = save(tmp_path / "good.png", RAMP.astype(np.uint8))
     column = load([good, tmp_path / "script.png", tmp_path / "bomb.png"])
-    assert column.broken == [1, 2]
+    assert list(column.broken) == [1, 2]
     modality = Image.fit(column, None)
     for name in ("script.png", "bomb.png"):
         with pytest.raises(UserError, match=f"{name} cannot be read"):

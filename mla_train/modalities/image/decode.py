@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 from tqdm.auto import tqdm
 
 from mla_train.config import Fit
-from mla_train.modalities.image.depth import WIDE_MODES
+from mla_train.data.image_files import FORMATS
+from mla_train.modalities.image.depth import WIDE_MODES, brightest, has_deep_colours
 
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
 LARGEST_KEPT = 96
 USUAL_SIZE = 64
-# Formats of pixels: the others of Pillow are drawn by programs such as Ghostscript, or hold no image.
-FORMATS = {
-    "AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MSP", "PCX", "PNG", "PPM", "PSD",
-    "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM",
-}  # fmt: skip
 # Exceptions of Pillow for files that are no image, damaged or very large.
 UNREADABLE = (OSError, ValueError, SyntaxError, NotImplementedError, Image.DecompressionBombError)
 Image.MAX_IMAGE_PIXELS = 100_000_000  # twice as many are refused
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+WITH_FRAMES = {"GIF", "TIFF", "PNG", "WEBP", "AVIF"}
+"""Formats whose further frames are images in their own right, no small copies or layers of the first."""
 
 Source = Path | bytes
 """A file, or the bytes of one."""
@@ -34,11 +33,25 @@ Shape = tuple[int, int, int]
 
 
 class Header(NamedTuple):
-    """What a file says of its image: width and height as it is looked at, its mode in Pillow, and its length."""
+    """What a file says of its image.
+
+    Attributes:
+        size: Width and height as it is looked at.
+        mode: Its mode in Pillow.
+        bytes: Length of the file.
+        several: Whether it has several frames or pages.
+        brightest: Highest value of the upper 8 of 16 bits for each colour; None where colours have no 16 bits.
+    """
 
     size: tuple[int, int]
     mode: str
     bytes: int = 0
+    several: bool = False
+    brightest: int | None = None
+
+
+class NoFiniteNumberError(ValueError):
+    """A pixel is NaN or infinite."""
 
 
 def common_shape(
@@ -79,13 +92,15 @@ def read_header(source: Source | None) -> Header | None:
             # Other headers are not asked: for a png Pillow would decode all of it.
             turn = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
             length = len(source) if isinstance(source, bytes) else source.stat().st_size
-            return Header(image.size[::-1] if 5 <= turn <= 8 else image.size, image.mode, length)
+            size = image.size[::-1] if 5 <= turn <= 8 else image.size
+            several = image.format in WITH_FRAMES and getattr(image, "is_animated", False)
+            return Header(size, image.mode, length, several, brightest(image) if has_deep_colours(image) else None)
     except UNREADABLE:
         return None
 
 
 def read_headers(sources: Sequence[Source | None], stamps: str = "") -> list[Header | None]:
-    """The headers of images; a cache knows files by their stamps."""
+    """The header of each image; a cache knows files by their stamps."""
     return [read_header(source) for source in sources]
 
 
@@ -106,15 +121,15 @@ def _stamp(source: Source | None) -> str:
 
 def decode_images(
     sources: Sequence[Source | None], shape: Shape, fit: Fit = Fit.crop, wide: bool = False, stamps: str = ""
-) -> tuple[np.ndarray, np.ndarray, list[int]]:
+) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Reads images, of which None is missing, and brings them to one shape; a cache knows files by their stamps.
 
     Returns:
         Bytes, or floats of wide images, `(images, channels, height, width)`, zeros where there is none; True where there
-        is none `(images,)`; places of images that cannot be read.
+        is none `(images,)`; what is wrong with those that cannot be read, by their places.
     """
     images = np.zeros((len(sources), *shape), dtype=np.float32 if wide else np.uint8)
-    missing, broken = np.zeros(len(sources), dtype=bool), []
+    missing, broken = np.zeros(len(sources), dtype=bool), {}
     for i in tqdm(range(len(sources)), desc="reading images", unit="image", disable=len(sources) < 2000, leave=False):
         source = sources[i]
         if source is None:
@@ -122,10 +137,19 @@ def decode_images(
             continue
         try:
             images[i] = decode_image(source, shape, fit)
-        except UNREADABLE:
+        except UNREADABLE as error:
             missing[i] = True
-            broken.append(i)
+            broken[i] = _fault(error)
     return images, missing, broken
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with an image that cannot be read."""
+    if isinstance(error, NoFiniteNumberError | FileNotFoundError):
+        return str(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has over {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    return "it is damaged, or no image"
 
 
 def decode_image(source: Source, shape: Shape, fit: Fit) -> np.ndarray:
@@ -141,7 +165,7 @@ def to_array(image: Image.Image, shape: Shape, fit: Fit) -> np.ndarray:
     if image.mode in WIDE_MODES:
         values: np.ndarray = np.asarray(image, dtype=np.float32)
         if not np.isfinite(values).all():
-            raise ValueError("a pixel is no finite number")
+            raise NoFiniteNumberError("a pixel is no finite number (NaN or infinite)")
         image = Image.fromarray(values)
     elif image.has_transparency_data:  # what shows through is white, as on paper
         background = Image.new("RGBA", image.size, "white")
@@ -180,14 +204,9 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name in FORMATS)
 
 
-def image_endings() -> set[str]:
-    """Endings of files that may be images, such as `.png`."""
-    return {ending for ending, name in Image.registered_extensions().items() if name in {*FORMATS, "MPO"}}
-
-
-def _open(source: Source) -> Image.Image:
+def _open(source: Source) -> ImageFile.ImageFile:
     if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for without end
-        raise FileNotFoundError(source)
+        raise FileNotFoundError(f"there is no such file ({source})")
     return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
 
 

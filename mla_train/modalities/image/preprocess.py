@@ -1,7 +1,8 @@
 """From image files, bytes and arrays to bytes of one size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from mla_train.config import Augmentation, Fit, ImageOptions
 from mla_train.data.cache import cached
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 from mla_train.modalities.base import Column, Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.image.decode import (
@@ -20,10 +21,11 @@ from mla_train.modalities.image.decode import (
     common_shape,
     decode_image,
     decode_images,
+    read_header,
     read_headers,
     stamps_of,
 )
-from mla_train.modalities.image.depth import check_one_kind, learn_range, to_bytes
+from mla_train.modalities.image.depth import HALF, check_deep_colours, check_one_kind, learn_range, to_bytes
 from mla_train.modalities.image.embed import ImageEmbedding
 from mla_train.modalities.image.explain import explain_image
 from mla_train.modalities.image.spec import ImageSpec, ImageTensors
@@ -39,14 +41,14 @@ class ImageColumn(Column):
         images: Bytes, `(examples, channels, height, width)`, zeros where there is none; floats of wide images until
             `Image.prepare` brings them to bytes.
         missing: True where there is none, `(examples,)`.
-        broken: Places of images that cannot be read.
+        broken: What is wrong with images that cannot be read, by their places.
         sources: Files that the images come from; None where they come from memory.
         headers: Headers of the files, of which None is missing or broken; None where images are arrays.
     """
 
     images: Tensor
     missing: np.ndarray
-    broken: list[int] = field(default_factory=list)
+    broken: Mapping[int, str] = field(default_factory=dict)
     sources: list[Any] | None = None
     headers: list[Any] | None = None
 
@@ -74,6 +76,11 @@ class ImageColumn(Column):
         """The files; None where images come from memory."""
         return self.sources
 
+    def contents(self) -> list[bytes | None]:
+        """A hash of the pixels as the network reads them, so that copies of other names and formats are equal, too."""
+        pixels = (None if gone else image for gone, image in zip(self.missing, self.images.numpy(), strict=True))
+        return [None if image is None else blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
+
 
 class Image(Modality[ImageSpec]):
     """Images as bytes of one size."""
@@ -97,13 +104,24 @@ class Image(Modality[ImageSpec]):
         size, channels = getattr(options, "image_size", None), getattr(options, "channels", None)
         shape = common_shape(headers, size, channels, fit, notes)
         wide = check_one_kind([header and header.mode for header in headers], names, notes)
+        check_deep_colours([header and header.brightest for header in headers], names, notes)
+        several = [name for name, header in zip(names, headers, strict=True) if header and header.several]
+        if several:
+            notes.append(
+                f"{len(several):,} images have several frames or pages, of which the first is read: {few(several)}"
+            )
         images, missing, broken = decode(sources, shape, fit, wide, stamps)
-        broken += [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
+        strange = [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
+        broken = dict(sorted((broken | dict.fromkeys(strange, "it is neither a path nor bytes")).items()))
         if missing.all():
-            shown = ", ".join(names[i] for i in broken[:5]) or "all are empty"
-            raise UserError(f"no image can be read: {shown}. Check the paths, or leave images out of data.modalities")
+            place = next(iter(broken), None)
+            shown = (
+                "all are empty" if place is None else f"{few([names[i] for i in broken])}; the first: {broken[place]}"
+            )
+            other = ", or leave images out of data.modalities" if hasattr(options, "modalities") else ""
+            raise UserError(f"no image can be read: {shown}. Check the paths{other}")
         known = None if in_memory else sources
-        return ImageColumn(torch.from_numpy(images), missing, sorted(set(broken)), known, headers)
+        return ImageColumn(torch.from_numpy(images), missing, broken, known, headers)
 
     @classmethod
     def fit(cls, train: ImageColumn, options: ImageOptions) -> Self:
@@ -159,6 +177,12 @@ class Image(Modality[ImageSpec]):
             raise UserError(f"{name}: there is no such file ({source.resolve()})")
         if source is None:
             raise UserError(f"{name} cannot be read as an image")
+        header = read_header(source)
+        if header is not None and header.brightest is not None and header.brightest < HALF:
+            raise UserError(
+                f"{name} has 16 bits for each colour, and its values are low: of the upper 8 bits, which are read, no more "
+                f"than {header.brightest + 1} of 256 levels are used. Save it with 8 bits, brightened to the full range"
+            )
         try:
             image = torch.from_numpy(decode_image(source, shape, Fit(self.spec.fit)))
         except UNREADABLE as error:

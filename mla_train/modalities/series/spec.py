@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from mla_train.data.batch import pad_stack
+if TYPE_CHECKING:  # tables of series are read before torch is loaded
+    from torch import Tensor
 
 Categories = Mapping[str, list[str]]
 """Columns of texts, and the categories of each."""
@@ -113,16 +113,20 @@ class SeriesTensors:
         padding: True at padding, `(batch, length)`.
     """
 
-    past: Tensor
-    real: Tensor
-    known: Tensor
-    observed: Tensor
-    phase: Tensor
-    padding: Tensor
+    past: "Tensor"
+    real: "Tensor"
+    known: "Tensor"
+    observed: "Tensor"
+    phase: "Tensor"
+    padding: "Tensor"
 
 
 def pad_series(examples: Sequence[np.ndarray | None], spec: SeriesSpec) -> SeriesTensors:
     """Whole series `(length, channels)`, NaN at gaps, None where one is missing: scaled, and padded to the longest."""
+    import torch
+
+    from mla_train.data.batch import pad_stack
+
     nothing = np.zeros((0, len(spec.names)))
     arrays = [nothing if example is None else (example - spec.mean) / spec.std for example in examples]
     values, padding = pad_stack([torch.from_numpy(array.astype(np.float32)) for array in arrays])

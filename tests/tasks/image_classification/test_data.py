@@ -111,7 +111,7 @@ def test_no_root_is_asked_for():
 
 
 def test_tables_hold_images_as_bytes(tmp_path):
-    write_table(tmp_path / "train.parquet", [10, 20, 200, 210] * 6, ["dark", "dark", "light", "light"] * 6)
+    write_table(tmp_path / "train.parquet", [*range(10, 22), *range(200, 212)], ["dark"] * 12 + ["light"] * 12)
     write_table(tmp_path / "test.parquet", [15, 205], ["dark", "light"])
     data = table(tmp_path, "data.val_share=0.25")
     assert data.spec.target.classes == ["dark", "light"]

@@ -4,6 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mla_train.errors import UserError
 from mla_train.inference.files import open_input
@@ -67,6 +68,13 @@ def make_layout(root, *folders):
         (["set/train", "set/test"], r"holds test, train: splits come before classes.*data\.root=.*set"),
         (["train/inner", "test"], r"one folder, inner, with cat, dog.*move them up to"),
         (["seg_train", "seg_test"], r"seg_test and seg_train, which look like splits.*rename"),
+        (
+            ["fold1", "fold2", "fold3"],
+            r"fold1, fold2, fold3 .*same folders \(cat, dog\).*data\.train=FOLDER.*data\.train=\.$",
+        ),
+        (["train", "test1"], r"test1 holds their classes, too \(cat, dog\).*data\.train=train data\.test=test1"),
+        (["train", "test", "extra"], r"extra holds their classes.*data\.test="),
+        (["train_flipped", "test"], r"no train folder.*data\.train=FOLDER data\.test=test"),
         (["train2017", "val2017"], r"look like splits.*rename them to train and val"),
         (["val", "validation", "train"], r"val and validation, both val: rename or remove"),
     ],
@@ -75,6 +83,109 @@ def test_other_layouts_are_questioned(tmp_path, folders, message):
     make_layout(tmp_path, *folders)
     with pytest.raises(UserError, match=message):
         folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"train": "Trainingset", "test": "Testset"},
+        {"train": "TrainSet", "val": "ValidationSet", "test": "TestSet"},
+        {"train": "traindata", "test": "testdata"},
+        {"train": "1_train", "val": "2-val", "test": "3. test"},
+        {"train": "Training Images", "test": "Test Images"},
+        {"train": "train", "val": "eval", "test": "tests"},
+        {"train": "train", "test": "holdout"},
+        {"train": "entrenamiento", "test": "prueba"},
+    ],
+)
+def test_unusual_names_of_splits_are_read_and_said(tmp_path, names):
+    counts = {"train": 12, "val": 3, "test": 4}
+    for split, name in names.items():
+        write_pictures(tmp_path / name, count=counts[split])
+    data = folder(tmp_path)
+    assert data.spec.target.classes == ["cat", "dog"]
+    assert all(f"{name}/" in data.__dict__[split].names[0] for split, name in names.items())
+    assert len(data.test) == 8
+    said = next(note for note in data.notes if "data.train=" in note)
+    assert all(f"{name} is {split}" in said for split, name in names.items() if name not in ("train", "test"))
+
+
+def test_folders_of_splits_can_be_named(tmp_path):
+    make_layout(tmp_path, "first", "second", "third")
+    data = folder(tmp_path, "data.train=first", "data.test=third", "data.val_share=0.5")
+    assert sizes(data) == [2, 2, 4]
+    assert data.test.names[0].startswith("third/")
+    assert "left out 1 folders without a class: second" in data.notes
+    data = folder(tmp_path, "data.train=.", "data.val_share=0.4", "data.test_share=0.3")
+    assert data.spec.target.classes == ["first", "second", "third"]
+    for words, message in (
+        (["data.train=fourth"], r"data\.train=fourth: there is no such folder"),
+        (["data.test=first"], r"data\.train is missing"),
+    ):
+        with pytest.raises(UserError, match=message):
+            folder(tmp_path, *words)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    write_pictures(tmp_path, ("bus", "car", "train"))
+    with pytest.raises(UserError, match=r"If train is a class: data\.train=\."):
+        folder(tmp_path)
+    assert folder(tmp_path, "data.train=.").spec.target.classes == ["bus", "car", "train"]
+
+
+def test_classes_with_folders_inside_are_classes(tmp_path):
+    for name, inner in (("cat", ("left", "right")), ("dog", ("old", "new"))):
+        write_pictures(tmp_path / name, inner)
+    assert folder(tmp_path).spec.target.classes == ["cat", "dog"]
+
+
+def test_links_are_followed_once(tmp_path):
+    root, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    write_pictures(root)
+    write_pictures(elsewhere, ("more",), 5)
+    for link, target in (("cat/more", elsewhere / "more"), ("cat/up", root), ("dog/self", root / "dog")):
+        (root / link).symlink_to(target)
+    data = folder(root)
+    assert sum(sizes(data)) == 24 + 5
+    names = [*data.train.names, *data.val.names, *data.test.names]
+    assert len({name for name in names if name.startswith("cat/more/")}) == 5
+
+
+def test_thumbnails_are_left_out_and_said(tmp_path):
+    write_pictures(tmp_path)
+    write_pictures(tmp_path, ("thumb",))  # a class of its own
+    for number, name in enumerate(("thumbnails/0.png", "Thumbs/1.png", "_thumb/2.png", "3_thumb.png", "thumb-4.png")):
+        copy = tmp_path / "cat" / name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "dog" / f"{number}.png", copy)
+    shutil.copy(tmp_path / "dog" / "5.png", tmp_path / "cat" / "my_thumb.png")  # of nothing
+    data = folder(tmp_path)
+    assert sum(sizes(data)) == 36 + 1
+    assert data.spec.target.classes == ["cat", "dog", "thumb"]
+    assert "left out 5 thumbnails: cat/3_thumb.png, cat/Thumbs/1.png, ..." in data.notes
+
+
+@pytest.mark.parametrize("other", ["cat", "dog"])
+def test_copies_of_an_image_stay_in_one_split(tmp_path, other):
+    write_pictures(tmp_path)
+    for number in range(12):
+        image = Image.open(tmp_path / "cat" / f"{number}.png")
+        image.save(tmp_path / other / f"copy{number}.bmp")
+    data = folder(tmp_path)
+    split_of = {name: number for number, part in enumerate((data.train, data.val, data.test)) for name in part.names}
+    assert len(split_of) == 36
+    assert all(split_of[f"cat/{n}.png"] == split_of[f"{other}/copy{n}.bmp"] for n in range(12))
+    assert any("more than one label" in note for note in data.notes) == (other == "dog")
+
+
+def test_few_different_images_are_cut_and_said(tmp_path):
+    for name, value in (("cat", 0), ("dog", 255)):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            Image.new("L", (8, 8), value).save(tmp_path / name / f"{number}.png")
+    data = folder(tmp_path)
+    assert sizes(data) == [17, 2, 5]
+    assert any("of 24 examples 2 differ" in note for note in data.notes)
 
 
 def test_splits_inside_of_classes_are_questioned(tmp_path):
@@ -132,11 +243,3 @@ def make_single(root):
     for file in sorted((root / "images").rglob("*.png")):
         file.rename(root / "images" / f"{file.parent.name}{file.name}")
     folder(root)
-
-
-def test_addresses_are_refused(tmp_path):
-    file = write_jsonl(
-        tmp_path / "a.jsonl", [{"image": "https://example.org/a.png", "label": i % 2} for i in range(20)]
-    )
-    with pytest.raises(UserError, match=r"https://example\.org/a\.png is an address.*relative to the table"):
-        load("data=image_table", f"data.train={file}")

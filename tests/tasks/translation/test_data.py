@@ -311,7 +311,7 @@ def test_halves_of_characters_are_counted_and_lists_refused(tmp_path):
     data = read(f"data.train={file}")
     assert sources(data.train)[0].endswith("\N{REPLACEMENT CHARACTER}")
     assert any("30 texts hold halves of characters" in note for note in data.notes)
-    pairs[3]["target"] = ["Tweet"]
+    pairs[3]["source"] = ["Tweet"]
     file.write_text("\n".join(map(json.dumps, pairs)))
-    with pytest.raises(UserError, match=r"column target: a text is needed, not list .line 4"):
+    with pytest.raises(UserError, match=r"column source: a text is needed, not list .line 4"):
         read(f"data.train={file}")

@@ -2,7 +2,10 @@
 
 # ruff: noqa: RUF001 - letters of other scripts that look like Latin ones
 
+import gzip
+
 import numpy as np
+import pandas as pd
 import pytest
 import sacrebleu
 
@@ -13,7 +16,7 @@ from mla_train.heads import text_metrics
 from mla_train.heads.text_metrics import TextMetrics
 from mla_train.modalities.text import clean
 from mla_train.task import build_task
-from tests.helpers import config, number_pairs, write_aligned, write_pairs
+from tests.helpers import config, number_pairs, write_aligned, write_jsonl, write_pairs
 
 CHINESE = ["我喜欢这本书", "今天天气很好", "他在学校工作"]
 WRITTEN = ["我喜欢这部书", "今天天气很好吗", "他在学校学习"]
@@ -214,6 +217,75 @@ def test_nothing_is_said_of_good_pairs(tmp_path):
     same = write_pairs(tmp_path / "b.csv", [(str(i), str(i)) for i in range(40)])
     with pytest.raises(UserError, match=r"data.drop=\['identical'\] leaves no training pair"):
         read(f"data.train={same}", "data.drop=[identical]")
+
+
+def test_a_side_in_the_language_of_the_other_is_counted_and_left_out_by_option(tmp_path):
+    pairs = [
+        (f"the cat sees {a} dogs and {b} birds", f"die Katze sieht {a} Hunde und {b} Vögel")
+        for a in range(9)
+        for b in range(9)
+    ]
+    odd = [
+        ("the birds see 3 dogs", "the dogs and the cat"),
+        ("die Katze und die Hunde", "die Vögel"),
+        ("the dogs", "the dogs"),
+    ]
+    file = write_pairs(tmp_path / "a.csv", pairs + odd)
+    notes = "\n".join(read(f"data.train={file}").notes)
+    assert "1 have equal sides, 2 have a side in the language of the other (data.drop=[identical,language]" in notes
+    data = read(f"data.train={file}", "data.drop=[language]")
+    assert "left out 2 pairs of train (data.drop)" in data.notes
+    same = write_pairs(tmp_path / "b.csv", [(source, source.replace("sees", "saw")) for source, _ in pairs])
+    assert not any("data.drop" in note for note in read(f"data.train={same}").notes)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_lists_of_targets_are_references(tmp_path, ending):
+    train = write_pairs(tmp_path / "train.csv", number_pairs(40))
+    rows = [
+        {"id": "a", "source": "ten", "target": ["zehn", "zehne"]},
+        {"id": "b", "source": "six", "target": ["sechs"]},
+    ]
+    file = tmp_path / f"test.{ending}"
+    if ending == "jsonl":
+        write_jsonl(
+            file, [*rows, {"id": "c", "source": "nine", "target": "neun"}, {"id": "d", "source": "two", "target": []}]
+        )
+    else:
+        pd.DataFrame(rows).to_parquet(file)
+    data = read(f"data.train={train}", f"data.test={file}")
+    assert [target.others for target in data.test.targets][:3] == [("zehne",), None, ()]
+    assert any("rows have a list as target: each of its texts is a target" in note for note in data.notes)
+    assert any("1 pairs of test with an empty side" in note for note in data.notes) == (ending == "jsonl")
+    assert [name.row for name in data.test.names][:3] == [
+        f"{'line' if ending == 'jsonl' else 'row'} {n}" for n in (1, 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "ending"), [(1, "csv"), (2, "csv"), (3, "csv"), (2, "jsonl"), (2, "tsv"), (2, "csv.gz")]
+)
+def test_lists_of_tables_are_parts_of_one(tmp_path, parts, ending):
+    pairs = number_pairs(60)
+    files = []
+    for part in range(parts):
+        file = write_pairs(tmp_path / f"{part}.{ending.removesuffix('.gz')}", pairs[part::parts])
+        if ending.endswith(".gz"):
+            packed = tmp_path / f"{part}.{ending}"
+            packed.write_bytes(gzip.compress(file.read_bytes()))
+            file = packed
+        files.append(str(file))
+    data = read(f"data.train=[{','.join(files)}]")
+    assert sum(len(part) for part in (data.train, data.val, data.test)) == 60
+    assert set(data.test.columns["source"].texts) <= {source for source, _ in pairs}
+
+
+def test_other_lists_are_refused(tmp_path):
+    write_aligned(tmp_path, "train", number_pairs(40))
+    table = write_pairs(tmp_path / "a.csv", number_pairs(40))
+    for files in ([tmp_path / "train.en"], [tmp_path / "train.en", table], [tmp_path / "train.en"] * 3):
+        with pytest.raises(UserError, match=r"data\.train=\[SOURCES,TARGETS\]"):
+            read(f"data.train=[{','.join(map(str, files))}]")
 
 
 def test_japanese_mixes_scripts():

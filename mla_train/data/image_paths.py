@@ -1,0 +1,159 @@
+"""Images in the cells of a table: bytes, texts that hold them, or paths as people write them."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from os.path import exists
+from pathlib import Path
+from typing import Any
+
+from mla_train.data.image_files import image_endings
+from mla_train.data.tables.cells import is_empty
+from mla_train.errors import UserError
+
+ADDRESS = re.compile(r"\s*(?!file:)([a-z][a-z0-9+.-]+://|//|www\.)", re.IGNORECASE)
+CODED = re.compile(
+    r"\s*data:image/[\w.+-]+;base64,(.*)|\s*((?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|SUkq|TU0A|Qk).*)", re.DOTALL
+)
+"""Bytes of an image as a text: with a mark, or by the beginnings of usual formats."""
+CODED_LENGTH = 80  # a path may begin like such a text, but is no longer with no point in it
+SHOWN = 80  # characters
+
+
+def find_images(
+    cells: Sequence[Any], origins: Sequence[tuple[str, str]], notes: list[str]
+) -> tuple[list[Any], list[str]]:
+    """The images of a column, and what is shown of each cell beside the name of its row.
+
+    Args:
+        cells: Cells of the column.
+        origins: File of each row, whose folder paths are relative to, and the place of the row there.
+        notes: Lines for the user: paths that are written otherwise than the files.
+
+    Returns:
+        Bytes, files that lie in the folder of the table, or None for empty cells; and a short text for each.
+
+    Raises:
+        UserError: A cell is no image, a web address, or a path outside of the folder or of several files.
+    """
+    images, shown, coded = [], [], 0
+    finders: dict[str, _Finder] = {}
+    for cell, (file, place) in zip(cells, origins, strict=True):
+        name = f"{file} {place}"
+        if file not in finders:
+            finders[file] = _Finder(Path(file).parent.resolve())
+        image = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
+        text = ""
+        if is_empty(image):
+            image = None
+        elif isinstance(image, str):
+            content = _decoded(image)
+            text = "" if content else _short(image)
+            coded += content is not None
+            image = content or finders[file].find(image, name)
+        elif not isinstance(image, bytes):
+            raise UserError(
+                f"{name}: the image is no path but {type(image).__name__}: write the path of an image file, or name "
+                "another column with data.image_column="
+            )
+        images.append(image)
+        shown.append(text)
+    if coded:
+        notes.append(f"{coded:,} images are texts in base64, which are decoded")
+    for file, finder in finders.items():
+        if finder.others:
+            written, found = finder.others[0]
+            notes.append(
+                f"{file}: {len(finder.others):,} paths of images are written otherwise than the files, such as {written!r} "
+                f"for {found}"
+            )
+    return images, shown
+
+
+class _Finder:
+    """Finds the files that paths name, relative to a folder, also where blanks, signs, case or the ending differ.
+
+    Attributes:
+        others: Paths that are written otherwise than the file that was found.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.others: list[tuple[str, Path]] = []
+        self.listed: dict[Path, dict[str, list[str]]] = {}
+
+    def find(self, path: str, name: str) -> Path:
+        """The file, links followed, which must lie in the folder; where there is none, the one that was meant."""
+        if ADDRESS.match(path):
+            raise UserError(
+                f"{name}: the image {_short(path)} is an address on the web: fetch the images, and write paths relative to "
+                "the table"
+            )
+        file = self._inside(path, name)
+        if exists(file):
+            return file
+        plain = path.strip().strip("\"'").strip()
+        parts = self._inside(plain if "/" in plain else plain.replace("\\", "/"), name).relative_to(self.folder).parts
+        found = self._spelled(parts, name)
+        if found is None:
+            return file
+        self.others.append((_short(path), found.relative_to(self.folder)))
+        return found
+
+    def _inside(self, path: str, name: str) -> Path:
+        try:
+            file = (self.folder / path).resolve()
+        except (OSError, RuntimeError, ValueError):  # links in a circle, signs that no path can have
+            return self.folder / "unreadable path"
+        if not file.is_relative_to(self.folder):
+            raise UserError(
+                f"{name}: the image {_short(path)} lies outside the folder of the table, {self.folder}; only images inside "
+                "are read: put it there"
+            )
+        return file
+
+    def _spelled(self, parts: Sequence[str], name: str) -> Path | None:
+        """The file of these folders and this name, whatever their case; the ending may be left out."""
+        here = self.folder
+        for place, part in enumerate(parts):
+            if exists(here / part):
+                here /= part
+                continue
+            names = self._names(here)
+            matches = names.get(part.casefold(), [])
+            if not matches and place == len(parts) - 1:
+                matches = [each for ending in image_endings() for each in names.get(part.casefold() + ending, [])]
+            if len(matches) > 1:
+                raise UserError(
+                    f"{name}: the image {_short('/'.join(parts))} may be {' or '.join(sorted(matches)[:3])}: write the name "
+                    "of the file as it is"
+                )
+            if not matches:
+                return None
+            here /= matches[0]
+        return here if parts else None
+
+    def _names(self, folder: Path) -> dict[str, list[str]]:
+        """Names of the files of a folder, by the same without regard to case."""
+        if folder not in self.listed:
+            names: dict[str, list[str]] = {}
+            for each in folder.iterdir() if folder.is_dir() else ():
+                names.setdefault(each.name.casefold(), []).append(each.name)
+            self.listed[folder] = names
+        return self.listed[folder]
+
+
+def _decoded(text: str) -> bytes | None:
+    """The bytes that a text holds in base64; None where it is no such text."""
+    match = CODED.fullmatch(text)
+    if match is None or (match[1] is None and (len(text) < CODED_LENGTH or "." in text)):
+        return None
+    try:
+        return base64.b64decode(re.sub(r"\s", "", match[1] or match[2]), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
