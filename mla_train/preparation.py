@@ -14,10 +14,10 @@ from mla_train.config import ClassOptions, Clean, OnError, PooledHeadOptions, Ra
 from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
 from mla_train.data.splits import SPLITS
+from mla_train.data.tables.cells import as_label
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Head
-from mla_train.heads.classes import as_label
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 from mla_train.repeats import cut_together, equal_inputs, has_repeats, leave_out_repeats

@@ -17,9 +17,8 @@ from mla_train.data.splits import (
     stratified_group_cut,
     time_cut,
 )
-from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.cells import as_label, is_empty
 from mla_train.errors import UserError
-from mla_train.heads.classes import as_label
 from mla_train.modalities.series.times import times_of
 
 Places = dict[str, np.ndarray]

@@ -37,6 +37,10 @@ def write_tables(folder):
     TEXTS.to_csv(folder / "bars.txt.csv", index=False, sep="|")
     TEXTS.assign(label=["good;short", "bad"] * 30).to_csv(folder / "tags.csv", index=False)
     TEXTS.assign(label=[["good", "short"], ["bad"]] * 30).to_json(folder / "tags.jsonl", orient="records", lines=True)
+    TEXTS.to_csv(folder / "tabs.csv", index=False, sep="\t")
+    TEXTS.assign(text=["[deleted]", *TEXTS["text"][1:]]).to_csv(folder / "removed.csv", index=False)
+    TEXTS.assign(label=["['good', 'short']", "['bad']"] * 30).to_csv(folder / "written.csv", index=False)
+    TEXTS.assign(label=[[1, 0], [1, 1], [0, 1]] * 20).to_json(folder / "vectors.jsonl", orient="records", lines=True)
     TEXTS.assign(label=np.arange(60) % 5).to_csv(folder / "stars.csv", index=False)
     rare = TEXTS.assign(label=["bad", "good"] * 28 + ["odd", "new", "late", "dear"])
     rare.to_csv(folder / "tickets.csv", index=False)
@@ -83,6 +87,8 @@ def write_series(folder):
     for part in range(2):
         load[300 * part : 300 * part + 300].to_csv(folder / "loads" / f"{part}.csv", index=False)
     load.to_csv(folder / "comma.csv", index=False, sep=";", decimal=",")
+    points = [f"{number:,.0f}".replace(",", ".") for number in 1500 + 400 * CYCLE]
+    pd.DataFrame({"time": HOURS, "load": points}).to_csv(folder / "points.csv", index=False, sep=";")
     load.assign(load=np.where(np.arange(600) % 50, CYCLE, -200)).to_csv(folder / "air.csv", index=False)
     uneven = HOURS + pd.to_timedelta(np.random.default_rng(0).integers(0, 3000, 600), "s")
     pd.DataFrame({"time": uneven, "load": CYCLE}).to_csv(folder / "sensor.csv", index=False)

@@ -74,12 +74,12 @@ class TableOptions:
     """How tables are written, where that is not to be found by itself.
 
     Attributes:
-        separator: Sign between the cells of a csv file; null finds it.
-        encoding: Encoding of text files, such as cp1252; null is UTF-8, or UTF-16 where a file is marked so.
+        separator: Sign between the cells of a csv file, or its name: tab, comma, semicolon, pipe, space; null finds it.
+        encoding: Encoding of text files and of bytes, such as cp1252; null is UTF-8, UTF-16 or UTF-32, by the first bytes.
         header: Whether the first line of a csv file holds names of columns; null finds it.
-        decimal: Decimal sign of numbers; null finds it column by column.
+        decimal: Decimal sign of numbers, where the other of point and comma may part thousands; null finds it column by column.
         thousands: Sign between thousands; null finds it column by column.
-        na_values: Words that mean a missing value, beside empty cells and the usual ones.
+        na_values: Words and numbers that mean a missing value, beside empty cells and the usual ones.
     """
 
     separator: str | None = None
@@ -180,7 +180,7 @@ class LabelOptions(ClassOptions, CleanOptions):
     Attributes:
         label_column: Column of the label; null finds label, class, category and the like.
         label_separator: Sign between several labels in a cell, such as "|"; given, each example may have several.
-        labels: Names of integer labels in their order; null takes the labels as they are.
+        labels: Names of integer labels in their order, or of the places of zeros and ones; null takes the labels as they are.
         rare: Handling of classes with fewer than `min_class_size` examples.
         min_class_size: Number of training examples that make a class one of its own.
     """

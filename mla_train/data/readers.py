@@ -1,13 +1,14 @@
 """From tables to raw examples: which column is which input, where images lie, what the label is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mla_train.config import OnError
+from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.image_paths import find_images
-from mla_train.data.rows import row_keys, row_names
-from mla_train.data.tables.cells import as_text, is_empty, is_missing
+from mla_train.data.rows import Labels, row_keys, row_names
+from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, written_list
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
@@ -48,7 +49,11 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             asked = getattr(options, option)
             if isinstance(asked, list):
                 columns = [find_column(table, each, (), f"data.{option}") for each in asked]
-                texts = [read_texts(table.column(c), f"{table.file} column {c}", table.places, notes) for c in columns]
+                wheres = [f"{table.file} column {each}" for each in columns]
+                texts = [
+                    read_texts(table.column(each), where, table.places, notes, options)
+                    for each, where in zip(columns, wheres, strict=True)
+                ]
                 values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
                 continue
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
@@ -56,7 +61,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             if name == "image":
                 values[name], beside = find_images(cells, table.origins, notes)
             else:
-                values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes)
+                values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes, options)
         names = row_names(table, options, notes, beside)
         splits[split] = Examples(values, labels, names, **row_keys(table, options))
     if "train" not in splits:
@@ -64,7 +69,9 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     return RawData(splits, notes, classes)
 
 
-def read_texts(cells: Sequence[Any], where: str, places: Sequence[str], notes: list[str]) -> list[str | None]:
+def read_texts(
+    cells: Sequence[Any], where: str, places: Sequence[str], notes: list[str], options: TableOptions | None = None
+) -> list[str | None]:
     """Cells as texts, None where there is none.
 
     Args:
@@ -72,32 +79,34 @@ def read_texts(cells: Sequence[Any], where: str, places: Sequence[str], notes: l
         where: Name of the column and of its file, for messages.
         places: Place of each cell in the file.
         notes: Lines for the user; the number of damaged texts is added.
+        options: Encoding of bytes, and what the user says to mean a missing text.
 
     Raises:
         UserError: A cell is no text.
     """
     texts: list[str | None] = []
+    options = options or TableOptions()
     for cell, place in zip(cells, places, strict=True):
         try:
-            texts.append(None if is_empty(cell) else as_text(cell))
+            texts.append(None if is_missing(cell, options.na_values, TEXT_WORDS) else as_text(cell, options.encoding))
         except TypeError as error:
             raise UserError(f"{where}: {error} ({place})") from error
     replaced = sum(
-        text is not None and "\N{REPLACEMENT CHARACTER}" in text and not _is_whole(cell)
+        text is not None and "\N{REPLACEMENT CHARACTER}" in text and not _is_whole(cell, options.encoding)
         for text, cell in zip(texts, cells, strict=True)
     )
     if replaced:
         notes.append(
             f"{where}: {replaced:,} texts hold halves of characters or bytes that are not UTF-8, which became "
-            "\N{REPLACEMENT CHARACTER}"
+            "\N{REPLACEMENT CHARACTER}; where bytes are of another encoding, data.encoding=cp1252 or the like"
         )
     return texts
 
 
-def _is_whole(cell: Any) -> bool:
-    """Whether a text or its bytes can be written and read as UTF-8."""
+def _is_whole(cell: Any, encoding: str | None) -> bool:
+    """Whether a text can be written as UTF-8, or bytes are of an encoding."""
     try:
-        return bool(cell.decode() if isinstance(cell, bytes) else str(cell).encode())
+        return bool(cell.decode(encoding or "utf-8") if isinstance(cell, bytes) else str(cell).encode())
     except UnicodeError:
         return False
 
@@ -111,17 +120,23 @@ def find_column(table: Table, asked: str | None, usual: tuple[str, ...], option:
     choices = usual if asked is None else (asked,)
     column = next((name for name in choices if name in table.columns), None)
     if column is None:
+        there = f"there are {', '.join(table.columns)}" if table.columns else "it has no columns"
         raise UserError(
-            f"{table.file} has no column {choices[0]}; there are {', '.join(table.columns)}. "
-            f"Name the one with {option}="
+            f"{table.file} has no column {choices[0]}; {there}. Name the one with {option}=" + _other_way(table)
         )
     return column
+
+
+def _other_way(table: Table) -> str:
+    """What to do about a table of one column whose name seems to hold several."""
+    parts = re.fullmatch(r"\w+\s*([^\w\s]+|\s)\s*\w+.*", table.columns[0]) if len(table.columns) == 1 else None
+    return f", or the sign between cells with data.separator='{parts[1]}'" if parts else ""
 
 
 def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list[Any]]:
     """The column of the labels, and the label of each row; with a separator between labels a row may have none."""
     column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
-    labels = table.column(column)
+    labels = Labels(table.column(column), [" ".join(origin) for origin in table.origins])
     empty = [i for i, label in enumerate(labels) if is_missing(label, options.na_values)]
     if empty and options.label_separator is not None:
         notes.append(f"{len(empty):,} rows of {table.file} have an empty {column}: they are examples without any label")
@@ -129,9 +144,31 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
         raise UserError(
             f"{table.file} has {len(empty)} rows without {column}, the first is {table.places[empty[0]]}: correct or remove them"
         )
-    odd = next((i for i, label in enumerate(labels) if isinstance(label, Mapping)), None)
-    if odd is not None:
-        raise UserError(
-            f"{table.file}: {column} holds no label in {table.places[odd]}: name another with data.label_column="
-        )
+    plain = set[str]()
+    for place, label in enumerate(labels):
+        if isinstance(label, bytes):
+            labels[place] = label = _decoded(label, f"{labels.places[place]}: {column}", options)
+        if isinstance(label, Mapping):
+            raise UserError(
+                f"{table.file}: {column} holds no label in {table.places[place]}: name another with data.label_column="
+            )
+        if isinstance(label, str) and label not in plain and options.label_separator is None:
+            plain.add(label)
+            if written_list(label) is not None:
+                raise UserError(
+                    f"{labels.places[place]}: {column} is a list that is written as text, {label}: several labels are read from "
+                    "it with data.label_separator=','"
+                )
     return column, labels
+
+
+def _decoded(label: bytes, where: str, options: Any) -> str:
+    try:
+        return label.decode(options.encoding or "utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where} holds bytes that are not {options.encoding or 'UTF-8'}: name their encoding with data.encoding=cp1252 or "
+            "the like"
+        ) from error
+    except LookupError as error:
+        raise UserError(f"data.encoding={options.encoding}: unknown; write utf-8, cp1252, latin-1, ...") from error

@@ -1,11 +1,11 @@
 """What a row is beside its inputs and label: its name, its group, its time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mla_train.config import RowOptions
-from mla_train.data.tables.cells import as_text, is_empty
+from mla_train.data.tables.cells import as_label, is_empty, is_missing
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError
 
@@ -35,6 +35,19 @@ class RowName(str):
         return RowName, (self.file, self.row, self.id, note)
 
 
+class Labels(list[Any]):
+    """Labels of rows.
+
+    Args:
+        labels: Labels.
+        places: File and place of each.
+    """
+
+    def __init__(self, labels: Iterable[Any], places: Sequence[str]) -> None:
+        super().__init__(labels)
+        self.places = places
+
+
 def row_names(
     table: Table, options: RowOptions, notes: list[str], beside: Sequence[Any] | None = None
 ) -> list[RowName]:
@@ -47,7 +60,7 @@ def row_names(
         beside: Further cells that belong into the names, such as paths of images.
     """
     column = options.id_column
-    ids = [""] * len(table) if column is None else [_identifier(cell) for cell in table.column(column)]
+    ids = [""] * len(table) if column is None else _identifiers(table, column)
     counts = Counter(each for each in ids if each)
     repeated = [each for each, count in counts.items() if count > 1]
     if repeated:
@@ -62,9 +75,13 @@ def row_names(
 
 
 def row_keys(table: Table, options: RowOptions) -> dict[str, Any]:
-    """Group and time of each row, as the table has them; None where the options name no column."""
+    """Group and time of each row, as the table has them, None where a cell is missing; None where there is no such column."""
     columns = {"groups": options.group_column, "times": options.time_column}
-    return {key: None if column is None else table.column(column) for key, column in columns.items()}
+    na_values = getattr(options, "na_values", [])
+    return {
+        key: None if column is None else [None if is_missing(c, na_values) else c for c in table.column(column)]
+        for key, column in columns.items()
+    }
 
 
 def refuse_row_options(options: RowOptions, what: str) -> None:
@@ -75,5 +92,9 @@ def refuse_row_options(options: RowOptions, what: str) -> None:
             raise UserError(f"data.{key}={name}: {what} have no such column; write them as a table, or remove it")
 
 
-def _identifier(cell: Any) -> str:
-    return "" if is_empty(cell) else as_text(cell).strip()
+def _identifiers(table: Table, column: str) -> list[str]:
+    cells = table.column(column)
+    try:
+        return ["" if is_empty(cell) else as_label(cell) for cell in cells]
+    except TypeError as error:
+        raise UserError(f"{table.file}: {column} holds lists or objects: name another with data.id_column=") from error

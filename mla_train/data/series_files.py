@@ -12,7 +12,8 @@ from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import as_numbers, is_missing, is_row_number
+from mla_train.data.tables.cells import is_missing, is_row_number
+from mla_train.data.tables.numbers import as_numbers
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
@@ -248,7 +249,7 @@ def _numbers(table: Table, roles: Sequence[str], options: Any, notes: list[str])
     for name in table.columns:
         if name in roles:
             continue
-        values = as_numbers(f"{table.file} column {name}", table.column(name), options, signs)
+        values = as_numbers(f"{table.file} column {name}", table.column(name), options, signs, table.places)
         if values is None and all(is_missing(cell, options.na_values) for cell in table.column(name)):
             values = pd.Series(np.nan, index=range(len(table)))  # a step that no series has
         if values is None:

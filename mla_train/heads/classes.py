@@ -1,6 +1,7 @@
 """What heads of one and of several classes have in common: the classes and their order, metrics of each class."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,6 @@ from torch import Tensor
 
 from mla_train.config import Unseen
 from mla_train.data.batch import Batch
-from mla_train.data.tables.cells import as_text
 from mla_train.errors import UserError
 from mla_train.heads.base import Predictions
 from mla_train.heads.calibration import best_temperature
@@ -131,7 +131,10 @@ def number_classes(
         remedy = (
             ", remove these, or count them as mistakes with data.unseen=wrong" if may_be_unseen else " or remove these"
         )
-        raise UserError(f"{split} has label {shown}, which train lacks: add examples to train{remedy}")
+        alike = {_looks(label): label for label in order}
+        spelled = next((alike[_looks(label)] for label in unseen if _looks(label) in alike), None)
+        hint = f" (train spells one of them {spelled})" if spelled else ""
+        raise UserError(f"{split} has label {shown}, which train lacks{hint}: add examples to train{remedy}")
     numbers |= {label: number for number, label in enumerate(unseen, len(order))}
     written, given = [str(label) for label in order], getattr(options, "labels", None)
     if given is not None and len(given) != len(order):
@@ -144,13 +147,18 @@ def number_classes(
     return ClassSpec(names, unseen=strange), numbers
 
 
-def as_label(label: Any) -> str:
-    """A label in the one form that all files give it: 1, 1.0 and " 1 " are the same label."""
-    if isinstance(label, np.generic):
-        label = label.item()
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    return as_text(label).strip()
+def note_alike(classes: Iterable[str], notes: list[str]) -> None:
+    """A note on classes that differ in capitals, blanks or forms of letters alone."""
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(_looks(name), []).append(name)
+    shown = ["|".join(names) for names in alike.values() if len(names) > 1]
+    if shown:
+        notes.append(f"classes that differ in capitals or blanks alone are different ones: {', '.join(shown[:5])}")
+
+
+def _looks(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _label_order(label: Any) -> tuple[bool, float, list[tuple[str, int]], str]:

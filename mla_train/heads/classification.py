@@ -12,11 +12,12 @@ from torch import Tensor
 
 from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
+from mla_train.data.tables.cells import as_label
 from mla_train.errors import UserError, require
 from mla_train.heads.base import Embeddings, Explained, Predictions, RawTargets
 from mla_train.heads.calibration import brier_score, calibration_error, confidence_of
 from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics
-from mla_train.heads.classes import ClassHead, ClassSpec, as_label, number_classes
+from mla_train.heads.classes import ClassHead, ClassSpec, note_alike, number_classes
 
 
 class Classification(ClassHead):
@@ -64,6 +65,7 @@ class Classification(ClassHead):
         spec, numbers = number_classes(labels, options, may_be_unseen=True)
         if len(spec.classes) < 2:
             raise UserError(f"there is a single class ({', '.join(spec.classes)}): a classifier needs at least two")
+        note_alike(spec.names, notes)
         arrays = {split: np.array([numbers[label] for label in values]) for split, values in labels.items()}
         for split, values in arrays.items():
             count = int((values >= len(spec.classes)).sum())
@@ -79,7 +81,7 @@ class Classification(ClassHead):
     def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, -1 where the class is unknown."""
         numbers = {name: number for number, name in enumerate(spec.names)}
-        class_ids = np.array([numbers.get(str(as_label(label)).strip(), -1) for label in targets], dtype=int)
+        class_ids = np.array([numbers.get(as_label(label), -1) for label in targets], dtype=int)
         return class_ids, class_ids >= 0
 
     @classmethod

@@ -10,11 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.data.batch import Batch
+from mla_train.data.tables.cells import as_label, is_missing, written_list
 from mla_train.errors import UserError
 from mla_train.heads.base import Explained, Predictions, RawTargets
-from mla_train.heads.classes import ClassHead, ClassSpec, as_label, number_classes
+from mla_train.heads.classes import ClassHead, ClassSpec, note_alike, number_classes
 
 THRESHOLD = 0.5
+LISTS = (list, tuple, set, np.ndarray)
+NUMBERS = (int, float, np.number, np.bool_)
 
 
 class MultilabelClassification(ClassHead):
@@ -29,9 +32,20 @@ class MultilabelClassification(ClassHead):
         cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[ClassSpec, dict[str, np.ndarray]]:
         """Which labels each example has, `(examples, labels)`; see `number_classes`."""
-        separator = getattr(options, "label_separator", None)
-        sets = {split: [_label_set(value, separator) for value in values] for split, values in targets.items()}
+        width = _vector_width([value for values in targets.values() for value in values])
+        names = getattr(options, "labels", None)
+        if width and len(names or []) != width:
+            raise UserError(
+                f"the labels are lists of {width} zeros and ones: name the label of each place with data.labels=[first,second,...]"
+            )
+        sets = {split: _label_sets(values, options, bool(width)) for split, values in targets.items()}
+        na_values = getattr(options, "na_values", ())
+        listed = (label for values in targets.values() for value in values for label in _listed(value))
+        empty = sum(is_missing(label, na_values) for label in listed)
+        if empty:
+            notes.append(f"{empty:,} labels in lists of labels are missing and left out")
         spec, numbers = number_classes({split: set().union(*values) for split, values in sets.items()}, options)
+        note_alike(spec.classes, notes)
         if len(numbers) < 2:
             raise UserError(f"there is a single label ({', '.join(spec.classes)}): several labels need at least two")
         arrays = {split: np.zeros((len(values), len(numbers)), dtype=np.float32) for split, values in sets.items()}
@@ -43,7 +57,10 @@ class MultilabelClassification(ClassHead):
     @classmethod
     def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Which labels each example has, `(examples, labels)`."""
-        sets = [{str(label) for label in _label_set(t, getattr(options, "label_separator", None))} for t in targets]
+        is_vector = _vector_width(targets) == len(spec.classes) and not {"0", "1"} & set(spec.classes)
+        sets = _label_sets(targets, options, is_vector)
+        if is_vector:
+            sets = [{spec.classes[int(place)] for place in places} for places in sets]
         has_label = np.array([[name in labels for name in spec.classes] for labels in sets], dtype=np.float32)
         return has_label, np.array([labels <= set(spec.classes) for labels in sets], dtype=bool)
 
@@ -130,17 +147,36 @@ class MultilabelClassification(ClassHead):
         return Explained(lambda outputs: outputs[:, chosen], f"the log odds of {name}", f"{name}, {probability:.1%}")
 
 
-def _label_set(value: Any, separator: str | None) -> set[Any]:
+def _label_sets(values: Sequence[Any], options: Any, are_vectors: bool) -> list[set[str]]:
+    """The labels of each cell; of vectors of zeros and ones the places of the ones."""
+    if are_vectors:
+        return [{str(place) for place, has in enumerate(value) if has} for value in values]
+    separator, na_values = getattr(options, "label_separator", None), getattr(options, "na_values", ())
+    return [_label_set(value, separator, na_values) for value in values]
+
+
+def _label_set(value: Any, separator: str | None, na_values: Sequence[str] = ()) -> set[str]:
     """The labels of a cell: a list, or a text with a separator; empty is none. A UserError where a list is nested."""
-    if isinstance(value, list | tuple | set | np.ndarray):
+    if isinstance(value, str) and separator is not None:
+        value = written_list(value) or value.split(separator)
+    if isinstance(value, LISTS):
         try:
-            return {as_label(label) for label in value}
+            return {as_label(label) for label in value if not is_missing(label, na_values)}
         except TypeError as error:
             raise UserError(
                 f"the label {value!r:.60} holds more than labels: an example has a list of words or numbers"
             ) from error
-    if value is None or value != value:
-        return set()
-    if separator is None:
-        return {as_label(value)}
-    return {label.strip() for label in str(value).split(separator) if label.strip()}
+    return set() if is_missing(value, na_values) else {as_label(value)}
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, LISTS) else ()
+
+
+def _vector_width(values: Sequence[Any]) -> int:
+    """The length of lists of zeros and ones that are all of one length, two or more; 0 where labels are none."""
+    widths = {len(value) if isinstance(value, LISTS) else 0 for value in values}
+    width = widths.pop() if len(widths) == 1 else 0
+    if width < 2 or any(not isinstance(each, NUMBERS) or each not in (0, 1) for value in values for each in value):
+        return 0
+    return width

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mla_train.config import TableOptions
 from mla_train.data.batch import Batch
+from mla_train.data.rows import Labels
+from mla_train.data.tables.numbers import as_numbers
 from mla_train.errors import UserError
 from mla_train.heads.base import Explained, Predictions, RawTargets
 from mla_train.heads.pooled import PooledHead
@@ -50,21 +52,25 @@ class Regression(PooledHead):
         cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[NumberSpec, dict[str, np.ndarray]]:
         """Numbers of all splits, which must be finite."""
-        arrays = {}
-        for split, values in targets.items():
-            numbers = []
-            for place, value in enumerate(values, 1):
-                try:
-                    numbers.append(float(value))
-                except (TypeError, ValueError):
-                    raise UserError(
-                        f"{split} has the label {value!r}, which is no number: correct it, or set task.head=classification"
-                    ) from None
-                if not isfinite(numbers[-1]):
-                    raise UserError(
-                        f"{split} has a label that is no finite number in example {place}: correct or remove it"
-                    )
-            arrays[split] = np.array(numbers)
+        cells = [value for values in targets.values() for value in values]
+        places = [place for split, values in targets.items() for place in _places(split, values)]
+        table = options if isinstance(options, TableOptions) else TableOptions()
+        numbers = as_numbers("label", cells, table, notes, places)
+        if numbers is None:
+            odd = next(
+                place for place, cell in enumerate(cells) if as_numbers("label", [cell], TableOptions(), []) is None
+            )
+            raise UserError(
+                f"{places[odd]}: the label {cells[odd]!r} is no number: correct it, or set task.head=classification"
+            )
+        values = numbers.to_numpy(dtype=float, na_value=np.nan)
+        infinite = np.flatnonzero(~np.isfinite(values))
+        if len(infinite):
+            raise UserError(
+                f"{places[infinite[0]]}: the label {cells[infinite[0]]!r} is no finite number: correct or remove it"
+            )
+        ends = np.cumsum([len(each) for each in targets.values()])
+        arrays = dict(zip(targets, np.split(values, ends[:-1]), strict=True))
         return NumberSpec(), arrays
 
     @classmethod
@@ -137,3 +143,8 @@ class Regression(PooledHead):
         std, mean = self.spec.std, self.spec.mean
         number = float(outputs[0, 0]) * std + mean
         return Explained(lambda outputs: outputs[:, 0] * std + mean, "the predicted number", f"{number:.4g}")
+
+
+def _places(split: str, values: Sequence[Any]) -> Sequence[str]:
+    """Where each label stands: its file and place, if they are known."""
+    return values.places if isinstance(values, Labels) else [f"{split} example {n}" for n in range(1, len(values) + 1)]

@@ -20,7 +20,8 @@ from mla_train.data.series_files import (
     times_of_steps,
     without_end,
 )
-from mla_train.data.tables.cells import as_numbers, is_empty
+from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.numbers import as_numbers
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError
 from mla_train.inference.files import CHUNK, open_input, table_options

@@ -41,7 +41,9 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
             f"{source.name} has a column {', '.join(twice)} of its own, which the answer would hide: rename it, or "
             "leave it out of the file"
         )
-    separator = "\t" if kind == "tsv" else source.separator if source.format == "csv" else ","
+    separator = (
+        "\t" if kind == "tsv" else source.separator if source.format == "csv" and len(source.separator) == 1 else ","
+    )
     count, errors = 0, []
     columns = [*source.columns, *own]
     if kind == "txt":

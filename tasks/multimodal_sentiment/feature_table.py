@@ -15,6 +15,7 @@ import pandas as pd
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.rows import RowName
 from mla_train.data.splits import PART_NAMES, SPLITS
+from mla_train.data.tables.cells import as_label, is_missing
 from mla_train.errors import UserError
 from tasks.multimodal_sentiment.config import FeatureTableConfig
 
@@ -36,7 +37,7 @@ def read_feature_table(options: FeatureTableConfig) -> RawData:
     asked = {"ids": options.id_column, "groups": options.group_column, "times": options.time_column}
     keys = {key: _cells(file, name, columns[name]).tolist() for key, name in asked.items() if name is not None}
     row_names = [
-        RowName(str(file), f"row {i}", str(each)) for i, each in enumerate(keys.pop("ids", [""] * len(labels)))
+        RowName(str(file), f"row {i}", as_label(each)) for i, each in enumerate(keys.pop("ids", [""] * len(labels)))
     ]
     whole = Examples(values, labels, row_names, sequences, **keys)
     rows = {"train": np.arange(len(labels))}
@@ -149,7 +150,8 @@ def _cells(file: Path, name: str, column: Any) -> np.ndarray:
     if cells.dtype.kind == "f":
         _refuse(file, name, "NaN or inf", np.flatnonzero(~np.isfinite(cells)))
     if cells.dtype.kind == "U":
-        _refuse(file, name, "no value", np.flatnonzero(cells == ""))
+        missing = [each for each in np.unique(cells) if is_missing(each)]
+        _refuse(file, name, "no value", np.flatnonzero(np.isin(cells, missing)))
     return cells
 
 

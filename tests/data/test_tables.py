@@ -15,9 +15,8 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mla_train.config import TableOptions
 from mla_train.data.tables import open_source
-from mla_train.data.tables.cells import as_numbers, as_text, is_missing, is_row_number
+from mla_train.data.tables.cells import as_text, is_missing, is_row_number
 from mla_train.data.tables.splits import find_parts, named_files
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
@@ -114,88 +113,6 @@ def test_validation_may_have_several_names(tmp_path):
     assert set(find_parts(tmp_path)) == {"train", "val", "test"}
 
 
-def test_quotes_inside_tab_separated_texts_are_text(tmp_path):
-    file = tmp_path / "a.tsv"
-    file.write_text('text\tlabel\n"Hi" he said\tx\n"never closed\ty\nplain\tz\n"and open again\tx\n')
-    table = read_table(file)
-    assert table.broken == []
-    assert table.cells["text"] == ['"Hi" he said', '"never closed', "plain", '"and open again']
-
-
-def from_bytes(folder, content, name="a.csv", **options):
-    file = folder / name
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_table(file, TableOptions(**options))
-
-
-LINES = "".join(f"{'good' if i % 2 else 'bad'},film {i}\n" for i in range(30))
-
-
-@pytest.mark.parametrize(
-    ("content", "columns", "count", "note"),
-    [
-        ('label,text\ngood,"nice film\n' + LINES + 'bad,sad film"\n', ["label", "text"], 32, "do not close"),
-        ('label,text\ngood,"never closed\n' + LINES, ["label", "text"], 31, "the first in line 2"),
-        (",text,label\n" + "".join(f"{i},a b {i},good\n" for i in range(9)), ["text", "label"], 9, ""),
-        ("text,label,\n" + "a b,good,\n" * 9, ["text", "label"], 9, ""),
-        ("text,label\n" + "1,a b,good\n2,c,bad\n" * 9, ["text", "label"], 18, ""),
-        ("text;label\n" + "a, b;good\nc, d, e;bad\n" * 9, ["text", "label"], 18, "semicolon"),
-        ("sep=;\ntext;label\n" + "a, b;good\n" * 9, ["text", "label"], 9, "semicolon"),
-        ("# made by hand\n# twice\ntext;label\n" + "a;good\nb;bad\n" * 9, ["text", "label"], 18, "header is line 3"),
-        ('text\na, b, c\nd; e\n"f\ng"\n   \n', ["text"], 3, ""),
-        ("text,label\r\na,b\r\n\r\nc,d\r\n  \r\n", ["text", "label"], 2, ""),
-        ("text,label\ra,b\rc,d\r", ["text", "label"], 2, ""),
-        ("a fine film,1\n" + "a film,0\nfilm,1\n" * 9, ["column_1", "column_2"], 19, "no header"),
-        ("label,0,1,2\n" + "a,0.5,1,2\nb,1.5,2,3\n" * 9, ["label", "0", "1", "2"], 18, ""),
-        ("text,label\n" + "x" * 300_000 + ",good\nb,bad\n", ["text", "label"], 2, ""),
-        ("text,label\na\0b,good\n", ["text", "label"], 1, ""),
-        (b"\xef\xbb\xbftext,label\na,b\n", ["text", "label"], 1, ""),
-        ("text,label\nä,b\n".encode("utf-16"), ["text", "label"], 1, ""),
-        ('text\tlabel\n\'tis "fine"\tgood\n"Hi" he said\tbad\n', ["text", "label"], 2, ""),
-    ],
-)
-def test_odd_files_are_read_whole(content, columns, count, note, tmp_path):
-    table = from_bytes(tmp_path, content, "a.tsv" if "\t" in str(content) else "a.csv")
-    assert table.columns == columns
-    assert (len(table), table.broken) == (count, [])
-    assert note in " ".join(table.notes)
-
-
-def test_cells_that_look_swallowed_but_are_not_stay_whole(tmp_path):
-    poem = "roses are red, violets\nare blue, sugar, is sweet\nand so\nare you"
-    table = from_bytes(tmp_path, f'text,label\n"{poem}",good\n"a ""b"", c",bad\n')
-    assert table.cells["text"] == [poem, 'a "b", c']
-
-
-def test_what_is_named_is_taken(tmp_path):
-    assert from_bytes(tmp_path, "ä,b\n".encode("cp1252"), encoding="cp1252", header=False).cells["column_1"] == ["ä"]
-    assert from_bytes(tmp_path, "a,b;c\n1,2;3\n", separator=";").columns == ["a,b", "c"]
-    assert from_bytes(tmp_path, "a,b\n1,2\n", header=False).cells["column_1"] == ["a", "1"]
-    with pytest.raises(UserError, match=r"data\.encoding=klingon"):
-        from_bytes(tmp_path, "a,b\n", encoding="klingon")
-    with pytest.raises(UserError, match="several columns a"):
-        from_bytes(tmp_path, "a,b,a\n1,2,3\n").column("a")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        '\ufeff[{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]',
-        '{"a": [1, 2], "b": ["x", "y"]}',
-        '{"a": {"0": 1, "1": 2}, "b": {"0": "x", "1": "y"}}',
-        '{\n "data": [\n {"a": 1, "b": "x"},\n {"a": 2, "b": "y"}]}',
-        '{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n',
-    ],
-)
-def test_json_of_all_shapes(content, tmp_path):
-    assert from_bytes(tmp_path, content, "a.json").cells == {"a": [1, 2], "b": ["x", "y"]}
-
-
-def test_columns_that_appear_later_are_columns(tmp_path):
-    table = from_bytes(tmp_path, '{"a": 1}\n{"a": 2, "b": "x"}\n', "a.jsonl")
-    assert table.cells == {"a": [1, 2], "b": [None, "x"]}
-
-
 def test_spreadsheets_arrays_and_arrow_files(tmp_path):
     frame = pd.DataFrame({"text": ["a", "b"], "n": [1, 2]})
     openpyxl = pytest.importorskip("openpyxl")
@@ -230,42 +147,6 @@ def test_parts_of_a_split_are_read_in_order(tmp_path):
         named_files(str(tmp_path / "*.csv"), "train")
 
 
-@pytest.mark.parametrize(
-    ("cells", "numbers", "note"),
-    [
-        (["987", "1,001", "1,043"], [987, 1001, 1043], "thousands comma"),
-        (["1,5", "2,25"], [1.5, 2.25], "decimal comma"),
-        (["1.234,5", "2"], [1234.5, 2], "thousands point and decimal comma"),
-        (["1,234,567", "3"], [1234567, 3], "thousands comma"),
-        (["0,123", "0,456"], [0.123, 0.456], "decimal comma"),
-        (["1\u00a0234,5", "2,5"], [1234.5, 2.5], "decimal comma"),
-        (["1.001", "2.002"], [1.001, 2.002], ""),
-        (["1e-9", "?", "NA", ""], [1e-9, np.nan, np.nan, np.nan], ""),
-        ([1, None, 2.5], [1, np.nan, 2.5], ""),
-        (["01.02.2024", "02.02.2024"], None, ""),
-        (["a", "b", "3"], None, ""),
-    ],
-)
-def test_numbers_as_people_write_them(cells, numbers, note):
-    notes = []
-    found = as_numbers("y", cells, TableOptions(), notes)
-    if numbers is None:
-        assert found is None
-    else:
-        np.testing.assert_array_equal(found.astype(float), numbers)
-    assert note in " ".join(notes)
-
-
-def test_what_cannot_be_known_is_asked():
-    with pytest.raises(UserError, match=r"1,001 may be .*data\.decimal=','.*data\.thousands=','"):
-        as_numbers("y", ["1,001", "2,002"], TableOptions(), [])
-    assert list(as_numbers("y", ["1,001", "2,002"], TableOptions(decimal=","), [])) == [1.001, 2.002]
-    assert list(as_numbers("y", ["1,001", "2,002"], TableOptions(thousands=","), [])) == [1001, 2002]
-    with pytest.raises(UserError, match=r"'-200x' in row 3 is no number.*data\.na_values=\['-200x'\]"):
-        as_numbers("y", ["1", "2", "-200x"], TableOptions(), [])
-    assert np.isnan(as_numbers("y", ["1", "2", "-200"], TableOptions(na_values=["-200"]), [])[2])
-
-
 def test_missing_is_one_rule():
     assert all(map(is_missing, [None, float("nan"), "", "  ", "NaN", "null", "None", "N/A"]))
     assert not any(map(is_missing, [0, "0", "NA", "no", False]))
@@ -274,21 +155,6 @@ def test_missing_is_one_rule():
     assert as_text("cut \ud83d") == "cut \N{REPLACEMENT CHARACTER}"
     with pytest.raises(TypeError, match="not list"):
         as_text(["a"])
-
-
-@given(st.lists(st.tuples(st.text(max_size=8), st.sampled_from(["good", "bad"])), min_size=1, max_size=8))
-def test_what_csv_writes_is_read_back(rows):
-    import csv
-    import tempfile
-
-    rows = [(text.replace("\0", ""), label) for text, label in rows]
-    rows = [(text.encode("utf-8", "replace").decode(), label) for text, label in rows]
-    with tempfile.TemporaryDirectory() as folder:
-        file = f"{folder}/a.csv"
-        with open(file, "w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([("text", "label"), *rows])
-        read = [(row.cells["text"], row.cells["label"], row.error) for row in open_source(file).rows]
-    assert read == [(text, label, "") for text, label in rows]
 
 
 @settings(max_examples=200)

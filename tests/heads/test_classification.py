@@ -65,6 +65,16 @@ def test_labels_that_cannot_be_meant(splits, message):
         load(**splits)
 
 
+def test_classes_that_look_alike_are_said_and_named_where_train_lacks_one():
+    notes = []
+    Classification.load_targets({"train": ["Good", "good", "very bad", "very  bad", "odd"]}, OPTIONS, notes)
+    assert len(notes) == 1
+    assert "Good|good" in notes[0]
+    assert "very  bad|very bad" in notes[0]
+    with pytest.raises(UserError, match=r"test has label true, which train lacks \(train spells one of them True\)"):
+        load([True, False], test=["true"])
+
+
 def test_loss_is_a_sum_and_smoothed_in_training_only():
     layer = head("regularization.label_smoothing=0.3")
     scores, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])

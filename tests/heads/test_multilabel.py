@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mla_train.data.batch import Batch
+from mla_train.data.tables.cells import as_label, is_missing
 from mla_train.errors import UserError
 from mla_train.heads import ClassSpec, MultilabelClassification
 from mla_train.heads.multilabel import _label_set
@@ -43,7 +44,7 @@ def test_lists_and_separated_cells_are_the_same_labels():
 
 
 labels = st.text(st.characters(exclude_characters="|", exclude_categories=["Cs"]), min_size=1).filter(
-    lambda label: label == label.strip()
+    lambda label: label == as_label(label) and not is_missing(label)
 )
 
 
@@ -137,3 +138,30 @@ def test_r_drop_is_a_quarter_of_both_divergences_of_each_label():
 def test_lists_within_lists_are_refused():
     with pytest.raises(UserError, match="holds more than labels: an example has a list of words or numbers"):
         MultilabelClassification.load_targets({"train": [["a"], [["b"]]]}, config("task=text_classification").data, [])
+
+
+def test_missing_labels_in_lists_are_left_out_and_counted():
+    notes = []
+    splits = {"train": [["bad", None, " "], ["nan", "good", float("nan")]]}
+    spec, targets = MultilabelClassification.load_targets(splits, options(), notes)
+    assert spec.classes == ["bad", "good"]
+    assert targets["train"].tolist() == [[1, 0], [0, 1]]
+    assert "4 labels in lists" in notes[0]
+
+
+def test_zeros_and_ones_are_asked_for_names():
+    vectors = [[1, 0], [0, 1], [1, 1]]
+    with pytest.raises(UserError, match=r"2 zeros and ones.*data\.labels=\[first,second"):
+        load(vectors)
+    spec, targets = load(vectors, "data.labels=[sad,glad]")
+    assert spec.classes == ["sad", "glad"]
+    assert targets["train"].tolist() == vectors
+    found, known = MultilabelClassification.read_targets(spec, [[0, 1], [1, 0]], options())
+    assert (found.tolist(), known.tolist()) == ([[0, 1], [1, 0]], [True, True])
+    assert load([[0, 1], [1]])[0].classes == ["0", "1"]  # of no one length
+
+
+def test_lists_written_as_text_are_read_with_a_separator():
+    spec, targets = load(["['a', 'b']", '["c"]', "a,c"], "data.label_separator=','")
+    assert spec.classes == ["a", "b", "c"]
+    assert targets["train"].tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 1]]

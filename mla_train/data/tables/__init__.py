@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mla_train.config import TableOptions
-from mla_train.data.tables.formats import open_arrays, open_columns, open_json, open_lines, open_sheet
+from mla_train.data.tables.first_bytes import FIRST, fault_of
+from mla_train.data.tables.formats import open_arrays, open_columns, open_lines, open_sheet
+from mla_train.data.tables.json_rows import open_json
 from mla_train.data.tables.separated import open_separated
-from mla_train.data.tables.source import FORMATS, UNREADABLE, Source, format_of
+from mla_train.data.tables.source import FORMATS, UNREADABLE, Source, format_of, open_bytes
 from mla_train.errors import UserError
 
 OPEN: dict[str, Callable[[str, str, str, TableOptions], Source]] = {
@@ -36,6 +38,11 @@ def open_source(path: str | Path, kind: str | None = None, options: TableOptions
     if kind is None:
         raise UserError(f"{file}: cannot read {file.suffix or 'a file without ending'}; use .{', .'.join(FORMATS)}")
     try:
+        if path != "-":
+            with open_bytes(path) as stream:
+                fault = fault_of(stream.read(FIRST), kind)
+            if fault:
+                raise UserError(f"{name} is {fault}")
         source = OPEN[kind](path, name, kind, options or TableOptions())
     except UNREADABLE as error:
         raise UserError(f"{name} cannot be read: {error}") from error

@@ -1,161 +1,134 @@
-"""What a cell means: nothing, a text, a label, a number."""
+"""What a cell means: nothing, a text, a label; and whether a column counts rows."""
 
+import ast
+import json
 import math
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import unicodedata
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mla_train.config import TableOptions
-from mla_train.errors import UserError
-
-MISSING_WORDS = {"nan", "null", "none", "n/a", "#n/a", "<na>", "nat"}
-"""Labels and numbers that are missing, in any case; a text may consist of such a word."""
-MISSING_NUMBERS = {"na", "-", "--", "?", "#value!", "#div/0!", "."}
+LABEL_WORDS = frozenset({"nan", "null", "none", "n/a", "#n/a", "<na>", "nat"})
+"""Labels that are missing, in any case; a text may consist of such a word."""
+NUMBER_WORDS = LABEL_WORDS | {"na", "-", "--", "?", "#value!", "#div/0!", "."}
 """Numbers that are missing; a label may be such a word."""
-NUMBER = re.compile(r"[-+]?(\d{1,3}([.,'\s]\d{2,3})*[.,'\s]\d{3}([.,]\d*)?|\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
-FIRST_CELLS = 10_000
-"""Cells by which the signs of the numbers of a column are found."""
+TEXT_WORDS = frozenset[str]()
+"""No text is missing by what it says."""
+UNSEEN = "\0\u00ad\u200b\u200e\u200f\u2060\ufeff"
+"""Signs that nobody sees; those that join letters or emojis are not among them."""
+INVISIBLE = re.compile(f"[{UNSEEN}]")
+JOINERS = "\u200c\u200d"
+INTEGER = re.compile(r"([-+]?(?:0|[1-9]\d*))\.0+")
+"""A whole number that is written with zeros behind the point."""
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing: none, NaN, or a text of blanks."""
-    if isinstance(cell, float):
+    """Whether a cell holds nothing: none, NaN, or a text of blanks and signs that nobody sees."""
+    if isinstance(cell, str | bytes):
+        text = cell.strip()
+        return not text or (isinstance(text, str) and text[0] in UNSEEN and not INVISIBLE.sub("", text).strip())
+    if isinstance(cell, float | np.floating):
         return math.isnan(cell)
-    return cell is None or cell is pd.NaT or (isinstance(cell, str) and not cell.strip())
+    if isinstance(cell, Decimal):
+        return cell.is_nan()
+    if isinstance(cell, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(cell))
+    return cell is None or cell is pd.NaT or cell is pd.NA
 
 
-def is_missing(cell: Any, words: Sequence[str] = ()) -> bool:
-    """Whether a label or a number is missing: empty, or a word for it.
+def is_missing(cell: Any, na_values: Sequence[str] = (), words: Collection[str] = LABEL_WORDS) -> bool:
+    """Whether a text, a label or a number is missing: empty, or a word for it.
 
     Args:
         cell: Cell of a table.
-        words: Further words that mean a missing value.
+        na_values: What the user says to mean a missing value; -200 is also written -200.0, and Unknown as unknown.
+        words: The usual words for it, which depend on what the cell is.
     """
-    if is_empty(cell):
+    if is_empty(cell) or (bool(words) and isinstance(cell, str) and cell.strip().lower() in words):
         return True
-    return isinstance(cell, str) and (cell.strip().lower() in MISSING_WORDS or cell.strip() in words)
+    return bool(na_values) and _is_marked(cell, *_marks(tuple(map(str, na_values))))
 
 
-def as_text(cell: Any) -> str:
+@lru_cache
+def _marks(na_values: tuple[str, ...]) -> tuple[frozenset[str], frozenset[float]]:
+    """Words and numbers that mean a missing value."""
+    numbers = [number for number in map(_as_number, na_values) if number is not None]
+    return frozenset(each.strip().casefold() for each in na_values), frozenset(numbers)
+
+
+def _is_marked(cell: Any, words: Collection[str], numbers: Collection[float]) -> bool:
+    if isinstance(cell, str | bytes):
+        text = as_text(cell).strip().casefold()
+        return text in words or (bool(numbers) and _as_number(text) in numbers)
+    return isinstance(cell, int | float | Decimal | np.number) and not isinstance(cell, bool) and cell in numbers
+
+
+def _as_number(text: str) -> float | None:
+    """The number of a text, with point or comma; three digits behind a comma may be thousands, which are left alone."""
+    try:
+        return float(text if re.search(r",\d{3}$", text) else text.replace(",", "."))
+    except ValueError:
+        return None
+
+
+def as_text(cell: Any, encoding: str | None = None) -> str:
     """A cell as a text: bytes are decoded; halves of characters, as in cut tweets, become U+FFFD.
+
+    Args:
+        cell: Cell of a table.
+        encoding: Encoding of bytes; None is UTF-8.
 
     Raises:
         TypeError: The cell is a list, an object or an array.
     """
     if isinstance(cell, bytes):
-        return cell.decode("utf-8", "replace")
+        return cell.decode(encoding or "utf-8", "replace")
     if isinstance(cell, list | tuple | dict | np.ndarray):
         raise TypeError(f"a text is needed, not {type(cell).__name__}")
     return str(cell).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-class NumberFormat(NamedTuple):
-    """Signs of the numbers of a column; an empty one does not occur."""
+@lru_cache(1 << 16, typed=True)
+def as_label(label: Any) -> str:
+    """A label in the one form that all files give it: 1, 1.0, "1.0" and " 1 " are the same label.
 
-    decimal: str = "."
-    thousands: str = ""
-
-
-def number_format(name: str, cells: Sequence[Any], options: TableOptions) -> NumberFormat | None:
-    """How the numbers of a column are written; None where most cells are no numbers.
-
-    A comma with three digits behind it can be either sign: it parts thousands if cells without it are all below 1,000.
-
-    Args:
-        name: Name of the column and of its file, for messages.
-        cells: Cells of the column.
-        options: Signs that the user names.
+    Letters with accents have one form, too, and signs that nobody sees are none.
 
     Raises:
-        UserError: A sign may be the decimal or the thousands sign.
+        TypeError: The label is a list, an object or an array.
     """
-    texts = [cell.strip() for cell in cells[:FIRST_CELLS] if isinstance(cell, str) and not is_missing(cell)]
-    texts = [text for text in texts if text.lower() not in MISSING_NUMBERS]
-    written = [text for text in texts if NUMBER.fullmatch(text)]
-    if 2 * len(written) <= len(texts):
+    if isinstance(label, np.generic):
+        label = label.item()
+    if isinstance(label, Decimal):
+        label = format(label.normalize(), "f")
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    text = as_text(label)
+    if not (text.isascii() and text.isprintable()):
+        text = INVISIBLE.sub("", unicodedata.normalize("NFC", text)).strip(JOINERS)
+    text = text.strip()
+    whole = INTEGER.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def written_list(text: str) -> list[Any] | None:
+    """The list that a text is, as in `['a', 'b']`; None where it is none."""
+    text = text.strip()
+    if not text or text[0] + text[-1] not in ("[]", "()", "{}"):
         return None
-    if options.decimal is not None or options.thousands is not None:
-        decimal = options.decimal or ("," if options.thousands == "." else ".")
-        return NumberFormat(decimal, options.thousands or "")
-    both = next((text for text in written if "," in text and "." in text), None)
-    if both is not None:
-        signs = sorted(",.", key=both.rindex)
-        return NumberFormat(decimal=signs[1], thousands=signs[0])
-    for sign, other in ((",", "."), (".", ",")):
-        if any(text.count(sign) > 1 for text in written):
-            return NumberFormat(decimal=other, thousands=sign)
-    with_comma = [text for text in written if "," in text]
-    if not with_comma:
-        return NumberFormat()
-    grouped = all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", text) for text in with_comma)
-    if not grouped:
-        return NumberFormat(decimal=",")
-    plain = [text for text in written if re.fullmatch(r"[-+]?\d+", text)]
-    if not plain:
-        raise UserError(
-            f"{name}: {with_comma[0]} may be a decimal or a number in thousands: say which with data.decimal=',' or "
-            "data.thousands=','"
-        )
-    return (
-        NumberFormat(thousands=",") if all(len(text.lstrip("+-")) <= 3 for text in plain) else NumberFormat(decimal=",")
-    )
-
-
-def as_numbers(name: str, cells: Sequence[Any], options: TableOptions, notes: list[str]) -> pd.Series | None:
-    """A column of numbers, with NaN where one is missing; None where most cells are no numbers.
-
-    Args:
-        name: Name of the column and of its file, for messages.
-        cells: Cells of the column.
-        options: Signs and words that the user names.
-        notes: Lines for the user; signs other than the decimal point are added.
-
-    Raises:
-        UserError: A cell is no number, though most are.
-    """
-    if not any(isinstance(cell, str | bytes) for cell in cells):
-        values = pd.Series([None if _is_no_number(cell, options) else cell for cell in cells])
-        return values if pd.api.types.is_numeric_dtype(values.convert_dtypes()) else None
-    if not (options.decimal or options.thousands or options.na_values):  # as most files are
-        values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")
-        if all(_is_no_number(cells[int(place)], options) for place in np.flatnonzero(values.isna())):
-            return values if values.notna().any() else None
-    style = number_format(name, cells, options)
-    if style is None:
-        return None
-    cleaned: list[Any] = []
-    for place, cell in enumerate(cells, 1):
-        text = cell.strip() if isinstance(cell, str) else cell
-        if _is_no_number(text, options):
-            cleaned.append(None)
-        elif not isinstance(text, str):
-            cleaned.append(text)
-        elif not NUMBER.fullmatch(text):
-            raise UserError(
-                f"{name}: {text!r} in row {place} is no number; where it means a missing value: data.na_values=['{text}']"
-            )
-        else:
-            plain = re.sub(r"[\s']", "", text.replace(style.thousands, "") if style.thousands else text)
-            cleaned.append(plain.replace(style.decimal, ".") if style.decimal != "." else plain)
-    if style != NumberFormat():
-        marks = {",": "comma", ".": "point"}
-        said = [f"thousands {marks.get(style.thousands, style.thousands)}"] if style.thousands else []
-        said += [f"decimal {marks.get(style.decimal, style.decimal)}"] if style.decimal != "." else []
-        notes.append(f"{name} is read with {' and '.join(said)} (data.decimal=, data.thousands=)")
-    try:
-        return pd.to_numeric(pd.Series(cleaned, dtype=object))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{name}: {error}; name the signs with data.decimal= and data.thousands=") from error
-
-
-def _is_no_number(cell: Any, options: TableOptions) -> bool:
-    """Whether the number of a cell is missing; the mark -200 is also written -200.0."""
-    if is_missing(cell, options.na_values) or (isinstance(cell, str) and cell.strip().lower() in MISSING_NUMBERS):
-        return True
-    return bool(options.na_values) and re.sub(r"[.,]0+$", "", str(cell).strip()) in options.na_values
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, list | tuple | set):
+            return list(value)
+    return None
 
 
 ROW_NUMBER = re.compile(

@@ -1,12 +1,14 @@
-"""Files of records that say themselves where a cell ends: JSON, parquet, Arrow, spreadsheets, arrays, lines of text."""
+"""Files that say themselves where a cell ends: parquet, Arrow, spreadsheets, arrays, lines of text."""
 
 import json
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from mla_train.config import TableOptions
+from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.dialect import TITLES
 from mla_train.data.tables.source import (
     OTHER_ENCODING,
     UNREADABLE,
@@ -36,83 +38,6 @@ def _line(line: str, place: str) -> Row:
     if is_undecoded(text):
         return Row({"text": readable(text)}, f"{place} {OTHER_ENCODING}", place)
     return Row({"text": text}, "", place)
-
-
-def open_json(path: str, name: str, kind: str, options: TableOptions) -> Source:
-    """An object in each line; or one list of objects, or one object of columns, as pandas writes it.
-
-    The columns are those of the first objects; a column that appears later is one, too.
-    """
-    lines = read_lines(path, name, options.encoding)
-    first = next((line for line in lines if line.strip()), "")
-    if first.lstrip().startswith("["):
-        rows = _items(_whole(first, lines, name))
-    elif _parsed(first) is None and kind == "json":
-        rows = _items(_records_of(_whole(first, lines, name)))
-    else:
-        rows = _objects(chain([first], lines))
-        known = _parsed(first)
-        if (
-            kind == "json"
-            and isinstance(known, dict)
-            and known
-            and all(isinstance(v, dict | list) for v in known.values())
-        ):
-            rows = _items(_records_of(known))
-    columns = dict[str, None]()
-    head: list[Row] = []
-    for row in rows:
-        head.append(row)
-        columns |= dict.fromkeys(row.cells)
-        if len(head) == CHUNK:
-            break
-    return Source(name, "jsonl", list(columns), chain(head, rows))
-
-
-def _parsed(text: str) -> Any:
-    """The value of a piece of JSON; None if it is no JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(first: str, lines: Iterator[str], name: str) -> Any:
-    try:
-        return json.loads(first + "".join(lines))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{name} is no JSON: {error}") from error
-
-
-def _records_of(value: Any) -> list[Any]:
-    """The rows of one object: `{column: {row: cell}}` or `{column: [cells]}` as pandas writes it, or {"data": [rows]}."""
-    if not isinstance(value, dict):
-        return [value]
-    lists = [each for each in value.values() if isinstance(each, list)]
-    if lists and all(isinstance(item, dict) for item in lists[0]) and len(lists) == 1:
-        return lists[0]
-    columns = {
-        k: list(v.values()) if isinstance(v, dict) else v for k, v in value.items() if isinstance(v, dict | list)
-    }
-    if not columns or len({len(cells) for cells in columns.values()}) != 1 or len(columns) < len(value):
-        return [value]
-    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-
-
-def _items(items: Any) -> Iterator[Row]:
-    for number, cells in enumerate(items if isinstance(items, list) else [items], 1):
-        place = f"item {number}"
-        yield Row(cells, "", place) if isinstance(cells, dict) else Row({}, f"{place} is no JSON object", place)
-
-
-def _objects(lines: Iterator[str]) -> Iterator[Row]:
-    for number, line in enumerate(lines, 1):
-        place = f"line {number}"
-        if is_undecoded(line):
-            yield Row({}, f"{place} {OTHER_ENCODING}", place)
-        elif line.strip():
-            cells = _parsed(line)
-            yield Row(cells, "", place) if isinstance(cells, dict) else Row({}, f"{place} is no JSON object", place)
 
 
 def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -145,20 +70,42 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = stored.get("info", {}).get("features", {}) if isinstance(stored, dict) else {}
     classes = {name: each["names"] for name, each in features.items() if isinstance(each, dict) and each.get("names")}
-    columns = [column for column in schema.names if not column.startswith("__index_level_")]
+    columns = numbered(schema.names)
     return Source(name, kind, columns, rows(), size=size, schema=schema, class_names=classes)
 
 
 def _records(batch: Any) -> list[dict[str, Any]]:
-    """Rows of a batch; texts that are not UTF-8, though they are marked so, as bytes."""
+    """Rows of a batch, with a name of its own for each column; texts that are not UTF-8, though they are marked so, as bytes."""
     import pyarrow
 
+    names = numbered(batch.schema.names)
     try:
-        return batch.to_pylist()
+        return pyarrow.RecordBatch.from_arrays(batch.columns, names).to_pylist()
     except UnicodeDecodeError:
-        is_text = pyarrow.types.is_string
-        columns = [column.view(pyarrow.binary()) if is_text(column.type) else column for column in batch.columns]
-        return pyarrow.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+        columns = [
+            column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
+            for column in batch.columns
+        ]
+        columns = [column.cast(_with_bytes(column.type)) for column in columns]
+        return pyarrow.RecordBatch.from_arrays(columns, names).to_pylist()
+
+
+def _with_bytes(kind: Any) -> Any:
+    """A type with bytes in place of texts."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_string(kind) or types.is_string_view(kind):
+        return pyarrow.binary()
+    if types.is_large_string(kind):
+        return pyarrow.large_binary()
+    if types.is_list(kind):
+        return pyarrow.list_(_with_bytes(kind.value_type))
+    if types.is_large_list(kind):
+        return pyarrow.large_list(_with_bytes(kind.value_type))
+    if types.is_struct(kind):
+        return pyarrow.struct([(each.name, _with_bytes(each.type)) for each in kind])
+    return kind
 
 
 def _arrow_table(path: str, packed: bool) -> Any:
@@ -174,7 +121,10 @@ def _arrow_table(path: str, packed: bool) -> Any:
 
 
 def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source:
-    """The first sheet of a spreadsheet; its first row that is not empty holds the names of the columns."""
+    """The first sheet of a spreadsheet that is seen.
+
+    The names of the columns are in its first row with several cells; where rows have one cell, in the first that is not empty.
+    """
     try:
         from openpyxl import load_workbook
     except ImportError as error:
@@ -185,12 +135,21 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
         book = load_workbook(open_bytes(path), read_only=True, data_only=True)
     except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(f"{name} cannot be read as xlsx: {error}") from error
-    sheet = book.worksheets[0]
-    notes = [f"{name} has {len(book.worksheets)} sheets: {sheet.title} is read"] if len(book.worksheets) > 1 else []
-    cells = ((n, row) for n, row in enumerate(sheet.iter_rows(values_only=True), 1) if any(c is not None for c in row))
-    _, head = next(cells, (0, ()))
+    sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
+    if not sheets:
+        raise UserError(f"{name} has no sheet with cells: write the table as the first sheet, or save it as csv")
+    notes = [f"{name} has {len(book.worksheets)} sheets: {sheets[0].title} is read"] if len(book.worksheets) > 1 else []
+    filled = ((n, row) for n, row in enumerate(sheets[0].iter_rows(values_only=True), 1) if not all(map(is_empty, row)))
+    first = list(islice(filled, TITLES))
+    titles = next((n for n, (_, row) in enumerate(first) if sum(not is_empty(cell) for cell in row) > 1), 0)
+    if titles:
+        notes.append(f"{name}: the header is row {first[titles][0]}")
+    head = first[titles][1] if first else ()
     columns = numbered(["" if cell is None else str(cell).strip() for cell in head])
-    rows = (Row(dict(zip(columns, row, strict=False)), "", f"row {number}") for number, row in cells)
+    rows = (
+        Row(dict(zip(columns, row, strict=False)), "", f"row {number}")
+        for number, row in chain(first[titles + 1 :], filled)
+    )
     return Source(name, kind, columns, rows, notes=notes)
 
 

@@ -1,52 +1,41 @@
-"""Tables of separated values. DuckDB finds separator and header; rows are read by Python's csv, in their place.
-
-A quote that does not close would swallow the lines behind it: a record that takes in lines which are rows by themselves is
-read again line by line, without quotes.
-"""
+"""Tables of separated values: names of columns, rows, and lines that are neither."""
 
 import csv
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from mla_train.config import TableOptions
+from mla_train.data.tables.cells import ROW_NUMBER
+from mla_train.data.tables.dialect import ANNOUNCED, NAMES, Dialect, find_dialect
+from mla_train.data.tables.numbers import GROUPED
+from mla_train.data.tables.records import Record, Shape, read_records
 from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines, readable
 from mla_train.errors import UserError
 
 SAMPLE = 10_000
-"""Lines by which the separator is found."""
-SWALLOWED = 4
-"""Lines of a quoted cell that must all be rows by themselves for the quotes to be taken as part of the text."""
+"""Lines by which it is found how a table is written."""
 PEEKED = 20
 """Records that tell whether rows have one cell more than the header."""
-MOST_HELD = 50_000_000
-"""Characters of a record."""
-HEADER_WORDS = {
-    "label", "labels", "class", "category", "target", "text", "sentence", "review", "source", "image", "file", "path", "id",
-    "name", "date", "time", "datetime", "timestamp", "ds", "y", "value",
-}  # fmt: skip
-"""Names that make the first line a header, although its other cells look like those of a row."""
-NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a table is written.
-
-    Attributes:
-        separator: Sign between cells.
-        skip: Number of lines before the header.
-        has_header: Whether the first row holds the names of the columns.
-    """
-
-    separator: str
-    skip: int = 0
-    has_header: bool = True
+RULE = re.compile(r"[\s|+:=-]*")
+"""Cells of a line that is drawn between rows."""
+UNIT = re.compile(r"\s*([(\[<].*[)\]>])?\s*")
+"""Cells of a line of units below the header."""
+SUMS = {
+    "total",
+    "totals",
+    "grand total",
+    "subtotal",
+    "sum",
+    "average",
+    "mean",
+    "summe",
+    "gesamt",
+    "mittelwert",
+    "moyenne",
+}
+"""First cells of a line that sums rows up."""
 
 
 def open_separated(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -64,151 +53,101 @@ def open_separated(path: str, name: str, kind: str, options: TableOptions) -> So
     csv.field_size_limit(sys.maxsize)
     lines = read_lines(path, name, options.encoding, newline="")
     first = list(islice(lines, SAMPLE))
-    dialect, notes = find_dialect(first, kind, options), list[str]()
-    source = Source(name, kind, [], iter(()), separator=dialect.separator, notes=notes)
-    records = _records(chain(first[dialect.skip :], lines), dialect)
+    dialect, doubtful = find_dialect(first, kind, options), list[int]()
+    source = Source(name, kind, [], iter(()), separator=dialect.separator)
+    table = first[dialect.skip :]
+    records = read_records(chain(table, lines), dialect, Shape(dialect, table), doubtful)
     head = list(islice(records, PEEKED))
     if not head:
         raise UserError(f"{name} has no rows")
     if any(map(is_undecoded, head[0].cells)):
         raise UserError(f"{name} line {head[0].line} {OTHER_ENCODING}")
+    _note_dialect(dialect, source, is_announced=bool(ANNOUNCED.fullmatch(first[0])))
     names = [cell.strip() for cell in head[0].cells]
-    if not dialect.has_header:
-        names = [f"column_{place}" for place in range(1, len(names) + 1)]
-        notes.append(
+    if dialect.has_header:
+        rows = head[1:]
+        while rows and not names[-1] and all(len(row.cells) < len(names) for row in rows):
+            names.pop()  # a separator at the end of the header alone
+        if _have_names(rows, names, first):
+            names = ["", *names]
+            source.notes.append(
+                f"{name}: rows begin with a name or number of their own, for which the header has no column"
+            )
+        if len(rows) > 1 and _is_unit(rows[0]) and not _is_unit(rows[1]):
+            source.notes.append(
+                f"left out line {rows[0].line} of {name}, which holds units: {', '.join(rows[0].cells)}"
+            )
+            rows = rows[1:]
+    else:
+        names, rows = [f"column_{place}" for place in range(1, len(names) + 1)], head
+        source.notes.append(
             f"{name} has no header: its columns are {', '.join(names)} (data.header=true takes the first line for it)"
         )
-    elif len(head) > 1 and all(len(record.cells) == len(names) + 1 for record in head[1:]):
-        names = ["", *names]  # names of rows, without a name of their own
-    if dialect.skip and not first[0].startswith("sep="):
-        notes.append(f"{name}: the header is line {dialect.skip + 1}")
-    if dialect.separator not in ",\t":
-        notes.append(f"{name}: cells are separated by a {NAMES.get(dialect.separator, repr(dialect.separator))}")
+    if dialect.separator == ";" and options.decimal is None and options.thousands is None:
+        _note_points(rows, names, source)
     source.columns = numbered(names)
-    source.rows = _rows(chain(head[dialect.has_header :], records), source)
+    source.rows = _rows(chain(rows, records), source, head[0].cells if dialect.has_header else [], doubtful)
     return source
 
 
-def find_dialect(lines: Sequence[str], kind: str, options: TableOptions) -> Dialect:
-    """The separator and header of a table, from its first lines; those that the options name are taken.
+def _note_dialect(dialect: Dialect, source: Source, is_announced: bool) -> None:
+    """Notes on what was guessed, but the usual."""
+    if dialect.skip > is_announced:
+        source.notes.append(f"{source.name}: the header is line {dialect.skip + 1}")
+    if dialect.separator not in ",\t":
+        sign = NAMES.get(dialect.separator, repr(dialect.separator))
+        source.notes.append(f"{source.name}: cells are separated by a {sign}")
+    if dialect.quote == "'":
+        source.notes.append(f"{source.name}: cells stand between apostrophes")
+    if dialect.has_backslashes:
+        source.notes.append(f'{source.name}: quotes inside cells are written \\"')
 
-    Args:
-        lines: First lines of the table.
-        kind: "csv" or "tsv".
-        options: How it is written.
+
+def _have_names(rows: Sequence[Record], names: Sequence[str], lines: Sequence[str]) -> bool:
+    """Whether each row has a cell before those of the header: a number that counts rows, or a name in quotes, as R writes it.
+
+    Otherwise a row of one cell more has a separator inside a text that should be in quotes.
     """
-    import duckdb
-
-    announced = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None  # as spreadsheets write it
-    skip = 1 if announced else 0
-    separator = options.separator or (announced[1] if announced else "\t" if kind == "tsv" else None)
-    has_header = True
-    with TemporaryDirectory() as folder:
-        sample = Path(folder) / "sample.csv"
-        sample.write_text("".join(lines[skip:]), encoding="utf-8", errors="replace", newline="")
-        size = max(map(len, lines), default=1) * 4 + 1
-        given = {} if separator is None else {"separator": separator}
-        for quote in ("", "quote='\"',"):  # an apostrophe is no quote
-            query = f"""select Delimiter, SkipRows, HasHeader, Comment, Quote from sniff_csv($file, {quote}
-                {"delim=$separator," if given else ""} ignore_errors=true, max_line_size={max(size, 2_097_152)},
-                buffer_size={max(2 * size, 8_388_608)})"""
-            try:
-                result = duckdb.connect().execute(query, {"file": str(sample), **given}).fetchone()
-            except duckdb.Error:  # too odd: a table is taken to be as simple as can be
-                result = None
-            if result and result[-1] != "'":
-                break
-        line = "".join(lines[skip : skip + 1])
-        separator, more, has_header, comment, _ = result or (separator or max(",;\t|", key=line.count), 0, True, "", "")
-        skip += more
-        while comment and len(comment) == 1 and len(lines) > skip + 1 and lines[skip].startswith(comment):
-            skip += 1
-    head = next(csv.reader(lines[skip : skip + 1], delimiter=separator or ","), [])
-    names = {cell.strip().lower() for cell in head}
-    has_header = (
-        has_header or "" in names or bool(names & HEADER_WORDS)
-    )  # an index without a name, steps by their numbers
-    return Dialect(separator or ",", skip, has_header if options.header is None else options.header)
+    if not rows or any(len(row.cells) != len(names) + 1 for row in rows) or ROW_NUMBER.fullmatch(names[0]):
+        return False
+    firsts = [row.cells[0].strip() for row in rows]
+    if all(re.fullmatch(r"\d{1,18}", each) for each in firsts):
+        numbers = list(map(int, firsts))
+        return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    is_filled = any(row.cells[-1].strip() for row in rows)
+    return is_filled and len(set(firsts)) == len(rows) > 1 and all(lines[r.line - 1].startswith('"') for r in rows)
 
 
-class Record(NamedTuple):
-    """A record: its cells, the number of its first line, and whether its quotes were taken as text."""
-
-    cells: list[str]
-    line: int
-    is_repaired: bool = False
+def _is_unit(row: Record) -> bool:
+    return all(map(UNIT.fullmatch, row.cells)) and any(cell.strip() for cell in row.cells)
 
 
-class _Lines:
-    """Lines, with those that were read since the last record."""
-
-    def __init__(self, lines: Iterable[str], skipped: int) -> None:
-        self.lines, self.number, self.taken, self.held = iter(lines), skipped, list[str](), 0
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        if self.held > MOST_HELD:
-            raise csv.Error("a quote does not close")
-        line = next(self.lines)
-        self.number += 1
-        self.taken.append(line)
-        self.held += len(line)
-        return line
+def _note_points(rows: Sequence[Record], names: Sequence[str], source: Source) -> None:
+    """A note on numbers such as 1.501 where semicolons suggest decimal commas."""
+    for name, cells in zip(names, zip(*(row.cells for row in rows), strict=False), strict=False):
+        if all(GROUPED["."].fullmatch(cell.strip()) for cell in cells):
+            source.notes.append(
+                f"{source.name} column {name}: the point of {cells[0].strip()} is read as the decimal sign; if it parts "
+                "thousands, data.thousands='.'"
+            )
 
 
-def _records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
-    """Records in order; empty lines are none."""
-    source = _Lines(lines, dialect.skip)
-    reader = csv.reader(source, delimiter=dialect.separator, strict=True)
-    width = 0
-    while True:
-        source.taken, source.held, start = [], 0, source.number + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            cells = []
-        taken = source.taken
-        if not "".join(taken).strip():
-            continue
-        width = width or len(cells) or len(_plain(taken[0], dialect))
-        if len(cells) == width and not _swallowed(taken, width, dialect):
-            yield Record(cells, start)
-            continue
-        for number, line in enumerate(taken, start):
-            yield _alone(line, number, width, dialect)
-
-
-def _swallowed(lines: Sequence[str], width: int, dialect: Dialect) -> bool:
-    """Whether a record took in lines that are rows by themselves."""
-    return len(lines) >= SWALLOWED and width > 1 and all(len(_plain(line, dialect)) == width for line in lines)
-
-
-def _alone(line: str, number: int, width: int, dialect: Dialect) -> Record:
-    """The record of one line, with quotes if they are in order, else without."""
-    try:
-        cells = next(csv.reader([line], delimiter=dialect.separator, strict=True), [])
-    except csv.Error:
-        cells = []
-    if len(cells) == width:
-        return Record(cells, number)
-    plain = _plain(line, dialect) if width > 1 else [line.rstrip("\r\n")]
-    if len(plain) == width:
-        return Record(plain, number, '"' in line)
-    return Record(cells or plain, number)
-
-
-def _plain(line: str, dialect: Dialect) -> list[str]:
-    return line.rstrip("\r\n").split(dialect.separator)
-
-
-def _rows(records: Iterable[Record], source: Source) -> Iterator[Row]:
-    """Rows of a table; cells beyond the header that are empty are no cells."""
-    width, repaired = len(source.columns), list[int]()
+def _rows(records: Iterable[Record], source: Source, header: Sequence[str], doubtful: Sequence[int]) -> Iterator[Row]:
+    """Rows of a table; cells beyond the header that are empty are no cells, and lines without any are no rows."""
+    width, repaired, repeated, rules = len(source.columns), list[int](), list[int](), 0
+    cells, line = list[str](), 0
     for cells, line, is_repaired in records:
+        first = cells[0] if cells else ""
+        if cells == header:
+            repeated.append(line)
+            continue
+        if not first.strip(" |+:=-") and width > 1:
+            text = "".join(cells)
+            if not text.strip():
+                continue
+            if RULE.fullmatch(text) and any("---" in cell or "===" in cell for cell in cells):
+                rules += 1
+                continue
         is_ragged = len(cells) < width or any(cell.strip() for cell in cells[width:])
         error = f"line {line} has {len(cells)} cells, the header has {width}" if is_ragged else ""
         if any(map(is_undecoded, cells)):
@@ -216,8 +155,15 @@ def _rows(records: Iterable[Record], source: Source) -> Iterator[Row]:
         if is_repaired:
             repaired.append(line)
         yield Row(dict(zip(source.columns, cells, strict=False)), error, f"line {line}")
-    if repaired:
+    said = [
+        (repeated, "left out {} lines that repeat the header of {}, the first in line {}"),
+        (doubtful, "{} cells of {} hold lines that look like rows, the first in line {}: where its quote does not close, correct it"),
+        (repaired, "quotes in {} lines of {} do not close or stand inside cells, the first in line {}: they are read as part of the text"),
+    ]  # fmt: skip
+    source.notes += [words.format(f"{len(each):,}", source.name, each[0]) for each, words in said if each]
+    if rules:
+        source.notes.append(f"left out {rules:,} lines of {source.name} that are drawn between rows")
+    if header and next(filter(None, (cell.strip().lower().rstrip(":") for cell in cells)), "") in SUMS:
         source.notes.append(
-            f"{source.name}: quotes in {len(repaired):,} lines do not close or stand inside cells, the first in line "
-            f"{repaired[0]}: they are read as part of the text"
+            f"{source.name}: the last row, line {line}, may be a sum and no example: {', '.join(cells)}. It is read as one"
         )

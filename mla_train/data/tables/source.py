@@ -1,18 +1,20 @@
 """Files of rows as a stream: what is read of each row, or what is wrong with it, in its place."""
 
 import bz2
-import codecs
 import gzip
 import io
 import lzma
 import re
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from mla_train.data.tables.first_bytes import FIRST, encoding_of
 from mla_train.errors import UserError
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
@@ -71,7 +73,7 @@ class Source:
 
 def format_of(file: Path) -> str | None:
     """Format by the ending of a file, also of a compressed one; None where it is unknown."""
-    ending = (file.with_suffix("") if file.suffix in OPENERS else file).suffix.lower().removeprefix(".")
+    ending = (file.with_suffix("") if file.suffix.lower() in OPENERS else file).suffix.lower().removeprefix(".")
     ending = ENDINGS.get(ending, ending)
     return ending if ending in FORMATS else None
 
@@ -81,13 +83,13 @@ def open_bytes(path: str) -> BinaryIO:
     if path == "-":
         return sys.stdin.buffer
     file = Path(path)
-    stream: BinaryIO = OPENERS.get(file.suffix, open)(file, "rb")
+    stream: BinaryIO = OPENERS.get(file.suffix.lower(), open)(file, "rb")
     return stream
 
 
 def is_packed(path: str) -> bool:
     """Whether a file is compressed or the standard input, so that it is read from its beginning to its end."""
-    return path == "-" or Path(path).suffix in OPENERS
+    return path == "-" or Path(path).suffix.lower() in OPENERS
 
 
 def read_lines(path: str, name: str, encoding: str | None = None, newline: str = "\n") -> Iterator[str]:
@@ -96,8 +98,8 @@ def read_lines(path: str, name: str, encoding: str | None = None, newline: str =
     Args:
         path: Path, or "-" for the standard input.
         name: Name of the file, for messages.
-        encoding: Encoding; None is UTF-8, or UTF-16 where the text begins with its mark. Bytes of another one do not stop,
-            see `is_undecoded`.
+        encoding: Encoding; None is UTF-8, or the one that the first bytes tell. Bytes of another one do not stop, see
+            `is_undecoded`.
         newline: End of a line; "" is any of \n, \r and \r\n.
 
     Raises:
@@ -105,9 +107,10 @@ def read_lines(path: str, name: str, encoding: str | None = None, newline: str =
     """
     try:
         with open_bytes(path) as stream:
-            first = stream.peek(2)[:2] if hasattr(stream, "peek") else b""
-            marked = "utf-16" if first in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-            yield from io.TextIOWrapper(stream, encoding or marked, errors="surrogateescape", newline=newline)
+            first = stream.peek(FIRST)[:FIRST] if hasattr(stream, "peek") else b""
+            lines = io.TextIOWrapper(stream, encoding or encoding_of(first), errors="surrogateescape", newline=newline)
+            yield from (line.lstrip("\ufeff") for line in islice(lines, 1))
+            yield from lines
     except LookupError as error:
         raise UserError(f"data.encoding={encoding}: unknown; write utf-8, utf-16, cp1252, latin-1, ...") from error
     except (UnicodeError, *UNREADABLE) as error:
@@ -129,11 +132,12 @@ OTHER_ENCODING = "is not UTF-8: name the encoding with data.encoding=, such as c
 
 def numbered(names: Sequence[str]) -> list[str]:
     """Names of columns, each once: a second `text` becomes `text (2)`."""
-    unique: list[str] = []
+    unique = dict[str, None]()
+    counts = Counter[str]()
     for name in names:
-        count, candidate = 1, name
+        candidate = name
         while candidate in unique:
-            count += 1
-            candidate = f"{name} ({count})"
-        unique.append(candidate)
-    return unique
+            counts[name] += 1
+            candidate = f"{name} ({counts[name] + 1})"
+        unique[candidate] = None
+    return list(unique)

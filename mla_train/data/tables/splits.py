@@ -1,5 +1,7 @@
 """Where the tables of a data set are: files by name, a folder of the usual shape, or a set on the Hugging Face hub."""
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from mla_train.data.tables.source import FORMATS, format_of
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError
 
+SHARD = re.compile(r"(-\d+-of-\d+|[-_]?(part)?[-_]?(\d{1,3}|\d{5,}))$")
+"""What follows the name of a split in one of its files; four digits are a year."""
+
 
 def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
     """The splits that the options name; "train" is among them. Error messages say `what` the tables hold.
@@ -18,9 +23,11 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
         UserError: Nothing is named, or it cannot be read.
     """
     files: dict[str, list[Path]] = {}
+    unread: list[str] = []
     if options.root is not None:
         root = Path(options.root)
         files = {"train": [root]} if root.is_file() else find_parts(root)
+        unread = _unread(root, files) if root.is_dir() else []
     files |= {split: named_files(getattr(options, split), split) for split in PART_NAMES if getattr(options, split)}
     if files:
         if "train" not in files:
@@ -29,6 +36,7 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
             split: concatenate([read_table(file, options) for file in those], _name(those))
             for split, those in files.items()
         }
+        tables["train"].notes += unread
         return split_by_column(tables, options)
     if options.hub is None:
         raise UserError(f"the {what} are missing: name data.root=FOLDER, data.train=FILE or data.hub=NAME")
@@ -128,27 +136,33 @@ def _name(files: list[Path]) -> str:
 def find_parts(root: Path) -> dict[str, list[Path]]:
     """Files of a folder that hold train, val and test; val may be called valid, validation or dev, in any case.
 
-    A split may be in several files, such as train-00000-of-00002.parquet. A single table, of any name, is train. Without a file called test, the first whose name
-    starts with test_ or test- is taken (test_2016, test_2017).
+    A split may be in several files, such as train-00000-of-00002.parquet or train_1.csv, or in a folder of its name. A single
+    table, of any name, is train. Without a file called test, the first whose name starts with test_ or test- is taken
+    (test_2016, test_2017).
 
     Raises:
-        UserError: There is no such folder, or no train file in it.
+        UserError: There is no such folder, no train file in it, or a split is there in several ways.
     """
     if not root.is_dir():
-        raise UserError(f"data.root={root}: there is no such folder ({root.resolve()})")
-    tables = sorted(
-        file
-        for file in root.iterdir()
-        if file.is_file() and file.name[0] not in "._" and format_of(file) not in (None, "txt", "npz")
-    )
+        what = "folder" if format_of(root) is None else "file"
+        raise UserError(f"data.root={root}: there is no such {what} ({root.resolve()})")
+    tables = _tables_in(root)
+    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
     split_files: dict[str, list[Path]] = {}
     for split, names in PART_NAMES.items():
-        named = [file for name in names for file in tables if file.name.split(".")[0].lower() == name]
-        shards = [file for file in tables if _shard_of(file) in names]
-        others = [file for file in tables if split == "test" and file.name.lower().startswith(("test_", "test-"))]
-        chosen = named[:1] or shards or others[:1]
-        if chosen:
-            split_files[split] = chosen
+        named = [[file] for name in names for file in tables if _stem(file) == name]
+        shards = [file for file in tables if SHARD.sub("", _stem(file)) in names and _stem(file) not in names]
+        inside = [_tables_in(folders[name]) for name in names if name in folders]
+        ways = [each for each in (*named, shards, *inside) if each]
+        if len(ways) > 1:
+            shown = [str(file.relative_to(root)) for way in ways for file in way]
+            raise UserError(
+                f"{root} holds {', '.join(shown[:6])}{', ...' if len(shown) > 6 else ''}: name those that are {split} with "
+                f"data.{split}=[FILE,FILE]"
+            )
+        others = [[file] for file in tables if split == "test" and _stem(file).startswith(("test_", "test-"))]
+        if ways or others:
+            split_files[split] = (ways or others)[0]
     if not split_files and len(tables) == 1:
         return {"train": tables}
     if "train" not in split_files:
@@ -159,10 +173,28 @@ def find_parts(root: Path) -> dict[str, list[Path]]:
     return split_files
 
 
-def _shard_of(file: Path) -> str:
-    """The split of a part such as train-00000-of-00002.parquet; empty for other files."""
-    name, sign, rest = file.name.partition("-")
-    return name.lower() if sign and "-of-" in rest and rest[0].isdigit() else ""
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and file.name[0] not in "._" and format_of(file) not in (None, "txt", "npz")
+    )
+
+
+def _stem(file: Path) -> str:
+    return file.name.split(".")[0].lower()
+
+
+def _unread(root: Path, files: Mapping[str, Sequence[Path]]) -> list[str]:
+    """A note on tables of a folder that belong to no split."""
+    read = {file for those in files.values() for file in those}
+    left = [file.name for file in _tables_in(root) if file not in read]
+    shown = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+    return (
+        [f"{root}: {shown} is not read, as its name is none of a split (data.train=, data.val=, data.test=)"]
+        if left
+        else []
+    )
 
 
 def _hub_tables(name: str, revision: str | None) -> dict[str, Table]:

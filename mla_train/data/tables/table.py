@@ -60,9 +60,8 @@ class Table:
         """The cells of a column; a UserError that lists those that exist where there is none, or where there are two."""
         if name not in self.cells:
             hint = did_you_mean(name, self.cells) if len(self.cells) > 8 else ""
-            raise UserError(
-                f"{self.file} has no column {name}; there are {', '.join(self.cells)}{hint and f'. {hint}'}"
-            )
+            there = f"there are {', '.join(self.cells)}" if self.cells else "it has no columns"
+            raise UserError(f"{self.file} has no column {name}; {there}{hint and f'. {hint}'}")
         if f"{name} (2)" in self.cells:
             raise UserError(f"{self.file} has several columns {name}: give each a name of its own")
         return self.cells[name]

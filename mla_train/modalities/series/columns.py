@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import SeriesTableOptions
-from mla_train.data.tables.cells import as_numbers, as_text, is_empty
+from mla_train.data.tables.cells import as_text, is_empty
+from mla_train.data.tables.numbers import as_numbers
 from mla_train.data.tables.splits import named_files
 from mla_train.data.tables.table import concatenate, read_table
 from mla_train.errors import UserError
@@ -49,7 +50,7 @@ def read_series_frame(
         if name in named_texts and not _are_times(cells):
             columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
             continue
-        values = as_numbers(f"{options.path} column {name}", cells, options, notes)
+        values = as_numbers(f"{options.path} column {name}", cells, options, notes, table.places)
         if values is None:
             values = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
         columns[name] = values

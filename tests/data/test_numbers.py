@@ -1,0 +1,115 @@
+"""Columns of numbers: signs, units, what is missing, what is asked."""
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from mla_train.config import TableOptions
+from mla_train.data.tables.numbers import as_numbers
+from mla_train.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "note"),
+    [
+        (["987", "1,001", "1,043"], [987, 1001, 1043], "thousands comma"),
+        (["1,5", "2,25"], [1.5, 2.25], "decimal comma"),
+        (["1.234,5", "2"], [1234.5, 2], "thousands point and decimal comma"),
+        (["1,234,567", "3"], [1234567, 3], "thousands comma"),
+        (["0,123", "0,456"], [0.123, 0.456], "decimal comma"),
+        (["1\u00a0234,5", "2,5"], [1234.5, 2.5], "decimal comma"),
+        (["1.001", "2.002"], [1.001, 2.002], ""),
+        (["1e-9", "?", "NA", ""], [1e-9, np.nan, np.nan, np.nan], ""),
+        ([1, None, 2.5], [1, np.nan, 2.5], ""),
+        (["01.02.2024", "02.02.2024"], None, ""),
+        (["a", "b", "3"], None, ""),
+    ],
+)
+def test_numbers_as_people_write_them(cells, numbers, note):
+    notes = []
+    found = as_numbers("y", cells, TableOptions(), notes)
+    if numbers is None:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found.astype(float), numbers)
+    assert note in " ".join(notes)
+
+
+def test_what_cannot_be_known_is_asked():
+    with pytest.raises(UserError, match=r"1,001 may be .*data\.decimal=','.*data\.thousands=','"):
+        as_numbers("y", ["1,001", "2,002"], TableOptions(), [])
+    assert list(as_numbers("y", ["1,001", "2,002"], TableOptions(decimal=","), [])) == [1.001, 2.002]
+    assert list(as_numbers("y", ["1,001", "2,002"], TableOptions(thousands=","), [])) == [1001, 2002]
+    with pytest.raises(UserError, match=r"'-200x' in row 3 is no number.*data\.na_values=\['-200x'\]"):
+        as_numbers("y", ["1", "2", "-200x"], TableOptions(), [])
+    assert np.isnan(as_numbers("y", ["1", "2", "-200"], TableOptions(na_values=["-200"]), [])[2])
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "note"),
+    [
+        (["987", "1.001", "1.043"], [987, 1001, 1043], "thousands point"),
+        (["100", "33.333", "66.667"], [100, 33.333, 66.667], ""),
+        (["1500", "1.001"], [1500, 1.001], ""),
+        (["0", "0.125", "1.250"], [0, 0.125, 1.25], ""),
+        (["1,5", "1.234"], [1.5, 1234], "thousands point and decimal comma"),
+        (["1,234", "1.5"], [1234, 1.5], "thousands comma"),
+        (["1,5", "2.5"], [1.5, 2.5], "decimal comma"),
+        (["12 kWh", "13,5 kWh", "9"], [12, 13.5, 9], "without its unit kWh, also where it is not written, as in 9"),
+        (["5 €", "€ 1.234,50"], [5, 1234.5], "without its unit €"),
+        (["3%", "4.5%"], [3, 4.5], "without its unit %"),
+        (["-$5", "$1,200.50"], [-5, 1200.5], "without its unit $"),
+        (["1.2k", "800", "3M"], [1200, 800, 3e6], "M as 1,000,000 and k as 1,000"),
+        (["\N{MINUS SIGN}5", "6"], [-5, 6], ""),
+        ([Decimal("1.1"), None, Decimal("NaN")], [1.1, np.nan, np.nan], ""),
+        (["5 kg", "300 g"], None, "different units (g, kg)"),
+        (["1st", "2nd", "3rd", "4th"], None, ""),
+        (["20240101T00", "20240102T00"], None, ""),
+        ([-9999.0, 1, 2, 3, -9999.0], [-9999, 1, 2, 3, -9999], "-9999 2 times"),
+        (["99", "98", "99", "97"], [99, 98, 99, 97], ""),
+    ],
+)
+def test_signs_units_and_marks(cells, numbers, note):
+    notes = []
+    found = as_numbers("y", cells, TableOptions(), notes)
+    if numbers is None:
+        assert found is None
+    else:
+        np.testing.assert_allclose(found.astype(float), numbers)
+    assert note in " ".join(notes)
+    assert bool(note) is bool(notes)
+
+
+@pytest.mark.parametrize("mark", ["decimal", "thousands"])
+def test_a_point_beside_small_whole_numbers_is_asked(mark):
+    cells = ["7", "12", "1.204"]
+    with pytest.raises(UserError, match=rf"1\.204 may be .*data\.{mark}='\.'"):
+        as_numbers("y", cells, TableOptions(), [])
+    expected = {"decimal": 1.204, "thousands": 1204}[mark]
+    assert as_numbers("y", cells, TableOptions(**{mark: "."}), [])[2] == expected
+
+
+def test_a_decimal_comma_makes_the_point_part_thousands_where_it_can():
+    options = TableOptions(decimal=",")
+    assert list(as_numbers("y", ["987", "1.501"], options, [])) == [987, 1501]
+    assert list(as_numbers("y", ["1.5", "2.25"], options, [])) == [1.5, 2.25]  # another column of the same file
+    with pytest.raises(UserError, match=r"'1,234\.5' in line 9 is no number.*data\.thousands="):
+        as_numbers("y", ["1,5", "1,234.5"], options, [], ["line 8", "line 9"])
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells"),
+    [
+        ("-9999.0", ["-9999", "1"]),
+        ("-9999", [-9999.0, 1]),
+        ("1e+20", [1e20, 1.0]),
+        ("-99.9", ["-99,9", "1,5"]),
+        ("unknown", ["Unknown", "1"]),
+        ("-200", ["-200.00", "1"]),
+    ],
+)
+def test_what_means_a_missing_value_is_compared_as_a_number_too(mark, cells):
+    found = as_numbers("y", cells, TableOptions(na_values=[mark]), [])
+    assert np.isnan(found[0])
+    assert not np.isnan(found[1])
