@@ -173,10 +173,10 @@ def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Ex
     ]
     rows, targets = _references(table, columns[1], notes)
     where, places = [f"{table.file} column {column}" for column in columns], [table.places[row] for row in rows]
-    sources = read_texts(table.column(columns[0]), where[0], table.places, notes)
+    sources = read_texts(table.column(columns[0]), where[0], table.places, notes, options)
     part = Examples({"source": sources}, table.column(columns[1]), names, **keys)
     part = part.select(np.array(rows, dtype=int)) if len(rows) > len(table) else part
-    return replace(part, targets=read_texts(targets, where[1], places, notes))
+    return replace(part, targets=read_texts(targets, where[1], places, notes, options))
 
 
 def _references(table: Table, column: str, notes: list[str]) -> tuple[list[int], list[Any]]:

@@ -68,7 +68,7 @@ def test_a_missing_table_is_called_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(ROWS.encode()), r"compressed .*add \.gz"),
+        (gzip.compress(ROWS.encode(), mtime=0), r"compressed .*add \.gz"),
         (b"PAR1....", r"parquet .*call it \.parquet"),
         (b"PK\x03\x04....", r"zip .*call it \.xlsx"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),

@@ -10,7 +10,8 @@ from datasets import Dataset
 from PIL import Image
 
 from mla_train.config import OnError
-from mla_train.data.readers import is_empty, read_table_examples
+from mla_train.data.readers import read_table_examples
+from mla_train.data.tables.cells import is_empty
 from mla_train.errors import UserError
 from tests.helpers import config, write_jsonl
 
