@@ -108,7 +108,7 @@ def test_all_tasks_take_a_step_of_two_passes(task):
 def test_every_answer_of_every_task_takes_a_step(task, head):
     words = [f"task={task}", f"task.head={head}", *SMALL]
     if head == "regression":  # the made labels are words
-        with pytest.raises(UserError, match=r"'a', which is no number.*task\.head=classification"):
+        with pytest.raises(UserError, match=r"'a' is no number.*task\.head=classification"):
             build(*words)
         return
     module, data = build(*words)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -263,6 +264,7 @@ def _evaluate(
         raise UserError(
             f"{best} is missing: it was removed, or no validation score was a number. Remove {folder.path} and run again"
         )
+    trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]  # a profile is of the first training steps
     # Counters stand at the end of the training: they are not to be restored together with the selected weights.
     trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, RunProgress)]  # type: ignore[attr-defined]
 

@@ -64,7 +64,7 @@ def test_values_of_data_sets():
     assert config("data=cifar10").data.horizontal_flip
     assert not config("data=image_folder").data.horizontal_flip  # letters and digits would change their class
     kaomoji = config("task=multimodal_sentiment")
-    assert (kaomoji.data.name, kaomoji.checkpoint.keep) == ("kaomoji", CheckpointChoice.last)
+    assert (kaomoji.data.name, kaomoji.checkpoint.keep) == ("kaomoji", CheckpointChoice.auto)
 
 
 def test_an_experiment_changes_options_of_its_data_set():

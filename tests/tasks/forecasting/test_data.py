@@ -341,7 +341,7 @@ def test_the_period_of_months_that_rise(tmp_path):
         (
             lambda t: t.assign(load=["x" if i == 4 else 1.0 for i in range(400)]),
             ["data.targets=[load]"],
-            "column load: 'x' in row 5 is no number",
+            "column load: 'x' in line 6 is no number",
         ),
         (lambda t: t.assign(load=np.nan), ["data.targets=[load]"], "column load has no value in the training rows"),
         (

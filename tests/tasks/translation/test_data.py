@@ -281,7 +281,7 @@ def test_multi30k_is_padded_little(shared_data):
         (["data.train=A", "data.source_column=target"], "are both target"),
         (["data.train=FOLDER"], r"no file there can be read.*data\.root="),
         (["data.root=FOLDER"], "aligned texts, say which is which: data.source_column=de data.target_column=en"),
-        (["data.train=EMPTY"], "train has no pair of sentences"),
+        (["data.train=EMPTY"], "empty.csv has no rows"),
         (["data.train=ONE"], r"off 1 different inputs, needed are 20: .*data\.val= data\.test="),
         (
             ["data.train=A", "data.max_length=2", "data.too_long=drop"],
