@@ -63,10 +63,10 @@ def find_images(
         notes.append(f"{coded:,} images are texts in base64, which are decoded")
     for file, finder in finders.items():
         if finder.others:
-            written, found = finder.others[0]
+            written, actual = finder.others[0]
             notes.append(
                 f"{file}: {len(finder.others):,} paths of images are written otherwise than the files, such as {written!r} "
-                f"for {found}"
+                f"for {actual}"
             )
     return images, shown
 
@@ -95,11 +95,11 @@ class _Finder:
             return file
         plain = path.strip().strip("\"'").strip()
         parts = self._inside(plain if "/" in plain else plain.replace("\\", "/"), name).relative_to(self.folder).parts
-        found = self._spelled(parts, name)
-        if found is None:
+        actual = self._spelled(parts, name)
+        if actual is None:
             return file
-        self.others.append((_short(path), found.relative_to(self.folder)))
-        return found
+        self.others.append((_short(path), actual.relative_to(self.folder)))
+        return actual
 
     def _inside(self, path: str, name: str) -> Path:
         try:

@@ -12,16 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from mla_train.baselines import Baseline, Limit, compute
 from mla_train.checks import Check, problems_of, safe_checks
-from mla_train.config import BaselineChoice, CheckpointChoice, TrainConfig
+from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.data.split_file import SPLITS_FILE, write_splits
 from mla_train.data.splits import SPLITS
@@ -31,18 +28,16 @@ from mla_train.inference.artifact import save_model
 from mla_train.task import Task, build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.confidence import is_better
+from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
 from mla_train.training.fingerprint import check_same_data, fingerprint
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
-from mla_train.training.module import Evaluation, TrainingModule
+from mla_train.training.module import TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, alone, is_child, prepare_run, resume_command
 
-SMALL_VAL = 300  # examples
-LEAST_SECONDS = 2.0  # that baselines may take
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
@@ -156,7 +151,7 @@ def _train(
     if trainer.is_global_zero:
         checks = [] if config.debug.overfit else safe_checks(data)  # there all splits are the same
         problems = [f"look at: {problem}" for problem in problems_of(checks)]
-        lines = [*data.notes, *problems, *_choices(config, keep_last, start), _headline(config, data, module, folder)]
+        lines = [*data.notes, *problems, *choices(config, keep_last, start), _headline(config, data, module, folder)]
         print(printable("\n".join(lines)), flush=True)
     if config.hardware.compile:
         module.compile()
@@ -169,12 +164,12 @@ def _train(
             raise Interrupted(
                 f"Stopped at the start of the training. Continue with: {resume_command(folder)}", 128 + signal.SIGTERM
             ) from request
-        evaluations, begun = _evaluate(config, folder, data, module, trainer, val, checkpoints)
+        evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
         if not trainer.is_global_zero:
             return {}
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
         save_model(model_weights(folder.checkpoints / "best.ckpt"), spec, config, folder.model)
-        baselines = _baselines(config, task, data, progress.wall_seconds)
+        baselines = compute_baselines(config, task, data, progress.wall_seconds)
         if config.test:
             from mla_train.training.curves import draw_curves
 
@@ -220,91 +215,6 @@ def _statistics(config: TrainConfig, data: Dataset) -> list[Callback]:
     watched = config.logger.wandb is not None or config.logger.tensorboard
     possible = not config.hardware.compile and config.hardware.strategy != "fsdp"
     return [AttentionStatistics(data)] if watched and possible else []
-
-
-def keeps_last(config: TrainConfig, data: Dataset) -> bool:
-    """Whether the last epoch becomes the model: the best of few examples is a matter of luck. Windows overlap, and are many."""
-    if config.checkpoint.keep is CheckpointChoice.auto:
-        return data.count("val") < SMALL_VAL and data.spec.head.kind != "forecast" and not config.debug.overfit
-    return config.checkpoint.keep is CheckpointChoice.last
-
-
-def _choices(config: TrainConfig, keep_last: bool, start: str) -> list[str]:
-    """What the run chose by itself, as lines for the user."""
-    lines = []
-    if keep_last and config.checkpoint.keep is CheckpointChoice.auto:
-        lines.append(f"val has less than {SMALL_VAL} examples: the last epoch becomes the model (checkpoint.keep)")
-    if start:
-        lines.append(
-            f"training begins as {start}, which is kept unless an epoch betters it by more than chance (task.start)"
-        )
-    return lines
-
-
-def _baselines(config: TrainConfig, task: Task, data: Dataset, seconds: float) -> dict[str, Baseline]:
-    """The baselines of the task, which take at most as long as the training."""
-    if not config.test or config.baselines is BaselineChoice.none or config.debug.fast or config.debug.overfit:
-        return {}
-    print("computing baselines ...", flush=True)
-    limit = Limit(max(seconds, LEAST_SECONDS), config.baselines is BaselineChoice.quick)
-    return compute(task.baselines(data), limit)
-
-
-def _evaluate(
-    config: TrainConfig, folder: RunFolder, data: Dataset, module: TrainingModule, trainer: L.Trainer, val: Any,
-    checkpoints: Checkpoints,
-) -> tuple[dict[str, Evaluation], dict[str, Any] | None]:  # fmt: skip
-    """Evaluates the selected checkpoint on val and, unless `test=false`, once on test.
-
-    Returns:
-        The evaluations, and how the start compares to what training made of it; None without a start.
-    """
-    best, start = folder.checkpoints / "best.ckpt", folder.checkpoints / "start.ckpt"
-    if not best.is_file():
-        raise UserError(
-            f"{best} is missing: it was removed, or no validation score was a number. Remove {folder.path} and run again"
-        )
-    trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]  # a profile is of the first training steps
-    # Counters stand at the end of the training: they are not to be restored together with the selected weights.
-    trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, RunProgress)]  # type: ignore[attr-defined]
-
-    def validate(checkpoint: Path | None) -> Evaluation:
-        trainer.validate(module, val, ckpt_path=checkpoint, weights_only=True, verbose=False)
-        return _complete(module, config, data, "val")
-
-    begun = None
-    before = validate(start) if start.is_file() else None
-    selected = validate(best)
-    if before is not None:
-        is_bettered, gain = is_better(module.model.head, selected.predictions, before.predictions)
-        begun = {"name": checkpoints.start, "kept": not is_bettered, "metrics": before.metrics, **gain}
-        if not is_bettered:
-            if trainer.is_global_zero:
-                shutil.copyfile(start, best)
-            trainer.strategy.barrier()
-            checkpoints.best_epoch, checkpoints.best_score = 0, before.metrics[module.monitor]
-            selected = validate(start)
-    if not config.debug.overfit and module.model.head.calibrate(selected.predictions):
-        selected = validate(None)
-    evaluations = {"val": selected}
-    if config.test:
-        test = evaluation_loader(data, config, "test", trainer.global_rank, trainer.world_size)
-        trainer.test(module, test, verbose=False)
-        evaluations["test"] = _complete(module, config, data, "test")
-    return evaluations, begun
-
-
-def _complete(module: TrainingModule, config: TrainConfig, data: Dataset, split: str) -> Evaluation:
-    """The last evaluation, checked to hold every example."""
-    assert module.evaluation is not None
-    scored = len(module.evaluation.predictions["index"])
-    limited = config.debug.fast or any(name.startswith("limit_") for name in config.trainer)
-    if scored != data.count(split) and not limited:
-        raise RuntimeError(f"{scored} of {data.count(split)} examples of the {split} split were scored")
-    groups = getattr(data, split).groups
-    if groups is not None:
-        module.evaluation.predictions["group"] = groups[module.evaluation.predictions["index"]]
-    return module.evaluation
 
 
 def model_weights(checkpoint: Path) -> dict[str, Tensor]:

@@ -136,7 +136,7 @@ def test_r_drop_is_a_quarter_of_both_divergences_of_each_label():
 
 
 def test_lists_within_lists_are_refused():
-    with pytest.raises(UserError, match="holds more than labels: an example has a list of words or numbers"):
+    with pytest.raises(UserError, match=r"holds more than labels.*list of words"):
         MultilabelClassification.load_targets({"train": [["a"], [["b"]]]}, config("task=text_classification").data, [])
 
 

@@ -173,9 +173,9 @@ def _with_quotes(dialect: Dialect, lines: Sequence[str]) -> Dialect:
     ]
     for other, mark, share in others:
         marked = [bool(mark.search(line)) for line in lines]
-        found = _in_order(other, lines)
-        gained = sum(new and not old and has for new, old, has in zip(found, usual, marked, strict=True))
-        lost = sum(old and not new for new, old in zip(found, usual, strict=True))
+        regular = _in_order(other, lines)
+        gained = sum(new and not old and has for new, old, has in zip(regular, usual, marked, strict=True))
+        lost = sum(old and not new for new, old in zip(regular, usual, strict=True))
         if gained > lost and sum(marked) >= share * (len(lines) - 1):
             return other
     return dialect

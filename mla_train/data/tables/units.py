@@ -23,9 +23,9 @@ def numbers_and_units(counts: Mapping[str, int]) -> tuple[dict[str, str], dict[s
     """
     numbers, units = {}, {}
     for text in counts:
-        found = UNIT.fullmatch(text)
-        unit = (found["before"] or found["behind"] or "") if found and not (found["before"] and found["behind"]) else ""
-        numbers[text] = found["sign"] + found["number"].strip() if found and unit else text
+        match = UNIT.fullmatch(text)
+        unit = (match["before"] or match["behind"] or "") if match and not (match["before"] and match["behind"]) else ""
+        numbers[text] = match["sign"] + match["number"].strip() if match and unit else text
         units[text] = unit
     if 2 * sum(count for text, count in counts.items() if units[text]) < sum(counts.values()):
         numbers = {text: number if units[text] in MULTIPLES else text for text, number in numbers.items()}

@@ -58,16 +58,16 @@ def _refuse_repeated(steps: pd.MultiIndex, series: pd.Series, options: SeriesTab
         return
     row = int(twice.argmax())
     other = int((steps == steps[row]).argmax())
-    found = (
+    problem = (
         f"{options.path}: {steps[row][0]} stands twice in the series {steps[row][1]}, in {place_of(series, other)} and "
         f"{place_of(series, row)}"
     )
     if many:
         raise UserError(
-            f"{found}, and so do most times, as where further columns tell series apart: name all of them with "
+            f"{problem}, and so do most times, as where further columns tell series apart: name all of them with "
             "data.series_column=[NAME,NAME]; data.resample=sum forecasts the total of each time"
         )
-    raise UserError(f"{found}. data.resample=mean, sum or last makes one of both")
+    raise UserError(f"{problem}. data.resample=mean, sum or last makes one of both")
 
 
 def series_names(table: pd.DataFrame, columns: Sequence[str], path: str | None) -> pd.Series:

@@ -188,10 +188,10 @@ def _time_of_day(column: pd.Series, part: str, path: str | None) -> Any:
             return pd.to_timedelta(clock[0] * 3600 + clock[1] * 60 + clock[2], unit="s")
         row = int(wrong.argmax())
     else:
-        found = [CLOCK.fullmatch(text) or CLOCK_HALF.fullmatch(text) for text in column]
-        if all(found):
-            return pd.to_timedelta([_seconds(each.groupdict()) for each in found if each], unit="s")
-        row = found.index(None)
+        matches = [CLOCK.fullmatch(text) or CLOCK_HALF.fullmatch(text) for text in column]
+        if all(matches):
+            return pd.to_timedelta([_seconds(each.groupdict()) for each in matches if each], unit="s")
+        row = matches.index(None)
     raise UserError(
         f"{place_of(column, row, path)}: {column.iloc[row]!r} in column {column.name} is no time of day: write 18:00, 6 pm, 18 or 1800"
     )

@@ -65,15 +65,15 @@ def read_texts(
             return reading
     texts = with_offsets(texts, where)
     texts, days = _without_midnight(texts)
-    found = texts.str.extract(f"^{DATE}$")
-    if found["a"].isna().any():
+    fields = texts.str.extract(f"^{DATE}$")
+    if fields["a"].isna().any():
         texts = texts.map(in_english)
-        found = texts.str.extract(f"^{DATE}$")
-    if found["a"].notna().all():
-        reading = _three_numbers(texts, found, where, form, usual, in_order)
+        fields = texts.str.extract(f"^{DATE}$")
+    if fields["a"].notna().all():
+        reading = _three_numbers(texts, fields, where, form, usual, in_order)
     else:
         # Else pandas adds today's year, and takes the month to be before the day.
-        dated = texts.str.contains(r"\d{4}|\d[-/ ][A-Za-z]{3,}[-/ ]\d\d(?!\d)", regex=True) & found["a"].isna()
+        dated = texts.str.contains(r"\d{4}|\d[-/ ][A-Za-z]{3,}[-/ ]\d\d(?!\d)", regex=True) & fields["a"].isna()
         reading = Reading(_parsed(texts.where(dated & ~texts.str.contains(THREE_NUMBERS))), "", "")
     return reading._replace(times=reading.times + days) if days is not None else reading
 
@@ -93,34 +93,34 @@ def _extracted(texts: pd.Series, patterns: tuple[str, ...]) -> pd.DataFrame | No
     """The parts of texts that all have one of some forms."""
     for pattern in patterns:
         if re.fullmatch(pattern, texts.iloc[0], re.IGNORECASE):
-            found = texts.str.extract(f"^{pattern}$", flags=re.IGNORECASE)
-            return found if found["year"].notna().all() else None
+            fields = texts.str.extract(f"^{pattern}$", flags=re.IGNORECASE)
+            return fields if fields["year"].notna().all() else None
     return None
 
 
 def _periods(texts: pd.Series, where: str) -> Reading | None:
     """Months, quarters and halves of a year: 2014Q3, Q3 2014, 2014M05, 2014-H1."""
-    found = _extracted(texts, PERIODS)
-    if found is None or found["letter"].str.upper().nunique() > 1:
+    fields = _extracted(texts, PERIODS)
+    if fields is None or fields["letter"].str.upper().nunique() > 1:
         return None
-    part = found["part"].astype(int)
-    letter = found["letter"].iloc[0].upper()
+    part = fields["part"].astype(int)
+    letter = fields["letter"].iloc[0].upper()
     count = PARTS.get(letter) or (4 if part.max() > 3 else 3)
-    if letter == "T" and count == 3 and not _is_whole(found["year"].astype(int).to_numpy(), part.to_numpy(), 3):
+    if letter == "T" and count == 3 and not _is_whole(fields["year"].astype(int).to_numpy(), part.to_numpy(), 3):
         raise UserError(
             f"{where}: {texts.iloc[0]!r} may be a quarter or a third of a year: write 2014Q1, or the first days as 2014-01-01"
         )
-    return _part_of_year(found["year"], part, count, letter == "T")
+    return _part_of_year(fields["year"], part, count, letter == "T")
 
 
 def _bare_parts(texts: pd.Series, where: str) -> Reading | None:
     """Quarters, thirds or halves without a letter, 2014/1 to 2014/4, where whole years have so many of them; else None."""
-    found = _extracted(texts, (BARE_PARTS,))
-    if found is None:
+    fields = _extracted(texts, (BARE_PARTS,))
+    if fields is None:
         return None
-    year, part = found["year"].astype(int).to_numpy(), found["part"].astype(int)
+    year, part = fields["year"].astype(int).to_numpy(), fields["part"].astype(int)
     return (
-        _part_of_year(found["year"], part, int(part.max()), True)
+        _part_of_year(fields["year"], part, int(part.max()), True)
         if _is_whole(year, part.to_numpy(), int(part.max()))
         else None
     )
@@ -146,10 +146,10 @@ def _weeks(texts: pd.Series, where: str) -> Reading | None:
     """Weeks of ISO 8601, such as 2014-W05, and days of the year, such as 2014-035."""
     if re.fullmatch(r"\d{4}-\d{3}", texts.iloc[0]):
         return Reading(_parsed(texts, format="%Y-%j"), "", "")
-    found = _extracted(texts, WEEKS)
-    if found is None:
+    fields = _extracted(texts, WEEKS)
+    if fields is None:
         return None
-    days = found["year"] + found["week"].str.zfill(2) + found["day"].fillna("").replace("", "1")
+    days = fields["year"] + fields["week"].str.zfill(2) + fields["day"].fillna("").replace("", "1")
     return Reading(_parsed(days, format="%G%V%u"), "", "")
 
 
@@ -163,17 +163,17 @@ def _without_midnight(texts: pd.Series) -> tuple[pd.Series, Any]:
 
 
 def _three_numbers(
-    texts: pd.Series, found: pd.DataFrame, where: str, form: str | None, usual: str, in_order: bool
+    texts: pd.Series, fields: pd.DataFrame, where: str, form: str | None, usual: str, in_order: bool
 ) -> Reading:
     """Dates of three numbers: in the order that all rows allow, or in which they follow each other far more evenly."""
-    orders = [form] if form else _possible_orders(found)
+    orders = [form] if form else _possible_orders(fields)
     readings = []
     for order in orders:
-        parts = dict(zip(ORDERS[order], (found[name] for name in "abc"), strict=True))
+        parts = dict(zip(ORDERS[order], (fields[name] for name in "abc"), strict=True))
         year = parts["Y"].where(
             parts["Y"].str.len() > 2, parts["Y"].astype(int).map(lambda y: f"{2000 + y if y < 69 else 1900 + y}")
         )
-        rest = found["rest"].str.strip().str.removeprefix("T").str.lstrip(" ,")
+        rest = fields["rest"].str.strip().str.removeprefix("T").str.lstrip(" ,")
         rest = rest.str.replace(r"^(\d{1,2})[.h](\d\d)(?:\.(\d\d))?", _clock, regex=True)
         dates = year + "-" + parts["M"].str.zfill(2) + "-" + parts["D"].str.zfill(2) + " " + rest
         times = _parsed(dates.str.strip())
@@ -185,7 +185,7 @@ def _three_numbers(
     chosen = next((each for each in whole if each.form == usual), None)
     if chosen is not None:
         return chosen._replace(said="")
-    if (found["sign"] == ".").all() and whole[0].form == "day_first":
+    if (fields["sign"] == ".").all() and whole[0].form == "day_first":
         return whole[0]._replace(said="")
     even = _most_even(whole) if in_order else None
     if even is not None:
@@ -195,8 +195,8 @@ def _three_numbers(
     raise UserError(f"{where}: {texts.iloc[row]!r} may be several dates, as all rows may: {ways}")
 
 
-def _possible_orders(found: pd.DataFrame) -> list[str]:
-    first, last = found["a"].str.len(), found["c"].str.len()
+def _possible_orders(fields: pd.DataFrame) -> list[str]:
+    first, last = fields["a"].str.len(), fields["c"].str.len()
     if (first > 2).all() and (last <= 2).all():
         return ["year_first"]
     if (last > 2).all():
@@ -204,9 +204,9 @@ def _possible_orders(found: pd.DataFrame) -> list[str]:
     return list(ORDERS)
 
 
-def _clock(found: re.Match[str]) -> str:
+def _clock(match: re.Match[str]) -> str:
     """A time of day with colons."""
-    return ":".join(part for part in found.groups() if part)
+    return ":".join(part for part in match.groups() if part)
 
 
 def _most_even(readings: list[Reading]) -> Reading | None:

@@ -135,7 +135,7 @@ def test_parts_of_times_in_columns(tmp_path):
     np.testing.assert_array_equal(table_of(read(tmp_path, frame, *words)).times, times)
     frame.loc[3, "day"] = 31
     frame.loc[3, "month"] = 2
-    with pytest.raises(UserError, match="line 5: Year 2024, month 2, day 31, hour 3 are no time"):
+    with pytest.raises(UserError, match=r"line 5: .*day 31.* no time"):
         read(tmp_path, frame, *words)
     frame["hour"] = frame["hour"].astype(str).mask(frame.index == 5, "")
     with pytest.raises(UserError, match="line 7: there is no time in column hour"):
