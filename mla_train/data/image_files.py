@@ -72,7 +72,7 @@ def image_endings() -> frozenset[str]:
 
 def shown(path: Path, root: Path) -> str:
     """A path, relative to the root where it lies in it."""
-    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+    return str(path).removeprefix(os.path.join(root, ""))
 
 
 def is_hidden(name: str) -> bool:
@@ -110,14 +110,26 @@ def _identity(folder: Path | str) -> tuple[int, int]:
 def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
     """The images among files below a folder, in order; the other files are added to what is left out."""
     images = []
-    for path in sorted(paths):
-        if any(map(is_hidden, path.relative_to(folder).parts)):
+    # As text: to compare and cut tens of thousands of `Path` takes many times as long.
+    for parts, path in sorted((shown(path, folder).split(os.sep), path) for path in paths):
+        if any(map(is_hidden, parts)):
             left_out.hidden.append(path)
-        elif path.suffix.lower() in endings:
+        elif _is_image(parts[-1], endings):
             images.append(path)
         else:
             left_out.others.append(path)
     return images
+
+
+def holds_images(path: Path) -> bool:
+    """Whether a file is an image, or a folder holds one."""
+    endings = image_endings()
+    files = (shown(file, path).split(os.sep) for file in files_below(path)) if path.is_dir() else [[path.name]]
+    return any(_is_image(parts[-1], endings) and not any(map(is_hidden, parts)) for parts in files)
+
+
+def _is_image(name: str, endings: Set[str]) -> bool:
+    return os.path.splitext(name)[1].lower() in endings
 
 
 def without_thumbnails(images: list[Path], folder: Path, left_out: LeftOut) -> list[Path]:
@@ -125,16 +137,18 @@ def without_thumbnails(images: list[Path], folder: Path, left_out: LeftOut) -> l
 
     A copy lies in a folder of such a name, or beside the image that it is named after.
     """
-    known = {path.with_suffix("") for path in images}
-    small = {path for path in images if _is_thumbnail(path, folder, known)}
+    names = [shown(path, folder) for path in images]
+    known = {os.path.splitext(name)[0] for name in names}
+    small = {path for path, name in zip(images, names, strict=True) if _is_thumbnail(name, known)}
     if len(small) == len(images):  # there is nothing that they are copies of
         return images
     left_out.thumbnails += sorted(small)
     return [path for path in images if path not in small]
 
 
-def _is_thumbnail(path: Path, folder: Path, known: set[Path]) -> bool:
-    if any(map(THUMBNAILS.fullmatch, path.relative_to(folder).parts[:-1])):
+def _is_thumbnail(name: str, known: set[str]) -> bool:
+    *folders, last = name.split(os.sep)
+    if any(map(THUMBNAILS.fullmatch, folders)):
         return True
-    match = THUMBNAIL.fullmatch(path.stem)
-    return match is not None and path.with_name(match["before"] or match["after"] or path.name) in known
+    match = THUMBNAIL.fullmatch(os.path.splitext(last)[0])
+    return match is not None and os.sep.join([*folders, match["before"] or match["after"] or ""]) in known

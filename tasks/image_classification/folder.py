@@ -1,5 +1,6 @@
 """Images in a folder for each class."""
 
+import os
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,7 +87,7 @@ def _class_files(folder: Path, root: Path, left_out: LeftOut) -> Classes:
 def _check_depth(folder: Path, root: Path, classes: Classes, left_out: LeftOut) -> None:
     """Refuses a folder that lies above the one with the classes or the splits."""
     for name, images in classes.items():
-        inner = sorted({path.relative_to(folder / name).parts[0] for path in images if path.parent != folder / name})
+        inner = sorted({parts[0] for path in images if len(parts := shown(path, folder / name).split(os.sep)) > 1})
         names = ", ".join(inner[:3]) + (", ..." if len(inner) > 3 else "")
         if len({split_of_folder(each) for each in inner} - {None}) > 1:
             raise UserError(

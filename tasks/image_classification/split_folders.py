@@ -1,10 +1,11 @@
 """Which folders hold train, val and test, by their names and by what lies in them."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mla_train.data.image_files import LeftOut, choose_images, files_below, image_endings, is_hidden
+from mla_train.data.image_files import LeftOut, choose_images, holds_images, image_endings, is_hidden
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.errors import UserError, few
 from tasks.image_classification.config import ImageFolderConfig
@@ -142,8 +143,12 @@ def _check_others(root: Path, given: Mapping[str, Path], others: Sequence[Path])
 
 def _class_names(folder: Path) -> set[str]:
     """Names of the folders inside that hold images, "" for images that lie in none."""
-    images = choose_images(files_below(folder), folder, image_endings(), LeftOut())
-    return {parts[0] if len(parts := path.relative_to(folder).parts) > 1 else "" for path in images}
+    names = set()
+    for child in os.scandir(folder):  # which knows without another call what is a folder
+        name = child.name if child.is_dir() else ""
+        if name not in names and not is_hidden(child.name) and holds_images(Path(child)):
+            names.add(name)
+    return names
 
 
 def _options(names: Mapping[str, str]) -> str:
