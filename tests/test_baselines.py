@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from mla_train.baselines import Baseline, Limit, compute, majority_or_mean
 from mla_train.baselines.classical import multimodal_baselines, text_baselines
 from mla_train.baselines.images import image_baselines
-from mla_train.baselines.linear import METHODS, fit_linear, linear_of
+from mla_train.baselines.linear import METHODS, fit_linear, linear_of, methods_of
 from mla_train.baselines.start import begin_as_linear
 from mla_train.baselines.tables import text_tables
 from mla_train.data.examples import Examples, RawData
@@ -90,7 +90,7 @@ def test_what_is_most_frequent_and_what_is_the_mean():
 @pytest.mark.parametrize(
     ("kind", "baselines", "head", "targets", "names"),
     [
-        (Text, text_baselines, "classification", classes, ["linear", "linear_svm", "nb_svm"]),
+        (Text, text_baselines, "classification", classes, ["linear", "linear_svm", "nb_svm", "linear_nb_svm"]),
         (Text, text_baselines, "regression", numbers, ["linear"]),
         (Text, text_baselines, "multilabel", label_lists, ["linear"]),
         (Image, image_baselines, "classification", classes, ["linear", "rbf_svm", "cnn"]),
@@ -232,7 +232,7 @@ def test_a_network_begins_as_the_linear_model(kinds, head, targets, words):
     for name, embedding in model.embeddings.items():
         embedding.init_from_data(data.train.columns[name])
     name, linear = begin_as_linear(model, data)
-    assert name in METHODS[head]
+    assert name in methods_of(head)
     places = range(len(data.test))
     batch = data.collate([data.test[place] for place in places], training=False)
     predicted = model.predict(batch)
@@ -255,6 +255,18 @@ def test_without_a_side_path_for_it_there_is_no_linear_start():
     for words in (["task.tfidf_dim=0"], ["task.side_paths=false"], ["task.tfidf_dim=1"]):
         model = Model(config("task=multimodal_sentiment", "encoder=tiny", *words), data.spec)
         assert begin_as_linear(model, data) is None
+
+
+def test_the_mean_of_two_linear_models_is_their_mean():
+    data = made({"text": Text}, "classification", classes)
+    tables = text_tables(data, "text")
+    one, two, mean = (linear_of(method, tables, data) for method in ("linear", "nb_svm", "linear_nb_svm"))
+    assert one is not None
+    assert two is not None
+    assert mean is not None
+    halves, scores = (one.scores(tables[2]) + two.scores(tables[2])) / 2, mean.scores(tables[2])
+    np.testing.assert_allclose(scores, halves * (scores[0, 0] / halves[0, 0]), rtol=1e-3, atol=1e-4)
+    assert mean.loss <= max(one.loss, two.loss) + 1e-3
 
 
 def test_the_linear_model_is_not_fitted_where_it_would_take_minutes(monkeypatch):

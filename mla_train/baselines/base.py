@@ -58,16 +58,21 @@ Baselines = dict[str, Callable[[Limit], Baseline | None]]
 
 
 def compute(baselines: Mapping[str, Callable[[Limit], Baseline | None]], limit: Limit) -> dict[str, Baseline]:
-    """Computes baselines in order."""
+    """Computes baselines in order, and says which are left out."""
     computed: dict[str, Baseline] = {}
+    left_out = []
     bar = tqdm(baselines.items(), desc="baselines", unit="", leave=False, file=sys.stderr, disable=None)
     for name, baseline in bar:
         bar.set_postfix_str(name)
         start = time.monotonic()
         done = baseline(limit)
-        if done is not None:
-            done.seconds = round(time.monotonic() - start, 2)
-            computed[name] = done
+        if done is None:
+            left_out.append(name)
+            continue
+        done.seconds = round(time.monotonic() - start, 2)
+        computed[name] = done
+    if left_out:
+        print(f"baselines left out, because they take long: {', '.join(left_out)}", flush=True)
     return computed
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache, partial
 
 from mla_train.baselines.base import Baselines
-from mla_train.baselines.linear import METHODS, Table, linear_baseline
+from mla_train.baselines.linear import Table, linear_baseline, methods_of
 from mla_train.baselines.tables import join, number_tables, statistics_tables, text_tables
 from mla_train.dataset import Dataset
 
@@ -41,5 +41,5 @@ def _joined(several: list[Callable[[], list[Table]]]) -> list[Table]:
 
 
 def _all_methods(data: Dataset, tables: Callable[[], list[Table]]) -> Baselines:
-    methods = METHODS[data.spec.head.kind]
+    methods = methods_of(data.spec.head.kind)
     return {method: partial(linear_baseline, method, tables, data) for method in methods}

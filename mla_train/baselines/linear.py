@@ -33,7 +33,7 @@ class Linear:
     Attributes:
         weight: `(features, outputs)`.
         bias: `(outputs,)`.
-        strength: Inverse strength of the penalty.
+        strength: Inverse strength of the penalty; 0 where the model is a mean of others.
         loss: Loss on val.
     """
 
@@ -130,6 +130,13 @@ METHODS: dict[str, dict[str, tuple[Fit, tuple[float, ...]]]] = {
 }
 """Kind of answer to the linear models for it: how each is fitted, and strengths to choose from."""
 USUAL = 1.0
+MEAN, AVERAGED = "linear_nb_svm", ("linear", "nb_svm")
+"""A linear model whose scores are the mean of those of two that err on different examples."""
+
+
+def methods_of(kind: str) -> list[str]:
+    """Names of the linear models for a kind of answer."""
+    return [*METHODS[kind], MEAN] if set(AVERAGED) <= METHODS[kind].keys() else [*METHODS[kind]]
 
 
 def fit_linear(
@@ -140,19 +147,26 @@ def fit_linear(
     fit, strengths = METHODS[kind][method]
     best: Linear | None = None
     for strength in (USUAL,) if quick else strengths:
-        weight, bias = fit(train, targets, outputs, strength)
-        scores = np.asarray(val @ weight) + bias
-        if kind == "regression":
-            loss = float(np.abs(scores[:, 0] - val_targets).mean())
-        else:
-            temperature = best_temperature(scores, val_targets)
-            weight, bias = weight / temperature, bias / temperature
-            loss = cross_entropy(*known_classes(scores / temperature, val_targets))
-        if best is not None and loss >= best.loss:
+        model = _calibrated(*fit(train, targets, outputs, strength), strength, kind, val, val_targets)
+        if best is not None and model.loss >= best.loss:
             break
-        best = Linear(weight.astype(np.float32), bias.astype(np.float32), strength, loss)
+        best = model
     assert best is not None
     return best
+
+
+def _calibrated(
+    weight: np.ndarray, bias: np.ndarray, strength: float, kind: str, val: Table, val_targets: np.ndarray
+) -> Linear:
+    """A linear model of some weights, divided by the temperature that is best on val."""
+    scores, temperature = np.asarray(val @ weight) + bias, 1.0
+    if kind == "regression":
+        loss = float(np.abs(scores[:, 0] - val_targets).mean())
+    else:
+        temperature = best_temperature(scores, val_targets)
+        loss = cross_entropy(*known_classes(scores / temperature, val_targets))
+    weight, bias = (each.astype(np.float32) for each in (weight / temperature, bias / temperature))
+    return Linear(weight, bias, strength, loss)
 
 
 def linear_of(method: str, tables: list[Table], data: Dataset, quick: bool = False) -> Linear | None:
@@ -163,7 +177,14 @@ def linear_of(method: str, tables: list[Table], data: Dataset, quick: bool = Fal
     kind, outputs = head.kind, head.count_outputs(data.spec.target)
     if (tables[0].nnz if issparse(tables[0]) else tables[0].size) * outputs > MOST_WORK:
         return None
-    fit = cached(fit_linear) if tables[0].shape[1] * outputs < MOST_CACHED else fit_linear
+    is_small = tables[0].shape[1] * outputs < MOST_CACHED
+    if method == MEAN:
+        if not is_small:  # both would be fitted once more
+            return None
+        parts = [linear_of(each, tables, data, quick) for each in AVERAGED]
+        weight, bias = (np.mean([getattr(each, name) for each in parts], 0) for name in ("weight", "bias"))
+        return _calibrated(weight, bias, 0.0, kind, tables[1], data.val.targets)
+    fit = cached(fit_linear) if is_small else fit_linear
     return fit(method, kind, tables[0], data.train.targets, tables[1], data.val.targets, outputs, quick)
 
 
@@ -176,7 +197,7 @@ def linear_baseline(method: str, tables: Callable[[], list[Table]], data: Datase
     spec = data.spec.target
     scores = {"val": model.scores(val), "test": model.scores(test)}
     predictions = {split: read_scores(data, split, each) for split, each in scores.items()}
-    chosen: dict[str, Any] = {"strength": model.strength}
+    chosen: dict[str, Any] = {"strength": model.strength} if model.strength else {"mean_of": list(AVERAGED)}
     if data.spec.head.kind == "classification" and len(spec.classes) == 2 and spec.is_imbalanced:
         labels = predictions["val"]["label"]
         threshold = best_threshold(predictions["val"]["probability"][:, spec.positive], labels == spec.positive)

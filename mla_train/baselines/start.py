@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from mla_train.baselines.linear import METHODS, Linear, linear_of
+from mla_train.baselines.linear import Linear, linear_of, methods_of
 from mla_train.baselines.tables import columns_of, join
 from mla_train.dataset import Dataset
 from mla_train.heads.pooled import PooledHead
@@ -30,7 +30,7 @@ def begin_as_linear(model: Model, data: Dataset) -> tuple[str, Linear] | None:
         return None
     joined = join(tables) if len(tables) > 1 else tables[0]
     is_counts = all(modality.kind == "text" for modality in data.spec.inputs.values())
-    methods = [method for method in METHODS[head.kind] if is_counts or method == "linear"]
+    methods = [method for method in methods_of(head.kind) if is_counts or method == "linear"]
     fitted = {method: linear_of(method, joined, data) for method in methods}
     known = {method: linear for method, linear in fitted.items() if linear is not None}
     if not known:

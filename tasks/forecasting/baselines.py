@@ -16,6 +16,7 @@ from mla_train.heads import Predictions
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.window_dataset import INPUT
+from tasks.forecasting.statistical import statistical_baselines
 
 LEARNT_FROM, CHOSEN_BY = 100_000, 50_000  # rows of the boosting's tables, at most
 LEAVES = (31, 63, 15)
@@ -36,6 +37,7 @@ def forecast_baselines(data: Dataset) -> Baselines:
     return simple | {
         "ridge": partial(_ridge, train, val, test),
         "boosting": partial(_boosting, train, val, test, period),
+        **statistical_baselines(test, period),
     }
 
 

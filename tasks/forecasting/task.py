@@ -73,7 +73,8 @@ class Forecasting(Task):
 
         def kept(name: str, baseline: Any, limit: Limit) -> Baseline | None:
             done = baseline(limit)
-            self.baseline_forecasts[name] = done.test["forecast"]
+            if done is not None:
+                self.baseline_forecasts[name] = done.test["forecast"]
             return done
 
         self.baseline_forecasts = {}
@@ -118,9 +119,10 @@ def spread_batch(data: Dataset, split: Any, most: int) -> Batch:
 
 
 def best_start(data: Dataset, embedding: WindowEmbedding) -> tuple[str, np.ndarray | None, np.ndarray | None]:
-    """The simple forecast that is best on val, of those that the side paths can hold.
+    """The simplest forecast that val does not show to be worse, of those that the side paths can hold.
 
-    A ridge of what is left without the cycle, a plain ridge, and the value one cycle before.
+    The value one cycle before, a ridge, and a ridge of what is left without the cycle: a start is passed over where the best
+    on val betters it by more than one standard error (Breiman et al. 1984). A short val would else choose by luck.
 
     Returns:
         Its name, its weights of the past `(look_back, horizon)`, and the mean of each place of the cycle `(period, series)`;
@@ -131,18 +133,26 @@ def best_start(data: Dataset, embedding: WindowEmbedding) -> tuple[str, np.ndarr
     profile = cycle_profile(train.series, train.end, spec.period) if has_cycle else None
     if not has_ridge:
         return "cycle" if has_cycle else "", None, profile
-    starts: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+    starts: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}  # the simplest first
+    if has_cycle and spec.period <= spec.look_back:
+        starts["seasonal_naive"] = ridge.seasonal_naive(spec.look_back, spec.horizon, spec.period), None
+    starts["ridge"] = ridge.fit(train.windows(), val.windows(), spec.period if has_cycle else None).weight, None
     if has_cycle:
         fitted = ridge.fit(without_cycle(train, profile), without_cycle(val, profile), spec.period)
         starts["cycle and ridge"] = fitted.weight, profile
-    starts["ridge"] = ridge.fit(train.windows(), val.windows(), spec.period if has_cycle else None).weight, None
-    if has_cycle and spec.period <= spec.look_back:
-        starts["seasonal_naive"] = ridge.seasonal_naive(spec.look_back, spec.horizon, spec.period), None
-    past_and_future = {name: without_cycle(val, profile) for name, (_, profile) in starts.items()}
-    real = val.real_future()
-    errors = {name: ridge.error(starts[name][0], *past_and_future[name], real) for name in starts}
-    best = min(errors, key=lambda name: errors[name])
-    return best, *starts[best]
+    errors = {
+        name: ridge.squared_errors(weight, *without_cycle(val, profile), val.real_future())
+        for name, (weight, profile) in starts.items()
+    }
+    best = min(errors, key=lambda name: errors[name].sum())
+    chosen = next(name for name in errors if name == best or not is_worse(errors[name] - errors[best], spec.horizon))
+    return chosen, *starts[chosen]
+
+
+def is_worse(differences: np.ndarray, horizon: int) -> bool:
+    """Whether errors of windows exceed others by more than one standard error, over blocks that do not overlap."""
+    blocks = [block.mean() for block in np.array_split(differences, max(1, len(differences) // horizon))]
+    return len(blocks) < 2 or np.mean(blocks) > np.std(blocks, ddof=1) / len(blocks) ** 0.5
 
 
 def without_cycle(column: WindowColumn, profile: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

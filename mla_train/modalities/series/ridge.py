@@ -126,10 +126,10 @@ def seasonal_naive(look_back: int, horizon: int, period: int) -> np.ndarray:
     return weight
 
 
-def error(weight: np.ndarray, past: np.ndarray, future: np.ndarray, real: np.ndarray) -> float:
-    """Mean squared error of a linear forecast over measured steps; shapes as for `moments`."""
-    total = 0.0
+def squared_errors(weight: np.ndarray, past: np.ndarray, future: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Squared errors of a linear forecast, summed over the measured steps of each window, `(windows,)`; see `moments`."""
+    sums = []
     for row in range(0, len(past), ROWS):
-        forecast = past[row : row + ROWS] @ weight
-        total += float((((forecast - future[row : row + ROWS]) ** 2) * real[row : row + ROWS]).sum())
-    return total / max(int(real.sum()), 1)
+        mistakes = past[row : row + ROWS] @ weight - future[row : row + ROWS]
+        sums.append((mistakes**2 * real[row : row + ROWS]).sum((1, 2), dtype=np.float64))
+    return np.concatenate(sums)
