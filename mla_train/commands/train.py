@@ -29,7 +29,7 @@ from mla_train.config.overrides import (
 )
 from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
-from mla_train.training.run_folder import find_run
+from mla_train.training.run_folder import find_run, read_config
 
 HELP = ("--help", "-h", "--help-all")
 
@@ -149,7 +149,7 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
     file = Path(config.resume) / "config.yaml"
     if not file.is_file():
         raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
-    stored: Any = OmegaConf.load(file)
+    stored: Any = OmegaConf.create(read_config(file))
     stored.resume = config.resume
     stored.run_dir = config.run_dir
     return to_typed_config(stored)
