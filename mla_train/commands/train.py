@@ -29,7 +29,7 @@ from mla_train.config.overrides import (
 )
 from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
-from mla_train.training.run_folder import find_run, read_config
+from mla_train.training.run_folder import OF_COMMAND, find_run, read_config
 
 HELP = ("--help", "-h", "--help-all")
 
@@ -107,7 +107,7 @@ def _job(composed: DictConfig) -> None:
         if config.run_dir:
             config.run_dir = str(Path(config.run_dir) / str(details.job.num))
         sys.argv = _job_command(details, config.run_dir)
-    words = [word for word in details.overrides.task if not word.startswith(("resume=", "run_dir="))]
+    words = [word for word in details.overrides.task if word.partition("=")[0] not in OF_COMMAND]
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)
@@ -150,8 +150,8 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
     if not file.is_file():
         raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
     stored: Any = OmegaConf.create(read_config(file))
-    stored.resume = config.resume
-    stored.run_dir = config.run_dir
+    for key in OF_COMMAND:
+        stored[key] = getattr(config, key)
     return to_typed_config(stored)
 
 

@@ -1,14 +1,15 @@
 """Files of checkpoints: written completely or not at all, and used only when they are whole."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from torch import Tensor
+from torch import Tensor, nn
 
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 from mla_train.safe_files import atomic_path, is_whole
 from mla_train.training.run_folder import RunFolder
 
@@ -66,6 +67,21 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
             f"{checkpoint} cannot be read: it is broken or holds more than data. Remove {checkpoint.parent} to start this run "
             "again from its first step"
         ) from error
+
+
+def check_fits(checkpoint: Mapping[str, Any], module: nn.Module) -> None:
+    """Raises a UserError where the weights of a checkpoint are not those of a network of this size."""
+    shapes = (
+        {name: value.shape for name, value in state.items()}
+        for state in (checkpoint["state_dict"], module.state_dict())
+    )
+    stored, own = shapes
+    differing = [name for name in dict.fromkeys([*stored, *own]) if stored.get(name) != own.get(name)]
+    if differing:
+        raise UserError(
+            f"the checkpoint does not fit the network that this data needs: {few(differing, 3)} differ in size. Restore the "
+            "data, or begin anew with another run_dir="
+        )
 
 
 def model_weights(checkpoint: Path) -> dict[str, Tensor]:

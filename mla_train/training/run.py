@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mla_train.checks import Check, problems_of, safe_checks
-from mla_train.config import TrainConfig
+from mla_train.config import ResumeData, TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.data.split_file import SPLITS_FILE, write_splits
 from mla_train.data.splits import SPLITS
@@ -25,7 +25,7 @@ from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
-from mla_train.training.checkpoint_files import model_weights, read_checkpoint, recover
+from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
@@ -142,8 +142,12 @@ def _train(
     last = folder.last if folder.resumed else None
     known = fingerprint(data)
     if last is not None:
-        for state in read_checkpoint(last).get("callbacks", {}).values():
-            check_same_data(state.get("data", known), known, folder.path)
+        accept = config.resume_data is ResumeData.accept
+        checkpoint = read_checkpoint(last)
+        for state in checkpoint.get("callbacks", {}).values():
+            changes = check_same_data(state.get("data", known), known, folder.path, accept)
+            data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
+        check_fits(checkpoint, module)
     start = task.init_from_data(module.model, data) if last is None else ""
     keep_last = keeps_last(config, data)
     progress, position = RunProgress(), DataPosition()

@@ -21,6 +21,8 @@ from mla_train.program import program
 from mla_train.safe_files import UNFINISHED
 
 RUNS = Path("runs")
+OF_COMMAND = ("run_dir", "resume", "resume_data")
+"""Keys that belong to a command, not to the run that it starts or resumes."""
 # Passes the folder that the first process chose to the other processes of a distributed run.
 CHOSEN = "MLA_TRAIN_RUN_DIR"
 
@@ -189,7 +191,7 @@ def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any,
     return [
         (key, before.get(key), now.get(key))
         for key in keys
-        if key not in ("run_dir", "resume")
+        if key not in OF_COMMAND
         and not isinstance(now.get(key), dict)
         and not isinstance(before.get(key), dict)
         and before.get(key) != now.get(key)
