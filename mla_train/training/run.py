@@ -33,6 +33,7 @@ from mla_train.training.fingerprint import check_same_data, fingerprint
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
+from mla_train.training.processes import end_together
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, resume_command
@@ -167,13 +168,15 @@ def _train(
     try:
         train = train_loader(data, config, position, rank, world_size)
         val = evaluation_loader(data, config, "val", rank, world_size)
-        try:
-            trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
-        except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0
-            raise Interrupted(
-                f"Stopped at the start of the training. Continue with: {resume_command(folder)}", 128 + signal.SIGTERM
-            ) from request
-        evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
+        with end_together(trainer, resume_command(folder)):
+            try:
+                trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+            except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0
+                raise Interrupted(
+                    f"Stopped at the start of the training. Continue with: {resume_command(folder)}",
+                    128 + signal.SIGTERM,
+                ) from request
+            evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
         if not trainer.is_global_zero:
             return {}
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
