@@ -111,7 +111,7 @@ def _job(composed: DictConfig) -> None:
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)
-    if not folder.results.is_file():
+    if not folder.is_finished:
         from mla_train.data.preflight import check_files
         from mla_train.data.reading import read_ahead
 
@@ -128,7 +128,7 @@ def _job(composed: DictConfig) -> None:
         from mla_train.report.wandb import WandbTracker
 
         tracker = WandbTracker()
-    was_finished = folder.results.is_file()
+    was_finished = folder.is_finished
     run(config, folder, tracker, report_run)
     if was_finished and not (folder.path / REPORT).is_file():  # stopped between the results and the report
         write_report(folder.path)

@@ -70,7 +70,7 @@ class CsvLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Adds columns to the row of a step."""
         self._rows.setdefault(step or 0, {"step": step or 0}).update(metrics)
-        if any(name.startswith("val/") for name in metrics):
+        if any(name.startswith(("val/", "test/")) for name in metrics):
             self.save()
 
     @rank_zero_only

@@ -88,14 +88,15 @@ def run(
         UserError: Something in config or data is not as it must be.
         Interrupted: The run was asked to stop.
     """
-    if folder.results.exists():
+    if folder.is_finished:
         return _show_finished(folder)
     check_hardware(config)
+    had_results = folder.results.exists()
     if config.hardware.threads:
         torch.set_num_threads(config.hardware.threads)
     try:
         with lock_run(folder, config) as folder, log_file(folder.path / "log.txt"):
-            if folder.results.exists():  # another process has just finished it
+            if folder.results.exists() and not had_results:  # another process has just finished it
                 return _show_finished(folder)
             return _train(config, folder, tracker, report)
     except OSError as error:
@@ -190,13 +191,13 @@ def _train(
             curves = folder.figures / "curves.png"
             draw_curves(folder.path / "metrics.csv", module.monitor, curves, checkpoints.best_epoch, unit)
         module.eval()
-        results = write_results(
-            config, folder, module, data, evaluations, baselines, begun, checkpoints, progress, checks
-        )
         if "test" in evaluations:
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
+        results = write_results(
+            config, folder, module, data, evaluations, baselines, begun, checkpoints, progress, checks
+        )
         finished = FinishedRun(config, folder, data, results, trainer.global_step, checks)
         if report is not None:
             report(finished)

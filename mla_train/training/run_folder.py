@@ -56,8 +56,13 @@ class RunFolder:
 
     @property
     def results(self) -> Path:
-        """Metrics, baselines and costs; exists when the run is finished."""
+        """Metrics, baselines and costs."""
         return self.path / "results.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there are results, and the process that wrote them was not killed before its report was whole."""
+        return self.results.exists() and (not self.lock.exists() or is_locked(self.lock))
 
     @property
     def checkpoints(self) -> Path:
@@ -155,7 +160,7 @@ def _newest_unfinished(config: TrainConfig) -> RunFolder | None:
     for path in sorted((RUNS / config.task.name).glob("*/config.yaml"), reverse=True):
         folder = RunFolder(path.parent)
         try:
-            if not folder.results.exists() and not _differences(folder, config) and not is_locked(folder.lock):
+            if not folder.is_finished and not _differences(folder, config) and not is_locked(folder.lock):
                 return folder
         except UserError as error:
             print(f"not resumed: {error}", file=sys.stderr)
