@@ -88,7 +88,7 @@ def run(
         UserError: Something in config or data is not as it must be.
         Interrupted: The run was asked to stop.
     """
-    if folder.is_finished:
+    if folder.is_finished and not is_child():
         return _show_finished(folder)
     check_hardware(config)
     had_results = folder.results.exists()

@@ -126,6 +126,17 @@ def test_an_error_removes_what_the_command_made_and_only_that(tmp_path):
     assert (folder / "config.yaml").is_file()  # of the command before
 
 
+def test_results_of_a_process_that_was_killed_before_its_report_are_not_the_end(tmp_path):
+    settings = auto(tmp_path / "run")
+    with lock_run(find_run(settings), settings) as run:
+        run.results.write_text("{}")
+        assert run.is_finished  # another command shows them
+        (tmp_path / "lock").write_bytes(run.lock.read_bytes())
+    assert run.is_finished
+    (tmp_path / "lock").rename(run.lock)  # as kill -9 leaves it
+    assert not run.is_finished
+
+
 def hold(file, ready, child):
     with lock(file):
         if child:
