@@ -34,7 +34,7 @@ def atomic_path(file: Path, checked: bool = False, previous: Path | None = None)
         if checked:
             _add_checksum(file, part, previous)
         if previous is not None and file.exists():
-            os.replace(file, previous)
+            _keep_as(previous, file)
         os.replace(part, file)
     except BaseException:
         with suppress(OSError):
@@ -87,6 +87,18 @@ def _add_checksum(file: Path, part: Path, previous: Path | None) -> None:
         f"{digest}  {name}\n" for name, each in known.items() for digest in list(dict.fromkeys(each))[-MOST_CHECKSUMS:]
     ]
     write_atomically(file.parent / CHECKSUMS, "".join(lines))
+
+
+def _keep_as(previous: Path, file: Path) -> None:
+    """Gives a file a second name, so that it is there at every moment; without hard links it is moved."""
+    link = previous.with_name(f"{UNFINISHED}{token_hex(4)}.{previous.name}")
+    try:
+        os.link(file, link)
+    except OSError:
+        os.replace(file, previous)
+        return
+    os.replace(link, previous)
+    link.unlink(missing_ok=True)  # replace does nothing where both are the same file, as a kill after it leaves them
 
 
 def _digest(file: Path) -> str:

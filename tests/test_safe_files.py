@@ -2,6 +2,7 @@
 
 import os
 from random import Random
+from unittest import mock
 
 import pytest
 
@@ -30,7 +31,8 @@ def test_text_with_half_of_a_character_stays_json(tmp_path):
     assert (tmp_path / "a.json").read_bytes() == '"ü\\udc80"'.encode()
 
 
-def test_at_every_moment_the_file_and_its_checksum_agree(tmp_path, monkeypatch):
+@pytest.mark.parametrize("has_links", [True, False])
+def test_at_every_moment_the_file_and_its_checksum_agree(has_links, tmp_path, monkeypatch):
     """Also where the process is killed between any two steps: then nothing looks damaged, and something can be resumed."""
     last, previous = tmp_path / "last", tmp_path / "previous"
     replace, states = os.replace, []
@@ -42,6 +44,8 @@ def test_at_every_moment_the_file_and_its_checksum_agree(tmp_path, monkeypatch):
                 replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched)
+    if not has_links:
+        monkeypatch.setattr(os, "link", mock.Mock(side_effect=OSError("not supported")))
     for number in range(4):
         with atomic_path(last, checked=True, previous=previous) as part:
             part.write_text(str(number))
@@ -49,7 +53,14 @@ def test_at_every_moment_the_file_and_its_checksum_agree(tmp_path, monkeypatch):
     for state in states[2:]:
         assert all(whole or content is False for whole, content in state)
         assert any(whole for whole, _ in state) or not any(content for _, content in state)
+        assert not has_links or state[0][0] or not state[1][0]  # the file is there
     assert (last.read_text(), previous.read_text()) == ("3", "2")
+    monkeypatch.undo()
+    previous.unlink()
+    os.link(last, previous)  # as a kill leaves it
+    with atomic_path(last, checked=True, previous=previous) as part:
+        part.write_text("4")
+    assert (last.read_text(), previous.read_text()) == ("4", "3")
     assert names(tmp_path) == [CHECKSUMS, "last", "previous"]
 
 
