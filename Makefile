@@ -4,7 +4,7 @@ BIN := .venv/bin
 TASK ?= image_classification
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format golden fuzz
+.PHONY: help install demo test lint format golden fuzz chaos
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ golden: install ## compare the first steps of all tasks with tests/golden, stric
 
 fuzz: install ## try two thousand mutated and hostile files on each reader (half an hour)
 	@FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/data/test_fuzz.py
+
+chaos: install ## kill a hundred runs at any moment, and compare how they end after resuming (half an hour)
+	@CHAOS=100 $(BIN)/python -m pytest -n 2 tests/chaos
 
 format: install ## fix style
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -9,6 +9,7 @@ from mla_train.data.batch import Batch
 from mla_train.heads.base import Head, Predictions
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.model import Model, only, without
+from mla_train.safe_files import atomic_path
 
 
 def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions) -> Predictions:
@@ -68,4 +69,5 @@ def draw_ablation(head: Head, predictions: Predictions, names: list[str], file: 
     axes.bar_label(axes.barh(labels, values, color=colours), fmt="%.3f", padding=3, bbox=white)
     axes.axvline(value, color="tab:blue", linewidth=1, linestyle=":")
     axes.set(xlabel=f"{metric} on test", title="Worth of each input", xlim=(0, 1.15 * max(0.01, *values)))
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)

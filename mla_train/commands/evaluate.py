@@ -20,6 +20,7 @@ from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import run_script
 from mla_train.inference.columns import parse_columns
 from mla_train.report.tables import Cell, Table, as_rich, terminal
+from mla_train.safe_files import write_atomically
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -89,7 +90,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         if head.kind != "forecast":
             result["worst"] = worst(head, predictions, labelled.rows, labelled.split.names)
         text = json.dumps(result, indent=2, ensure_ascii=False, default=str)
-        (folder / "evaluation.json").write_text(text + "\n")
+        write_atomically(folder / "evaluation.json", text + "\n")
         print(f"written to {folder}", file=sys.stderr)
     return result
 

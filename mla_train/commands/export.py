@@ -20,6 +20,7 @@ from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import UserError, run_script
 from mla_train.inference.export import FORMATS, check_format
 from mla_train.inference.hub import check_login, upload
+from mla_train.safe_files import write_atomically
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
     from mla_train.dataset import Split
@@ -74,7 +75,9 @@ def export(arguments: argparse.Namespace) -> None:
     quantized = None
     if arguments.quantize is not None:
         quantized = quantize_folder(predictor, folder, arguments.quantize, test)
-    (folder / CARD).write_text(model_card(predictor.artifact, arguments.format, graphs, results, bounds, quantized))
+    write_atomically(
+        folder / CARD, model_card(predictor.artifact, arguments.format, graphs, results, bounds, quantized)
+    )
     for file in sorted(folder.iterdir()):
         print(f"  {file.name}  {file.stat().st_size / 1e6:.2f} MB")
     if arguments.push is not None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from mla_train.commands import command_parser
+from mla_train.errors import printable
 from mla_train.report.page import render
 from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
 from mla_train.report.tables import print_fitting, terminal
@@ -33,7 +34,7 @@ def main() -> None:
     print_fitting(table, OPTIONAL, terminal(), "A wider window, or --html FILE,")
     for run in runs:
         if run.state is State.unreadable:
-            print(f"{run.folder / 'results.json'} cannot be read", file=sys.stderr)
+            print(printable(run.problem), file=sys.stderr)
     if options.html:
         counts = {state.value: sum(run.state is state for run in runs) for state in State}
         shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)

@@ -29,7 +29,7 @@ from mla_train.config.overrides import (
 )
 from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
-from mla_train.training.run_folder import find_run
+from mla_train.training.run_folder import OF_COMMAND, find_run, read_config
 
 HELP = ("--help", "-h", "--help-all")
 
@@ -107,11 +107,11 @@ def _job(composed: DictConfig) -> None:
         if config.run_dir:
             config.run_dir = str(Path(config.run_dir) / str(details.job.num))
         sys.argv = _job_command(details, config.run_dir)
-    words = [word for word in details.overrides.task if not word.startswith(("resume=", "run_dir="))]
+    words = [word for word in details.overrides.task if word.partition("=")[0] not in OF_COMMAND]
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)
-    if not folder.results.is_file():
+    if not folder.is_finished:
         from mla_train.data.preflight import check_files
         from mla_train.data.reading import read_ahead
 
@@ -128,7 +128,7 @@ def _job(composed: DictConfig) -> None:
         from mla_train.report.wandb import WandbTracker
 
         tracker = WandbTracker()
-    was_finished = folder.results.is_file()
+    was_finished = folder.is_finished
     run(config, folder, tracker, report_run)
     if was_finished and not (folder.path / REPORT).is_file():  # stopped between the results and the report
         write_report(folder.path)
@@ -149,9 +149,9 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
     file = Path(config.resume) / "config.yaml"
     if not file.is_file():
         raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
-    stored: Any = OmegaConf.load(file)
-    stored.resume = config.resume
-    stored.run_dir = config.run_dir
+    stored: Any = OmegaConf.create(read_config(file))
+    for key in OF_COMMAND:
+        stored[key] = getattr(config, key)
     return to_typed_config(stored)
 
 

@@ -104,6 +104,13 @@ class DebugConfig:
     profile: bool = False
 
 
+class ResumeData(Enum):
+    """Whether a run is resumed on data that has changed since it began: it is refused, or accepted."""
+
+    refuse = "refuse"
+    accept = "accept"
+
+
 @dataclass
 class TrainConfig:
     """A whole run. The keys are in the order in which `train.py --help` shows them.
@@ -130,6 +137,7 @@ class TrainConfig:
             with usual settings; or `none`.
         run_dir: Run folder; null makes runs/TASK/DATE_TIME.
         resume: A run folder to resume, or `auto`: resume run_dir if it has a checkpoint, else start it.
+        resume_data: What happens where the data has changed since the run began: `refuse`, or `accept` to go on with it.
     """
 
     task: Any = None
@@ -151,6 +159,7 @@ class TrainConfig:
     baselines: BaselineChoice = BaselineChoice.standard
     run_dir: str | None = None
     resume: str | None = None
+    resume_data: ResumeData = ResumeData.refuse
 
     def check(self) -> None:
         """Checks options that depend on those of other dataclasses; those of `task` may have a `check_run(config)` for it.

@@ -7,6 +7,7 @@ from typing import Any
 
 from mla_train.data.rows import RowName
 from mla_train.errors import UserError
+from mla_train.safe_files import atomic_path
 
 SPLITS_FILE = "data_splits.csv"
 COLUMNS = ("file", "row", "id", "split")
@@ -21,7 +22,7 @@ def write_splits(names: Mapping[str, Iterable[Any]], file: Path) -> None:
     """
     rows = [(each, split) for split, those in names.items() for each in those if isinstance(each, RowName)]
     if rows:
-        with file.open("w", encoding="utf-8", newline="") as stream:
+        with atomic_path(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows((name.file, name.row, name.id, split) for name, split in rows)

@@ -14,6 +14,7 @@ from mla_train.explain.explanation import Explanation
 from mla_train.explain.heatmaps import draw_series, show_images
 from mla_train.modalities.explanation import CellUnits, PatchUnits, Units
 from mla_train.model import Model
+from mla_train.safe_files import write_atomically
 
 COLOURS: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
 LINE = 18  # words in a line
@@ -104,6 +105,6 @@ def write_attributions(model: Model, explanation: Explanation, methods: list[str
         "baseline": float(baseline),
         "units": [label for units in explanation.units for label in units.labels],
     } | {method: values.tolist() for method, values in attributions.items()}
-    (folder / "attribution.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / "attribution.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     draw_attributions(explanation, attributions, folder / "attribution.png")
     return [folder / "attribution.png", folder / "attribution.json"]

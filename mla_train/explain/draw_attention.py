@@ -17,6 +17,7 @@ from mla_train.model import Model
 from mla_train.nn import observe
 from mla_train.nn.attention.observation import POINTS, Record
 from mla_train.nn.head_statistics import head_statistics
+from mla_train.safe_files import write_atomically
 
 LONGEST_TITLE = 60
 
@@ -47,7 +48,7 @@ def draw_attention(model: Model, explanation: Explanation, layer: int | None, fo
         draw_attention_view(view, weights, f"{view.name}, layer {number}  ({prediction})", files[-1])
         statistics[view.name] = [head_statistics(record, view.positions, view.call, view.row) for record in own]
     numbers = {name: [asdict(each) for each in layers] for name, layers in statistics.items()}
-    (folder / "heads.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    write_atomically(folder / "heads.json", json.dumps(numbers, indent=2) + "\n")
     draw_statistics(statistics, folder / "heads.png")
     return [*files, folder / "heads.png", folder / "heads.json"]
 

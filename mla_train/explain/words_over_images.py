@@ -15,6 +15,7 @@ from mla_train.explain.heatmaps import ImageRow, draw_relative
 from mla_train.model import Model
 from mla_train.nn import observe
 from mla_train.nn.fusion import CrossAttentionFusion
+from mla_train.safe_files import atomic_path
 
 EXAMPLES, WORDS = 4, 6
 LONGEST_WORD = 18  # fits over its image
@@ -50,7 +51,8 @@ def draw_words_over_images(model: Model, data: Dataset, file: Path) -> None:
     figure = Figure(figsize=size, layout="constrained")
     draw_relative(figure, figure.subplots(EXAMPLES, 1 + WORDS), rows)
     figure.suptitle("Attention of words over their image (mean over heads)")
-    figure.savefig(file, dpi=100)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=100)
 
 
 @torch.no_grad()

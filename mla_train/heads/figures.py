@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mla_train.heads.base import Predictions
 from mla_train.heads.calibration import calibration_error, confidence_of, reliability
+from mla_train.safe_files import atomic_path, write_atomically
 
 MAX_TICK_LABELS = 30
 LONGEST_NAME = 28  # fits over an image
@@ -39,7 +40,8 @@ def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str],
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true", title=f"accuracy {np.trace(counts) / counts.sum():.4f}")
     figure.colorbar(image, label="share of the true class", shrink=0.8)
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)
 
 
 def draw_calibration(predictions: Predictions, file: Path) -> None:
@@ -54,7 +56,8 @@ def draw_calibration(predictions: Predictions, file: Path) -> None:
     axes.set(xlabel="probability of the prediction", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.05))
     axes.set_title(f"expected calibration error {calibration_error(confidences, is_right):.3f}")
     axes.legend(fontsize=8)
-    figure.savefig(file, dpi=110)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=110)
 
 
 def draw_scatter(label: np.ndarray, predicted: np.ndarray, metrics: dict[str, float], file: Path) -> None:
@@ -67,7 +70,8 @@ def draw_scatter(label: np.ndarray, predicted: np.ndarray, metrics: dict[str, fl
     axes.set_aspect("equal", adjustable="datalim")
     title = f"mean absolute error {metrics['mae']:.4g}, Pearson {metrics['pearson']:.3f}"
     axes.set(xlabel="true", ylabel="predicted", title=title)
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)
 
 
 def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> None:
@@ -81,7 +85,8 @@ def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> 
     title = "F1 of each label" + (" (the worst)" if len(shown) < len(scores) else "")
     axes.set(xlabel="F1", xlim=(0, 1.1), title=title)
     axes.invert_yaxis()
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)
 
 
 def draw_mistakes(
@@ -110,7 +115,8 @@ def draw_mistakes(
         name = f"\n{short_name(names[int(predictions['index'][i])])}" if len(names) else ""
         axes.set_title(f"{predicted}, {confidence[i]:.0%}\ntrue: {true}{name}", fontsize=9, parse_math=False)
     figure.suptitle("most certain mistakes" if len(wrong) else "")
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)
 
 
 def short_name(name: str) -> str:
@@ -133,4 +139,4 @@ def write_mistakes(
         probability = f"{confidence[row]:.2f}"
         text, source = (each.replace("|", "\\|") for each in (texts[place][:300], source))
         lines.append(f"| {' | '.join([probability, predicted, true, text, source][: len(columns)])} |")
-    file.write_text("\n".join(lines) + "\n")
+    write_atomically(file, "\n".join(lines) + "\n")

@@ -10,6 +10,7 @@ from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_metrics import mean_errors
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.series.windows import WindowColumn
+from mla_train.safe_files import atomic_path
 
 SHOWN = {"best": 0.02, "good": 0.25, "typical": 0.5, "bad": 0.9, "worst": 1.0}  # place among all windows, by error
 MOST_NAMES = 20
@@ -51,7 +52,8 @@ def draw_windows(
         axes.set_ylabel(spec.names[channel], parse_math=False)
         axes.grid(alpha=0.3)
     rows[0].legend(loc="upper left", fontsize=8)
-    figure.savefig(file, dpi=110)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=110)
 
 
 def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec: ForecastSpec, file: Path) -> None:
@@ -74,4 +76,5 @@ def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec
         axes.set(xlabel=UNIT, title="error by series")
     for axes in (steps, *others):
         axes.grid(alpha=0.3)
-    figure.savefig(file, dpi=110)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=110)

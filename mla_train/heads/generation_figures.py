@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID
 from mla_train.heads.base import Predictions
+from mla_train.safe_files import atomic_path
 
 QUANTILES = (0.5, 0.65, 0.8, 0.9)  # lengths of the examples whose attention is drawn
 GROUPS = 6
@@ -37,7 +38,8 @@ def draw_bleu_by_length(
     axes = figure.subplots()
     axes.bar_label(axes.bar(names, scores, color="tab:blue"), fmt="%.1f")
     axes.set(xlabel="words of the source (sentences)", ylabel="BLEU", title="BLEU by length", ylim=(0, 105))
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)
 
 
 @torch.no_grad()
@@ -68,7 +70,8 @@ def draw_cross_attention(model: Any, name: str, predictions: Predictions, split:
         axes.set(xlabel=name, ylabel="prediction")
     figure.colorbar(image, ax=grid, shrink=0.4, label="share of attention")
     figure.suptitle("attention of each generated token (mean over the heads of the last block)")
-    figure.savefig(file, dpi=100)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=100)
 
 
 def spell(tokenizer: Tokenizer, numbers: list[int]) -> list[str]:

@@ -16,6 +16,7 @@ from mla_train.config.typed import from_dict
 from mla_train.errors import UserError
 from mla_train.inference.hub import download, is_repository
 from mla_train.model import Model, ModelSpec
+from mla_train.safe_files import CHECKSUMS, is_whole, write_atomically
 from mla_train.task import Task, build_task
 
 WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"
@@ -34,16 +35,16 @@ def save_model(weights: Mapping[str, Tensor], spec: ModelSpec, config: TrainConf
     """Writes model.safetensors, spec.json and config.json into a folder, which is created if it does not exist."""
     save_description(spec, config, folder)
     # Written by Python, so that the file has ordinary modes: safetensors makes one that others cannot read.
-    (folder / WEIGHTS).write_bytes(save({name: weight.contiguous() for name, weight in weights.items()}))
+    write_atomically(folder / WEIGHTS, save({name: each.contiguous() for name, each in weights.items()}), checked=True)
 
 
 def save_description(spec: ModelSpec, config: TrainConfig, folder: Path) -> None:
     """Writes spec.json and config.json into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     described = {**spec.to_dict(), "mla_train": package_version()}
-    (folder / SPEC).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / SPEC, json.dumps(described, indent=2, ensure_ascii=False) + "\n", checked=True)
     values = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    (folder / CONFIG).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder / CONFIG, json.dumps(values, indent=2, ensure_ascii=False) + "\n", checked=True)
 
 
 def package_version() -> str:
@@ -55,16 +56,21 @@ def package_version() -> str:
 
 
 def find_model(path: str | Path) -> Path:
-    """The folder of the three files of a model, downloaded if need be; the arguments are those of `load_model`."""
+    """The folder of the three files of a model, downloaded if need be and checked; the arguments are those of `load_model`."""
     root = Path(path)
     if isinstance(path, str) and is_repository(path):
-        root = download(path, [WEIGHTS, SPEC, CONFIG])
+        root = download(path, [WEIGHTS, SPEC, CONFIG, CHECKSUMS])
     folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
     for name in (WEIGHTS, SPEC, CONFIG):
         if not (folder / name).is_file():
             unfinished = (root / "config.yaml").is_file()
             remedy = f": the run is not finished, continue it with resume={root}" if unfinished else ""
             raise UserError(f"{path} holds no finished model ({folder / name} is missing){remedy}")
+        if not is_whole(folder / name):
+            raise UserError(
+                f"{folder / name} is damaged or was changed: its checksum is not the one in {CHECKSUMS}. Restore the file, or "
+                f"accept it as it is by removing {folder / CHECKSUMS}"
+            )
     return folder
 
 

@@ -15,6 +15,7 @@ from mla_train.dataset import Dataset
 from mla_train.report.examples import lines, small_image
 from mla_train.report.page import data_uri, render
 from mla_train.report.tables import Cell, Table, value_cell
+from mla_train.safe_files import atomic_path, write_atomically
 
 DATA_REPORT = "data_report.html"
 MOST_BYTES = 500_000  # of small images
@@ -39,7 +40,7 @@ def write_data_report(file: Path, title: str, data: Dataset, checks: Sequence[Ch
             for check in checks
         ],
     )
-    file.write_text(html, encoding="utf-8", errors="replace")
+    write_atomically(file, html)
 
 
 def write_listings(folder: Path, checks: Sequence[Check]) -> list[Path]:
@@ -49,7 +50,10 @@ def write_listings(folder: Path, checks: Sequence[Check]) -> list[Path]:
         file = folder / f"{check.name}.csv"
         if not check.listing:
             continue
-        with file.open("w", newline="", encoding="utf-8", errors="replace") as stream:
+        with (
+            atomic_path(file) as part,
+            part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+        ):
             writer = csv.DictWriter(stream, list(check.listing[0]))
             writer.writeheader()
             writer.writerows(check.listing)

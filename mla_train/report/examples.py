@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from mla_train.dataset import Dataset
 from mla_train.explain.draw_attention import draw_mean_attention
 from mla_train.inference.artifact import Artifact
+from mla_train.safe_files import UNFINISHED, write_atomically
 
 THUMBNAILS, ATTENTION = "mistakes", "attention"
 """Folders in figures/; the name of each file begins with the index of its test example."""
@@ -29,7 +31,7 @@ def draw_thumbnails(data: Dataset, indices: Sequence[int], folder: Path) -> None
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             content = small_image(torch.as_tensor(raw)) if kind == "image" else lines(np.asarray(raw).T)
-            (folder / f"{index}_{name}.png").write_bytes(content)
+            write_atomically(folder / f"{index}_{name}.png", content)
 
 
 def draw_attention_examples(artifact: Artifact, data: Dataset, indices: Sequence[int], folder: Path) -> None:
@@ -37,8 +39,9 @@ def draw_attention_examples(artifact: Artifact, data: Dataset, indices: Sequence
     for index in indices:
         explanation = artifact.task.explain(artifact.model, data.test.raw(index))
         folder.mkdir(parents=True, exist_ok=True)
-        for file in draw_mean_attention(artifact.model, explanation, folder):
-            file.replace(file.with_name(f"{index}_{file.name}"))
+        with TemporaryDirectory(dir=folder, prefix=UNFINISHED) as drawn:
+            for file in draw_mean_attention(artifact.model, explanation, Path(drawn)):
+                file.replace(folder / f"{index}_{file.name}")
 
 
 def small_image(pixels: Tensor) -> bytes:

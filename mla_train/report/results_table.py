@@ -12,7 +12,7 @@ from typing import Any
 from mla_train.report.tables import Cell, Table
 from mla_train.training.scores import Score, read_score, signed, written
 
-WITHOUT = ("seed", "run_dir", "resume", "hardware.threads", "logger")
+WITHOUT = ("seed", "run_dir", "resume", "resume_data", "hardware.threads", "logger")
 """Keys in which the commands of the runs of a row may differ."""
 PLACES = ("data.root", "data.path", "data.train", "data.val", "data.test")
 """Keys whose values are places of the machine, which a table for others leaves out."""

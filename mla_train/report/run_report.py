@@ -16,6 +16,7 @@ from mla_train.report.examples import ATTENTION, THUMBNAILS, draw_attention_exam
 from mla_train.report.page import data_uri, render
 from mla_train.report.runs import REPORT
 from mla_train.report.tables import Cell, Table, Tone, value_cell
+from mla_train.safe_files import write_atomically
 from mla_train.training.results import read_results
 from mla_train.training.run import FinishedRun
 from mla_train.training.scores import advice, read_score, scored_split, written
@@ -119,7 +120,7 @@ def write_report(folder: Path) -> Path:
         config=text,
     )
     file = folder / REPORT
-    file.write_text(html)
+    write_atomically(file, html)
     return file
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -13,6 +14,7 @@ from urllib.parse import quote
 
 import yaml
 
+from mla_train.errors import UserError
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.scores import Score, read_score, signed, written
 
@@ -30,7 +32,10 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder; score, number of parameters and seconds of training are None unless the run is finished."""
+    """One run folder; score, number of parameters and seconds of training are None unless the run is finished.
+
+    `problem` is what is wrong with an unreadable one.
+    """
 
     folder: Path
     state: State
@@ -42,58 +47,103 @@ class Run:
     score: Score | None = None
     parameters: int | None = None
     seconds: float | None = None
+    problem: str = ""
 
 
 def find_runs(root: Path) -> Iterator[Run]:
-    """Reads all run folders below a folder, without searching inside run folders."""
-    for path, folders, files in os.walk(root):
-        run = _read_run(Path(path), set(files))
+    """Reads all run folders below a folder, without searching inside run folders; a damaged one says what is wrong."""
+    closed: list[OSError] = []
+    for path, folders, files in os.walk(root, onerror=closed.append):
+        folder = Path(path)
+        try:
+            run = _read_run(folder, {*files, *folders})
+        except Exception as error:  # damaged files raise errors of many kinds
+            run = _unreadable(folder, error)
         if run is None:
             folders.sort()
         else:
             folders.clear()
             yield run
+    yield from (_unreadable(Path(str(error.filename)), error) for error in closed)
 
 
-def _read_run(folder: Path, files: set[str]) -> Run | None:
+def _unreadable(folder: Path, error: Exception) -> Run:
+    problem = str(error) if isinstance(error, UserError) else f"{folder} cannot be read: {reason(error)}"
+    return Run(folder, State.unreadable, _start_time(folder), problem=problem)
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in a line."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _read_run(folder: Path, names: set[str]) -> Run | None:
     """The run in a folder; None if it holds none."""
-    if "results.json" in files:
-        return _finished(folder)
-    if "config.yaml" not in files:
-        return None
-    text = (folder / "config.yaml").read_text(errors="replace")
+    run = None
+    if "results.json" in names:
+        with _reading(folder / "results.json"):
+            run = _finished(folder)
+            _row(run, folder, folder)  # every value can be shown
+    elif "config.yaml" in names or {"checkpoints", "metrics.csv"} <= names:
+        is_run = bool({"checkpoints", "metrics.csv", "log.txt"} & names)  # else it may be somebody else's config
+        with _reading(folder / "config.yaml") if is_run else suppress(Exception):
+            run = _unfinished(folder)
+            _row(run, folder, folder)
+    return run
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
     try:
-        config = yaml.safe_load(text)
-        task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
-    except (yaml.YAMLError, KeyError, TypeError):  # not a config of ours
-        return None
+        yield
+    except Exception as error:
+        raise UserError(f"{file} cannot be read: {reason(error)}") from error
+
+
+def _text(file: Path) -> str:
+    if file.exists() and not file.is_file():  # a pipe would wait for a writer
+        raise ValueError("it is no regular file")
+    return file.read_text("utf-8")
+
+
+def _unfinished(folder: Path) -> Run:
+    text = _text(folder / "config.yaml")
+    config = yaml.safe_load(text)
+    if not isinstance(config, dict):
+        raise ValueError("it holds no options of a run")
+    task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
     state = State.failed if _has_failed(folder / "log.txt") else State.unfinished
     return Run(folder, state, _start_time(folder), task, data, attention, text.splitlines()[0].removeprefix("# "))
 
 
 def _finished(folder: Path) -> Run:
-    try:
-        results: Any = json.loads((folder / "results.json").read_text())
-        return Run(
-            folder,
-            State.finished,
-            _start_time(folder),
-            results["task"],
-            results["data"],
-            results["attention"],
-            results["environment"]["command"],
-            read_score(results),
-            results["model"]["parameters"],
-            results["speed"]["seconds"],
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        return Run(folder, State.unreadable, _start_time(folder))
+    results: Any = json.loads(_text(folder / "results.json"))
+    if not isinstance(results, dict):
+        raise ValueError("it holds no results of a run")
+    return Run(
+        folder,
+        State.finished,
+        _start_time(folder),
+        results["task"],
+        results["data"],
+        results["attention"],
+        results["environment"]["command"],
+        read_score(results),
+        results["model"]["parameters"],
+        results["speed"]["seconds"],
+    )
 
 
 def _start_time(folder: Path) -> datetime:
-    """Time at which the config was written, or else the results."""
-    file = next(file for name in ("config.yaml", "results.json") if (file := folder / name).exists())
-    return datetime.fromtimestamp(file.stat().st_mtime)
+    """Time at which the config was written, or else the results, or else of the folder."""
+    for file in (folder / "config.yaml", folder / "results.json", folder):
+        with suppress(OSError, OverflowError, ValueError):
+            return datetime.fromtimestamp(file.stat().st_mtime)
+    return datetime.fromtimestamp(0)
 
 
 def _has_failed(log: Path) -> bool:
@@ -130,17 +180,16 @@ def runs_table(runs: list[Run], root: Path, page_folder: Path | None = None) -> 
 def report_link(run: Path, page_folder: Path) -> str:
     """Address of a run's report, or of its folder without one, relative to a page in another folder."""
     file = run / REPORT if (run / REPORT).is_file() else run
-    return quote(Path(os.path.relpath(file, page_folder)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(file, page_folder)).as_posix()))
 
 
 def _row(run: Run, root: Path, page_folder: Path) -> list[Cell]:
     score, name = run.score, str(run.folder.relative_to(root)) if run.folder != root else str(root)
+    name = name.encode(errors="backslashreplace").decode()
     return [
         Cell(name, link=report_link(run.folder, page_folder)),
         Cell(f"{run.started:%Y-%m-%d %H:%M}", run.started.timestamp()),
-        Cell(run.task),
-        Cell(run.data),
-        Cell(run.attention),
+        *map(Cell, map(_checked_text, (run.task, run.data, run.attention))),
         Cell(score.metric if score else ""),
         Cell(written(score.value), score.value) if score else Cell(),
         Cell(f"{score.baseline} {written(score.baseline_value)}") if score and score.baseline else Cell(),
@@ -148,8 +197,14 @@ def _row(run: Run, root: Path, page_folder: Path) -> list[Cell]:
         Cell() if run.parameters is None else Cell(f"{run.parameters:,}", run.parameters),
         Cell() if run.seconds is None else Cell(f"{run.seconds:,.0f}", run.seconds),
         Cell(run.state.value, tone=Tone.bad if run.state in (State.failed, State.unreadable) else Tone.plain),
-        Cell(run.command),
+        Cell(_checked_text(run.command)),
     ]
+
+
+def _checked_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.60} is no text")
+    return value
 
 
 def _difference(score: Score | None) -> Cell:

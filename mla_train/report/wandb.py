@@ -23,7 +23,9 @@ from mla_train.errors import UserError
 from mla_train.explain.draw_attention import draw_attention
 from mla_train.heads import Head
 from mla_train.inference.artifact import Artifact, load_model, save_model
-from mla_train.training.run import FinishedRun, model_weights
+from mla_train.safe_files import write_atomically
+from mla_train.training.checkpoint_files import model_weights
+from mla_train.training.run import FinishedRun
 from mla_train.training.run_folder import plain
 
 STEP = "trainer/global_step"
@@ -111,7 +113,7 @@ def run_id(folder: Path) -> str:
     if not file.is_file():
         file.parent.mkdir(exist_ok=True)
         given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
-        file.write_text(given or uuid.uuid4().hex[:12])
+        write_atomically(file, given or uuid.uuid4().hex[:12])
     return file.read_text().strip()
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
+from mla_train.safe_files import UNFINISHED, write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults
 from mla_train.studies.comparison_page import Circumstances
 from mla_train.studies.jobs import group_overrides, run_jobs
@@ -86,10 +87,12 @@ def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command
                 f"add hardware.threads={stored.get('threads')}",
             )
             return
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and not all(each.name.startswith(UNFINISHED) for each in folder.iterdir()):
             raise UserError(f"run_dir={folder} is not empty and holds no comparison; name an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         contents = {"threads": threads, "variants": overrides}
-        file.write_text(f"# {command}\n" + yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True))
+        write_atomically(
+            file, f"# {command}\n" + yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
+        )
     except OSError as error:
         raise UserError(f"run_dir={folder}: {error.strerror}; name a folder that can be written") from error

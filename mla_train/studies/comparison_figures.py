@@ -7,6 +7,8 @@ from statistics import mean
 
 import matplotlib
 
+from mla_train.safe_files import atomic_path
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
@@ -47,7 +49,8 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
         f"dots: {comparison.unit}s; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left"
     )
     _plain(axes, "x")
-    figure.savefig(file, dpi=130)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=130)
     plt.close(figure)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from mla_train.report.page import render
 from mla_train.report.runs import report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
+from mla_train.safe_files import write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, listed, p_value, spread
 from mla_train.studies.comparison_figures import draw_scores, draw_validation
 from mla_train.training.scores import Score, read_score, signed, written
@@ -185,8 +186,8 @@ def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None
         draw_scores(comparison, figure)
     else:
         figure.unlink(missing_ok=True)
-    (folder / "comparison.md").write_text(_markdown(comparison, how))
-    (folder / "comparison.html").write_text(_html(comparison, how, figure))
+    write_atomically(folder / "comparison.md", _markdown(comparison, how))
+    write_atomically(folder / "comparison.html", _html(comparison, how, figure))
 
 
 def _markdown(comparison: Comparison, how: Circumstances) -> str:
@@ -278,4 +279,4 @@ def _write_csv(comparison: Comparison, how: Circumstances, file: Path) -> None:
     columns = [comparison.compared, comparison.unit, "state", *(f"test/{name}" for name in metrics), "best_baseline"]
     columns += ["best_baseline_score", "parameters", "train_examples_per_second", "inference_examples_per_second"]
     columns += ["cache_bytes_per_token", "seconds", "run_dir", "command"]
-    pd.DataFrame(rows, columns=columns, dtype=object).to_csv(file, index=False)
+    write_atomically(file, pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False))

@@ -30,10 +30,14 @@ class Job:
     def results(self) -> dict[str, Any] | None:
         """Contents of results.json; None if the run is not finished."""
         file = self.folder / "results.json"
+        if not file.is_file():
+            return None
         try:
-            return json.loads(file.read_text()) if file.is_file() else None
-        except json.JSONDecodeError as error:
+            results = json.loads(file.read_text("utf-8"))
+            results["metrics"]
+        except (ValueError, TypeError, KeyError) as error:
             raise UserError(f"{file} cannot be read: remove {self.folder} to run it again") from error
+        return results
 
 
 def group_overrides(config: TrainConfig, folder: Path, job_type: str) -> list[str]:

@@ -5,7 +5,6 @@ Optuna's storage, so that the same command continues after any interruption.
 """
 
 import json
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
+from secrets import token_hex
 from threading import Event, Lock
 from typing import Any
 
@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, require
+from mla_train.locks import is_locked, lock
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
 from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
@@ -118,8 +119,8 @@ class Sweep:
     def _retire(self, study: optuna.Study) -> None:
         """Marks trials of this machine whose process has ended as retired; their settings are tried again."""
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            host, process = trial.user_attrs.get("where", [socket.gethostname(), 0])
-            if host == socket.gethostname() and not is_running(process):
+            host, locked = trial.user_attrs.get("where", [socket.gethostname(), ""])
+            if host == socket.gethostname() and not is_locked(Path(str(locked))):
                 study._storage.set_trial_user_attr(trial._trial_id, "retired", True)
                 study.tell(trial.number, state=TrialState.FAIL)
                 if trial.params:
@@ -140,21 +141,22 @@ class Sweep:
 
     def run(self, study: optuna.Study, launcher: Launcher, on_trial: Callable[[FrozenTrial], None]) -> None:
         """Runs trials until the budget is used up."""
-        stop, lock = Event(), Lock()
+        stop, turn = Event(), Lock()
+        alive = (self.folder / f".lock_{token_hex(4)}").resolve()  # held as long as this process lives
         deadline = None if self.options.hours is None else time.monotonic() + 3600 * self.options.hours
 
         def work() -> None:
             while not stop.is_set():
-                with lock:
+                with turn:
                     if self.started(study) >= self.budget or (deadline and time.monotonic() > deadline):
                         return
                     trial = study.ask(dict(self.space))
-                    trial.set_user_attr("where", [socket.gethostname(), os.getpid()])
+                    trial.set_user_attr("where", [socket.gethostname(), str(alive)])
                 self._try(study, trial, launcher, stop)
-                with lock:
+                with turn:
                     on_trial(study.trials[trial.number])
 
-        with ThreadPoolExecutor(self.options.n_jobs) as pool:
+        with lock(alive), ThreadPoolExecutor(self.options.n_jobs) as pool:
             try:
                 for done in as_completed([pool.submit(work) for _ in range(self.options.n_jobs)]):
                     done.result()
@@ -225,16 +227,3 @@ def validation_score(folder: Path, metric: str) -> float | None:
     if not file.is_file():
         return None
     return float(json.loads(file.read_text())["metrics"]["val"][metric.removeprefix("val/")])
-
-
-def is_running(process: int) -> bool:
-    """Whether a process of this machine, other than this one, is running."""
-    if process in (0, os.getpid()):
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

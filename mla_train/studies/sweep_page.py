@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 
 from mla_train.report.page import render
 from mla_train.report.tables import Cell, Table, Tone
+from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.studies.search_space import as_override
 from mla_train.studies.sweep_figures import sweep_figures
 from mla_train.studies.sweep_results import ranked, settings
@@ -19,15 +20,13 @@ def write_trials(study: optuna.Study, file: Path) -> None:
     """Writes a row for each trial: number, state, value, settings, seconds, and error."""
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
-    unfinished = file.with_suffix(".new")
-    with unfinished.open("w", newline="") as stream:
+    with atomic_path(file) as part, part.open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["number", "state", "value", *names, "seconds", "error"])
         for trial in trials:
             chosen = [as_override(trial.params[name]) if name in trial.params else "" for name in names]
             notes = [trial.user_attrs.get(name, "") for name in ("seconds", "error")]
             table.writerow([trial.number, state(trial), trial.value, *chosen, *notes])
-    unfinished.replace(file)
 
 
 def state(trial: FrozenTrial) -> str:
@@ -57,7 +56,7 @@ def write_page(study: optuna.Study, title: str, folder: Path, commands: list[str
         trials=from_csv(folder / "trials.csv"),
         errors=[f"{trial.number}: {trial.user_attrs.get('error', '')}" for trial in failed],
     )
-    (folder / "sweep.html").write_text(html)
+    write_atomically(folder / "sweep.html", html)
 
 
 def from_csv(file: Path) -> Table:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from mla_train.errors import UserError
+from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.studies.search_space import as_override
 
@@ -51,7 +52,7 @@ def best_recipe(study: optuna.Study, overrides: list[str], groups: set[str], fil
     body = OmegaConf.to_yaml(
         OmegaConf.merge({"defaults": [*recipe, *chosen, "_self_"]} if recipe or chosen else {}, keys)
     )
-    file.write_text("\n".join(lines) + "\n" + body)
+    write_atomically(file, "\n".join(lines) + "\n" + body)
 
 
 def retrain(
@@ -73,7 +74,7 @@ def retrain(
     for run, message in failed.items():
         raise UserError(f"{run}: {message}")
     metric = study.user_attrs["plan"]["goal"].removeprefix("val/")
-    with (folder / "top.csv").open("w", newline="") as stream:
+    with atomic_path(folder / "top.csv") as part, part.open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["trial", "value", "val_mean", "val_std", "test_mean", "test_std", "settings"])
         for number, runs in jobs.items():

@@ -3,11 +3,10 @@
 last.ckpt is written at the end of each epoch, every few minutes between, and when the run is asked to stop. best.ckpt, which
 becomes the model, is written when the validation metric is the best so far (of equal ones the later), or with
 `checkpoint.keep=last` after each validation. start.ckpt is what a network is worth that can answer before the first step; the
-end of the run says whether training bettered it. All are written to another name and then moved, so that an interruption or
-a full disk leaves the old file.
+end of the run says whether training bettered it. An interruption or a full disk leaves the old file; previous.ckpt is the
+last.ckpt before, for the case that this one is damaged.
 """
 
-import os
 import signal
 import sys
 import time
@@ -162,20 +161,12 @@ class Checkpoints(Checkpoint):
         assert isinstance(trainer.lightning_module, TrainingModule)
         trainer.lightning_module.stop_if_not_finite(weights=True)
         self._written = time.monotonic()
-        unfinished = self.folder / f".{name}.unfinished"
         try:
-            trainer.save_checkpoint(unfinished)
-            if trainer.is_global_zero:
-                with unfinished.open("rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(unfinished, self.folder / name)
-                for logger in trainer.loggers:
-                    if isinstance(logger, CsvLogger):
-                        logger.save()
-        except (OSError, RuntimeError) as error:
-            unfinished.unlink(missing_ok=True)
-            if isinstance(error, OSError) or "file write" in str(error):
-                raise UserError(
-                    f"cannot write {self.folder / name}: {error}. Free some space, then continue with: {self.resume_command}"
-                ) from error
-            raise
+            for logger in trainer.loggers:
+                if isinstance(logger, CsvLogger):
+                    logger.save()  # before: a resumed run drops rows that are too new, and has no others
+            trainer.save_checkpoint(self.folder / name)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.folder / name}: {error}. Free some space, then continue with: {self.resume_command}"
+            ) from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mla_train.safe_files import atomic_path
 from mla_train.training.loggers import read_curve
 
 MARKED = 40  # most points of a curve that have markers
@@ -47,4 +48,5 @@ def draw_curves(metrics: Path, monitor: str, file: Path, best: int | None = None
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
         axes.grid(alpha=0.3)
-    figure.savefig(file, dpi=120)
+    with atomic_path(file) as part:
+        figure.savefig(part, dpi=120)

@@ -1,6 +1,5 @@
 """What follows the training: which weights become the model, its calibration, one evaluation of test, the baselines."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +79,6 @@ def evaluate(
         is_bettered, gain = is_better(module.model.head, selected.predictions, before.predictions)
         begun = {"name": checkpoints.start, "kept": not is_bettered, "metrics": before.metrics, **gain}
         if not is_bettered:
-            if trainer.is_global_zero:
-                shutil.copyfile(start, best)
-            trainer.strategy.barrier()
             checkpoints.best_epoch, checkpoints.best_score = 0, before.metrics[module.monitor]
             selected = validate(start)
     if not config.debug.overfit and module.model.head.calibrate(selected.predictions):

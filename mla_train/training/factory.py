@@ -11,6 +11,7 @@ from mla_train.config import HardwareConfig, TrainConfig
 from mla_train.config.trainer import trainer_arguments, user_callbacks
 from mla_train.errors import UserError
 from mla_train.training.averaging import build_averaging
+from mla_train.training.checkpoint_files import CheckpointFiles
 from mla_train.training.module import TrainingModule
 from mla_train.training.run_folder import RunFolder
 
@@ -63,6 +64,7 @@ def build_trainer(
     if config.debug.fast:
         arguments |= {f"limit_{split}_batches": 2 for split in ("train", "val", "test")}
     arguments |= trainer_arguments(config.trainer)
+    plugins = arguments.pop("plugins", None) or []
     if not arguments.pop("enable_progress_bar", True):  # what counts for results.json stays, and shows nothing
         for each in first:
             if isinstance(each, ProgressBar):
@@ -84,6 +86,7 @@ def build_trainer(
             checkpoints,
         ],
         logger=loggers,
+        plugins=[CheckpointFiles(), *(plugins if isinstance(plugins, list) else [plugins])],
         profiler=profiler,
         default_root_dir=folder.path,
         use_distributed_sampler=False,

@@ -13,44 +13,66 @@ from torch import Tensor
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
+from mla_train.modalities.base import Column
 
 
 def fingerprint(data: Dataset) -> dict[str, Any]:
-    """Numbers of examples, and hashes of each spec and of the targets of each split."""
+    """Numbers of examples, and hashes of each spec, of the targets and of each input of each split."""
     stored = data.spec.to_dict()
     specs = {f"input {name}": each for name, each in stored["inputs"].items()} | {"target": stored["head"]}
     return {
         "examples": {split: data.count(split) for split in SPLITS},
         "specs": {name: _digest(json.dumps(each, sort_keys=True)) for name, each in specs.items()},
         "targets": {split: _digest(getattr(data, split).targets) for split in SPLITS},
+        "inputs": {
+            f"{name} of {split}": _digest(_content(column))
+            for split in SPLITS
+            for name, column in getattr(data, split).columns.items()
+            if column is not getattr(data, split).targets
+        },
     }
 
 
-def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    """Raises a UserError where the data of a run that is resumed is not that with which it began.
+def _content(column: Column) -> Any:
+    """What the examples are, whatever their files are called."""
+    contents = column.contents()
+    return column if contents is None else contents
+
+
+def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, accept: bool = False) -> list[str]:
+    """How the data of a run that is resumed differs from that with which it began, in words.
 
     Args:
-        before: Fingerprint in the checkpoint.
+        before: Fingerprint in the checkpoint; one of an earlier version has no inputs.
         now: Fingerprint of the data.
         folder: Run folder.
+        accept: Whether the run may go on with other data.
+
+    Raises:
+        UserError: It differs and is not accepted.
     """
     changes = [
         f"{before['examples'].get(split):,} {split} examples then, {count:,} now"
         for split, count in now["examples"].items()
         if before["examples"].get(split) != count
     ]
-    changed = {kind: [name for name, each in now[kind].items() if before[kind].get(name) != each] for kind in CHANGES}
+    changed = {
+        kind: [name for name, each in now[kind].items() if before.get(kind, now[kind]).get(name) != each]
+        for kind in CHANGES
+    }
     changes += [CHANGES[kind].format(", ".join(names)) for kind, names in changed.items() if names]
-    if changes:
+    if changes and not accept:
         raise UserError(
-            f"the data is not that with which {folder} began: {'; '.join(changes)}. Restore the data, or begin "
-            "anew with another run_dir="
+            f"the data is not that with which {folder} began: {'; '.join(changes)}. Restore the data, begin anew with another "
+            "run_dir=, or go on with this data all the same with resume_data=accept"
         )
+    return changes
 
 
 CHANGES = {
     "specs": "what was learned from it differs (vocabulary, classes, scale: {})",
     "targets": "labels of {} differ",
+    "inputs": "values of {} differ",
 }
 
 

@@ -1,7 +1,6 @@
 """metrics.csv, which every run writes."""
 
 import csv
-import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,27 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from mla_train.errors import UserError
+from mla_train.safe_files import atomic_path
+
 
 def read_curve(file: Path, metric: str, by: str = "step") -> dict[int, float]:
     """Step, or epoch, to the value of a metric in metrics.csv; empty without a file."""
     if not file.is_file():
         return {}
-    with file.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {int(float(row[by])): float(row[metric]) for row in rows if row.get(metric) and row.get(by)}
+    return {int(float(row[by])): float(row[metric]) for row in _rows(file) if row.get(metric) and row.get(by)}
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """Rows of metrics.csv."""
+    try:
+        with file.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            int(row["step"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"{file} cannot be read: {error}. Remove it to continue without its curves") from error
+    return rows
 
 
 class CsvLogger(Logger):
@@ -32,9 +44,8 @@ class CsvLogger(Logger):
         self.file = file
         self._rows: dict[int, dict[str, Any]] = {}
         if file.is_file():
-            with file.open(newline="") as stream:
-                for row in csv.DictReader(stream):
-                    self._rows[int(row["step"])] = {name: value for name, value in row.items() if value}
+            for row in _rows(file):
+                self._rows[int(row["step"])] = {name: value for name, value in row.items() if value}
 
     @property
     def name(self) -> str:
@@ -59,7 +70,7 @@ class CsvLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Adds columns to the row of a step."""
         self._rows.setdefault(step or 0, {"step": step or 0}).update(metrics)
-        if any(name.startswith("val/") for name in metrics):
+        if any(name.startswith(("val/", "test/")) for name in metrics):
             self.save()
 
     @rank_zero_only
@@ -67,12 +78,10 @@ class CsvLogger(Logger):
         """Rewrites the file, completely or not at all."""
         names = {name for row in self._rows.values() for name in row}
         columns = ["step", "epoch", *sorted(names - {"step", "epoch"})]
-        unfinished = self.file.with_suffix(".csv.unfinished")
-        with unfinished.open("w", newline="") as stream:
+        with atomic_path(self.file) as part, part.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, columns)
             writer.writeheader()
             writer.writerows(self._rows[number] for number in sorted(self._rows))
-        os.replace(unfinished, self.file)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

@@ -17,8 +17,10 @@ from mla_train.baselines import Baseline
 from mla_train.checks import Check, plain_values
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
+from mla_train.errors import UserError
 from mla_train.heads.base import rows_of
 from mla_train.program import program
+from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.confidence import compare_to_baseline, score_intervals
 from mla_train.training.module import Evaluation, TrainingModule
@@ -30,6 +32,12 @@ PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
     "pandas", "autots", "wandb",
 )  # fmt: skip
+NEEDED = (
+    "task", "data", "attention", "seed", "metrics", "directions", "monitor", "baselines", "model", "speed", "examples",
+    "environment", "debug", "details",
+)  # fmt: skip
+"""Contents of every results.json."""
+REMEDY = "Remove it, and resume the run to write it again"
 MOST_COLUMNS = 5  # of the table; results.json has all metrics
 
 
@@ -68,7 +76,7 @@ def write_results(
     test = evaluations.get("test")
     if test is not None:
         task.figures(model, test.predictions, data, folder.figures)
-        with (folder.path / "predictions.jsonl").open("w") as stream:
+        with atomic_path(folder.path / "predictions.jsonl") as part, part.open("w", encoding="utf-8") as stream:
             for record in task.prediction_rows(model, test.predictions, data):
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
     size, val = next(model.parameters()).element_size(), evaluations["val"]
@@ -118,9 +126,7 @@ def write_results(
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
         "details": {} if test is None else task.details(model, test.predictions),
     }
-    unfinished = folder.results.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    unfinished.replace(folder.results)
+    write_atomically(folder.results, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return results
 
 
@@ -150,8 +156,19 @@ def git_commit() -> str | None:
 
 
 def read_results(file: Path) -> dict[str, Any]:
-    """Contents of the results.json of a finished run."""
-    return json.loads(file.read_text())
+    """Contents of the results.json of a finished run.
+
+    Raises:
+        UserError: It cannot be read, or is none of a run.
+    """
+    try:
+        results = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}. {REMEDY}") from error
+    missing = [name for name in NEEDED if not isinstance(results, dict) or name not in results]
+    if missing:
+        raise UserError(f"{file} cannot be read: it has no {', '.join(missing[:3])}. {REMEDY}")
+    return results
 
 
 def _facts(results: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import shutil
 import signal
 import sys
 import warnings
@@ -15,18 +14,18 @@ from typing import Any, Protocol
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor
 
 from mla_train.checks import Check, problems_of, safe_checks
-from mla_train.config import TrainConfig
+from mla_train.config import ResumeData, TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.data.split_file import SPLITS_FILE, write_splits
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
-from mla_train.task import Task, build_task
+from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
+from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
@@ -34,11 +33,13 @@ from mla_train.training.fingerprint import check_same_data, fingerprint
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
+from mla_train.training.processes import end_together
 from mla_train.training.progress import RunProgress
 from mla_train.training.results import read_results, show, write_results
-from mla_train.training.run_folder import RunFolder, alone, is_child, prepare_run, resume_command
+from mla_train.training.run_folder import RunFolder, is_child, resume_command
+from mla_train.training.run_lock import lock_run
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
 
 
 class Tracker(Protocol):
@@ -87,58 +88,68 @@ def run(
         UserError: Something in config or data is not as it must be.
         Interrupted: The run was asked to stop.
     """
-    if folder.results.is_file():
-        print(f"{folder.path} is finished already.")
-        results = read_results(folder.results)
-        show(results, folder.path)
-        return results
+    if folder.is_finished and not is_child():
+        return _show_finished(folder)
     check_hardware(config)
+    had_results = folder.results.exists()
     if config.hardware.threads:
         torch.set_num_threads(config.hardware.threads)
-    task = build_task(config)
+    try:
+        with lock_run(folder, config) as folder, log_file(folder.path / "log.txt"):
+            if folder.results.exists() and not had_results:  # another process has just finished it
+                return _show_finished(folder)
+            return _train(config, folder, tracker, report)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS or not _is_about(error, folder.path):
+            raise
+        then = "start again" if folder.nothing_done() else f"continue with: {resume_command(folder)}"
+        raise UserError(
+            f"cannot write to {folder.path}: {error.strerror}. Make room or allow it, then {then}"
+        ) from error
+
+
+def _show_finished(folder: RunFolder) -> dict[str, Any]:
+    results = read_results(folder.results)
+    print(f"{folder.path} is finished already.")
+    show(results, folder.path)
+    return results
+
+
+def _is_about(error: OSError, folder: Path) -> bool:
+    """Whether an error may be about a folder: it names no file, or one in the folder or above it."""
+    if not isinstance(error.filename, str):
+        return True
+    file, folder = Path(error.filename).resolve(), folder.resolve()
+    return file.is_relative_to(folder) or folder.is_relative_to(file)
+
+
+def _train(
+    config: TrainConfig,
+    folder: RunFolder,
+    tracker: Tracker | None,
+    report: Callable[["FinishedRun"], None] | None,
+) -> dict[str, Any]:
     if not is_child():
+        recover(folder)
         print("reading the data ...", flush=True)
+    task = build_task(config)
     data = task.load_data()
     if config.debug.overfit:
         data = data.overfit(config.debug.overfit)
     torch.manual_seed(config.seed)
     module = TrainingModule(config, task, task.build_model(data.spec))
     data = replace(data, notes=[*data.notes, *module.model.head.choices()])
-    existed = folder.path.exists()
-    folder = prepare_run(folder, config)
-    try:
-        with alone(folder), log_file(folder.path / "log.txt"):
-            return _train(config, folder, task, data, module, tracker, report)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise UserError(
-            f"cannot write to {folder.path}: {error.strerror}. Make room, then continue with: {resume_command(folder)}"
-        ) from error
-    finally:
-        # A command that failed leaves no folder that would block the next one.
-        if folder.nothing_done() and not is_child():
-            shutil.rmtree(folder.path)
-            if existed:
-                folder.path.mkdir()
-
-
-def _train(
-    config: TrainConfig,
-    folder: RunFolder,
-    task: Task,
-    data: Dataset,
-    module: TrainingModule,
-    tracker: Tracker | None,
-    report: Callable[["FinishedRun"], None] | None,
-) -> dict[str, Any]:
     if not (config.debug.overfit or is_child()):
         write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
-    last = folder.checkpoints / "last.ckpt" if folder.resumed else None
+    last = folder.last if folder.resumed else None
     known = fingerprint(data)
     if last is not None:
-        for state in read_checkpoint(last).get("callbacks", {}).values():
-            check_same_data(state.get("data", known), known, folder.path)
+        accept = config.resume_data is ResumeData.accept
+        checkpoint = read_checkpoint(last)
+        for state in checkpoint.get("callbacks", {}).values():
+            changes = check_same_data(state.get("data", known), known, folder.path, accept)
+            data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
+        check_fits(checkpoint, module)
     start = task.init_from_data(module.model, data) if last is None else ""
     keep_last = keeps_last(config, data)
     progress, position = RunProgress(), DataPosition()
@@ -158,17 +169,20 @@ def _train(
     try:
         train = train_loader(data, config, position, rank, world_size)
         val = evaluation_loader(data, config, "val", rank, world_size)
-        try:
-            trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
-        except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0
-            raise Interrupted(
-                f"Stopped at the start of the training. Continue with: {resume_command(folder)}", 128 + signal.SIGTERM
-            ) from request
-        evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
+        with end_together(trainer, resume_command(folder)):
+            try:
+                trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+            except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0
+                raise Interrupted(
+                    f"Stopped at the start of the training. Continue with: {resume_command(folder)}",
+                    128 + signal.SIGTERM,
+                ) from request
+            evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
         if not trainer.is_global_zero:
             return {}
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
-        save_model(model_weights(folder.checkpoints / "best.ckpt"), spec, config, folder.model)
+        selected = "start.ckpt" if begun and begun["kept"] else "best.ckpt"
+        save_model(model_weights(folder.checkpoints / selected), spec, config, folder.model)
         baselines = compute_baselines(config, task, data, progress.wall_seconds)
         if config.test:
             from mla_train.training.curves import draw_curves
@@ -177,13 +191,13 @@ def _train(
             curves = folder.figures / "curves.png"
             draw_curves(folder.path / "metrics.csv", module.monitor, curves, checkpoints.best_epoch, unit)
         module.eval()
-        results = write_results(
-            config, folder, module, data, evaluations, baselines, begun, checkpoints, progress, checks
-        )
         if "test" in evaluations:
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
+        results = write_results(
+            config, folder, module, data, evaluations, baselines, begun, checkpoints, progress, checks
+        )
         finished = FinishedRun(config, folder, data, results, trainer.global_step, checks)
         if report is not None:
             report(finished)
@@ -215,22 +229,6 @@ def _statistics(config: TrainConfig, data: Dataset) -> list[Callback]:
     watched = config.logger.wandb is not None or config.logger.tensorboard
     possible = not config.hardware.compile and config.hardware.strategy != "fsdp"
     return [AttentionStatistics(data)] if watched and possible else []
-
-
-def model_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """Weights of the network alone in a checkpoint."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
-
-
-def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
-    """Contents of a checkpoint; a UserError where it is broken or holds more than data."""
-    try:
-        return torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file raises errors of many kinds
-        raise UserError(
-            f"{checkpoint} cannot be read: it is broken or holds more than data. Remove it to start this run again"
-        ) from error
 
 
 def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder: RunFolder) -> str:

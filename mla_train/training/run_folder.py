@@ -1,25 +1,28 @@
 """The folder of a run: where it is, and what happens if it exists."""
 
-import fcntl
 import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config import TrainConfig
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError
+from mla_train.locks import is_locked
 from mla_train.program import program
+from mla_train.safe_files import UNFINISHED
 
 RUNS = Path("runs")
+OF_COMMAND = ("run_dir", "resume", "resume_data")
+"""Keys that belong to a command, not to the run that it starts or resumes."""
 # Passes the folder that the first process chose to the other processes of a distributed run.
 CHOSEN = "MLA_TRAIN_RUN_DIR"
 
@@ -39,7 +42,12 @@ class RunFolder:
     @property
     def resumed(self) -> bool:
         """Whether there is a checkpoint to resume from."""
-        return (self.checkpoints / "last.ckpt").is_file()
+        return self.last.is_file()
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that trains the run."""
+        return self.path / ".lock"
 
     @property
     def config(self) -> Path:
@@ -48,13 +56,23 @@ class RunFolder:
 
     @property
     def results(self) -> Path:
-        """Metrics, baselines and costs; exists when the run is finished."""
+        """Metrics, baselines and costs."""
         return self.path / "results.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there are results, and the process that wrote them was not killed before its report was whole."""
+        return self.results.exists() and (not self.lock.exists() or is_locked(self.lock))
 
     @property
     def checkpoints(self) -> Path:
         """best.ckpt and last.ckpt."""
         return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint from which the run is resumed."""
+        return self.checkpoints / "last.ckpt"
 
     @property
     def model(self) -> Path:
@@ -68,56 +86,17 @@ class RunFolder:
 
     def nothing_done(self) -> bool:
         """Whether no step was logged and no checkpoint written, so that the folder can be removed without loss."""
-        kept = (self.path / "metrics.csv", self.results, self.checkpoints / "last.ckpt", self.checkpoints / "best.ckpt")
-        return self.path.is_dir() and self.config.is_file() and not any(file.exists() for file in kept)
+        kept = (self.path / "metrics.csv", self.results)
+        return not any(file.exists() for file in kept) and not any(self.checkpoints.glob("*.ckpt"))
 
-
-@contextmanager
-def alone(folder: RunFolder) -> Iterator[None]:
-    """Holds a lock on the run while it is trained; refuses a run that another process trains."""
-    if is_child():
-        yield
-        return
-    with folder.config.open() as file:
-        if not _lock(file):
-            raise UserError(f"{folder.path} is being trained by another process; wait for it or stop it")
-        yield
-
-
-def _lock(file: IO[str]) -> bool:
-    """Locks an open file until it is closed; returns whether it was free."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def is_empty(self) -> bool:
+        """Whether nothing is in the folder but what a killed process left that was about to write its first file."""
+        return all(file == self.lock or file.name.startswith(UNFINISHED) for file in self.path.iterdir())
 
 
 def plain(config: TrainConfig) -> dict[str, Any]:
     """A config as nested dicts of plain values."""
     return OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)  # type: ignore[return-value]
-
-
-def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
-    """Creates the folder and writes the config into it; a fresh path gets a number if another run has just taken it."""
-    if is_child():
-        return folder
-    path, number = folder.path, 1
-    while folder.fresh:
-        try:
-            path.mkdir(parents=True)
-            break
-        except FileExistsError:
-            number += 1
-            path = folder.path.with_name(f"{folder.path.name}_{number}")
-    folder = RunFolder(path)
-    folder.checkpoints.mkdir(parents=True, exist_ok=True)
-    folder.figures.mkdir(exist_ok=True)
-    if not folder.config.is_file():
-        command = "# " + shlex.join([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
-        folder.config.write_text(command + OmegaConf.to_yaml(OmegaConf.create(plain(config))))
-    os.environ[CHOSEN] = str(path.resolve())
-    return folder
 
 
 def is_child() -> bool:
@@ -145,26 +124,32 @@ def find_run(config: TrainConfig) -> RunFolder:
             raise UserError(f"resume={config.resume} and run_dir={config.run_dir} name different folders; remove one")
         if not folder.config.is_file():
             raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
-        return _continued(folder, config)
+        check_folder(folder, config)
+        return folder
     if config.run_dir is None:
         return _fresh_run(config)
     folder = RunFolder(Path(config.run_dir))
+    check_folder(folder, config)
+    return folder
+
+
+def check_folder(folder: RunFolder, config: TrainConfig) -> None:
+    """Raises a UserError where a run folder cannot be used: it holds something else, or a run of another config."""
     blocking = next((parent for parent in folder.path.parents if parent.exists() and not parent.is_dir()), None)
     if blocking is not None:
-        raise UserError(f"run_dir={config.run_dir}: {blocking} is a file, not a folder")
+        raise UserError(f"run_dir={folder.path}: {blocking} is a file, not a folder")
     if not folder.path.exists():
-        return folder
+        return
     if not folder.path.is_dir():
-        raise UserError(f"run_dir={config.run_dir} is a file; name a folder")
+        raise UserError(f"run_dir={folder.path} is a file; name a folder")
     if folder.config.is_file():
-        if config.resume is None:
+        if config.resume is None and not folder.nothing_done():
             raise UserError(
-                f"run_dir={config.run_dir} holds a run already: add resume=auto to continue it, or name another folder"
+                f"run_dir={folder.path} holds a run already: add resume=auto to continue it, or name another folder"
             )
-        return _continued(folder, config)
-    if any(folder.path.iterdir()):
-        raise UserError(f"run_dir={config.run_dir} is not empty and holds no run; name an empty or a new folder")
-    return folder
+        _check_config(folder, config)
+    elif not folder.is_empty():
+        raise UserError(f"run_dir={folder.path} is not empty and holds no run; name an empty or a new folder")
 
 
 def _fresh_run(config: TrainConfig) -> RunFolder:
@@ -174,13 +159,15 @@ def _fresh_run(config: TrainConfig) -> RunFolder:
 def _newest_unfinished(config: TrainConfig) -> RunFolder | None:
     for path in sorted((RUNS / config.task.name).glob("*/config.yaml"), reverse=True):
         folder = RunFolder(path.parent)
-        with path.open() as file:
-            if not folder.results.is_file() and not _differences(folder, config) and _lock(file):
+        try:
+            if not folder.is_finished and not _differences(folder, config) and not is_locked(folder.lock):
                 return folder
+        except UserError as error:
+            print(f"not resumed: {error}", file=sys.stderr)
     return None
 
 
-def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
+def _check_config(folder: RunFolder, config: TrainConfig) -> None:
     differing = _differences(folder, config)
     if differing:
         raise UserError(
@@ -189,18 +176,27 @@ def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
             + ". Give the same options, or no options but resume="
             + str(folder.path)
         )
-    return folder
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Contents of the config.yaml of a run; a UserError where it cannot be read."""
+    try:
+        stored: Any = OmegaConf.to_container(OmegaConf.load(file))
+    except (OSError, UnicodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(stored, dict):
+        raise UserError(f"{file} cannot be read: it holds no options of a run")
+    return stored
 
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
     """Keys whose values differ between a folder's config and this one: (key, value of the folder, value now)."""
-    stored: Any = OmegaConf.to_container(OmegaConf.load(folder.config))
-    before, now = flatten(stored), flatten(plain(config))
+    before, now = flatten(read_config(folder.config)), flatten(plain(config))
     keys = dict.fromkeys([*before, *now])
     return [
         (key, before.get(key), now.get(key))
         for key in keys
-        if key not in ("run_dir", "resume")
+        if key not in OF_COMMAND
         and not isinstance(now.get(key), dict)
         and not isinstance(before.get(key), dict)
         and before.get(key) != now.get(key)

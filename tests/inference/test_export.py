@@ -19,6 +19,7 @@ from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import MODALITIES
+from mla_train.safe_files import CHECKSUMS
 from mla_train.task import build_task
 from tests.helpers import SMALL, build, config, forecasting_config, hourly_table, made_data, randomize
 
@@ -186,7 +187,7 @@ def test_a_folder_has_what_belongs_to_the_model(exported):
     graphs = {"encoder.onnx", "decoder_step.onnx"} if kind == "translation" else {"model.onnx"}
     texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", "translation") else set()
     tables = {"series_table.py"} if kind == "forecast" else set()
-    assert files == {SPEC, CONFIG, "infer_onnx.py"} | graphs | texts | tables
+    assert files == {SPEC, CONFIG, CHECKSUMS, "infer_onnx.py"} | graphs | texts | tables
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import mla_train
 from mla_train.commands import export
 from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, WEIGHTS, package_version
+from mla_train.safe_files import CHECKSUMS
 from tests.helpers import read_jsonl, run_here, write_pictures
 
 USES = {"safetensors": "mla_train.load", "torch_export": "torch.export.load", "onnx": "python infer_onnx.py"}
@@ -58,7 +59,7 @@ def card_of(folder):
 def test_an_exported_folder_loads_and_says_how_good_it_is(finished, run, call, tmp_path):
     out = call("--run", run, "--format", "safetensors", "--output", tmp_path / "out")
     assert f"wrote safetensors to {tmp_path / 'out'}" in out
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {WEIGHTS, SPEC, CONFIG, "README.md"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {WEIGHTS, SPEC, CONFIG, CHECKSUMS, "README.md"}
     rows = read_jsonl(run / "predictions.jsonl")
     records = mla_train.load(tmp_path / "out").predict([finished.parent / "images" / row["source"] for row in rows])
     assert [record["prediction"] for record in records] == [row["prediction"] for row in rows]
@@ -80,6 +81,7 @@ def test_a_bundled_data_set_has_its_license(run, call, tmp_path):
     config = json.loads((run / "model" / CONFIG).read_text())
     config["data"]["name"] = "digits"
     (run / "model" / CONFIG).write_text(json.dumps(config))
+    (run / "model" / CHECKSUMS).unlink()
     call("--run", run / "model", "--format", "safetensors", "--output", tmp_path / "out")
     assert card_of(tmp_path / "out")[0]["license"] == "cc-by-4.0"
 
@@ -96,7 +98,7 @@ def test_int8_is_measured(run, call):
     assert "| 8 test examples | float32 | int8 |" in text
     assert "onnxruntime int8" in text
     call("--run", run, "--format", "torch_export", "--output", folder)  # in the place of the other export
-    assert {file.name for file in folder.iterdir()} == {"model.pt2", SPEC, CONFIG, "README.md"}
+    assert {file.name for file in folder.iterdir()} == {"model.pt2", SPEC, CONFIG, CHECKSUMS, "README.md"}
     assert "torch.export.load" in card_of(folder)[1]
 
 
@@ -141,7 +143,7 @@ def test_a_folder_is_pushed(run, call, tmp_path, monkeypatch):
     assert "https://hub.test/user/model" in call(*words)
     create, upload = FakeHub.calls
     assert create == ("create", "user/model", {"private": True, "exist_ok": True})
-    assert upload == ("upload", "user/model", sorted([WEIGHTS, SPEC, CONFIG, "README.md"]))
+    assert upload == ("upload", "user/model", sorted([WEIGHTS, SPEC, CONFIG, CHECKSUMS, "README.md"]))
 
     def nobody(self):
         raise huggingface_hub.errors.LocalTokenNotFoundError("no token")
@@ -162,7 +164,7 @@ def test_a_model_loads_from_the_hub(run, tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.chdir(tmp_path)
     assert mla_train.load("someone/model").spec.to_dict() == mla_train.load(run).spec.to_dict()
-    assert asked == [("someone/model", [WEIGHTS, SPEC, CONFIG])]
+    assert asked == [("someone/model", [WEIGHTS, SPEC, CONFIG, CHECKSUMS])]
     with pytest.raises(UserError, match="run/nowhere holds no finished model"):
         mla_train.load("run/nowhere")  # the folder `run` is here
     assert len(asked) == 1
@@ -181,6 +183,7 @@ def test_a_model_of_another_version_is_named(run, written):
     assert spec["mla_train"] == package_version()
     spec.pop("mla_train")
     (run / "model" / SPEC).write_text(json.dumps(spec))
+    (run / "model" / CHECKSUMS).unlink()
     mla_train.load(run)  # as older models are
     if written:
         (run / "model" / SPEC).write_text(json.dumps(spec | {"mla_train": written}))

@@ -16,6 +16,7 @@ import mla_train
 from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, WEIGHTS
 from mla_train.inference.predictor import WINDOW
+from mla_train.safe_files import CHECKSUMS
 from tests.helpers import ROOT, load, read_jsonl, run_here, write_jsonl, write_pictures, write_reviews
 
 SHORT = ["epochs=1", "task.side_paths=true"]
@@ -194,13 +195,16 @@ def test_a_damaged_model_is_said(finished, file, tmp_path):
     run, _ = finished
     shutil.copytree(run / "model", tmp_path / "model")
     (tmp_path / "model" / file).write_bytes((run / "model" / file).read_bytes()[:50])
+    with pytest.raises(UserError, match=f"{file} is damaged or was changed.*SHA256SUMS"):
+        mla_train.load(tmp_path / "model")
+    (tmp_path / "model" / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match="cannot be read"):
         mla_train.load(tmp_path / "model")
 
 
 def test_no_code_is_read_from_a_model(finished):
     run, _ = finished
-    assert {path.name for path in (run / "model").iterdir()} == {WEIGHTS, SPEC, CONFIG}
+    assert {path.name for path in (run / "model").iterdir()} == {WEIGHTS, SPEC, CONFIG, CHECKSUMS}
     assert not any(torch.is_tensor(value) for value in json.loads((run / "model" / SPEC).read_text()).values())
 
 

@@ -35,7 +35,7 @@ from mla_train.studies.search_space import (
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
 from mla_train.studies.sweep_results import best_recipe, ranked
-from tests.helpers import ROOT, SMALL, train
+from tests.helpers import ROOT, SMALL, train, write_jsonl
 
 # A run of train.py without the training: x = .7 is best; options make trials fail.
 FAKE = """
@@ -134,7 +134,15 @@ def test_a_grid_ends_when_all_of_it_is_done(tmp_path, launcher, n_jobs):
     assert {(t.params["x"], t.params["y"]) for t in study.trials} == {(x, y) for x in (0.0, 0.5, 1.0) for y in "ab"}
 
 
-def test_what_was_cut_off_of_a_grid_is_tried_again(tmp_path, launcher):
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda folder: os.getpid(),  # a number in use again, and the form of earlier versions
+        lambda folder: str(folder / "s" / ".lock_gone"),
+        lambda folder: str(write_jsonl(folder / "s" / ".lock_left", [])),  # its process was killed
+    ],
+)
+def test_what_was_cut_off_of_a_grid_is_tried_again(where, tmp_path, launcher):
     space = {"y": CategoricalDistribution(("a", "b"))}
 
     def search():
@@ -143,7 +151,7 @@ def test_what_was_cut_off_of_a_grid_is_tried_again(tmp_path, launcher):
     first = search()
     study = first.open()
     trial = study.ask(space)
-    trial.set_user_attr("where", [socket.gethostname(), 2**22 + 1])  # no such process
+    trial.set_user_attr("where", [socket.gethostname(), where(tmp_path)])
     study, finished = go(search(), launcher)
     assert [trial.state for trial in finished] == [TrialState.COMPLETE] * 2
     assert sorted(trial.params["y"] for trial in finished) == ["a", "b"]

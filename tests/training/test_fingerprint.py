@@ -1,12 +1,19 @@
 """A run is resumed on the data with which it began, or refused in one line."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mla_train.errors import UserError
 from mla_train.training.fingerprint import _digest, check_same_data, fingerprint
-from tests.helpers import load, run_here, write_jsonl
+from tests.helpers import ROOT, load, run_here, write_jsonl, write_pictures
 
 
 def rows(count=40):
@@ -25,6 +32,10 @@ CHANGES = {
     "other labels": (
         lambda content: [{**row, "label": "b" if i < 10 else row["label"]} for i, row in enumerate(content)],
         ["labels of train"],
+    ),
+    "other texts of the same words": (
+        lambda content: [{**row, "text": " ".join(row["text"].split()[::-1])} for row in content],
+        ["values of text of train"],
     ),
     "other words": (
         lambda content: [{**row, "text": row["text"].replace("film", "book")} for row in content],
@@ -49,6 +60,73 @@ def test_other_data_is_refused_in_one_line(change, tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_other_data_can_be_accepted(tmp_path):
+    before = fingerprint(data_of(tmp_path, rows()))
+    now = fingerprint(data_of(tmp_path, CHANGES["other texts of the same words"][0](rows())))
+    with pytest.raises(UserError, match=r"go on .* with resume_data=accept"):
+        check_same_data(before, now, tmp_path)
+    assert "values of text of train" in check_same_data(before, now, tmp_path, accept=True)[-1]
+
+
+def test_a_checkpoint_of_an_earlier_version_that_knows_no_inputs_is_resumed(tmp_path):
+    now = fingerprint(data_of(tmp_path, rows()))
+    assert check_same_data({key: value for key, value in now.items() if key != "inputs"}, now, tmp_path) == []
+
+
+def test_other_pixels_of_the_same_labels_are_noticed(tmp_path):
+    write_pictures(tmp_path)
+    words = ["data=image_folder", f"data.root={tmp_path}"]
+    before = fingerprint(load(*words))
+    (tmp_path / "cat").rename(tmp_path / "other")
+    (tmp_path / "other").rename(tmp_path / "cat")
+    assert fingerprint(load(*words)) == before
+    file = tmp_path / "cat" / "3.png"
+    picture = Image.open(file).convert("L").convert("RGB")
+    picture.save(file)
+    changed = fingerprint(load(*words))
+    assert {kind for kind in before if before[kind] != changed[kind]} >= {"inputs"}
+    assert before["targets"] == changed["targets"]
+
+
+ORDER = """
+import json
+from tests.training.test_fingerprint import classes_and_fingerprints
+print(json.dumps(classes_and_fingerprints()))
+"""
+
+
+def classes_and_fingerprints():
+    """Classes and fingerprints of data sets with several labels, words and categories."""
+    with TemporaryDirectory() as folder:
+        labels = [f"class {letter}" for letter in "hgfedcba"]
+        content = [{"text": f"word{i % 9} word{i % 7} of", "label": labels[i % 8], "id": i} for i in range(400)]
+        sets = [{**row, "label": [row["label"], labels[(row["id"] * 3) % 8]]} for row in content]
+        known = []
+        for rows_of, words in ((content, []), (sets, ["task.head=multilabel"])):
+            file = write_jsonl(Path(folder) / "a.jsonl", rows_of)
+            source = ["task=text_classification", "data=text_files", f"data.train={file}"]
+            data = load(*source, *words)
+            known.append([data.spec.target.classes, fingerprint(data)])
+    return known
+
+
+@pytest.mark.slow
+def test_the_order_of_classes_and_words_does_not_depend_on_the_seed_of_hashes():
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", ORDER],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1]
+    assert "class a" in said[0]
+
+
 @pytest.mark.parametrize("words", [["task=forecasting"], ["task=translation", "data.train_size=300"], ["data=digits"]])
 def test_every_kind_of_target_has_a_stable_fingerprint(words):
     first, again = (fingerprint(load(*words)) for _ in range(2))
@@ -70,3 +148,18 @@ def test_a_run_whose_table_has_changed_is_not_resumed(tmp_path):
         run_here(tmp_path / "run", *words, "resume=auto")
     write_jsonl(file, rows())
     assert run_here(tmp_path / "run", *words, "resume=auto")["examples"]["train"] == 29
+    (tmp_path / "run" / "results.json").unlink()
+    write_jsonl(
+        file,
+        [
+            {**row, "text": row["text"].replace("fine", "xx").replace("poor", "fine").replace("xx", "poor")}
+            for row in rows()
+        ],
+    )
+    accept = [*words, "resume=auto", "resume_data=accept"]
+    results = run_here(tmp_path / "run", *accept)
+    assert any("resumed on other data: values of text" in note for note in results["notes"])
+    (tmp_path / "run" / "results.json").unlink()
+    write_jsonl(file, [{**row, "text": f"{row['text']} and word{i % 7}"} for i, row in enumerate(rows())])
+    with pytest.raises(UserError, match=r"does not fit the network.*embed.*begin anew"):
+        run_here(tmp_path / "run", *accept)

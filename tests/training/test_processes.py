@@ -2,10 +2,17 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from tests.helpers import SMALL, train
+from mla_train.locks import is_locked
+from mla_train.safe_files import is_whole
+from tests.helpers import ROOT, SMALL, train
 from tests.wandb_files import runs
 
 pytestmark = pytest.mark.slow
@@ -44,3 +51,28 @@ def test_the_curve_does_not_depend_on_how_a_batch_is_cut(way, alone, tmp_path):
         (logged,) = runs(run)
         assert [value for (name, _), value in logged.scalars().items() if name == "train/loss"] == curve
         assert logged.summary["val/accuracy"]["max"] == results["monitor"]["best"]
+
+
+def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
+    words = [*WORDS, *WAYS["two_processes"][:3], "epochs=200", "checkpoint.every_minutes=0"]
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
+    (other,) = map(int, found)
+    os.kill(other, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (line,) = errors.splitlines()
+    assert "process 1 of this run was ended by SIGKILL" in line
+    assert line.endswith("resume=run")
+    assert is_whole(last)
+    assert not is_locked(tmp_path / "run" / ".lock")

@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import fcntl
 import json
 import shlex
 import subprocess
@@ -19,6 +18,7 @@ from mla_train.dataset import Split
 from mla_train.errors import UserError
 from mla_train.heads import Classification
 from mla_train.inference.artifact import load_model
+from mla_train.locks import lock
 from mla_train.training.averaging import moving_average
 from mla_train.training.run_folder import RunFolder, resume_command
 from mla_train.training.scores import read_score
@@ -35,7 +35,8 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "metrics.csv", "results.json", "checkpoints", "model", "figures", "predictions.jsonl", "log.txt",
     }  # fmt: skip
-    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    checkpoints = {"best.ckpt", "last.ckpt", "previous.ckpt", "SHA256SUMS"}
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == checkpoints
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert figures == {"calibration.png", "confusion.png", "mistakes.png", "curves.png"}
     stored = json.loads((folder / "results.json").read_text())
@@ -115,21 +116,21 @@ def test_gradients_are_clipped_under_mixed_precision(tmp_path, monkeypatch, prec
 
 def test_a_full_disk_is_said_and_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    save, calls = L.Trainer.save_checkpoint, []
+    save, calls = torch.save, []
 
-    def fails_later(self, path, *args, **kwargs):
+    def fails_later(content, path):
         calls.append(path)
         if len(calls) == 3:
             path.write_bytes(b"half a checkpoint")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(self, path, *args, **kwargs)
+        save(content, path)
 
-    monkeypatch.setattr(L.Trainer, "save_checkpoint", fails_later)
+    monkeypatch.setattr(torch, "save", fails_later)
     with pytest.raises(
         UserError, match=r"No space left on device.*Free some space, then continue with: python .*resume="
     ):
         go(folder)
-    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "SHA256SUMS"}
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 20
 
 
@@ -226,10 +227,8 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     folder = tmp_path / "run"
     go(folder, "debug=fast")
     (folder / "results.json").unlink()
-    with (folder / "config.yaml").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="being trained by another process"):
-            go(folder, "debug=fast", "resume=auto")
+    with lock(folder / ".lock"), pytest.raises(UserError, match=r"being trained by another process \(process \d+ on"):
+        go(folder, "debug=fast", "resume=auto")
     assert go(folder, "debug=fast", "resume=auto")["debug"] == ["fast"]
 
 
@@ -287,12 +286,17 @@ def test_checkpoints_hold_data_only_and_no_other_is_loaded(tmp_path):
     for name in ("best.ckpt", "last.ckpt"):
         torch.load(folder / "checkpoints" / name, weights_only=True)
     (folder / "results.json").unlink()
+    checksums = (folder / "checkpoints" / "SHA256SUMS").read_bytes()
     for content in ({"state_dict": {}, "burglar": Burglar(tmp_path / "trace")}, None):
         if content is None:
             (folder / "checkpoints" / "last.ckpt").write_bytes(b"broken")
         else:
             torch.save(content, folder / "checkpoints" / "last.ckpt")
-        with pytest.raises(UserError, match=r"last\.ckpt cannot be read.*Remove it to start this run again"):
+        (folder / "checkpoints" / "SHA256SUMS").write_bytes(checksums)
+        with pytest.raises(UserError, match=r"last\.ckpt is damaged.*Remove .*checkpoints to start this run again"):
+            go(folder, "debug=fast", "regularization=strong", "resume=auto")
+        (folder / "checkpoints" / "SHA256SUMS").unlink()
+        with pytest.raises(UserError, match=r"last\.ckpt cannot be read.*Remove .*checkpoints to start this run again"):
             go(folder, "debug=fast", "regularization=strong", "resume=auto")
     assert not (tmp_path / "trace").exists()
 

@@ -11,6 +11,7 @@ import torch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import SPEC, Artifact, save_description, save_model
 from mla_train.inference.export.graphs import Graph, build_graphs
+from mla_train.safe_files import write_atomically
 
 CARD = "README.md"
 RUNTIME = Path(__file__).parent / "runtime"
@@ -38,7 +39,7 @@ def write_model(artifact: Artifact, folder: Path, name: str) -> dict[str, Graph]
         save_model(model.state_dict(), model.spec, config, folder)
     save_description(model.spec, config, folder)
     for file, tokenizer in tokenizers(json.loads((folder / SPEC).read_text())).items():
-        (folder / file).write_text(tokenizer)
+        write_atomically(folder / file, tokenizer)
     for graph_name, graph in graphs.items():
         if name == "torch_export":
             torch.export.save(graph.program, folder / f"{graph_name}.pt2")

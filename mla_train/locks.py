@@ -1,0 +1,84 @@
+"""Locks that the kernel takes away from a process that ends, however it ends, so that none is ever left behind."""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+TRIES = 5
+_HELD: set[int] = set()
+
+
+@contextmanager
+def lock(file: Path) -> Iterator[bool]:
+    """Creates a file and locks it until the end of the block, where it is removed; yields whether it was free."""
+    handle = _open_locked(file)
+    if handle is None:
+        yield False
+        return
+    _HELD.add(handle)
+    try:
+        os.truncate(handle, 0)
+        os.write(
+            handle, f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M}".encode()
+        )
+        yield True
+    finally:
+        _HELD.discard(handle)
+        file.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a living process holds a lock."""
+    try:
+        handle = os.open(file, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _lock(handle)
+    finally:
+        os.close(handle)
+
+
+def owner(file: Path) -> str:
+    """The process that holds a lock, in words."""
+    with suppress(OSError):
+        return file.read_text(errors="replace") or "another process"
+    return "another process"
+
+
+def _open_locked(file: Path) -> int | None:
+    """The file, locked; None where another process holds it."""
+    while True:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        if not _lock(handle):
+            os.close(handle)
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), file.stat()):
+                return handle
+        os.close(handle)  # its last owner has removed it since it was opened
+
+
+def _lock(handle: int) -> bool:
+    for _ in range(TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.02)  # it may be somebody who only asks whether it is locked
+    return False
+
+
+def _forget() -> None:
+    for handle in _HELD:
+        os.close(handle)
+    _HELD.clear()
+
+
+# A forked process, such as a worker that reads data, shares the lock, and would hold it after the death of its parent.
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,90 @@
+"""Files of checkpoints: written completely or not at all, and used only when they are whole."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from torch import Tensor, nn
+
+from mla_train.errors import UserError, few
+from mla_train.safe_files import atomic_path, is_whole
+from mla_train.training.run_folder import RunFolder
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes checkpoints beside their place, not by way of the temporary folder; the last.ckpt before becomes previous.ckpt."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes a checkpoint and its checksum."""
+        file = Path(path)
+        previous = file.with_name("previous.ckpt") if file.name == "last.ckpt" else None
+        with atomic_path(file, checked=True, previous=previous) as part:
+            try:
+                torch.save(checkpoint, part)
+            except RuntimeError as error:
+                if "inline_container" not in str(error):  # torch's writer of files, which hides the system's error
+                    raise
+                raise OSError("not all of it was written, the disk may be full") from error
+
+    def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Reads a checkpoint that is whole and holds only data."""
+        return read_checkpoint(Path(path))
+
+
+def recover(folder: RunFolder) -> None:
+    """Checks the checkpoints of a run that is resumed; previous.ckpt takes the place of a damaged or missing last.ckpt.
+
+    Raises:
+        UserError: A checkpoint is damaged, and there is no other in its place.
+    """
+    last, previous = folder.last, folder.checkpoints / "previous.ckpt"
+    if not is_whole(last) and is_whole(previous):
+        state = "damaged" if last.exists() else "missing"
+        print(f"{last} is {state}: resuming from the checkpoint before it, {previous.name}", flush=True)
+        os.replace(previous, last)
+    for name in ("last.ckpt", "best.ckpt", "start.ckpt"):
+        require_whole(folder.checkpoints / name)
+
+
+def require_whole(checkpoint: Path) -> None:
+    """Raises a UserError where a checkpoint is damaged; a missing one is not."""
+    if checkpoint.exists() and not is_whole(checkpoint):
+        raise UserError(
+            f"{checkpoint} is damaged. Remove {checkpoint.parent} to start this run again from its first step"
+        )
+
+
+def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
+    """Contents of a checkpoint; a UserError where it is damaged or holds more than data."""
+    require_whole(checkpoint)
+    try:
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file raises errors of many kinds
+        raise UserError(
+            f"{checkpoint} cannot be read: it is broken or holds more than data. Remove {checkpoint.parent} to start this run "
+            "again from its first step"
+        ) from error
+
+
+def check_fits(checkpoint: Mapping[str, Any], module: nn.Module) -> None:
+    """Raises a UserError where the weights of a checkpoint are not those of a network of this size."""
+    shapes = (
+        {name: value.shape for name, value in state.items()}
+        for state in (checkpoint["state_dict"], module.state_dict())
+    )
+    stored, own = shapes
+    differing = [name for name in dict.fromkeys([*stored, *own]) if stored.get(name) != own.get(name)]
+    if differing:
+        raise UserError(
+            f"the checkpoint does not fit the network that this data needs: {few(differing, 3)} differ in size. Restore the "
+            "data, or begin anew with another run_dir="
+        )
+
+
+def model_weights(checkpoint: Path) -> dict[str, Tensor]:
+    """Weights of the network alone in a checkpoint."""
+    state = read_checkpoint(checkpoint)["state_dict"]
+    return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}

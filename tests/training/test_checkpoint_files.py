@@ -1,0 +1,71 @@
+"""Damaged checkpoints are noticed; the one before takes the place of the last."""
+
+import shutil
+from random import Random
+
+import pytest
+import torch
+
+from mla_train.errors import UserError
+from mla_train.safe_files import is_whole
+from tests.helpers import run_here, stop_in_epoch
+
+WORDS = ["epochs=3", "batch_size=256", "baselines=none"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return run_here(tmp_path_factory.mktemp("whole") / "run", *WORDS)
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """A run that was killed after two of three epochs."""
+    folder = tmp_path_factory.mktemp("cut") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mla_train.training.checkpoints.Checkpoints.on_train_epoch_start", stop_in_epoch(2))
+        with pytest.raises(RuntimeError, match="interrupted"):
+            run_here(folder, *WORDS)
+    return folder
+
+
+@pytest.fixture
+def run(cut, tmp_path):
+    return shutil.copytree(cut, tmp_path / "run")
+
+
+def flip(file, place):
+    content = bytearray(file.read_bytes())
+    content[place % len(content)] ^= 1 << place % 8
+    file.write_bytes(content)
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(run):
+    file, random = run / "checkpoints" / "last.ckpt", Random(0)
+    for _ in range(100):
+        place = random.randrange(file.stat().st_size)
+        flip(file, place)
+        assert not is_whole(file)
+        flip(file, place)
+    assert is_whole(file)
+
+
+@pytest.mark.parametrize("damage", [lambda file: flip(file, 20_001), lambda file: file.unlink()])
+def test_a_damaged_last_checkpoint_is_replaced_by_the_one_before(damage, run, whole, tmp_path, capsys):
+    steps = [
+        torch.load(run / "checkpoints" / name, weights_only=True)["global_step"]
+        for name in ("previous.ckpt", "last.ckpt")
+    ]
+    assert steps == [5, 10]
+    damage(run / "checkpoints" / "last.ckpt")
+    results = run_here(run, *WORDS, "resume=auto")
+    assert "resuming from the checkpoint before it, previous.ckpt" in capsys.readouterr().out
+    assert results["metrics"] == whole["metrics"]
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_a_damaged_checkpoint_without_another_is_said_before_training(name, run):
+    (run / "checkpoints" / "previous.ckpt").unlink()
+    flip(run / "checkpoints" / name, 20_001)
+    with pytest.raises(UserError, match=rf"{name} is damaged\. Remove .*checkpoints to start"):
+        run_here(run, *WORDS, "resume=auto")

@@ -1,0 +1,168 @@
+"""One process at a time works in a run folder, and a command removes only what it has made itself."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import time
+from contextlib import ExitStack
+from unittest import mock
+
+import pytest
+
+from mla_train.errors import Interrupted, UserError
+from mla_train.locks import is_locked, lock
+from mla_train.training.run_folder import CHOSEN, find_run
+from mla_train.training.run_lock import lock_run
+from tests.helpers import config, run_here
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture(autouse=True)
+def no_chosen_folder(monkeypatch):
+    monkeypatch.setenv(CHOSEN, "")
+    monkeypatch.delenv(CHOSEN)
+
+
+def auto(folder, *words):
+    return config(f"run_dir={folder}", "resume=auto", *words)
+
+
+def in_process(function, *arguments):
+    process = FORK.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def start(settings, folder, barrier, outcomes, fails):
+    """One of several commands that find the same folder before any of them has locked it."""
+    found = find_run(settings)
+    barrier.wait()
+    try:
+        with lock_run(found, settings) as run:
+            (run.path / "log.txt").write_text("mine")
+            time.sleep(0.05)
+            if fails:
+                raise ValueError
+            (run.path / "metrics.csv").write_text("step\n1\n")
+            time.sleep(0.15)
+            outcomes.put("trained" if (run.path / "metrics.csv").exists() else "lost")
+    except UserError as error:
+        outcomes.put(str(error))
+    except ValueError:
+        outcomes.put("failed")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_several_starters_one_trains_and_nobody_harms_it(fails, tmp_path):
+    for attempt in range(3):
+        folder, count = tmp_path / str(attempt), 4
+        barrier, outcomes = FORK.Barrier(count), FORK.Queue()
+        # One of them may fail while it owns the folder: what it removes is its own.
+        processes = [
+            in_process(start, auto(folder), folder, barrier, outcomes, fails and number == 0) for number in range(count)
+        ]
+        said = [outcomes.get(timeout=20) for _ in processes]
+        for process in processes:
+            process.join()
+        assert "lost" not in said
+        refused = [each for each in said if "is being trained by another process" in each]
+        assert said.count("trained") + said.count("failed") + len(refused) == count
+        assert said.count("trained") == 1 or fails
+        assert (folder / "metrics.csv").exists() == ("trained" in said)
+        assert (folder / "config.yaml").exists() == ("trained" in said)
+        assert not (folder / ".lock").exists()
+
+
+def test_a_refused_command_leaves_the_folder_of_the_other_alone(tmp_path):
+    settings = auto(tmp_path / "run")
+    with lock_run(find_run(settings), settings) as run, ExitStack() as stack:
+        before = sorted(run.path.rglob("*"))
+        with pytest.raises(UserError, match=r"being trained by another process \(process \d+ on .* since"):
+            stack.enter_context(lock_run(find_run(settings), settings))
+        assert sorted(run.path.rglob("*")) == before
+        with pytest.raises(UserError, match=r"lr .*\n?.*0\.5"):  # another config is refused before the lock, too
+            find_run(auto(tmp_path / "run", "lr=0.5"))
+
+
+def test_two_runs_without_a_name_have_two_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = config("resume=auto")
+    found = find_run(settings)
+    with lock_run(found, settings) as first, lock_run(found, settings) as second:
+        assert first.path != second.path
+        # Both are taken: a third gets one of its own.
+        assert find_run(settings).path not in (first.path, second.path)
+        (first.path / "metrics.csv").write_text("step\n")
+    assert find_run(settings).path in (first.path, second.path)
+
+
+def test_what_a_kill_left_before_the_first_file_does_not_block_the_same_command(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in (".lock", ".unfinished.ab12.config.yaml"):
+        (folder / name).write_text("half")
+    settings = config(f"run_dir={folder}")
+    for _ in range(2):  # and once more after config.yaml, where no step was done
+        with pytest.raises(Interrupted), lock_run(find_run(settings), settings):
+            raise Interrupted("", 1)
+        assert (folder / "config.yaml").is_file()
+        assert not list(folder.glob(".unfinished*"))
+    (folder / "metrics.csv").write_text("step\n")
+    with pytest.raises(UserError, match="add resume=auto"):
+        find_run(settings)
+
+
+def test_an_error_removes_what_the_command_made_and_only_that(tmp_path):
+    folder, settings = tmp_path / "run", auto(tmp_path / "run")
+    with pytest.raises(ValueError, match="x"), lock_run(find_run(settings), settings):
+        raise ValueError("x")
+    assert not folder.exists()
+    with pytest.raises(Interrupted), lock_run(find_run(settings), settings):
+        raise Interrupted("", 1)
+    with pytest.raises(ValueError, match="x"), lock_run(find_run(settings), settings):
+        raise ValueError("x")
+    assert (folder / "config.yaml").is_file()  # of the command before
+
+
+def test_results_of_a_process_that_was_killed_before_its_report_are_not_the_end(tmp_path):
+    settings = auto(tmp_path / "run")
+    with lock_run(find_run(settings), settings) as run:
+        run.results.write_text("{}")
+        assert run.is_finished  # another command shows them
+        (tmp_path / "lock").write_bytes(run.lock.read_bytes())
+    assert run.is_finished
+    (tmp_path / "lock").rename(run.lock)  # as kill -9 leaves it
+    assert not run.is_finished
+
+
+def hold(file, ready, child):
+    with lock(file):
+        if child:
+            in_process(time.sleep, 30)
+        ready.set()
+        time.sleep(30)
+
+
+@pytest.mark.parametrize("child", [False, True])
+def test_a_killed_owner_has_no_lock_even_if_its_workers_live(child, tmp_path):
+    ready = FORK.Event()
+    process = in_process(hold, tmp_path / "lock", ready, child)
+    assert ready.wait(20)
+    assert is_locked(tmp_path / "lock")
+    os.kill(process.pid, signal.SIGKILL)
+    time.sleep(0.1)  # a process that nobody has waited for
+    assert not is_locked(tmp_path / "lock")
+    with lock(tmp_path / "lock") as is_free:
+        assert is_free
+    process.join()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"cannot write to /proc/run: .*start again"):
+        run_here("/proc/run")
+    monkeypatch.setattr("mla_train.locks.os.open", mock.Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+    with pytest.raises(UserError, match=r"cannot write to .*Read-only file system"):
+        run_here(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
