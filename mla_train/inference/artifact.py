@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mla_train.config import TrainConfig
+from mla_train.config.stored import check_targets, read_stored, trust
 from mla_train.config.typed import from_dict
 from mla_train.errors import UserError
 from mla_train.inference.hub import download, is_repository
@@ -68,23 +69,29 @@ def find_model(path: str | Path) -> Path:
     return folder
 
 
-def load_model(path: str | Path) -> Artifact:
+def load_model(path: str | Path, trusted: str | Path | None = None, config: TrainConfig | None = None) -> Artifact:
     """Reads the model of a run folder, a model folder, an exported folder or a repository of the Hugging Face Hub.
 
     Args:
         path: Run folder, the folder `model` in it, an exported folder; or `user/model` where there is no such folder.
+        trusted: Folder of a task of your own, whose code may run; else the config may name tasks of the project only.
+        config: Config that the model was just trained with; None reads the stored one.
 
     Raises:
         UserError: There is no finished model in it, it cannot be read, or it is of another version.
     """
+    if trusted is not None:
+        trust(trusted)
     folder = find_model(path)
     try:
-        values, stored = (json.loads((folder / name).read_text()) for name in (CONFIG, SPEC))
+        stored = json.loads((folder / SPEC).read_text())
         weights = load_file(folder / WEIGHTS)
     except (ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from error
+    values = {} if config is not None else read_stored(folder / CONFIG)
+    check_targets(values, folder / CONFIG)
     try:
-        config = from_dict(TrainConfig, values)
+        config = config or from_dict(TrainConfig, values)
         task = build_task(config)
         model = task.build_model(task.load_spec(stored))
         model.load_state_dict(weights)

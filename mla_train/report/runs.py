@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import yaml
-
+from mla_train.config.stored import read_stored
+from mla_train.errors import UserError
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.scores import Score, read_score, signed, written
 
@@ -61,12 +61,12 @@ def _read_run(folder: Path, files: set[str]) -> Run | None:
         return _finished(folder)
     if "config.yaml" not in files:
         return None
-    text = (folder / "config.yaml").read_text(errors="replace")
     try:
-        config = yaml.safe_load(text)
+        config = read_stored(folder / "config.yaml")
         task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
-    except (yaml.YAMLError, KeyError, TypeError):  # not a config of ours
+    except (UserError, KeyError, TypeError):  # not a config of ours
         return None
+    text = (folder / "config.yaml").read_text()
     state = State.failed if _has_failed(folder / "log.txt") else State.unfinished
     return Run(folder, state, _start_time(folder), task, data, attention, text.splitlines()[0].removeprefix("# "))
 

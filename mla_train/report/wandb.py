@@ -133,7 +133,7 @@ def log_model(logger: WandbLogger, models: Mapping[str, Path]) -> None:
 
 def media(run: FinishedRun, folder: Path) -> dict[str, Any]:
     """Tables `samples` and `mistakes`, `figures/NAME`, and `attention_maps/NAME` of some test examples."""
-    artifact = load_model(run.folder.path)
+    artifact = load_model(run.folder.path, config=run.config)
     lines = (run.folder.path / "predictions.jsonl").read_text().splitlines()
     logged = prediction_tables(artifact.model.head, run.data, [json.loads(line) for line in lines])
     for file in sorted(run.folder.figures.glob("*.png")):

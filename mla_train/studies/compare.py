@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
 from mla_train.studies.comparison import Comparison, VariantResults
@@ -63,7 +64,7 @@ def _time_inference(
     batch_size = variants[0].config.batch_size
     for checked, outcome in zip(variants, outcomes, strict=True):
         if 0 in outcome.runs or (outcome.runs and not plan.folds):  # the test split here is that of fold 0
-            artifact = load_model(checked.variant.job(plan.run_dir, min(outcome.runs)).folder)
+            artifact = load_model(checked.variant.job(plan.run_dir, min(outcome.runs)).folder, config=checked.config)
             loader = evaluation_loader(checked.data, replace(checked.config, batch_size=batch_size), "test")
             models[outcome.name] = (artifact, islice(loader, TIMED_BATCHES))
     return inference_speeds(models) if models else {}
@@ -75,9 +76,9 @@ def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command
     overrides = {checked.variant.name: list(checked.variant.overrides) for checked in variants}
     try:
         if file.is_file():
-            stored = yaml.safe_load(file.read_text())
+            stored = read_stored(file)
             # Variants are compared to the first, so their order counts.
-            same = isinstance(stored, dict) and stored.get("variants") == overrides
+            same = stored.get("variants") == overrides
             if not same or [*stored["variants"]] != [*overrides]:
                 raise UserError(f"run_dir={folder} holds another comparison, see {file}: name another folder")
             require(

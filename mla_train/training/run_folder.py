@@ -15,6 +15,7 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from mla_train.config import TrainConfig
+from mla_train.config.stored import read_stored
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError
 from mla_train.program import program
@@ -194,8 +195,7 @@ def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
     """Keys whose values differ between a folder's config and this one: (key, value of the folder, value now)."""
-    stored: Any = OmegaConf.to_container(OmegaConf.load(folder.config))
-    before, now = flatten(stored), flatten(plain(config))
+    before, now = flatten(read_stored(folder.config)), flatten(plain(config))
     keys = dict.fromkeys([*before, *now])
     return [
         (key, before.get(key), now.get(key))
