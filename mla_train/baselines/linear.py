@@ -163,7 +163,7 @@ def linear_of(method: str, tables: list[Table], data: Dataset, quick: bool = Fal
     kind, outputs = head.kind, head.count_outputs(data.spec.target)
     if (tables[0].nnz if issparse(tables[0]) else tables[0].size) * outputs > MOST_WORK:
         return None
-    fit = cached(fit_linear) if tables[0].shape[1] * outputs < MOST_CACHED else fit_linear
+    fit = cached(fit_linear, kind=Linear) if tables[0].shape[1] * outputs < MOST_CACHED else fit_linear
     return fit(method, kind, tables[0], data.train.targets, tables[1], data.val.targets, outputs, quick)
 
 

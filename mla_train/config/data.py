@@ -17,7 +17,18 @@ class OnError(Enum):
 
 
 @dataclass
-class SplitOptions:
+class DataOptions:
+    """What holds for the reading of all data.
+
+    Attributes:
+        cache: Whether prepared data and baselines are kept on disk for the next run.
+    """
+
+    cache: bool = True
+
+
+@dataclass
+class SplitOptions(DataOptions):
     """How validation and test splits are cut where the data does not bring them.
 
     Attributes:
@@ -70,7 +81,7 @@ class RowOptions:
 
 
 @dataclass
-class TableOptions:
+class TableOptions(DataOptions):
     """How tables are written, where that is not to be found by itself.
 
     Attributes:
@@ -142,7 +153,7 @@ class Sampling(Enum):
 
 
 @dataclass
-class ClassOptions:
+class ClassOptions(DataOptions):
     """How classes of one label an example are drawn and compared.
 
     Attributes:

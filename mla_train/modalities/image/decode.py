@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 from tqdm.auto import tqdm
 
 from mla_train.config import Fit
+from mla_train.data.cache import stamp
 from mla_train.data.image_files import FORMATS
 from mla_train.modalities.image.depth import WIDE_MODES, brightest, has_deep_colours
 
@@ -105,18 +106,8 @@ def read_headers(sources: Sequence[Source | None], stamps: str = "") -> list[Hea
 
 
 def stamps_of(sources: Sequence[Source | None]) -> str:
-    """Path, size and time of change of each file, in one text: to compare many pieces takes long."""
-    return "\n".join(map(_stamp, sources))
-
-
-def _stamp(source: Source | None) -> str:
-    if not isinstance(source, Path):
-        return ""
-    try:
-        status = source.stat()
-    except (OSError, ValueError):
-        return str(source)
-    return f"{source.absolute()}\t{status.st_size}\t{status.st_mtime_ns}"
+    """The stamp of each file, in one text: to compare many pieces takes long."""
+    return "\n".join(stamp(source) if isinstance(source, Path) else "" for source in sources)
 
 
 def decode_images(
