@@ -7,8 +7,11 @@ from difflib import get_close_matches
 
 
 def printable(text: str) -> str:
-    """A text of somebody's data for the terminal: control characters, which could steer it, are written out."""
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda sign: repr(sign[0])[1:-1], text)
+    """A text of somebody's data for the terminal: control characters, which could steer it, are written out.
+
+    So are halves of characters, which cannot be encoded.
+    """
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", lambda sign: repr(sign[0])[1:-1], text)
 
 
 class UserError(Exception):

@@ -21,7 +21,7 @@ import shlex
 import sys
 
 from mla_train.config.overrides import extend_import_path, quote_signs
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.variants import compose_variants, read_plan
 
@@ -66,5 +66,5 @@ def main() -> None:
     print(conclusion(comparison))
     print(f"Page: {plan.run_dir / 'comparison.html'}")
     for message in failures(comparison):
-        print(message, file=sys.stderr)
+        print(printable(message), file=sys.stderr)
     sys.exit(1 if failures(comparison) else 0)

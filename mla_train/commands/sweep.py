@@ -38,7 +38,7 @@ from mla_train.config.overrides import (
     parse_overrides,
     quote_signs,
 )
-from mla_train.errors import UserError, did_you_mean, require
+from mla_train.errors import UserError, did_you_mean, printable, require
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.search_space import (
     OWN_KEYS,
@@ -174,7 +174,7 @@ def sweep(command: Command) -> None:
             best = study.best_trial
             line += "  *" if best.number == trial.number else ""
             bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")
-        tqdm.write(line)
+        tqdm.write(printable(line))
         sys.stdout.flush()
         bar.update(state(trial) != "retired")
 

@@ -12,6 +12,7 @@ from mla_train.dataset import Dataset
 from mla_train.explain.attention_view import AttentionView
 from mla_train.explain.explanation import explain_example
 from mla_train.explain.heatmaps import ImageRow, draw_relative
+from mla_train.figures import save_figure
 from mla_train.model import Model
 from mla_train.nn import observe
 from mla_train.nn.fusion import CrossAttentionFusion
@@ -50,7 +51,7 @@ def draw_words_over_images(model: Model, data: Dataset, file: Path) -> None:
     figure = Figure(figsize=size, layout="constrained")
     draw_relative(figure, figure.subplots(EXAMPLES, 1 + WORDS), rows)
     figure.suptitle("Attention of words over their image (mean over heads)")
-    figure.savefig(file, dpi=100)
+    save_figure(figure, file, 100)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
 
+from mla_train.figures import save_figure
 from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_metrics import mean_errors
 from mla_train.heads.forecast_spec import ForecastSpec
@@ -47,11 +48,11 @@ def draw_windows(
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
         squares = ((forecast - future) ** 2)[real[window, channel]]
         rmse = squares.sum() ** 0.5 / max(1, len(squares)) ** 0.5
-        axes.set_title(f"{name} forecast, {table.times[now]:%Y-%m-%d %H:%M}: rmse {rmse:,.4g}", parse_math=False)
-        axes.set_ylabel(spec.names[channel], parse_math=False)
+        axes.set_title(f"{name} forecast, {table.times[now]:%Y-%m-%d %H:%M}: rmse {rmse:,.4g}")
+        axes.set_ylabel(spec.names[channel])
         axes.grid(alpha=0.3)
     rows[0].legend(loc="upper left", fontsize=8)
-    figure.savefig(file, dpi=110)
+    save_figure(figure, file, 110)
 
 
 def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec: ForecastSpec, file: Path) -> None:
@@ -74,4 +75,4 @@ def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec
         axes.set(xlabel=UNIT, title="error by series")
     for axes in (steps, *others):
         axes.grid(alpha=0.3)
-    figure.savefig(file, dpi=110)
+    save_figure(figure, file, 110)

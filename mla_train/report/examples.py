@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mla_train.dataset import Dataset
 from mla_train.explain.draw_attention import draw_mean_attention
+from mla_train.figures import save_figure
 from mla_train.inference.artifact import Artifact
 
 THUMBNAILS, ATTENTION = "mistakes", "attention"
@@ -63,5 +64,5 @@ def lines(series: Any, colours: Sequence[str | None] = (None,) * 12) -> bytes:
     for values, colour in zip(series, colours, strict=False):
         axes.plot(np.array(values, dtype=float), color=colour, linewidth=1)
     stream = BytesIO()
-    figure.savefig(stream, dpi=100)
+    save_figure(figure, stream, 100)
     return stream.getvalue()

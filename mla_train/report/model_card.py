@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from mla_train.escaping import markdown_cell
 from mla_train.inference.artifact import Artifact, package_version
 from mla_train.inference.export.graphs import Graph
 
@@ -205,10 +206,12 @@ def _limits(artifact: Artifact, format_name: str) -> str:
     ]
     classes = getattr(spec.target, "classes", None)
     if classes and len(classes) <= 50:
-        lines.append(f"It answers with one of: {', '.join(classes)}.")
+        lines.append(f"It answers with one of: {', '.join(map(markdown_cell, classes))}.")
     threshold = getattr(artifact.model.head, "threshold", None)
     if threshold:
-        lines.append(f"{threshold['class']} is predicted from a probability of {threshold['probability']:.4g} on.")
+        lines.append(
+            f"{markdown_cell(threshold['class'])} is predicted from a probability of {threshold['probability']:.4g} on."
+        )
     lines += [
         f"{name}: {LONG_TEXTS[each.spec.long_texts].format(each.spec.max_length)}."
         for name, each in spec.inputs.items()
@@ -225,4 +228,4 @@ def _limits(artifact: Artifact, format_name: str) -> str:
 
 def _table(header: Sequence[str], rows: Rows) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mla_train.config import TrainConfig
 from mla_train.config.stored import read_stored
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
 from mla_train.heads import Head
 from mla_train.inference.artifact import load_model
 from mla_train.report.data_report import DATA_REPORT, write_data_report
@@ -55,7 +55,8 @@ def report_run(run: FinishedRun) -> None:
             step()
         except Exception as error:
             logging.getLogger(__name__).warning("the report is not complete", exc_info=True)
-            print(f"{REPORT} is not complete, the run is: {type(error).__name__}: {error} (see log.txt)", flush=True)
+            message = f"{REPORT} is not complete, the run is: {type(error).__name__}: {error} (see log.txt)"
+            print(printable(message), flush=True)
 
 
 def draw_examples(run: FinishedRun) -> None:

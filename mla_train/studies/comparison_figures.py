@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
+from mla_train.figures import save_figure
 from mla_train.studies.comparison import Comparison, half_interval
 from mla_train.training.loggers import read_curve
 
@@ -47,7 +48,7 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
         f"dots: {comparison.unit}s; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left"
     )
     _plain(axes, "x")
-    figure.savefig(file, dpi=130)
+    save_figure(figure, file, 130)
     plt.close(figure)
 
 
@@ -68,7 +69,7 @@ def draw_validation(curves: Mapping[str, Sequence[Path]], metric: str) -> bytes:
     axes.legend(fontsize=9, frameon=False)
     _plain(axes, "both")
     stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=130)
+    save_figure(figure, stream, 130)
     plt.close(figure)
     return stream.getvalue()
 

@@ -35,7 +35,7 @@ from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
 from mla_train.training.progress import RunProgress
-from mla_train.training.results import read_results, show, write_results
+from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, alone, is_child, prepare_run, resume_command
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -170,17 +170,12 @@ def _train(
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
         save_model(model_weights(folder.checkpoints / "best.ckpt"), spec, config, folder.model)
         baselines = compute_baselines(config, task, data, progress.wall_seconds)
-        if config.test:
-            from mla_train.training.curves import draw_curves
-
-            unit = module.model.head.units.get(module.monitor, "")
-            curves = folder.figures / "curves.png"
-            draw_curves(folder.path / "metrics.csv", module.monitor, curves, checkpoints.best_epoch, unit)
         module.eval()
         results = write_results(
             config, folder, module, data, evaluations, baselines, begun, checkpoints, progress, checks
         )
         if "test" in evaluations:
+            draw_figures(folder, module, data, evaluations["test"], checkpoints.best_epoch)
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
