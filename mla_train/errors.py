@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
+from mla_train.masking import mask
+
 
 def printable(text: str) -> str:
     """A text of somebody's data for the terminal: control characters, which could steer it, are written out.
@@ -18,7 +20,7 @@ class UserError(Exception):
     """Something in the command, the config or the data is not as it must be."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable(mask(super().__str__()))
 
 
 class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault

@@ -16,6 +16,7 @@ from mla_train.config.stored import check_targets, read_stored, trust
 from mla_train.config.typed import from_dict
 from mla_train.errors import UserError
 from mla_train.inference.hub import download, is_repository
+from mla_train.masking import mask_values
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task, build_task
 
@@ -44,7 +45,7 @@ def save_description(spec: ModelSpec, config: TrainConfig, folder: Path) -> None
     described = {**spec.to_dict(), "mla_train": package_version()}
     (folder / SPEC).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     values = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    (folder / CONFIG).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    (folder / CONFIG).write_text(json.dumps(mask_values(values), indent=2, ensure_ascii=False) + "\n")
 
 
 def package_version() -> str:

@@ -9,6 +9,7 @@ import yaml
 from mla_train.escaping import markdown_cell
 from mla_train.inference.artifact import Artifact, package_version
 from mla_train.inference.export.graphs import Graph
+from mla_train.masking import mask
 
 LICENSES = {
     "digits": "cc-by-4.0", "kaomoji": "cc-by-4.0", "language_id": "bsd-3-clause",
@@ -79,7 +80,7 @@ def model_card(
         "" if quantized is None else _quantized(quantized),
         _limits(artifact, format_name),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return mask("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _parameters(artifact: Artifact) -> int:

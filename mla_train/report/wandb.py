@@ -23,6 +23,7 @@ from mla_train.errors import UserError
 from mla_train.explain.draw_attention import draw_attention
 from mla_train.heads import Head
 from mla_train.inference.artifact import Artifact, load_model, save_model
+from mla_train.masking import mask_values
 from mla_train.training.run import FinishedRun, model_weights
 from mla_train.training.run_folder import plain
 
@@ -65,7 +66,7 @@ class WandbTracker:
             save_dir=folder.resolve(),  # W&B's own process may have another working directory
             offline=mode is WandbMode.offline,
         )
-        logger.log_hyperparams(plain(config))
+        logger.log_hyperparams(mask_values(plain(config)))
         for name, direction in {"loss": "min", **directions}.items():
             logger.experiment.define_metric(f"val/{name}", step_metric=STEP, step_sync=True, summary=direction)
         return logger

@@ -11,6 +11,7 @@ import yaml
 from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
+from mla_train.masking import mask_command
 from mla_train.studies.comparison import Comparison, VariantResults
 from mla_train.studies.comparison_page import Circumstances
 from mla_train.studies.jobs import group_overrides, run_jobs
@@ -73,7 +74,9 @@ def _time_inference(
 def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command: str) -> None:
     """Makes the folder and writes comparison.yaml; in an existing folder it has to hold the same comparison."""
     folder, file = plan.run_dir, plan.run_dir / "comparison.yaml"
-    overrides = {checked.variant.name: list(checked.variant.overrides) for checked in variants}
+    overrides = {
+        checked.variant.name: [mask_command(each) for each in checked.variant.overrides] for checked in variants
+    }
     try:
         if file.is_file():
             stored = read_stored(file)
@@ -91,6 +94,7 @@ def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command
             raise UserError(f"run_dir={folder} is not empty and holds no comparison; name an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         contents = {"threads": threads, "variants": overrides}
-        file.write_text(f"# {command}\n" + yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True))
+        text = yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
+        file.write_text(f"# {mask_command(command)}\n{text}")
     except OSError as error:
         raise UserError(f"run_dir={folder}: {error.strerror}; name a folder that can be written") from error

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from mla_train.errors import UserError
+from mla_train.masking import mask_command
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.studies.search_space import as_override
 
@@ -51,7 +52,7 @@ def best_recipe(study: optuna.Study, overrides: list[str], groups: set[str], fil
     body = OmegaConf.to_yaml(
         OmegaConf.merge({"defaults": [*recipe, *chosen, "_self_"]} if recipe or chosen else {}, keys)
     )
-    file.write_text("\n".join(lines) + "\n" + body)
+    file.write_text(mask_command("\n".join(lines) + "\n" + body))
 
 
 def retrain(

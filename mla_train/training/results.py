@@ -21,6 +21,7 @@ from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
 from mla_train.errors import printable
 from mla_train.heads.base import rows_of
+from mla_train.masking import mask_values
 from mla_train.program import program
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.confidence import compare_to_baseline, score_intervals
@@ -119,7 +120,7 @@ def write_results(
         "details": {} if test is None else task.details(model, test.predictions),
     }
     unfinished = folder.results.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    unfinished.write_text(json.dumps(mask_values(results), indent=2, ensure_ascii=False) + "\n")
     unfinished.replace(folder.results)
     return results
 

@@ -25,6 +25,7 @@ from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
+from mla_train.masking import mask, mask_command
 from mla_train.task import Task, build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoints import Checkpoints
@@ -239,11 +240,18 @@ def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder
     )
 
 
+class _Formatter(logging.Formatter):
+    """Messages and tracebacks without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
 @contextmanager
 def log_file(file: Path) -> Iterator[None]:
     """Sends messages of libraries to a file and keeps the terminal for the progress bar and the metrics."""
     handler = logging.FileHandler(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -255,7 +263,7 @@ def log_file(file: Path) -> Iterator[None]:
         library.setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-    logging.getLogger("mla_train").info("command: %s", " ".join(sys.argv))
+    logging.getLogger("mla_train").info("command: %s", mask_command(" ".join(sys.argv)))
     try:
         yield
     except Interrupted as request:

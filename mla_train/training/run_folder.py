@@ -18,6 +18,7 @@ from mla_train.config import TrainConfig
 from mla_train.config.stored import read_stored
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError
+from mla_train.masking import mask_command, mask_values
 from mla_train.program import program
 
 RUNS = Path("runs")
@@ -116,7 +117,7 @@ def prepare_run(folder: RunFolder, config: TrainConfig) -> RunFolder:
     folder.figures.mkdir(exist_ok=True)
     if not folder.config.is_file():
         command = "# " + shlex.join([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
-        folder.config.write_text(command + OmegaConf.to_yaml(OmegaConf.create(plain(config))))
+        folder.config.write_text(mask_command(command + OmegaConf.to_yaml(OmegaConf.create(plain(config)))))
     os.environ[CHOSEN] = str(path.resolve())
     return folder
 
@@ -195,7 +196,7 @@ def _continued(folder: RunFolder, config: TrainConfig) -> RunFolder:
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
     """Keys whose values differ between a folder's config and this one: (key, value of the folder, value now)."""
-    before, now = flatten(read_stored(folder.config)), flatten(plain(config))
+    before, now = flatten(read_stored(folder.config)), flatten(mask_values(plain(config)))
     keys = dict.fromkeys([*before, *now])
     return [
         (key, before.get(key), now.get(key))
