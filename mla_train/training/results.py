@@ -21,7 +21,7 @@ from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
 from mla_train.errors import printable
 from mla_train.heads.base import rows_of
-from mla_train.masking import mask_values
+from mla_train.masking import mask, mask_values
 from mla_train.program import program
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.confidence import compare_to_baseline, score_intervals
@@ -194,7 +194,7 @@ def show(results: dict[str, Any], folder: Path) -> None:
     console = Console()
 
     def say(line: str, style: str = "") -> None:
-        console.print(printable(line), style=style, highlight=False, soft_wrap=True, markup=False)
+        console.print(printable(mask(line)), style=style, highlight=False, soft_wrap=True, markup=False)
 
     split = scored_split(results)
     scores = results["metrics"][split]

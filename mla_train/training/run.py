@@ -153,7 +153,7 @@ def _train(
         checks = [] if config.debug.overfit else safe_checks(data)  # there all splits are the same
         problems = [f"look at: {problem}" for problem in problems_of(checks)]
         lines = [*data.notes, *problems, *choices(config, keep_last, start), _headline(config, data, module, folder)]
-        print(printable("\n".join(lines)), flush=True)
+        print(printable(mask("\n".join(lines))), flush=True)
     if config.hardware.compile:
         module.compile()
     try:
