@@ -22,9 +22,11 @@ class DataOptions:
 
     Attributes:
         cache: Whether prepared data and baselines are kept on disk for the next run.
+        max_bytes: Bytes that a compressed file or an image may unpack to; 30 times its size is always allowed.
     """
 
     cache: bool = True
+    max_bytes: int = number(200_000_000, least=1)
 
 
 @dataclass
