@@ -106,7 +106,12 @@ def run(
     module = TrainingModule(config, task, task.build_model(data.spec))
     data = replace(data, notes=[*data.notes, *module.model.head.choices()])
     existed = folder.path.exists()
-    folder = prepare_run(folder, config)
+    try:
+        folder = prepare_run(folder, config)
+    except OSError as error:
+        raise UserError(
+            f"run_dir={folder.path} cannot be made: {error.strerror}. Name a folder that can be written, run_dir=FOLDER"
+        ) from error
     try:
         with alone(folder), log_file(folder.path / "log.txt"):
             return _train(config, folder, task, data, module, tracker, report)

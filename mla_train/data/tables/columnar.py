@@ -9,6 +9,7 @@ from mla_train.data import packed
 from mla_train.data.packed import check_unpacked
 
 ROWS = 65_536  # that are looked at together
+NESTED_ROWS = 256  # where cells are lists or structures, whose repeated values are not kept as a dictionary
 CELL = 8  # bytes of the shortest cell in memory
 
 
@@ -31,9 +32,12 @@ def check_parquet(content: Any, source: Any, size: int, name: str) -> None:
     check_unpacked(max(metadata.num_rows, sum(group.num_rows for group in groups)) * CELL, size, name)
     check_unpacked(sum(group.total_byte_size for group in groups), size, name)
     if packed.is_small(size):
-        with pyarrow.parquet.ParquetFile(source, read_dictionary=content.schema_arrow.names) as again:
-            for _ in checked(again.iter_batches(ROWS), size, name):
-                pass
+        paths = [content.schema.column(place).path for place in range(metadata.num_columns)]
+        flat = [path for path in paths if path in content.schema_arrow.names]
+        rows = ROWS if len(flat) == len(paths) else NESTED_ROWS
+        again = pyarrow.parquet.ParquetFile(source, read_dictionary=flat)
+        for _ in checked(again.iter_batches(rows), size, name):
+            pass
 
 
 def checked(batches: Iterable[Any], size: int, name: str) -> Iterator[Any]:

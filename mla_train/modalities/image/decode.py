@@ -29,6 +29,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 WITH_FRAMES = {"GIF", "TIFF", "PNG", "WEBP", "AVIF"}
 """Formats whose further frames are images in their own right, no small copies or layers of the first."""
 
+PIXEL = 4
+"""Bytes of a pixel while an image is read, whatever its mode: it is converted."""
+
 Source = Path | bytes
 """A file, or the bytes of one."""
 Shape = tuple[int, int, int]
@@ -207,7 +210,7 @@ def open_image(source: Source) -> ImageFile.ImageFile:
     if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for without end
         raise FileNotFoundError(f"there is no such file ({source})")
     image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
-    count = image.width * image.height * len(image.getbands())
+    count = image.width * image.height * PIXEL
     length = len(source) if isinstance(source, bytes) else source.stat().st_size
     try:
         check_unpacked(count, length, f"an image of {image.width:,} x {image.height:,} pixels")
