@@ -340,7 +340,7 @@ def test_files_that_cannot_be_read(tmp_path):
     for name, message in (
         ("a.pkl", r"cannot read \.pkl; use \.npz, \.parquet"),
         ("a", "cannot read a file without ending"),
-        ("a.npz", "is no npz file; write it with"),
+        ("a.npz", "is not a zip file. Write it with numpy"),
         ("a.parquet", "cannot be read as parquet"),
     ):
         (tmp_path / name).write_text("nothing of the kind")
