@@ -9,7 +9,6 @@ from mla_train.data.batch import Batch
 from mla_train.heads.base import Head, Predictions
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.model import Model, only, without
-from mla_train.safe_files import atomic_path
 
 
 def ablate(model: Model, features: dict[str, ModalityFeatures], batch: Batch, predictions: Predictions) -> Predictions:
@@ -51,6 +50,8 @@ def draw_ablation(head: Head, predictions: Predictions, names: list[str], file: 
     """The head's main metric with all inputs, with each alone and with each left out, as bars; nothing of one input."""
     from matplotlib.figure import Figure
 
+    from mla_train.figures import save_figure
+
     ablation = ablation_metrics(head, predictions, names)
     if not ablation:
         return
@@ -69,5 +70,4 @@ def draw_ablation(head: Head, predictions: Predictions, names: list[str], file: 
     axes.bar_label(axes.barh(labels, values, color=colours), fmt="%.3f", padding=3, bbox=white)
     axes.axvline(value, color="tab:blue", linewidth=1, linestyle=":")
     axes.set(xlabel=f"{metric} on test", title="Worth of each input", xlim=(0, 1.15 * max(0.01, *values)))
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)

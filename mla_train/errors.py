@@ -5,17 +5,22 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
+from mla_train.masking import mask
+
 
 def printable(text: str) -> str:
-    """A text of somebody's data for the terminal: control characters, which could steer it, are written out."""
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda sign: repr(sign[0])[1:-1], text)
+    """A text of somebody's data for the terminal: control characters, which could steer it, are written out.
+
+    So are halves of characters, which cannot be encoded.
+    """
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", lambda sign: repr(sign[0])[1:-1], text)
 
 
 class UserError(Exception):
     """Something in the command, the config or the data is not as it must be."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable(mask(super().__str__()))
 
 
 class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault

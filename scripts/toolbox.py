@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from mla_train.config import TrainConfig
 from mla_train.config.overrides import compose_overrides
 from mla_train.dataset import Dataset
+from mla_train.figures import save_figure
 from mla_train.program import CONF, TRAIN
 from mla_train.studies.comparison import VariantResults, paired, spread
 from mla_train.studies.jobs import Job, run_jobs
@@ -151,7 +152,7 @@ def draw(rows: list[VariantResults], metric: str, data: str, file: Path) -> None
     axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=8)
     axes.set(xlabel=f"{metric} on test", title=f"{data}, {len(rows[0].values)} seeds; the line is the default")
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(file, dpi=110)
+    save_figure(figure, file, 110)
     plt.close(figure)
 
 

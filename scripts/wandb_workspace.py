@@ -14,8 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
 from mla_train.report.wandb import STEP, default_entity, logged_in
 from mla_train.training.results import read_results
@@ -32,7 +31,7 @@ def read_run(folder: Path) -> tuple[Any, dict[str, Any]]:
         UserError: It is not finished, or was not logged to W&B.
     """
     require((folder / "results.json").is_file(), f"--run {folder}: no finished run in this folder")
-    options = OmegaConf.load(folder / "config.yaml").logger.wandb
+    options = read_stored(folder / "config.yaml")["logger"]["wandb"]
     require(options is not None, f"--run {folder}: this run was not logged to W&B; train with logger=wandb")
     return options, read_results(folder / "results.json")
 
@@ -86,7 +85,7 @@ def workspace(folder: Path, options: Any, results: dict[str, Any]) -> Any:
     runset = ws.RunsetSettings(pinned_columns=pinned, order=order)
     name = f"{results['task']} on {results['data']}"
     settings = ws.WorkspaceSettings(x_axis=STEP)
-    return ws.Workspace(options.entity or "", options.project, name, sections, settings, runset)
+    return ws.Workspace(options["entity"] or "", options["project"], name, sections, settings, runset)
 
 
 def main() -> None:
@@ -105,7 +104,7 @@ def main() -> None:
             print(dashboard._to_model().model_dump_json(indent=2, by_alias=True, exclude_none=True))
             return
         require(logged_in(), "not logged in to W&B: run `wandb login` first, or use --dry-run to print the definition")
-        dashboard.entity = options.entity or default_entity()
+        dashboard.entity = options["entity"] or default_entity()
         dashboard.save()
         print(dashboard.url)
     except UserError as error:

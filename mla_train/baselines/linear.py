@@ -184,7 +184,7 @@ def linear_of(method: str, tables: list[Table], data: Dataset, quick: bool = Fal
         parts = [linear_of(each, tables, data, quick) for each in AVERAGED]
         weight, bias = (np.mean([getattr(each, name) for each in parts], 0) for name in ("weight", "bias"))
         return _calibrated(weight, bias, 0.0, kind, tables[1], data.val.targets)
-    fit = cached(fit_linear) if is_small else fit_linear
+    fit = cached(fit_linear, kind=Linear) if is_small else fit_linear
     return fit(method, kind, tables[0], data.train.targets, tables[1], data.val.targets, outputs, quick)
 
 

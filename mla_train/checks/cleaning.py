@@ -29,7 +29,7 @@ def column_label_errors(columns: Mapping[str, Any], kinds: Mapping[str, str], la
     """
     texts = [columns[name].texts for name, kind in kinds.items() if kind == "text"]
     tables = [numbers(columns[name], kind) for name, kind in kinds.items() if kind != "text"]
-    return cached(find_label_errors)(texts, tables, labels)
+    return cached(find_label_errors, kind=LabelErrors)(texts, tables, labels)
 
 
 def clean_labels(

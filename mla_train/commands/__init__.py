@@ -36,6 +36,4 @@ def load_run(arguments: argparse.Namespace) -> "Predictor":
         print("loading the model ...", file=sys.stderr)
     import mla_train
 
-    if arguments.config_dir is not None:
-        sys.path.insert(0, str(arguments.config_dir))
-    return mla_train.load(str(arguments.run))  # a repository of the Hub is no path
+    return mla_train.load(str(arguments.run), trust=arguments.config_dir)  # a repository of the Hub is no path

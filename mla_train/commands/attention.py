@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mla_train.commands import add_run, command_parser, load_run
-from mla_train.errors import UserError, did_you_mean
+from mla_train.errors import UserError, did_you_mean, printable
 from mla_train.explain import METHODS
 from mla_train.explain.raw_example import parse_raw
 
@@ -73,7 +73,7 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"--out {folder}: {error.strerror}") from error
-        print(explanation.prediction)
+        print(printable(str(explanation.prediction)))
         files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
         methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
         files += write_attributions(model, explanation, methods, folder) if methods else []

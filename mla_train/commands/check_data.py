@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mla_train.commands import command_parser
 from mla_train.config.overrides import compose_overrides, extend_import_path
-from mla_train.errors import require, run_script
+from mla_train.errors import printable, require, run_script
 from mla_train.program import CONF
 
 LABEL_ERRORS = (
@@ -57,18 +57,19 @@ def check(arguments: argparse.Namespace) -> None:
         f"--label-errors looks for wrong classes, and this task predicts something else ({kind}): leave it out",
     )
     counts = ", ".join(f"{data.count(split):,} {split}" for split in ("train", "val", "test"))
-    print("\n".join([*data.notes, f"{config.task.name} on {config.data.name}: {counts} examples"]), flush=True)
+    lines = [*data.notes, f"{config.task.name} on {config.data.name}: {counts} examples"]
+    print(printable("\n".join(lines)), flush=True)
     checks = check_data(data)
     if kind == "classification" and arguments.label_errors is not False:
         examples = LoadedExamples(data)
         if arguments.label_errors or not takes_long(examples):
             checks.append(check_label_errors(examples))
             if not checks[-1].listing:
-                print(checks[-1].note)
+                print(printable(checks[-1].note))
         else:
             print("label errors were not looked for, as it takes minutes: --label-errors does")
     problems = problems_of(checks)
-    print("\n".join(f"look at: {problem}" for problem in problems) or "the checks found nothing wrong")
+    print(printable("\n".join(f"look at: {problem}" for problem in problems)) or "the checks found nothing wrong")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_data_report(output, f"Data of {config.task.name} on {config.data.name}", data, checks)
     for file in (output, *write_listings(output.parent, checks)):

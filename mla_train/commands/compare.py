@@ -21,7 +21,8 @@ import shlex
 import sys
 
 from mla_train.config.overrides import extend_import_path, quote_signs
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
+from mla_train.masking import mask_command
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.variants import compose_variants, read_plan
 
@@ -37,7 +38,9 @@ def main() -> None:
         extend_import_path(arguments)
         plan = read_plan(arguments)
         names_folder = any(argument.startswith("run_dir=") for argument in arguments)
-        command = shlex.join([*program(), *sys.argv[1:], *([] if names_folder else [f"run_dir={plan.run_dir}"])])
+        command = mask_command(
+            shlex.join([*program(), *sys.argv[1:], *([] if names_folder else [f"run_dir={plan.run_dir}"])])
+        )
         configs = compose_variants(plan, CONF)
         print("loading torch ...", flush=True)  # takes seconds; mistakes in options have been reported without it
 
@@ -66,5 +69,5 @@ def main() -> None:
     print(conclusion(comparison))
     print(f"Page: {plan.run_dir / 'comparison.html'}")
     for message in failures(comparison):
-        print(message, file=sys.stderr)
+        print(printable(message), file=sys.stderr)
     sys.exit(1 if failures(comparison) else 0)

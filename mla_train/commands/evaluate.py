@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
-from mla_train.errors import run_script
+from mla_train.errors import printable, run_script
 from mla_train.inference.columns import parse_columns
 from mla_train.report.tables import Cell, Table, as_rich, terminal
 from mla_train.safe_files import write_atomically
@@ -66,7 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     else:
         labelled = read_labelled(predictor, arguments.input, columns, arguments.label)
     for note in labelled.notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     count = len(labelled.split.targets)
     with tqdm(total=len(labelled.split), unit=" examples", file=sys.stderr, disable=None) as bar:
         predictions = predict_split(predictor, labelled.split, bar=bar)

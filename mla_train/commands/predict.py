@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
 from mla_train.data.tables.source import FORMATS, format_of
-from mla_train.errors import UserError, run_script
+from mla_train.errors import UserError, printable, run_script
 from mla_train.inference.answers import Answers, show_one
 from mla_train.inference.columns import parse_columns
 from mla_train.inference.files import WRITTEN
@@ -132,7 +132,8 @@ def predict(arguments: argparse.Namespace) -> None:
     head = predictor.network.head
     set_generation(head, arguments.beams, answers.top)
     if is_one:
-        print(show_one(predictor.predict([example_of(arguments, predictor.spec.inputs)])[0], answers))
+        record = predictor.predict([example_of(arguments, predictor.spec.inputs)])[0]
+        print(printable(show_one(record, answers)))
         return
     if head.kind == "forecast":
         from mla_train.inference.forecast import forecast_file
@@ -156,7 +157,7 @@ def predict(arguments: argparse.Namespace) -> None:
             summary = predict_file(
                 predictor, source, arguments.output, "jsonl" if kind == "json" else kind, answers, bar
             )
-    print(summary, file=sys.stderr)
+    print(printable(str(summary)), file=sys.stderr)
 
 
 def main() -> None:

@@ -38,7 +38,8 @@ from mla_train.config.overrides import (
     parse_overrides,
     quote_signs,
 )
-from mla_train.errors import UserError, did_you_mean, require
+from mla_train.errors import UserError, did_you_mean, printable, require
+from mla_train.masking import mask_command
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.search_space import (
     OWN_KEYS,
@@ -132,7 +133,7 @@ def read_command(arguments: list[str]) -> Command:
     check_space([*flags, *overrides], space)
     default = Path("runs") / "sweeps" / f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = Path(run_dir or default)
-    resume = shlex.join([*program("sweep"), *arguments, *([] if run_dir else [f"run_dir={folder}"])])
+    resume = mask_command(shlex.join([*program("sweep"), *arguments, *([] if run_dir else [f"run_dir={folder}"])]))
     return Command(flags, overrides, config, options, space, set(choices), folder, resume)
 
 
@@ -174,7 +175,7 @@ def sweep(command: Command) -> None:
             best = study.best_trial
             line += "  *" if best.number == trial.number else ""
             bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")
-        tqdm.write(line)
+        tqdm.write(printable(line))
         sys.stdout.flush()
         bar.update(state(trial) != "retired")
 

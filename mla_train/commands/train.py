@@ -8,13 +8,12 @@ import re
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mla_train.config import TrainConfig
 from mla_train.config.compose import to_typed_config
@@ -27,9 +26,10 @@ from mla_train.config.overrides import (
     find_choices,
     quote_signs,
 )
+from mla_train.config.stored import check_targets, read_stored
 from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
-from mla_train.training.run_folder import OF_COMMAND, find_run, read_config
+from mla_train.training.run_folder import OF_COMMAND, find_run
 
 HELP = ("--help", "-h", "--help-all")
 
@@ -131,7 +131,7 @@ def _job(composed: DictConfig) -> None:
     was_finished = folder.is_finished
     run(config, folder, tracker, report_run)
     if was_finished and not (folder.path / REPORT).is_file():  # stopped between the results and the report
-        write_report(folder.path)
+        write_report(folder.path, config)
 
 
 def _job_command(details: HydraConf, run_dir: str | None) -> list[str]:
@@ -149,10 +149,9 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
     file = Path(config.resume) / "config.yaml"
     if not file.is_file():
         raise UserError(f"resume={config.resume}: there is no run in that folder (no config.yaml)")
-    stored: Any = OmegaConf.create(read_config(file))
-    for key in OF_COMMAND:
-        stored[key] = getattr(config, key)
-    return to_typed_config(stored)
+    stored = read_stored(file)
+    check_targets(stored, file)
+    return to_typed_config(stored | {key: getattr(config, key) for key in OF_COMMAND})
 
 
 if __name__ == "__main__":  # a process of a run on several devices, or of a sweep

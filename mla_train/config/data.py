@@ -17,7 +17,20 @@ class OnError(Enum):
 
 
 @dataclass
-class SplitOptions:
+class DataOptions:
+    """What holds for the reading of all data.
+
+    Attributes:
+        cache: Whether prepared data and baselines are kept on disk for the next run.
+        max_bytes: Bytes that a compressed file or an image may unpack to; 30 times its size is always allowed.
+    """
+
+    cache: bool = True
+    max_bytes: int = number(200_000_000, least=1)
+
+
+@dataclass
+class SplitOptions(DataOptions):
     """How validation and test splits are cut where the data does not bring them.
 
     Attributes:
@@ -70,7 +83,7 @@ class RowOptions:
 
 
 @dataclass
-class TableOptions:
+class TableOptions(DataOptions):
     """How tables are written, where that is not to be found by itself.
 
     Attributes:
@@ -142,7 +155,7 @@ class Sampling(Enum):
 
 
 @dataclass
-class ClassOptions:
+class ClassOptions(DataOptions):
     """How classes of one label an example are drawn and compared.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config.compose import explain_error, to_typed_config
 from mla_train.config.run import TrainConfig
+from mla_train.config.stored import trust
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.program import program
@@ -187,10 +187,10 @@ def config_dir_argument(words: Sequence[str]) -> Path | None:
 
 
 def extend_import_path(words: Sequence[str]) -> None:
-    """Puts the folder of --config-dir first on the import path, so that its tasks can be imported."""
+    """Trusts the folder of --config-dir: its tasks can be imported."""
     folder = config_dir_argument(words)
     if folder is not None:
-        sys.path.insert(0, str(folder))
+        trust(folder)
 
 
 def _chosen_names(override: Override) -> list[str]:

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from mla_train.config.checks import number
-from mla_train.config.data import FileOptions, LabelOptions, SplitOptions, TableOptions
+from mla_train.config.data import DataOptions, FileOptions, LabelOptions, SplitOptions, TableOptions
 from mla_train.errors import require
 
 
@@ -24,7 +24,7 @@ class Resample(Enum):
 
 
 @dataclass
-class WindowOptions:
+class WindowOptions(DataOptions):
     """How windows are cut out of time series.
 
     Attributes:

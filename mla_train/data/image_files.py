@@ -102,6 +102,21 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in names)
 
 
+def note_links(files: Iterable[Path], root: Path, notes: list[str]) -> None:
+    """Notes files of a data set that are, by links, files outside of its folder."""
+    whole, folders = os.path.join(os.path.realpath(root), ""), dict[str, str]()
+    outside = []
+    for file in files:
+        above, name = os.path.split(file)
+        if above not in folders:
+            folders[above] = os.path.realpath(above)
+        actual = os.path.realpath(file) if os.path.islink(file) else os.path.join(folders[above], name)
+        if not actual.startswith(whole):
+            outside.append(f"{shown(file, root)} is {actual}")
+    if outside:
+        notes.append(f"{len(outside):,} files of {root} are links to files outside of it, the first: {outside[0]}")
+
+
 def _identity(folder: Path | str) -> tuple[int, int]:
     status = os.stat(folder)
     return status.st_dev, status.st_ino

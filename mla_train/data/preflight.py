@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import FileOptions, SeriesFileOptions, SeriesTableOptions
+from mla_train.data.packed import MAX_BYTES, check_regular, limit_unpacking
 from mla_train.data.readers import INPUT_NAMES, LABEL_NAMES, find_column
 from mla_train.data.split_file import is_splits_file
 from mla_train.data.splits import PART_NAMES
@@ -29,11 +30,11 @@ def check_files(options: Any) -> None:
     Raises:
         UserError: A file does not exist, is empty, or lacks a column that is asked for.
     """
+    limit_unpacking(getattr(options, "max_bytes", MAX_BYTES))
     for split, file in _files(options):
         kind = format_of(file)
         if kind not in WITH_HEADER or isinstance(options, SeriesFileOptions):
-            if not file.is_file():
-                raise UserError(f"{file}: there is no such file ({file.resolve()})")
+            check_regular(file)
             continue
         source = open_source(file, options=options)
         if next(source.rows, None) is None:

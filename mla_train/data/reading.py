@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import FileOptions, SeriesTableOptions
+from mla_train.data.cache import use_cache
+from mla_train.data.packed import MAX_BYTES, OPENERS, limit_unpacking
 from mla_train.data.splits import PART_NAMES
-from mla_train.data.tables.source import OPENERS
 from mla_train.data.tables.splits import named_files
 from mla_train.errors import UserError
 
@@ -20,6 +21,8 @@ _ahead: list[tuple[Any, Any]] = []  # options and what they read, until it is as
 
 def read(options: Any) -> Any:
     """The raw data of `data` options: `_target_`, called with them; once what was read ahead."""
+    use_cache(getattr(options, "cache", True))
+    limit_unpacking(getattr(options, "max_bytes", MAX_BYTES))
     ahead = _ahead.pop() if _ahead else (None, None)
     return ahead[1] if ahead[0] == options else import_object(options._target_)(options)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mla_train.data.rows import RowName
 from mla_train.errors import UserError
+from mla_train.escaping import spreadsheet_cell
 from mla_train.safe_files import atomic_path
 
 SPLITS_FILE = "data_splits.csv"
@@ -25,7 +26,9 @@ def write_splits(names: Mapping[str, Iterable[Any]], file: Path) -> None:
         with atomic_path(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows((name.file, name.row, name.id, split) for name, split in rows)
+            for name, split in rows:
+                path = f"./{name.file}" if spreadsheet_cell(name.file) != name.file else name.file
+                writer.writerow((path, name.row, spreadsheet_cell(name.id), split))
 
 
 def is_splits_file(name: str) -> bool:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mla_train.explain.attribution import attribute, mask_scores
 from mla_train.explain.explanation import Explanation
 from mla_train.explain.heatmaps import draw_series, show_images
+from mla_train.figures import save_figure
 from mla_train.modalities.explanation import CellUnits, PatchUnits, Units
 from mla_train.model import Model
 from mla_train.safe_files import write_atomically
@@ -40,8 +41,8 @@ def draw_attributions(explanation: Explanation, attributions: dict[str, np.ndarr
         else:
             _under_words(part, units.labels, shares)
     title = f"{explanation.prediction}: attribution of {explanation.score_name} (red raises it, blue lowers it)"
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    figure.savefig(file, dpi=110)
+    figure.suptitle(title, fontsize=10)
+    save_figure(figure, file, 110)
 
 
 def _height(units: Units, methods: int) -> float:
@@ -66,7 +67,7 @@ def _under_words(part: Any, words: list[str], shares: dict[str, np.ndarray]) -> 
         axes.imshow(values, aspect="auto", **COLOURS)
         axes.set_yticks(range(len(shares)), list(shares), fontsize=8)
         turn = {"rotation": 90} if 0.1 * max(map(len, words)) > WIDTH / min(LINE, len(words)) else {}
-        axes.set_xticks(range(len(labels)), labels, fontsize=9, parse_math=False, **turn)
+        axes.set_xticks(range(len(labels)), labels, fontsize=9, **turn)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         for row, column in np.ndindex(len(shares), len(labels)):
@@ -89,7 +90,7 @@ def _along_series(part: Any, patches: PatchUnits, shares: dict[str, np.ndarray])
         image = axes.pcolormesh(edges, axes.get_ylim(), values[None], alpha=0.6, zorder=0, **COLOURS)
         axes.set_title(name, fontsize=9)
     grid[-1].set_xlabel("step (0: start of the forecast)")
-    grid[0].set_ylabel(patches.name, fontsize=8, parse_math=False)
+    grid[0].set_ylabel(patches.name, fontsize=8)
     part.colorbar(image, ax=list(grid), shrink=0.8, label="relative to the largest")
 
 

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from mla_train.data.batch import Batch
 from mla_train.explain.heatmaps import weight_bar
+from mla_train.figures import save_figure
 from mla_train.model import Model
 from mla_train.nn import observe
-from mla_train.safe_files import atomic_path
 
 
 @torch.no_grad()
@@ -48,5 +48,4 @@ def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
     axes.set(xlabel="step that is attended to (0: the first to be forecast)", ylabel="steps ahead")
     axes.set_title("attention of the forecast (mean over heads, blocks and windows)")
     weight_bar(figure, image, axes, weights.size(-1), shrink=1)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=110)
+    save_figure(figure, file, 110)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mla_train.explain.attention_view import AttentionView
+from mla_train.figures import save_figure
 from mla_train.modalities.explanation import CellUnits, PatchUnits
 from mla_train.nn.head_statistics import HeadStatistics
 
@@ -36,8 +37,8 @@ def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: 
         figure = _along_series(view.queries, view.keys, with_mean(view.by_unit(weights)))
     else:
         figure = _words_over_words(view, with_mean(view.by_unit(weights)))
-    figure.suptitle(title, parse_math=False)
-    figure.savefig(file, dpi=110)
+    figure.suptitle(title)
+    save_figure(figure, file, 110)
 
 
 def with_mean(maps: Tensor) -> dict[str, np.ndarray]:
@@ -61,7 +62,7 @@ def _words_over_words(view: AttentionView, maps: dict[str, np.ndarray]) -> Figur
             ticks = range(0, len(labels), -(-len(labels) // MAX_LABELS))
             texts = [labels[i] or "␣" for i in ticks]
             turn = {"rotation": 90} if axis is axes.xaxis and max(map(len, texts)) > 2 else {}
-            axis.set_ticks(ticks, texts, fontsize=min(8, max(4, 30 * cell)), parse_math=False, **turn)
+            axis.set_ticks(ticks, texts, fontsize=min(8, max(4, 30 * cell)), **turn)
         axes.tick_params(length=0)
     query, _, key = view.name.partition(" over ")
     grid[0].set_ylabel(f"query: {query}" if key else "query")
@@ -113,7 +114,7 @@ def _along_series(queries: PatchUnits, keys: PatchUnits, maps: dict[str, np.ndar
     for above, below in panels[len(maps) :]:
         above.set_axis_off()
         below.set_axis_off()
-    panels[0][0].set_ylabel(keys.name, fontsize=8, parse_math=False)
+    panels[0][0].set_ylabel(keys.name, fontsize=8)
     panels[0][1].set(xlabel="key step (0: start of the forecast)", ylabel="query step")
     weight_bar(figure, image, grid, len(keys))
     return figure
@@ -154,7 +155,7 @@ def draw_statistics(statistics: dict[str, list[HeadStatistics]], file: Path) -> 
         line[3].invert_yaxis()
         line[3].set_xlim(0, 1.2 * max(ranks))
         line[3].set_title(f"effective rank of latents (of {layers[0].kv_lora_rank})", fontsize=9)
-    figure.savefig(file, dpi=110)
+    save_figure(figure, file, 110)
 
 
 def show_images(grid: Any, rows: Iterable[ImageRow], colours: ScalarMappable) -> None:
@@ -162,11 +163,11 @@ def show_images(grid: Any, rows: Iterable[ImageRow], colours: ScalarMappable) ->
     for line, (title, cells, maps) in zip(grid, rows, strict=False):
         image = cells.image.permute(1, 2, 0).squeeze(-1).to(torch.uint8).numpy()
         line[0].imshow(image, cmap="gray" if image.ndim == 2 else None, vmin=0, vmax=255)
-        line[0].set_title(title, fontsize=9, parse_math=False)
+        line[0].set_title(title, fontsize=9)
         grey = cells.image.float().mean(0).numpy()[..., None] / 255
         for axes, (name, values) in zip(line[1:], maps, strict=False):
             axes.imshow((1 - OPACITY) * grey + OPACITY * colours.to_rgba(values[cells.cell.numpy()])[..., :3])
-            axes.set_title(name, fontsize=9, parse_math=False)
+            axes.set_title(name, fontsize=9)
         for axes in line:
             axes.set_axis_off()
 

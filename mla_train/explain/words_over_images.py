@@ -12,10 +12,10 @@ from mla_train.dataset import Dataset
 from mla_train.explain.attention_view import AttentionView
 from mla_train.explain.explanation import explain_example
 from mla_train.explain.heatmaps import ImageRow, draw_relative
+from mla_train.figures import save_figure
 from mla_train.model import Model
 from mla_train.nn import observe
 from mla_train.nn.fusion import CrossAttentionFusion
-from mla_train.safe_files import atomic_path
 
 EXAMPLES, WORDS = 4, 6
 LONGEST_WORD = 18  # fits over its image
@@ -51,8 +51,7 @@ def draw_words_over_images(model: Model, data: Dataset, file: Path) -> None:
     figure = Figure(figsize=size, layout="constrained")
     draw_relative(figure, figure.subplots(EXAMPLES, 1 + WORDS), rows)
     figure.suptitle("Attention of words over their image (mean over heads)")
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=100)
+    save_figure(figure, file, 100)
 
 
 @torch.no_grad()

@@ -8,9 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mla_train.escaping import markdown_cell
+from mla_train.figures import save_figure
 from mla_train.heads.base import Predictions
 from mla_train.heads.calibration import calibration_error, confidence_of, reliability
-from mla_train.safe_files import atomic_path, write_atomically
+from mla_train.safe_files import write_atomically
 
 MAX_TICK_LABELS = 30
 LONGEST_NAME = 28  # fits over an image
@@ -33,15 +35,14 @@ def draw_confusion(label: np.ndarray, predicted: np.ndarray, classes: list[str],
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= MAX_TICK_LABELS:
         turn = 90 if max(map(len, classes)) > 2 else 0
-        axes.set_xticks(range(len(classes)), classes, rotation=turn, parse_math=False)
-        axes.set_yticks(range(len(classes)), classes, parse_math=False)
+        axes.set_xticks(range(len(classes)), classes, rotation=turn)
+        axes.set_yticks(range(len(classes)), classes)
         for row, column in np.argwhere(counts):
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=8)
     axes.set(xlabel="predicted", ylabel="true", title=f"accuracy {np.trace(counts) / counts.sum():.4f}")
     figure.colorbar(image, label="share of the true class", shrink=0.8)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)
 
 
 def draw_calibration(predictions: Predictions, file: Path) -> None:
@@ -56,8 +57,7 @@ def draw_calibration(predictions: Predictions, file: Path) -> None:
     axes.set(xlabel="probability of the prediction", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.05))
     axes.set_title(f"expected calibration error {calibration_error(confidences, is_right):.3f}")
     axes.legend(fontsize=8)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=110)
+    save_figure(figure, file, 110)
 
 
 def draw_scatter(label: np.ndarray, predicted: np.ndarray, metrics: dict[str, float], file: Path) -> None:
@@ -70,8 +70,7 @@ def draw_scatter(label: np.ndarray, predicted: np.ndarray, metrics: dict[str, fl
     axes.set_aspect("equal", adjustable="datalim")
     title = f"mean absolute error {metrics['mae']:.4g}, Pearson {metrics['pearson']:.3f}"
     axes.set(xlabel="true", ylabel="predicted", title=title)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)
 
 
 def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> None:
@@ -81,12 +80,11 @@ def draw_label_scores(scores: dict[str, float], file: Path, count: int = 40) -> 
     axes = figure.subplots()
     bars = axes.barh(range(len(shown)), [score for _, score in shown], color="tab:blue")
     axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
-    axes.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
+    axes.set_yticks(range(len(shown)), [name for name, _ in shown])
     title = "F1 of each label" + (" (the worst)" if len(shown) < len(scores) else "")
     axes.set(xlabel="F1", xlim=(0, 1.1), title=title)
     axes.invert_yaxis()
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)
 
 
 def draw_mistakes(
@@ -113,10 +111,9 @@ def draw_mistakes(
         axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         true, predicted = classes[predictions["label"][i]], classes[predictions["predicted"][i]]
         name = f"\n{short_name(names[int(predictions['index'][i])])}" if len(names) else ""
-        axes.set_title(f"{predicted}, {confidence[i]:.0%}\ntrue: {true}{name}", fontsize=9, parse_math=False)
+        axes.set_title(f"{predicted}, {confidence[i]:.0%}\ntrue: {true}{name}", fontsize=9)
     figure.suptitle("most certain mistakes" if len(wrong) else "")
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)
 
 
 def short_name(name: str) -> str:
@@ -136,7 +133,6 @@ def write_mistakes(
         name: Any = names[place] if len(names) else ""
         source = f"{name} ({name.id})" if getattr(name, "id", "") else name
         predicted, true = classes[predictions["predicted"][row]], classes[predictions["label"][row]]
-        probability = f"{confidence[row]:.2f}"
-        text, source = (each.replace("|", "\\|") for each in (texts[place][:300], source))
-        lines.append(f"| {' | '.join([probability, predicted, true, text, source][: len(columns)])} |")
+        cells = [f"{confidence[row]:.2f}", predicted, true, texts[place][:300], source]
+        lines.append(f"| {' | '.join(map(markdown_cell, cells[: len(columns)]))} |")
     write_atomically(file, "\n".join(lines) + "\n")

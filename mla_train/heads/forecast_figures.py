@@ -6,11 +6,11 @@ import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
 
+from mla_train.figures import save_figure
 from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_metrics import mean_errors
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.series.windows import WindowColumn
-from mla_train.safe_files import atomic_path
 
 SHOWN = {"best": 0.02, "good": 0.25, "typical": 0.5, "bad": 0.9, "worst": 1.0}  # place among all windows, by error
 MOST_NAMES = 20
@@ -48,12 +48,11 @@ def draw_windows(
         axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
         squares = ((forecast - future) ** 2)[real[window, channel]]
         rmse = squares.sum() ** 0.5 / max(1, len(squares)) ** 0.5
-        axes.set_title(f"{name} forecast, {table.times[now]:%Y-%m-%d %H:%M}: rmse {rmse:,.4g}", parse_math=False)
-        axes.set_ylabel(spec.names[channel], parse_math=False)
+        axes.set_title(f"{name} forecast, {table.times[now]:%Y-%m-%d %H:%M}: rmse {rmse:,.4g}")
+        axes.set_ylabel(spec.names[channel])
         axes.grid(alpha=0.3)
     rows[0].legend(loc="upper left", fontsize=8)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=110)
+    save_figure(figure, file, 110)
 
 
 def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec: ForecastSpec, file: Path) -> None:
@@ -76,5 +75,4 @@ def draw_errors(predictions: Predictions, baselines: dict[str, np.ndarray], spec
         axes.set(xlabel=UNIT, title="error by series")
     for axes in (steps, *others):
         axes.grid(alpha=0.3)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=110)
+    save_figure(figure, file, 110)

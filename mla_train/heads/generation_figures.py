@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID
+from mla_train.figures import save_figure
 from mla_train.heads.base import Predictions
-from mla_train.safe_files import atomic_path
 
 QUANTILES = (0.5, 0.65, 0.8, 0.9)  # lengths of the examples whose attention is drawn
 GROUPS = 6
@@ -38,8 +38,7 @@ def draw_bleu_by_length(
     axes = figure.subplots()
     axes.bar_label(axes.bar(names, scores, color="tab:blue"), fmt="%.1f")
     axes.set(xlabel="words of the source (sentences)", ylabel="BLEU", title="BLEU by length", ylim=(0, 105))
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)
 
 
 @torch.no_grad()
@@ -62,16 +61,15 @@ def draw_cross_attention(model: Any, name: str, predictions: Predictions, split:
         weights = head.attention_map(model.encode(batch), batch)[0].float().cpu()
         axes.set_axis_on()
         image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_title(predictions["label"][row], fontsize=9, wrap=True, parse_math=False)
+        axes.set_title(predictions["label"][row], fontsize=9, wrap=True)
         read = spell(source.tokenizer, tensors.tokens[0].tolist())
         written = spell(head.tokenizer, targets.following[0].tolist())
-        axes.set_xticks(range(len(read)), read, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(written)), written, parse_math=False)
+        axes.set_xticks(range(len(read)), read, rotation=90)
+        axes.set_yticks(range(len(written)), written)
         axes.set(xlabel=name, ylabel="prediction")
     figure.colorbar(image, ax=grid, shrink=0.4, label="share of attention")
     figure.suptitle("attention of each generated token (mean over the heads of the last block)")
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=100)
+    save_figure(figure, file, 100)
 
 
 def spell(tokenizer: Tokenizer, numbers: list[int]) -> list[str]:

@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mla_train.config import TrainConfig
+from mla_train.config.stored import check_targets, read_stored, trust
 from mla_train.config.typed import from_dict
 from mla_train.errors import UserError
 from mla_train.inference.hub import download, is_repository
+from mla_train.masking import mask_values
 from mla_train.model import Model, ModelSpec
 from mla_train.safe_files import CHECKSUMS, is_whole, write_atomically
 from mla_train.task import Task, build_task
@@ -44,7 +46,8 @@ def save_description(spec: ModelSpec, config: TrainConfig, folder: Path) -> None
     described = {**spec.to_dict(), "mla_train": package_version()}
     write_atomically(folder / SPEC, json.dumps(described, indent=2, ensure_ascii=False) + "\n", checked=True)
     values = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    write_atomically(folder / CONFIG, json.dumps(values, indent=2, ensure_ascii=False) + "\n", checked=True)
+    content = json.dumps(mask_values(values), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / CONFIG, content, checked=True)
 
 
 def package_version() -> str:
@@ -74,23 +77,29 @@ def find_model(path: str | Path) -> Path:
     return folder
 
 
-def load_model(path: str | Path) -> Artifact:
+def load_model(path: str | Path, trusted: str | Path | None = None, config: TrainConfig | None = None) -> Artifact:
     """Reads the model of a run folder, a model folder, an exported folder or a repository of the Hugging Face Hub.
 
     Args:
         path: Run folder, the folder `model` in it, an exported folder; or `user/model` where there is no such folder.
+        trusted: Folder of a task of your own, whose code may run; else the config may name tasks of the project only.
+        config: Config that the model was just trained with; None reads the stored one.
 
     Raises:
         UserError: There is no finished model in it, it cannot be read, or it is of another version.
     """
+    if trusted is not None:
+        trust(trusted)
     folder = find_model(path)
     try:
-        values, stored = (json.loads((folder / name).read_text()) for name in (CONFIG, SPEC))
+        stored = json.loads((folder / SPEC).read_text())
         weights = load_file(folder / WEIGHTS)
     except (ValueError, SafetensorError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from error
+    values = {} if config is not None else read_stored(folder / CONFIG)
+    check_targets(values, folder / CONFIG)
     try:
-        config = from_dict(TrainConfig, values)
+        config = config or from_dict(TrainConfig, values)
         task = build_task(config)
         model = task.build_model(task.load_spec(stored))
         model.load_state_dict(weights)

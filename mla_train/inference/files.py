@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from itertools import islice
@@ -15,7 +15,8 @@ from mla_train.config import TableOptions
 from mla_train.data.image_files import files_below, image_endings, is_hidden
 from mla_train.data.tables import open_source
 from mla_train.data.tables.source import Row, Source
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
+from mla_train.escaping import spreadsheet_cell
 
 CHUNK = 1024
 WRITTEN = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
@@ -43,6 +44,17 @@ def open_input(path: str, kind: str | None = None, options: TableOptions | None 
     return Source(path, "images", ["image"], rows, folder, size=len(files))
 
 
+class _Terminal:
+    """The standard output; on a terminal, control characters of the data are written out."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+
 class Writer:
     """Writes rows with answers; a file appears when all of it is written.
 
@@ -67,11 +79,13 @@ class Writer:
                 raise UserError("parquet cannot be written to the standard output: name a file with --output")
             return self
         try:
-            self.stream = self.part.open("w", encoding="utf-8", newline="") if self.part else sys.stdout
+            self.stream = self.part.open("w", encoding="utf-8", newline="") if self.part else _Terminal()
         except OSError as error:
             raise UserError(f"{self.path} cannot be written: {error.strerror}") from error
         if self.kind in ("csv", "tsv"):
-            csv.writer(self.stream, delimiter=self.separator, lineterminator="\n").writerow(self.columns)
+            csv.writer(self.stream, delimiter=self.separator, lineterminator="\n").writerow(
+                map(spreadsheet_cell, self.columns)
+            )
         return self
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -86,7 +100,7 @@ class Writer:
             self.stream.writelines(f"{json.dumps(row, ensure_ascii=False, default=str)}\n" for row in rows)
         else:
             writer = csv.writer(self.stream, delimiter=self.separator, lineterminator="\n")
-            writer.writerows([_cell(row.get(name)) for name in self.columns] for row in rows)
+            writer.writerows([spreadsheet_cell(_cell(row.get(name))) for name in self.columns] for row in rows)
 
     def _write_parquet(self, rows: Sequence[Mapping[str, Any]]) -> None:
         import pyarrow

@@ -77,6 +77,8 @@ def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], 
     import matplotlib.dates as mdates
     from matplotlib.figure import Figure
 
+    from mla_train.figures import save_figure
+
     names = list(records[0]["prediction"])[:MOST_SERIES]
     figure = Figure(figsize=(10, 2.8 * len(names)), layout="constrained")
     rows = figure.subplots(len(names), 1, squeeze=False)
@@ -102,4 +104,4 @@ def draw_forecast(windows: Sequence[Window], records: Sequence[dict[str, Any]], 
         axes.set(title=name)
         axes.grid(alpha=0.3)
     rows[0, 0].legend(loc="upper left", fontsize=8)
-    figure.savefig(file, dpi=110)
+    save_figure(figure, file, 110)

@@ -133,6 +133,11 @@ def _length(example: Mapping[str, Any]) -> int:
     return sum(len(str(value)) for value in example.values() if isinstance(value, str | list | tuple | dict))
 
 
-def load(path: str | Path) -> Predictor:
-    """Loads a trained model from a run folder, an exported one, or a repository `user/model` of the Hub; see `load_model`."""
-    return Predictor(load_model(path))
+def load(path: str | Path, trust: str | Path | None = None) -> Predictor:
+    """Loads a trained model from a run folder, an exported one, or a repository `user/model` of the Hub; see `load_model`.
+
+    Args:
+        path: Folder or repository.
+        trust: Folder of a task of your own, whose code may run.
+    """
+    return Predictor(load_model(path, trust))

@@ -12,6 +12,7 @@ from torch import Tensor
 from mla_train.checks import Check, problems_of
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
+from mla_train.escaping import spreadsheet_cell
 from mla_train.report.examples import lines, small_image
 from mla_train.report.page import data_uri, render
 from mla_train.report.tables import Cell, Table, value_cell
@@ -56,7 +57,7 @@ def write_listings(folder: Path, checks: Sequence[Check]) -> list[Path]:
         ):
             writer = csv.DictWriter(stream, list(check.listing[0]))
             writer.writeheader()
-            writer.writerows(check.listing)
+            writer.writerows({key: spreadsheet_cell(value) for key, value in row.items()} for row in check.listing)
         files.append(file)
     return files
 

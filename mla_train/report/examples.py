@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mla_train.dataset import Dataset
 from mla_train.explain.draw_attention import draw_mean_attention
+from mla_train.figures import save_figure
 from mla_train.inference.artifact import Artifact
 from mla_train.safe_files import UNFINISHED, write_atomically
 
@@ -66,5 +67,5 @@ def lines(series: Any, colours: Sequence[str | None] = (None,) * 12) -> bytes:
     for values, colour in zip(series, colours, strict=False):
         axes.plot(np.array(values, dtype=float), color=colour, linewidth=1)
     stream = BytesIO()
-    figure.savefig(stream, dpi=100)
+    save_figure(figure, stream, 100)
     return stream.getvalue()

@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from mla_train.escaping import markdown_cell
 from mla_train.inference.artifact import Artifact, package_version
 from mla_train.inference.export.graphs import Graph
+from mla_train.masking import mask
 
 LICENSES = {
     "digits": "cc-by-4.0", "kaomoji": "cc-by-4.0", "language_id": "bsd-3-clause",
@@ -78,7 +80,7 @@ def model_card(
         "" if quantized is None else _quantized(quantized),
         _limits(artifact, format_name),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return mask("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _parameters(artifact: Artifact) -> int:
@@ -205,10 +207,12 @@ def _limits(artifact: Artifact, format_name: str) -> str:
     ]
     classes = getattr(spec.target, "classes", None)
     if classes and len(classes) <= 50:
-        lines.append(f"It answers with one of: {', '.join(classes)}.")
+        lines.append(f"It answers with one of: {', '.join(map(markdown_cell, classes))}.")
     threshold = getattr(artifact.model.head, "threshold", None)
     if threshold:
-        lines.append(f"{threshold['class']} is predicted from a probability of {threshold['probability']:.4g} on.")
+        lines.append(
+            f"{markdown_cell(threshold['class'])} is predicted from a probability of {threshold['probability']:.4g} on."
+        )
     lines += [
         f"{name}: {LONG_TEXTS[each.spec.long_texts].format(each.spec.max_length)}."
         for name, each in spec.inputs.items()
@@ -225,4 +229,4 @@ def _limits(artifact: Artifact, format_name: str) -> str:
 
 def _table(header: Sequence[str], rows: Rows) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines)

@@ -7,14 +7,18 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mla_train.masking import mask
+
 FILES = Path(__file__).parent
 SCALE = 0.8
 
 
 def render(template: str, title: str, **values: Any) -> str:
-    """A page: values are escaped, and `figure` of templates/parts.html takes a PNG as a file or as bytes."""
+    """A page: values are escaped, secrets masked, and `figure` of templates/parts.html takes a PNG as a file or as bytes."""
     style, script = ((FILES / name).read_text() for name in ("page.css", "page.js"))
-    return environment().get_template(f"{template}.html").render(title=title, style=style, script=script, **values)
+    return mask(
+        environment().get_template(f"{template}.html").render(title=title, style=style, script=script, **values)
+    )
 
 
 @cache

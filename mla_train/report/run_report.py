@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mla_train.errors import UserError
+from mla_train.config import TrainConfig
+from mla_train.config.stored import read_stored
+from mla_train.errors import UserError, printable
 from mla_train.heads import Head
 from mla_train.inference.artifact import load_model
 from mla_train.report.data_report import DATA_REPORT, write_data_report
@@ -45,7 +45,7 @@ CAPTIONS = {
 def report_run(run: FinishedRun) -> None:
     """Draws test examples and writes report.html; an error is logged and printed as one line: the run is complete without."""
     folder = run.folder.path
-    steps: list[Callable[[], Any]] = [lambda: write_report(folder)]
+    steps: list[Callable[[], Any]] = [lambda: write_report(folder, run.config)]
     if run.checks:
         title = f"Data of {run.config.task.name} on {run.config.data.name}"
         steps.insert(0, lambda: write_data_report(folder / DATA_REPORT, title, run.data, run.checks))
@@ -56,12 +56,13 @@ def report_run(run: FinishedRun) -> None:
             step()
         except Exception as error:
             logging.getLogger(__name__).warning("the report is not complete", exc_info=True)
-            print(f"{REPORT} is not complete, the run is: {type(error).__name__}: {error} (see log.txt)", flush=True)
+            message = f"{REPORT} is not complete, the run is: {type(error).__name__}: {error} (see log.txt)"
+            print(printable(message), flush=True)
 
 
 def draw_examples(run: FinishedRun) -> None:
     """Draws small images of the worst mistakes, and attention maps of the worst mistake and of another test example."""
-    artifact, rows = load_model(run.folder.path), read_rows(run.folder.path)
+    artifact, rows = load_model(run.folder.path, config=run.config), read_rows(run.folder.path)
     worst = [row["index"] for row in worst_rows(artifact.model.head, rows)]
     draw_thumbnails(run.data, worst, run.folder.figures / THUMBNAILS)
     indices = dict.fromkeys([*worst[:1], rows[len(rows) // 2]["index"]])
@@ -73,8 +74,12 @@ def draw_examples(run: FinishedRun) -> None:
         logging.getLogger(__name__).info("no attention maps: %s", error)
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, config: TrainConfig | None = None) -> Path:
     """Writes report.html of a finished run from the other files in its folder; returns its path.
+
+    Args:
+        folder: Run folder.
+        config: Config of the run, where it is known; None reads the stored one.
 
     Raises:
         UserError: The run is not finished.
@@ -83,7 +88,7 @@ def write_report(folder: Path) -> Path:
         raise UserError(f"{folder} holds no finished run (no results.json): continue it with resume={folder}")
     results = read_results(folder / "results.json")
     text = (folder / "config.yaml").read_text()
-    worst = worst_rows(load_model(folder).model.head, read_rows(folder))
+    worst = worst_rows(load_model(folder, config=config).model.head, read_rows(folder))
     environment, score = results["environment"], read_score(results)
     split = "test" if scored_split(results) == "test" else "validation"
     html = render(
@@ -100,7 +105,7 @@ def write_report(folder: Path) -> Path:
             *[note for note in (results.get("units_note"),) if note],
         ],
         baselines=baseline_table(results),
-        model=model_facts(results, yaml.safe_load(text)),
+        model=model_facts(results, read_stored(folder / "config.yaml")),
         data={name: f"{count:,} examples" for name, count in results["examples"].items()},
         notes=results.get("notes", []),
         problems=[p for check in results.get("data_checks", {}).values() for p in check["problems"]],

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import yaml
-
+from mla_train.config.stored import read_stored
 from mla_train.errors import UserError
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.scores import Score, read_score, signed, written
@@ -100,6 +99,8 @@ def _read_run(folder: Path, names: set[str]) -> Run | None:
 def _reading(file: Path) -> Iterator[None]:
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{file} cannot be read: {reason(error)}") from error
 
@@ -112,9 +113,7 @@ def _text(file: Path) -> str:
 
 def _unfinished(folder: Path) -> Run:
     text = _text(folder / "config.yaml")
-    config = yaml.safe_load(text)
-    if not isinstance(config, dict):
-        raise ValueError("it holds no options of a run")
+    config = read_stored(folder / "config.yaml")
     task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
     state = State.failed if _has_failed(folder / "log.txt") else State.unfinished
     return Run(folder, state, _start_time(folder), task, data, attention, text.splitlines()[0].removeprefix("# "))

@@ -7,9 +7,12 @@ from enum import Enum
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table as RichTable
+from rich.text import Text
+
+from mla_train.errors import printable
+from mla_train.escaping import markdown_cell
 
 LONGEST_TEXT = 600  # characters of a cell
 
@@ -73,22 +76,18 @@ def as_markdown(table: Table) -> str:
     """The table in Markdown."""
     rule = ["---:" if table.is_number(index) else "---" for index in range(len(table.columns))]
     lines = [list(table.columns), rule, *([cell.text for cell in row] for row in table.rows)]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines)
 
 
 def as_rich(table: Table, wrap: bool = True) -> RichTable:
     """The table for the terminal; `wrap` says whether long cells may take several lines."""
     rich_table = RichTable()
     for index, name in enumerate(table.columns):
-        rich_table.add_column(escape(name), justify="right" if table.is_number(index) else "left", no_wrap=not wrap)
+        justify: Any = "right" if table.is_number(index) else "left"
+        rich_table.add_column(Text(printable(name)), justify=justify, no_wrap=not wrap)
     for row in table.rows:
-        rich_table.add_row(*(_coloured(cell) for cell in row))
+        rich_table.add_row(*(Text(printable(cell.text), cell.tone.value) for cell in row))
     return rich_table
-
-
-def _coloured(cell: Cell) -> str:
-    text = escape(cell.text)
-    return f"[{cell.tone.value}]{text}[/]" if cell.tone.value and text else text
 
 
 def terminal() -> Console:

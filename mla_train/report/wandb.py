@@ -4,6 +4,7 @@ import json
 import logging
 import netrc
 import os
+import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from mla_train.errors import UserError
 from mla_train.explain.draw_attention import draw_attention
 from mla_train.heads import Head
 from mla_train.inference.artifact import Artifact, load_model, save_model
+from mla_train.masking import mask_command, mask_values
 from mla_train.safe_files import write_atomically
 from mla_train.training.checkpoint_files import model_weights
 from mla_train.training.run import FinishedRun
@@ -54,6 +56,7 @@ class WandbTracker:
         mode = options.mode
         if mode is WandbMode.auto:
             mode = WandbMode.online if logged_in() else WandbMode.offline
+        kind = config.attention.kind.value
         # Files that wait for upload stay in the run folder, not in the home directory.
         os.environ["WANDB_DATA_DIR"] = str((folder / "wandb").resolve())
         self._logger = logger = WandbLogger(
@@ -62,12 +65,17 @@ class WandbTracker:
             name=options.name or run_name(folder, options.group),
             group=options.group,
             job_type=options.job_type,
-            tags=list(dict.fromkeys([config.task.name, config.data.name, config.attention.kind.value, *options.tags])),
+            tags=mask_values(list(dict.fromkeys([config.task.name, config.data.name, kind, *options.tags]))),
             id=run_id(folder),
             save_dir=folder.resolve(),  # W&B's own process may have another working directory
             offline=mode is WandbMode.offline,
         )
-        logger.log_hyperparams(plain(config))
+        command = sys.argv
+        try:
+            sys.argv = [mask_command(word) for word in command]  # W&B stores it when the run begins
+            logger.log_hyperparams(mask_values(plain(config)))
+        finally:
+            sys.argv = command
         for name, direction in {"loss": "min", **directions}.items():
             logger.experiment.define_metric(f"val/{name}", step_metric=STEP, step_sync=True, summary=direction)
         return logger
@@ -135,7 +143,7 @@ def log_model(logger: WandbLogger, models: Mapping[str, Path]) -> None:
 
 def media(run: FinishedRun, folder: Path) -> dict[str, Any]:
     """Tables `samples` and `mistakes`, `figures/NAME`, and `attention_maps/NAME` of some test examples."""
-    artifact = load_model(run.folder.path)
+    artifact = load_model(run.folder.path, config=run.config)
     lines = (run.folder.path / "predictions.jsonl").read_text().splitlines()
     logged = prediction_tables(artifact.model.head, run.data, [json.loads(line) for line in lines])
     for file in sorted(run.folder.figures.glob("*.png")):

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 import yaml
 
+from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
+from mla_train.masking import mask_command
 from mla_train.safe_files import UNFINISHED, write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults
 from mla_train.studies.comparison_page import Circumstances
@@ -64,7 +66,7 @@ def _time_inference(
     batch_size = variants[0].config.batch_size
     for checked, outcome in zip(variants, outcomes, strict=True):
         if 0 in outcome.runs or (outcome.runs and not plan.folds):  # the test split here is that of fold 0
-            artifact = load_model(checked.variant.job(plan.run_dir, min(outcome.runs)).folder)
+            artifact = load_model(checked.variant.job(plan.run_dir, min(outcome.runs)).folder, config=checked.config)
             loader = evaluation_loader(checked.data, replace(checked.config, batch_size=batch_size), "test")
             models[outcome.name] = (artifact, islice(loader, TIMED_BATCHES))
     return inference_speeds(models) if models else {}
@@ -73,12 +75,14 @@ def _time_inference(
 def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command: str) -> None:
     """Makes the folder and writes comparison.yaml; in an existing folder it has to hold the same comparison."""
     folder, file = plan.run_dir, plan.run_dir / "comparison.yaml"
-    overrides = {checked.variant.name: list(checked.variant.overrides) for checked in variants}
+    overrides = {
+        checked.variant.name: [mask_command(each) for each in checked.variant.overrides] for checked in variants
+    }
     try:
         if file.is_file():
-            stored = yaml.safe_load(file.read_text())
+            stored = read_stored(file)
             # Variants are compared to the first, so their order counts.
-            same = isinstance(stored, dict) and stored.get("variants") == overrides
+            same = stored.get("variants") == overrides
             if not same or [*stored["variants"]] != [*overrides]:
                 raise UserError(f"run_dir={folder} holds another comparison, see {file}: name another folder")
             require(
@@ -91,8 +95,7 @@ def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command
             raise UserError(f"run_dir={folder} is not empty and holds no comparison; name an empty or a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         contents = {"threads": threads, "variants": overrides}
-        write_atomically(
-            file, f"# {command}\n" + yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
-        )
+        text = yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
+        write_atomically(file, f"# {mask_command(command)}\n{text}")
     except OSError as error:
         raise UserError(f"run_dir={folder}: {error.strerror}; name a folder that can be written") from error

@@ -7,12 +7,11 @@ from statistics import mean
 
 import matplotlib
 
-from mla_train.safe_files import atomic_path
-
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
+from mla_train.figures import save_figure
 from mla_train.studies.comparison import Comparison, half_interval
 from mla_train.training.loggers import read_curve
 
@@ -49,8 +48,7 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
         f"dots: {comparison.unit}s; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left"
     )
     _plain(axes, "x")
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=130)
+    save_figure(figure, file, 130)
     plt.close(figure)
 
 
@@ -71,7 +69,7 @@ def draw_validation(curves: Mapping[str, Sequence[Path]], metric: str) -> bytes:
     axes.legend(fontsize=9, frameon=False)
     _plain(axes, "both")
     stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=130)
+    save_figure(figure, stream, 130)
     plt.close(figure)
     return stream.getvalue()
 

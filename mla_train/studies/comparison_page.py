@@ -7,6 +7,7 @@ from statistics import mean
 
 import pandas as pd
 
+from mla_train.escaping import spreadsheet_cell
 from mla_train.report.page import render
 from mla_train.report.runs import report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
@@ -279,4 +280,5 @@ def _write_csv(comparison: Comparison, how: Circumstances, file: Path) -> None:
     columns = [comparison.compared, comparison.unit, "state", *(f"test/{name}" for name in metrics), "best_baseline"]
     columns += ["best_baseline_score", "parameters", "train_examples_per_second", "inference_examples_per_second"]
     columns += ["cache_bytes_per_token", "seconds", "run_dir", "command"]
-    write_atomically(file, pd.DataFrame(rows, columns=columns, dtype=object).to_csv(index=False))
+    table = pd.DataFrame(rows, columns=columns, dtype=object).map(spreadsheet_cell)
+    write_atomically(file, table.to_csv(index=False))

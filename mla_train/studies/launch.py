@@ -20,6 +20,8 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
+from mla_train.masking import mask
+
 
 def available_threads() -> int:
     """CPU threads that this process may use: those of OMP_NUM_THREADS, or the processors that it may run on."""
@@ -70,7 +72,7 @@ class Running:
             name = signal.Signals(-code).name
             return f"ended by {name}" + (", possibly out of memory" if name == "SIGKILL" else "")
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.is_file() else []
-        return lines[-1] if lines else f"ended with exit code {code}"
+        return mask(lines[-1]) if lines else f"ended with exit code {code}"
 
 
 class Launcher:

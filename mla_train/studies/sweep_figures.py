@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import optuna
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
+from mla_train.figures import save_figure
 from mla_train.studies.search_space import as_override
 
 IMPORTANCE_TRIALS = 8
@@ -74,9 +75,11 @@ def draw_settings(metric: str, trials: list[FrozenTrial]) -> bytes:
             labels = [as_override(value) for value in choice.choices]
             settings = [labels.index(as_override(value)) for value in settings]
             turn = {"rotation": 30, "ha": "right"} if max(map(len, labels)) > 8 else {}
-            axes.set_xticks(range(len(labels)), labels, parse_math=False, **turn)
+            axes.set_xticks(range(len(labels)), labels, **turn)
         elif choice.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(LogFormatter())  # the usual one writes formulas
+            axes.xaxis.set_minor_formatter(LogFormatter())
         colours = ["tab:red" if trial is trials[0] else "tab:blue" for trial in having]
         axes.scatter(settings[::-1], [trial.value for trial in having[::-1]], c=colours[::-1], alpha=0.8)
         axes.set(xlabel=name, ylabel=metric)
@@ -115,5 +118,5 @@ def _panels(count: int, height: float = 3.6) -> tuple[Figure, list[Any]]:
 
 def _png(figure: Figure) -> bytes:
     stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
+    save_figure(figure, stream, 110)
     return stream.getvalue()

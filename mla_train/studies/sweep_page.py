@@ -6,6 +6,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
+from mla_train.escaping import spreadsheet_cell
 from mla_train.report.page import render
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.safe_files import atomic_path, write_atomically
@@ -26,7 +27,7 @@ def write_trials(study: optuna.Study, file: Path) -> None:
         for trial in trials:
             chosen = [as_override(trial.params[name]) if name in trial.params else "" for name in names]
             notes = [trial.user_attrs.get(name, "") for name in ("seconds", "error")]
-            table.writerow([trial.number, state(trial), trial.value, *chosen, *notes])
+            table.writerow([trial.number, state(trial), trial.value, *map(spreadsheet_cell, [*chosen, *notes])])
 
 
 def state(trial: FrozenTrial) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mla_train.safe_files import atomic_path
+from mla_train.figures import save_figure
 from mla_train.training.loggers import read_curve
 
 MARKED = 40  # most points of a curve that have markers
@@ -48,5 +48,4 @@ def draw_curves(metrics: Path, monitor: str, file: Path, best: int | None = None
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
         axes.grid(alpha=0.3)
-    with atomic_path(file) as part:
-        figure.savefig(part, dpi=120)
+    save_figure(figure, file, 120)

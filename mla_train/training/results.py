@@ -1,6 +1,7 @@
 """results.json, which users, comparisons and sweeps read, and the table at the end of a run."""
 
 import json
+import logging
 import platform
 import shlex
 import subprocess
@@ -12,13 +13,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mla_train.baselines import Baseline
 from mla_train.checks import Check, plain_values
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
 from mla_train.heads.base import rows_of
+from mla_train.masking import mask, mask_values
 from mla_train.program import program
 from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.training.checkpoints import Checkpoints
@@ -53,9 +56,7 @@ def write_results(
     progress: RunProgress,
     checks: Sequence[Check] = (),
 ) -> dict[str, Any]:
-    """Writes figures, predictions.jsonl and, last of all, results.json, which marks the run as finished.
-
-    Figures and predictions are those of the test split; with `test=false` there are none.
+    """Writes predictions.jsonl of the test split and, last of all, results.json, which marks the run as finished.
 
     Args:
         config: Full config of the run.
@@ -75,7 +76,6 @@ def write_results(
     task, model = module.task, module.model
     test = evaluations.get("test")
     if test is not None:
-        task.figures(model, test.predictions, data, folder.figures)
         with atomic_path(folder.path / "predictions.jsonl") as part, part.open("w", encoding="utf-8") as stream:
             for record in task.prediction_rows(model, test.predictions, data):
                 stream.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -126,8 +126,26 @@ def write_results(
         "debug": [name for name in ("overfit", "fast", "profile") if getattr(config.debug, name)],
         "details": {} if test is None else task.details(model, test.predictions),
     }
-    write_atomically(folder.results, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(folder.results, json.dumps(mask_values(results), indent=2, ensure_ascii=False) + "\n")
     return results
+
+
+def draw_figures(folder: RunFolder, module: TrainingModule, data: Dataset, test: Evaluation, best_epoch: int) -> None:
+    """Draws learning curves and figures of the test split; an error is logged and printed as one line."""
+    from mla_train.training.curves import draw_curves
+
+    unit = module.model.head.units.get(module.monitor, "")
+    curves = folder.figures / "curves.png"
+    for draw in (
+        lambda: draw_curves(folder.path / "metrics.csv", module.monitor, curves, best_epoch, unit),
+        lambda: module.task.figures(module.model, test.predictions, data, folder.figures),
+    ):
+        try:
+            draw()
+        except Exception as error:
+            logging.getLogger(__name__).warning("the figures are not complete", exc_info=True)
+            message = f"figures are not complete, the run is: {type(error).__name__}: {error} (see log.txt)"
+            print(printable(message), flush=True)
 
 
 def environment(command: str) -> dict[str, Any]:
@@ -190,6 +208,10 @@ def _facts(results: dict[str, Any]) -> list[str]:
 def show(results: dict[str, Any], folder: Path) -> None:
     """Prints the metrics, those of the baselines, and the run folder."""
     console = Console()
+
+    def say(line: str, style: str = "") -> None:
+        console.print(printable(mask(line)), style=style, highlight=False, soft_wrap=True, markup=False)
+
     split = scored_split(results)
     scores = results["metrics"][split]
     names = [name for name in results["directions"] if name in scores and name != "loss"]
@@ -198,53 +220,53 @@ def show(results: dict[str, Any], folder: Path) -> None:
     title = f"{results['task']} on {results['data']}, {'test' if split == 'test' else 'validation'} split"
     if results["debug"]:
         title += f" (debug={','.join(results['debug'])}: not a score to quote)"
-    console.print(f"[italic]{title}[/]", highlight=False, soft_wrap=True)
+    say(title, "italic")
     table, units = Table(), results.get("units", {})
     table.add_column("")
     for name in names:
         arrow = "↑ better" if results["directions"][name] == "max" else "↓ better"
         unit = f"{units[name]}, " if name in units else ""
-        table.add_column(f"{name}\n[dim]{unit}{arrow}[/]", justify="right")
-    table.add_row(f"this model ({results['attention']})", *(written(scores[name]) for name in names), style="bold")
+        table.add_column(Text.assemble(printable(name), ("\n" + printable(f"{unit}{arrow}"), "dim")), justify="right")
+    table.add_row(
+        Text(printable(f"this model ({results['attention']})")),
+        *(written(scores[name]) for name in names),
+        style="bold",
+    )
     bounds = results.get("intervals" if split == "test" else "val_intervals", {})
     if bounds:
         ends = ("\n".join(map(written, bounds[name])) if name in bounds else "" for name in names)
         table.add_row("95 % interval", *ends, style="dim")
     for baseline, values in results["baselines"].items():
-        table.add_row(baseline, *(written(values[name]) if name in values else "" for name in names))
+        table.add_row(Text(printable(baseline)), *(written(values[name]) if name in values else "" for name in names))
     console.print(table)
     if results.get("units_note"):
-        console.print(results["units_note"], style="dim", highlight=False, soft_wrap=True, markup=False)
+        say(results["units_note"], "dim")
     if hidden:
         rest = ", ".join(f"{name} {written(scores[name])} {units.get(name, '')}".strip() for name in hidden)
-        console.print(f"also {rest}; baselines in results.json", highlight=False)
+        say(f"also {rest}; baselines in results.json")
     score = read_score(results)
     if score.gain is not None and not results["debug"]:
         better = score.gain > 0 and not score.is_level
         lines = [score.verdict, *filter(None, [advice(results)])]
         for line in lines:
-            console.print(line, style="" if better else "yellow", highlight=False, soft_wrap=True, markup=False)
+            say(line, "" if better else "yellow")
     for line in _facts(results) if not results["debug"] else ():
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(line)
     never = results.get("details", {}).get("never_predicted", [])
     if never and not results["debug"]:
         names_and_counts = ", ".join(
             f"{n} ({results['details']['per_class'][n]['support']:,.0f} of test)" for n in never[:5]
         )
         more = f" and {len(never) - 5} more" if len(never) > 5 else ""
-        console.print(f"never predicted: {names_and_counts}{more}", style="yellow", highlight=False, markup=False)
+        say(f"never predicted: {names_and_counts}{more}", "yellow")
     threshold = results.get("threshold")
     if threshold:
-        console.print(
-            f"{threshold['class']} is predicted from a probability of {threshold['probability']:.4g} on (task.threshold)",
-            highlight=False,
-            markup=False,
-        )
+        line = f"{threshold['class']} is predicted from a probability of {threshold['probability']:.4g} on (task.threshold)"
+        say(line)
     speed, model = results["speed"], results["model"]
-    console.print(
+    say(
         f"{model['parameters']:,} parameters · {speed['seconds']:.0f} s of training · "
-        f"{speed['examples_per_second']:,.0f} examples/s · model of epoch {results['monitor']['epoch']}",
-        highlight=False,
+        f"{speed['examples_per_second']:,.0f} examples/s · model of epoch {results['monitor']['epoch']}"
     )
     print(f"Run folder: {folder}")
     if (folder / "report.html").is_file():

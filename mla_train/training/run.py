@@ -23,6 +23,7 @@ from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
+from mla_train.masking import mask, mask_command
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover
@@ -35,7 +36,7 @@ from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
 from mla_train.training.processes import end_together
 from mla_train.training.progress import RunProgress
-from mla_train.training.results import read_results, show, write_results
+from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, resume_command
 from mla_train.training.run_lock import lock_run
 
@@ -163,7 +164,7 @@ def _train(
         checks = [] if config.debug.overfit else safe_checks(data)  # there all splits are the same
         problems = [f"look at: {problem}" for problem in problems_of(checks)]
         lines = [*data.notes, *problems, *choices(config, keep_last, start), _headline(config, data, module, folder)]
-        print(printable("\n".join(lines)), flush=True)
+        print(printable(mask("\n".join(lines))), flush=True)
     if config.hardware.compile:
         module.compile()
     try:
@@ -184,14 +185,9 @@ def _train(
         selected = "start.ckpt" if begun and begun["kept"] else "best.ckpt"
         save_model(model_weights(folder.checkpoints / selected), spec, config, folder.model)
         baselines = compute_baselines(config, task, data, progress.wall_seconds)
-        if config.test:
-            from mla_train.training.curves import draw_curves
-
-            unit = module.model.head.units.get(module.monitor, "")
-            curves = folder.figures / "curves.png"
-            draw_curves(folder.path / "metrics.csv", module.monitor, curves, checkpoints.best_epoch, unit)
         module.eval()
         if "test" in evaluations:
+            draw_figures(folder, module, data, evaluations["test"], checkpoints.best_epoch)
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
@@ -242,11 +238,18 @@ def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder
     )
 
 
+class _Formatter(logging.Formatter):
+    """Messages and tracebacks without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
 @contextmanager
 def log_file(file: Path) -> Iterator[None]:
     """Sends messages of libraries to a file and keeps the terminal for the progress bar and the metrics."""
     handler = logging.FileHandler(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -258,7 +261,7 @@ def log_file(file: Path) -> Iterator[None]:
         library.setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-    logging.getLogger("mla_train").info("command: %s", " ".join(sys.argv))
+    logging.getLogger("mla_train").info("command: %s", mask_command(" ".join(sys.argv)))
     try:
         yield
     except Interrupted as request:

@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from mla_train.config import TrainConfig
+from mla_train.config.stored import read_stored
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError
 from mla_train.locks import is_locked
+from mla_train.masking import mask_values
 from mla_train.program import program
 from mla_train.safe_files import UNFINISHED
 
@@ -178,20 +178,9 @@ def _check_config(folder: RunFolder, config: TrainConfig) -> None:
         )
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """Contents of the config.yaml of a run; a UserError where it cannot be read."""
-    try:
-        stored: Any = OmegaConf.to_container(OmegaConf.load(file))
-    except (OSError, UnicodeError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(stored, dict):
-        raise UserError(f"{file} cannot be read: it holds no options of a run")
-    return stored
-
-
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
     """Keys whose values differ between a folder's config and this one: (key, value of the folder, value now)."""
-    before, now = flatten(read_config(folder.config)), flatten(plain(config))
+    before, now = flatten(read_stored(folder.config)), flatten(mask_values(plain(config)))
     keys = dict.fromkeys([*before, *now])
     return [
         (key, before.get(key), now.get(key))

@@ -1,7 +1,7 @@
 """Simple forecasts that a network has to beat, on the same windows: each `(windows, series, horizon)`, scaled."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -55,20 +55,18 @@ def _ridge(train: WindowColumn, val: WindowColumn, test: WindowColumn, limit: Li
 
 def _boosting(train: WindowColumn, val: WindowColumn, test: WindowColumn, period: int, limit: Limit) -> Baseline:
     """Forecasts of val are left out: there are as many again, and they take as long."""
-    best: tuple[float, Any, int] | None = None
+    settings = (*_arrays(train), *_rows(train), *_rows(val), period)
+    fit = cache(partial(fit_boosting, *settings))  # once for each number of leaves
+    best: tuple[float, int] | None = None
     for leaves in LEAVES:
-        error, model = cached(fit_boosting)(*_arrays(train), *_rows(train), *_rows(val), period, leaves)
+        error = cached(boosting_error, ignore=["fit"])(fit, settings, leaves)
         if best is None or error < best[0]:
-            best = error, model, leaves
+            best = error, leaves
         if limit.is_over:
             break
     assert best is not None
-    _, model, leaves = best
-    series = test.series
-    table = BoostingTable(
-        series.values, series.real, series.known, series.observed, test.look_back, test.horizon, period
-    )
-    forecast = boosted_forecasts(model, table, *_rows(test))
+    leaves = best[1]
+    forecast = cached(boosted_forecasts, ignore=["fit"])(fit, settings, leaves, (*_arrays(test), period), *_rows(test))
     return Baseline({}, _predictions(test, forecast), {"leaves": leaves})
 
 
@@ -173,8 +171,17 @@ def fit_boosting(
         return float(np.mean((model.predict(rows) - targets) ** 2)), model
 
 
-def boosted_forecasts(model: HistGradientBoostingRegressor, table: BoostingTable, first: int, count: int) -> np.ndarray:
-    """Forecasts of so many windows from a row on, `(windows, series, horizon)`."""
+def boosting_error(fit: Callable[[int], tuple[float, Any]], settings: tuple[Any, ...], leaves: int) -> float:
+    """The error of `fit_boosting` on val; a cache knows `fit` by the settings."""
+    return fit(leaves)[0]
+
+
+def boosted_forecasts(
+    fit: Callable[[int], tuple[float, Any]], settings: tuple[Any, ...], leaves: int, arrays: tuple[Any, ...], first: int,
+    count: int,
+) -> np.ndarray:  # fmt: skip
+    """Forecasts of so many windows from a row on, `(windows, series, horizon)`; a cache knows `fit` by the settings."""
+    (_, model), table = fit(leaves), BoostingTable(*arrays)
     channels = table.values.shape[1]
     forecasts = np.empty((count, channels, table.horizon), np.float32)
     starts = first + np.arange(count)

@@ -12,6 +12,7 @@ from mla_train.data.image_files import (
     files_below,
     image_endings,
     is_hidden,
+    note_links,
     shown,
     without_thumbnails,
 )
@@ -49,6 +50,7 @@ def read_folder(options: ImageFolderConfig) -> RawData:
             "add images there or remove the class; data.train= data.val= data.test= name the folders to read"
         )
     splits = {}
+    note_links((path for classes in files.values() for images in classes.values() for path in images), root, notes)
     for split, classes in files.items():
         paths = [path for images in classes.values() for path in images]
         labels = [name for name, images in classes.items() for _ in images]

@@ -1,14 +1,13 @@
 """One npz file with the arrays of all splits, as MedMNIST (Yang et al. 2023) and its kin are given out."""
 
-import zipfile
 from typing import Any
 
 import numpy as np
 import torch
 
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.packed import open_arrays
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.source import UNREADABLE
 from mla_train.errors import UserError
 from tasks.image_classification.config import MedmnistConfig
 
@@ -22,11 +21,8 @@ def read_medmnist(options: MedmnistConfig) -> RawData:
     path = options.path
     if path is None:
         raise UserError("data.path is missing: name the npz file, such as pneumoniamnist.npz")
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (ValueError, zipfile.BadZipFile, *UNREADABLE) as error:
-        raise UserError(f"data.path={path} cannot be read as npz: {error}") from error
+    with open_arrays(path) as content:
+        arrays = {name: content[name] for name in content.files}
     splits = {}
     for split in SPLITS:
         if f"{split}_images" not in arrays:

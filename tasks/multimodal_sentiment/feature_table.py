@@ -3,8 +3,6 @@
 Rows are counted from 0, in names and in messages, as numpy and pandas count them.
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.packed import check_regular, open_arrays
 from mla_train.data.rows import RowName
 from mla_train.data.splits import PART_NAMES, SPLITS
 from mla_train.data.tables.cells import as_label, is_missing
+from mla_train.data.tables.columnar import check_parquet
 from mla_train.errors import UserError
 from tasks.multimodal_sentiment.config import FeatureTableConfig
 
@@ -95,14 +95,9 @@ def _must_have(file: Path, roles: list[tuple[str, str]], there: Sequence[str]) -
 
 
 def _read_npz(file: Path, roles: list[tuple[str, str]]) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(file):
-        raise UserError(f"{file} is no npz file; write it with numpy.savez")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            _must_have(file, roles, arrays.files)
-            return {name: _read_array(file, name, arrays) for _, name in roles}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} cannot be read: {error}; write it anew with numpy.savez") from error
+    with open_arrays(file) as arrays:
+        _must_have(file, roles, arrays.files)
+        return {name: _read_array(file, name, arrays) for _, name in roles}
 
 
 def _read_array(file: Path, name: str, arrays: Any) -> np.ndarray:
@@ -124,6 +119,7 @@ def _read_parquet(file: Path, roles: list[tuple[str, str]]) -> dict[str, Any]:
 
     try:
         with pyarrow.parquet.ParquetFile(file) as content:
+            check_parquet(content, file, check_regular(file), str(file))
             _must_have(file, roles, content.schema_arrow.names)
             table = content.read(columns=[name for _, name in roles])
     except (pyarrow.ArrowException, OSError) as error:

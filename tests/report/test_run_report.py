@@ -61,7 +61,7 @@ def test_a_report_that_fails_is_told_in_a_line(run, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(run_report, "draw_examples", fail)
     monkeypatch.setattr(run_report, "write_report", fail)
     folder = type("Folder", (), {"path": run})
-    report_run(type("Run", (), {"folder": folder, "checks": []}))
+    report_run(type("Run", (), {"folder": folder, "config": None, "checks": []}))
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["report.html is not complete, the run is: ValueError: no room (see log.txt)"] * 2
     assert "no room" in caplog.text

@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
     study = folder.parent.parent.name
     words = ["regularization=[light,diverse_heads]", f"logger.wandb.group={study}", "logger.wandb.tags=[mine]"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["train.py"])
+        patch.setattr(sys, "argv", ["train.py", "api_key=canary-5f1e"])
         go(folder, *BOTH, *words, "logger.wandb.job_type=compare", "encoder.depth=3")
     return folder
 
@@ -45,6 +45,10 @@ def folder(tmp_path_factory):
 def logged(folder):
     (run,) = runs(folder)
     return run
+
+
+def test_no_secret_of_the_command_is_logged(folder):
+    assert not [file for file in folder.rglob("*") if file.is_file() and b"canary-5f1e" in file.read_bytes()]
 
 
 def rows(folder):

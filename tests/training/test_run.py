@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -367,3 +368,13 @@ def test_what_the_run_owns_is_refused(tmp_path, words, message):
     with pytest.raises(UserError, match=message):
         go(tmp_path / "run", *words)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_made_is_said(tmp_path, monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("mla_train.training.run.prepare_run", fail)
+    with pytest.raises(UserError, match=rf"run_dir=.*cannot be made: {os.strerror(number)}.*run_dir=FOLDER"):
+        go(tmp_path / "run", "debug=fast")

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mla_train.config import TableOptions
+from mla_train.data.packed import UNREADABLE, check_regular
 from mla_train.data.tables.first_bytes import FIRST, fault_of
 from mla_train.data.tables.formats import open_arrays, open_columns, open_lines, open_sheet
 from mla_train.data.tables.json_rows import open_json
 from mla_train.data.tables.separated import open_separated
-from mla_train.data.tables.source import FORMATS, UNREADABLE, Source, format_of, open_bytes
+from mla_train.data.tables.source import FORMATS, Source, format_of, open_bytes
 from mla_train.errors import UserError
 
 OPEN: dict[str, Callable[[str, str, str, TableOptions], Source]] = {
@@ -32,8 +33,8 @@ def open_source(path: str | Path, kind: str | None = None, options: TableOptions
     file = Path(path)
     if path == "-":
         kind = kind or "txt"
-    elif not file.is_file():
-        raise UserError(f"{file}: there is no such file ({file.resolve()})")
+    else:
+        check_regular(file)
     kind = kind or format_of(file)
     if kind is None:
         raise UserError(f"{file}: cannot read {file.suffix or 'a file without ending'}; use .{', .'.join(FORMATS)}")

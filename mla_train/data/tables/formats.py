@@ -7,11 +7,13 @@ from itertools import chain, islice
 from typing import Any
 
 from mla_train.config import TableOptions
+from mla_train.data.packed import UNREADABLE, check_regular, check_zip
+from mla_train.data.packed import open_arrays as read_arrays
 from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.columnar import check_parquet, checked
 from mla_train.data.tables.dialect import TITLES
 from mla_train.data.tables.source import (
     OTHER_ENCODING,
-    UNREADABLE,
     Row,
     Source,
     is_packed,
@@ -49,10 +51,12 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
     packed = is_packed(path)
     try:
         if kind == "parquet":
-            content = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(open_bytes(path).read()) if packed else path)
+            source: Any = pyarrow.BufferReader(open_bytes(path).read()) if packed else path
+            content = pyarrow.parquet.ParquetFile(source)
+            check_parquet(content, source, source.size() if packed else check_regular(path), name)
             schema, size, batches = content.schema_arrow, content.metadata.num_rows, content.iter_batches(CHUNK)
         else:
-            table = _arrow_table(path, packed)
+            table = _arrow_table(path, packed, name)
             schema, size, batches = table.schema, table.num_rows, iter(table.to_batches(CHUNK))
     except (pyarrow.ArrowException, *UNREADABLE) as error:
         raise UserError(f"{name} cannot be read: {error}") from error
@@ -108,16 +112,19 @@ def _with_bytes(kind: Any) -> Any:
     return kind
 
 
-def _arrow_table(path: str, packed: bool) -> Any:
+def _arrow_table(path: str, packed: bool, name: str) -> Any:
     """An Arrow file, or stream, as the library datasets writes it."""
     import pyarrow.ipc
 
     with pyarrow.BufferReader(open_bytes(path).read()) if packed else pyarrow.memory_map(path) as stream:
         try:
-            return pyarrow.ipc.open_file(stream).read_all()
+            reader = pyarrow.ipc.open_file(stream)
+            batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
         except pyarrow.ArrowInvalid:
             stream.seek(0)
-            return pyarrow.ipc.open_stream(stream).read_all()
+            reader = batches = pyarrow.ipc.open_stream(stream)
+        kept = list(checked(batches, stream.size(), name))
+        return pyarrow.Table.from_batches(kept, reader.schema)
 
 
 def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -132,7 +139,11 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
             f"{name}: a spreadsheet needs the package openpyxl: pip install openpyxl, or save it as csv"
         ) from error
     try:
-        book = load_workbook(open_bytes(path), read_only=True, data_only=True)
+        content = BytesIO(open_bytes(path).read()) if is_packed(path) else path
+        check_zip(content, content.getbuffer().nbytes if isinstance(content, BytesIO) else check_regular(path), name)
+        book = load_workbook(content, read_only=True, data_only=True)
+    except UserError:
+        raise
     except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(f"{name} cannot be read as xlsx: {error}") from error
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
@@ -155,18 +166,8 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
 
 def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Source:
     """An npz file whose arrays have a row for each example."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        packed = is_packed(path)
-        with np.load(BytesIO(open_bytes(path).read()) if packed else path, allow_pickle=False) as content:
-            arrays = {each: content[each] for each in content.files}
-    except (ValueError, zipfile.BadZipFile, *UNREADABLE) as error:
-        raise UserError(
-            f"{name} cannot be read: {error}. Write it with numpy.savez, numbers and strings alone"
-        ) from error
+    with read_arrays(path) as content:
+        arrays = {each: content[each] for each in content.files}
     arrays = {each: array for each, array in arrays.items() if array.ndim}
     counts = {len(array) for array in arrays.values()}
     if len(counts) != 1:

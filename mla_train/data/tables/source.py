@@ -1,12 +1,8 @@
 """Files of rows as a stream: what is read of each row, or what is wrong with it, in its place."""
 
-import bz2
-import gzip
 import io
-import lzma
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from mla_train.data.packed import OPENERS, UNREADABLE, is_packed_name, open_packed
 from mla_train.data.tables.first_bytes import FIRST, encoding_of
 from mla_train.errors import UserError
 
-OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "npz", "txt")
 ENDINGS = {"feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv"}
 """Other endings of a format."""
-UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 
 class Row(NamedTuple):
@@ -80,16 +75,12 @@ def format_of(file: Path) -> str | None:
 
 def open_bytes(path: str) -> BinaryIO:
     """Opens a file, decompressed, or the standard input, which is "-"."""
-    if path == "-":
-        return sys.stdin.buffer
-    file = Path(path)
-    stream: BinaryIO = OPENERS.get(file.suffix.lower(), open)(file, "rb")
-    return stream
+    return sys.stdin.buffer if path == "-" else open_packed(path)
 
 
 def is_packed(path: str) -> bool:
     """Whether a file is compressed or the standard input, so that it is read from its beginning to its end."""
-    return path == "-" or Path(path).suffix.lower() in OPENERS
+    return path == "-" or is_packed_name(path)
 
 
 def read_lines(path: str, name: str, encoding: str | None = None, newline: str = "\n") -> Iterator[str]:

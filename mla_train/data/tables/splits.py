@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import FileOptions, OnError
+from mla_train.data.image_files import note_links
 from mla_train.data.split_file import is_splits_file, read_splits, resolved
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.data.tables.source import FORMATS, format_of
@@ -28,6 +29,8 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
         root = Path(options.root)
         files = {"train": [root]} if root.is_file() else find_parts(root)
         unread = _unread(root, files) if root.is_dir() else []
+        if root.is_dir():
+            note_links([file for those in files.values() for file in those], root, unread)
     files |= {split: named_files(getattr(options, split), split) for split in PART_NAMES if getattr(options, split)}
     if files:
         if "train" not in files:

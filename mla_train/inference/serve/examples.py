@@ -5,7 +5,6 @@ A server opens no file that a request names: images and tables are inside the re
 
 import base64
 import binascii
-import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from PIL import Image
 from pydantic import ConfigDict, Field, ValidationError, create_model
 from pydantic_core import from_json
 
 from mla_train.errors import UserError
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.modalities import Modality
-from mla_train.modalities.image.decode import UNREADABLE
+from mla_train.modalities.image.decode import UNREADABLE, open_image
 from mla_train.modalities.series.spec import table_columns
 from mla_train.model import ModelSpec
 
@@ -175,7 +173,7 @@ def image_bytes(value: str, limits: Limits) -> bytes:
     """An image file from base64; a UserError where it is none, or its image is too large to be decoded."""
     try:
         content = base64.b64decode(value, validate=True)
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             pixels = image.width * image.height
     except (binascii.Error, *UNREADABLE):
         raise UserError("the image cannot be read: send an image file (PNG, JPEG, ...) as base64") from None

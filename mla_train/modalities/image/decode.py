@@ -12,7 +12,10 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 from tqdm.auto import tqdm
 
 from mla_train.config import Fit
+from mla_train.data.cache import stamp
 from mla_train.data.image_files import FORMATS
+from mla_train.data.packed import check_unpacked, most_bytes
+from mla_train.errors import UserError
 from mla_train.modalities.image.depth import WIDE_MODES, brightest, has_deep_colours
 
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
@@ -25,6 +28,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 WITH_FRAMES = {"GIF", "TIFF", "PNG", "WEBP", "AVIF"}
 """Formats whose further frames are images in their own right, no small copies or layers of the first."""
+
+PIXEL = 4
+"""Bytes of a pixel while an image is read, whatever its mode: it is converted."""
 
 Source = Path | bytes
 """A file, or the bytes of one."""
@@ -48,6 +54,10 @@ class Header(NamedTuple):
     bytes: int = 0
     several: bool = False
     brightest: int | None = None
+
+
+class TooLargeError(ValueError):
+    """An image unpacks to more bytes than it may."""
 
 
 class NoFiniteNumberError(ValueError):
@@ -88,7 +98,7 @@ def read_header(source: Source | None) -> Header | None:
     if source is None:
         return None
     try:
-        with _open(source) as image:
+        with open_image(source) as image:
             # Other headers are not asked: for a png Pillow would decode all of it.
             turn = image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
             length = len(source) if isinstance(source, bytes) else source.stat().st_size
@@ -105,18 +115,9 @@ def read_headers(sources: Sequence[Source | None], stamps: str = "") -> list[Hea
 
 
 def stamps_of(sources: Sequence[Source | None]) -> str:
-    """Path, size and time of change of each file, in one text: to compare many pieces takes long."""
-    return "\n".join(map(_stamp, sources))
-
-
-def _stamp(source: Source | None) -> str:
-    if not isinstance(source, Path):
-        return ""
-    try:
-        status = source.stat()
-    except (OSError, ValueError):
-        return str(source)
-    return f"{source.absolute()}\t{status.st_size}\t{status.st_mtime_ns}"
+    """What images may unpack to, and the stamp of each file, in one text: to compare many pieces takes long."""
+    stamps = (stamp(source) if isinstance(source, Path) else "" for source in sources)
+    return "\n".join([str(most_bytes()), *stamps])
 
 
 def decode_images(
@@ -145,16 +146,16 @@ def decode_images(
 
 def _fault(error: Exception) -> str:
     """What is wrong with an image that cannot be read."""
-    if isinstance(error, NoFiniteNumberError | FileNotFoundError):
+    if isinstance(error, NoFiniteNumberError | TooLargeError | FileNotFoundError):
         return str(error)
     if isinstance(error, Image.DecompressionBombError):
-        return f"it has over {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+        return f"it has over {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: make it smaller"
     return "it is damaged, or no image"
 
 
 def decode_image(source: Source, shape: Shape, fit: Fit) -> np.ndarray:
     """Reads an image, see `to_array`; raises one of `UNREADABLE` where it cannot be read."""
-    with _open(source) as image:
+    with open_image(source) as image:
         return to_array(image, shape, fit)
 
 
@@ -204,10 +205,19 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name in FORMATS)
 
 
-def _open(source: Source) -> ImageFile.ImageFile:
+def open_image(source: Source) -> ImageFile.ImageFile:
+    """Opens an image of an allowed format, which is not yet decoded; raises one of `UNREADABLE` where it cannot be."""
     if isinstance(source, Path) and not source.is_file():  # a pipe would be waited for without end
         raise FileNotFoundError(f"there is no such file ({source})")
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
+    image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats())
+    count = image.width * image.height * PIXEL
+    length = len(source) if isinstance(source, bytes) else source.stat().st_size
+    try:
+        check_unpacked(count, length, f"an image of {image.width:,} x {image.height:,} pixels")
+    except UserError as error:
+        image.close()
+        raise TooLargeError(str(error)) from error
+    return image
 
 
 def as_source(value: Any) -> Source | None:

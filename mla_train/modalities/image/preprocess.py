@@ -17,6 +17,7 @@ from mla_train.modalities.base import Column, Modality
 from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.image.decode import (
     UNREADABLE,
+    Header,
     as_source,
     common_shape,
     decode_image,
@@ -100,7 +101,7 @@ class Image(Modality[ImageSpec]):
         if not in_memory:
             headers_of, decode = (cached(each, ignore=["sources"]) for each in (read_headers, decode_images))
         stamps, fit = stamps_of(sources), getattr(options, "fit", Fit.crop)
-        headers = headers_of(sources, stamps)
+        headers = [header and Header(*header) for header in headers_of(sources, stamps)]
         size, channels = getattr(options, "image_size", None), getattr(options, "channels", None)
         shape = common_shape(headers, size, channels, fit, notes)
         wide = check_one_kind([header and header.mode for header in headers], names, notes)

@@ -1,0 +1,97 @@
+"""Configs that lie in a run or model folder. They may come from a stranger, so they are data: no code is named or run."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mla_train.errors import UserError
+from mla_train.program import PACKAGE
+
+LARGEST = 2_000_000  # bytes of a config
+_folders = [PACKAGE, PACKAGE.parent / "tasks"]  # whose tasks a stored config may name
+
+
+def trust(folder: str | Path) -> None:
+    """Lets stored configs name tasks of a folder of the user's, and puts it first on the import path.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    path = Path(folder).resolve()
+    if not path.is_dir():
+        raise UserError(f"--config-dir {folder}: there is no such folder")
+    if path not in _folders:
+        _folders.append(path)
+    if sys.path[:1] != [str(path)]:
+        sys.path.insert(0, str(path))
+
+
+def read_stored(file: Path) -> dict[str, Any]:
+    """Values of a YAML or JSON file that a run, sweep or comparison has left.
+
+    Raises:
+        UserError: It cannot be read, is no mapping, or holds more than values: tags, interpolations, aliases.
+    """
+    try:
+        if file.stat().st_size > LARGEST:
+            raise UserError(f"{file} cannot be read: it is larger than {LARGEST:,} bytes, which no config is")
+        if not file.is_file():  # a pipe would wait for a writer
+            raise UserError(f"{file} cannot be read: it is no regular file")
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} cannot be read: it holds no options")
+    seen: set[int] = set()
+    for key, value in _leaves(values, "", seen, file):
+        if isinstance(value, str) and "${" in value:
+            raise UserError(
+                f"{file}: {key} is an interpolation, ${{...}}, and a stored config has plain values: write the value"
+            )
+    return values
+
+
+def check_targets(values: dict[str, Any], file: Path) -> None:
+    """Checks that a stored config names code of the project only, or of a folder that was given to `trust`.
+
+    Raises:
+        UserError: It names something else, which is not imported.
+    """
+    for key, value in _leaves(values, "", set(), file):
+        if key.rpartition(".")[2] == "_target_" and not _is_trusted(str(value).partition(".")[0]):
+            raise UserError(
+                f"{file}: {key}={value} names code that is not of this project, and is not imported. If you trust its folder, "
+                "give it with --config-dir FOLDER, or mla_train.load(..., trust=FOLDER)"
+                + (", or resume with all options and run_dir=... resume=auto" if key.startswith("trainer.") else "")
+            )
+
+
+def _is_trusted(package: str) -> bool:
+    """Whether a package or module lies in a trusted folder; it is found without being imported."""
+    try:
+        spec = importlib.util.find_spec(package) if package else None
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return False
+    found = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
+    places = [Path(place).resolve() for place in found if place]
+    return bool(places) and all(any(place.is_relative_to(folder) for folder in _folders) for place in places)
+
+
+def _leaves(value: Any, key: str, seen: set[int], file: Path) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values. Containers that occur twice are refused: nested aliases would grow without end."""
+    if not isinstance(value, dict | list):
+        yield key, value
+        return
+    if id(value) in seen:
+        raise UserError(f"{file}: {key} is an alias, and a stored config has plain values: write the value")
+    seen.add(id(value))
+    for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _leaves(each, f"{key}.{name}" if key else str(name), seen, file)

@@ -1,0 +1,165 @@
+"""Files that may come from a stranger: regular ones alone, and packed ones up to what `data.max_bytes` allows.
+
+A small file may unpack to gigabytes. It may unpack to `data.max_bytes`, or to 30 times its own size where that is more.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from mla_train.errors import UserError
+
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+MAX_BYTES = 200_000_000
+TIMES = 30
+"""Times its size that a file may unpack to at least."""
+PIECE = 1 << 20  # bytes
+
+_most = MAX_BYTES
+
+
+def limit_unpacking(most: int) -> None:
+    """Sets what a packed file may unpack to, in bytes."""
+    global _most
+    _most = most
+
+
+def most_bytes() -> int:
+    """What a small file may unpack to."""
+    return _most
+
+
+def check_unpacked(count: float, size: int, name: str) -> None:
+    """Raises UserError where a file of a size unpacks to more bytes than it may."""
+    if count > max(_most, TIMES * size):
+        raise UserError(
+            f"{name} has {size:,} bytes and unpacks to more than {max(_most, TIMES * size):,}: it may be made to fill the "
+            "memory. If you trust it, unpack it first, or set data.max_bytes= higher"
+        )
+
+
+def is_small(size: int) -> bool:
+    """Whether a file could fill the memory by surprise; a larger one may unpack to a multiple of its own size."""
+    return TIMES * size <= _most
+
+
+def check_regular(path: str | Path) -> int:
+    """The size of a file.
+
+    Raises:
+        UserError: It does not exist, or is no regular file: a named pipe would be waited for without end.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: there is no such file ({os.path.abspath(path)})") from error
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "a named pipe, a device or a socket"
+        raise UserError(f"{path} is {what} and no regular file: write the data into a file")
+    return status.st_size
+
+
+def is_packed_name(path: str | Path) -> bool:
+    """Whether a file is compressed, by its ending."""
+    return Path(path).suffix.lower() in OPENERS
+
+
+def open_packed(path: str | Path) -> BinaryIO:
+    """Opens a regular file, decompressed.
+
+    Raises:
+        UserError: It is no regular file, or unpacks to more than it may.
+    """
+    size = check_regular(path)
+    if not is_packed_name(path):
+        return open(path, "rb")
+    if is_small(size):  # it is looked through before, so that no part of what is too much is kept
+        _look_through(str(path), size, os.stat(path).st_mtime_ns, _most)
+    return io.BufferedReader(_Limited(_opener(path), size, str(path)), PIECE)
+
+
+def _opener(path: str | Path) -> BinaryIO:
+    stream: BinaryIO = OPENERS[Path(path).suffix.lower()](path, "rb")
+    return stream
+
+
+@lru_cache(maxsize=64)
+def _look_through(path: str, size: int, time: int, most: int) -> None:
+    """Unpacks a file to nowhere; once for each of its versions."""
+    count = 0
+    with _opener(path) as stream:
+        while piece := stream.read(PIECE):
+            count += len(piece)
+            check_unpacked(count, size, path)
+
+
+class _Limited(io.RawIOBase):
+    """A stream of unpacked bytes that ends with an error where there are too many."""
+
+    def __init__(self, stream: BinaryIO, size: int, name: str) -> None:
+        self.stream, self.size, self.path = stream, size, name
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self.stream.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self.stream.read(len(buffer))
+        buffer[: len(piece)] = piece
+        check_unpacked(self.stream.tell(), self.size, self.path)
+        return len(piece)
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
+
+
+def check_zip(content: str | Path | BinaryIO, size: int, name: str) -> None:
+    """Checks what the members of a zip file, such as a spreadsheet or npz, unpack to; they cannot be longer than they say.
+
+    Raises:
+        UserError: It unpacks to more than it may.
+        BadZipFile: It is no zip file.
+    """
+    with zipfile.ZipFile(content) as archive:
+        check_unpacked(sum(member.file_size for member in archive.infolist()), size, name)
+
+
+@contextmanager
+def open_arrays(path: str | Path) -> Iterator[Any]:
+    """Arrays of an npz file by name, also of a compressed one; objects, which would be unpickled, are refused.
+
+    Raises:
+        UserError: It cannot be read, or unpacks to more than it may.
+    """
+    try:
+        content: Any = io.BytesIO(open_packed(path).read()) if is_packed_name(path) else Path(path)
+        size = check_regular(path)
+        check_zip(content, size, str(path))
+        with np.load(content, allow_pickle=False) as arrays:
+            yield arrays
+    except (ValueError, MemoryError, KeyError, RuntimeError, *UNREADABLE) as error:
+        raise UserError(
+            f"{path} cannot be read: {error}. Write it with numpy.savez, numbers and strings alone"
+        ) from error

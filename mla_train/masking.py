@@ -1,0 +1,40 @@
+"""Secrets in what is stored or shown: passwords of addresses, keys, and values of the environment that are named so."""
+
+import os
+import re
+from typing import Any
+
+MASK = "(hidden)"
+WORDS = r"(?:(?:api|access|secret|account)_?key|password|passwd|secret|(?:auth|access)_?token)"
+NAMED = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+"""Names of environment variables whose values are secrets."""
+SHORTEST = 8  # characters of such a value, lest a common word be hidden
+ADDRESS = re.compile(r"(?<=://)(?:[^\s/@:'\"<>]*:(?!\d+/)[^\s'\"<>]*|[^\s/@'\"<>]+)@")
+QUERY = re.compile(r"(?<=[?&])([\w-]*(?:key|token|secret|password|signature|sig)=)[^\s&'\"<>]+", re.IGNORECASE)
+OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*['\"]?)[^\s'\"<>,;}}]+", re.IGNORECASE)
+
+
+def mask(text: str) -> str:
+    """A text in which passwords of addresses and secrets of the environment are hidden."""
+    if "://" in text:
+        text = QUERY.sub(rf"\1{MASK}", ADDRESS.sub(f"{MASK}@", text))
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST and NAMED.search(name):
+            text = text.replace(value, MASK)
+    return text
+
+
+def mask_command(text: str) -> str:
+    """A command in which the values of options named `password`, `api_key` and the like are hidden, too."""
+    return OPTION.sub(rf"\1{MASK}", mask(text))
+
+
+def mask_values(value: Any, name: str = "") -> Any:
+    """Nested values, such as a config, in which secrets are hidden; `name` is that of the option."""
+    if isinstance(value, dict):
+        return {key: mask_values(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_values(each, name) for each in value]
+    if not isinstance(value, str):
+        return value
+    return MASK if re.search(f"{WORDS}$", name, re.IGNORECASE) else mask(value)

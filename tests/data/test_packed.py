@@ -1,0 +1,214 @@
+"""Small files that unpack to much, files that are no regular files, and links out of a data set."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import subprocess
+import zipfile
+
+import numpy as np
+import openpyxl
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from mla_train.data import packed
+from mla_train.data.image_files import FORMATS, note_links
+from mla_train.data.packed import check_regular, limit_unpacking
+from mla_train.data.tables import open_source
+from mla_train.data.tables.table import read_table
+from mla_train.errors import UserError
+from mla_train.modalities.image import decode
+from tasks.image_classification.config import MedmnistConfig
+from tasks.image_classification.medmnist import read_medmnist
+from tests.helpers import load, write_pictures
+
+MOST = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    limit_unpacking(MOST)
+    yield
+    limit_unpacking(packed.MAX_BYTES)
+
+
+def text(count=3 * MOST):
+    return b"text,label\n" + b"a,b\n" * (count // 4)
+
+
+def write_parquet(file, **how):
+    table = pyarrow.table({"text": ["x" * 3000] * 1000, "label": ["a"] * 1000})
+    pyarrow.parquet.write_table(table, file, compression="zstd", **how)
+
+
+def write_nested(file):
+    table = pyarrow.table({"image": [{"bytes": b"x" * 3000, "path": "a"}] * 1000})
+    pyarrow.parquet.write_table(table, file, compression="zstd")
+
+
+def write_rows(file):
+    pyarrow.parquet.write_table(pyarrow.table({"label": pyarrow.array([1] * 500_000)}), file, compression="zstd")
+
+
+def write_arrow(file):
+    table = pyarrow.table({"text": ["x" * 3000] * 1000})
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+    with pyarrow.ipc.new_file(file, table.schema, options=options) as writer:
+        writer.write_table(table)
+
+
+def write_sheet(file):
+    plain = io.BytesIO()
+    book = openpyxl.Workbook()
+    book.active.append(["text", "label"])
+    book.save(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b" " * 3 * MOST if "sheet1" in name else b""))
+
+
+BOMBS = {
+    "a.csv.gz": lambda file: file.write_bytes(gzip.compress(text())),
+    "a.csv.xz": lambda file: file.write_bytes(lzma.compress(text())),
+    "a.csv.bz2": lambda file: file.write_bytes(bz2.compress(text())),
+    "a.tsv.gz": lambda file: file.write_bytes(b"".join(gzip.compress(b"%d\tb\n" % i * 10_000) for i in range(50))),
+    "a.jsonl.gz": lambda file: file.write_bytes(gzip.compress(b'{"text": "a"}\n' * 200_000)),
+    "a.txt.gz": lambda file: file.write_bytes(gzip.compress(b"a" * 3 * MOST)),
+    "plain.parquet": lambda file: write_parquet(file, use_dictionary=False),
+    "dictionary.parquet": write_parquet,
+    "rows.parquet": write_rows,
+    "nested.parquet": write_nested,
+    "a.arrow": write_arrow,
+    "a.xlsx": write_sheet,
+    "a.npz": lambda file: np.savez_compressed(file, text=np.zeros(3 * MOST, np.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_that_unpacks_to_much_is_refused(name, tmp_path):
+    BOMBS[name](tmp_path / name)
+    assert (tmp_path / name).stat().st_size < MOST / packed.TIMES
+    with pytest.raises(UserError, match=r"unpacks to more than .*data\.max_bytes="):
+        read_table(tmp_path / name)
+    limit_unpacking(100 * MOST)
+    if name != "a.xlsx":
+        assert next(open_source(tmp_path / name).rows).cells
+
+
+def test_an_honest_file_may_unpack_to_a_multiple_of_its_size(tmp_path):
+    limit_unpacking(1000)
+    lines = "".join(f"{i},{i * 7 % 13}\n" for i in range(2000))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(("text,label\n" + lines).encode()))
+    assert len(read_table(tmp_path / "a.csv.gz")) == 2000
+
+
+def test_a_larger_file_is_stopped_while_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "is_small", lambda size: False)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text()))
+    with pytest.raises(UserError, match="unpacks to more than"):
+        read_table(tmp_path / "a.csv.gz")
+
+
+def test_the_option_sets_the_limit(tmp_path):
+    rows = b"text,label\n" + b"".join(b"a%d,%d\n" % (i, i % 2) for i in range(40))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(rows + b"b,1\n" * 100_000))
+    words = ["task=text_classification", "data=text_files", f"data.train={tmp_path / 'a.csv.gz'}"]
+    with pytest.raises(UserError, match=r"data\.max_bytes="):
+        load(*words, "data.max_bytes=1000")
+
+
+def png(width, height, mode="1"):
+    stream = io.BytesIO()
+    Image.new(mode, (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_small_picture_of_many_pixels_is_refused(tmp_path):
+    file = tmp_path / "a.png"
+    file.write_bytes(png(2000, 2000))
+    for source in (file, file.read_bytes()):
+        assert decode.read_header(source) is None
+        _, missing, broken = decode.decode_images([source], (1, 8, 8))
+        assert missing.all()
+        assert "data.max_bytes=" in broken[0]
+        assert "2,000 x 2,000" in broken[0]
+    stamps = decode.stamps_of([file])
+    limit_unpacking(20 * MOST)
+    assert decode.read_header(file).size == (2000, 2000)
+    assert decode.stamps_of([file]) != stamps  # what is cached is another answer
+
+
+def test_no_program_is_started_to_read_a_picture(tmp_path, monkeypatch):
+    file = tmp_path / "a.png"
+    file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n")
+
+    def fail(*_, **__):
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    assert decode.decode_images([file, file.read_bytes()], (1, 8, 8))[1].all()
+    assert not {"EPS", "WMF", "EMF", "PDF", "PS"} & FORMATS
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet", "a.npz", "a.xlsx", "a.png"])
+def test_a_named_pipe_is_no_file(name, tmp_path):
+    os.mkfifo(tmp_path / name)
+    if name == "a.png":
+        assert decode.decode_images([tmp_path / name], (1, 8, 8))[1].all()
+        return
+    with pytest.raises(UserError, match="named pipe"):
+        read_table(tmp_path / name)
+    with pytest.raises(UserError, match="named pipe"):
+        read_medmnist(MedmnistConfig(path=str(tmp_path / name)))
+
+
+def test_other_files_that_are_none():
+    with pytest.raises(UserError, match="a device"):
+        check_regular("/dev/null")
+    with pytest.raises(UserError, match="a folder"):
+        check_regular("/")
+    with pytest.raises(UserError, match="there is no such file"):
+        check_regular("/nowhere\0")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"\x93NUMPY\x01\x00v\x00{'descr': '|u1'}", "npy", "cut", "objects", "long"]
+)
+def test_arrays_that_cannot_be_read_are_said(content, tmp_path):
+    file = tmp_path / "a.npz"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content == "objects":
+        np.savez(file, a=np.array([{}], dtype=object), allow_pickle=True)
+    elif content == "long":  # says to have more than it has
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**15,)})
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("a.npy", header.getvalue())
+    else:
+        np.savez(file, a=np.arange(5))
+        if content == "npy":
+            np.save(file.open("wb"), np.arange(5))
+        else:
+            file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_table(file)
+
+
+def test_links_out_of_the_folder_are_said(tmp_path):
+    write_pictures(tmp_path / "own")
+    write_pictures(tmp_path / "other", ("bird",))
+    (tmp_path / "own" / "bird").symlink_to(tmp_path / "other" / "bird")
+    (tmp_path / "own" / "cat" / "x.png").symlink_to(tmp_path / "other" / "bird" / "0.png")
+    (tmp_path / "own" / "cat" / "y.png").symlink_to(tmp_path / "own" / "dog" / "0.png")
+    data = load("data=image_folder", f"data.root={tmp_path / 'own'}")
+    (note,) = [note for note in data.notes if "links to files outside" in note]
+    assert note.startswith("13 files of")
+    notes = []
+    note_links([tmp_path / "own" / "cat" / "0.png"], tmp_path / "own", notes)
+    assert not notes
