@@ -101,7 +101,7 @@ class TaskOptions(HeadOptions):
     Attributes:
         use_encoder: Whether the network has the encoder; false keeps only the side paths.
         side_paths: Whether to add side paths, which feed the head beside the encoder: TF-IDF, convolutions, visual words,
-            statistics of series, ridge and cycle.
+            flattened image tokens, statistics of series, ridge and cycle.
         start: Where training begins: `best` is the simple model that is best on val, which is kept unless training betters it
             by more than chance; `none` is random weights.
     """
@@ -143,6 +143,8 @@ class ImageNetworkOptions:
         tokenizer: Image tokenizer: convolutional stem or patches.
         downsample_log2: Downsampling before the encoder by 2**N per side; null gives about 8 x 8 tokens.
         positions: Positions of image tokens.
+        flatten_dim: Width of a layer that reads all image tokens at their places, as a plain convolutional network does; 0 is
+            off.
         visual_words: Number of visual words (k-means clusters of image patches, counted as a bag of words); 0 is off.
         visual_words_dim: Width of the vector that the counts are mapped to.
     """
@@ -150,6 +152,7 @@ class ImageNetworkOptions:
     tokenizer: ImageTokenizer = ImageTokenizer.conv
     downsample_log2: int | None = None
     positions: Positions = Positions.rotary
+    flatten_dim: int = number(0, least=0)
     visual_words: int = number(0, least=0)
     visual_words_dim: int = number(64, least=1)
 

@@ -7,6 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FIRST_WIDTH = 32  # channels of the first convolution
+MOST_CELLS = 8  # a side that a layer reads at once
+
 
 def default_downsample_log2(size: int) -> int:
     """Number of halvings after which a side of `size` pixels has at most 8 tokens; at least one."""
@@ -49,6 +52,8 @@ class PatchEmbedding(nn.Module):
 class ConvTokenizer(nn.Module):
     """Convolutions that halve the image step by step; their overlap suits small data better than patches.
 
+    The first has 32 channels and each later one twice as many, up to `dim`: most of the time goes into the first.
+
     Args:
         channels: Number of channels of the images.
         dim: Width of tokens.
@@ -58,12 +63,14 @@ class ConvTokenizer(nn.Module):
 
     def __init__(self, channels: int, dim: int, image_size: tuple[int, int], layers: int) -> None:
         super().__init__()
-        widths = [channels, *(max(dim // 2 ** (layers - 1 - i), min(dim, 32)) for i in range(layers))]
+        widths = [channels, *(min(FIRST_WIDTH * 2**i, dim) for i in range(layers))]
         steps: list[nn.Module] = []
         for before, after in pairwise(widths):
             conv = nn.Conv2d(before, after, 3, padding=1, bias=False)
             nn.init.kaiming_normal_(conv.weight)
             steps += [conv, nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1)]
+        if widths[-1] != dim:
+            steps.append(nn.Conv2d(widths[-1], dim, 1))
         # Channels last: two to three times as fast on a CPU, and the tokens come out without a copy.
         self.steps = nn.Sequential(*steps).to(memory_format=torch.channels_last)
         self.side = 2**layers
@@ -75,3 +82,29 @@ class ConvTokenizer(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """`(batch, channels, height, width)` to `(batch, rows * columns, dim)`, row by row."""
         return self.steps(images.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
+
+
+class FlattenedCells(nn.Module):
+    """One layer that reads all tokens of an image at their places, as a plain convolutional network does (LeCun et al. 1998).
+
+    Pooling has to learn where something is; this layer knows, and learns it from few images.
+
+    Args:
+        dim: Width of tokens.
+        grid: Rows and columns of tokens; more than `MOST_CELLS` a side are pooled.
+        width: Width of the output.
+        dropout: Probability of dropping an input.
+    """
+
+    def __init__(self, dim: int, grid: tuple[int, int], width: int, dropout: float) -> None:
+        super().__init__()
+        self.grid = grid
+        rows, columns = (min(side, MOST_CELLS) for side in grid)
+        self.pool = nn.Identity() if (rows, columns) == grid else nn.AdaptiveMaxPool2d((rows, columns))
+        self.layer = nn.Linear(dim * rows * columns, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`(batch, rows * columns, dim)` to `(batch, width)`."""
+        cells = self.pool(tokens.transpose(1, 2).unflatten(2, self.grid))
+        return F.relu(self.layer(self.dropout(cells.flatten(1))))

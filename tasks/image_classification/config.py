@@ -22,6 +22,7 @@ class ImageClassificationConfig(TaskOptions, ImageNetworkOptions, PooledHeadOpti
 
     _target_: str = "tasks.image_classification.ImageClassification"
     name: str = "image_classification"
+    flatten_dim: int = 128
 
 
 @dataclass

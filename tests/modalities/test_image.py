@@ -198,6 +198,9 @@ def test_tokens_of_each_cell(tokenizer):
     batch = modality.collate([torch.randint(0, 256, (3, 16, 24), dtype=torch.uint8), None])
     features = embedding(batch)
     assert features.tokens.shape == (2, 4 * 6, 16)
+    assert features.side.shape == (2, embedding.side_dim) == (2, 128)
+    assert features.side[0].any()
+    assert not features.side[1].any()
     assert features.positions.tolist() == [[row, column] for row in range(4) for column in range(6)]
     assert features.padding.tolist() == [[False] * 24, [True] * 24]
     assert embedding.count_tokens(batch) == 24

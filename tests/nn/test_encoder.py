@@ -11,6 +11,7 @@ from mla_train.nn import (
     ClassToken,
     ConvTokenizer,
     Encoder,
+    FlattenedCells,
     MeanPooling,
     PatchEmbedding,
     RotaryEmbedding,
@@ -105,6 +106,19 @@ def test_pictures_become_at_most_64_tokens(size, halvings):
         rows, columns = tokens.grid
         assert max(rows, columns) <= 8
         assert tokens(torch.randn(2, 3, size, size)).shape == (2, rows * columns, 32)
+
+
+@pytest.mark.parametrize("grid", [(3, 2), (12, 8)])
+def test_flattened_cells_are_read_at_their_places(grid):
+    rows, columns = grid
+    layer, tokens = FlattenedCells(4, grid, 5, dropout=0.5).eval(), torch.randn(2, rows * columns, 4)
+    cells = tokens.unflatten(1, grid)
+    if rows > 8:  # pairs and single rows whose ranges adaptive pooling gives
+        ends = [(row * rows // 8, -(-(row + 1) * rows // 8)) for row in range(8)]
+        cells = torch.stack([cells[:, low:high].amax(1) for low, high in ends], 1)
+    weight = layer.layer.weight.unflatten(1, (4, min(rows, 8), columns))
+    expected = torch.einsum("brcd,odrc->bo", cells, weight) + layer.layer.bias
+    torch.testing.assert_close(layer(tokens), expected.relu())
 
 
 def test_patches_read_row_by_row():

@@ -14,6 +14,7 @@ from mla_train.modalities.base import Embedding, ModalityFeatures, hold_linear
 from mla_train.modalities.image.spec import ImageSpec, ImageTensors
 from mla_train.nn import (
     ConvTokenizer,
+    FlattenedCells,
     PatchEmbedding,
     ReconstructionTarget,
     VisualWords,
@@ -23,6 +24,7 @@ from mla_train.nn import (
 )
 
 PATCH = 6  # side of a visual word in pixels
+FLATTEN_DROPOUT = 0.5  # of the flattened tokens, where anything is dropped
 WORDS_FROM = 2000  # images from which visual words are learned, at most
 
 
@@ -81,10 +83,15 @@ class ImageEmbedding(Embedding):
         self.rotary_axes = 2 if rotary else 0
         self.learned = None if rotary else nn.Parameter(torch.randn(rows * columns, dim) * 0.02)
         self.side_paths = nn.ModuleDict()
-        if network.visual_words and getattr(options, "side_paths", True):
+        has_side_paths = getattr(options, "side_paths", True)
+        if network.visual_words and has_side_paths:
             width = network.visual_words_dim
             self.side_paths["visual_words"] = VisualWordsEmbedding(spec, network.visual_words, width, dropout)
             self.side_dim = self.linear_width = width
+        if network.flatten_dim and has_side_paths:
+            rate = FLATTEN_DROPOUT * bool(dropout)
+            self.side_paths["flattened"] = FlattenedCells(dim, (rows, columns), network.flatten_dim, rate)
+            self.side_dim += network.flatten_dim
         self.register_buffer("positions", grid_positions(rows, columns), persistent=False)
         self.register_buffer("mean", torch.tensor(spec.mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(-1, 1, 1))
@@ -116,10 +123,13 @@ class ImageEmbedding(Embedding):
         x = self.tokenizer(self.scaled(tensors.images))
         if self.learned is not None:
             x = x + self.learned
-        side = None
+        side = []
         if "visual_words" in self.side_paths:
-            side = self.side_paths["visual_words"](tensors.images).masked_fill(tensors.padding, 0)
-        return ModalityFeatures(x, tensors.padding.expand(-1, x.size(1)), self.positions, side)
+            side.append(self.side_paths["visual_words"](tensors.images))
+        if "flattened" in self.side_paths:
+            side.append(self.side_paths["flattened"](x))
+        features = torch.cat(side, 1).masked_fill(tensors.padding, 0) if side else None
+        return ModalityFeatures(x, tensors.padding.expand(-1, x.size(1)), self.positions, features)
 
     def reconstruction_target(self, tensors: ImageTensors) -> ReconstructionTarget:
         """Scaled pixels of the cells of images that are present."""
