@@ -137,6 +137,7 @@ class HardwareConfig:
         accumulate_grad_batches: Number of micro-batches that make up one step of `batch_size` examples.
         workers: Number of processes that load data; 0 loads in the main process, null is 4 with a GPU and 0 without.
         threads: Number of CPU threads of torch; null leaves torch's choice.
+        max_minutes: Minutes after which a run stops as if it were asked to, with all kept for resuming; null is no limit.
         deterministic: Whether to use deterministic algorithms only; an operation without one raises an error.
     """
 
@@ -148,6 +149,7 @@ class HardwareConfig:
     accumulate_grad_batches: int = number(1, least=1)
     workers: int | None = number(None, least=0)
     threads: int | None = number(None, least=1)
+    max_minutes: float | None = number(None, above=0)
     deterministic: bool = False
 
     def check(self) -> None:

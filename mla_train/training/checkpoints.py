@@ -7,11 +7,11 @@ end of the run says whether training bettered it. An interruption or a full disk
 last.ckpt before, for the case that this one is damaged.
 """
 
+import math
 import signal
 import sys
 import time
 from collections.abc import Mapping
-from math import isnan
 from types import FrameType
 from typing import Any
 
@@ -57,6 +57,8 @@ class Checkpoints(Checkpoint):
         self.best_epoch = 0  # number of finished epochs
         self._epoch, self._batch = 0, 0
         self._written = time.monotonic()
+        minutes = config.hardware.max_minutes
+        self._end = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
 
@@ -77,12 +79,16 @@ class Checkpoints(Checkpoint):
     # When it is written.
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Handles Ctrl-C and SIGTERM, and stops at once if early stopping had decided so before the interruption."""
+        """Handles Ctrl-C, SIGTERM and SIGUSR1, and stops at once if early stopping had decided so before the interruption."""
         self._written = time.monotonic()
         for logger in trainer.loggers:
             if isinstance(logger, CsvLogger):
                 logger.forget_after(trainer.global_step)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGUSR1,
+        ):  # the last is Slurm's, some minutes before the end
             self._handlers[number] = signal.signal(number, self._on_signal)
         stopper = trainer.early_stopping_callback
         if isinstance(stopper, EarlyStopping) and stopper.wait_count >= stopper.patience:
@@ -114,6 +120,9 @@ class Checkpoints(Checkpoint):
             return
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
         late = time.monotonic() - self._written > self.options.every_minutes * 60
+        if self._signal is None and time.monotonic() > self._end:
+            print("\nhardware.max_minutes are over: stopping after this step ...", file=sys.stderr, flush=True)
+            self._signal = signal.SIGTERM
         # One exchange among processes for each step: is it time to write, or to stop?
         if not trainer.strategy.reduce_boolean_decision(late or self._signal is not None, all=False):
             return
@@ -131,7 +140,7 @@ class Checkpoints(Checkpoint):
         score = module.evaluation.metrics[module.monitor]
         sign = 1 if module.directions[module.monitor] == "max" else -1
         epoch = trainer.current_epoch + 1
-        if isnan(score) or epoch < self.first:
+        if math.isnan(score) or epoch < self.first:
             return
         if self.best_score is None or self.keep_last or sign * score >= sign * self.best_score:
             self.best_score, self.best_epoch = score, epoch

@@ -36,6 +36,7 @@ from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
 from mla_train.training.processes import end_together
 from mla_train.training.progress import RunProgress
+from mla_train.training.resources import memory_said, require_room
 from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, resume_command
 from mla_train.training.run_lock import lock_run
@@ -151,6 +152,8 @@ def _train(
             changes = check_same_data(state.get("data", known), known, folder.path, accept)
             data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
         check_fits(checkpoint, module)
+    elif not is_child():
+        require_room(folder, module)
     start = task.init_from_data(module.model, data) if last is None else ""
     keep_last = keeps_last(config, data)
     progress, position = RunProgress(), DataPosition()
@@ -170,7 +173,7 @@ def _train(
     try:
         train = train_loader(data, config, position, rank, world_size)
         val = evaluation_loader(data, config, "val", rank, world_size)
-        with end_together(trainer, resume_command(folder)):
+        with end_together(trainer, resume_command(folder)), memory_said(config.batch_size, module.model):
             try:
                 trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
             except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0
