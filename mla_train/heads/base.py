@@ -106,6 +106,7 @@ class Head(nn.Module):
         units: Name of a metric to its unit, where it has one.
         units_note: Meaning of these units, where they do not say it themselves.
         costly_column: Column of predictions without which `metrics` leaves out those that take long.
+        draws_sums: Whether `metrics_of_draws` adds up what is computed once for each example.
         even_tokens: Whether training batches hold as many tokens each instead of as many examples.
         pool: Number of batches whose examples are sorted by length together: more leaves less padding and less chance.
     """
@@ -117,6 +118,7 @@ class Head(nn.Module):
     units: Mapping[str, str] = {}
     units_note: str = ""
     costly_column: ClassVar[str | None] = None
+    draws_sums: ClassVar[bool] = False
     even_tokens: ClassVar[bool] = False
     pool: ClassVar[int] = 50
 

@@ -4,7 +4,6 @@ Examples are drawn with replacement (Efron 1979): within each class, so that a r
 the data has groups; and blocks as long as the horizon where windows of a series overlap.
 """
 
-import time
 from collections.abc import Iterator
 from math import isfinite
 
@@ -14,6 +13,7 @@ from mla_train.heads.base import Head, Predictions
 
 DRAWS = 1000
 FEWER_DRAWS = (300, 100)
+MOST_NUMBERS, MOST_COSTLY = 1e8, 5e6  # that all draws read; with the costly column each takes a microsecond
 LEVELS = (0.025, 0.975)
 Bounds = dict[str, tuple[float, float]]
 """Lower and upper end of the interval of each metric."""
@@ -71,20 +71,16 @@ def bounds_of(drawn: dict[str, np.ndarray]) -> Bounds:
     return {name: (float(low), float(high)) for name, (low, high) in ends.items() if isfinite(high - low)}
 
 
-def affordable(head: Head, predictions: Predictions, seconds: float) -> tuple[int, Predictions]:
-    """Number of draws that take about so many seconds, and the predictions to draw from.
+def affordable(head: Head, predictions: Predictions) -> tuple[int, Predictions]:
+    """Number of draws that take some seconds, and the predictions to draw from; never by the clock, so that runs repeat.
 
     Where they are few, metrics of the costly column are left out; where even that takes too long there are no draws.
     """
     cheap = {name: column for name, column in predictions.items() if name != head.costly_column}
-    places = np.arange(_count(predictions))
     for columns in (predictions, cheap):
-        start = time.perf_counter()
-        head.metrics_of_draws(columns, [places])
-        once = time.perf_counter() - start
-        head.metrics_of_draws(columns, [places, places])
-        taken = max(time.perf_counter() - start - 2 * once, once / 100)  # of a further draw
-        fitting = next((draws for draws in (DRAWS, *FEWER_DRAWS) if draws * taken < seconds), 0)
+        most = MOST_COSTLY if len(columns) > len(cheap) else MOST_NUMBERS
+        numbers = _count(columns) if head.draws_sums else sum(map(np.size, columns.values()))
+        fitting = next((draws for draws in (DRAWS, *FEWER_DRAWS) if draws * numbers <= most), 0)
         if fitting:
             return fitting, columns
     return 0, cheap

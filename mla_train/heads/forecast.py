@@ -51,6 +51,7 @@ class Forecast(Head):
 
     kind = "forecast"
     spec_class = ForecastSpec
+    draws_sums = True
     directions = {
         "mse": "min", "mae": "min", "rmse": "min", "mase": "min", "wql": "min",
         "mse_original": "min", "mae_original": "min", "rmse_original": "min", "smape_original": "min",

@@ -40,6 +40,7 @@ class Generation(TextTargets):
     kind = "generation"
     directions = {"bleu": "max", "bleu_tokenized": "max", "chrf": "max", "exact_match": "max"}
     monitor = "bleu"
+    draws_sums = True
     units = dict.fromkeys(("bleu", "bleu_tokenized", "chrf"), "of 100")
 
     def __init__(

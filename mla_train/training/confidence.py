@@ -9,12 +9,11 @@ from mla_train.heads import Head, Predictions
 from mla_train.heads.bootstrap import LEVELS, affordable, bounds_of, drawn_metrics
 
 DECIDING_DRAWS = 200
-SECONDS = 5.0  # that the draws of a split may take, about
 
 
 def score_intervals(head: Head, predictions: Predictions) -> dict[str, list[float]]:
     """Ends of the 95 % interval of each metric over examples; fewer draws, or none, where the metrics take long."""
-    draws, columns = affordable(head, predictions, SECONDS)
+    draws, columns = affordable(head, predictions)
     return {name: list(ends) for name, ends in bounds_of(drawn_metrics(head, columns, draws)).items()}
 
 
@@ -78,9 +77,7 @@ def drawn_differences(head: Head, predictions: Predictions, others: Predictions,
     """A metric of some predictions minus that of others in each draw, `(draws,)`; empty where draws take too long."""
     if "group" in predictions:  # the same examples are drawn
         others = others | {"group": predictions["group"]}
-    (draws, columns), (draws_of_others, columns_of_others) = (
-        affordable(head, each, SECONDS / 2) for each in (predictions, others)
-    )
+    (draws, columns), (draws_of_others, columns_of_others) = (affordable(head, each) for each in (predictions, others))
     draws = min(draws, draws_of_others)
     drawn, drawn_of_others = (drawn_metrics(head, each, draws) for each in (columns, columns_of_others))
     if metric not in drawn or metric not in drawn_of_others:

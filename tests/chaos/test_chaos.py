@@ -65,8 +65,8 @@ def assert_same_end(one, other):
     assert_equal(*(load_file(run / "model" / "model.safetensors") for run in (one, other)))
     assert (one / "predictions.jsonl").read_bytes() == (other / "predictions.jsonl").read_bytes()
     results = [json.loads((run / "results.json").read_text()) for run in (one, other)]
-    # Intervals and baselines are left out: how many draws and candidates they have is a matter of time.
-    for name in ("metrics", "monitor", "examples", "notes", "details", "threshold"):
+    same = ["metrics", "monitor", "examples", "notes", "details", "threshold", "intervals", "val_intervals"]
+    for name in [*same, "baselines", "comparison"]:  # quick baselines, which are no matter of time
         assert results[0][name] == results[1][name], name
     assert without_time(results[0]["start"]) == without_time(results[1]["start"])
     assert curve(one) == curve(other)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mla_train.heads import bootstrap
 from mla_train.heads.base import rows_of
 from mla_train.heads.bootstrap import affordable, bounds_of, drawn_metrics, drawn_places
 from mla_train.heads.text_metrics import TextMetrics
@@ -17,7 +16,8 @@ from tests.helpers import build_forecaster, hourly_table
 class Means:
     """A head whose one metric is a mean."""
 
-    kind, spec, costly_column, monitor, directions = "other", None, None, "mean", {"mean": "max"}
+    kind, spec, costly_column, draws_sums = "other", None, None, False
+    monitor, directions = "mean", {"mean": "max"}
 
     def metrics(self, predictions):
         return {"mean": float(np.mean(predictions["value"]))}
@@ -72,22 +72,18 @@ def test_better_is_more_than_a_standard_error():
     assert not is_better(Means(), made(values), made(values))[0]
 
 
-def test_dear_metrics_have_fewer_draws_or_none(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(bootstrap.time, "perf_counter", lambda: clock[0])
+@pytest.mark.parametrize(("count", "draws"), [(10_000, 1000), (300_000, 300), (1_000_000, 100), (5_000_000, 0)])
+def test_many_examples_have_fewer_draws_or_none(count, draws):
+    assert affordable(Means(), made(np.zeros(count)))[0] == draws
 
-    class Slow(Means):
-        costly_column, seconds = "probability", 0.0
 
-        def metrics(self, predictions):
-            clock[0] += self.seconds + 0.1 * ("probability" in predictions)
-            return super().metrics(predictions)
+def test_the_costly_column_is_left_out_where_there_are_many_examples():
+    class Costly(Means):
+        costly_column = "probability"
 
-    head = Slow()
-    for head.seconds, draws in ((0.0005, 1000), (0.002, 300), (0.008, 100), (0.1, 0)):
-        assert affordable(head, made(np.zeros(9)), 1.0)[0] == draws
-    head.seconds = 0.0005  # without the costly column there are intervals
-    draws, columns = affordable(head, made(np.zeros(9), probability=np.zeros(9)), 1.0)
+    few, many = (made(np.zeros(count), probability=np.zeros(count)) for count in (2000, 100_000))
+    assert affordable(Costly(), few) == (1000, few)
+    draws, columns = affordable(Costly(), many)
     assert (draws, set(columns)) == (1000, {"value"})
 
 
