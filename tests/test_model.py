@@ -224,7 +224,7 @@ def test_the_encoder_or_the_side_paths_can_be_left_out(task):
 
 def test_an_input_without_side_path_needs_the_encoder():
     with pytest.raises(UserError, match=r"reads image: .*task\.visual_words=128"):
-        build(*SMALL, "task.use_encoder=false")
+        build(*SMALL, "task.use_encoder=false", "task.flatten_dim=0")
     with pytest.raises(UserError, match="reads voice"):
         network("task.use_encoder=false")
 

@@ -47,7 +47,7 @@ def read_stored(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{file} cannot be read: it holds no options")
+        raise UserError(f"{file} cannot be read: it holds no options of a run")
     seen: set[int] = set()
     for key, value in _leaves(values, "", seen, file):
         if isinstance(value, str) and "${" in value:

@@ -99,8 +99,9 @@ class FlattenedCells(nn.Module):
     def __init__(self, dim: int, grid: tuple[int, int], width: int, dropout: float) -> None:
         super().__init__()
         self.grid = grid
-        rows, columns = (min(side, MOST_CELLS) for side in grid)
-        self.pool = nn.Identity() if (rows, columns) == grid else nn.AdaptiveMaxPool2d((rows, columns))
+        kernel = tuple(ceil(side / MOST_CELLS) for side in grid)
+        rows, columns = (ceil(side / step) for side, step in zip(grid, kernel, strict=True))
+        self.pool = nn.MaxPool2d(kernel, ceil_mode=True)
         self.layer = nn.Linear(dim * rows * columns, width)
         self.dropout = nn.Dropout(dropout)
 

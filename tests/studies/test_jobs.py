@@ -15,7 +15,7 @@ if options["seed"] == "1":
     sys.exit("error: no luck")
 folder = pathlib.Path(options["run_dir"])
 folder.mkdir(parents=True)
-(folder / "results.json").write_text(json.dumps(options))
+(folder / "results.json").write_text(json.dumps(options | {"metrics": {}}))
 """
 
 
@@ -25,12 +25,13 @@ def test_runs_that_are_missing_are_run(tmp_path, parallel):
     program.write_text(FAKE)
     jobs = [Job([f"seed={seed}"], tmp_path / "runs" / str(seed)) for seed in range(4)]
     jobs[3].folder.mkdir(parents=True)
-    (jobs[3].folder / "results.json").write_text('{"mine": true}')
+    (jobs[3].folder / "results.json").write_text('{"mine": true, "metrics": {}}')
     failed = run_jobs(jobs, program, parallel, threads=2)
     assert failed == {jobs[1].folder: "error: no luck"}
-    assert jobs[0].results == {"seed": "0", "run_dir": str(jobs[0].folder), "resume": "auto", "hardware.threads": "2"}
+    options = {"seed": "0", "run_dir": str(jobs[0].folder), "resume": "auto", "hardware.threads": "2"}
+    assert jobs[0].results == options | {"metrics": {}}
     assert jobs[1].results is None
-    assert jobs[3].results == {"mine": True}
+    assert jobs[3].results == {"mine": True, "metrics": {}}
     # Again: only what failed.
     program.write_text(FAKE.replace('"1"', '"9"'))
     assert run_jobs(jobs, program) == {}
