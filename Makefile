@@ -30,10 +30,10 @@ lint: install ## check style and types
 golden: install ## compare the first steps of all tasks with tests/golden, strictly (for one machine)
 	@$(BIN)/python -m tests.golden.record
 
-fuzz: install ## try two thousand mutated and hostile files on each reader (half an hour)
+fuzz: install ## try two thousand mutated and hostile files on each reader
 	@FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/data/test_fuzz.py
 
-chaos: install ## kill a hundred runs at any moment, and compare how they end after resuming (half an hour)
+chaos: install ## kill a hundred runs at any moment, and compare how they end after resuming
 	@CHAOS=100 $(BIN)/python -m pytest -n 2 tests/chaos
 
 format: install ## fix style

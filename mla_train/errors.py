@@ -1,8 +1,10 @@
 """Errors that a user can correct: one clear sentence that names the remedy, shown without a traceback."""
 
+import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from mla_train.masking import mask
@@ -34,6 +36,21 @@ class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def reported(what: str) -> Iterator[None]:
+    """Turns an error of a step that a run can do without into one line; its traceback is logged.
+
+    Args:
+        what: What the step makes, such as `report.html`.
+    """
+    try:
+        yield
+    except Exception as error:
+        logging.getLogger(__name__).warning("not complete: %s", what, exc_info=True)
+        message = f"not complete: {what} ({type(error).__name__}: {error}); the run itself is complete, see log.txt"
+        print(printable(message), flush=True)
 
 
 def require(good: bool, message: str) -> None:

@@ -1,5 +1,6 @@
 """Mistakes on the command line: one clear line with the way out, fast, before anything is made."""
 
+import os
 import re
 import resource
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from mla_train.commands.train import main
 from tests.helpers import ROOT, train
 
 MISTAKES = {
@@ -149,3 +151,12 @@ def test_no_gpu_is_said_with_the_way_out(tmp_path):
     assert done.returncode == 2
     assert "Use hardware=cpu" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_command_leaves_the_environment_as_it_was(monkeypatch, tmp_path):
+    """Else every later command of this process would show tracebacks."""
+    monkeypatch.setattr(sys, "argv", ["train.py", f"resume={tmp_path}"])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit):
+        main()
+    assert "HYDRA_FULL_ERROR" not in os.environ

@@ -6,6 +6,8 @@ Mistakes in options are reported before torch is loaded.
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,13 +33,13 @@ from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
 from mla_train.training.run_folder import OF_COMMAND, find_run
 
+RAISE = "HYDRA_FULL_ERROR"
 HELP = ("--help", "-h", "--help-all")
 
 
 def main() -> None:
     """Trains with the options of the command line, or shows the help."""
-    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
+    traceback_wanted = os.environ.get(RAISE) == "1"
     words = quote_signs(sys.argv[1:])
     sys.argv[1:] = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants it first
     keys = [after for before, after in pairwise(sys.argv) if before in HELP and not re.search("^-|=", after)]
@@ -51,7 +53,7 @@ def main() -> None:
             texts = [help_of(config, key) for key in keys]
             print("\n".join(texts or [as_started(help_text(config, choices, "--help-all" in sys.argv))]), flush=True)
             return
-        with clear_errors(CONF, words):
+        with clear_errors(CONF, words), _raised_by_hydra():
             _run_hydra()
     except UserError as error:
         if traceback_wanted:
@@ -67,6 +69,20 @@ def main() -> None:
         # The reader, such as `| head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+@contextmanager
+def _raised_by_hydra() -> Iterator[None]:
+    """Lets Hydra raise errors instead of printing them and exiting; other commands of this process are not concerned."""
+    before = os.environ.get(RAISE)
+    os.environ[RAISE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RAISE]
+        else:
+            os.environ[RAISE] = before
 
 
 def _run_hydra() -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from mla_train.data.plain_values import TREE, decode, encode
 from mla_train.errors import printable
 from mla_train.program import PACKAGE
+from mla_train.safe_files import UNFINISHED, atomic_path
 
 MOST_BYTES = 2_000_000_000  # of all entries; the least recently used are removed beyond
 MOST_DAYS = 90  # since an entry was last used
@@ -169,14 +170,9 @@ def _write(file: Path, result: Any) -> None:
     tree = np.frombuffer(json.dumps(encode(result, arrays)).encode(), np.uint8)
     if tree.nbytes + sum(array.nbytes for array in arrays) > MOST_BYTES // 2:
         return
-    part = file.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            members: dict[str, Any] = {TREE: tree} | {str(place): array for place, array in enumerate(arrays)}
-            np.savez(stream, **members)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    members: dict[str, Any] = {TREE: tree} | {str(place): array for place, array in enumerate(arrays)}
+    with atomic_path(file) as part, part.open("wb") as stream:
+        np.savez(stream, **members)
     _remove_old(file.parent)
 
 
@@ -191,7 +187,7 @@ def _remove_old(folder: Path) -> None:
     for used, size, path in sorted(entries, reverse=True):
         total += size
         days = (time.time() - used) / 86400
-        if total > MOST_BYTES or days > (1 if path.endswith(".part") else MOST_DAYS):
+        if total > MOST_BYTES or days > (1 if Path(path).name.startswith(UNFINISHED) else MOST_DAYS):
             with suppress(OSError):
                 os.unlink(path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mla_train.config import TrainConfig
 from mla_train.config.stored import read_stored
-from mla_train.errors import UserError, printable
+from mla_train.errors import UserError, reported
 from mla_train.heads import Head
 from mla_train.inference.artifact import load_model
 from mla_train.report.data_report import DATA_REPORT, write_data_report
@@ -43,7 +43,7 @@ CAPTIONS = {
 
 
 def report_run(run: FinishedRun) -> None:
-    """Draws test examples and writes report.html; an error is logged and printed as one line: the run is complete without."""
+    """Draws test examples and writes report.html; an error is one line."""
     folder = run.folder.path
     steps: list[Callable[[], Any]] = [lambda: write_report(folder, run.config)]
     if run.checks:
@@ -52,12 +52,8 @@ def report_run(run: FinishedRun) -> None:
     if (folder / "predictions.jsonl").is_file():
         steps.insert(0, lambda: draw_examples(run))
     for step in steps:
-        try:
+        with reported(REPORT):
             step()
-        except Exception as error:
-            logging.getLogger(__name__).warning("the report is not complete", exc_info=True)
-            message = f"{REPORT} is not complete, the run is: {type(error).__name__}: {error} (see log.txt)"
-            print(printable(message), flush=True)
 
 
 def draw_examples(run: FinishedRun) -> None:

@@ -1,7 +1,6 @@
 """results.json, which users, comparisons and sweeps read, and the table at the end of a run."""
 
 import json
-import logging
 import platform
 import shlex
 import subprocess
@@ -19,7 +18,7 @@ from mla_train.baselines import Baseline
 from mla_train.checks import Check, plain_values
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
-from mla_train.errors import UserError, printable
+from mla_train.errors import UserError, printable, reported
 from mla_train.heads.base import rows_of
 from mla_train.masking import mask, mask_values
 from mla_train.program import program
@@ -131,21 +130,15 @@ def write_results(
 
 
 def draw_figures(folder: RunFolder, module: TrainingModule, data: Dataset, test: Evaluation, best_epoch: int) -> None:
-    """Draws learning curves and figures of the test split; an error is logged and printed as one line."""
+    """Draws learning curves and figures of the test split; an error is one line."""
     from mla_train.training.curves import draw_curves
 
     unit = module.model.head.units.get(module.monitor, "")
     curves = folder.figures / "curves.png"
-    for draw in (
-        lambda: draw_curves(folder.path / "metrics.csv", module.monitor, curves, best_epoch, unit),
-        lambda: module.task.figures(module.model, test.predictions, data, folder.figures),
-    ):
-        try:
-            draw()
-        except Exception as error:
-            logging.getLogger(__name__).warning("the figures are not complete", exc_info=True)
-            message = f"figures are not complete, the run is: {type(error).__name__}: {error} (see log.txt)"
-            print(printable(message), flush=True)
+    with reported(curves.name):
+        draw_curves(folder.path / "metrics.csv", module.monitor, curves, best_epoch, unit)
+    with reported("figures of the test split"):
+        module.task.figures(module.model, test.predictions, data, folder.figures)
 
 
 def environment(command: str) -> dict[str, Any]:

@@ -190,13 +190,14 @@ def _train(
         baselines = compute_baselines(config, task, data, progress.wall_seconds)
         module.eval()
         if "test" in evaluations:
-            draw_figures(folder, module, data, evaluations["test"], checkpoints.best_epoch)
             test = {f"test/{name}": value for name, value in evaluations["test"].metrics.items()}
             for logger in trainer.loggers:
                 logger.log_metrics(test, trainer.global_step)
         results = write_results(
             config, folder, module, data, evaluations, baselines, begun, checkpoints, progress, checks
         )
+        if "test" in evaluations:
+            draw_figures(folder, module, data, evaluations["test"], checkpoints.best_epoch)
         finished = FinishedRun(config, folder, data, results, trainer.global_step, checks)
         if report is not None:
             report(finished)

@@ -241,7 +241,7 @@ def test_old_entries_are_removed(folder, monkeypatch):
     cached(compute)([1, np.zeros(1000)])
     assert calls
     assert sum(entry.stat().st_size for entry in folder.iterdir()) <= 30_000
-    old, left = folder / "compute-old.npz", folder / "compute-x.7.part"
+    old, left = folder / "compute-old.npz", folder / ".unfinished.ab12.compute-x.npz"
     for file, days in ((old, 100), (left, 2)):
         file.write_bytes(b"x")
         os.utime(file, times=(time.time() - days * 86400,) * 2)

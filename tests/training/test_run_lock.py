@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from unittest import mock
 
 import pytest
@@ -92,6 +92,11 @@ def test_two_runs_without_a_name_have_two_folders(tmp_path, monkeypatch):
     found = find_run(settings)
     with lock_run(found, settings) as first, lock_run(found, settings) as second:
         assert first.path != second.path
+        # Both are taken: a third gets one of its own, and leaves nothing when it fails.
+        with suppress(KeyError), lock_run(find_run(settings), settings) as third:
+            assert third.path not in (first.path, second.path)
+            raise KeyError
+        assert not third.path.exists()
         (first.path / "metrics.csv").write_text("step\n")
     assert find_run(settings).path in (first.path, second.path)
 
