@@ -79,8 +79,9 @@ def evaluate(
         is_bettered, gain = is_better(module.model.head, selected.predictions, before.predictions)
         begun = {"name": checkpoints.start, "kept": not is_bettered, "metrics": before.metrics, **gain}
         if not is_bettered:
-            checkpoints.best_epoch, checkpoints.best_score = 0, before.metrics[module.monitor]
             selected = validate(start)
+            # Only now: the checkpoint has brought the state of its own time along.
+            checkpoints.best_epoch, checkpoints.best_score = 0, selected.metrics[module.monitor]
     if not config.debug.overfit and module.model.head.calibrate(selected.predictions):
         selected = validate(None)
     evaluations = {"val": selected}

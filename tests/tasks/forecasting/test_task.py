@@ -368,6 +368,7 @@ def test_a_start_that_training_makes_worse_is_kept(tmp_path):
     train(*words, "run_dir=run", cwd=tmp_path)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["monitor"]["epoch"] == 0
+    assert results["monitor"]["best"] == pytest.approx(results["metrics"]["val"]["mse"])
     assert not mla_train.load(tmp_path / "run").network.head.gate.any()
     first, second = (row for row in csv.DictReader((tmp_path / "run" / "metrics.csv").open()) if row["val/mse"])
     assert float(first["val/mse"]) == pytest.approx(results["metrics"]["val"]["mse"])
