@@ -80,8 +80,8 @@ def _is_trusted(package: str) -> bool:
         return False
     if spec is None:
         return False
-    found = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
-    places = [Path(place).resolve() for place in found if place]
+    locations = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
+    places = [Path(place).resolve() for place in locations if place]
     return bool(places) and all(any(place.is_relative_to(folder) for folder in _folders) for place in places)
 
 

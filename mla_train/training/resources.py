@@ -28,11 +28,11 @@ def require_room(folder: RunFolder, network: nn.Module) -> None:
 
 
 @contextmanager
-def memory_said(config_batch_size: int, network: nn.Module) -> Iterator[None]:
-    """Says of which batch the memory was too small, and what makes batches smaller.
+def out_of_memory_reported(batch_size: int, network: nn.Module) -> Iterator[None]:
+    """Turns an error of missing memory into a message that names the batch and the options that make batches smaller.
 
     Args:
-        config_batch_size: Value of `batch_size`.
+        batch_size: Value of `batch_size`.
         network: Network whose batches are watched.
     """
     seen: list[Batch] = []
@@ -49,7 +49,7 @@ def memory_said(config_batch_size: int, network: nn.Module) -> Iterator[None]:
         sizes = " of " + " and ".join(f"{name} {_size(each)}" for name, each in seen[0].inputs.items()) if seen else ""
         count = f"{len(seen[0]):,} examples" if seen else "this run"
         raise UserError(
-            f"out of memory at a batch of {count}{sizes}. Set a smaller batch_size= (now {config_batch_size}), keep it with "
+            f"out of memory at a batch of {count}{sizes}. Set a smaller batch_size= (now {batch_size}), keep it with "
             "hardware.accumulate_grad_batches=4, which computes it in parts, or cut inputs: data.max_length=, data.image_size=, "
             "data.look_back="
         ) from error

@@ -36,7 +36,7 @@ from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
 from mla_train.training.processes import end_together
 from mla_train.training.progress import RunProgress
-from mla_train.training.resources import memory_said, require_room
+from mla_train.training.resources import out_of_memory_reported, require_room
 from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, resume_command
 from mla_train.training.run_lock import lock_run
@@ -173,7 +173,7 @@ def _train(
     try:
         train = train_loader(data, config, position, rank, world_size)
         val = evaluation_loader(data, config, "val", rank, world_size)
-        with end_together(trainer, resume_command(folder)), memory_said(config.batch_size, module.model):
+        with end_together(trainer, resume_command(folder)), out_of_memory_reported(config.batch_size, module.model):
             try:
                 trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
             except SIGTERMException as request:  # until the first step Lightning has the signal, and would exit with 0

@@ -66,8 +66,10 @@ def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
     deadline = time.monotonic() + 120
     while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
-    (other,) = map(int, found)
+    children = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    (other,) = map(int, children)
     os.kill(other, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1

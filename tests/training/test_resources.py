@@ -11,7 +11,7 @@ import torch
 
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.resources import is_out_of_memory, memory_said, require_room
+from mla_train.training.resources import is_out_of_memory, out_of_memory_reported, require_room
 from mla_train.training.run_folder import RunFolder
 from tests.helpers import SMALL, batch_of, build, run_here
 
@@ -56,13 +56,13 @@ def test_memory_that_is_not_enough_names_the_batch_and_what_makes_it_smaller():
     batch = batch_of(data, "test")
 
     def step():
-        with memory_said(64, module.model):
+        with out_of_memory_reported(64, module.model):
             module.model(batch)
             torch.empty(10**15)
 
     with pytest.raises(UserError, match=rf"{len(batch)} examples of image 3 x 20 x 20.*batch_size=.*accumulate"):
         step()
-    with pytest.raises(RuntimeError, match="another"), memory_said(64, module.model):
+    with pytest.raises(RuntimeError, match="another"), out_of_memory_reported(64, module.model):
         raise RuntimeError("another fault")
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA"))
     assert not module.model._forward_pre_hooks

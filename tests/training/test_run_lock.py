@@ -37,10 +37,10 @@ def in_process(function, *arguments):
 
 def start(settings, folder, barrier, outcomes, fails):
     """One of several commands that find the same folder before any of them has locked it."""
-    found = find_run(settings)
+    run_folder = find_run(settings)
     barrier.wait()
     try:
-        with lock_run(found, settings) as run:
+        with lock_run(run_folder, settings) as run:
             (run.path / "log.txt").write_text("mine")
             time.sleep(0.05)
             if fails:
@@ -89,8 +89,8 @@ def test_a_refused_command_leaves_the_folder_of_the_other_alone(tmp_path):
 def test_two_runs_without_a_name_have_two_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = config("resume=auto")
-    found = find_run(settings)
-    with lock_run(found, settings) as first, lock_run(found, settings) as second:
+    folder = find_run(settings)
+    with lock_run(folder, settings) as first, lock_run(folder, settings) as second:
         assert first.path != second.path
         # Both are taken: a third gets one of its own, and leaves nothing when it fails.
         with suppress(KeyError), lock_run(find_run(settings), settings) as third:
