@@ -241,7 +241,7 @@ def test_what_takes_too_long_or_is_too_much_is_refused(text, monkeypatch):
         released.wait(10)
         return ({"prediction": "a"} for _ in examples)
 
-    with TestClient(create_app(predictor, {}, replace(LIMITS, seconds=0.2, queued_examples=2))) as client:
+    with TestClient(create_app(predictor, {}, replace(LIMITS, seconds=3, queued_examples=2))) as client:
         monkeypatch.setattr(predictor, "predict_batches", slow)
         with ThreadPoolExecutor(4) as pool:
             responses = list(pool.map(lambda _: client.post("/predict", json={"text": "a"}), range(4)))
