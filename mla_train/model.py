@@ -1,6 +1,6 @@
 """The network of every task: inputs → tokens → shared encoder → fusion → head. Plain torch, built from specs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -41,22 +41,6 @@ class ModelSpec:
             "head": {"kind": self.head.kind, **asdict(self.target)},
             "sequences": self.sequences,
         }
-
-    @classmethod
-    def from_dict(
-        cls, stored: dict[str, Any], modalities: Mapping[str, type[Modality]], heads: Mapping[str, type[Head]]
-    ) -> "ModelSpec":
-        """The spec of a stored model, from the result of `to_dict` and all kinds of input and answer by name."""
-
-        def read(kinds: Mapping[str, Any], values: dict[str, Any]) -> tuple[Any, Any]:
-            kind = kinds[values["kind"]]
-            return kind, kind.spec_class(**{key: value for key, value in values.items() if key != "kind"})
-
-        inputs = {}
-        for name, values in stored["inputs"].items():
-            kind, spec = read(modalities, values)
-            inputs[name] = kind(spec)
-        return cls(inputs, *read(heads, stored["head"]), stored["sequences"])
 
 
 class Model(nn.Module):

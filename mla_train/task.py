@@ -19,6 +19,7 @@ from mla_train.heads import HEADS, Head, Predictions
 from mla_train.modalities import MODALITIES, Modality
 from mla_train.model import Model, ModelSpec
 from mla_train.preparation import prepare
+from mla_train.stored_spec import read_spec
 
 if TYPE_CHECKING:
     from mla_train.explain.explanation import Explanation
@@ -89,11 +90,16 @@ class Task:
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             raise UserError(f"these sizes do not make a network: {error}") from error
 
-    def load_spec(self, stored: dict[str, Any]) -> ModelSpec:
-        """The spec of a stored model."""
+    def load_spec(self, stored: Any, file: Path) -> ModelSpec:
+        """The spec of a stored model; raises UserError where it holds other values than it must.
+
+        Args:
+            stored: Plain values, as `ModelSpec.to_dict` makes them.
+            file: File that they were read from.
+        """
         kinds = {**MODALITIES, **{kind.kind: kind for kind in self.inputs.values()}}
         heads = {**self.heads, **({self.head.kind: self.head} if self.head is not None else {})}
-        return ModelSpec.from_dict(stored, kinds, heads)
+        return read_spec(stored, kinds, heads, str(file))
 
     def init_from_data(self, model: Model, data: Dataset) -> str:
         """Sets weights that are computed from the data; called before the first step, not when a run resumes.

@@ -22,7 +22,7 @@ from sklearn.metrics import f1_score
 
 from mla_train.data.splits import SPLITS
 from mla_train.data.tfidf import TfidfFeatures
-from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics
+from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics, single
 from tasks.text_classification import read_texts
 from tasks.text_classification.config import TextFilesConfig
 
@@ -88,7 +88,7 @@ def logistic_regression(splits: Texts, weight: str | None) -> dict[str, float]:
             best, probability = score, model.predict_proba(test)
             predicted = above_threshold(probability, 1, threshold)
     metrics = count_metrics(labels["test"], predicted) | ranking_metrics(labels["test"], probability, 1)
-    return {**metrics, "rare F1": float(f1_score(labels["test"], predicted)), "seconds": float("nan")}
+    return {**single(metrics), "rare F1": float(f1_score(labels["test"], predicted)), "seconds": float("nan")}
 
 
 def main() -> None:

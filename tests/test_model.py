@@ -11,7 +11,8 @@ from mla_train.ablation import ablate, ablation_metrics, draw_ablation
 from mla_train.errors import UserError
 from mla_train.heads import HEADS
 from mla_train.modalities import MODALITIES, Features, Image, Text
-from mla_train.model import Model, ModelSpec, only, without
+from mla_train.model import Model, only, without
+from mla_train.stored_spec import read_spec
 from tests.helpers import SMALL, batch_of, build, config, made_data, randomize
 
 FUSIONS = ["concat", "weighted", "cross_attention", "bottleneck"]
@@ -250,8 +251,8 @@ def test_a_spec_survives_as_json(head):
     targets = {"multilabel": [["a"], ["b"]] * 16, "regression": [0.5, 1.5] * 16}.get(head)
     model, data = network(targets=targets, head=head)
     stored = json.loads(json.dumps(model.spec.to_dict()))
-    assert ModelSpec.from_dict(stored, MODALITIES, HEADS).to_dict() == model.spec.to_dict()
-    again = Model(model.config, ModelSpec.from_dict(stored, MODALITIES, HEADS)).eval()
+    assert read_spec(stored, MODALITIES, HEADS, "spec.json").to_dict() == model.spec.to_dict()
+    again = Model(model.config, read_spec(stored, MODALITIES, HEADS, "spec.json")).eval()
     again.load_state_dict(model.state_dict())
     batch = batch_of(data)
     assert torch.equal(again(batch), model(batch))

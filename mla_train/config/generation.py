@@ -36,7 +36,7 @@ class DecoderConfig:
         cross: Attention over the encoded inputs; null is `attention.kind`.
     """
 
-    depth: int | None = number(None, least=1)
+    depth: int | None = number(None, least=1, below=10_000)
     self: AttentionKind | None = None
     cross: AttentionKind | None = None
 

@@ -178,7 +178,7 @@ class EncoderConfig:
     """
 
     dim: int = number(128, least=1)
-    depth: int = number(4, least=1)
+    depth: int = number(4, least=1, below=10_000)
     num_heads: int = number(4, least=1)
     mlp_ratio: float = 2.0
     norm: Norm = Norm.rmsnorm

@@ -57,6 +57,7 @@ def compose_overrides(config_dir: Path, words: Sequence[str], known: Iterable[st
 @contextmanager
 def clear_errors(config_dir: Path, words: Sequence[str], known: Iterable[str] = ()) -> Iterator[None]:
     """Raises errors of Hydra and OmegaConf as UserErrors that name the wrong word; see `compose_overrides`."""
+    _check_chosen(config_dir, words)
     try:
         yield
     except OmegaConfBaseException as error:
@@ -74,13 +75,25 @@ def clear_errors(config_dir: Path, words: Sequence[str], known: Iterable[str] = 
         raise UserError(explain_error(error)) from error
 
 
+def _check_chosen(config_dir: Path, words: Sequence[str]) -> None:
+    """Looks for choices of groups that do not exist, some of which Hydra answers with errors of other kinds."""
+    choices = find_choices(config_folders(config_dir, words))
+    for override in parse_overrides(get_args_parser().parse_args(words).overrides):
+        key = override.key_or_group
+        for name in _chosen_names(override) if key in choices and not override.is_delete() else ():
+            if name not in choices[key]:
+                raise UserError(
+                    f"{key}={name[:100]}: there is no such {key}. {did_you_mean(name, choices[key])}"
+                    + (f" All: {', '.join(sorted(choices[key]))}." if len(choices[key]) > 1 else "")
+                )
+
+
 def _explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterable[str]) -> None:
     """Finds the misspelled word, after Hydra has said only that something does not exist."""
     words_of_config = get_args_parser().parse_args(words).overrides
     choices = find_choices(config_folders(config_dir, words))
     overrides = parse_overrides(words_of_config)
     chosen = [o.input_line for o in overrides if o.key_or_group in choices and o.input_line]
-    check_overrides(chosen, choices, set())
     plain = [o.input_line for o in parse_overrides(chosen) if o.input_line and not o.is_sweep_override()]
     try:
         config = OmegaConf.to_container(_compose(config_dir, words, plain))
@@ -131,14 +144,7 @@ def check_overrides(overrides: list[str], choices: dict[str, set[str]], keys: se
         if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/", "trainer.")):
             continue
         require(key != "sweep", f"sweep= belongs to another command: {' '.join(program('sweep'))} sweep=default")
-        if key in choices:
-            for name in _chosen_names(override):
-                if name not in choices[key]:
-                    raise UserError(
-                        f"{key}={name}: there is no such {key}. {did_you_mean(name, choices[key])}"
-                        + (f" All: {', '.join(sorted(choices[key]))}." if len(choices[key]) > 1 else "")
-                    )
-        elif key not in keys:
+        if key not in choices and key not in keys:
             raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.keys())}")
 
 
@@ -198,6 +204,8 @@ def _chosen_names(override: Override) -> list[str]:
     values = override.value()
     if isinstance(values, ChoiceSweep):
         values = values.list
+    elif override.is_sweep_override():  # such as glob(*)
+        return []
     values = values if isinstance(values, list) else [values]
     flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
     return [str(item) for item in flat if item is not None]

@@ -113,6 +113,8 @@ class OptimizerConfig:
         warmup: Share of all steps in which the learning rate rises from 0.
         final_lr: Learning rate at the end divided by its peak.
         gradient_clip: Largest global gradient norm; 0 is off.
+        skip_nonfinite: Number of steps that may be left out because their loss or gradients are not finite numbers;
+            the next one ends the run.
     """
 
     name: Optimizer = Optimizer.adamw
@@ -122,6 +124,7 @@ class OptimizerConfig:
     warmup: float = number(0.05, least=0, below=1)
     final_lr: float = number(0.01, least=0, below=1)
     gradient_clip: float = number(1.0, least=0)
+    skip_nonfinite: int = number(0, least=0)
 
 
 @dataclass

@@ -64,7 +64,7 @@ def options_class(target: str | None, node: str) -> Any:
     Raises:
         UserError: The path cannot be imported, or there is no such dataclass.
     """
-    if not target or "." not in target:
+    if not isinstance(target, str) or "." not in target:
         raise UserError(f"{node}._target_ is {target}; it must name a class by its import path, as in tasks.name.Class")
     module, is_importable = target.rpartition(".")[0], False
     for candidate in (f"{module}.config", module):

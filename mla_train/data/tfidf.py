@@ -13,6 +13,8 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse
 
+from mla_train.errors import UserError
+
 # Pieces of words of more text than this would take minutes and gigabytes.
 MAX_CHARACTERS = 10_000_000
 LONGEST_PIECE = 5
@@ -111,8 +113,25 @@ class TfidfFeatures:
         return json.dumps(stored, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "TfidfFeatures":
-        """The features of a trained model."""
-        stored = json.loads(text)
-        terms = {kind: each["terms"] for kind, each in stored.items()}
-        return cls(terms, {kind: np.array(each["idf"], dtype=np.float32) for kind, each in stored.items()})
+    def from_json(cls, text: str, size: int | None = None) -> "TfidfFeatures":
+        """The features of a trained model.
+
+        Args:
+            text: JSON from `to_json`, which may come from a stranger.
+            size: Number of features that there must be; None takes any.
+
+        Raises:
+            UserError: It is something else, or holds another number of features.
+        """
+        try:
+            stored = json.loads(text)
+            features = cls(
+                {kind: [str(term) for term in each["terms"]] for kind, each in stored.items()},
+                {kind: np.array(each["idf"], dtype=np.float32) for kind, each in stored.items()},
+            )
+            fits = all(features.idf[kind].shape == (len(features.terms[kind]),) for kind in features.idf)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise UserError(f"the TF-IDF features of the model cannot be read: {error!r}") from error
+        if not fits or size not in (None, len(features)) or not features.terms.keys() <= KINDS.keys():
+            raise UserError(f"the TF-IDF features of the model are {len(features):,}, and not those of its spec")
+        return features

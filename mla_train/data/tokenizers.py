@@ -7,6 +7,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mla_train.config import TokenizerKind
+from mla_train.errors import UserError
 
 PAD, UNK, START, END = "[PAD]", "[UNK]", "[START]", "[END]"
 PAD_ID, UNK_ID, START_ID, END_ID = 0, 1, 2, 3
@@ -59,9 +60,27 @@ def _without_endless_words(text: str) -> str:
     return text if len(text) <= LONGEST_WORD else re.sub(rf"(\S{{{LONGEST_WORD}}})\S+", r"\1", text)
 
 
-def read_tokenizer(written: str) -> Tokenizer:
-    """A tokenizer from its JSON."""
-    return _literal(Tokenizer.from_str(written))
+def read_tokenizer(written: str, vocab_size: int | None = None) -> Tokenizer:
+    """A tokenizer from its JSON.
+
+    Args:
+        written: JSON of the `tokenizers` library, which may come from a stranger.
+        vocab_size: Number of tokens that it must have; None takes any.
+
+    Raises:
+        UserError: It is no tokenizer, or has another number of tokens.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(written)
+    except Exception as error:  # the library raises nothing more special
+        raise UserError(f"the tokenizer of the model cannot be read: {error}") from error
+    found = tokenizer.get_vocab_size()
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if vocab_size is not None and (found != vocab_size or largest >= vocab_size):
+        raise UserError(
+            f"the tokenizer of the model has {max(found, largest + 1):,} tokens, and its spec says {vocab_size:,}"
+        )
+    return _literal(tokenizer)
 
 
 def _literal(tokenizer: Tokenizer) -> Tokenizer:

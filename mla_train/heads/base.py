@@ -1,7 +1,7 @@
 """What a kind of answer must offer: targets as tensors, a layer, a loss, predictions as records, metrics."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,6 +50,11 @@ def rows_of(predictions: Predictions, places: np.ndarray) -> Predictions:
         name: column[places] if isinstance(column, np.ndarray) else [column[place] for place in places]
         for name, column in predictions.items()
     }
+
+
+def columns_of(records: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """Numbers by name as columns, `(records,)`."""
+    return {name: np.array([record[name] for record in records]) for name in (records[0] if records else ())}
 
 
 def padding_of(features: ModalityFeatures) -> Tensor:
@@ -105,7 +110,6 @@ class Head(nn.Module):
         monitor: Metric of the validation split that chooses the best checkpoint.
         units: Name of a metric to its unit, where it has one.
         units_note: Meaning of these units, where they do not say it themselves.
-        costly_column: Column of predictions without which `metrics` leaves out those that take long.
         draws_sums: Whether `metrics_of_draws` adds up what is computed once for each example.
         even_tokens: Whether training batches hold as many tokens each instead of as many examples.
         pool: Number of batches whose examples are sorted by length together: more leaves less padding and less chance.
@@ -117,7 +121,6 @@ class Head(nn.Module):
     monitor: str
     units: Mapping[str, str] = {}
     units_note: str = ""
-    costly_column: ClassVar[str | None] = None
     draws_sums: ClassVar[bool] = False
     even_tokens: ClassVar[bool] = False
     pool: ClassVar[int] = 50
@@ -275,9 +278,9 @@ class Head(nn.Module):
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Metrics of a whole split."""
 
-    def metrics_of_draws(self, predictions: Predictions, draws: Iterable[np.ndarray]) -> list[dict[str, float]]:
-        """Metrics of several choices of rows, each the places of its examples."""
-        return [self.metrics(rows_of(predictions, places)) for places in draws]
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
+        """Each metric of several choices of rows, each the places of its examples, `(draws,)`."""
+        return columns_of([self.metrics(rows_of(predictions, places)) for places in draws])
 
     @abstractmethod
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:

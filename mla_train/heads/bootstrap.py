@@ -13,7 +13,7 @@ from mla_train.heads.base import Head, Predictions
 
 DRAWS = 1000
 FEWER_DRAWS = (300, 100)
-MOST_NUMBERS, MOST_COSTLY = 1e8, 5e6  # that all draws read; with the costly column each takes a microsecond
+MOST_NUMBERS = 1e8  # that all draws read
 LEVELS = (0.025, 0.975)
 Bounds = dict[str, tuple[float, float]]
 """Lower and upper end of the interval of each metric."""
@@ -61,8 +61,7 @@ def _count(predictions: Predictions) -> int:
 
 def drawn_metrics(head: Head, predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
     """Each metric of each draw, `(draws,)`."""
-    by_draw = head.metrics_of_draws(predictions, drawn_places(head, predictions, draws, seed))
-    return {name: np.array([metrics[name] for metrics in by_draw]) for name in by_draw[0]} if by_draw else {}
+    return head.metrics_of_draws(predictions, drawn_places(head, predictions, draws, seed)) if draws else {}
 
 
 def bounds_of(drawn: dict[str, np.ndarray]) -> Bounds:
@@ -71,16 +70,7 @@ def bounds_of(drawn: dict[str, np.ndarray]) -> Bounds:
     return {name: (float(low), float(high)) for name, (low, high) in ends.items() if isfinite(high - low)}
 
 
-def affordable(head: Head, predictions: Predictions) -> tuple[int, Predictions]:
-    """Number of draws that take some seconds, and the predictions to draw from; never by the clock, so that runs repeat.
-
-    Where they are few, metrics of the costly column are left out; where even that takes too long there are no draws.
-    """
-    cheap = {name: column for name, column in predictions.items() if name != head.costly_column}
-    for columns in (predictions, cheap):
-        most = MOST_COSTLY if len(columns) > len(cheap) else MOST_NUMBERS
-        numbers = _count(columns) if head.draws_sums else sum(map(np.size, columns.values()))
-        fitting = next((draws for draws in (DRAWS, *FEWER_DRAWS) if draws * numbers <= most), 0)
-        if fitting:
-            return fitting, columns
-    return 0, cheap
+def affordable(head: Head, predictions: Predictions) -> int:
+    """Number of draws that take some seconds, 0 where even few take long; never by the clock, so that runs repeat."""
+    numbers = _count(predictions) if head.draws_sums else sum(map(np.size, predictions.values()))
+    return next((draws for draws in (DRAWS, *FEWER_DRAWS) if draws * numbers <= MOST_NUMBERS), 0)

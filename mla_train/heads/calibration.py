@@ -63,29 +63,40 @@ def confidence_of(predictions: Mapping[str, Any]) -> np.ndarray:
 
 def reliability(confidence: np.ndarray, is_right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean probability, accuracy and share of the answers of each range of probability that occurs; see `calibration_error`."""
-    ranges = np.minimum((confidence * RANGES).astype(int), RANGES - 1)
+    ranges = _range_of(confidence)
     members = [ranges == number for number in np.unique(ranges)]
     means = [[values[each].mean() for each in members] for values in (confidence, is_right)]
     return np.array(means[0]), np.array(means[1]), np.array([each.mean() for each in members])
 
 
-def calibration_error(confidence: np.ndarray, is_right: np.ndarray) -> float:
-    """Expected calibration error: mean distance of probability and accuracy over ten ranges of probability.
+def calibration_error(confidence: np.ndarray, is_right: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Expected calibration error: mean distance of probability and accuracy over ten ranges of probability, `(draws,)`.
 
     Args:
         confidence: Probability of each answer, `(answers,)`.
         is_right: Whether it is right, of the same shape.
+        weights: Weights of the answers, `(draws, answers)`.
     """
-    probability, accuracy, share = reliability(confidence, is_right)
-    return float(np.abs(probability - accuracy) @ share)
+    surplus = (confidence - is_right)[:, None] * (_range_of(confidence)[:, None] == np.arange(RANGES))
+    return np.abs(weights @ surplus).sum(1) / weights.sum(1)
 
 
-def brier_score(probability: np.ndarray, label: np.ndarray) -> float:
-    """Mean squared distance of the probabilities `(examples, classes)` to the true classes `(examples,)` (Brier 1950).
+def brier_score(probability: np.ndarray, label: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean squared distance of the probabilities to the true classes (Brier 1950), `(draws,)`.
 
     A class without a probability is as far away as a wrong certain one.
+
+    Args:
+        probability: Probability of each class, `(examples, classes)`.
+        label: True classes, `(examples,)`.
+        weights: Weights of the examples, `(draws, examples)`.
     """
     true = np.zeros(len(label))
     known = label < probability.shape[1]
     true[known] = probability[known, label[known]]
-    return float(np.mean((probability.astype(np.float64) ** 2).sum(1) - 2 * true + 1))
+    return weights @ ((probability.astype(np.float64) ** 2).sum(1) - 2 * true + 1) / weights.sum(1)
+
+
+def _range_of(confidence: np.ndarray) -> np.ndarray:
+    """Number of the range of probability of each answer."""
+    return np.minimum((confidence * RANGES).astype(int), RANGES - 1)

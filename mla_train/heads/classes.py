@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +16,7 @@ from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Predictions
 from mla_train.heads.calibration import best_temperature
+from mla_train.heads.class_metrics import Drawn, in_parts, once, single
 from mla_train.heads.pooled import PooledHead
 from mla_train.modalities.base import ModalityFeatures
 
@@ -33,6 +35,8 @@ class ClassSpec:
         threshold: Probability from which the positive one of two classes is predicted; None predicts the more probable.
         temperature: Divisor of the scores, by which the probabilities of val were most true.
     """
+
+    equally_long: ClassVar = (("classes", "counts"),)
 
     classes: list[str]
     counts: list[int] = field(default_factory=list)
@@ -83,6 +87,19 @@ class ClassHead(PooledHead):
     def labels(self, batch: Batch) -> Predictions:
         """True classes, as `collate` gives them."""
         return {"label": batch.targets.cpu().numpy()}
+
+    @abstractmethod
+    def weighted_metrics(self, predictions: Predictions, weights: np.ndarray) -> Drawn:
+        """Metrics of a split for each weighting of its examples, `(draws, examples)`."""
+
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Metrics of a whole split."""
+        return single(self.weighted_metrics(predictions, once(predictions["label"])))
+
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterator[np.ndarray]) -> Drawn:
+        """See `Head.metrics_of_draws`; a draw is a weight for each example."""
+        parts = [self.weighted_metrics(predictions, weights) for weights in in_parts(draws, len(predictions["label"]))]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
         """Precision, recall, F1 and number of examples of each class; those that are never predicted though they occur."""

@@ -16,7 +16,7 @@ from mla_train.data.tables.cells import as_label
 from mla_train.errors import UserError, require
 from mla_train.heads.base import Embeddings, Explained, Predictions, RawTargets
 from mla_train.heads.calibration import brier_score, calibration_error, confidence_of
-from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics
+from mla_train.heads.class_metrics import Drawn, above_threshold, best_threshold, count_metrics, ranking_metrics
 from mla_train.heads.classes import ClassHead, ClassSpec, note_alike, number_classes
 
 
@@ -36,7 +36,6 @@ class Classification(ClassHead):
         "brier": "min",
     }
     monitor = "accuracy"
-    costly_column = "probability"
     class_weight: Tensor | None
 
     def __init__(self, config: TrainConfig, spec: ClassSpec, embeddings: Embeddings, sequences: bool = False) -> None:
@@ -158,15 +157,16 @@ class Classification(ClassHead):
             )
         return lines
 
-    def metrics(self, predictions: Predictions) -> dict[str, float]:
+    def weighted_metrics(self, predictions: Predictions, weights: np.ndarray) -> Drawn:
         """Those of `count_metrics`; and where there are probabilities those of `ranking_metrics`, and how true they are."""
-        metrics = count_metrics(predictions["label"], predictions["predicted"])
+        label, predicted = predictions["label"], predictions["predicted"]
+        metrics = count_metrics(label, predicted, weights)
         if "probability" in predictions:
-            label, probability = predictions["label"], predictions["probability"]
-            metrics |= ranking_metrics(label, probability, self.spec.positive)
+            probability = predictions["probability"]
+            metrics |= ranking_metrics(label, probability, self.spec.positive, weights)
             metrics |= {
-                "ece": calibration_error(confidence_of(predictions), predictions["predicted"] == label),
-                "brier": brier_score(probability, label),
+                "ece": calibration_error(confidence_of(predictions), predicted == label, weights),
+                "brier": brier_score(probability, label, weights),
             }
         return metrics
 

@@ -12,6 +12,7 @@ from mla_train.escaping import markdown_cell
 from mla_train.figures import save_figure
 from mla_train.heads.base import Predictions
 from mla_train.heads.calibration import calibration_error, confidence_of, reliability
+from mla_train.heads.class_metrics import once
 from mla_train.safe_files import write_atomically
 
 MAX_TICK_LABELS = 30
@@ -55,7 +56,9 @@ def draw_calibration(predictions: Predictions, file: Path) -> None:
     label = "ten ranges of probability, area by share of examples"
     axes.scatter(confidence, accuracy, s=20 + 400 * sizes, color="tab:blue", label=label)
     axes.set(xlabel="probability of the prediction", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.05))
-    axes.set_title(f"expected calibration error {calibration_error(confidences, is_right):.3f}")
+    axes.set_title(
+        f"expected calibration error {float(calibration_error(confidences, is_right, once(is_right))[0]):.3f}"
+    )
     axes.legend(fontsize=8)
     save_figure(figure, file, 110)
 

@@ -1,6 +1,6 @@
 """A forecast: point and quantiles of each step, as corrections of a closed-form solution behind a gate."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mla_train.config import ForecastOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
-from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets
+from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
 from mla_train.heads.forecast_metrics import (
     coverage,
     errors_by_series,
@@ -228,14 +228,16 @@ class Forecast(Head):
         """Errors in scaled and original units."""
         return forecast_metrics(predictions, self.spec, self.levels)
 
-    def metrics_of_draws(self, predictions: Predictions, draws: Iterable[np.ndarray]) -> list[dict[str, float]]:
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
         """See `Head.metrics_of_draws`; each window is summed once."""
         sums = window_sums(predictions, self.spec, self.levels)
         is_single = len(self.spec.names) == 1
-        return [
-            metrics_of_sums({name: values[places].sum(0) for name, values in sums.items()}, is_single)
-            for places in draws
-        ]
+        return columns_of(
+            [
+                metrics_of_sums({name: values[places].sum(0) for name, values in sums.items()}, is_single)
+                for places in draws
+            ]
+        )
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
         """Errors of each series, also in its own units, and of each step, coverage of the quantiles, and the cycle."""

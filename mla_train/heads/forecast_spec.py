@@ -1,7 +1,7 @@
 """What a forecast must know of the series."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class ForecastSpec:
         quantile_shift: What is added to the quantiles of each step, in standard deviations of the past, so that val holds
             the share of values below each that it should, `(horizon, levels)`; empty adds nothing.
     """
+
+    equally_long: ClassVar = (("names", "mean", "std", "naive_error", "nonnegative"),)
 
     names: list[str]
     horizon: int

@@ -1,6 +1,6 @@
 """A text, written token by token by a decoder that attends to the encoded inputs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mla_train.config import Architecture, TrainConfig, attention_of
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
-from mla_train.heads.base import Embeddings, Explained, Predictions, padding_of
+from mla_train.heads.base import Embeddings, Explained, Predictions, columns_of, padding_of
 from mla_train.heads.text_targets import GeneratedText, GenerationSpec, GenerationTargets, TextTargets
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.text import clean
@@ -76,7 +76,8 @@ class Generation(TextTargets):
     @cached_property
     def tokenizer(self) -> Any:
         """Tokenizer of the texts."""
-        return read_tokenizer(self._shared[0].spec.tokenizer if self.spec.shared_with else self.spec.tokenizer)
+        spec = self._shared[0].spec if self.spec.shared_with else self.spec
+        return read_tokenizer(spec.tokenizer, spec.vocab_size)
 
     def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
         """Scores of the token after each, `(rows, length, vocab_size)`; see `Decoder.forward`."""
@@ -183,16 +184,16 @@ class Generation(TextTargets):
             self.text_metrics(*zip(*written.values(), strict=True)) if written else dict.fromkeys(self.directions, 0.0)
         )
 
-    def metrics_of_draws(self, predictions: Predictions, draws: Iterable[np.ndarray]) -> list[dict[str, float]]:
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
         """See `Head.metrics_of_draws`; n-grams are counted once."""
         written = _written(predictions)
         if not written:
-            return [dict.fromkeys(self.directions, 0.0) for _ in draws]
+            return dict.fromkeys(self.directions, np.zeros(sum(1 for _ in draws)))
         number = np.full(len(predictions["predicted"]), -1)
         number[list(written)] = np.arange(len(written))
         chosen = (drawn[drawn >= 0] for drawn in (number[places] for places in draws))
         texts, references, others = zip(*written.values(), strict=True)
-        return self.text_metrics.of_draws(texts, references, others, chosen)
+        return columns_of(self.text_metrics.of_draws(texts, references, others, chosen))
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
         """The text and its score, and with `n_best` the other texts, the best first."""

@@ -13,6 +13,7 @@ from mla_train.data.batch import Batch
 from mla_train.data.tables.cells import as_label, is_missing, written_list
 from mla_train.errors import UserError
 from mla_train.heads.base import Explained, Predictions, RawTargets
+from mla_train.heads.class_metrics import Drawn, areas_under_curves, mean_of_known
 from mla_train.heads.classes import ClassHead, ClassSpec, note_alike, number_classes
 
 THRESHOLD = 0.5
@@ -95,22 +96,23 @@ class MultilabelClassification(ClassHead):
         probability = outputs.detach().float().sigmoid().cpu().numpy()
         return {"predicted": (probability > THRESHOLD).astype(np.float32), "probability": probability}
 
-    def metrics(self, predictions: Predictions) -> dict[str, float]:
+    def weighted_metrics(self, predictions: Predictions, weights: np.ndarray) -> Drawn:
         """Average precision, averaged over the labels that occur; F1 over all decisions and averaged over labels.
 
         Baselines without probabilities are ranked by their decisions.
         """
-        from sklearn.metrics import average_precision_score, f1_score
-
-        label, predicted = predictions["label"], predictions["predicted"]
+        label, predicted = predictions["label"] > 0, predictions["predicted"] > 0
         ranking: Any = predictions.get("probability", predicted)
-        occurs = label.any(0)
-        precision = average_precision_score(label[:, occurs], ranking[:, occurs]) if occurs.any() else 0
+        precision = np.stack(
+            [areas_under_curves(ranking[:, number], hits, weights)[1] for number, hits in enumerate(label.T)], 1
+        )
+        occurs = ~np.isnan(precision)
+        true, answers, hits = (weights @ each for each in (label, predicted, label & predicted))
         return {
-            "mean_average_precision": float(precision),
-            "micro_f1": float(f1_score(label, predicted, average="micro", zero_division=0)),
-            "macro_f1": float(f1_score(label, predicted, average="macro", zero_division=0)),
-            "exact_match": float((label == predicted).all(1).mean()),
+            "mean_average_precision": mean_of_known(np.nan_to_num(precision), occurs),
+            "micro_f1": 2 * hits.sum(1) / np.maximum((true + answers).sum(1), 1),
+            "macro_f1": (2 * hits / np.maximum(true + answers, 1)).mean(1),
+            "exact_match": weights @ (label == predicted).all(1) / weights.sum(1),
         }
 
     def decode(self, predictions: Predictions) -> list[dict[str, Any]]:

@@ -5,16 +5,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from mla_train.config import TrainConfig
+from mla_train.config.checks import check_options
 from mla_train.config.stored import check_targets, read_stored, trust
 from mla_train.config.typed import from_dict
-from mla_train.errors import UserError
+from mla_train.errors import UserError, require
 from mla_train.inference.hub import download, is_repository
 from mla_train.masking import mask_values
 from mla_train.model import Model, ModelSpec
@@ -91,24 +96,58 @@ def load_model(path: str | Path, trusted: str | Path | None = None, config: Trai
     if trusted is not None:
         trust(trusted)
     folder = find_model(path)
-    try:
-        stored = json.loads((folder / SPEC).read_text())
-        weights = load_file(folder / WEIGHTS)
-    except (ValueError, SafetensorError) as error:
-        raise UserError(f"{folder} cannot be read: {error}") from error
     values = {} if config is not None else read_stored(folder / CONFIG)
     check_targets(values, folder / CONFIG)
+    stored: Any = None
     try:
-        config = config or from_dict(TrainConfig, values)
+        stored = json.loads((folder / SPEC).read_text("utf-8"))
+        weights = load_file(folder / WEIGHTS)
+        if config is None:
+            config = from_dict(TrainConfig, values)
+            check_options(config)
         task = build_task(config)
-        model = task.build_model(task.load_spec(stored))
+        spec = task.load_spec(stored, folder / SPEC)
+        _require_fit(task, spec, weights)
+        model = task.build_model(spec)
         model.load_state_dict(weights)
-    except (UserError, KeyError, TypeError, RuntimeError) as error:
-        written = stored.get("mla_train")
-        if written == package_version():
-            raise
-        raise UserError(
-            f"{folder} was written by {'an earlier mla_train' if written is None else f'mla_train {written}'}, this is "
-            f"{package_version()}: {error}"
-        ) from error
+    except Exception as error:  # a stranger's files raise errors of many kinds
+        message = str(error) if isinstance(error, UserError | SafetensorError) else f"{type(error).__name__}, {error}"
+        written = stored.get("mla_train", "of an earlier version") if isinstance(stored, dict) else package_version()
+        if written != package_version():
+            raise UserError(
+                f"{folder} was written by mla_train {written}, this is {package_version()}: {message}"
+            ) from error
+        raise UserError(f"{folder} cannot be read: {message}") from error
     return Artifact(config, task, model.eval())
+
+
+def _require_fit(task: Task, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:
+    """Raises a UserError where the network that config and spec describe has other weights; it takes no memory."""
+    too_many = 2 * len(weights) + 100  # a config that says a million blocks is stopped while they are made
+    count = 0
+
+    def watch(*_: Any) -> None:
+        nonlocal count
+        count += 1
+        require(count <= too_many, "the config describes a larger network than the weights are of")
+
+    hook = register_module_parameter_registration_hook(watch)
+    try:
+        with torch.device("meta"), WithoutValues():
+            described = task.build_model(spec).state_dict()
+    finally:
+        hook.remove()
+    for name in sorted({*described, *weights}):
+        sizes = [tuple(each[name].shape) if name in each else None for each in (described, weights)]
+        require(sizes[0] == sizes[1], f"{name} is {sizes[0]} by config and spec, and {sizes[1]} in {WEIGHTS}")
+
+
+class WithoutValues(TorchFunctionMode):
+    """Makes networks whose weights are not initialized."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Leaves the functions of torch.nn.init out."""
+        options = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return options["tensor"] if "tensor" in options else args[0]
+        return function(*args, **options)

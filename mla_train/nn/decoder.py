@@ -99,7 +99,7 @@ class Decoder(nn.Module):
         regularization: RegularizationConfig,
     ) -> None:
         super().__init__()
-        drop_paths = torch.linspace(0, regularization.stochastic_depth, decoder.depth).tolist()
+        drop_paths = torch.linspace(0, regularization.stochastic_depth, decoder.depth, device="cpu").tolist()
         blocks = [DecoderBlock(decoder, attention, cross, regularization, drop_path) for drop_path in drop_paths]
         self.blocks = nn.ModuleList(blocks)
         self.norm = build_norm(decoder.norm, decoder.dim)

@@ -74,7 +74,7 @@ class Encoder(nn.Module):
         rotary_axes: int = 1,
     ) -> None:
         super().__init__()
-        drop_paths = torch.linspace(0, regularization.stochastic_depth, encoder.depth).tolist()
+        drop_paths = torch.linspace(0, regularization.stochastic_depth, encoder.depth, device="cpu").tolist()
         over_array = encoder.latent is Latent.array
         axes = 0 if over_array else rotary_axes  # latents have no positions
         blocks = [EncoderBlock(encoder, attention, regularization, axes, drop_path) for drop_path in drop_paths]

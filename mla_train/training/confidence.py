@@ -13,8 +13,8 @@ DECIDING_DRAWS = 200
 
 def score_intervals(head: Head, predictions: Predictions) -> dict[str, list[float]]:
     """Ends of the 95 % interval of each metric over examples; fewer draws, or none, where the metrics take long."""
-    draws, columns = affordable(head, predictions)
-    return {name: list(ends) for name, ends in bounds_of(drawn_metrics(head, columns, draws)).items()}
+    drawn = drawn_metrics(head, predictions, affordable(head, predictions))
+    return {name: list(ends) for name, ends in bounds_of(drawn).items()}
 
 
 def compare_to_baseline(
@@ -52,12 +52,7 @@ def is_better(head: Head, predictions: Predictions, others: Predictions) -> tupl
     """
     metric, sign = head.monitor, 1 if head.directions[head.monitor] == "max" else -1
     gain = sign * (head.metrics(predictions)[metric] - head.metrics(others)[metric])
-    cheap = [
-        {name: column for name, column in each.items() if name != head.costly_column} for each in (predictions, others)
-    ]
-    columns = cheap if metric in head.metrics(cheap[0]) else [predictions, others]
-    # Always as many: a faster machine must not decide otherwise.
-    drawn, drawn_of_others = (drawn_metrics(head, each, DECIDING_DRAWS)[metric] for each in columns)
+    drawn, drawn_of_others = (drawn_metrics(head, each, DECIDING_DRAWS)[metric] for each in (predictions, others))
     error = float((drawn - drawn_of_others).std())
     return gain > error, {"gain": gain, "standard_error": error}
 
@@ -77,9 +72,8 @@ def drawn_differences(head: Head, predictions: Predictions, others: Predictions,
     """A metric of some predictions minus that of others in each draw, `(draws,)`; empty where draws take too long."""
     if "group" in predictions:  # the same examples are drawn
         others = others | {"group": predictions["group"]}
-    (draws, columns), (draws_of_others, columns_of_others) = (affordable(head, each) for each in (predictions, others))
-    draws = min(draws, draws_of_others)
-    drawn, drawn_of_others = (drawn_metrics(head, each, draws) for each in (columns, columns_of_others))
+    draws = min(affordable(head, each) for each in (predictions, others))
+    drawn, drawn_of_others = (drawn_metrics(head, each, draws) for each in (predictions, others))
     if metric not in drawn or metric not in drawn_of_others:
         return np.zeros(0)
     return drawn[metric] - drawn_of_others[metric]

@@ -41,6 +41,7 @@ class TrainingModule(L.LightningModule):
         reconstruction: Layer that predicts the encoder's input from its output, with `encoder.masked_modeling`.
         auxiliary_losses: Losses beside the head's own.
         evaluation: Metrics and predictions of the split that was evaluated last.
+        skipped_steps: Number of steps that were left out, see `optimizer.skip_nonfinite`.
     """
 
     def __init__(self, config: TrainConfig, task: Task, model: Model) -> None:
@@ -48,6 +49,7 @@ class TrainingModule(L.LightningModule):
         self.config, self.task, self.model = config, task, model
         self.evaluation: Evaluation | None = None
         self.train_loss = float("nan")
+        self.skipped_steps = 0
         self._parts: list[Predictions] = []
         self._steps = 0
         self.reconstruction: Reconstruction | None = None
@@ -120,9 +122,15 @@ class TrainingModule(L.LightningModule):
         scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / count
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         torch._foreach_mul_(gradients, scale)
-        self._log_sum = self._log_sum.to(self._step_sum) + self._step_sum
-        self._step_sum = torch.zeros_like(self._step_sum)
         step = self.global_step + 1
+        if self.skipped_steps < self.config.optimizer.skip_nonfinite and not self._is_finite(gradients):
+            optimizer.zero_grad()  # set to None, so that the optimizer passes over all weights
+            self.skipped_steps += 1
+            if self.global_rank == 0:
+                print(f"step {step} is left out: its loss or gradients are not finite", flush=True)
+        else:
+            self._log_sum = self._log_sum.to(self._step_sum) + self._step_sum
+        self._step_sum = torch.zeros_like(self._step_sum)
         if loss_sum.device.type == "cpu" or step % self.config.logger.every == 0:
             self.stop_if_not_finite()
         if step % self.config.logger.every == 0:
@@ -145,6 +153,14 @@ class TrainingModule(L.LightningModule):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
+    def _is_finite(self, gradients: list[Tensor]) -> bool:
+        """Whether loss and gradients of the step are finite numbers in all processes."""
+        norms = torch.stack([self._step_sum.sum(), *torch._foreach_norm(gradients)])
+        finite = torch.isfinite(norms).all().float()
+        if self.trainer.world_size > 1:  # sharded gradients differ
+            torch.distributed.all_reduce(finite, torch.distributed.ReduceOp.MIN)
+        return bool(finite)
+
     def stop_if_not_finite(self, weights: bool = False) -> None:
         """Raises an error if a loss since the last logged one, or with `weights` any weight, is not a finite number.
 
@@ -159,21 +175,25 @@ class TrainingModule(L.LightningModule):
             value = "nan" if weights else self._log_sum.sum().item()
             raise UserError(
                 f"the loss became {value} at step {self.global_step + 1} (learning rate {rate:.3g}). "
-                f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip; "
-                "checkpoints saved before this step are unaffected"
+                f"Try a lower lr (now {self.config.lr:g}), more optimizer.warmup or a smaller optimizer.gradient_clip, "
+                f"or let single steps be left out by optimizer.skip_nonfinite=10; checkpoints saved before this step are unaffected"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the losses that are not logged yet, so that a resumed run logs the same curve."""
+        """Keeps the losses that are not logged yet, so that a resumed run logs the same curve, and counts skipped steps on."""
         checkpoint["log_sum"] = self._log_sum.cpu()
+        checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores these losses."""
+        """Restores both."""
         self._log_sum = checkpoint["log_sum"]
+        self.skipped_steps = checkpoint.get("skipped_steps", 0)
 
     def _log_training(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         loss_sum, count, *auxiliary_sums = self._log_sum.tolist()
         self._log_sum = torch.zeros_like(self._log_sum)
+        if not count:  # all steps were left out
+            return
         self.train_loss = loss_sum / count
         metrics = {"train/loss": self.train_loss, "train/lr": optimizer.param_groups[0]["lr"]}
         names = [loss.name for loss in self.auxiliary_losses]

@@ -184,6 +184,11 @@ def _train(
             evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
         if not trainer.is_global_zero:
             return {}
+        if module.skipped_steps:
+            steps = f"{module.skipped_steps:,} of {trainer.global_step:,} steps"
+            data.notes.append(
+                f"{steps} were left out, as their loss or gradients were not finite (optimizer.skip_nonfinite)"
+            )
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
         selected = "start.ckpt" if begun and begun["kept"] else "best.ckpt"
         save_model(model_weights(folder.checkpoints / selected), spec, config, folder.model)

@@ -10,11 +10,6 @@ import io
 import json
 import lzma
 import math
-import os
-import random
-import resource
-import signal
-import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -26,11 +21,8 @@ from openpyxl import Workbook
 from openpyxl.utils.exceptions import IllegalCharacterError
 from PIL import Image
 
-from mla_train.errors import UserError
+from tests.fuzzing import FUZZ, bounded, chances, mutated
 from tests.helpers import load
-
-FUZZ = int(os.environ.get("FUZZ", "40"))
-SECONDS, MEBIBYTES = 30, 1500
 
 TEXTS = pd.DataFrame(
     {"text": [f"a {'good' if i % 2 else 'bad'} film, number {i}" for i in range(30)], "label": ["bad", "good"] * 15}
@@ -51,11 +43,6 @@ READERS = {
         SERIES,
     ),
 }  # fmt: skip
-PIECES = (
-    b'"', b'""', b"'", b"\0", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\r", b"\n\n", b"\n   \n", b",,,,", b";", b"\t",
-    b"1e999", b"-inf", b"nan", b"0000-00-00", b"9999-99-99", b"0001-01-01", b"1,001", b'{"a":', b"[" * 3000, b"}", b"\\u0000", b'"\\ud800"',
-    b"x" * 200_000, b"sep=;\n", b"=cmd()", b"\x1b[31m", b"$_{", b"[/b]", "٣".encode(), "\u2028".encode(),
-)  # fmt: skip
 CELLS = (
     None, "", "  ", "nan", "good", "bad", "1", "1.0", "01", "1,001", "1e999", "2024-01-01 00:00:00", "0001-01-01", "12:00", "\0", "\ud800",
     "a" * 70_000, "$_{", "=1", 0, 1, -1, 2**63 - 1, 2**70, 1.5, math.nan, math.inf, -math.inf, 1e308, 5e-324, True, False, b"good", b"\xff\xfe",
@@ -126,24 +113,6 @@ FORMS = {
 PACKERS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
-def mutated(content, chance):
-    """Bytes of a file, changed in a few places."""
-    content = bytearray(content)
-    for _ in range(chance.randint(1, 4)):
-        start = chance.randint(0, len(content))
-        end = min(len(content), start + chance.choice([0, 1, 2, 8, 100, 10**6]))
-        change = chance.choice(["cut", "insert", "repeat", "noise"])
-        if change == "cut":
-            content[start:end] = b""
-        elif change == "insert":
-            content[start:end] = chance.choice(PIECES)
-        elif change == "repeat":
-            content[start:start] = content[start:end]
-        else:
-            content[start:end] = chance.randbytes(chance.randint(1, 8))
-    return bytes(content)
-
-
 def hostile_file(frame, chance):
     """A file of a table with hostile cells, mutated bytes, or both, perhaps compressed: its name and its bytes."""
     columns = lists(frame)
@@ -166,31 +135,8 @@ def hostile_file(frame, chance):
 
 def check(*words):
     """Reads and prepares the data: a data set or a UserError, within time and memory."""
-
-    def too_long(*_):
-        raise TimeoutError(f"{SECONDS} s were not enough")
-
-    message = "none"
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(SECONDS)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            load("encoder=tiny", *words)
-    except UserError as error:
-        message = str(error)
-    finally:
-        signal.alarm(0)
-    assert message
-    assert "\x1b" not in message
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEBIBYTES * 1024
-
-
-def chances(name, count):
-    """A source of chance for each trial, the same in each run."""
-    for trial in range(max(1, count)):
-        yield trial, random.Random(f"{name} {trial}")
+    with bounded():
+        load("encoder=tiny", *words)
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mla_train.heads.base import rows_of
+from mla_train.heads.base import columns_of, rows_of
 from mla_train.heads.bootstrap import affordable, bounds_of, drawn_metrics, drawn_places
 from mla_train.heads.text_metrics import TextMetrics
 from mla_train.training.confidence import compare_to_baseline, is_better
@@ -16,14 +16,14 @@ from tests.helpers import build_forecaster, hourly_table
 class Means:
     """A head whose one metric is a mean."""
 
-    kind, spec, costly_column, draws_sums = "other", None, None, False
+    kind, spec, draws_sums = "other", None, False
     monitor, directions = "mean", {"mean": "max"}
 
     def metrics(self, predictions):
         return {"mean": float(np.mean(predictions["value"]))}
 
     def metrics_of_draws(self, predictions, draws):
-        return [self.metrics(rows_of(predictions, places)) for places in draws]
+        return columns_of([self.metrics(rows_of(predictions, places)) for places in draws])
 
 
 def made(values, **columns):
@@ -74,17 +74,7 @@ def test_better_is_more_than_a_standard_error():
 
 @pytest.mark.parametrize(("count", "draws"), [(10_000, 1000), (300_000, 300), (1_000_000, 100), (5_000_000, 0)])
 def test_many_examples_have_fewer_draws_or_none(count, draws):
-    assert affordable(Means(), made(np.zeros(count)))[0] == draws
-
-
-def test_the_costly_column_is_left_out_where_there_are_many_examples():
-    class Costly(Means):
-        costly_column = "probability"
-
-    few, many = (made(np.zeros(count), probability=np.zeros(count)) for count in (2000, 100_000))
-    assert affordable(Costly(), few) == (1000, few)
-    draws, columns = affordable(Costly(), many)
-    assert (draws, set(columns)) == (1000, {"value"})
+    assert affordable(Means(), made(np.zeros(count))) == draws
 
 
 def test_text_metrics_of_draws_are_those_of_the_drawn_texts():
@@ -109,5 +99,7 @@ def test_forecast_metrics_of_draws_are_those_of_the_drawn_windows(tmp_path):
         "quantiles": np.sort(chance.normal(size=(*shape, len(head.levels))), -1),
     }
     draws = [chance.integers(0, 20, 20) for _ in range(3)]
-    for places, computed in zip(draws, head.metrics_of_draws(predictions, draws), strict=True):
-        assert computed == pytest.approx(head.metrics(rows_of(predictions, places)))
+    computed = head.metrics_of_draws(predictions, draws)
+    for number, places in enumerate(draws):
+        expected = head.metrics(rows_of(predictions, places))
+        assert {name: values[number] for name, values in computed.items()} == pytest.approx(expected)

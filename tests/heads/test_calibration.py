@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
 from mla_train.heads.calibration import best_temperature, brier_score, calibration_error, cross_entropy
+from mla_train.heads.class_metrics import once
 
 
 def made(count, temperature, classes=4):
@@ -39,11 +40,15 @@ def test_measures_are_those_of_scikit_learn():
     odds = np.exp(scores)
     probability = odds / odds.sum(1, keepdims=True)
     assert cross_entropy(scores, labels) == pytest.approx(log_loss(labels, probability))
-    assert brier_score(probability, labels) == pytest.approx(2 * brier_score_loss(labels, probability[:, 1]))
-    assert brier_score(probability, np.full(300, 2)) == pytest.approx(((probability**2).sum(1) + 1).mean())
+    assert brier_score(probability, labels, once(labels)) == pytest.approx(
+        2 * brier_score_loss(labels, probability[:, 1])
+    )
+    assert brier_score(probability, np.full(300, 2), once(labels)) == pytest.approx(
+        ((probability**2).sum(1) + 1).mean()
+    )
 
 
 def test_the_calibration_error_is_the_distance_of_confidence_and_accuracy():
     confidence = np.array([0.95] * 10 + [0.55] * 10)
     is_right = np.array([True] * 8 + [False] * 2 + [True] * 5 + [False] * 5)
-    assert calibration_error(confidence, is_right) == pytest.approx((0.15 + 0.05) / 2)
+    assert calibration_error(confidence, is_right, once(is_right)) == pytest.approx((0.15 + 0.05) / 2)

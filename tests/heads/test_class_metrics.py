@@ -13,7 +13,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from mla_train.heads.class_metrics import above_threshold, best_threshold, count_metrics, ranking_metrics
+from mla_train.heads.class_metrics import (
+    above_threshold,
+    areas_under_curves,
+    best_threshold,
+    count_metrics,
+    in_parts,
+    ranking_metrics,
+    single,
+)
 
 numbers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 
@@ -22,7 +30,7 @@ numbers = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, 
 @given(numbers)
 def test_counts_are_those_of_scikit_learn(pairs):
     label, predicted = np.array(pairs).T
-    assert count_metrics(label, predicted) == pytest.approx(
+    assert single(count_metrics(label, predicted)) == pytest.approx(
         {
             "accuracy": accuracy_score(label, predicted),
             "macro_f1": f1_score(label, predicted, average="macro", zero_division=0),
@@ -39,9 +47,9 @@ def test_areas_of_two_classes_with_ties_are_those_of_scikit_learn(rows, positive
     probability = np.stack([1 - scores / 8, scores / 8], 1)
     hits = label == positive
     if hits.all() or not hits.any():
-        assert ranking_metrics(label, probability, positive) == {"auroc": 0.5, "average_precision": 0.5}
+        assert single(ranking_metrics(label, probability, positive)) == {"auroc": 0.5, "average_precision": 0.5}
         return
-    areas = ranking_metrics(label, probability, positive)
+    areas = single(ranking_metrics(label, probability, positive))
     assert areas["auroc"] == pytest.approx(roc_auc_score(hits, probability[:, positive]))
     assert areas["average_precision"] == pytest.approx(average_precision_score(hits, probability[:, positive]))
 
@@ -49,11 +57,29 @@ def test_areas_of_two_classes_with_ties_are_those_of_scikit_learn(rows, positive
 def test_areas_of_several_classes_are_means_over_those_that_occur():
     generator = np.random.default_rng(0)
     label, probability = generator.integers(0, 3, 200), generator.dirichlet(np.ones(4), 200).astype(np.float32)
-    areas = ranking_metrics(label, probability, 0)
+    areas = single(ranking_metrics(label, probability, 0))
     each = [
         (roc_auc_score(label == i, p), average_precision_score(label == i, p)) for i, p in enumerate(probability.T[:3])
     ]
     assert tuple(areas.values()) == pytest.approx(np.mean(each, 0))
+
+
+@given(st.integers(1, 40), st.integers(2, 4), st.integers(0, 5))
+def test_a_weight_counts_as_often_as_the_example_was_drawn(examples, classes, seed):
+    chance = np.random.default_rng(seed)
+    label, predicted = chance.integers(0, classes, (2, examples))
+    probability = chance.dirichlet(np.ones(classes), examples).round(1)
+    draws = [chance.integers(0, examples, examples) for _ in range(5)]
+    parts = list(in_parts(iter(draws), examples, most=2 * examples))
+    assert [len(part) for part in parts] == [2, 2, 1]
+    weights = np.concatenate(parts)
+    for name, values in count_metrics(label, predicted, weights).items():
+        expected = [single(count_metrics(label[places], predicted[places]))[name] for places in draws]
+        assert values == pytest.approx(expected), name
+    for name, values in ranking_metrics(label, probability, 1, weights).items():
+        expected = [single(ranking_metrics(label[places], probability[places], 1))[name] for places in draws]
+        assert values == pytest.approx(expected), name
+    assert np.isnan(areas_under_curves(probability[:, 0], np.zeros(examples, bool), weights)).all()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=1, max_size=40), st.integers(0, 1))

@@ -189,6 +189,6 @@ def test_a_model_of_another_version_is_named(run, written):
         (run / "model" / SPEC).write_text(json.dumps(spec | {"mla_train": written}))
     config["encoder"]["later"] = 1
     (run / "model" / CONFIG).write_text(json.dumps(config))
-    by = f"mla_train {written}" if written else "an earlier mla_train"
+    by = f"mla_train {written or 'of an earlier version'}"
     with pytest.raises(UserError, match=f"was written by {by}, this is {package_version()}: .*later"):
         mla_train.load(run)

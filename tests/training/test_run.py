@@ -103,6 +103,31 @@ def test_a_diverging_run_stops_with_step_and_rate_and_keeps_the_last_good_state(
     assert not (folder / "results.json").exists()
 
 
+def test_steps_whose_loss_is_not_finite_are_left_out_as_often_as_is_allowed(tmp_path, monkeypatch, capsys):
+    loss, calls = Classification.loss, []
+
+    def sometimes_infinite(self, outputs, batch):
+        total, count = loss(self, outputs, batch)
+        calls.append(count)
+        return (total * float("nan") if torch.is_grad_enabled() and len(calls) % 3 == 0 else total), count
+
+    monkeypatch.setattr(Classification, "loss", sometimes_infinite)
+    words = ("debug.overfit=32", "batch_size=8", "epochs=1", "logger.every=1")
+    results = go(tmp_path / "run", *words, "optimizer.skip_nonfinite=10")
+    skipped = capsys.readouterr().out.count(" is left out: its loss or gradients are not finite")
+    assert 1 <= skipped <= 2  # of four steps
+    assert any(note.startswith(f"{skipped} of 4 steps were left out") for note in results["notes"])
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        losses = [row["train/loss"] for row in csv.DictReader(stream) if row["train/loss"]]
+    assert len(losses) == 4 - skipped
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["skipped_steps"] == skipped
+    assert all(torch.isfinite(weight).all() for weight in checkpoint["state_dict"].values())
+    calls.clear()
+    with pytest.raises(UserError, match=r"the loss became nan at step \d .*optimizer\.skip_nonfinite=10"):
+        go(tmp_path / "other", *words)
+
+
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_gradients_are_clipped_under_mixed_precision(tmp_path, monkeypatch, precision):
     clipped = []

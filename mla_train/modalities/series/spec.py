@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class SeriesSpec:
         time_format: How times are read where there are several ways, as `data.time_format` names it; else empty.
         transform: What is done to the series before they are scaled, see `config.Transform`.
     """
+
+    equally_long: ClassVar = (("names", "mean", "std"),)
 
     names: list[str]
     mean: list[float]

@@ -128,12 +128,12 @@ class Text(Modality[TextSpec]):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer of the spec."""
-        return read_tokenizer(self.spec.tokenizer)
+        return read_tokenizer(self.spec.tokenizer, self.spec.vocab_size)
 
     @cached_property
     def tfidf(self) -> "TfidfFeatures | None":
         """The TF-IDF features of the spec; None where there are none."""
-        return read_tfidf(self.spec.tfidf)
+        return read_tfidf(self.spec.tfidf, self.spec.tfidf_size)
 
     def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
         """Computes tokens and TF-IDF weights of texts."""
@@ -237,13 +237,13 @@ def _vary(
     return example._replace(tokens=change(tokens, share) if share else tokens)
 
 
-def read_tfidf(written: str) -> "TfidfFeatures | None":
-    """TF-IDF features from their JSON; None from an empty text."""
+def read_tfidf(written: str, size: int | None = None) -> "TfidfFeatures | None":
+    """TF-IDF features from their JSON, with their number if that is known; None from an empty text."""
     if not written:
         return None
     from mla_train.data.tfidf import TfidfFeatures
 
-    return TfidfFeatures.from_json(written)
+    return TfidfFeatures.from_json(written, size)
 
 
 def learn_vocabulary(

@@ -1,0 +1,91 @@
+"""The spec of a stored model, which may come from a stranger: each value has the type that its dataclass says."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from math import isfinite
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from mla_train.errors import UserError, require
+from mla_train.heads.base import Head
+from mla_train.modalities.base import Modality
+from mla_train.model import ModelSpec
+
+Spec = TypeVar("Spec")
+
+
+def read_spec(
+    stored: Any, modalities: Mapping[str, type[Modality]], heads: Mapping[str, type[Head]], key: str
+) -> ModelSpec:
+    """A spec from the result of `ModelSpec.to_dict`.
+
+    Args:
+        stored: Plain values.
+        modalities: All kinds of input by name.
+        heads: All kinds of answer by name.
+        key: Name of the spec, for messages.
+
+    Raises:
+        UserError: A value is missing, or of another type than it must be.
+    """
+    require(isinstance(stored, dict), f"{key} holds no spec of a model")
+    inputs, answer = stored.get("inputs"), stored.get("head")
+    require(isinstance(inputs, dict) and bool(inputs), f"{key}: inputs must name the inputs of the model")
+    named = {name: _read(values, modalities, f"{key}: inputs.{name}") for name, values in inputs.items()}
+    head, target = _read(answer, heads, f"{key}: head")
+    sequences = stored.get("sequences", False)
+    require(isinstance(sequences, bool), f"{key}: sequences must be true or false")
+    return ModelSpec({name: kind(spec) for name, (kind, spec) in named.items()}, head, target, sequences)
+
+
+def _read(values: Any, kinds: Mapping[str, Any], key: str) -> tuple[Any, Any]:
+    """A kind of input or answer, and its spec."""
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise UserError(f"{key}.kind must be one of {', '.join(kinds)}")
+    return kinds[kind], typed(kinds[kind].spec_class, {name: v for name, v in values.items() if name != "kind"}, key)
+
+
+def typed(cls: type[Spec], values: Mapping[str, Any], key: str) -> Spec:
+    """A dataclass of plain values, each of the type that it is annotated with.
+
+    Args:
+        cls: The dataclass.
+        values: Its values by name.
+        key: Name of the dataclass, for messages.
+
+    Raises:
+        UserError: A value is missing, unknown, or of another type.
+    """
+    hints = get_type_hints(cls)
+    known = {each.name: each for each in fields(cls)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        require(name in known, f"{key}.{name} is unknown to this version")
+        if not _is(value, hints[name]):
+            shown = repr(value)
+            raise UserError(f"{key}.{name} is {shown[:60]}{'...' * (len(shown) > 60)}, which is no {known[name].type}")
+    for name, field in known.items():
+        has_default = field.default is not MISSING or field.default_factory is not MISSING
+        require(name in values or has_default, f"{key}.{name} is missing")
+    spec = cls(**values)
+    for first, *others in getattr(cls, "equally_long", ()):
+        sizes = {name: len(getattr(spec, name)) for name in (first, *others)}
+        wrong = [name for name in others if sizes[name] not in (sizes[first], 0)]
+        require(not wrong, f"{key}.{', '.join(wrong)} must be as long as {first}, which has {sizes[first]:,} values")
+    return spec
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value as JSON has it is of a type: a plain one, or a list, a dictionary or a choice of such."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_is(value, each) for each in inner)
+    if origin is list:
+        return isinstance(value, list) and all(_is(each, inner[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_is(each, inner[1]) for each in value.values())
+    if hint is float:
+        return type(value) in (int, float) and abs(value) < 1e308 and isfinite(value)
+    if hint is int:
+        return type(value) is int and 0 <= value < 2**31
+    return type(value) is hint
