@@ -17,8 +17,11 @@ os.environ.pop("MLA_TRAIN_RUN_DIR", None)
 
 @pytest.fixture(autouse=True, scope="session")
 def one_cache(tmp_path_factory):
-    """Baselines of a test session are kept apart from the user's."""
-    os.environ["MLA_TRAIN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """What a test session computes is kept apart from the user's, and shared by its processes."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["MLA_TRAIN_CACHE"] = str(folder / "cache")
 
 
 @pytest.fixture(scope="session")

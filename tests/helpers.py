@@ -68,7 +68,7 @@ def run_here(folder, *words, report=None):
     from mla_train.training.run import run
     from mla_train.training.run_folder import CHOSEN, find_run
 
-    settings = config(*SMALL, f"run_dir={folder}", *words)
+    settings = config(*SMALL, "baselines=quick", f"run_dir={folder}", *words)
     with mock.patch.object(sys, "argv", ["train.py"]), mock.patch.dict(os.environ):
         os.environ.pop(CHOSEN, None)
         return run(settings, find_run(settings), report=report)

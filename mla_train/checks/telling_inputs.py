@@ -25,7 +25,8 @@ def telling_tokens(texts: Sequence[str], labels: np.ndarray) -> list[TellingToke
     """The token that tells each class best, where one tells it almost alone; `labels` are class numbers `(texts,)`."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(token_pattern=r"(?u)\w+|[^\w\s]", binary=True, dtype=np.float32)
+    pattern = r"(?u)\w+|[^\w\s]"
+    vectorizer = CountVectorizer(token_pattern=pattern, binary=True, dtype=np.float32)
     try:
         table = vectorizer.fit_transform(texts)
     except ValueError:  # no text has a token

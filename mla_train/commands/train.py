@@ -6,12 +6,13 @@ Mistakes in options are reported before torch is loaded.
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -53,6 +54,9 @@ def main() -> None:
             texts = [help_of(config, key) for key in keys]
             print("\n".join(texts or [as_started(help_text(config, choices, "--help-all" in sys.argv))]), flush=True)
             return
+        if _is_one_run(words):
+            _train(compose_overrides(CONF, words), get_args_parser().parse_args(words).overrides)
+            return
         with clear_errors(CONF, words), _raised_by_hydra():
             _run_hydra()
     except UserError as error:
@@ -69,6 +73,13 @@ def main() -> None:
         # The reader, such as `| head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _is_one_run(words: list[str]) -> bool:
+    """Whether a command line trains once: then its config is composed once, which Hydra's own way does twice."""
+    options = vars(get_args_parser().parse_args(words))
+    of_hydra = any(override.lstrip("+~").startswith("hydra") for override in options.pop("overrides"))
+    return not of_hydra and not any(value for name, value in options.items() if name not in ("run", "config_dir"))
 
 
 @contextmanager
@@ -110,7 +121,7 @@ def _run_hydra() -> None:
 
 
 def _job(composed: DictConfig) -> None:
-    """Runs one job: the only one, or one of a multirun."""
+    """Runs one job of a multirun."""
     details = HydraConfig.get()
     config = to_typed_config(composed)
     if details.mode is RunMode.MULTIRUN:
@@ -123,7 +134,17 @@ def _job(composed: DictConfig) -> None:
         if config.run_dir:
             config.run_dir = str(Path(config.run_dir) / str(details.job.num))
         sys.argv = _job_command(details, config.run_dir)
-    words = [word for word in details.overrides.task if word.partition("=")[0] not in OF_COMMAND]
+    _train(config, details.overrides.task)
+
+
+def _train(config: TrainConfig, overrides: Sequence[str]) -> None:
+    """Trains, after all mistakes that need no torch have been answered.
+
+    Args:
+        config: Config of the run.
+        overrides: Words that it was composed of.
+    """
+    words = [word for word in overrides if word.partition("=")[0] not in OF_COMMAND]
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
     folder = find_run(config)

@@ -80,6 +80,7 @@ def _check_chosen(config_dir: Path, words: Sequence[str]) -> None:
     choices = find_choices(config_folders(config_dir, words))
     for override in parse_overrides(get_args_parser().parse_args(words).overrides):
         key = override.key_or_group
+        require(key != "sweep", f"sweep= belongs to another command: {' '.join(program('sweep'))} sweep=default")
         for name in _chosen_names(override) if key in choices and not override.is_delete() else ():
             if name not in choices[key]:
                 raise UserError(
@@ -111,9 +112,10 @@ def _compose(config_dir: Path, words: Sequence[str], overrides: list[str]) -> Di
 
 
 def config_folders(config_dir: Path, words: Sequence[str]) -> list[Path]:
-    """The folder conf/ and that of --config-dir, if there is one."""
+    """The folder conf/, that of --config-dir, and those of hydra.searchpath."""
     folder = config_dir_argument(words)
-    return [config_dir, *([folder] if folder else [])]
+    listed = re.findall(r"file://([^],'\"]+)", " ".join(word for word in words if word.startswith("hydra.searchpath=")))
+    return [config_dir, *([folder] if folder else []), *(path for path in map(Path, listed) if path.is_dir())]
 
 
 def find_choices(folders: Iterable[Path]) -> dict[str, set[str]]:
@@ -143,7 +145,6 @@ def check_overrides(overrides: list[str], choices: dict[str, set[str]], keys: se
             )
         if override.is_delete() or override.is_add() or key.startswith(("hydra.", "hydra/", "trainer.")):
             continue
-        require(key != "sweep", f"sweep= belongs to another command: {' '.join(program('sweep'))} sweep=default")
         if key not in choices and key not in keys:
             raise UserError(f"unknown key {key}. {_nearest_key(key, keys | choices.keys())}")
 
