@@ -52,6 +52,7 @@ def serve(arguments: argparse.Namespace) -> None:
         import uvicorn
 
         from mla_train.inference.serve.app import create_app
+        from mla_train.inference.serve.connections import PatientProtocol
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is missing: pip install 'mla-train[serve]'") from None
     warnings.filterwarnings("ignore", r"Glyph .* missing")  # matplotlib's, for each sign that a figure lacks
@@ -64,7 +65,9 @@ def serve(arguments: argparse.Namespace) -> None:
         predictor.network.to("cuda")
     results = next((file for file in (run / "results.json", run.parent / "results.json") if file.is_file()), None)
     app = create_app(predictor, json.loads(results.read_text()) if results else {})
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", proxy_headers=False, server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", http=PatientProtocol, proxy_headers=False, server_header=False)
+    )
     with bind(arguments.host, arguments.port) as listener:
         host, port = listener.getsockname()[:2]
         print(f"serving {run} at http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C stops)", flush=True)

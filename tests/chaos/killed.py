@@ -4,6 +4,7 @@
     python tests/chaos/killed.py write:17 run_dir=run ...  # killed before the 17th step of writing
     python tests/chaos/killed.py full:17 run_dir=run ...   # from the 17th step on there is no space left
     python tests/chaos/killed.py kill:1.5 ...              # killed after 1.5 seconds; likewise term (SIGTERM) and int (Ctrl-C)
+    python tests/chaos/killed.py clock:1.5 ...             # the same, while the clock jumps back and forth by years
     python tests/chaos/killed.py stage:mla_train.training.run.evaluate ...  # killed when a function is called
 
 A step of writing is whatever changes the disk: a folder or a file that is made, synced, moved or removed.
@@ -14,6 +15,7 @@ import errno
 import importlib
 import io
 import os
+import random
 import runpy
 import signal
 import sys
@@ -21,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
+SIGNALS = {"kill": signal.SIGKILL, "clock": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 OF_RUN = Path("run").resolve()
 
 
@@ -70,6 +72,12 @@ def no_space():
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def jump():
+    """Makes the clock of this process jump; what measures time by it goes wrong."""
+    chance, true = random.Random(0), time.time
+    time.time = lambda: max(0.0, true() + chance.choice([-1, 1]) * chance.uniform(0, 1e8))
+
+
 def later(seconds, number):
     """Sends a signal after some time."""
 
@@ -85,6 +93,8 @@ def main():
     begun = time.monotonic()
     threat, _, value = sys.argv.pop(1).partition(":")
     steps = Steps(int(value) if threat in ("write", "full") else 0, {"full": no_space}.get(threat, die))
+    if threat == "clock":
+        jump()
     if threat in SIGNALS:
         later(float(value), SIGNALS[threat])
     elif threat == "stage":

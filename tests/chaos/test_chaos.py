@@ -37,7 +37,7 @@ STAGES = [
     "mla_train.training.run.write_results", "mla_train.training.results.environment",
     "mla_train.report.run_report.write_report", "mla_train.training.checkpoint_files.is_whole",
 ]  # fmt: skip
-KINDS = ["write", "write", "stage", "write", "full", "kill", "write", "term", "kill", "int"]
+KINDS = ["write", "clock", "stage", "write", "full", "kill", "write", "term", "kill", "int"]
 
 
 def start(folder, threat, words, timeout=300):
