@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -247,6 +247,18 @@ def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder
     )
 
 
+class _LogFile(logging.FileHandler):
+    """Without a traceback on the terminal for each message that a full disk has no room for."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Lets the message go."""
+
+    def close(self) -> None:
+        """Closes the file, whatever is left to be written."""
+        with suppress(OSError):
+            super().close()
+
+
 class _Formatter(logging.Formatter):
     """Messages and tracebacks without secrets."""
 
@@ -257,7 +269,7 @@ class _Formatter(logging.Formatter):
 @contextmanager
 def log_file(file: Path) -> Iterator[None]:
     """Sends messages of libraries to a file and keeps the terminal for the progress bar and the metrics."""
-    handler = logging.FileHandler(file)
+    handler = _LogFile(file)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

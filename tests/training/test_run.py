@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ from mla_train.heads import Classification
 from mla_train.inference.artifact import load_model
 from mla_train.locks import lock
 from mla_train.training.averaging import moving_average
+from mla_train.training.run import log_file
 from mla_train.training.run_folder import RunFolder, resume_command
 from mla_train.training.scores import read_score
 from tests.helpers import ROOT, SMALL, batch_of, build, randomize, read_jsonl, run_here, stop_in_epoch, train
@@ -328,6 +330,12 @@ def test_checkpoints_hold_data_only_and_no_other_is_loaded(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_log_without_room_is_no_error(tmp_path, capsys):
+    with log_file(Path("/dev/full")):
+        logging.getLogger("mla_train").warning("a message")
+    assert not capsys.readouterr().err
+
+
 def test_a_disk_without_room_is_one_line(tmp_path):
     # The limit on the size of a file stands for the full disk: writing the first checkpoint fails for real.
     command = f"ulimit -f 40; exec {sys.executable} {ROOT / 'train.py'} encoder=tiny epochs=1 run_dir=run"
