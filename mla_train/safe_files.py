@@ -44,6 +44,25 @@ def atomic_path(file: Path, checked: bool = False, previous: Path | None = None)
         _sync(file.parent)
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside another to write to, which takes its place at the end; after an error or a kill the old one stays."""
+    part = folder.with_name(f"{UNFINISHED}{token_hex(4)}.{folder.name}")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        for file in part.rglob("*"):
+            _sync(file)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(part, folder)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    with suppress(OSError):
+        _sync(folder.parent)
+
+
 def write_atomically(file: Path, content: str | bytes, checked: bool = False) -> None:
     """Writes a whole file, see `atomic_path`; text as UTF-8, with halves of characters escaped."""
     with atomic_path(file, checked) as part:

@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from mla_train.safe_files import CHECKSUMS, atomic_path, is_whole, remove_unfinished, write_atomically
+from mla_train.safe_files import CHECKSUMS, atomic_folder, atomic_path, is_whole, remove_unfinished, write_atomically
 
 
 def names(folder):
@@ -24,6 +24,25 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     assert names(tmp_path) == ["a.json"]
     (tmp_path / "plain").touch()
     assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_is_replaced_as_a_whole_or_stays(tmp_path):
+    folder = tmp_path / "model"
+    for name in ("old", "new"):
+        with atomic_folder(folder) as part:
+            (part / name).write_text(name)
+            assert names(tmp_path) == sorted([part.name, *["model"] * (name == "new")])
+    assert names(folder) == ["new"]
+
+    def break_off():
+        with atomic_folder(folder) as part:
+            (part / "half").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert names(tmp_path) == ["model"]
+    assert names(folder) == ["new"]
 
 
 def test_text_with_half_of_a_character_stays_json(tmp_path):

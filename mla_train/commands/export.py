@@ -20,7 +20,7 @@ from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import UserError, run_script
 from mla_train.inference.export import FORMATS, check_format
 from mla_train.inference.hub import check_login, upload
-from mla_train.safe_files import write_atomically
+from mla_train.safe_files import atomic_folder, write_atomically
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
     from mla_train.dataset import Split
@@ -65,19 +65,19 @@ def export(arguments: argparse.Namespace) -> None:
     check_output(folder)
     start = perf_counter()
     print("writing ...", flush=True)
-    graphs = write_model(predictor.artifact, folder, arguments.format)
+    with atomic_folder(folder) as part:
+        graphs = write_model(predictor.artifact, part, arguments.format)
+        head, tested = predictor.network.head, "test" in results.get("metrics", {})
+        test = read_test(predictor) if tested or arguments.quantize else None
+        bounds = {}
+        if tested and test is not None:
+            bounds = intervals(head, predict_split(predictor, test), DRAWS)
+        quantized = None
+        if arguments.quantize is not None:
+            quantized = quantize_folder(predictor, part, arguments.quantize, test)
+        card = model_card(predictor.artifact, arguments.format, graphs, results, bounds, quantized)
+        write_atomically(part / CARD, card)
     print(f"wrote {arguments.format} to {folder} in {perf_counter() - start:.1f} s")
-    head, tested = predictor.network.head, "test" in results.get("metrics", {})
-    test = read_test(predictor) if tested or arguments.quantize else None
-    bounds = {}
-    if tested and test is not None:
-        bounds = intervals(head, predict_split(predictor, test), DRAWS)
-    quantized = None
-    if arguments.quantize is not None:
-        quantized = quantize_folder(predictor, folder, arguments.quantize, test)
-    write_atomically(
-        folder / CARD, model_card(predictor.artifact, arguments.format, graphs, results, bounds, quantized)
-    )
     for file in sorted(folder.iterdir()):
         print(f"  {file.name}  {file.stat().st_size / 1e6:.2f} MB")
     if arguments.push is not None:

@@ -26,15 +26,13 @@ def check_output(folder: Path) -> None:
 
 
 def write_model(artifact: Artifact, folder: Path, name: str) -> dict[str, Graph]:
-    """Writes a model and its preprocessing into a folder, in a format, and returns its graphs if it has any.
+    """Writes a model and its preprocessing into a new or empty folder, in a format, and returns its graphs if it has any.
 
     Raises:
         UserError: The network has no graph.
     """
     model, config = artifact.model, artifact.config
     graphs = {} if name == "safetensors" else build_graphs(model)  # before anything is written
-    if folder.exists():
-        shutil.rmtree(folder)
     if name == "safetensors":
         save_model(model.state_dict(), model.spec, config, folder)
     save_description(model.spec, config, folder)
