@@ -11,7 +11,7 @@ from mla_train.commands import train as train_command
 from mla_train.config import stored
 from mla_train.config.stored import check_targets, read_stored, trust
 from mla_train.errors import UserError
-from tests.helpers import run_here
+from tests.helpers import run_here, write_reviews
 
 CANARY = "from pathlib import Path\n\nPath(__file__).with_name('ran').touch()\n"
 CODE = """
@@ -34,7 +34,9 @@ class Task(TextClassification):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    run_here(folder / "run", "task=text_classification", "debug=fast", "baselines=none")
+    write_reviews(folder / "reviews.csv")
+    data = ("data=text_files", f"data.train={folder / 'reviews.csv'}")
+    run_here(folder / "run", "task=text_classification", *data, "debug=fast", "baselines=none")
     return folder / "run"
 
 
