@@ -6,7 +6,11 @@ from typing import Any
 from mla_train.errors import printable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-NUMBER = re.compile(r"[+-]([\d.,\s]*\d[\d.,\s]*(e[+-]?\d+)?%?|inf|nan)", re.IGNORECASE)
+NUMBER = re.compile(r"[+-](?:(?=[.,\s]*\d)[\d.,\s]+(?:e[+-]?\d+)?%?|inf|nan)", re.IGNORECASE)
+CODE = re.compile(r"`[^`]*`")
+"""A cell that is code of our own, such as a command: in it Markdown means nothing."""
+MARKS = str.maketrans({"\\": "\\\\", "[": "\\[", "]": "\\]", "<": "&lt;", "&": "&amp;"})
+"""Signs with which Markdown begins links, images and HTML."""
 
 
 def spreadsheet_cell(value: Any) -> Any:
@@ -16,5 +20,11 @@ def spreadsheet_cell(value: Any) -> Any:
 
 
 def markdown_cell(text: str) -> str:
-    """A text in one cell of a Markdown table, which begins no HTML and no further cell."""
-    return printable(" ".join(text.split())).replace("|", "\\|").replace("<", "&lt;")
+    """A text in one cell of a Markdown table, which begins no HTML, no link, no image and no further cell."""
+    return markdown_line(text).replace("|", "\\|")
+
+
+def markdown_line(text: str) -> str:
+    """A text in one line of Markdown, which begins no HTML, no link and no image."""
+    line = printable(" ".join(text.split()))
+    return line if CODE.fullmatch(line) else line.translate(MARKS)

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from mla_train.safe_files import open_own
+
 TRIES = 5
 _HELD: set[int] = set()
 
@@ -36,7 +38,7 @@ def lock(file: Path) -> Iterator[bool]:
 def is_locked(file: Path) -> bool:
     """Whether a living process holds a lock."""
     try:
-        handle = os.open(file, os.O_RDWR)
+        handle = os.open(file, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return False
     try:
@@ -55,7 +57,7 @@ def owner(file: Path) -> str:
 def _open_locked(file: Path) -> int | None:
     """The file, locked; None where another process holds it."""
     while True:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = open_own(file, os.O_RDWR)
         if not _lock(handle):
             os.close(handle)
             return None

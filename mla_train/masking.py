@@ -5,11 +5,16 @@ import re
 from typing import Any
 
 MASK = "(hidden)"
-WORDS = r"(?:(?:api|access|secret|account)_?key|password|passwd|secret|(?:auth|access)_?token)"
+WORDS = r"(?:(?:api|access|secret|account)_?key|password|passwd|passphrase|pwd|secret|(?:auth|access|hf|hub)_?token)"
 NAMED = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """Names of environment variables whose values are secrets."""
 SHORTEST = 8  # characters of such a value, lest a common word be hidden
-ADDRESS = re.compile(r"(?<=://)(?:[^\s/@:'\"<>]*:(?!\d+/)[^\s'\"<>]*|[^\s/@'\"<>]+)@")
+ADDRESS = re.compile(
+    r"(?<=http://)(?:[^\s/@:'\"<>]{0,200}:(?!\d+/)[^\s'\"<>]{0,300}|[^\s/@'\"<>]{1,300})@"
+    r"|(?<=https://)(?:[^\s/@:'\"<>]{0,200}:(?!\d+/)[^\s'\"<>]{0,300}|[^\s/@'\"<>]{1,300})@"
+    r"|(?<!http://)(?<!https://)(?<=://)(?:[^\s/@:'\"<>]{0,200}:[^\s'\"<>]{0,300}|[^\s/@'\"<>]{1,300})@"
+)
+"""User and password; of a web address a number before the first slash is a port, and what follows is its path."""
 QUERY = re.compile(r"(?<=[?&])([\w-]*(?:key|token|secret|password|signature|sig)=)[^\s&'\"<>]+", re.IGNORECASE)
 OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*['\"]?)[^\s'\"<>,;}}]+", re.IGNORECASE)
 

@@ -69,6 +69,11 @@ def write_atomically(file: Path, content: str | bytes, checked: bool = False) ->
         part.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
 
 
+def open_own(file: Path, flags: int) -> int:
+    """A handle of a file to write to, which is made if need be; OSError where it is a link, which may lead anywhere."""
+    return os.open(file, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def remove_unfinished(folder: Path) -> None:
     """Removes what killed processes have left half written in a run folder."""
     for pattern in (f"{UNFINISHED}*", f"*/{UNFINISHED}*", f"figures/*/{UNFINISHED}*"):

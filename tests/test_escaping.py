@@ -123,7 +123,7 @@ def test_numbers_and_other_texts_stay(value):
 
 
 def test_markdown_cells_are_one_cell():
-    assert markdown_cell("a|b\n<b>\x1b") == "a\\|b &lt;b>\\x1b"
+    assert markdown_cell("a|b\n<b>\x1b") == "a\\|b &lt;b>\\\\x1b"
 
 
 def test_predictions_are_safe_in_a_spreadsheet_and_on_a_terminal(run, tmp_path, monkeypatch, capsys):

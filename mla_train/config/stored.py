@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from mla_train.errors import UserError
 from mla_train.program import PACKAGE
 
 LARGEST = 2_000_000  # bytes of a config
+LONG_TIME = re.compile(r"[\d:_.+-]{60,}")  # reading it as a number of base 60 takes long
 _folders = [PACKAGE, PACKAGE.parent / "tasks"]  # whose tasks a stored config may name
 
 
@@ -43,7 +45,7 @@ def read_stored(file: Path) -> dict[str, Any]:
         if not file.is_file():  # a pipe would wait for a writer
             raise UserError(f"{file} cannot be read: it is no regular file")
         text = file.read_text(encoding="utf-8")
-        values = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        values = json.loads(text) if file.suffix == ".json" else _plain_yaml(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
@@ -55,6 +57,21 @@ def read_stored(file: Path) -> dict[str, Any]:
                 f"{file}: {key} is an interpolation, ${{...}}, and a stored config has plain values: write the value"
             )
     return values
+
+
+def _plain_yaml(text: str) -> Any:
+    """Values of a YAML text without aliases, which can stand for gigabytes, and without numbers such as 1:30:00.
+
+    Raises:
+        ValueError: It has one of these.
+        yaml.YAMLError: It is no YAML.
+    """
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it has an alias, and a stored config has plain values: write the value")
+        if isinstance(event, yaml.ScalarEvent) and event.style is None and LONG_TIME.fullmatch(event.value):
+            raise ValueError("it has a number with too many colons")
+    return yaml.safe_load(text)
 
 
 def check_targets(values: dict[str, Any], file: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Self
 
 from mla_train.config import TableOptions
@@ -17,6 +18,7 @@ from mla_train.data.tables import open_source
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError, printable
 from mla_train.escaping import spreadsheet_cell
+from mla_train.safe_files import UNFINISHED
 
 CHUNK = 1024
 WRITTEN = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
@@ -68,7 +70,7 @@ class Writer:
 
     def __init__(self, path: str, kind: str, columns: Sequence[str], separator: str = ",", schema: Any = None) -> None:
         self.path, self.kind, self.columns, self.separator, self.schema = path, kind, columns, separator, schema
-        self.part = None if path == "-" else Path(f"{path}.part")
+        self.part = None if path == "-" else Path(path).with_name(f"{UNFINISHED}{token_hex(4)}.{Path(path).name}")
         self.stream: Any = None
         self.parquet: Any = None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from mla_train.escaping import markdown_cell
+from mla_train.escaping import markdown_cell, markdown_line
 from mla_train.inference.artifact import Artifact, package_version
 from mla_train.inference.export.graphs import Graph
 from mla_train.masking import mask
@@ -71,7 +71,7 @@ def model_card(
     metadata = yaml.safe_dump(_metadata(artifact, format_name, metrics), sort_keys=False)
     parts = [
         f"---\n{metadata}---",
-        f"# {config.task.name.replace('_', ' ').capitalize()}: {config.data.name}",
+        f"# {config.task.name.replace('_', ' ').capitalize()}: {markdown_line(str(config.data.name))}",
         f"A model of {results.get('model', {}).get('parameters') or _parameters(artifact):,} parameters with "
         f"{artifact.task.architecture} attention, exported with mla-train {package_version()}.",
         _usage(artifact, format_name, graphs),
@@ -160,9 +160,15 @@ def _data(artifact: Artifact, results: Mapping[str, Any]) -> str:
     name, counts = artifact.config.data.name, results.get("examples", {})
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     license_name = LICENSES.get(name)
-    text = f"`{name}`" + (f" ({sizes})" if sizes else "") + (f"; license {license_name}" if license_name else "")
+    text = (
+        f"`{' '.join(str(name).replace('`', ' ').split())}`"
+        + (f" ({sizes})" if sizes else "")
+        + (f"; license {license_name}" if license_name else "")
+    )
     command = results.get("environment", {}).get("command")
-    return f"## Data\n\n{text}." + (f" Trained with:\n\n```bash\n{command}\n```" if command else "")
+    return f"## Data\n\n{text}." + (
+        f" Trained with:\n\n```bash\n{' '.join(str(command).split())}\n```" if command else ""
+    )
 
 
 def _metrics(

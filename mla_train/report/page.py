@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mla_train.errors import UserError
 from mla_train.masking import mask
 
 FILES = Path(__file__).parent
@@ -35,6 +36,9 @@ def environment() -> Environment:
     return templates
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
 def data_uri(png: Path | bytes) -> str:
     """The address of a PNG that is inside the page."""
     return f"data:image/png;base64,{b64encode(_content(png)).decode()}"
@@ -46,4 +50,8 @@ def shown_width(png: Path | bytes) -> int:
 
 
 def _content(png: Path | bytes) -> bytes:
-    return png if isinstance(png, bytes) else png.read_bytes()
+    """Bytes of a PNG; of a run folder only its own files, as a link may lead to anything."""
+    content = png if isinstance(png, bytes) else b"" if png.is_symlink() else png.read_bytes()
+    if not content.startswith(PNG):
+        raise UserError(f"{png if isinstance(png, Path) else 'a figure'} is no PNG file of its own")
+    return content

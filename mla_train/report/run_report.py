@@ -258,7 +258,7 @@ def mistake_table(rows: Sequence[Mapping[str, Any]], folder: Path) -> Table:
     """A row for each mistake: the example itself, its label, the prediction."""
     lists = ("forecast", "measured", "quantiles")
     keys = list(dict.fromkeys(key for row in rows for key in row if key not in lists))
-    drawn = [sorted((folder / THUMBNAILS).glob(f"{row['index']}_*.png")) for row in rows]
+    drawn = [sorted((folder / THUMBNAILS).glob(f"{int(row['index'])}_*.png")) for row in rows]
     cells = []
     for row, files in zip(rows, drawn, strict=True):
         images = [Cell("", image=data_uri(file)) for file in files[:1]]

@@ -7,7 +7,7 @@ from statistics import mean
 
 import pandas as pd
 
-from mla_train.escaping import spreadsheet_cell
+from mla_train.escaping import markdown_line, spreadsheet_cell
 from mla_train.report.page import render
 from mla_train.report.runs import report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
@@ -194,7 +194,7 @@ def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None
 def _markdown(comparison: Comparison, how: Circumstances) -> str:
     failed = failures(comparison)
     parts = [f"# {title(comparison)}", f"```bash\n{how.command}\n```", conclusion(comparison)]
-    parts += ["\n".join(f"- {message}" for message in failed)] * bool(failed)
+    parts += ["\n".join(f"- {markdown_line(message)}" for message in failed)] * bool(failed)
     parts.append(as_markdown(summary(comparison)))
     parts += [f"![Each {comparison.unit}, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)
     parts += ["\n".join(f"- {change}" for change in how.changes)] * bool(how.changes)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.masking import mask
+from mla_train.safe_files import open_own
 
 
 def available_threads() -> int:
@@ -108,7 +109,7 @@ class Launcher:
         overrides = [*overrides, *self.overrides]
         chooses_hardware = any(key in each for each in overrides for key in ("devices=", "hardware=", "strategy="))
         if self.server is None or chooses_hardware:
-            with log.open("w") as stream:
+            with os.fdopen(open_own(log, os.O_WRONLY | os.O_TRUNC), "w") as stream:
                 command = [sys.executable, str(self.train), *overrides]
                 return Running(
                     subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True), log
@@ -121,7 +122,7 @@ class Launcher:
 def run_train(overrides: list[str], train: str, log: str) -> None:
     """Runs train.py in this process, which is a fork, with its output in a file."""
     os.setsid()  # Ctrl-C goes to the process that started this one
-    with open(log, "w") as stream:
+    with os.fdopen(open_own(Path(log), os.O_WRONLY | os.O_TRUNC), "w") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     threading.Thread(target=_stop_with_parent, args=(os.getppid(),), daemon=True).start()

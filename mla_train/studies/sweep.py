@@ -21,7 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mla_train.config import TrainConfig
-from mla_train.errors import UserError, require
+from mla_train.errors import UserError, few, require
 from mla_train.locks import is_locked, lock
 from mla_train.masking import mask_command
 from mla_train.studies.jobs import STOP_TIMEOUT
@@ -110,6 +110,7 @@ class Sweep:
                 f"{self.folder} holds a sweep with other {name} (stored: {stored or 'none'}; given: {value or 'none'}): name "
                 "another run_dir, or give the same",
             )
+        self._check_trials(study)
         study.set_user_attr("plan", plan)
         self._retire(study)
         study.sampler = self._sampler(study)
@@ -117,6 +118,19 @@ class Sweep:
         if not study.trials and self.first and self.options.sampler is not Sampler.grid:
             study.enqueue_trial(self.first)
         return study
+
+    def _check_trials(self, study: optuna.Study) -> None:
+        """Refuses a stored trial that chose something else than the search space has: its settings would be run as options."""
+        for trial in study.get_trials(deepcopy=False):
+            queued = trial.system_attrs.get("fixed_params", {})
+            strange = [name for name in [*trial.params, *queued] if name not in self.space]
+            strange += [
+                name for name, value in trial.params.items() if not strange and not _has(self.space[name], value)
+            ]
+            require(
+                not strange,
+                f"{self.folder}: trial {trial.number} has {few(strange)}, which this search space does not have: name another run_dir",
+            )
 
     def _retire(self, study: optuna.Study) -> None:
         """Marks trials of this machine whose process has ended as retired; their settings are tried again."""
@@ -212,6 +226,14 @@ class Sweep:
                 study.enqueue_trial(trial.params)
             trial.set_user_attr("error", error)
             study.tell(trial, state=TrialState.FAIL)
+
+
+def _has(choice: Choice, value: Any) -> bool:
+    """Whether a parameter of a search space can have a value."""
+    try:
+        return bool(choice._contains(choice.to_internal_repr(value)))
+    except (ValueError, TypeError):
+        return False
 
 
 def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:

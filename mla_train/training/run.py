@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -24,6 +25,7 @@ from mla_train.dataset import Dataset
 from mla_train.errors import Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
 from mla_train.masking import mask, mask_command
+from mla_train.safe_files import open_own
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover
@@ -249,6 +251,10 @@ def _headline(config: TrainConfig, data: Dataset, module: TrainingModule, folder
 
 class _LogFile(logging.FileHandler):
     """Without a traceback on the terminal for each message that a full disk has no room for."""
+
+    def _open(self) -> Any:
+        """Opens the file, which must not be a link."""
+        return os.fdopen(open_own(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Lets the message go."""

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from mla_train.config import TrainConfig
 from mla_train.config.stored import read_stored
 from mla_train.config.typed import flatten
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 from mla_train.locks import is_locked
 from mla_train.masking import mask_values
 from mla_train.program import program
@@ -142,6 +142,12 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
         return
     if not folder.path.is_dir():
         raise UserError(f"run_dir={folder.path} is a file; name a folder")
+    links = [file.name for file in [*folder.path.glob("*"), *folder.path.glob("*/*")] if file.is_symlink()]
+    if links:
+        raise UserError(
+            f"run_dir={folder.path} holds links ({few(links)}), which a run does not make and does not write through: replace them "
+            "by what they lead to"
+        )
     if folder.config.is_file():
         if config.resume is None and not folder.nothing_done():
             raise UserError(

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from mla_train.config import TrainConfig
 from mla_train.errors import Interrupted, UserError
 from mla_train.locks import lock, owner
-from mla_train.masking import mask_command
+from mla_train.masking import mask, mask_command, mask_values
 from mla_train.program import program
 from mla_train.safe_files import remove_unfinished, write_atomically
 from mla_train.training.run_folder import CHOSEN, RunFolder, check_folder, find_run, is_child, plain
@@ -93,7 +93,8 @@ def _locked(folder: RunFolder) -> Iterator[bool]:
 
 def _write_config(folder: RunFolder, config: TrainConfig) -> None:
     command = "# " + shlex.join([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
-    write_atomically(folder.config, mask_command(command + OmegaConf.to_yaml(OmegaConf.create(plain(config)))))
+    values = OmegaConf.to_yaml(OmegaConf.create(mask_values(plain(config))))
+    write_atomically(folder.config, mask_command(command) + mask(values))
 
 
 def _clear(folder: RunFolder) -> None:

@@ -26,7 +26,7 @@ NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank", 
 STANDS_FOR_SEVERAL = "\x1f"
 """Sign that is read in place of a separator of several signs."""
 ANNOUNCED = re.compile(r"\"?sep\s*=\s*(.)\"?[;,\t]*\s*", re.IGNORECASE)
-"""The separator in a line of its own, as spreadsheets write it."""
+LONGEST_ANNOUNCED = 60  # characters: longer lines are rows, on which the expression would take long
 QUOTED = re.compile(r'\s+".*"')
 """A cell with quotes that were not seen as such, for the blanks before them."""
 TESTED = 1000
@@ -35,6 +35,11 @@ TITLES = 10
 """Lines before the header, at most."""
 MOST = 0.8
 """Share of lines that makes a rule."""
+
+
+def announced_separator(line: str) -> re.Match[str] | None:
+    """The separator, group 1, that a line of its own announces, as spreadsheets write it."""
+    return ANNOUNCED.fullmatch(line) if len(line) <= LONGEST_ANNOUNCED else None
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def find_dialect(lines: Sequence[str], kind: str, options: TableOptions) -> Dial
     Raises:
         UserError: The separator that is named cannot be one.
     """
-    announced = ANNOUNCED.fullmatch(lines[0]) if lines else None
+    announced = announced_separator(lines[0]) if lines else None
     skip = 1 if announced else 0
     named = options.separator and SEPARATORS.get(options.separator.lower(), options.separator)
     if named is not None and (not named or re.search(r"[\r\n\"\0]", named)):

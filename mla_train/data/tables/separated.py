@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from mla_train.config import TableOptions
 from mla_train.data.tables.cells import ROW_NUMBER
-from mla_train.data.tables.dialect import ANNOUNCED, NAMES, Dialect, find_dialect
+from mla_train.data.tables.dialect import NAMES, Dialect, announced_separator, find_dialect
 from mla_train.data.tables.numbers import GROUPED
 from mla_train.data.tables.records import Record, Shape, read_records
 from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines, readable
@@ -20,8 +20,8 @@ PEEKED = 20
 """Records that tell whether rows have one cell more than the header."""
 RULE = re.compile(r"[\s|+:=-]*")
 """Cells of a line that is drawn between rows."""
-UNIT = re.compile(r"\s*([(\[<].*[)\]>])?\s*")
-"""Cells of a line of units below the header."""
+UNIT = re.compile(r"([(\[<].*[)\]>])?")
+"""Cells of a line of units below the header, without blanks around them."""
 SUMS = {
     "total",
     "totals",
@@ -62,7 +62,7 @@ def open_separated(path: str, name: str, kind: str, options: TableOptions) -> So
         raise UserError(f"{name} has no rows")
     if any(map(is_undecoded, head[0].cells)):
         raise UserError(f"{name} line {head[0].line} {OTHER_ENCODING}")
-    _note_dialect(dialect, source, is_announced=bool(ANNOUNCED.fullmatch(first[0])))
+    _note_dialect(dialect, source, is_announced=bool(announced_separator(first[0])))
     names = [cell.strip() for cell in head[0].cells]
     if dialect.has_header:
         rows = head[1:]
@@ -119,7 +119,7 @@ def _have_names(rows: Sequence[Record], names: Sequence[str], lines: Sequence[st
 
 
 def _is_unit(row: Record) -> bool:
-    return all(map(UNIT.fullmatch, row.cells)) and any(cell.strip() for cell in row.cells)
+    return all(UNIT.fullmatch(cell.strip()) for cell in row.cells) and any(cell.strip() for cell in row.cells)
 
 
 def _note_points(rows: Sequence[Record], names: Sequence[str], source: Source) -> None:

@@ -42,11 +42,14 @@ def _plain(word: str) -> str:
 
 ENGLISH = {_plain(word): english.capitalize() for english, words in MONTHS for word in (english, *words.split())}
 DAYS = {_plain(word) for word in WEEKDAYS.split()}
+LONGEST = 100  # characters of a time; in longer texts the expressions below would take long
 LEADING_WORD = re.compile(r"^([^\W\d_]{2,})\.?,?\s+(?=\S)")
 
 
 def in_english(text: str) -> str:
     """A time with English months and without a weekday before it: Mo., 1. März 2024 as 1 Mar 2024."""
+    if len(text) > LONGEST:
+        return text
     leading = LEADING_WORD.match(text)
     if (
         leading

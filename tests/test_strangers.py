@@ -1,0 +1,118 @@
+"""Folders and files of strangers: what they name is not run, what they link to is neither read nor written."""
+
+import shutil
+import time
+
+import optuna
+import pytest
+
+from mla_train.config.stored import read_stored
+from mla_train.data.tables.dialect import announced_separator
+from mla_train.errors import UserError
+from mla_train.escaping import markdown_cell, spreadsheet_cell
+from mla_train.inference.files import Writer
+from mla_train.locks import lock
+from mla_train.masking import mask, mask_command
+from mla_train.modalities.series.time_words import in_english
+from mla_train.report.page import data_uri
+from mla_train.studies.launch import Launcher
+from mla_train.training.run import log_file
+from mla_train.training.run_folder import RunFolder
+from mla_train.training.run_lock import _write_config
+from tests.helpers import ROOT, config, python, run_here
+
+
+@pytest.fixture
+def victim(tmp_path):
+    """A file that must stay as it is."""
+    file = tmp_path / "victim"
+    file.write_text("mine")
+    yield file
+    assert file.read_text() == "mine"
+
+
+def test_links_are_not_written_through(tmp_path, victim):
+    (tmp_path / "link").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"), lock(tmp_path / "link"):
+        pass
+    with pytest.raises(OSError, match="symbolic links"), log_file(tmp_path / "link"):
+        pass
+    with pytest.raises(OSError, match="symbolic links"):
+        Launcher(ROOT / "train.py", warm=False).start(["--nonsense"], tmp_path / "link")
+    (tmp_path / "answers.csv.part").symlink_to(victim)
+    with Writer(str(tmp_path / "answers.csv"), "csv", ["a"]) as rows:
+        rows.write([{"a": 1}])
+    assert (tmp_path / "answers.csv").read_text().startswith("a")
+
+
+def test_a_run_with_links_is_not_resumed(tmp_path, victim):
+    run_here(tmp_path / "run", "debug=fast", "baselines=none")
+    (tmp_path / "run" / "results.json").unlink()
+    (tmp_path / "run" / "log.txt").unlink()
+    (tmp_path / "run" / "log.txt").symlink_to(victim)
+    with pytest.raises(UserError, match=r"holds links \(log\.txt\)"):
+        run_here(tmp_path / "run", "debug=fast", "baselines=none", "resume=auto")
+
+
+def test_a_page_shows_no_file_but_its_own(tmp_path, victim):
+    (tmp_path / "curves.png").symlink_to(victim)
+    shutil.copy(victim, tmp_path / "other.png")
+    for name in ("curves.png", "other.png"):
+        with pytest.raises(UserError, match="no PNG file of its own"):
+            data_uri(tmp_path / name)
+
+
+def test_a_stored_sweep_chooses_nothing_but_what_its_space_has(tmp_path):
+    words = ["debug=fast", "baselines=none", "encoder=tiny", "sweep=quick", "trials=1", "run_dir=sweep"]
+    python("scripts/sweep.py", *words, cwd=tmp_path)
+    storage = f"sqlite:///{tmp_path / 'sweep' / 'study.db'}"
+    study = optuna.load_study(study_name=None, storage=storage)
+    study.enqueue_trial({"+hydra.job.env_set.PATH": "'evil:/bin'"})
+    refused = python("scripts/sweep.py", *words[:-2], "trials=2", "run_dir=sweep", cwd=tmp_path, check=False)
+    assert refused.returncode != 0
+    assert "has +hydra.job.env_set.PATH, which this search space does not have" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: announced_separator("sep=" + "\t" * 100_000 + "!x"),
+        lambda: in_english("1:11" + " " * 100_000 + "x"),
+        lambda: spreadsheet_cell("+" + "1" * 100_000 + "x"),
+        lambda: mask("://a:" * 20_000),
+    ],
+)
+def test_long_texts_do_not_take_long(read):
+    start = time.process_time()
+    read()
+    assert time.process_time() - start < 5
+
+
+def test_yaml_that_grows_is_refused(tmp_path):
+    lines = ["a0: &a0 {k: 1}", *(f"a{i}: &a{i}\n  <<: [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9))]
+    (tmp_path / "config.yaml").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="alias"):
+        read_stored(tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text("a: 1" + ":00" * 100_000)
+    with pytest.raises(UserError, match="colons"):
+        read_stored(tmp_path / "config.yaml")
+
+
+def test_texts_begin_no_link_in_markdown():
+    assert markdown_cell("![x](http://evil/b.png)") == "!\\[x\\](http://evil/b.png)"
+    assert markdown_cell("[click](http://evil) <b> a|b &lt;") == "\\[click\\](http://evil) &lt;b> a\\|b &amp;lt;"
+    assert markdown_cell("`python train.py task.convolutions=[3]`") == "`python train.py task.convolutions=[3]`"
+
+
+def test_passwords_of_databases_may_hold_any_sign():
+    assert "123/abc" not in mask("postgresql://user:123/abc@host/db")
+    assert mask("http://host:8080/a@b") == "http://host:8080/a@b"
+    assert "s3cret" not in mask_command("train.py data.passphrase=s3cret data.hf_token=s3cret")
+
+
+def test_a_password_of_several_words_stays_out_of_the_config(tmp_path):
+    settings = config()
+    settings.trainer = {"password": "my secret, pass"}
+    _write_config(RunFolder(tmp_path), settings)
+    assert "password: (hidden)" in (tmp_path / "config.yaml").read_text()
+    assert "secret, pass" not in (tmp_path / "config.yaml").read_text()
