@@ -9,8 +9,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = re.compile(r"[+-](?:(?=[.,\s]*\d)[\d.,\s]+(?:e[+-]?\d+)?%?|inf|nan)", re.IGNORECASE)
 CODE = re.compile(r"`[^`]*`")
 """A cell that is code of our own, such as a command: in it Markdown means nothing."""
-MARKS = str.maketrans({"\\": "\\\\", "[": "\\[", "]": "\\]", "<": "&lt;", "&": "&amp;"})
-"""Signs with which Markdown begins links, images and HTML."""
+MARKS = str.maketrans({"\\": "\\\\", "<": "&lt;", "&": "&amp;"})
+"""Signs with which Markdown begins HTML, and escapes."""
+LINK = re.compile(r"\](?=[(\[:])")
+"""End of the text of a link or an image."""
 
 
 def spreadsheet_cell(value: Any) -> Any:
@@ -27,4 +29,4 @@ def markdown_cell(text: str) -> str:
 def markdown_line(text: str) -> str:
     """A text in one line of Markdown, which begins no HTML, no link and no image."""
     line = printable(" ".join(text.split()))
-    return line if CODE.fullmatch(line) else line.translate(MARKS)
+    return line if CODE.fullmatch(line) else LINK.sub(r"\\]", line.translate(MARKS))

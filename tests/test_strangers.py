@@ -99,8 +99,8 @@ def test_yaml_that_grows_is_refused(tmp_path):
 
 
 def test_texts_begin_no_link_in_markdown():
-    assert markdown_cell("![x](http://evil/b.png)") == "!\\[x\\](http://evil/b.png)"
-    assert markdown_cell("[click](http://evil) <b> a|b &lt;") == "\\[click\\](http://evil) &lt;b> a\\|b &amp;lt;"
+    assert markdown_cell("![x](http://evil/b.png)") == "![x\\](http://evil/b.png)"
+    assert markdown_cell("[click](http://evil) <b> a|b &lt;") == "[click\\](http://evil) &lt;b> a\\|b &amp;lt;"
     assert markdown_cell("`python train.py task.convolutions=[3]`") == "`python train.py task.convolutions=[3]`"
 
 
