@@ -51,7 +51,9 @@ def shown_width(png: Path | bytes) -> int:
 
 def _content(png: Path | bytes) -> bytes:
     """Bytes of a PNG; of a run folder only its own files, as a link may lead to anything."""
-    content = png if isinstance(png, bytes) else b"" if png.is_symlink() else png.read_bytes()
+    if isinstance(png, bytes):
+        return png
+    content = b"" if png.is_symlink() else png.read_bytes()
     if not content.startswith(PNG):
-        raise UserError(f"{png if isinstance(png, Path) else 'a figure'} is no PNG file of its own")
+        raise UserError(f"{png} is no PNG file of its own")
     return content

@@ -147,7 +147,7 @@ def test_what_is_written_holds_the_numbers(tmp_path):
     margin = stats.t.ppf(0.975, 2) * stats.sem(np.array(CLOSE) - np.array(MLA))
     assert f"| mha | {spread} | +0.0003 ± {margin:.4f} | 0.91 | 0.91 | +0.0183 | 1,234 | 200 | 250 | 64 |" in table
     assert "(2 seeds)" in table
-    assert "- mqa, seed 2 failed: error: no luck | <b>" in table
+    assert "- mqa, seed 2 failed: error: no luck | &lt;b>" in table
     assert "- mha: wider" in table
     assert "p after correction (Holm 1979)" in table
     alone, corrected = stats.ttest_rel(FAR[:2], MLA[:2]).pvalue, result.differences["mqa"].p
