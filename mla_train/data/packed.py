@@ -27,6 +27,7 @@ MAX_BYTES = 200_000_000
 TIMES = 30
 """Times its size that a file may unpack to at least."""
 PIECE = 1 << 20  # bytes
+CELL = 8  # bytes of the shortest cell in memory
 
 _most = MAX_BYTES
 
@@ -48,6 +49,23 @@ def check_unpacked(count: float, size: int, name: str) -> None:
         raise UserError(
             f"{name} has {size:,} bytes and unpacks to more than {max(_most, TIMES * size):,}: it may be made to fill the "
             "memory. If you trust it, unpack it first, or set data.max_bytes= higher"
+        )
+
+
+def check_cells(rows: int, columns: int, size: int, name: str, cell: int = CELL) -> None:
+    """Raises UserError where a file of a size becomes a table of more cells than it may, most of them empty.
+
+    Args:
+        rows: Number of rows.
+        columns: Number of different columns of all rows.
+        size: Bytes of the file.
+        name: Name of the file, for messages.
+        cell: Bytes of a cell in memory.
+    """
+    if rows * columns * cell > max(_most, TIMES * size):
+        raise UserError(
+            f"{name} has {size:,} bytes and becomes a table of {rows:,} rows and {columns:,} columns, too many to be held in "
+            "memory: its rows have different keys, or few cells. Give all rows the same columns, or set data.max_bytes= higher"
         )
 
 

@@ -1,7 +1,8 @@
 """Words, pieces of words or characters as numbers, by the `tokenizers` library, learned on the training split."""
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -11,6 +12,12 @@ from mla_train.errors import UserError
 
 PAD, UNK, START, END = "[PAD]", "[UNK]", "[START]", "[END]"
 PAD_ID, UNK_ID, START_ID, END_ID = 0, 1, 2, 3
+CHARACTER = "."
+STEPS = {
+    "pre_tokenizer": ("Digits", "ByteLevel", "Whitespace", "Split"),
+    "normalizer": ("NFC", "NFKC", "Lowercase"),
+}
+"""Steps that `learn_tokenizer` writes, by the part of a tokenizer."""
 LONGEST_WORD = 1000  # characters of a word that pieces are learned from
 
 
@@ -46,7 +53,7 @@ def learn_tokenizer(
         tokenizer = Tokenizer(models.WordLevel(unk_token=UNK))
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         if kind is TokenizerKind.char:
-            tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+            tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(CHARACTER), "isolated")
             tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(**training)
     steps = [normalizers.NFC() if to_write else normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
@@ -68,8 +75,9 @@ def read_tokenizer(written: str, vocab_size: int | None = None) -> Tokenizer:
         vocab_size: Number of tokens that it must have; None takes any.
 
     Raises:
-        UserError: It is no tokenizer, or has another number of tokens.
+        UserError: It is no tokenizer, does what none of `learn_tokenizer` does, or has another number of tokens.
     """
+    _check_steps(written)
     try:
         tokenizer = Tokenizer.from_str(written)
     except Exception as error:  # the library raises nothing more special
@@ -81,6 +89,39 @@ def read_tokenizer(written: str, vocab_size: int | None = None) -> Tokenizer:
             f"the tokenizer of the model has {max(found, largest + 1):,} tokens, and its spec says {vocab_size:,}"
         )
     return _literal(tokenizer)
+
+
+def _check_steps(written: str) -> None:
+    """Refuses what `learn_tokenizer` never writes: a pattern may take for ever, and padding may fill the memory."""
+    try:
+        content = json.loads(written)
+        parts = {name: content.get(name) for name in ("truncation", "padding", "pre_tokenizer", "normalizer")}
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(f"the tokenizer of the model cannot be read: {error}") from error
+    strange = [name for name in ("truncation", "padding") if parts[name] is not None]
+    strange += [
+        name for name, kinds in STEPS.items() if not all(_is_known(step, kinds) for step in _steps(parts[name]))
+    ]
+    if strange:
+        raise UserError(
+            f"the tokenizer of the model has {', '.join(strange)} that this program never writes: train the model again"
+        )
+
+
+def _steps(part: Any) -> list[Any]:
+    """The steps of a part of a tokenizer, which is one or a sequence."""
+    if part is None:
+        return []
+    if isinstance(part, dict) and part.get("type") == "Sequence":
+        steps = part.get("pretokenizers", part.get("normalizers"))
+        return steps if isinstance(steps, list) else [steps]
+    return [part]
+
+
+def _is_known(step: Any, kinds: Collection[str]) -> bool:
+    if not isinstance(step, dict) or step.get("type") not in kinds:
+        return False
+    return step["type"] != "Split" or step.get("pattern") == {"Regex": CHARACTER}
 
 
 def _literal(tokenizer: Tokenizer) -> Tokenizer:

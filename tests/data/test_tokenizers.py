@@ -1,10 +1,13 @@
 """Tokenizers: what a token is, what is unknown, and that they survive as JSON."""
 
+import json
+
 import pytest
 from tokenizers import Tokenizer
 
 from mla_train.config import TokenizerKind
-from mla_train.data.tokenizers import PAD_ID, UNK_ID, learn_tokenizer
+from mla_train.data.tokenizers import PAD_ID, UNK_ID, learn_tokenizer, read_tokenizer
+from mla_train.errors import UserError
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "ein Hund saß"] * 3
 
@@ -44,3 +47,30 @@ def test_a_word_without_end_takes_no_minutes():
     endless = learn_tokenizer([*TEXTS, "x" * 50_000], TokenizerKind.bpe, 400)
     assert endless.to_str() == learn_tokenizer([*TEXTS, "x" * 1000], TokenizerKind.bpe, 400).to_str()
     assert len(endless.encode("x" * 2000).ids) < 2000
+
+
+@pytest.mark.parametrize("kind", list(TokenizerKind))
+@pytest.mark.parametrize("to_write", [False, True])
+def test_what_is_learned_can_be_read(kind, to_write):
+    tokenizer = learn_tokenizer(TEXTS, kind, 400, lowercase=True, to_write=to_write)
+    assert read_tokenizer(tokenizer.to_str()).encode("the cat").ids == tokenizer.encode("the cat").ids
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (
+            "padding",
+            {"strategy": {"Fixed": 10**9}, "direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "a"},
+        ),
+        ("truncation", {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0}),
+        ("pre_tokenizer", {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}),
+        ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "Sequence", "pretokenizers": []}]}),
+        ("normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10_000}),
+        ("normalizer", {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "a"}]}),
+    ],
+)
+def test_steps_of_a_strangers_tokenizer_are_refused(part, value):
+    content = json.loads(learn_tokenizer(TEXTS, TokenizerKind.char, 400).to_str()) | {part: value}
+    with pytest.raises(UserError, match=f"{part} that this program never writes"):
+        read_tokenizer(json.dumps(content))

@@ -100,3 +100,19 @@ def test_what_is_queued_is_answered_before_the_end(model):
     futures = [batcher.submit([number]) for number in range(5)]
     batcher.close()
     assert [values(future) for future in futures] == [[0], [2], [4], [6], [8]]
+
+
+def test_a_panic_of_a_library_ends_no_thread():
+    class Panic(BaseException):
+        pass
+
+    def fail(examples):
+        if "fault" in examples:
+            raise Panic("fault")
+        return [{"prediction": each} for each in examples]
+
+    batcher = Batcher(fail, capacity=100)
+    with pytest.raises(RuntimeError, match="Panic: fault"):
+        batcher.submit(["fault"]).result(5)
+    assert values(batcher.submit([1])) == [1]
+    batcher.close()

@@ -1,10 +1,12 @@
 """The endpoints of a served model: answers, refusals, limits, metrics."""
 
+import asyncio
 import base64
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +22,12 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("httpx", reason="the extra dev is not installed")
 
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect
 
 from mla_train.inference.serve.app import create_app
 from mla_train.inference.serve.examples import ExampleReader, input_type
-from mla_train.inference.serve.limits import Limits
+from mla_train.inference.serve.limits import Limits, RequestError
+from mla_train.inference.serve.service import Service
 
 LIMITS = Limits(body_bytes=1_000_000, examples=4, text_characters=500, image_pixels=10_000, series_steps=50)
 
@@ -136,6 +140,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_is_escaped(served):
         (b'{"text": null}', 422, "text: input should be a valid string"),
         (b'{"text": {"path": "/etc/passwd"}}', 422, "text: input should be a valid string"),
         (b'{"text": "a", "txt": "b"}', 422, "unknown input txt: this model reads text"),
+        (json.dumps(dict.fromkeys(map(str, range(50_000)), 0)).encode(), 422, "unknown input 0, 1, 2, ...: this model"),
         (b'{"examples": []}', 422, "at least one example"),
         (b'{"examples": "a"}', 422, "at least one example"),
         (b'{"examples": [1, 2, 3, 4, 5]}', 413, "5 examples: a request has at most 4"),
@@ -197,6 +202,38 @@ def test_tables_are_rows_or_csv_text(served):
         [{}],
     ):
         assert "/tmp" not in error_of(client.post("/predict", json={"series": value}), 422)
+
+
+@pytest.mark.parametrize("served", ["forecasting"], indirect=True)
+def test_a_table_of_too_many_rows_or_columns_is_not_read(served):
+    client = served[2]
+    wide = ",".join(["date", "rise", "wave", *map(str, range(1000))])
+    for value in ([{f"k{i}": 1} for i in range(90)], wide, [dict.fromkeys(map(str, range(1000)), 1)]):
+        assert "columns: send those that the model reads" in error_of(
+            client.post("/predict", json={"series": value}), 422
+        )
+    for value in ([{"rise": 1}] * 1000, "date,rise,wave\n" * 1000):
+        assert "1,000 rows: at most" in error_of(client.post("/predict", json={"series": value}), 422)
+
+
+def test_bodies_that_are_read_at_once_are_bounded(text, monkeypatch):
+    monkeypatch.setattr("mla_train.inference.serve.service.MOST_BODIES", 0)
+    assert "large requests" in error_of(text[1].post("/predict", json={"text": "a"}), 503)
+    monkeypatch.undo()
+    assert "prediction" in text[1].post("/predict", json={"text": "a"}).json()
+
+
+def test_a_client_that_leaves_is_no_fault(text):
+    async def stream():
+        yield b"{"
+        raise ClientDisconnect
+
+    service = Service(text[0], LIMITS)
+    request = SimpleNamespace(stream=stream)
+    with pytest.raises(RequestError, match="the client left"):
+        asyncio.run(service.read(request))
+    assert service.held == 0
+    service.close()
 
 
 def test_inputs_of_any_name_and_kind_have_a_form_or_are_refused():

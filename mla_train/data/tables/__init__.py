@@ -33,8 +33,7 @@ def open_source(path: str | Path, kind: str | None = None, options: TableOptions
     file = Path(path)
     if path == "-":
         kind = kind or "txt"
-    else:
-        check_regular(file)
+    size = 0 if path == "-" else check_regular(file)
     kind = kind or format_of(file)
     if kind is None:
         raise UserError(f"{file}: cannot read {file.suffix or 'a file without ending'}; use .{', .'.join(FORMATS)}")
@@ -47,5 +46,6 @@ def open_source(path: str | Path, kind: str | None = None, options: TableOptions
         source = OPEN[kind](path, name, kind, options or TableOptions())
     except UNREADABLE as error:
         raise UserError(f"{name} cannot be read: {error}") from error
+    source.file_bytes = size
     source.folder = Path() if path == "-" else file.parent
     return source

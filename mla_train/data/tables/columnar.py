@@ -1,16 +1,18 @@
 """What a parquet or Arrow file unpacks to, found before its rows are made."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from mla_train.data import packed
-from mla_train.data.packed import check_unpacked
+from mla_train.data.packed import CELL, check_unpacked, most_bytes
 
 ROWS = 65_536  # that are looked at together
-NESTED_ROWS = 256  # where cells are lists or structures, whose repeated values are not kept as a dictionary
-CELL = 8  # bytes of the shortest cell in memory
+NESTED_ROWS = 16  # where cells are lists or structures whose repeated values cannot be kept as a dictionary
+DELTA = {"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"}
+"""Encodings of texts that are not read as a dictionary."""
 
 
 def check_parquet(content: Any, source: Any, size: int, name: str) -> None:
@@ -31,13 +33,50 @@ def check_parquet(content: Any, source: Any, size: int, name: str) -> None:
     groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
     check_unpacked(max(metadata.num_rows, sum(group.num_rows for group in groups)) * CELL, size, name)
     check_unpacked(sum(group.total_byte_size for group in groups), size, name)
+    check_unpacked(_least_bytes(content), size, name)
+    lists = [
+        chunk
+        for chunk, column in _chunks(content)
+        if column.max_repetition_level and "DELTA_BYTE_ARRAY" in chunk.encodings
+    ]
+    for chunk in lists:  # each text may repeat all of the one before, and a row has any number of them
+        check_unpacked(chunk.num_values * chunk.total_uncompressed_size, size, name)
     if packed.is_small(size):
-        paths = [content.schema.column(place).path for place in range(metadata.num_columns)]
-        flat = [path for path in paths if path in content.schema_arrow.names]
-        rows = ROWS if len(flat) == len(paths) else NESTED_ROWS
-        again = pyarrow.parquet.ParquetFile(source, read_dictionary=flat)
-        for _ in checked(again.iter_batches(rows), size, name):
-            pass
+        try:
+            _look_through(content, source, size, name, nested=True)
+        except pyarrow.ArrowNotImplementedError:  # a list or structure whose dictionary ends before its values do
+            _look_through(content, source, size, name, nested=False)
+
+
+def _look_through(content: Any, source: Any, size: int, name: str, nested: bool) -> None:
+    """Reads all rows to nowhere, repeated texts as a dictionary: also those inside of cells, where that is `nested`."""
+    import pyarrow.parquet
+
+    chunks = list(_chunks(content))
+    names = set(content.schema_arrow.names)
+    plain = {column.path for chunk, column in chunks if DELTA & set(chunk.encodings)}
+    if not nested:
+        plain |= {column.path for _, column in chunks if column.path not in names}
+    paths = [column.path for _, column in chunks if column.path not in plain]
+    again = pyarrow.parquet.ParquetFile(source, read_dictionary=paths)
+    # A row has no more bytes than its piece of the column, unless it is a list.
+    longest = max((chunk.total_uncompressed_size for chunk, column in chunks if column.path in plain), default=0)
+    rows = min(ROWS if nested else NESTED_ROWS, max(1, most_bytes() // max(1, longest)))
+    batches = (again.iter_batches(rows, row_groups=[group]) for group in range(content.num_row_groups))
+    for _ in checked(chain.from_iterable(batches), size, name):
+        pass
+
+
+def _chunks(content: Any) -> Iterator[tuple[Any, Any]]:
+    """The pieces that the columns of an open parquet file are stored in, each with its column."""
+    for group in map(content.metadata.row_group, range(content.metadata.num_row_groups)):
+        for place in range(group.num_columns):
+            yield group.column(place), content.schema.column(place)
+
+
+def _least_bytes(content: Any) -> int:
+    """Bytes that the values of an open parquet file take at least, also the inner ones of lists, before any is decoded."""
+    return sum(chunk.num_values * max(CELL, column.length or 0) for chunk, column in _chunks(content))
 
 
 def checked(batches: Iterable[Any], size: int, name: str) -> Iterator[Any]:
@@ -50,11 +89,15 @@ def checked(batches: Iterable[Any], size: int, name: str) -> Iterator[Any]:
 
 
 def _bytes_of(column: Any) -> float:
-    """Bytes of a column whose cells are written one by one."""
+    """Bytes of a column whose cells, or values inside of cells, are written one by one."""
     import pyarrow.compute
     from pyarrow import types
 
     kind = column.type
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) or types.is_map(kind):
+        return CELL * len(column) + _bytes_of(_items_of(column))
+    if types.is_struct(kind):
+        return CELL * len(column) + sum(map(_bytes_of, column.flatten()))
     if not types.is_dictionary(kind):
         return max(column.nbytes, CELL * len(column))
     value = kind.value_type
@@ -65,3 +108,15 @@ def _bytes_of(column: Any) -> float:
     lengths = pyarrow.compute.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
     places = column.indices.drop_null().to_numpy(zero_copy_only=False)
     return CELL * len(column) + float(np.asarray(lengths, float)[places].sum())
+
+
+def _items_of(column: Any) -> Any:
+    """The values of all lists of a column; of a map, its keys and items."""
+    import pyarrow
+    from pyarrow import types
+
+    if not types.is_map(column.type):
+        return column.flatten()
+    first, last = column.offsets[0].as_py(), column.offsets[-1].as_py()
+    pairs = [column.keys[first:last], column.items[first:last]]
+    return pyarrow.StructArray.from_arrays(pairs, ["key", "value"])

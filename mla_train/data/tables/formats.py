@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from mla_train.config import TableOptions
-from mla_train.data.packed import UNREADABLE, check_regular, check_zip
+from mla_train.data.packed import UNREADABLE, check_cells, check_regular, check_unpacked, check_zip
 from mla_train.data.packed import open_arrays as read_arrays
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.columnar import check_parquet, checked
@@ -26,6 +26,9 @@ from mla_train.data.tables.source import (
 from mla_train.errors import UserError
 
 CHUNK = 1024
+MOST_ROWS = 1_048_576  # of a spreadsheet
+SHEET_CELL = 64  # bytes of a cell of a spreadsheet, in memory for a while
+ARRAY_CELL = 100  # bytes of a row of an array, as an object of its own
 
 
 def open_lines(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -140,7 +143,8 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
         ) from error
     try:
         content = BytesIO(open_bytes(path).read()) if is_packed(path) else path
-        check_zip(content, content.getbuffer().nbytes if isinstance(content, BytesIO) else check_regular(path), name)
+        size = content.getbuffer().nbytes if isinstance(content, BytesIO) else check_regular(path)
+        check_zip(content, size, name)
         book = load_workbook(content, read_only=True, data_only=True)
     except UserError:
         raise
@@ -150,18 +154,40 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
     if not sheets:
         raise UserError(f"{name} has no sheet with cells: write the table as the first sheet, or save it as csv")
     notes = [f"{name} has {len(book.worksheets)} sheets: {sheets[0].title} is read"] if len(book.worksheets) > 1 else []
-    filled = ((n, row) for n, row in enumerate(sheets[0].iter_rows(values_only=True), 1) if not all(map(is_empty, row)))
+    filled = _filled_rows(sheets[0], size, name)
     first = list(islice(filled, TITLES))
     titles = next((n for n, (_, row) in enumerate(first) if sum(not is_empty(cell) for cell in row) > 1), 0)
     if titles:
         notes.append(f"{name}: the header is row {first[titles][0]}")
     head = first[titles][1] if first else ()
-    columns = numbered(["" if cell is None else str(cell).strip() for cell in head])
+    width = max((len(row) for _, row in first), default=0)
+    columns = numbered(["" if cell is None else str(cell).strip() for cell in _padded(head, width)])
     rows = (
-        Row(dict(zip(columns, row, strict=False)), "", f"row {number}")
+        Row(dict(zip(columns, _padded(row, width), strict=False)), "", f"row {number}")
         for number, row in chain(first[titles + 1 :], filled)
     )
     return Source(name, kind, columns, rows, notes=notes)
+
+
+def _padded(row: tuple[Any, ...], width: int) -> tuple[Any, ...]:
+    return row + (None,) * (width - len(row))
+
+
+def _filled_rows(sheet: Any, size: int, name: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Rows of a sheet that are not empty, with their numbers, up to their last cell; the file may lie about its dimension.
+
+    Raises:
+        UserError: Rows are further down or have more cells than they may: each cell names its place.
+    """
+    sheet.reset_dimensions()
+    count = 0
+    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+        if number > MOST_ROWS:
+            raise UserError(f"{name} has a cell below row {MOST_ROWS:,}, the last of a spreadsheet: save it as csv")
+        count += len(row)
+        check_cells(number, count // number, size, name, SHEET_CELL)
+        if any(cell is not None and not is_empty(cell) for cell in row):
+            yield number, row
 
 
 def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -175,5 +201,6 @@ def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Sourc
             f"{name}: arrays need one row for each example; these have {', '.join(map(str, sorted(counts)))} rows"
         )
     (size,) = counts
+    check_unpacked(size * len(arrays) * ARRAY_CELL, 0 if path == "-" else check_regular(path), name)
     rows = (Row({each: array[i] for each, array in arrays.items()}, "", f"row {i}") for i in range(size))
     return Source(name, kind, list(arrays), rows, size=size)

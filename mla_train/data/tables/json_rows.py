@@ -6,11 +6,13 @@ from itertools import chain
 from typing import Any
 
 from mla_train.config import TableOptions
+from mla_train.data.packed import check_cells, check_regular
 from mla_train.data.tables.dialect import HEADER_WORDS
 from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines
 from mla_train.errors import UserError
 
 CHUNK = 1024
+MEMBER = 64  # bytes of a cell as a member of an object
 FORMS = "write an object with the names of the columns in each line, or a list of such objects"
 
 
@@ -20,6 +22,7 @@ def open_json(path: str, name: str, kind: str, options: TableOptions) -> Source:
     The columns are those of the first objects; a column that appears later is one, too.
     """
     lines = read_lines(path, name, options.encoding)
+    size = 0 if path == "-" else check_regular(path)
     start, filled, notes = list[str](), list[str](), list[str]()
     for line in lines:
         start.append(line)
@@ -33,11 +36,11 @@ def open_json(path: str, name: str, kind: str, options: TableOptions) -> Source:
     elif filled[0].lstrip().startswith("["):
         is_lines = len(values) == 2 and all(isinstance(value, list) for value in values)
         each = (line for line in chain(start, lines) if line.strip())
-        rows = _items(name, list(map(_of_line, each)) if is_lines else _whole(each, name), notes)
+        rows = _items(name, list(map(_of_line, each)) if is_lines else _whole(each, name), size, notes)
     elif kind == "jsonl" or (len(filled) == 2 and isinstance(values[0], dict)):
         rows = _objects(chain(start, lines))
     else:
-        rows = _items(name, _whole(chain(start, lines), name), notes)
+        rows = _items(name, _whole(chain(start, lines), name), size, notes)
     columns = dict[str, None]()
     head: list[Row] = []
     for row in rows:
@@ -77,9 +80,9 @@ def _whole(lines: Iterable[str], name: str) -> Any:
         raise UserError(f"{name} is no JSON: {error}; {FORMS}") from error
 
 
-def _items(name: str, value: Any, notes: list[str]) -> Iterator[Row]:
+def _items(name: str, value: Any, size: int, notes: list[str]) -> Iterator[Row]:
     """Rows of a whole JSON value."""
-    items = value if isinstance(value, list) else _records_of(value, name, notes)
+    items = value if isinstance(value, list) else _records_of(value, name, size, notes)
     if items and all(isinstance(item, list) for item in items):
         items = _from_lists(name, items, None, notes)
     for number, cells in enumerate(items, 1):
@@ -87,7 +90,7 @@ def _items(name: str, value: Any, notes: list[str]) -> Iterator[Row]:
         yield Row(cells, "", place) if isinstance(cells, dict) else Row({}, f"{place} is no JSON object", place)
 
 
-def _records_of(value: Any, name: str, notes: list[str]) -> list[Any]:
+def _records_of(value: Any, name: str, size: int, notes: list[str]) -> list[Any]:
     """The rows of one object as pandas writes it: of columns, of rows, split into names and cells, or as a member `data`."""
     if not isinstance(value, dict):
         return [value]
@@ -100,7 +103,7 @@ def _records_of(value: Any, name: str, notes: list[str]) -> list[Any]:
     if len(of_rows) == 1 and (len(lists) == 1 or of_rows[0] is data):
         return of_rows[0]
     if value and all(isinstance(each, dict) for each in value.values()):
-        return _from_objects(value, name, notes)
+        return _from_objects(value, name, size, notes)
     sizes = {len(each) if isinstance(each, list) else None for each in value.values()}
     if len(sizes) == 1 and None not in sizes:
         return [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
@@ -109,7 +112,7 @@ def _records_of(value: Any, name: str, notes: list[str]) -> list[Any]:
     return [value]
 
 
-def _from_objects(value: dict[str, dict[str, Any]], name: str, notes: list[str]) -> list[dict[str, Any]]:
+def _from_objects(value: dict[str, dict[str, Any]], name: str, size: int, notes: list[str]) -> list[dict[str, Any]]:
     """Rows of `{column: {row: cell}}`, joined by the keys of the rows, or of `{row: {column: cell}}`.
 
     The latter is meant where the inner keys are names and not numbers, and there are more objects than keys, or numbers
@@ -119,6 +122,7 @@ def _from_objects(value: dict[str, dict[str, Any]], name: str, notes: list[str])
     if not _are_numbers(inner) and (_are_numbers(value) or (len(value) > len(inner) and not _has_usual_name(value))):
         notes.append(f"{name}: each object is a row, whose columns are {', '.join(inner[:5])}")
         return _with_index(list(value), list(value.values()))
+    check_cells(len(inner), len(value), size, name, MEMBER)
     return _with_index(inner, [{column: cells.get(key) for column, cells in value.items()} for key in inner])
 
 

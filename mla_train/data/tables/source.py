@@ -51,6 +51,7 @@ class Source:
         notes: Lines for the user: what was guessed.
         class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
         has_values: Whether rows have `values`.
+        file_bytes: Size of the file.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Source:
     notes: list[str] = field(default_factory=list)
     class_names: dict[str, list[str]] = field(default_factory=dict)
     has_values: bool = False
+    file_bytes: int = 0
 
 
 def format_of(file: Path) -> str | None:

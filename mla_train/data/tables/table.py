@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import TableOptions
+from mla_train.data.packed import check_cells
 from mla_train.data.tables import open_source
 from mla_train.data.tables.source import Source
 from mla_train.errors import UserError, did_you_mean
@@ -80,7 +81,7 @@ def collect(source: Source) -> Table:
     """All rows of a source.
 
     Raises:
-        UserError: It has no rows.
+        UserError: It has no rows, or so many different columns that it does not fit into the memory.
     """
     cells: dict[str, list[Any]] = {name: [] for name in source.columns if name}
     places: list[str] = []
@@ -89,14 +90,18 @@ def collect(source: Source) -> Table:
         if row.error:
             broken.append(f"{source.name} {row.error}")
             continue
-        for name in row.cells.keys() - cells.keys():
+        for name, cell in row.cells.items():
             if name:
-                cells[name] = [None] * len(places)
+                column = cells.setdefault(name, [])
+                if len(column) < len(places):  # earlier rows lack it
+                    column += [None] * (len(places) - len(column))
+                column.append(cell)
         places.append(row.place)
-        for name, column in cells.items():
-            column.append(row.cells.get(name))
+        check_cells(len(places), len(cells), source.file_bytes, source.name)
     if not places and not broken:
         raise UserError(f"{source.name} has no rows")
+    for column in cells.values():
+        column += [None] * (len(places) - len(column))
     return Table(Path(source.name), cells, places, broken, source.class_names, source.notes)
 
 

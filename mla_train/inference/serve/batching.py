@@ -111,10 +111,11 @@ class Batcher:
         examples = [example for job in jobs for example in job.examples]
         try:
             records = iter(self.predict(examples))
-        except Exception as error:
+        except BaseException as error:  # a panic of a library in Rust is no Exception, and would end the thread
             if len(jobs) == 1:
                 log.exception("a request failed")
-                jobs[0].future.set_exception(error)
+                fault = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+                jobs[0].future.set_exception(fault)
             else:  # only the request at fault fails
                 for job in jobs:
                     self._answer([job])

@@ -24,6 +24,9 @@ from mla_train.model import ModelSpec
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Gap = Number | None
+OTHER_COLUMNS = 16  # that a table may have beside those that a model reads, times among them
+SEPARATORS = ",;\t| "
+SHOWN = 3  # unknown inputs that are named
 
 
 @dataclass
@@ -96,6 +99,7 @@ class ExampleReader:
 
     def _read_one(self, content: Any) -> dict[str, Any] | UserError:
         try:
+            self._check(content)
             values = self.example.model_validate(content).model_dump(by_alias=True, exclude_none=True)
             values = {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
             if not values:
@@ -105,6 +109,19 @@ class ExampleReader:
             return UserError(one_line(error, list(self.spec.inputs)))
         except UserError as error:
             return error
+
+    def _check(self, content: Any) -> None:
+        """Refuses what would take long to be validated, or to be said of in full."""
+        if not isinstance(content, dict):
+            return
+        unknown = [name for name in content if name not in self.spec.inputs]
+        if unknown:
+            shown = ", ".join(name[:100] for name in unknown[:SHOWN]) + (", ..." if len(unknown) > SHOWN else "")
+            raise UserError(f"unknown input {shown}: this model reads {', '.join(self.spec.inputs)}")
+        for name, value in content.items():
+            modality = self.spec.inputs[name]
+            if modality.kind == "series" and modality.spec.horizon:
+                check_table(value, modality.spec, self.limits)
 
 
 def input_type(modality: Modality, limits: Limits) -> Any:
@@ -135,17 +152,21 @@ def input_type(modality: Modality, limits: Limits) -> Any:
             f"{''.join(f', {name}' for name in covariates)}. The {spec.horizon} steps behind the last "
             f"row with a value are forecast from the {spec.look_back} steps before them."
         )
-        return Annotated[str | list[dict[str, Number | str | None]], Field(description=text)]
+        return Annotated[
+            str | Annotated[list[dict[str, Number | str | None]], Field(fail_fast=True)], Field(description=text)
+        ]
     if modality.kind == "series":
         text = (
             f"A list of steps, each a list of {len(spec.names)} numbers, or the number where it is one; null is a gap."
         )
         steps: Any = Field(max_length=limits.series_steps)
-        return Annotated[Annotated[list[list[Gap]], steps] | Annotated[list[Gap], steps], Field(description=text)]
+        rows = Annotated[list[Annotated[list[Gap], Field(fail_fast=True)]], steps]
+        return Annotated[rows | Annotated[list[Gap], steps], Field(description=text)]
     if modality.kind == "features":
         text = f"A list of {len(spec.mean)} numbers, or of steps, each such a list."
-        steps = Annotated[list[list[Number]], Field(max_length=limits.series_steps)]
-        return Annotated[steps | list[Number], Field(description=text)]
+        numbers = Annotated[list[Number], Field(fail_fast=True)]
+        steps = Annotated[list[numbers], Field(max_length=limits.series_steps, fail_fast=True)]
+        return Annotated[steps | numbers, Field(description=text)]
     raise UserError(
         f"inputs of kind {modality.kind} are not served: serve/{Path(__file__).name} has no form of them in JSON"
     )
@@ -180,6 +201,38 @@ def image_bytes(value: str, limits: Limits) -> bytes:
     if pixels > limits.image_pixels:
         raise UserError(f"an image of {pixels:,} pixels: at most {limits.image_pixels:,} (image_pixels)")
     return content
+
+
+def check_table(table: Any, spec: Any, limits: Limits) -> None:
+    """Refuses a table of more rows or columns than a model can need, before any of it is read.
+
+    Raises:
+        UserError: It has too many.
+    """
+    series = len(spec.names) if spec.series_column else 1
+    most = series * (limits.series_steps + spec.look_back + spec.horizon)
+    width = len(spec.names) + len(spec.known) + len(spec.observed) + OTHER_COLUMNS
+    if isinstance(table, str):
+        lines = table.splitlines()
+        rows, columns = len(lines), max((line.count(sign) for line in lines for sign in SEPARATORS), default=0)
+        width *= 2  # numbers may be written with a comma
+    elif isinstance(table, list):
+        rows, columns = len(table), 0
+        names: set[Any] = set()
+        for row in table[:most]:
+            names |= row.keys() if isinstance(row, dict) else set()
+            columns = len(names)
+            if columns > width:
+                break
+    else:
+        return
+    if rows > most:
+        raise UserError(f"the table has {rows:,} rows: at most {most:,} (series_steps)")
+    if columns > width:
+        raise UserError(
+            f"the table has more than {width:,} columns: send those that the model reads, a column of times and "
+            f"{', '.join(spec.names[:5])}{', ...' if len(spec.names) > 5 else ''}"
+        )
 
 
 def read_window(table: str | Sequence[dict[str, Any]], spec: Any) -> Any:

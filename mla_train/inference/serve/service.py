@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any, TypeVar
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from mla_train.errors import UserError
 from mla_train.inference.forecast import draw_forecast
@@ -19,6 +20,9 @@ from mla_train.inference.serve.observe import ServerMetrics
 
 BATCH = 16  # examples that the network reads at a time: of similar length, more gain nothing on a CPU
 MOST_DRAWINGS = 8  # requests for figures that are drawn or wait
+
+SHORT = 65_536  # bytes of a body of texts that is read at once, as the way to a thread takes longer
+MOST_BODIES = 16  # bodies of the largest size that are held at once
 
 T = TypeVar("T")
 
@@ -38,7 +42,7 @@ class Service:
         self.metrics = ServerMetrics(lambda: self.batcher.waiting)
         self.batcher = Batcher(self._predict, limits.queued_examples, on_batch=self.metrics.batches.observe)
         self.decoding, self.drawing = ThreadPoolExecutor(2, "decode"), ThreadPoolExecutor(1, "draw")
-        self.drawings = 0
+        self.drawings = self.held = 0
         example = {name: modality.example_values(1)[0] for name, modality in predictor.spec.inputs.items()}
         self._predict(
             [example]
@@ -57,21 +61,35 @@ class Service:
         """The examples of a request.
 
         Raises:
-            RequestError: The body is too large, or holds no examples.
+            RequestError: The body is too large, holds no examples, or comes while too many others are read.
         """
+        held = [0]
+        try:
+            body = await self._body(request, held)
+            if not self.reader.is_slow and len(body) <= SHORT:
+                return self.reader.read(body)
+            return await asyncio.get_running_loop().run_in_executor(self.decoding, self.reader.read, body)
+        except ClientDisconnect:  # nobody reads the answer
+            raise RequestError(400, "the client left before the end of the body") from None
+        finally:
+            self.held -= held[0]
+
+    async def _body(self, request: Request, held: list[int]) -> bytes:
+        """The body of a request; the bytes that are kept of it are counted in `held`, also where it has no end."""
         chunks, size, limit = [], 0, self.limits.body_bytes
         async for chunk in request.stream():
             size += len(chunk)
             if size <= limit:
+                if self.held + len(chunk) > MOST_BODIES * limit:
+                    raise RequestError(503, "many large requests are being read: try again in a second")
+                self.held += len(chunk)
+                held[0] += len(chunk)
                 chunks.append(chunk)
             elif size > 4 * limit:  # up to here it is read, so that the client gets the answer
                 break
         if size > limit:
             raise RequestError(413, f"the body is too large: at most {limit:,} bytes (body_bytes)")
-        body = b"".join(chunks)
-        if not self.reader.is_slow:
-            return self.reader.read(body)
-        return await asyncio.get_running_loop().run_in_executor(self.decoding, self.reader.read, body)
+        return b"".join(chunks)
 
     async def read_one(self, request: Request) -> dict[str, Any]:
         """The raw values of a request's one example.
