@@ -68,6 +68,8 @@ def typed(cls: type[Spec], values: Mapping[str, Any], key: str) -> Spec:
         has_default = field.default is not MISSING or field.default_factory is not MISSING
         require(name in values or has_default, f"{key}.{name} is missing")
     spec = cls(**values)
+    for name, known_names in getattr(cls, "one_of", {}).items():
+        require(getattr(spec, name) in known_names, f"{key}.{name} must be one of {', '.join(known_names)}")
     for first, *others in getattr(cls, "equally_long", ()):
         sizes = {name: len(getattr(spec, name)) for name in (first, *others)}
         wrong = [name for name in others if sizes[name] not in (sizes[first], 0)]

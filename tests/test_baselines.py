@@ -1,5 +1,6 @@
 """Simple models to beat: what they predict, and that they are those of scikit-learn."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,7 +68,10 @@ def computed(baselines, seconds=float("inf"), quick=False):
 
 
 def metrics_of(data, predictions):
-    return data.spec.head.metrics(SimpleNamespace(spec=data.spec.target), predictions)
+    head = SimpleNamespace(spec=data.spec.target)
+    if hasattr(data.spec.head, "weighted_metrics"):
+        head.weighted_metrics = partial(data.spec.head.weighted_metrics, head)
+    return data.spec.head.metrics(head, predictions)
 
 
 def test_what_is_most_frequent_and_what_is_the_mean():

@@ -29,6 +29,7 @@ class ForecastSpec:
     """
 
     equally_long: ClassVar = (("names", "mean", "std", "naive_error", "nonnegative"),)
+    one_of: ClassVar = {"transform": ("none", "log1p", "asinh")}
 
     names: list[str]
     horizon: int

@@ -263,6 +263,12 @@ def test_paths_and_methods_that_are_not_there_are_said(text):
     assert text[1].get("/docs").status_code == 404
 
 
+def test_an_answer_that_is_no_number_is_an_error_in_its_place(text, monkeypatch):
+    predictor, client = text
+    monkeypatch.setattr(predictor, "predict_batches", lambda *_, **__: iter([{"prediction": float("nan")}]))
+    assert "no finite number" in error_of(client.post("/predict", json={"text": "a"}), 422)
+
+
 def test_a_fault_of_the_server_is_one_line(text, monkeypatch, caplog):
     predictor = text[0]
     client = TestClient(create_app(predictor, {}), raise_server_exceptions=False)

@@ -56,7 +56,7 @@ def test_a_damaged_run_among_others_is_skipped(finished, tmp_path, monkeypatch, 
         (run / "results.json").unlink()
         if content:
             (run / "config.yaml").write_bytes(content)
-    settings = config("encoder=tiny", "encoder.dim=16", "encoder.num_heads=2", *WORDS, "resume=auto")
+    settings = config("encoder=tiny", "encoder.dim=16", "encoder.num_heads=2", "baselines=quick", *WORDS, "resume=auto")
     assert find_run(settings).path.name == "2026-01-01"
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2

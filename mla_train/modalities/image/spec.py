@@ -1,6 +1,7 @@
 """What a network must know of images, and what it reads of them."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,6 +20,8 @@ class ImageSpec:
             where they are bytes.
         fit: How images of another shape are brought to this one, a value of `Fit`.
     """
+
+    one_of: ClassVar = {"fit": ("crop", "pad", "stretch")}
 
     channels: int
     height: int

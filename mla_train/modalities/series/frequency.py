@@ -110,7 +110,10 @@ def are_alike(frequency: str, other: str, start: pd.Timestamp) -> bool:
 
 def following_times(last: pd.Timestamp, count: int, frequency: str) -> pd.DatetimeIndex:
     """The times of the rows that follow a row, which are `frequency` apart."""
-    times = pd.date_range(last, periods=count + 2, freq=frequency)
+    try:
+        times = pd.date_range(last, periods=count + 2, freq=frequency)
+    except ValueError as error:  # of a spec that is not ours
+        raise UserError(f"{frequency} is no distance of two times: {error}") from error
     return times[times > last][:count]
 
 

@@ -56,6 +56,10 @@ class SeriesSpec:
     """
 
     equally_long: ClassVar = (("names", "mean", "std"),)
+    one_of: ClassVar = {
+        "transform": ("none", "log1p", "asinh"),
+        "resample": ("refuse", "mean", "sum", "last", "fill"),
+    }
 
     names: list[str]
     mean: list[float]

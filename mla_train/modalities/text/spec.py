@@ -1,7 +1,7 @@
 """What a network must know of texts, and what it reads of them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +22,8 @@ class TextSpec:
         columns: Columns whose texts become one; empty where there is one column.
         texts: How they become one, a name of `Texts`.
     """
+
+    one_of: ClassVar = {"long_texts": ("head", "head_tail", "windows"), "texts": ("join", "pair")}
 
     vocab_size: int
     tokenizer: str
