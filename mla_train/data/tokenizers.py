@@ -82,11 +82,11 @@ def read_tokenizer(written: str, vocab_size: int | None = None) -> Tokenizer:
         tokenizer = Tokenizer.from_str(written)
     except Exception as error:  # the library raises nothing more special
         raise UserError(f"the tokenizer of the model cannot be read: {error}") from error
-    found = tokenizer.get_vocab_size()
+    size = tokenizer.get_vocab_size()
     largest = max(tokenizer.get_vocab().values(), default=-1)
-    if vocab_size is not None and (found != vocab_size or largest >= vocab_size):
+    if vocab_size is not None and (size != vocab_size or largest >= vocab_size):
         raise UserError(
-            f"the tokenizer of the model has {max(found, largest + 1):,} tokens, and its spec says {vocab_size:,}"
+            f"the tokenizer of the model has {max(size, largest + 1):,} tokens, and its spec says {vocab_size:,}"
         )
     return _literal(tokenizer)
 

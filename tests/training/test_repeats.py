@@ -35,5 +35,4 @@ def test_it_ends_with_the_same_bits(first, words, tmp_path):
 def test_another_seed_ends_with_other_bits(first, tmp_path):
     known, folder = first
     run_here(tmp_path / "run", *known, "seed=1")
-    one, other = (load_file(each / "model" / "model.safetensors") for each in (folder, tmp_path / "run"))
-    assert any(not torch.equal(weight, other[name]) for name, weight in one.items())
+    assert (folder / "predictions.jsonl").read_bytes() != (tmp_path / "run" / "predictions.jsonl").read_bytes()

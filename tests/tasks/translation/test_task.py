@@ -148,7 +148,7 @@ def test_figures_are_drawn_by_the_network_at_rest_and_the_score_that_chose_is_ke
     "words",
     [
         ["task.model=seq2seq", "lr=1e-2"],
-        ["regularization.r_drop=1", "attention=mha", "data.joint=false"],
+        ["regularization.r_drop=1", "attention=mha", "data.tokens=char", "data.joint=false"],
         ["task.val_sample=null", "data.lowercase=true", "regularization=strong", "regularization.early_stopping=0"],
     ],
 )
