@@ -50,7 +50,7 @@ def test_a_run_with_links_is_not_resumed(tmp_path, victim):
     (tmp_path / "run" / "results.json").unlink()
     (tmp_path / "run" / "log.txt").unlink()
     (tmp_path / "run" / "log.txt").symlink_to(victim)
-    with pytest.raises(UserError, match=r"holds links \(log\.txt\)"):
+    with pytest.raises(UserError, match=r"holds links out of it \(log\.txt\)"):
         run_here(tmp_path / "run", "debug=fast", "baselines=none", "resume=auto")
 
 

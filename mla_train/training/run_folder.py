@@ -142,11 +142,12 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
         return
     if not folder.path.is_dir():
         raise UserError(f"run_dir={folder.path} is a file; name a folder")
-    links = [file.name for file in [*folder.path.glob("*"), *folder.path.glob("*/*")] if file.is_symlink()]
-    if links:
+    own, files = folder.path.resolve(), [*folder.path.glob("*"), *folder.path.glob("*/*")]
+    links = [file.name for file in files if file.is_symlink() and not file.resolve().is_relative_to(own)]
+    if links:  # W&B's own stay within the folder
         raise UserError(
-            f"run_dir={folder.path} holds links ({few(links)}), which a run does not make and does not write through: replace them "
-            "by what they lead to"
+            f"run_dir={folder.path} holds links out of it ({few(links)}), which a run does not make and does not write through: "
+            "replace them by what they lead to"
         )
     if folder.config.is_file():
         if config.resume is None and not folder.nothing_done():
