@@ -1,7 +1,11 @@
 """Secrets in what is stored or shown: passwords of addresses, keys, and values of the environment that are named so."""
 
+import json
 import os
 import re
+import shlex
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 MASK = "(hidden)"
@@ -16,7 +20,8 @@ ADDRESS = re.compile(
 )
 """User and password; of a web address a number before the first slash is a port, and what follows is its path."""
 QUERY = re.compile(r"(?<=[?&])([\w-]*(?:key|token|secret|password|signature|sig)=)[^\s&'\"<>]+", re.IGNORECASE)
-OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*['\"]?)[^\s'\"<>,;}}]+", re.IGNORECASE)
+VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.|'')*'|['"]?[^\s'"<>,;}]+)"""
+OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*){VALUE}", re.IGNORECASE)
 
 
 def mask(text: str) -> str:
@@ -25,13 +30,26 @@ def mask(text: str) -> str:
         text = QUERY.sub(rf"\1{MASK}", ADDRESS.sub(f"{MASK}@", text))
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and NAMED.search(name):
-            text = text.replace(value, MASK)
+            for form in {value, escape(value), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
+                text = text.replace(form, MASK)
     return text
 
 
-def mask_command(text: str) -> str:
-    """A command in which the values of options named `password`, `api_key` and the like are hidden, too."""
+def mask_options(text: str) -> str:
+    """A text in which the values of options named `password`, `api_key` and the like are hidden, too."""
     return OPTION.sub(rf"\1{MASK}", mask(text))
+
+
+def mask_word(word: str) -> str:
+    """A word of a command, as `mask_options`; all that stands behind `password=` is its value."""
+    name, sign, value = word.partition("=")
+    is_secret = sign and re.search(f"{WORDS}$", name, re.IGNORECASE)
+    return f"{name}={MASK}" if is_secret and value else mask_options(word)
+
+
+def mask_command(words: Iterable[str]) -> str:
+    """The words of a command as a shell reads them, without secrets."""
+    return shlex.join(map(mask_word, words))
 
 
 def mask_values(value: Any, name: str = "") -> Any:

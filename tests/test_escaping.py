@@ -64,6 +64,10 @@ def test_results_with_odd_names_are_shown(run, capsys):
     assert "\x1b[31m" not in shown
 
 
+def test_signs_that_turn_the_order_of_letters_are_written_out():
+    assert printable("a\u202eb\u2066c\u2069\u200f") == "a\\u202eb\\u2066c\\u2069\u200f"
+
+
 def test_tables_on_the_terminal_show_signs_as_they_are(capsys):
     table = Table(ODD, [[Cell(name, tone=tone) for name in ODD] for tone in Tone])
     terminal().print(as_rich(table))

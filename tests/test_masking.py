@@ -1,5 +1,7 @@
 """Secrets of commands and of the environment stand in no file that a run, a sweep or a comparison leaves."""
 
+import html
+import json
 import os
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from mla_train.commands import sweep, train
 from mla_train.config import stored
 from mla_train.errors import UserError
-from mla_train.masking import mask, mask_command, mask_values
+from mla_train.masking import mask, mask_command, mask_options, mask_values
 from mla_train.studies.compare import _claim
 from mla_train.studies.launch import Running
 from mla_train.studies.search_space import SweepOptions
@@ -53,9 +55,23 @@ def test_addresses_are_masked(text):
     assert CANARY not in str(UserError(text))
 
 
-@pytest.mark.parametrize("text", [f"trainer.x={{api_key: {CANARY}}}", f"password='{CANARY}'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"trainer.x={{api_key: {CANARY}}}",
+        f"password='{CANARY}'",
+        f'{{"password": "of two {CANARY}"}}',
+        f"api_key: 'it''s {CANARY}'",
+    ],
+)
 def test_named_options_are_masked(text):
-    assert CANARY not in mask_command(text)
+    assert CANARY not in mask_options(text)
+    assert CANARY not in mask_command(["train.py", text])
+
+
+def test_the_value_of_a_word_is_masked_to_its_end():
+    masked = mask_command(["train.py", f"trainer.password=of two, {CANARY}", "data.tokens=bpe", "a=b c"])
+    assert masked == "train.py 'trainer.password=(hidden)' data.tokens=bpe 'a=b c'"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +105,10 @@ def test_secrets_of_the_environment_are_masked(monkeypatch):
     monkeypatch.setenv("MY_SERVICE_TOKEN", CANARY)
     monkeypatch.setenv("SHORT_KEY", "abc")
     assert mask(f"a {CANARY} abc") == "a (hidden) abc"
+    for value in ("a<b>&'c'def", 'back\\slash"ü"'):
+        monkeypatch.setenv("MY_SERVICE_TOKEN", value)
+        assert value not in html.unescape(mask(html.escape(value)))
+        assert json.loads(mask(json.dumps([value]))) == ["(hidden)"]
 
 
 def test_a_run_leaves_no_secret(tmp_path, monkeypatch, capsys):

@@ -17,7 +17,6 @@ Keys with several values are compared, in all combinations, to the first variant
 All other options are those of train.py, see its --help. Writes comparison.md, .html, .csv, .png and the run folders.
 """
 
-import shlex
 import sys
 
 from mla_train.config.overrides import extend_import_path, quote_signs
@@ -38,9 +37,7 @@ def main() -> None:
         extend_import_path(arguments)
         plan = read_plan(arguments)
         names_folder = any(argument.startswith("run_dir=") for argument in arguments)
-        command = mask_command(
-            shlex.join([*program(), *sys.argv[1:], *([] if names_folder else [f"run_dir={plan.run_dir}"])])
-        )
+        command = mask_command([*program(), *sys.argv[1:], *([] if names_folder else [f"run_dir={plan.run_dir}"])])
         configs = compose_variants(plan, CONF)
         print("loading torch ...", flush=True)  # takes seconds; mistakes in options have been reported without it
 

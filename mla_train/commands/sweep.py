@@ -133,7 +133,7 @@ def read_command(arguments: list[str]) -> Command:
     check_space([*flags, *overrides], space)
     default = Path("runs") / "sweeps" / f"{config.task.name}_{name}_{datetime.now():%Y-%m-%d_%H-%M-%S}"
     folder = Path(run_dir or default)
-    resume = mask_command(shlex.join([*program("sweep"), *arguments, *([] if run_dir else [f"run_dir={folder}"])]))
+    resume = mask_command([*program("sweep"), *arguments, *([] if run_dir else [f"run_dir={folder}"])])
     return Command(flags, overrides, config, options, space, set(choices), folder, resume)
 
 

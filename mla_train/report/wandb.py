@@ -24,7 +24,7 @@ from mla_train.errors import UserError
 from mla_train.explain.draw_attention import draw_attention
 from mla_train.heads import Head
 from mla_train.inference.artifact import Artifact, load_model, save_model
-from mla_train.masking import mask_command, mask_values
+from mla_train.masking import mask_values, mask_word
 from mla_train.safe_files import write_atomically
 from mla_train.training.checkpoint_files import model_weights
 from mla_train.training.run import FinishedRun
@@ -72,7 +72,7 @@ class WandbTracker:
         )
         command = sys.argv
         try:
-            sys.argv = [mask_command(word) for word in command]  # W&B stores it when the run begins
+            sys.argv = [mask_word(word) for word in command]  # W&B stores it when the run begins
             logger.log_hyperparams(mask_values(plain(config)))
         finally:
             sys.argv = command

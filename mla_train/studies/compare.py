@@ -11,7 +11,7 @@ import yaml
 from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
-from mla_train.masking import mask_command
+from mla_train.masking import mask_options, mask_word
 from mla_train.safe_files import UNFINISHED, write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults
 from mla_train.studies.comparison_page import Circumstances
@@ -75,9 +75,7 @@ def _time_inference(
 def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command: str) -> None:
     """Makes the folder and writes comparison.yaml; in an existing folder it has to hold the same comparison."""
     folder, file = plan.run_dir, plan.run_dir / "comparison.yaml"
-    overrides = {
-        checked.variant.name: [mask_command(each) for each in checked.variant.overrides] for checked in variants
-    }
+    overrides = {checked.variant.name: [mask_word(each) for each in checked.variant.overrides] for checked in variants}
     try:
         if file.is_file():
             stored = read_stored(file)
@@ -96,6 +94,6 @@ def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command
         folder.mkdir(parents=True, exist_ok=True)
         contents = {"threads": threads, "variants": overrides}
         text = yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
-        write_atomically(file, f"# {mask_command(command)}\n{text}")
+        write_atomically(file, mask_options(f"# {command}\n{text}"))
     except OSError as error:
         raise UserError(f"run_dir={folder}: {error.strerror}; name a folder that can be written") from error

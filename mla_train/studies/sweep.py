@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, few, require
 from mla_train.locks import is_locked, lock
-from mla_train.masking import mask_command
+from mla_train.masking import mask_word
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
 from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
@@ -96,7 +96,7 @@ class Sweep:
             kind = storage.partition(":")[0]  # what follows may hold a password
             raise UserError(f"storage={kind}:...: {str(error).splitlines()[0]}") from error
         space = {name: repr(choice) for name, choice in self.space.items()}
-        plan = {"overrides": sorted(map(mask_command, self.overrides)), "goal": self.goal.metric, "space": space}
+        plan = {"overrides": sorted(map(mask_word, self.overrides)), "goal": self.goal.metric, "space": space}
         stored_plan = study.user_attrs.get("plan", plan)
         for name, value in plan.items():
             stored = stored_plan.get(name)

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from mla_train.errors import UserError
-from mla_train.masking import mask_command
+from mla_train.masking import mask_options
 from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.studies.search_space import as_override
@@ -53,7 +53,7 @@ def best_recipe(study: optuna.Study, overrides: list[str], groups: set[str], fil
     body = OmegaConf.to_yaml(
         OmegaConf.merge({"defaults": [*recipe, *chosen, "_self_"]} if recipe or chosen else {}, keys)
     )
-    write_atomically(file, mask_command("\n".join(lines) + "\n" + body))
+    write_atomically(file, mask_options("\n".join(lines) + "\n" + body))
 
 
 def retrain(

@@ -288,7 +288,7 @@ def log_file(file: Path) -> Iterator[None]:
         library.setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
-    logging.getLogger("mla_train").info("command: %s", mask_command(" ".join(sys.argv)))
+    logging.getLogger("mla_train").info("command: %s", mask_command(sys.argv))
     try:
         yield
     except Interrupted as request:

@@ -1,7 +1,6 @@
 """The lock of a run folder: who holds it decides anew, writes and removes; nobody else does."""
 
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -92,9 +91,9 @@ def _locked(folder: RunFolder) -> Iterator[bool]:
 
 
 def _write_config(folder: RunFolder, config: TrainConfig) -> None:
-    command = "# " + shlex.join([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
+    command = "# " + mask_command([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
     values = OmegaConf.to_yaml(OmegaConf.create(mask_values(plain(config))))
-    write_atomically(folder.config, mask_command(command) + mask(values))
+    write_atomically(folder.config, command + mask(values))
 
 
 def _clear(folder: RunFolder) -> None:

@@ -55,10 +55,11 @@ def write_rows(file):
     pyarrow.parquet.write_table(pyarrow.table({"label": pyarrow.array([1] * 500_000)}), file, compression="zstd")
 
 
-def write_arrow(file):
-    table = pyarrow.table({"text": ["x" * 3000] * 1000})
-    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
-    with pyarrow.ipc.new_file(file, table.schema, options=options) as writer:
+def write_arrow(file, new=pyarrow.ipc.new_file, compression="zstd", as_dictionary=False):
+    texts = pyarrow.array(["x" * 2900 + f"{number:0100}" for number in range(1000)])
+    table = pyarrow.table({"text": texts.dictionary_encode() if as_dictionary else texts})
+    options = pyarrow.ipc.IpcWriteOptions(compression=compression)
+    with new(str(file), table.schema, options=options) as writer:
         writer.write_table(table)
 
 
@@ -111,6 +112,9 @@ BOMBS = {
     "wide.parquet": write_wide_bytes,
     "prefixes.parquet": write_prefixes,
     "a.arrow": write_arrow,
+    "lz4.arrow": lambda file: write_arrow(file, compression="lz4"),
+    "stream.arrow": lambda file: write_arrow(file, pyarrow.ipc.new_stream),
+    "dictionary.arrow": lambda file: write_arrow(file, as_dictionary=True),
     "a.xlsx": write_sheet,
     "empty.npz": write_no_bytes,
     "a.npz": lambda file: np.savez_compressed(file, text=np.zeros(3 * MOST, np.uint8)),
@@ -118,14 +122,32 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_small_file_that_unpacks_to_much_is_refused(name, tmp_path):
+def test_a_small_file_that_unpacks_to_much_is_refused(name, tmp_path, monkeypatch):
     BOMBS[name](tmp_path / name)
     assert (tmp_path / name).stat().st_size < MOST / packed.TIMES
-    with pytest.raises(UserError, match=r"unpacks to more than .*data\.max_bytes="):
-        read_table(tmp_path / name)
+    with monkeypatch.context() as patch:
+        patch.delattr(pyarrow.ipc, "open_stream")  # of Arrow no batch is unpacked
+        with pytest.raises(UserError, match=r"unpacks to more than .*data\.max_bytes="):
+            read_table(tmp_path / name)
     limit_unpacking(1000 * MOST)
     if name != "a.xlsx":
         assert next(open_source(tmp_path / name).rows).cells
+
+
+@pytest.mark.parametrize("new", [pyarrow.ipc.new_file, pyarrow.ipc.new_stream])
+@pytest.mark.parametrize("compression", ["zstd", "lz4", None])
+def test_an_arrow_file_is_read_whole_or_refused(new, compression, tmp_path):
+    limit_unpacking(packed.MAX_BYTES)
+    file = tmp_path / "a.arrow"
+    write_arrow(file, new, compression)
+    assert len(read_table(file)) == 1000
+    content = file.read_bytes()
+    for end in (4, 20, len(content) // 2, len(content) - 4):
+        file.write_bytes(content[:end])
+        if new is pyarrow.ipc.new_stream and end == len(content) - 4:
+            continue  # a stream may end where its file ends
+        with pytest.raises(UserError, match="cannot be read"):
+            read_table(file)
 
 
 @pytest.mark.parametrize("how", [{}, {"row_group_size": 100}, {"dictionary_pagesize_limit": 20, "data_page_size": 50}])

@@ -72,6 +72,29 @@ def test_answers_are_those_of_predict(served, tmp_path):
             assert record["prediction"] == each["prediction"]
 
 
+def test_many_large_images_in_a_request_are_refused():
+    predictor = random_predictor("image_classification")
+    reader = ExampleReader(predictor.spec, replace(LIMITS, request_pixels=150))
+    body = json.dumps({"examples": [{"image": base64.b64encode(png((10, 10))).decode()}] * 3}).encode()
+    answers = reader.read(body).examples
+    assert [isinstance(each, dict) for each in answers] == [True, False, False]
+    assert "150 pixels (request_pixels)" in str(answers[1])
+
+
+def test_a_panic_of_a_library_is_an_answer(text, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    def fail(_):
+        raise Panic("fault")
+
+    predictor, _ = text
+    app = create_app(predictor, {}, LIMITS)
+    monkeypatch.setattr("mla_train.inference.serve.explanations.Explainer.explain", lambda self, example: fail(example))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert error_of(client.post("/explain", json={"text": "a"}), 500) == "the server failed; its log says why"
+
+
 def test_one_bad_example_among_many_gets_an_error_in_its_place(served):
     task, _, client = served
     examples = [as_json(task, 0), {"nothing": 1}, as_json(task, 1), dict.fromkeys(as_json(task), 5)]

@@ -9,6 +9,7 @@ from typing import Any
 from mla_train.config import TableOptions
 from mla_train.data.packed import UNREADABLE, check_cells, check_regular, check_unpacked, check_zip
 from mla_train.data.packed import open_arrays as read_arrays
+from mla_train.data.tables.arrow_messages import open_messages
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.columnar import check_parquet, checked
 from mla_train.data.tables.dialect import TITLES
@@ -48,7 +49,6 @@ def _line(line: str, place: str) -> Row:
 def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Source:
     """A parquet or Arrow file."""
     import pyarrow
-    import pyarrow.ipc
     import pyarrow.parquet
 
     packed = is_packed(path)
@@ -117,16 +117,11 @@ def _with_bytes(kind: Any) -> Any:
 
 def _arrow_table(path: str, packed: bool, name: str) -> Any:
     """An Arrow file, or stream, as the library datasets writes it."""
-    import pyarrow.ipc
+    import pyarrow
 
     with pyarrow.BufferReader(open_bytes(path).read()) if packed else pyarrow.memory_map(path) as stream:
-        try:
-            reader = pyarrow.ipc.open_file(stream)
-            batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
-        except pyarrow.ArrowInvalid:
-            stream.seek(0)
-            reader = batches = pyarrow.ipc.open_stream(stream)
-        kept = list(checked(batches, stream.size(), name))
+        reader = open_messages(stream, stream.size(), name)
+        kept = list(checked(reader, stream.size(), name))
         return pyarrow.Table.from_batches(kept, reader.schema)
 
 

@@ -7,13 +7,24 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from mla_train.inference.serve.limits import RequestError
 
 log = logging.getLogger(__name__)
 
 Records = list[dict[str, Any]]
+T = TypeVar("T")
+
+
+def contained(function: Callable[..., T], *arguments: Any) -> T:
+    """What a function returns; a panic of a library in Rust, which is no Exception, becomes one."""
+    try:
+        return function(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass
@@ -110,12 +121,11 @@ class Batcher:
     def _answer(self, jobs: Sequence[Job]) -> None:
         examples = [example for job in jobs for example in job.examples]
         try:
-            records = iter(self.predict(examples))
-        except BaseException as error:  # a panic of a library in Rust is no Exception, and would end the thread
+            records = iter(contained(self.predict, examples))
+        except Exception as error:
             if len(jobs) == 1:
                 log.exception("a request failed")
-                fault = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
-                jobs[0].future.set_exception(fault)
+                jobs[0].future.set_exception(error)
             else:  # only the request at fault fails
                 for job in jobs:
                     self._answer([job])

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from pydantic_core import from_json
 
 from mla_train.errors import UserError
-from mla_train.inference.serve.limits import Limits, RequestError
+from mla_train.inference.serve.limits import Budget, Limits, RequestError
 from mla_train.modalities import Modality
 from mla_train.modalities.image.decode import UNREADABLE, open_image
 from mla_train.modalities.series.spec import table_columns
@@ -76,14 +76,15 @@ class ExampleReader:
             raise RequestError(400, f"the body is not JSON: {error}") from error
         if not isinstance(content, dict):
             raise RequestError(422, f'write {{"{next(iter(self.spec.inputs))}": ...}} or {{"examples": [...]}}')
+        budget = Budget(self.limits.request_pixels)
         if content.keys() != {"examples"}:
-            return Examples([self._read_one(content)], several=False)
+            return Examples([self._read_one(content, budget)], several=False)
         examples = content["examples"]
         if not isinstance(examples, list) or not examples:
             raise RequestError(422, "examples: a list of at least one example is needed")
         if len(examples) > self.limits.examples:
             raise RequestError(413, f"{len(examples):,} examples: a request has at most {self.limits.examples:,}")
-        return Examples([self._read_one(example) for example in examples], several=True)
+        return Examples([self._read_one(example, budget) for example in examples], several=True)
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of a body: an example, or several."""
@@ -97,14 +98,16 @@ class ExampleReader:
         }
         return {"anyOf": [example, examples]}
 
-    def _read_one(self, content: Any) -> dict[str, Any] | UserError:
+    def _read_one(self, content: Any, budget: Budget) -> dict[str, Any] | UserError:
         try:
             self._check(content)
             values = self.example.model_validate(content).model_dump(by_alias=True, exclude_none=True)
             values = {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
             if not values:
                 return UserError(f"no {' or '.join(self.spec.inputs)}")
-            return {name: raw_value(self.spec.inputs[name], value, self.limits) for name, value in values.items()}
+            return {
+                name: raw_value(self.spec.inputs[name], value, self.limits, budget) for name, value in values.items()
+            }
         except ValidationError as error:
             return UserError(one_line(error, list(self.spec.inputs)))
         except UserError as error:
@@ -172,14 +175,14 @@ def input_type(modality: Modality, limits: Limits) -> Any:
     )
 
 
-def raw_value(modality: Modality, value: Any, limits: Limits) -> Any:
+def raw_value(modality: Modality, value: Any, limits: Limits, budget: Budget) -> Any:
     """The raw value of an input, decoded and checked as far as it can be without the network.
 
     Raises:
         UserError: The value cannot be read.
     """
     if modality.kind == "image":
-        return modality.preprocess([image_bytes(value, limits)])[0]
+        return modality.preprocess([image_bytes(value, limits, budget)])[0]
     if modality.kind == "series" and modality.spec.horizon:
         return read_window(value, modality.spec)
     if modality.kind in ("series", "features"):
@@ -190,7 +193,7 @@ def raw_value(modality: Modality, value: Any, limits: Limits) -> Any:
     return value
 
 
-def image_bytes(value: str, limits: Limits) -> bytes:
+def image_bytes(value: str, limits: Limits, budget: Budget) -> bytes:
     """An image file from base64; a UserError where it is none, or its image is too large to be decoded."""
     try:
         content = base64.b64decode(value, validate=True)
@@ -200,6 +203,7 @@ def image_bytes(value: str, limits: Limits) -> bytes:
         raise UserError("the image cannot be read: send an image file (PNG, JPEG, ...) as base64") from None
     if pixels > limits.image_pixels:
         raise UserError(f"an image of {pixels:,} pixels: at most {limits.image_pixels:,} (image_pixels)")
+    budget.spend(pixels)
     return content
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from mla_train.errors import UserError
 from mla_train.inference.forecast import draw_forecast
 from mla_train.inference.predictor import Predictor
-from mla_train.inference.serve.batching import Batcher
+from mla_train.inference.serve.batching import Batcher, T, contained
 from mla_train.inference.serve.examples import ExampleReader, Examples
 from mla_train.inference.serve.explanations import Explainer
 from mla_train.inference.serve.limits import Limits, RequestError
@@ -23,8 +23,6 @@ MOST_DRAWINGS = 8  # requests for figures that are drawn or wait
 
 SHORT = 65_536  # bytes of a body of texts that is read at once, as the way to a thread takes longer
 MOST_BODIES = 16  # bodies of the largest size that are held at once
-
-T = TypeVar("T")
 
 
 class Service:
@@ -68,7 +66,7 @@ class Service:
             body = await self._body(request, held)
             if not self.reader.is_slow and len(body) <= SHORT:
                 return self.reader.read(body)
-            return await asyncio.get_running_loop().run_in_executor(self.decoding, self.reader.read, body)
+            return await asyncio.get_running_loop().run_in_executor(self.decoding, contained, self.reader.read, body)
         except ClientDisconnect:  # nobody reads the answer
             raise RequestError(400, "the client left before the end of the body") from None
         finally:
@@ -118,7 +116,7 @@ class Service:
             raise RequestError(503, f"{self.drawings} figures are waiting: try again in a second")
         self.drawings += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.drawing, function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self.drawing, contained, function, *arguments)
         finally:
             self.drawings -= 1
 
