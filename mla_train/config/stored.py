@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 from mla_train.program import PACKAGE
 
 LARGEST = 2_000_000  # bytes of a config
@@ -19,7 +19,7 @@ _folders = [PACKAGE, PACKAGE.parent / "tasks"]  # whose tasks a stored config ma
 
 
 def trust(folder: str | Path) -> None:
-    """Lets stored configs name tasks of a folder of the user's, and puts it first on the import path.
+    """Lets stored configs name tasks of a folder of the user's, puts it first on the import path, and says that its code runs.
 
     Raises:
         UserError: There is no such folder.
@@ -29,6 +29,8 @@ def trust(folder: str | Path) -> None:
         raise UserError(f"--config-dir {folder}: there is no such folder")
     if path not in _folders:
         _folders.append(path)
+        if modules := sorted(str(file.relative_to(path)) for file in [*path.glob("*.py"), *path.glob("*/*.py")]):
+            print(f"note: the code in {folder} runs: {few(modules)}", file=sys.stderr, flush=True)
     if sys.path[:1] != [str(path)]:
         sys.path.insert(0, str(path))
 

@@ -93,13 +93,14 @@ def test_a_run_that_is_resumed_names_no_code_either(forged, monkeypatch, capsys)
     assert not list(forged.glob("*/ran"))
 
 
-def test_code_of_a_folder_that_the_user_trusts_is_imported(forged):
+def test_code_of_a_folder_that_the_user_trusts_is_imported(forged, capsys):
     change(forged / "run", "task", _target_="helper.Task")
     (forged / "mine").mkdir()
     shutil.move(forged / "helper", forged / "mine" / "helper")
     with pytest.raises(UserError, match="trust=FOLDER"):
         mla_train.load(forged / "run")
     assert type(mla_train.load(forged / "run", trust=forged / "mine").task).__module__ == "helper"
+    assert f"note: the code in {forged / 'mine'} runs: helper/__init__.py" in capsys.readouterr().err
     with pytest.raises(UserError, match="nowhere: there is no such folder"):
         mla_train.load(forged / "run", trust="nowhere")
 
