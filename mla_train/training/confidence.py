@@ -44,17 +44,34 @@ def compare_to_baseline(
     return {"baseline": best, "metric": metric, "difference": difference, "low": low, "high": high}
 
 
-def is_better(head: Head, predictions: Predictions, others: Predictions) -> tuple[bool, dict[str, float]]:
+def is_better(
+    head: Head, predictions: Predictions, others: Predictions, finer: str | None = None
+) -> tuple[bool, dict[str, Any]]:
     """Whether predictions are better than others by more than chance: one standard error of the paired difference.
 
+    Args:
+        head: Head that made the predictions.
+        predictions: Predictions of a split.
+        others: Other predictions of the same split.
+        finer: Metric that decides, too, where the monitor is not worse: a few answers say less than their probabilities.
+
     Returns:
-        The answer; the gain in the head's monitor, positive where they are better, and its standard error.
+        The answer; the metric that gave it, the gain in it, positive where they are better, and its standard error.
     """
-    metric, sign = head.monitor, 1 if head.directions[head.monitor] == "max" else -1
-    gain = sign * (head.metrics(predictions)[metric] - head.metrics(others)[metric])
-    drawn, drawn_of_others = (drawn_metrics(head, each, DECIDING_DRAWS)[metric] for each in (predictions, others))
-    error = float((drawn - drawn_of_others).std())
-    return gain > error, {"gain": gain, "standard_error": error}
+    scores, scores_of_others = head.metrics(predictions), head.metrics(others)
+    drawn, drawn_of_others = (drawn_metrics(head, each, DECIDING_DRAWS) for each in (predictions, others))
+
+    def gained(metric: str) -> dict[str, Any]:
+        sign = 1 if head.directions[metric] == "max" else -1
+        error = float((drawn[metric] - drawn_of_others[metric]).std())
+        return {"metric": metric, "gain": sign * (scores[metric] - scores_of_others[metric]), "standard_error": error}
+
+    by_monitor = gained(head.monitor)
+    if finer in scores and 0 <= by_monitor["gain"] <= by_monitor["standard_error"]:
+        by_finer = gained(finer)
+        if by_finer["gain"] > by_finer["standard_error"]:
+            return True, by_finer
+    return by_monitor["gain"] > by_monitor["standard_error"], by_monitor
 
 
 def difference_interval(

@@ -76,7 +76,8 @@ def evaluate(
     before = validate(start) if start.is_file() else None
     selected = validate(best)
     if before is not None:
-        is_bettered, gain = is_better(module.model.head, selected.predictions, before.predictions)
+        finer = "brier" if data.count("val") < SMALL_VAL else None
+        is_bettered, gain = is_better(module.model.head, selected.predictions, before.predictions, finer)
         begun = {"name": checkpoints.start, "kept": not is_bettered, "metrics": before.metrics, **gain}
         if not is_bettered:
             selected = validate(start)

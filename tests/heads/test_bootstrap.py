@@ -72,6 +72,32 @@ def test_better_is_more_than_a_standard_error():
     assert not is_better(Means(), made(values), made(values))[0]
 
 
+def test_probabilities_decide_where_few_answers_do_not():
+    class Answers:
+        kind, monitor, directions, spec = "classification", "accuracy", {"accuracy": "max", "brier": "min"}, None
+
+        def metrics(self, predictions):
+            return {name: values.mean() for name, values in predictions.items() if name != "label"}
+
+        def metrics_of_draws(self, predictions, draws):
+            rows = [self.metrics({name: values[places] for name, values in predictions.items()}) for places in draws]
+            return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def answers(accuracy, brier):
+        return {"label": np.array([0, 1] * 8), "accuracy": np.array(accuracy), "brier": np.array(brier)}
+
+    head, right = Answers(), [1.0] * 12 + [0.0] * 4
+    unsure, sure = np.linspace(0.2, 0.3, 16), np.linspace(0.05, 0.2, 16)
+    assert not is_better(head, answers(right, sure), answers(right, unsure))[0]
+    better, by = is_better(head, answers(right, sure), answers(right, unsure), "brier")
+    assert better
+    assert by["metric"] == "brier"
+    assert not is_better(head, answers(right, unsure), answers(right, sure), "brier")[0]
+    worse = [1.0] * 11 + [0.0] * 5
+    assert not is_better(head, answers(worse, sure), answers(right, unsure), "brier")[0]
+    assert is_better(head, answers([1.0] * 16, unsure), answers(right, sure), "brier")[1]["metric"] == "accuracy"
+
+
 @pytest.mark.parametrize(("count", "draws"), [(10_000, 1000), (300_000, 300), (1_000_000, 100), (5_000_000, 0)])
 def test_many_examples_have_fewer_draws_or_none(count, draws):
     assert affordable(Means(), made(np.zeros(count))) == draws
