@@ -3,7 +3,6 @@
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from math import isfinite
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from mla_train.errors import UserError, require
@@ -62,18 +61,19 @@ def typed(cls: type[Spec], values: Mapping[str, Any], key: str) -> Spec:
     for name, value in values.items():
         require(name in known, f"{key}.{name} is unknown to this version")
         if not _is(value, hints[name]):
-            shown = repr(value)
-            raise UserError(f"{key}.{name} is {shown[:60]}{'...' * (len(shown) > 60)}, which is no {known[name].type}")
+            shown, kind = repr(value), getattr(known[name].type, "__name__", known[name].type)
+            raise UserError(f"{key}.{name} is {shown[:60]}{'...' * (len(shown) > 60)}, which is no {kind}")
     for name, field in known.items():
         has_default = field.default is not MISSING or field.default_factory is not MISSING
         require(name in values or has_default, f"{key}.{name} is missing")
     spec = cls(**values)
     for name, known_names in getattr(cls, "one_of", {}).items():
         require(getattr(spec, name) in known_names, f"{key}.{name} must be one of {', '.join(known_names)}")
-    for first, *others in getattr(cls, "equally_long", ()):
-        sizes = {name: len(getattr(spec, name)) for name in (first, *others)}
-        wrong = [name for name in others if sizes[name] not in (sizes[first], 0)]
-        require(not wrong, f"{key}.{', '.join(wrong)} must be as long as {first}, which has {sizes[first]:,} values")
+    for names, *others in getattr(cls, "equally_long", ()):
+        size = sum(len(getattr(spec, name)) for name in names)
+        fitting = {name: (size, 0) if name in getattr(cls, "may_be_empty", ()) else (size,) for name in others}
+        wrong = [name for name in others if len(getattr(spec, name)) not in fitting[name]]
+        require(not wrong, f"{key}.{', '.join(wrong)} must be as long as {' and '.join(names)}: {size:,} values")
     return spec
 
 
@@ -87,7 +87,7 @@ def _is(value: Any, hint: Any) -> bool:
     if origin is dict:
         return isinstance(value, dict) and all(_is(each, inner[1]) for each in value.values())
     if hint is float:
-        return type(value) in (int, float) and abs(value) < 1e308 and isfinite(value)
+        return (type(value) is int and abs(value) < 2**63) or (type(value) is float and abs(value) < 1e308)
     if hint is int:
         return type(value) is int and 0 <= value < 2**31
     return type(value) is hint

@@ -260,6 +260,27 @@ def test_a_spec_survives_as_json(head):
         np.testing.assert_array_equal(again.predict(batch)[name], column)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("head", "temperature"), 10**300, "which is no float"),
+        (("head", "temperature"), float("inf"), "which is no float"),
+        (("head", "counts"), [1, 2, 3], "head.counts must be as long as classes: 2 values"),
+        (("inputs", "series", "covariate_std"), [1.0], "covariate_std must be as long as known and observed: 0 values"),
+        (("inputs", "series", "mean"), [], "mean must be as long as names"),
+    ],
+)
+def test_values_of_a_stored_spec_fit_each_other(path, value, message):
+    data = made_data(config("task=series_classification", *SMALL), {"series": MODALITIES["series"]})
+    stored = json.loads(json.dumps(data.spec.to_dict()))
+    node = stored
+    for name in path[:-1]:
+        node = node[name]
+    node[path[-1]] = value
+    with pytest.raises(UserError, match=message):
+        read_spec(stored, MODALITIES, HEADS, "spec.json")
+
+
 # Ablation.
 
 

@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from functools import cache, partial
 
-from mla_train.baselines.base import Baselines
+from mla_train.baselines.base import Baseline, Baselines, Limit
 from mla_train.baselines.linear import Table, linear_baseline, methods_of
-from mla_train.baselines.tables import join, number_tables, statistics_tables, text_tables
+from mla_train.baselines.tables import (
+    convolution_tables,
+    join,
+    number_tables,
+    statistics_tables,
+    step_tables,
+    text_tables,
+)
 from mla_train.dataset import Dataset
+
+MOST_PAIRS = 1e8  # of a training example and another whose distance is computed
 
 
 def text_baselines(data: Dataset) -> Baselines:
@@ -16,9 +25,32 @@ def text_baselines(data: Dataset) -> Baselines:
 
 
 def series_baselines(data: Dataset) -> Baselines:
-    """A linear model of simple statistics of each channel."""
+    """Linear models of simple statistics of each channel and of fixed convolutions; the nearest training example."""
     (name,) = data.spec.inputs
-    return {"linear": partial(linear_baseline, "linear", cache(partial(statistics_tables, data, name)), data)}
+    tables = {"linear": statistics_tables, "minirocket": convolution_tables}
+    return {
+        "nearest": partial(nearest, cache(partial(step_tables, data, name)), data),
+        **{
+            baseline: partial(linear_baseline, "linear", cache(partial(table, data, name)), data)
+            for baseline, table in tables.items()
+        },
+    }
+
+
+def nearest(tables: Callable[[], list[Table]], data: Dataset, limit: Limit) -> Baseline | None:
+    """The answer of the training example whose steps are nearest."""
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+    if len(data.train) * (len(data.val) + len(data.test)) > MOST_PAIRS:
+        return None
+    train, val, test = tables()
+    model = (KNeighborsRegressor if data.spec.head.kind == "regression" else KNeighborsClassifier)(1)
+    model.fit(train, data.train.targets)
+    of_val, of_test = (
+        {"label": getattr(data, split).targets, "predicted": model.predict(table)}
+        for split, table in (("val", val), ("test", test))
+    )
+    return Baseline(of_val, of_test)
 
 
 def multimodal_baselines(data: Dataset) -> Baselines:

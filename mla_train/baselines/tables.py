@@ -1,6 +1,6 @@
 """Tables of features for simple models: at least what the network is given beside its encoder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from mla_train.dataset import Dataset
 
 IMAGE_SIDE = 32  # pixels a side that a simple model of images reads, at most
 IMAGE_SIDE_BESIDE_OTHERS = 16
+USUAL_CONVOLUTIONS, BATCH = 2_000, 256  # features; series at a time
 USUAL_FEATURES = 100_000  # of each kind of n-gram, where the network has none
 
 
@@ -46,10 +47,47 @@ def statistics_tables(data: Dataset, name: str) -> list[Table]:
     """Standardized statistics of each channel of whole series."""
     from mla_train.modalities.series.statistics import summarize
 
-    modality: Any = data.spec.inputs[name]
-    batches = [modality.collate([column[place] for place in range(len(column))]) for column in columns_of(data, name)]
-    tables = [summarize(tensors.past, tensors.real).numpy() for tensors in batches]
+    tables = _series_tables(data, name, summarize)
     return standardize(tables, tables[0])
+
+
+def convolution_tables(data: Dataset, name: str) -> list[Table]:
+    """Standardized features of fixed convolutions of whole series, of about the length of a text's vector."""
+    from mla_train.modalities.series.convolutions import FixedConvolutions
+
+    spec: Any = data.spec.inputs[name].spec
+    convolutions = FixedConvolutions(len(spec.names), spec.longest, USUAL_CONVOLUTIONS)
+    order = np.random.default_rng(0).permutation(len(data.train))[:BATCH]
+    examples = data.spec.inputs[name].collate([data.train.columns[name][place] for place in order])
+    convolutions.init_from_data(examples.past, examples.real)
+    tables = _series_tables(data, name, convolutions)
+    return [table / np.sqrt(table.shape[1]) for table in standardize(tables, tables[0])]
+
+
+def _series_tables(data: Dataset, name: str, features: Callable[[Tensor, Tensor], Tensor]) -> list[np.ndarray]:
+    modality = data.spec.inputs[name]
+    tables = []
+    for column in columns_of(data, name):
+        batches = (range(first, min(first + BATCH, len(column))) for first in range(0, len(column), BATCH))
+        tensors = (modality.collate([column[place] for place in places]) for places in batches)
+        tables.append(torch.cat([features(each.past, each.real) for each in tensors]).numpy())
+    return tables
+
+
+def step_tables(data: Dataset, name: str) -> list[Table]:
+    """Steps of whole series, each series interpolated to the length of the longest training series."""
+    from mla_train.modalities.series.spec import SeriesSpec
+
+    spec: SeriesSpec = data.spec.inputs[name].spec
+
+    def steps(series: np.ndarray | None) -> np.ndarray:
+        if series is None or not len(series):
+            return np.zeros(spec.longest * len(spec.names))
+        scaled = np.nan_to_num((series - spec.mean) / spec.std)
+        places = np.linspace(0, len(scaled) - 1, spec.longest)
+        return np.concatenate([np.interp(places, np.arange(len(scaled)), channel) for channel in scaled.T])
+
+    return [np.stack([steps(column[place]) for place in range(len(column))]) for column in columns_of(data, name)]
 
 
 def number_tables(data: Dataset, name: str) -> list[Table]:

@@ -36,7 +36,8 @@ class ClassSpec:
         temperature: Divisor of the scores, by which the probabilities of val were most true.
     """
 
-    equally_long: ClassVar = (("classes", "counts"),)
+    equally_long: ClassVar = ((("classes",), "counts"),)
+    may_be_empty: ClassVar = ("counts",)
 
     classes: list[str]
     counts: list[int] = field(default_factory=list)

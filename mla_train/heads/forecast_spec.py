@@ -28,7 +28,8 @@ class ForecastSpec:
             the share of values below each that it should, `(horizon, levels)`; empty adds nothing.
     """
 
-    equally_long: ClassVar = (("names", "mean", "std", "naive_error", "nonnegative"),)
+    equally_long: ClassVar = ((("names",), "mean", "std", "naive_error", "nonnegative"),)
+    may_be_empty: ClassVar = ("nonnegative",)
     one_of: ClassVar = {"transform": ("none", "log1p", "asinh")}
 
     names: list[str]

@@ -21,6 +21,8 @@ from mla_train.modalities.text.augment import HIDDEN, hide_tokens
 from mla_train.nn import Decoder, Hypothesis, beam_search, observe, sample
 from mla_train.nn.seq2seq import GruDecoder
 
+MOST_TOKENS = 10_000  # that are written of a text, whatever a stored model says
+
 if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
     from mla_train.heads.text_metrics import TextMetrics
 
@@ -130,7 +132,8 @@ class Generation(TextTargets):
         """
         length = memory.new_full((len(memory),), memory.size(1)) if padding is None else (~padding).sum(1)
         growth, state = self.spec.growth, Decoding(self, memory, padding)
-        limits = [self.spec.max_length + 1 if growth is None else int(growth * n) + 10 for n in length.tolist()]
+        usual = [self.spec.max_length + 1 if growth is None else growth * n + 10 for n in length.tolist()]
+        limits = [int(min(limit, MOST_TOKENS)) for limit in usual]
         ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "device": memory.device}
         if temperature is not None:
             return [[text] for text in sample(state, limits, temperature=temperature, top_p=top_p, **ends)]

@@ -9,6 +9,7 @@ from mla_train.config import (
     SeriesNetworkOptions,
     SplitOptions,
     TaskOptions,
+    number,
 )
 
 
@@ -18,12 +19,14 @@ class SeriesClassificationConfig(TaskOptions, SeriesNetworkOptions, PooledHeadOp
 
     Attributes:
         statistics: Whether mean, slope, quartiles and the like of each channel are read beside the encoder.
+        convolutions: Number of features of fixed convolutions (MiniRocket) that are read beside the encoder, about; 0 is none.
     """
 
     _target_: str = "tasks.series_classification.SeriesClassification"
     name: str = "series_classification"
     patch: int = 10
     statistics: bool = True
+    convolutions: int = number(2_000, least=0)
 
 
 @dataclass

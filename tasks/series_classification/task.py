@@ -13,5 +13,5 @@ class SeriesClassification(Task):
     inputs = {"series": Series}
 
     def baselines(self, data: Dataset) -> Baselines:
-        """The most frequent class or the mean, and a linear model of simple statistics."""
+        """The most frequent class or the mean, the nearest series, and linear models of statistics and of convolutions."""
         return majority_or_mean(data) | series_baselines(data)

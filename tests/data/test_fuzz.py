@@ -60,7 +60,7 @@ def as_parquet(columns):
     """A parquet file; a column whose cells have no common type is one of bytes."""
     try:
         return written(pyarrow.table(columns))
-    except (pyarrow.ArrowException, UnicodeError, OverflowError):
+    except (pyarrow.ArrowException, UnicodeError, OverflowError, ValueError):
         as_bytes = {
             name: [None if cell is None else str(cell).encode("utf-8", "replace") for cell in cells]
             for name, cells in columns.items()

@@ -150,6 +150,16 @@ def test_an_arrow_file_is_read_whole_or_refused(new, compression, tmp_path):
             read_table(file)
 
 
+def test_cells_that_their_dictionary_lacks_are_said(tmp_path, monkeypatch):
+    file = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"] * 50}), file)
+    broken = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0, 5], pyarrow.int32()), ["a", "b"], safe=False)
+    batch = pyarrow.RecordBatch.from_arrays([broken], ["text"])
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", lambda *_, **how: iter([batch]))
+    with pytest.raises(UserError, match="cannot be read: a cell is none of its dictionary"):
+        read_table(file)
+
+
 @pytest.mark.parametrize("how", [{}, {"row_group_size": 100}, {"dictionary_pagesize_limit": 20, "data_page_size": 50}])
 def test_lists_and_structures_of_an_honest_file_are_read(how, tmp_path):
     kind = pyarrow.map_(pyarrow.string(), pyarrow.int64())

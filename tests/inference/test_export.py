@@ -48,6 +48,8 @@ def make_artifact(kind):
         data = made_data(config(*words), {"text": MODALITIES["text"]}, targets, head="multilabel")
     module, data = build(*words, data=data)
     artifact = Artifact(module.config, module.task, randomize(module.model, 0.2).eval())
+    if kind == "series":  # at thresholds of 0 rounding would decide
+        artifact.model.embeddings["series"].init_from_data(data.train.columns["series"])
     if kind == "text":  # the more probable of two classes is not always the predicted one
         data.spec.target.threshold = 0.9
     return artifact, data

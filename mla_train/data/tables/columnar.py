@@ -90,6 +90,7 @@ def checked(batches: Iterable[Any], size: int, name: str) -> Iterator[Any]:
 
 def _bytes_of(column: Any) -> float:
     """Bytes of a column whose cells, or values inside of cells, are written one by one."""
+    import pyarrow
     import pyarrow.compute
     from pyarrow import types
 
@@ -107,6 +108,8 @@ def _bytes_of(column: Any) -> float:
         return CELL * len(column)
     lengths = pyarrow.compute.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
     places = column.indices.drop_null().to_numpy(zero_copy_only=False)
+    if len(places) and not 0 <= places.min() <= places.max() < len(lengths):
+        raise pyarrow.ArrowInvalid("a cell is none of its dictionary")
     return CELL * len(column) + float(np.asarray(lengths, float)[places].sum())
 
 

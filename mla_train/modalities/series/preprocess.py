@@ -57,7 +57,8 @@ class Series(Modality[SeriesSpec]):
         mean, std, _ = mean_and_std(steps)
         mean, std = np.nan_to_num(mean), np.nan_to_num(std, nan=1.0)
         names = [str(number) for number in range(1, steps.shape[1] + 1)]
-        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any())))
+        longest = max(map(len, train.values))
+        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any()), longest=longest))
 
     def preprocess(self, values: Sequence[Any]) -> Any:
         """Reads whole series as arrays; where a forecast is made, the last rows of table files.

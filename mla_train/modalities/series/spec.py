@@ -34,6 +34,7 @@ class SeriesSpec:
         std: Standard deviation of each, over the training split; 1 where it does not change.
         gaps: Whether steps are missing in the training split.
         look_back: Number of steps that are read; 0 reads whole series.
+        longest: Number of steps of the longest training series where whole ones are read.
         horizon: Number of steps that are forecast; 0 where nothing is forecast.
         period: Number of steps of a cycle.
         known: Names of covariates that are known ahead.
@@ -55,7 +56,7 @@ class SeriesSpec:
         transform: What is done to the series before they are scaled, see `config.Transform`.
     """
 
-    equally_long: ClassVar = (("names", "mean", "std"),)
+    equally_long: ClassVar = ((("names",), "mean", "std"), (("known", "observed"), "covariate_mean", "covariate_std"))
     one_of: ClassVar = {
         "transform": ("none", "log1p", "asinh"),
         "resample": ("refuse", "mean", "sum", "last", "fill"),
@@ -66,6 +67,7 @@ class SeriesSpec:
     std: list[float]
     gaps: bool = False
     look_back: int = 0
+    longest: int = 0
     horizon: int = 0
     period: int = 1
     known: list[str] = field(default_factory=list)

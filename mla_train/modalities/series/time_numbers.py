@@ -210,7 +210,7 @@ def _counted(values: pd.Series, count: Count) -> pd.DatetimeIndex | None:
     """The times of counts; None where they lie outside of all years."""
     counts = values - count.zero if count.zero % 1 else values - int(count.zero)
     nanoseconds = pd.Timedelta(1, count.unit).value / count.parts
-    if (counts.abs().astype(float) * nanoseconds > pd.Timestamp.max.value).any():
+    if (counts.abs().astype(float) * nanoseconds >= pd.Timestamp.max.value).any():
         return None
     times = pd.to_datetime(counts // count.parts if count.parts > 1 else counts, unit=count.unit)
     return pd.DatetimeIndex(times).round("s" if count.unit == "D" else "ns")

@@ -36,6 +36,12 @@ def long_table():
     return pd.concat(parts)
 
 
+@pytest.mark.parametrize("count", [2**63, 2**63 - 1, 2**64 - 1, -(2**63)])
+def test_the_largest_counts_are_no_times(tmp_path, count):
+    with pytest.raises(UserError, match="date"):
+        read(tmp_path, hourly_table().assign(date=[count] * 400))
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_counters_and_constants_are_left_out_and_said(tmp_path, first):
     frame = hourly_table(store=7, number=np.arange(400) + first, almost=np.arange(400) // 399)

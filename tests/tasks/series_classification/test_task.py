@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from mla_train.baselines.start import begin_as_linear
 from mla_train.errors import UserError
 from mla_train.modalities.series.statistics import STATISTICS, summarize
 from mla_train.task import build_task
@@ -146,15 +147,25 @@ def test_a_run_on_own_files(tmp_path):
     train(*words, cwd=tmp_path)
     check_report(tmp_path / "run", "Confusion matrix", "series over series")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["baselines"].keys() == {"majority", "linear"}
+    assert results["baselines"].keys() == {"majority", "nearest", "linear", "minirocket"}
     assert results["metrics"]["test"]["accuracy"] > results["baselines"]["majority"]["accuracy"]
 
 
-def test_the_bundled_series():
+def _at_rest(model, data):
+    for name, embedding in model.embeddings.items():
+        embedding.init_from_data(data.train.columns[name])
+    return model.eval(), data
+
+
+def test_the_bundled_series_and_its_start():
     data = build_task(config("task=series_classification")).load_data()
     assert [data.count(split) for split in ("train", "val", "test")] == [35, 15, 150]
     assert data.spec.target.classes == ["1", "2"]
     assert data.test.raw(0)["series"].shape == (150, 1)
+    model = build_task(config("task=series_classification")).build_model(data.spec)
+    assert begin_as_linear(*_at_rest(model, data)) is not None
+    outputs = model(data.collate([data.test[place] for place in range(150)], training=False))
+    assert (outputs.argmax(-1).numpy() == data.test.targets).mean() > 0.95
     with pytest.raises(UserError, match="Did you mean Coffee"):
         build_task(config("task=series_classification", "data.dataset=Cofee")).load_data()
 
