@@ -103,7 +103,7 @@ class TaskOptions(HeadOptions):
         side_paths: Whether to add side paths, which feed the head beside the encoder: TF-IDF, convolutions, visual words,
             flattened image tokens, statistics of series, ridge and cycle.
         start: Where training begins: `best` is the simple model that is best on val, which is kept unless training betters it
-            by more than chance; `none` is random weights.
+            by more than one standard error; `none` is random weights.
     """
 
     use_encoder: bool = True

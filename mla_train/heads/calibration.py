@@ -38,6 +38,14 @@ def best_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=LOGARITHMS, method="bounded").x))
 
 
+def at_best_temperature(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Probabilities of classes `(examples, classes)` after their scores are divided by `best_temperature`."""
+    scores = np.log(np.maximum(probability.astype(np.float64), 1e-30))
+    scores /= best_temperature(scores, labels)
+    odds = np.exp(scores - scores.max(1, keepdims=True))
+    return odds / odds.sum(1, keepdims=True)
+
+
 def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> float:
     """Mean cross-entropy of classes, or of labels and examples; see `best_temperature`."""
     if labels.ndim == 2:

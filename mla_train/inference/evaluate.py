@@ -142,7 +142,10 @@ def predict_split(predictor: Predictor, split: Split, batch_size: int = 128, bar
         parts.append(columns | head.predict(outputs, features, batch))
         if bar is not None:
             bar.update(len(places))
-    return merge(parts)
+    merged = merge(parts)
+    if split.groups is not None:
+        merged["group"] = split.groups[merged["index"]]
+    return merged
 
 
 def intervals(head: Head, predictions: Predictions, draws: int = DRAWS) -> dict[str, dict[str, float]]:

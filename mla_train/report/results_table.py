@@ -4,19 +4,18 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from mla_train.report.tables import Cell, Table
-from mla_train.training.scores import Score, read_score, signed, written
+from mla_train.training.scores import Score, margin_over_seeds, read_score, signed, standing_of, written
 
 WITHOUT = ("seed", "run_dir", "resume", "resume_data", "hardware.threads", "logger")
 """Keys in which the commands of the runs of a row may differ."""
+VERDICTS = {"ahead of": "ahead", "level with": "level", "behind": "behind", "not tested against": "not tested"}
 PLACES = ("data.root", "data.path", "data.train", "data.val", "data.test")
 """Keys whose values are places of the machine, which a table for others leaves out."""
-QUANTILE = 1.96  # of the normal distribution, for 95 %
 
 
 @dataclass(frozen=True)
@@ -43,26 +42,16 @@ class Row:
 
     @property
     def margin(self) -> float | None:
-        """Half the 95 % interval of the mean difference, over test examples and seeds; None where it is not known."""
-        halves = [
-            (s.difference_interval[1] - s.difference_interval[0]) / 2 for s in self.scores if s.difference_interval
-        ]
-        if len(halves) < len(self.runs):
-            return None
-        # Seeds share the test examples: their mean is as uncertain for these as a single one.
-        of_seeds = stdev(self.differences) ** 2 / len(halves) if len(halves) > 1 else 0.0
-        return sqrt(mean(halves) ** 2 + QUANTILE**2 * of_seeds)
+        """Half the 95 % interval of the mean difference, see `margin_over_seeds`."""
+        return margin_over_seeds(self.scores)
 
     @property
     def verdict(self) -> str:
         """Ahead of, level with or behind the best baseline."""
         if not self.differences:
             return "no baseline"
-        sign, margin = 1 if self.scores[0].higher_is_better else -1, self.margin
-        gain = sign * mean(self.differences)
-        if margin is None:
-            return "not known"
-        return "level" if abs(gain) <= margin else "ahead" if gain > 0 else "behind"
+        sign = 1 if self.scores[0].higher_is_better else -1
+        return VERDICTS[standing_of(sign * mean(self.differences), self.margin)]
 
 
 def rows_of_runs(runs: Iterable[Mapping[str, Any]]) -> list[Row]:

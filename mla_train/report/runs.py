@@ -210,7 +210,7 @@ def _difference(score: Score | None) -> Cell:
     """Difference to the best baseline, sorted by gain, so that the best come first for errors too."""
     if score is None or score.gain is None or score.difference is None:
         return Cell()
-    tone = Tone.plain if score.is_level else Tone.good if score.gain > 0 else Tone.bad
+    tone = {"ahead of": Tone.good, "behind": Tone.bad}.get(score.standing, Tone.plain)
     text = signed(score.difference)
     if score.difference_interval is not None:
         text += " ({} to {})".format(*map(signed, score.difference_interval))

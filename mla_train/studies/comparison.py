@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isnan, sqrt
+from math import isnan, nan, sqrt
 from statistics import mean, median, stdev
 from typing import Any
 
 from scipy import stats
 
-from mla_train.training.scores import Score, read_score, signed, written
+from mla_train.training.scores import Score, margin_over_seeds, read_score, signed, standing_of, written
 
 CONFIDENCE = 0.95
 SIGNIFICANCE_LEVEL = 0.05
@@ -119,16 +119,37 @@ class Comparison:
 
     @property
     def any_score(self) -> Score | None:
-        """Score of one run, with metric and best baseline; over folds, the mean of that baseline."""
+        """Score of one run, with the metric and the baseline that is best by its mean over all runs."""
         if self.any_results is None:
             return None
         score = read_score(self.any_results)
-        if not self.folds or score.baseline is None:
-            return score
         runs = [results for variant in self.variants for results in variant.runs.values()]
-        return replace(
-            score, baseline_value=mean(results["baselines"][score.baseline][score.metric] for results in runs)
-        )
+        names = [name for name in runs[0]["baselines"] if all(name in results["baselines"] for results in runs)]
+        if score.baseline is None or not names:
+            return score
+        means = {name: mean(results["baselines"][name].get(score.metric, nan) for results in runs) for name in names}
+        known = {name: value for name, value in means.items() if not isnan(value)}
+        best = (max if score.higher_is_better else min)(known, key=lambda name: known[name])
+        return replace(score, baseline=best, baseline_value=known[best])
+
+    def against_baseline(self, variant: VariantResults) -> tuple[float, float | None] | None:
+        """Mean gain of a variant over the best baseline, and half its 95 % interval; None without runs or baseline.
+
+        Over folds the interval is that of their paired differences; over seeds that of `margin_over_seeds`.
+        """
+        score = self.any_score
+        if score is None or score.baseline is None or not variant.runs:
+            return None
+        sign = 1 if score.higher_is_better else -1
+        gains = [
+            sign * (results["metrics"]["test"][score.metric] - results["baselines"][score.baseline][score.metric])
+            for results in variant.runs.values()
+        ]
+        if self.folds:
+            return mean(gains), half_interval(gains, self.folds)
+        scores = list(variant.scores.values())
+        is_same = all(each.baseline == score.baseline for each in scores)
+        return mean(gains), margin_over_seeds(scores) if is_same else None
 
     @property
     def differences(self) -> dict[str, Difference]:
@@ -249,15 +270,16 @@ def _without_spread(name: str, first: str, difference: Difference, unit: str) ->
 def _against_baseline(comparison: Comparison, score: Score) -> list[str]:
     if score.baseline is None:
         return []
-    sign = 1 if score.higher_is_better else -1
-    scored = [variant for variant in comparison.variants if variant.runs]
-    above = [variant.name for variant in scored if sign * (mean(variant.values) - score.baseline_value) > 0]
+    standings: dict[str, list[str]] = {}
+    for variant in comparison.variants:
+        against = comparison.against_baseline(variant)
+        if against is not None:
+            standings.setdefault(standing_of(*against), []).append(variant.name)
     baseline = f"the best baseline, {score.baseline} ({written(score.baseline_value)})"
-    if len(above) == len(scored):
-        return [f"{'All' if len(above) > 1 else above[0]} beat{'s' * (len(above) == 1)} {baseline}."]
-    if not above:
-        return [f"{'None beats' if len(scored) > 1 else f'{scored[0].name} does not beat'} {baseline}."]
-    return [f"{listed(above)} beat{'s' * (len(above) == 1)} {baseline}, and the others do not."]
+    return [
+        f"{listed(names)} {'is' if len(names) == 1 else 'are'} {standing} {baseline}."
+        for standing, names in standings.items()
+    ]
 
 
 def _p(difference: Difference) -> str:

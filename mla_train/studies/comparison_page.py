@@ -14,7 +14,7 @@ from mla_train.report.tables import Cell, Table, Tone, as_markdown
 from mla_train.safe_files import write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, listed, p_value, spread
 from mla_train.studies.comparison_figures import draw_scores, draw_validation
-from mla_train.training.scores import Score, read_score, signed, written
+from mla_train.training.scores import Score, read_score, signed, standing_of, written
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,13 @@ def _row(comparison: Comparison, variant: VariantResults, score: Score | None) -
         to_first = Cell(signed(difference.mean) + interval, difference.mean, tone)
         tests = [Cell(p_value(p), p) for p in (difference.uncorrected_p, difference.p)][: len(tests)]
     to_baseline = Cell()
-    if score.baseline is not None:
-        gain = mean(variant.values) - score.baseline_value
-        to_baseline = Cell(signed(gain), gain, _tone(gain, score))
+    against = comparison.against_baseline(variant)
+    if against is not None:
+        gain, margin = against
+        difference_to_it = gain if score.higher_is_better else -gain
+        tone = {"ahead of": Tone.good, "behind": Tone.bad}.get(standing_of(gain, margin), Tone.plain)
+        interval = "" if margin is None else f" ± {written(margin)}"
+        to_baseline = Cell(signed(difference_to_it) + interval, difference_to_it, tone)
     return [name, scored, *[around] * bool(comparison.folds), to_first, *tests, to_baseline, *costs]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from mla_train.heads import Head, Predictions
 from mla_train.heads.bootstrap import LEVELS, affordable, bounds_of, drawn_metrics
+from mla_train.heads.calibration import at_best_temperature
 
 DECIDING_DRAWS = 200
 
@@ -47,17 +48,23 @@ def compare_to_baseline(
 def is_better(
     head: Head, predictions: Predictions, others: Predictions, finer: str | None = None
 ) -> tuple[bool, dict[str, Any]]:
-    """Whether predictions are better than others by more than chance: one standard error of the paired difference.
+    """Whether predictions are better than others by more than one standard error of the paired difference.
 
     Args:
         head: Head that made the predictions.
         predictions: Predictions of a split.
         others: Other predictions of the same split.
-        finer: Metric that decides, too, where the monitor is not worse: a few answers say less than their probabilities.
+        finer: Metric of probabilities that decides, too, where the monitor is not worse: a few answers say less than these.
+            Those of both are calibrated before.
 
     Returns:
         The answer; the metric that gave it, the gain in it, positive where they are better, and its standard error.
     """
+    if finer in head.directions and "probability" in predictions:
+        predictions, others = (
+            each | {"probability": at_best_temperature(each["probability"], each["label"])}
+            for each in (predictions, others)
+        )
     scores, scores_of_others = head.metrics(predictions), head.metrics(others)
     drawn, drawn_of_others = (drawn_metrics(head, each, DECIDING_DRAWS) for each in (predictions, others))
 

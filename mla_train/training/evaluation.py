@@ -36,7 +36,8 @@ def choices(config: TrainConfig, keep_last: bool, start: str) -> list[str]:
         lines.append(f"val has less than {SMALL_VAL} examples: the last epoch becomes the model (checkpoint.keep)")
     if start:
         lines.append(
-            f"training begins as {start}, which is kept unless an epoch betters it by more than chance (task.start)"
+            f"training begins as {start}, which is kept unless training betters it on val by more than one standard "
+            "error (task.start)"
         )
     return lines
 

@@ -187,7 +187,7 @@ def _facts(results: dict[str, Any]) -> list[str]:
     lines, begun, interval = [], results.get("start"), results.get("details", {}).get("interval")
     if begun and begun["kept"]:
         lines.append(
-            f"The start ({begun['name']}) is the model: no epoch bettered it on val by more than one standard error "
+            f"The start ({begun['name']}) is the model: training did not better it on val by more than one standard error "
             f"({signed(begun['gain'])} +- {written(begun['standard_error'])}; task.start=none trains without it)."
         )
     if interval:
@@ -239,10 +239,9 @@ def show(results: dict[str, Any], folder: Path) -> None:
         say(f"also {rest}; baselines in results.json")
     score = read_score(results)
     if score.gain is not None and not results["debug"]:
-        better = score.gain > 0 and not score.is_level
         lines = [score.verdict, *filter(None, [advice(results)])]
         for line in lines:
-            say(line, "" if better else "yellow")
+            say(line, "" if score.standing == "ahead of" else "yellow")
     for line in _facts(results) if not results["debug"] else ():
         say(line)
     never = results.get("details", {}).get("never_predicted", [])

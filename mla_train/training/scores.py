@@ -1,7 +1,9 @@
 """The score of a run in its results.json, and its difference to the best baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, stdev
 from typing import Any
 
 
@@ -44,20 +46,19 @@ class Score:
 
     @property
     def is_level(self) -> bool:
-        """Whether the difference may be none: its interval holds zero or, where that is not known, is the score's."""
-        if self.gain is None:
-            return False
-        if self.difference_interval is not None:
-            low, high = self.difference_interval
-            return low <= 0 <= high
-        low, high = self.interval or (self.value, self.value)
-        return self.gain == 0 or low <= self.baseline_value <= high
+        """Whether the difference may be none: its interval holds zero."""
+        if self.gain is None or self.difference_interval is None:
+            return self.gain == 0
+        low, high = self.difference_interval
+        return low <= 0 <= high
 
     @property
     def standing(self) -> str:
         """Where the run stands to the best baseline, in a word or two; empty without one."""
         if self.gain is None:
             return ""
+        if self.gain and self.difference_interval is None:
+            return "not tested against"
         return "level with" if self.is_level else "ahead of" if self.gain > 0 else "behind"
 
     @property
@@ -97,10 +98,39 @@ def read_score(results: Mapping[str, Any]) -> Score:
     return Score(metric, value, higher, best, baselines[best], interval, ends, unit)
 
 
+def margin_over_seeds(scores: Sequence[Score]) -> float | None:
+    """Half the 95 % interval of the mean difference to the best baseline, over test examples and seeds.
+
+    Args:
+        scores: Score of each seed, on the same test examples.
+
+    Returns:
+        None where one of them is not known, or where seeds differ in their best baseline.
+    """
+    halves = [(s.difference_interval[1] - s.difference_interval[0]) / 2 for s in scores if s.difference_interval]
+    if not halves or len(halves) < len(scores) or len({score.baseline for score in scores}) > 1:
+        return None
+    if len(scores) == 1:
+        return halves[0]
+    from scipy.stats import t
+
+    of_seeds = float(t.ppf(0.975, len(scores) - 1)) * stdev(score.gain or 0.0 for score in scores) / sqrt(len(scores))
+    return sqrt(
+        mean(halves) ** 2 + of_seeds**2
+    )  # seeds share the test examples: their mean is no surer of these than one
+
+
+def standing_of(gain: float, margin: float | None) -> str:
+    """Where a gain over the best baseline stands by half its 95 % interval, in a word or two."""
+    if margin is None:
+        return "not tested against"
+    return "level with" if abs(gain) <= margin else "ahead of" if gain > 0 else "behind"
+
+
 def advice(results: Mapping[str, Any]) -> str:
     """What to try where a run is not ahead of the best baseline; empty where it is, or where there is none."""
     score, monitor = read_score(results), results["monitor"]
-    if score.gain is None or score.standing == "ahead of":
+    if score.gain is None or score.standing == "ahead of" or (score.difference_interval is None and score.gain > 0):
         return ""
     epochs, epoch = results.get("epochs", 0), monitor["epoch"]
     if (results.get("start") or {}).get("kept"):

@@ -13,6 +13,7 @@ from mla_train.data.batch import Batch
 from mla_train.dataset import Dataset, check_given
 from mla_train.errors import UserError, did_you_mean
 from mla_train.heads import Forecast, Predictions
+from mla_train.heads.bootstrap import block_places
 from mla_train.heads.forecast_metrics import rounded
 from mla_train.modalities import Series
 from mla_train.modalities.series import ridge
@@ -21,6 +22,8 @@ from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
 from mla_train.window_dataset import INPUT, prepare_windows
+
+DRAWS = 200  # of blocks of windows
 
 if TYPE_CHECKING:
     from mla_train.explain.explanation import Explanation
@@ -150,9 +153,10 @@ def best_start(data: Dataset, embedding: WindowEmbedding) -> tuple[str, np.ndarr
 
 
 def is_worse(differences: np.ndarray, horizon: int) -> bool:
-    """Whether errors of windows exceed others by more than one standard error, over blocks that do not overlap."""
-    blocks = [block.mean() for block in np.array_split(differences, max(1, len(differences) // horizon))]
-    return len(blocks) < 2 or np.mean(blocks) > np.std(blocks, ddof=1) / len(blocks) ** 0.5
+    """Whether errors of windows exceed others by more than one standard error, over draws of blocks of windows."""
+    generator = np.random.default_rng(0)
+    means = [differences[block_places(len(differences), horizon, generator)].mean() for _ in range(DRAWS)]
+    return bool(differences.mean() > np.std(means))
 
 
 def without_cycle(column: WindowColumn, profile: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

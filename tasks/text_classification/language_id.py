@@ -28,7 +28,7 @@ def read_language_id(options: LanguageIdConfig) -> RawData:
     bounds = (np.array([0.7, 0.8]) * len(identities)).astype(int)
     parts = zip(SPLITS, np.split(order, bounds), strict=True)
     split_of = {identities[i]: split for split, places in parts for i in places}
-    splits = {split: Examples({"text": []}, []) for split in SPLITS}
+    splits = {split: Examples({"text": []}, [], groups=[]) for split in SPLITS}  # the translations of a message
     for language in LANGUAGES:
         # A text with several identities belongs to the split of the first.
         known: set[str] = set()
@@ -38,6 +38,7 @@ def read_language_id(options: LanguageIdConfig) -> RawData:
                 known.add(text)
                 splits[split_of[identity]].inputs["text"].append(text)
                 splits[split_of[identity]].targets.append(language)
+                splits[split_of[identity]].groups.append(identity)  # type: ignore[union-attr]
     return RawData(splits)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mla_train.heads.base import columns_of, rows_of
-from mla_train.heads.bootstrap import affordable, bounds_of, drawn_metrics, drawn_places
+from mla_train.heads.bootstrap import affordable, block_places, bounds_of, drawn_metrics, drawn_places
 from mla_train.heads.text_metrics import TextMetrics
 from mla_train.training.confidence import compare_to_baseline, is_better
 from tests.helpers import build_forecaster, hourly_table
@@ -46,8 +46,21 @@ def test_classes_keep_their_size_groups_and_blocks_stay_whole():
     for places in drawn_places(head, {"label": np.zeros(40, int), "group": group}, 5):
         assert (np.bincount(group[places]) % 4 == 0).all()
     windows = SimpleNamespace(kind="forecast", spec=SimpleNamespace(horizon=8))
-    for places in drawn_places(windows, {"forecast": np.zeros(40)}, 5):
-        assert (places.reshape(-1, 8) - places.reshape(-1, 8)[:, :1] == np.arange(8)).all()
+    for places in drawn_places(windows, {"forecast": np.zeros(240)}, 5):
+        blocks = places.reshape(-1, 24)
+        assert ((blocks - blocks[:, :1]) % 240 == np.arange(24)).all()
+    assert affordable(SimpleNamespace(draws_sums=True, **vars(windows)), {"forecast": np.zeros(39)}) == 0
+
+
+def test_blocks_of_windows_know_how_much_their_errors_resemble_each_other():
+    chance, horizon = np.random.default_rng(0), 24
+    means, said = [], []
+    for _ in range(100):
+        steps = chance.normal(size=2400 + horizon) ** 2  # errors of steps; of windows the means over a horizon
+        windows = np.convolve(steps, np.ones(horizon) / horizon, "valid")
+        means.append(windows.mean())
+        said.append(np.std([windows[block_places(len(windows), horizon, chance)].mean() for _ in range(100)]))
+    assert 0.85 < np.mean(said) / np.std(means) < 1.15
 
 
 def test_a_difference_is_surer_than_both_scores():

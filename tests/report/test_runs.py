@@ -20,11 +20,17 @@ def write(folder, text, name="results.json"):
     (folder / name).write_text(text if isinstance(text, str) else json.dumps(text))
 
 
+def compared(baseline, metric, difference):
+    ends = {"low": difference - 0.01, "high": difference + 0.01}
+    return {"comparison": {"baseline": baseline, "metric": metric, "difference": difference, **ends}}
+
+
 @pytest.fixture
 def root(tmp_path):
     root = tmp_path / "runs"
-    write(root / "good", results())
-    write(root / "deep" / "er" / "low", results("mae", "min", 0.5, {"naive": {"mae": 0.3}, "ridge": {"mae": 0.4}}))
+    write(root / "good", results() | compared("linear", "accuracy", 0.1))
+    low = results("mae", "min", 0.5, {"naive": {"mae": 0.3}, "ridge": {"mae": 0.4}})
+    write(root / "deep" / "er" / "low", low | compared("naive", "mae", 0.2))
     write(root / "good", "<html>", "report.html")
     write(root / "alone", results(baselines={}))
     write(root / "cut", CONFIG, "config.yaml")
@@ -164,11 +170,11 @@ def test_rows_show_score_baseline_and_cost(root):
     assert (good["score"].text, good["baseline"].text, good["difference"].text) == (
         "0.9000",
         "linear 0.8000",
-        "+0.1000",
+        "+0.1000 (+0.0900 to +0.1100)",
     )
     assert (good["parameters"].text, good["seconds"].text, good["state"].text) == ("1,234", "12", "finished")
     # An error that is larger than the baseline's is bad.
-    assert (low["baseline"].text, low["difference"].text) == ("naive 0.3000", "+0.2000")
+    assert (low["baseline"].text, low["difference"].text) == ("naive 0.3000", "+0.2000 (+0.1900 to +0.2100)")
     assert (good["difference"].tone.name, low["difference"].tone.name) == ("good", "bad")
 
 

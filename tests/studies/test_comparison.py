@@ -24,6 +24,13 @@ def results(score, seed=0, speed=100.0, mode="max", baseline=0.9):
         "metrics": {"test": {"loss": 1.0, "accuracy": score, "macro_f1": score / 2}},
         "directions": {"loss": "min", "accuracy": mode, "macro_f1": "max"},
         "monitor": {"name": "val/accuracy", "mode": mode, "best": score, "epoch": 2},
+        "comparison": {
+            "baseline": "linear",
+            "metric": "accuracy",
+            "difference": score - (baseline or 0),
+            "low": score - (baseline or 0) - 0.02,
+            "high": score - (baseline or 0) + 0.02,
+        },
         "baselines": {} if baseline is None else {"majority": {"accuracy": 0.1}, "linear": {"accuracy": baseline}},
         "model": {"parameters": 1234, "cache_bytes_per_token": 64},
         "speed": {"seconds": 12.3, "examples_per_second": speed},
@@ -71,7 +78,8 @@ def test_the_conclusion_in_sentences():
     text = conclusion(comparison(mla=MLA, mha=CLOSE, mqa=FAR))
     assert "mqa is better than mla by 0.0400 (p" in text
     assert "mha (p = 0.91): not significantly different from mla (3 seeds)." in text
-    assert "All beat the best baseline, linear (0.9000)." in text
+    assert "mqa is ahead of the best baseline, linear (0.9000)." in text
+    assert "mla and mha are level with the best baseline" in text
     worse = Comparison("attention", 3, [variant("mla", MLA, mode="min"), variant("mqa", FAR, mode="min")])
     assert "mqa is worse than mla by 0.0400 (p" in conclusion(worse)
 
@@ -80,9 +88,15 @@ def test_the_conclusion_in_sentences():
     ("variants", "expected"),
     [
         ({"mla": MLA[:1], "mha": CLOSE[:1]}, "seeds=3"),
-        ({"mla": [0.5, 0.6], "mha": [0.5, 0.6]}, "mha and mla have the same score with each seed. None beats"),
+        (
+            {"mla": [0.5, 0.6], "mha": [0.5, 0.6]},
+            "mha and mla have the same score with each seed. mla and mha are level with the",
+        ),
         ({"mla": [0.5, 0.6], "mha": [0.7, 0.8]}, "mha differs from mla by +0.2000 with every seed"),
-        ({"mla": MLA, "mha": [0.5, None, None]}, "mha has too few finished runs for a test. mla beats the best"),
+        (
+            {"mla": MLA, "mha": [0.5, None, None]},
+            "mha has too few finished runs for a test. mla is level with the best",
+        ),
         ({"mla": [None] * 3, "mha": MLA}, "mla, which the others are compared to, has no finished run."),
         ({"mla": [None] * 3, "mha": [None]}, "No run finished"),
     ],
@@ -115,12 +129,12 @@ def test_repeated_folds_count_as_the_overlapping_splits_that_they_are():
 
 
 def test_one_variant_over_folds_has_a_mean_and_its_interval(tmp_path):
-    runs = {fold: results(score, fold, baseline=0.5 + fold / 10) for fold, score in enumerate((0.7, 0.8, 0.9))}
+    runs = {fold: results(score, fold, baseline=0.5 + fold / 20) for fold, score in enumerate((0.7, 0.8, 0.9))}
     result = Comparison("variant", 3, [VariantResults("model", 1234, runs)], folds=3)
     margin = half_interval([0.7, 0.8, 0.9], folds=3)
     interval = f"{0.8 - margin:.4f} to {0.8 + margin:.4f}"
     assert f"accuracy 0.8000 ± 0.1000 over 3 folds, 95 % interval {interval}." in conclusion(result)
-    assert "beats the best baseline, linear (0.6000)" in conclusion(result)
+    assert "model is ahead of the best baseline, linear (0.5500)" in conclusion(result)
     table = summary(result)
     assert table.columns[2] == "95 % interval"
     assert table.rows[0][2].text == interval
@@ -145,7 +159,10 @@ def test_what_is_written_holds_the_numbers(tmp_path):
     table = (tmp_path / "comparison.md").read_text()
     spread = f"{mean(CLOSE):.4f} ± {stdev(CLOSE):.4f}"
     margin = stats.t.ppf(0.975, 2) * stats.sem(np.array(CLOSE) - np.array(MLA))
-    assert f"| mha | {spread} | +0.0003 ± {margin:.4f} | 0.91 | 0.91 | +0.0183 | 1,234 | 200 | 250 | 64 |" in table
+    to_baseline = f"+0.0183 ± {np.hypot(0.02, stats.t.ppf(0.975, 2) * stats.sem(CLOSE)):.4f}"
+    assert (
+        f"| mha | {spread} | +0.0003 ± {margin:.4f} | 0.91 | 0.91 | {to_baseline} | 1,234 | 200 | 250 | 64 |" in table
+    )
     assert "(2 seeds)" in table
     assert "- mqa, seed 2 failed: error: no luck | &lt;b>" in table
     assert "- mha: wider" in table
