@@ -2,6 +2,7 @@
 
 python scripts/results_table.py runs
 python scripts/results_table.py runs --output docs/results.md
+python scripts/results_table.py runs/new --output docs/results.md --keep
 """
 
 import json
@@ -27,6 +28,9 @@ def main() -> None:
         metavar="FILE",
         help="page whose part between marks is replaced (default: standard output)",
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="rows of the page whose commands are not among the runs stay"
+    )
     options = parser.parse_args()
     for folder in options.folders:
         if not folder.is_dir():
@@ -44,8 +48,20 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"error: --output {options.output}: {error.strerror}")
     before, begin, rest = page.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
+    old, end, after = rest.partition(MARKS[1])
     if not (begin and end):
         sys.exit(f"error: --output {options.output}: it lacks the lines {MARKS[0].strip()} and {MARKS[1].strip()}")
-    options.output.write_text(before + begin + text + end + after)
+    options.output.write_text(before + begin + (merged(text, old) if options.keep else text) + end + after)
     print(f"{len(rows)} rows written to {options.output}")
+
+
+def merged(table: str, old: str) -> str:
+    """A table in Markdown with the rows of an older one whose commands it lacks, by task and data."""
+    head, rows = table.splitlines()[:2], table.splitlines()[2:]
+    commands = {_cells(row)[-1] for row in rows}
+    rows += [row for row in old.splitlines()[2:] if _cells(row)[-1] not in commands]
+    return "".join(f"{row}\n" for row in [*head, *sorted(rows, key=lambda row: _cells(row)[:2])])
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]

@@ -68,6 +68,17 @@ def test_a_page_gets_the_table_between_its_marks(tmp_path, monkeypatch, capsys):
     assert text.endswith("<!-- end of results -->\nafter\n")
     assert "old" not in text
     assert "0.9000 ± 0.0000" in text
+    other = text.splitlines()[3].replace("`python train.py", "`python train.py task=other").replace("0.9000", "0.7000")
+    page.write_text(text.replace("<!-- end", f"{other}\n<!-- end"))
+    before = page.read_text().splitlines()
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--keep"])
+    command.main()
+    assert sorted(page.read_text().splitlines()) == sorted(before)
+    (tmp_path / "runs" / "0" / "results.json").write_text(json.dumps(run(0.8, 0, 0.05, 0.15)))
+    command.main()
+    assert "0.8500 ± 0.0707" in page.read_text()
+    assert "0.9000 ± 0.0000" not in page.read_text()
+    assert other in page.read_text()
     page.write_text("no marks")
     with pytest.raises(SystemExit, match="lacks the lines"):
         command.main()
