@@ -57,7 +57,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     gaps = int((~real).sum())
     if gaps:
         notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
-    covariate_mean, covariate_std, _ = mean_and_std(table.covariates[:a])
+    covariates = table.covariates[:a]
+    covariate_mean, covariate_std, _ = mean_and_std(covariates.reshape(covariates.shape[0] * covariates.shape[1], -1))
     spec = SeriesSpec(
         names=table.names,
         mean=mean.tolist(),
@@ -67,6 +68,7 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         horizon=horizon,
         known=table.known,
         observed=table.observed,
+        own=table.own,
         covariate_mean=covariate_mean.tolist(),
         covariate_std=covariate_std.tolist(),
         start=str(table.times[0]),
@@ -147,13 +149,16 @@ def _present_in_train(table: SeriesTable, train: int, notes: list[str]) -> Serie
 def _with_categories_of_train(table: SeriesTable, train: int, notes: list[str]) -> SeriesTable:
     """A table without the covariates of categories that no training row has: nothing is learnt of them."""
     columns = {column_of(each, name): (name, each) for name, every in table.categories.items() for each in every}
-    new = [column for column in columns if not table.frame[column].iloc[:train].any()]
+    occurs: np.ndarray = np.nanmax(table.covariates[:train], (0, 1), initial=0) > 0
+    occurring = {name for name, does in zip((*table.known, *table.observed), occurs, strict=True) if does}
+    new = [column for column in columns if column not in occurring]
     if not new:
         return table
     notes.append(f"{listed(new)}: not in the training rows, read as none of the known categories")
     categories = {name: [e for e in every if column_of(e, name) not in new] for name, every in table.categories.items()}
     known, observed = ([name for name in names if name not in new] for names in (table.known, table.observed))
-    return replace(table, known=known, observed=observed, categories=categories)
+    own = [name for name in table.own if name not in new]
+    return replace(table, known=known, observed=observed, own=own, categories=categories)
 
 
 def _check_rows(table: SeriesTable, split_ends: tuple[int, int, int], look_back: int, horizon: int) -> None:

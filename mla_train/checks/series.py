@@ -69,8 +69,8 @@ def _leaks(table: Any, names: list[str], values: np.ndarray, horizon: int) -> li
     covariates, leaks = table.covariates, []
     for place, covariate in enumerate([*table.known, *table.observed]):
         is_known = place < len(table.known)
-        for name, series in zip(names, values.T, strict=True):
-            own = covariates[:, place]
+        for number, (name, series) in enumerate(zip(names, values.T, strict=True)):
+            own = covariates[:, min(number, covariates.shape[1] - 1), place]
             follows = is_known and correlation(own, series) >= LEAST_CORRELATION
             lead = 0 if follows else telling_lead(own, series, horizon)
             if lead is not None:

@@ -140,7 +140,8 @@ class BoostingTable:
         columns = [steps, series, values[target - back, series], values[np.maximum(target - 2 * back, 0), series]]
         columns += [values[now - lag, series] for lag in self.lags]
         columns += [self.mean[starts, series], self.std[starts, series]]
-        return np.column_stack([*columns, self.known[target], self.observed[now - 1]]).astype(np.float32)
+        own = series if self.known.shape[1] > 1 else 0  # else series share their covariates
+        return np.column_stack([*columns, self.known[target, own], self.observed[now - 1, own]]).astype(np.float32)
 
     def last(self, starts: np.ndarray, series: np.ndarray) -> np.ndarray:
         """The last value of the past, to which the trees add."""

@@ -96,12 +96,13 @@ def _series_fields(name: str, spec: Any, patch: int) -> dict[str, GraphInput]:
 def _window_fields(spec: Any) -> dict[str, GraphInput]:
     """Windows of a table, all of one length."""
     past = torch.randn(2, len(spec.names), spec.look_back, dtype=torch.double)
-    known = torch.zeros(2, spec.look_back + spec.horizon, spec.num_known, dtype=torch.double)
+    channels = len(spec.names) if spec.own else 1
+    known = torch.zeros(2, channels, spec.look_back + spec.horizon, spec.num_known, dtype=torch.double)
     inputs = {"past": past, "known": known, "phase": torch.zeros(2, dtype=torch.long)}
     if spec.gaps:
         inputs["real"] = torch.ones(past.shape, dtype=torch.bool)
     if spec.observed:
-        inputs["observed"] = torch.zeros(2, spec.look_back, len(spec.observed), dtype=torch.double)
+        inputs["observed"] = torch.zeros(2, channels, spec.look_back, len(spec.observed), dtype=torch.double)
     return {field: GraphInput(example, {0: BATCH}) for field, example in inputs.items()}
 
 

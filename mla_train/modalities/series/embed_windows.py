@@ -138,14 +138,13 @@ class WindowEmbedding(Embedding):
         future = ((context.linear - mean) / spread).detach().unsqueeze(-1)
         if self.spec.gaps:
             past = torch.cat([past, ~tensors.real.unsqueeze(-1)], -1)
-        # Covariates are the same for all series: they are read once.
-        known = (tensors.known if self.calendar else tensors.known[..., :0]).unsqueeze(1)
+        known = tensors.known if self.calendar else tensors.known[..., :0]
         known_past, known_future = known.split([self.spec.look_back, self.spec.horizon], 2)
         parts = [future, context.cycle.detach().unsqueeze(-1), known_future.expand(-1, channels, -1, -1)]
         steps = self._patches(self.step(torch.cat(parts, -1)), front=False)
         read_past = self.read_past(self._patches(past, front=True))
         if self.read_observed is not None:
-            read_past = read_past + self.read_observed(self._patches(tensors.observed.unsqueeze(1), front=True))
+            read_past = read_past + self.read_observed(self._patches(tensors.observed, front=True))
         read_future = self.read_future(self._patches(future, front=False)) + self.read_step(steps)
         tokens = torch.cat([read_past, read_future], 2)
         if self.read_known is not None:

@@ -1,5 +1,6 @@
 """Where forecasts of new data begin: a table read as the training data was, with the steps behind its last measured row."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
 from mla_train.modalities.series.frequency import are_alike, following_times, frequency_of
 from mla_train.modalities.series.spacing import evenly_spaced
-from mla_train.modalities.series.spec import SeriesSpec, table_columns
+from mla_train.modalities.series.spec import SeriesSpec, own_column, table_columns
 from mla_train.modalities.series.tables import SeriesTable, read_numeric_table
 from mla_train.modalities.series.times import times_of
 from mla_train.modalities.series.windows import Window, scale
@@ -47,13 +48,15 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
         times = times.append(following_times(times[-1], lacking, spec.frequency))
         frame = frame.reindex(times)
     for name in spec.known:
-        unknown = [int(frame[name].iloc[place : place + spec.horizon].isna().sum()) for place in nows]
+        columns = [own_column(name, each) for each in spec.names] if name in spec.own else [name]
+        steps = frame[columns].isna().any(axis=1)
+        unknown = [int(steps.iloc[place : place + spec.horizon].sum()) for place in nows]
         if any(unknown):
             raise UserError(
                 f"{file}: {name} is known ahead, but has no value in {max(unknown)} of the {spec.horizon} steps that are "
                 "forecast: add rows for them, with this column filled and the series left empty"
             )
-    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed, notes=notes), spec)
+    series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed, spec.own, notes=notes), spec)
     return [Window(series, place) for place in nows]
 
 
@@ -82,9 +85,9 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
     lacking = [name for name in spec.names if name not in frame.columns]
     if lacking:
         raise UserError(f"{file} has no series {', '.join(lacking)} in column {spec.series_column}")
-    frame = frame[[*spec.names, *spec.known, *spec.observed]]
+    frame = _with_own_columns(frame, spec, numeric.own, file)
     if spec.resample != Resample.refuse.value:
-        frame = evenly_spaced(frame, options, [], origin=pd.Timestamp(spec.start))
+        frame = evenly_spaced(frame, numeric.spacing, [], origin=pd.Timestamp(spec.start))
         if spec.resample == Resample.fill.value:
             last = frame[spec.names].last_valid_index()
             frame[:last] = frame[:last].ffill()
@@ -106,6 +109,21 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
     if len(odd):
         raise UserError(f"{file}: rows are {frequency} apart, but {len(odd):,} are not, the first is {odd[0]}")
     return frame.reindex(even)
+
+
+def _with_own_columns(frame: pd.DataFrame, spec: SeriesSpec, own: Sequence[str], file: Path) -> pd.DataFrame:
+    """The columns that a model reads: of a covariate that differs between series one for each, also where they agree in the file."""
+    covariates = [*spec.known, *spec.observed]
+    differing = [name for name in covariates if name in own and name not in spec.own]
+    if differing:
+        raise UserError(
+            f"{file}: {', '.join(differing)} differs between series, and this model has learned from one for all series"
+        )
+    alike = [name for name in covariates if name in spec.own and name not in own]
+    shared = {own_column(name, each): frame[name] for name in alike for each in spec.names}
+    columns = [own_column(name, each) for name in spec.own for each in spec.names]
+    frame = frame.assign(**shared)
+    return frame[[*spec.names, *(name for name in covariates if name not in spec.own), *columns]]
 
 
 def _place(file: Path, times: pd.DatetimeIndex, latest: int, start: str, spec: SeriesSpec) -> int:

@@ -6,11 +6,16 @@ import pandas as pd
 
 from mla_train.config import Resample, SeriesTableOptions
 from mla_train.errors import UserError
+from mla_train.modalities.series.spec import own_column
 from mla_train.modalities.series.times import place_of
 
 
-def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options: SeriesTableOptions) -> pd.DataFrame:
+def one_column_each(
+    frame: pd.DataFrame, series: pd.Series, value: str, options: SeriesTableOptions
+) -> tuple[pd.DataFrame, list[str]]:
     """A column for each series and covariate, by their times; what a series lacks is a gap.
+
+    A covariate that differs between series at some time has a column for each series, see `own_column`.
 
     Args:
         frame: Values and covariates by their times, a row for each step of a series.
@@ -18,8 +23,11 @@ def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options:
         value: Column of the values; `columns.name` of the result.
         options: Where the table is, and its roles.
 
+    Returns:
+        The columns, and the names of the covariates that differ between series.
+
     Raises:
-        UserError: A time stands twice in a series, or a covariate differs between series.
+        UserError: A time stands twice in a series, or a covariate is named as a series is.
     """
     names = series.to_numpy()
     _refuse_repeated(pd.MultiIndex.from_arrays([frame.index, names]), series, options)
@@ -31,19 +39,19 @@ def one_column_each(frame: pd.DataFrame, series: pd.Series, value: str, options:
             values = steps.last()
         case _:
             values = steps.mean()
-    wide = values.unstack()[pd.unique(names)]
+    order = pd.unique(names)
+    parts, own = [values.unstack()[order]], []
     for covariate in (*options.known, *options.observed):
-        each = frame[covariate].groupby(level=0)
-        differing = each.nunique() > 1
-        if differing.any():
-            raise UserError(
-                f"{options.path}: {covariate} differs between the series at {differing.idxmax()}; a covariate is one for "
-                "all series"
-            )
-        if covariate in wide.columns:
+        if covariate in order:
             raise UserError(f"{options.path}: {covariate} is a covariate and the name of a series: rename one")
-        wide[covariate] = each.first()
-    return wide.rename_axis(columns=value)
+        each = frame[covariate].groupby(level=0)
+        if (each.nunique() > 1).any():
+            own.append(covariate)
+            of_series = frame[covariate].groupby([frame.index, names]).mean().unstack().reindex(columns=order)
+            parts.append(of_series.set_axis([own_column(covariate, name) for name in order], axis=1))
+        else:
+            parts.append(each.first().to_frame(covariate))
+    return pd.concat(parts, axis=1).rename_axis(columns=value), own
 
 
 def _refuse_repeated(steps: pd.MultiIndex, series: pd.Series, options: SeriesTableOptions) -> None:

@@ -102,8 +102,8 @@ class Series(Modality[SeriesSpec]):
         return SeriesTensors(
             torch.from_numpy(series.values.take(past, 0)).transpose(1, 2),
             torch.from_numpy(series.real.take(past, 0)).transpose(1, 2),
-            torch.from_numpy(series.known.take(rows, 0)),
-            torch.from_numpy(series.observed.take(past, 0)),
+            torch.from_numpy(series.known.take(rows, 0)).transpose(1, 2),
+            torch.from_numpy(series.observed.take(past, 0)).transpose(1, 2),
             torch.from_numpy((series.phase + now - self.spec.look_back) % self.spec.period),
             torch.zeros(past.shape, dtype=torch.bool),
         )

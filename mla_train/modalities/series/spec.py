@@ -18,6 +18,11 @@ def column_of(category: str, name: str) -> str:
     return f"{name}={category}"
 
 
+def own_column(covariate: str, series: str) -> str:
+    """Name of the column of a covariate that has values of its own for a series."""
+    return f"{covariate} of {series}"
+
+
 def table_columns(names: Sequence[str], categories: Categories) -> list[str]:
     """Columns of a table that covariates are read from: weather=rain and weather=sun from weather."""
     origin = {column_of(each, name): name for name, every in categories.items() for each in every}
@@ -39,6 +44,7 @@ class SeriesSpec:
         period: Number of steps of a cycle.
         known: Names of covariates that are known ahead.
         observed: Names of covariates that are known up to the present.
+        own: Names among these of covariates that have values of their own for each series of a long table.
         covariate_mean: Mean of each covariate over training rows, those known ahead first.
         covariate_std: Standard deviation of each covariate, in the same order.
         start: Time of the first row, from which cycles are counted.
@@ -72,6 +78,7 @@ class SeriesSpec:
     period: int = 1
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
     covariate_mean: list[float] = field(default_factory=list)
     covariate_std: list[float] = field(default_factory=list)
     start: str = ""
@@ -115,8 +122,9 @@ class SeriesTensors:
         past: Steps that are read, `(batch, channels, length)`. Gaps of a window hold the last value before them; gaps of
             whole series, and padding, hold 0, the mean.
         real: True where a value was measured, `(batch, channels, length)`.
-        known: Covariates that are known ahead, `(batch, length + horizon, num_known)`.
-        observed: Covariates that are known up to the present, `(batch, length, num_observed)`.
+        known: Covariates that are known ahead, `(batch, channels, length + horizon, num_known)`, or with one channel in place of
+            all where these share them.
+        observed: Covariates that are known up to the present, `(batch, channels, length, num_observed)`, likewise.
         phase: Place in the cycle of the first step, `(batch,)`.
         padding: True at padding, `(batch, length)`.
     """
@@ -139,6 +147,6 @@ def pad_series(examples: Sequence[np.ndarray | None], spec: SeriesSpec) -> Serie
     arrays = [nothing if example is None else (example - spec.mean) / spec.std for example in examples]
     values, padding = pad_stack([torch.from_numpy(array.astype(np.float32)) for array in arrays])
     real = ~values.isnan() & ~padding.unsqueeze(-1)
-    empty = values.new_zeros(*values.shape[:2], 0)
+    empty = values.new_zeros(len(values), 1, values.size(1), 0)
     phase = torch.zeros(len(values), dtype=torch.long)
     return SeriesTensors(values.nan_to_num().transpose(1, 2), real.transpose(1, 2), empty, empty, phase, padding)

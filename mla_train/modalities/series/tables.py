@@ -1,7 +1,7 @@
 """Tables of time series: one column of times, the others are series."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from mla_train.modalities.series.long_table import one_column_each, series_names
 from mla_train.modalities.series.several_series import ask_for_series, refuse_repeated_times
 from mla_train.modalities.series.spacing import evenly_spaced
 from mla_train.modalities.series.span import in_span
-from mla_train.modalities.series.spec import Categories
+from mla_train.modalities.series.spec import Categories, own_column
 from mla_train.modalities.series.time_columns import joined_times, time_column_of
 from mla_train.modalities.series.time_numbers import Reading
 from mla_train.modalities.series.times import reading_note, times_of
@@ -31,6 +31,7 @@ class SeriesTable:
         names: Columns of the series.
         known: Columns of covariates that are known ahead.
         observed: Columns of covariates that are known up to the present.
+        own: Names among these of covariates that have a column for each series, see `own_column`.
         time_column: Column of the times that the user named, or columns; empty where it was detected.
         notes: Lines for the user.
         series_column: Column, or columns, that tell the series of a long table apart; else empty.
@@ -45,6 +46,7 @@ class SeriesTable:
     names: list[str]
     known: list[str] = field(default_factory=list)
     observed: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
     time_column: str | list[str] = ""
     notes: list[str] = field(default_factory=list)
     series_column: str | list[str] = ""
@@ -66,8 +68,12 @@ class SeriesTable:
 
     @property
     def covariates(self) -> np.ndarray:
-        """Those known ahead before the others, `(rows, covariates)`."""
-        return self.frame[[*self.known, *self.observed]].to_numpy(float)
+        """Those known ahead before the others, `(rows, series, covariates)`; `(rows, 1, covariates)` where series share them."""
+        logical = [*self.known, *self.observed]
+        if not set(self.own) & set(logical):
+            return self.frame[logical].to_numpy(float)[:, None]
+        columns = [own_column(each, name) if each in self.own else each for name in self.names for each in logical]
+        return self.frame[columns].to_numpy(float).reshape(len(self.frame), len(self.names), len(logical))
 
 
 def read_series_table(options: SeriesTableOptions) -> SeriesTable:
@@ -80,10 +86,12 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     numeric = read_numeric_table(options, notes)
     options = numeric.options
     try:
-        frame = evenly_spaced(numeric.frame, options, notes, places=numeric.places)
+        frame = evenly_spaced(numeric.frame, numeric.spacing, notes, places=numeric.places)
     except UserError as error:  # what was guessed may be wrong
         raise UserError(f"{error} ({numeric.said})" if numeric.said else str(error)) from None
-    targets = [name for name in frame.columns if name not in (*options.known, *options.observed)]
+    targets = [name for name in frame.columns if name not in (*numeric.spacing.known, *options.observed)]
+    if numeric.own:
+        notes.append(f"{listed(numeric.own)}: each series has its own")
     if len(targets) > 1:
         notes.append(f"{len(targets):,} series are forecast: {listed(targets)}")
     return SeriesTable(
@@ -91,6 +99,7 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         targets,
         list(options.known),
         list(options.observed),
+        list(numeric.own),
         options.time_column or "",
         notes,
         options.series_column or "",
@@ -119,6 +128,7 @@ class NumericTable(NamedTuple):
         time_format: How times were read, as `data.time_format` names it.
         said: A line that says so where it was guessed.
         places: Where each row stands in the file; None where rows of a long table were put side by side.
+        own: Covariates that have a column for each series.
     """
 
     frame: pd.DataFrame
@@ -128,6 +138,13 @@ class NumericTable(NamedTuple):
     time_format: str = ""
     said: str = ""
     places: list[str] | None = None
+    own: Sequence[str] = ()
+
+    @property
+    def spacing(self) -> SeriesTableOptions:
+        """The options with the columns of all covariates, which are not summed."""
+        columns = [name for name in self.frame.columns for each in self.own if name.startswith(own_column(each, ""))]
+        return replace(self.options, known=[*self.options.known, *columns])
 
 
 def read_numeric_table(
@@ -174,8 +191,8 @@ def read_numeric_table(
             )
         series = series_names(table, series_columns, path)
         static = static_covariates(table, options.static, series, path) if options.static else None
-        wide = one_column_each(frame, series, values[0], options)
-        return NumericTable(wide, options, categories, static, reading.form, said)
+        wide, own = one_column_each(frame, series, values[0], options)
+        return NumericTable(wide, options, categories, static, reading.form, said, own=own)
     if not times.is_unique:
         refuse_repeated_times(table, times, time_columns, options)
     ask_for_series(table, times, [*taken, *options.known, *options.observed], options)

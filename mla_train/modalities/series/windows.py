@@ -5,6 +5,7 @@
 Training, evaluation and prediction from files take this path.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -30,8 +31,9 @@ class ScaledSeries:
         table: Table as it was read.
         values: Scaled by training rows, gaps filled with the last value before them, `(rows, series)`.
         real: True where a value was measured, `(rows, series)`.
-        known: Calendar and scaled covariates that are known ahead, `(rows, num_known)`.
-        observed: Scaled covariates that are known up to the present, `(rows, num_observed)`.
+        known: Calendar and scaled covariates that are known ahead, `(rows, series, num_known)`; `(rows, 1, num_known)` where
+            series share them.
+        observed: Scaled covariates that are known up to the present, `(rows, series, num_observed)`, likewise.
         phase: Place in the cycle of the first row.
     """
 
@@ -139,8 +141,9 @@ def transformed_values(table: SeriesTable, transform: str) -> np.ndarray:
 
 
 def filled(values: np.ndarray) -> np.ndarray:
-    """Gaps take the last value before them, those at the beginning zero: nothing comes from the future."""
-    return pd.DataFrame(values).ffill().fillna(0.0).to_numpy()
+    """Gaps take the last value before them, those at the beginning zero: nothing comes from the future; `(rows, ...)`."""
+    columns = values.reshape(len(values), math.prod(values.shape[1:]))
+    return pd.DataFrame(columns).ffill().fillna(0.0).to_numpy().reshape(values.shape)
 
 
 def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
@@ -151,8 +154,9 @@ def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
     """
     values = filled((transformed_values(table, spec.transform) - spec.mean) / spec.std).astype(np.float32)
     covariates = filled((table.covariates - spec.covariate_mean) / spec.covariate_std).astype(np.float32)
-    known, observed = np.split(covariates, [len(spec.known)], 1)
-    known = np.concatenate([calendar(table.times, spec.yearly).astype(np.float32), known], 1)
+    known, observed = np.split(covariates, [len(spec.known)], -1)
+    days = calendar(table.times, spec.yearly).astype(np.float32)[:, None]
+    known = np.concatenate([np.broadcast_to(days, (*known.shape[:2], days.shape[2])), known], -1)
     phase = steps_between(pd.Timestamp(spec.start), table.times[0], spec.frequency) % spec.period
     return ScaledSeries(table, values, ~np.isnan(table.values), known, observed, phase)
 

@@ -187,10 +187,8 @@ def test_covariates_of_long_tables(tmp_path):
     words = ["data.series_column=id", "data.known=[holiday]"]
     data = read(tmp_path, frame, *words)
     assert (spec(data).names, spec(data).known) == (["north", "south", "7"], ["holiday"])
-    assert table_of(data).covariates[:, 0].sum() == 48
-    frame.loc[frame["id"] == "7", "holiday"] = 1
-    with pytest.raises(UserError, match="holiday differs between the series"):
-        read(tmp_path, frame, *words)
+    assert table_of(data).covariates.shape == (400, 1, 1)
+    assert table_of(data).covariates.sum() == 48
     for change, words, message in (
         (lambda t: t.assign(other=t["y"]), [], r"forecasts one column, not y, other: data.targets=\[y\]"),
         (lambda t: pd.concat([t, t[-1:]]), [], "stands twice in the series 7"),
@@ -199,6 +197,64 @@ def test_covariates_of_long_tables(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             read(tmp_path, change(long_table()), "data.series_column=id", *words)
+
+
+def shops(rows=400):
+    """Two series that a promotion of their own raises, and weather that both share."""
+    chance, parts = np.random.default_rng(0), []
+    weather = chance.choice(["sun", "rain"], rows)
+    for name, level in (("north", 10.0), ("south", 100.0)):
+        promo = chance.integers(0, 2, rows)
+        sales = level * (1 + promo) + chance.normal(size=rows) / 10
+        times = pd.date_range("2024-01-01", periods=rows, freq="1h")
+        parts.append(pd.DataFrame({"shop": name, "hour": times, "sales": sales, "promo": promo, "sky": weather}))
+    return pd.concat(parts)
+
+
+SHOPS = ["data.series_column=shop", "data.targets=[sales]", "data.known=[promo,sky]"]
+
+
+def test_each_series_may_have_a_covariate_of_its_own(tmp_path):
+    frame = shops()
+    data = read(tmp_path, frame, *SHOPS)
+    assert (spec(data).known, spec(data).own) == (["promo", "sky=rain", "sky=sun"], ["promo"])
+    assert "promo: each series has its own" in data.notes
+    table = table_of(data)
+    assert table.covariates.shape == (400, 2, 3)
+    for number, name in enumerate(("north", "south")):
+        np.testing.assert_array_equal(table.covariates[:, number, 0], frame.loc[frame["shop"] == name, "promo"])
+    np.testing.assert_array_equal(table.covariates[:, 0, 1:], table.covariates[:, 1, 1:])
+    tensors = data.collate([data.train[0], data.train[7]], training=False).inputs["series"]
+    steps = spec(data).look_back + spec(data).horizon
+    promo = tensors.known[..., -3] * spec(data).covariate_std[0] + spec(data).covariate_mean[0]
+    np.testing.assert_allclose(promo[1], table.covariates[7 : 7 + steps, :, 0].T, atol=1e-5)
+    shuffled = read(tmp_path, frame.sample(frac=1, random_state=0), *SHOPS)
+    np.testing.assert_array_equal(table_of(shuffled).covariates, table.covariates)
+
+
+def test_covariates_of_a_series_of_its_own_are_read_in_new_files(tmp_path):
+    frame, known = shops(), ["promo", "sky"]
+    data = read(tmp_path, frame, *SHOPS)
+    later = frame.assign(sales=frame["sales"].where(frame["hour"] < frame["hour"].iloc[-6]))
+    later.to_csv(tmp_path / "later.csv", index=False)
+    (window,) = read_windows(tmp_path / "later.csv", spec(data))
+    np.testing.assert_array_equal(window.series.known, table_series(data).known)
+    alike = later.assign(promo=1)
+    alike.to_csv(tmp_path / "alike.csv", index=False)
+    (window,) = read_windows(tmp_path / "alike.csv", spec(data))
+    assert window.series.known.shape == table_series(data).known.shape
+    later.loc[(later["shop"] == "north") & (later["hour"] == later["hour"].iloc[-1]), known] = None
+    later.to_csv(tmp_path / "lacking.csv", index=False)
+    with pytest.raises(UserError, match="promo is known ahead, but has no value in 1 of the"):
+        read_windows(tmp_path / "lacking.csv", spec(data))
+    shared = read(tmp_path, frame.assign(promo=frame["promo"].iloc[:400].tolist() * 2), *SHOPS)
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(UserError, match="promo differs between series, and this model"):
+        read_windows(tmp_path / "own.csv", spec(shared))
+
+
+def table_series(data):
+    return data.test.columns["series"].series
 
 
 @pytest.mark.parametrize(

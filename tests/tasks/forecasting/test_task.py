@@ -234,9 +234,9 @@ def test_known_covariates_reach_the_forecast_and_observed_ones_only_from_the_pas
     run = build(tmp_path, frame, "data.known=[holiday]", "data.observed=[wind]")
     run.model.head.gate.fill_(1)
     batch = batch_of(run, [0])
-    assert (series(batch).known.shape, series(batch).observed.shape) == ((1, 30, 5), (1, 24, 1))
+    assert (series(batch).known.shape, series(batch).observed.shape) == ((1, 1, 30, 5), (1, 1, 24, 1))
     before = run.model(batch)[0]
-    series(batch).known[:, -1, 4] += 1
+    series(batch).known[:, 0, -1, 4] += 1
     assert not torch.allclose(run.model(batch)[0], before)
 
 

@@ -53,8 +53,8 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     return {
         "past": table[start:now, :series].T,
         "real": real[start:now].T,
-        "known": np.concatenate([calendar(seconds, spec["yearly"]), table[:, known]], 1)[start:end],
-        "observed": table[start:now, known.stop :],
+        "known": np.concatenate([calendar(seconds, spec["yearly"]), table[:, known]], 1)[None, start:end],
+        "observed": table[None, start:now, known.stop :],
         "phase": np.array((first + start) % spec["period"]),
     }
 
