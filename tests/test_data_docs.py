@@ -77,6 +77,11 @@ def write_series(folder):
     pd.concat(pd.DataFrame({"time": HOURS, "shop": name, "sales": CYCLE}) for name in "ab").to_csv(
         folder / "long.csv", index=False
     )
+    shops = [
+        {"time": HOURS, "shop": name, "sales": CYCLE, "promotion": HOURS.day % k // 2}
+        for k, name in ((3, "a"), (4, "b"))
+    ]
+    pd.concat(map(pd.DataFrame, shops)).to_csv(folder / "promotions.csv", index=False)
     meter = pd.DataFrame({"Date": HOURS.strftime("%d/%m/%Y"), "Time": HOURS.strftime("%H:%M:%S"), "power": CYCLE})
     meter.to_csv(folder / "meter.csv", index=False)
     months = pd.date_range("1970-01-01", periods=600, freq="MS")
