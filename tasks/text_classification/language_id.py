@@ -45,8 +45,11 @@ def read_language_id(options: LanguageIdConfig) -> RawData:
 def read_catalogs(package: Path) -> dict[str, dict[str, str]]:
     """Language to its messages by their identity, the English original; untranslated ones are left out."""
     messages: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
+    locales = sorted(package.glob("**/locale"))
     for language in LANGUAGES:
-        for file in sorted(package.glob(f"**/locale/{language}/LC_MESSAGES/django.mo")):
+        for file in (locale / language / "LC_MESSAGES" / "django.mo" for locale in locales):
+            if not file.is_file():
+                continue
             with file.open("rb") as stream:
                 catalog = gettext.GNUTranslations(stream)._catalog  # type: ignore[attr-defined]
             for identity, text in catalog.items():
