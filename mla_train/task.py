@@ -114,7 +114,7 @@ class Task:
             return ""
         from mla_train.baselines.start import begin_as_linear
 
-        begun = begin_as_linear(model, data)
+        begun = begin_as_linear(model, data, quick=self.config.debug.fast)
         return begun[0] if begun is not None else ""
 
     def raw_inputs(self, spec: ModelSpec) -> list[str]:

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from mla_train.baselines import Baseline, Limit, compute, majority_or_mean
 from mla_train.baselines.classical import multimodal_baselines, text_baselines
 from mla_train.baselines.images import image_baselines
-from mla_train.baselines.linear import METHODS, fit_linear, linear_of, methods_of
+from mla_train.baselines.linear import METHODS, USUAL, fit_linear, linear_of, methods_of
 from mla_train.baselines.start import begin_as_linear
 from mla_train.baselines.tables import text_tables
 from mla_train.data.examples import Examples, RawData
@@ -252,6 +252,14 @@ def test_a_network_begins_as_the_linear_model(kinds, head, targets, words):
         np.testing.assert_allclose(predicted["probability"], expected, atol=1e-5)
         return
     np.testing.assert_allclose(odds - odds.mean(1, keepdims=True), scores - scores.mean(1, keepdims=True), atol=1e-3)
+
+
+def test_a_quick_start_has_the_usual_penalty():
+    data = made({"image": Image}, "classification", classes, words := ["task.visual_words=8"])
+    model = Model(config("task=multimodal_sentiment", "encoder=tiny", *words), data.spec)
+    model.embeddings["image"].init_from_data(data.train.columns["image"])
+    strengths = [begin_as_linear(model, data, quick)[1].strength for quick in (False, True)]
+    assert strengths[0] != strengths[1] == USUAL
 
 
 def test_without_a_side_path_for_it_there_is_no_linear_start():

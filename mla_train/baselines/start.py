@@ -11,8 +11,13 @@ from mla_train.heads.pooled import PooledHead
 from mla_train.model import Model
 
 
-def begin_as_linear(model: Model, data: Dataset) -> tuple[str, Linear] | None:
+def begin_as_linear(model: Model, data: Dataset, quick: bool = False) -> tuple[str, Linear] | None:
     """Sets the side paths and the head's layers to the linear model with the least loss on val.
+
+    Args:
+        model: Network.
+        data: Data set.
+        quick: Whether to fit with the usual penalty alone.
 
     Returns:
         Name and weights of the linear model; None where there is no side path for one, or it would take too long.
@@ -31,7 +36,7 @@ def begin_as_linear(model: Model, data: Dataset) -> tuple[str, Linear] | None:
     joined = join(tables) if len(tables) > 1 else tables[0]
     is_counts = all(modality.kind == "text" for modality in data.spec.inputs.values())
     methods = [method for method in methods_of(head.kind) if is_counts or method == "linear"]
-    fitted = {method: linear_of(method, joined, data) for method in methods}
+    fitted = {method: linear_of(method, joined, data, quick) for method in methods}
     known = {method: linear for method, linear in fitted.items() if linear is not None}
     if not known:
         return None
