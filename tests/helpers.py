@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -26,13 +27,17 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 SMALL = ["encoder=tiny", "encoder.dim=16", "encoder.num_heads=2"]
 
 
-def train(*words, cwd, check=True, timeout=240, env=None):
+def train(*words, cwd, check=True, timeout=240, env=None, pages=False):
     """Runs train.py as a user does, in a folder of its own."""
-    return python("train.py", *words, cwd=cwd, check=check, timeout=timeout, env=env)
+    return python("train.py", *words, cwd=cwd, check=check, timeout=timeout, env=env, pages=pages)
 
 
-def python(file, *words, cwd, check=True, timeout=240, env=None):
-    """Runs a script of the project in a process of its own: a fork, or a new one where its beginning matters."""
+def python(file, *words, cwd, check=True, timeout=240, env=None, pages=False):
+    """Runs a script of the project in a process of its own: a fork, or a new one where its beginning matters.
+
+    A fork draws figures and writes the report of a run where they are asked for (`pages`): they take longer than a short
+    run, and an error in them is but a line of its log.
+    """
     file = ROOT / file
     if env or any("ddp" in word or "devices" in word for word in map(str, words)):
         command = [sys.executable, str(file), *words]
@@ -40,7 +45,7 @@ def python(file, *words, cwd, check=True, timeout=240, env=None):
             command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=os.environ | (env or {}), check=False
         )
     else:
-        done = run_script(file, words, cwd, timeout)
+        done = run_script(file, words, cwd, timeout, pages)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -63,15 +68,17 @@ def load(*words):
     return build_task(config(*words)).load_data()
 
 
-def run_here(folder, *words, report=None):
-    """A run of a small network in this process; what results.json holds."""
+def run_here(folder, *words, report=None, figures=False):
+    """A run of a small network in this process, with figures if they or a report are asked for; what results.json holds."""
     from mla_train.training.run import run
     from mla_train.training.run_folder import CHOSEN, find_run
 
     settings = config(*SMALL, "baselines=quick", f"run_dir={folder}", *words)
     with mock.patch.object(sys, "argv", ["train.py"]), mock.patch.dict(os.environ):
         os.environ.pop(CHOSEN, None)
-        return run(settings, find_run(settings), report=report)
+        drawn = nullcontext() if figures or report else mock.patch("mla_train.training.run.draw_figures")
+        with drawn:
+            return run(settings, find_run(settings), report=report)
 
 
 def check_report(run, *expected):

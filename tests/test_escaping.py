@@ -105,7 +105,7 @@ def test_a_figure_that_fails_costs_a_note(tmp_path, monkeypatch, capsys):
         raise ValueError("no font \x1b[31m")
 
     monkeypatch.setattr(curves, "draw_curves", fail)
-    results = run_here(tmp_path / "run", "debug=fast", "baselines=none")
+    results = run_here(tmp_path / "run", "debug=fast", "baselines=none", figures=True)
     assert results["metrics"]["test"]
     assert (tmp_path / "run" / "figures" / "confusion.png").is_file()
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "not complete: curves.png" in line)
@@ -152,5 +152,5 @@ def test_a_series_with_odd_names_is_forecast_and_drawn(tmp_path):
     frame = hourly_table().rename(columns={"load": ODD[0]})
     frame.to_csv(tmp_path / "a.csv", index=False)
     words = ["task=forecasting", "data=series_csv", f"data.path={tmp_path / 'a.csv'}", "baselines=none", "debug=fast"]
-    run_here(tmp_path / "run", *words, "data.look_back=24", "data.horizon=6", "data.split=[200,300]")
+    run_here(tmp_path / "run", *words, "data.look_back=24", "data.horizon=6", "data.split=[200,300]", figures=True)
     assert (tmp_path / "run" / "figures" / "forecasts.png").is_file()

@@ -6,19 +6,27 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["mla_train.commands.train", "mla_train.training.run", "matplotlib.pyplot", "sklearn.linear_model"]
+    [
+        "mla_train.commands.train",
+        "mla_train.training.run",
+        "mla_train.report.run_report",
+        "matplotlib.pyplot",
+        "sklearn.linear_model",
+    ]
 )
 
 
-def run_script(file, words, cwd, timeout):
-    """What `python FILE WORDS` in a folder says and ends with."""
+def run_script(file, words, cwd, timeout, pages=False):
+    """What `python FILE WORDS` in a folder says and ends with; figures and report of a run are made if they are asked for."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
-        process = SERVER.Process(target=_run, args=(str(file), list(map(str, words)), str(cwd), str(out), str(err)))
+        asked = (str(file), list(map(str, words)), str(cwd), str(out), str(err), pages)
+        process = SERVER.Process(target=_run, args=asked)
         process.start()
         process.join(timeout)
         if process.is_alive():
@@ -28,10 +36,54 @@ def run_script(file, words, cwd, timeout):
     return subprocess.CompletedProcess([str(file), *words], process.exitcode, *said)
 
 
-def _run(file, words, cwd, out, err):
+class Started:
+    """A script that is running, or has ended, and the file with all that it says."""
+
+    def __init__(self, file, words, cwd, out):
+        self.out = out
+        self.process = SERVER.Process(target=_run, args=(str(file), list(words), str(cwd), str(out), str(out), False))
+        self.process.start()
+
+    def poll(self):
+        """How it ended; None while it runs."""
+        return self.process.exitcode
+
+    def wait(self, timeout):
+        """How it ended; None if it still runs."""
+        self.process.join(timeout)
+        return self.process.exitcode
+
+    def send_signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def said(self):
+        return self.out.read_text()
+
+    def kill(self):
+        self.process.kill()
+        self.process.join()
+
+
+@contextmanager
+def started(file, words, cwd):
+    """`python FILE WORDS` in a folder, as long as it is looked at."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Started(file, words, cwd, Path(folder) / "out")
+        try:
+            yield script
+        finally:
+            script.kill()
+
+
+def _run(file, words, cwd, out, err, pages):
     for number, part in ((1, out), (2, err)):
-        os.dup2(os.open(part, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.chdir(cwd)
+    if not pages:
+        from mla_train.report import run_report
+        from mla_train.training import run
+
+        run.draw_figures = run_report.report_run = lambda *_: None
     sys.argv = [file, *words]
     sys.path.insert(0, str(Path(file).parent))
     runpy.run_path(file, run_name="__main__")

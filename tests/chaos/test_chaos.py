@@ -42,9 +42,8 @@ KINDS = ["write", "clock", "stage", "write", "full", "kill", "write", "term", "k
 
 def start(folder, threat, words, timeout=300):
     """train.py under a threat; how it ended."""
-    return run_script(
-        ROOT / "tests" / "chaos" / "killed.py", [threat, *words, "run_dir=run", "resume=auto"], folder, timeout
-    )
+    script = ROOT / "tests" / "chaos" / "killed.py"
+    return run_script(script, [threat, *words, "run_dir=run", "resume=auto"], folder, timeout, pages=True)
 
 
 @cache

@@ -28,13 +28,13 @@ from mla_train.training.scores import read_score
 from tests.helpers import ROOT, SMALL, batch_of, build, randomize, read_jsonl, run_here, stop_in_epoch, train
 
 
-def go(folder, *words):
-    return run_here(folder, "epochs=2", *words)
+def go(folder, *words, figures=False):
+    return run_here(folder, "epochs=2", *words, figures=figures)
 
 
 def test_a_run_leaves_what_the_design_names(tmp_path):
     folder = tmp_path / "run"
-    results = go(folder, "baselines=standard")
+    results = go(folder, "baselines=standard", figures=True)
     assert {path.name for path in folder.iterdir()} == {
         "config.yaml", "metrics.csv", "results.json", "checkpoints", "model", "figures", "predictions.jsonl", "log.txt",
     }  # fmt: skip
@@ -85,7 +85,7 @@ def test_a_run_can_leave_the_test_split_alone(tmp_path, monkeypatch, capsys):
     for name in ("baselines", "figures", "prediction_rows", "details"):
         monkeypatch.setattr("tasks.image_classification.task.ImageClassification." + name, refuse)
     monkeypatch.setattr("mla_train.training.module.TrainingModule.test_step", refuse)
-    results = go(tmp_path / "run", "test=false")
+    results = go(tmp_path / "run", "test=false", figures=True)
     assert list(results["metrics"]) == ["val"]
     assert results["baselines"] == results["details"] == {}
     assert "on digits, validation split" in capsys.readouterr().out

@@ -339,7 +339,7 @@ def test_the_end_of_a_file_is_read_as_the_training_data_was(tmp_path):
 def test_a_run_on_a_table_of_ones_own(tmp_path):
     table().to_csv(tmp_path / "load.csv", index=False)
     words = ["task=forecasting", "data=series_csv", "data.path=load.csv", "data.look_back=48", "data.horizon=12"]
-    train(*words, *SIZES, "epochs=2", "run_dir=run", cwd=tmp_path)
+    train(*words, *SIZES, "epochs=2", "run_dir=run", cwd=tmp_path, pages=True)
     run = tmp_path / "run"
     results = json.loads((run / "results.json").read_text())
     assert set(results["baselines"]) == {"repeat_last", "seasonal_naive", "seasonal_profile", "ridge", "boosting"}

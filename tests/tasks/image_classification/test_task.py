@@ -46,7 +46,9 @@ def test_numbers(tmp_path):
     files = write_images(tmp_path, brightness)
     rows = [{"image": file, "label": value / 100} for file, (value, _) in zip(files, brightness, strict=True)]
     rows = [row | {"label": float(row["label"])} for row in rows]
-    results = run_here(tmp_path / "run", *WORDS, f"data.train={write_jsonl(tmp_path / 'a.jsonl', rows)}", "epochs=12")
+    results = run_here(
+        tmp_path / "run", *WORDS, f"data.train={write_jsonl(tmp_path / 'a.jsonl', rows)}", "epochs=12", figures=True
+    )
     assert set(results["baselines"]) == {"mean", "linear"}
     assert results["metrics"]["test"]["mae"] < 0.5 * results["baselines"]["mean"]["mae"]
     assert results["baselines"]["linear"]["mae"] < 0.5 * results["baselines"]["mean"]["mae"]

@@ -75,7 +75,7 @@ def test_a_run_on_sequences_of_features(tmp_path, labels, capsys):
     words = ["task=multimodal_sentiment", "data=feature_table", f"data.path={tmp_path / 'a.npz'}"]
     words += ["data.modalities=[voice,face]", "data.sequence=video", "encoder.dim=32", "epochs=40"]
     words += ["regularization=none", "task.modality_dropout=0", "lr=3e-3"]
-    results = run_here(tmp_path / "run", *words)
+    results = run_here(tmp_path / "run", *words, figures=labels == "numbers")
     assert results["examples"] == {"train": 432, "val": 48, "test": 120}
     test, linear = results["metrics"]["test"], results["baselines"]["linear_features"]
     assert len(read_jsonl(tmp_path / "run" / "predictions.jsonl")) == 120

@@ -144,7 +144,7 @@ def test_a_run_on_own_files(tmp_path):
         "epochs=8",
         "run_dir=run",
     ]
-    train(*words, cwd=tmp_path)
+    train(*words, cwd=tmp_path, pages=True)
     check_report(tmp_path / "run", "Confusion matrix", "series over series")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["baselines"].keys() == {"majority", "nearest", "linear", "minirocket"}

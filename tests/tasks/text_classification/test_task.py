@@ -17,7 +17,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reviews")
     write_reviews(folder / "reviews.csv", 60)
     words = ["task=text_classification", "data=text_files", "data.train=reviews.csv", "epochs=6", "lr=3e-3"]
-    done = train(*words, "encoder=tiny", "task.convolutions=[2,3]", "run_dir=run", cwd=folder)
+    done = train(*words, "encoder=tiny", "task.convolutions=[2,3]", "run_dir=run", cwd=folder, pages=True)
     assert "no val split is given: cut" in done.stdout
     return folder / "run"
 
@@ -71,7 +71,7 @@ def test_several_labels(tmp_path, writing):
         lines = [f'"{text}",{"|".join(labels)}' for text, labels in zip(texts, chosen, strict=True)]
         (tmp_path / "a.csv").write_text("\n".join(["text,label", *lines]))
         words = [f"data.train={tmp_path / 'a.csv'}", "data.label_separator=|"]
-    results = run_here(tmp_path / "run", *WORDS, *words, "epochs=12")
+    results = run_here(tmp_path / "run", *WORDS, *words, "epochs=12", figures=True)
     test, baselines = results["metrics"]["test"], results["baselines"]
     assert set(baselines) == {"most_frequent", "linear"}
     assert test["micro_f1"] > 0.9 > baselines["most_frequent"]["micro_f1"]
@@ -93,7 +93,7 @@ def test_numbers(tmp_path):
         {"text": f"an {word} film , number {i}", "label": grade} for i in range(24) for word, grade in grades.items()
     ]
     file = write_jsonl(tmp_path / "a.jsonl", [row | {"label": row["label"] + 0.5} for row in rows])
-    results = run_here(tmp_path / "run", *WORDS, f"data.train={file}", "epochs=20")
+    results = run_here(tmp_path / "run", *WORDS, f"data.train={file}", "epochs=20", figures=True)
     assert set(results["baselines"]) == {"mean", "linear"}
     assert results["metrics"]["test"]["mae"] < 0.5 * results["baselines"]["mean"]["mae"]
     assert results["baselines"]["linear"]["mae"] < 0.5 * results["baselines"]["mean"]["mae"]

@@ -39,7 +39,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(folder):
     """A finished run on a table of one's own."""
-    done = train(*LEARN, "run_dir=run", "regularization.average_epochs=3", "regularization.ema_decay=0", cwd=folder)
+    done = train(
+        *LEARN, "run_dir=run", "regularization.average_epochs=3", "regularization.ema_decay=0", cwd=folder, pages=True
+    )
     assert "no val split is given: cut" in done.stdout
     return folder / "run"
 
