@@ -17,6 +17,7 @@ from tests.wandb_files import runs
 
 pytestmark = pytest.mark.slow
 WORDS = [*SMALL, "regularization=none", "epochs=2", "batch_size=100", "logger.every=1", "run_dir=run"]
+WORDS += ["baselines=none"]
 WAYS = {
     "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2", "logger=wandb"],
     "accumulation": ["hardware.accumulate_grad_batches=4"],

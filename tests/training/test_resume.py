@@ -2,20 +2,19 @@
 
 import csv
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
 from tests.helpers import ROOT, SMALL, train
+from tests.warm import started
 
 pytestmark = pytest.mark.slow
 WORDS = [*SMALL, "regularization=strong", "regularization.early_stopping=0", "epochs=4", "batch_size=128"]
+WORDS += ["baselines=none"]  # they are compared nowhere here
 
 
 def weights(run, name="last.ckpt"):
@@ -36,8 +35,7 @@ def assert_same_end(one, other):
 
 
 def start(*words, cwd):
-    command = [sys.executable, str(ROOT / "train.py"), *words]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return started(ROOT / "train.py", words, cwd)
 
 
 def wait_for_step(run, wanted, process):
@@ -49,7 +47,7 @@ def wait_for_step(run, wanted, process):
             step = torch.load(file, weights_only=True, mmap=False)["global_step"]
             if step >= wanted and step % 10:
                 return step
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.said()
         time.sleep(0.05)
     raise AssertionError("no checkpoint came")
 
@@ -66,10 +64,9 @@ def test_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
     words = [*WORDS, "run_dir=run", "resume=auto", "checkpoint.every_minutes=0"]
     run = tmp_path / "run"
     for wanted in (13, 25):
-        process = start(*words, cwd=tmp_path)
-        wait_for_step(run, wanted, process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        with start(*words, cwd=tmp_path) as process:
+            wait_for_step(run, wanted, process)
+            process.kill()
         assert not (run / "results.json").exists()
     train(*words, cwd=tmp_path)
     assert_same_end(uninterrupted, run)
@@ -88,11 +85,11 @@ def test_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_the_run_says_how_to_go_on(number, uninterrupted, tmp_path):
     words = [*WORDS, "run_dir=run"]
-    process = start(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
-    wait_for_step(tmp_path / "run", 7, process)
-    process.send_signal(number)
-    said = process.communicate(timeout=60)[0]
-    assert process.returncode == 128 + number
+    with start(*words, "checkpoint.every_minutes=0", cwd=tmp_path) as process:
+        wait_for_step(tmp_path / "run", 7, process)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+        said = process.said()
     assert "Traceback" not in said
     assert "resume=" in said.splitlines()[-1]
     command = re.search(r"python \S*train\.py (.*)", said)[1].split()
@@ -117,15 +114,14 @@ def test_asked_to_stop_before_the_first_step_it_does_not_end_as_a_success(tmp_pa
 
 
 def test_ctrl_c_ends_a_whole_multirun(tmp_path):
-    process = start(*SMALL, "-m", "seed=0,1", "epochs=200", "run_dir=runs", cwd=tmp_path)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "runs" / "0" / "checkpoints" / "last.ckpt").is_file():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[0]
-    assert process.returncode == 130
-    assert "resume=" in said
+    with start(*SMALL, "-m", "seed=0,1", "epochs=200", "run_dir=runs", cwd=tmp_path) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "runs" / "0" / "checkpoints" / "last.ckpt").is_file():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "resume=" in process.said()
     assert not (tmp_path / "runs" / "1").exists()
 
 
@@ -139,14 +135,13 @@ def test_another_config_is_refused_with_the_differing_keys(uninterrupted):
 
 
 def test_auto_without_a_folder_takes_the_newest_unfinished_run_of_this_config(tmp_path):
-    words = [*SMALL, "epochs=2", "resume=auto"]
-    process = start(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
-    deadline = time.monotonic() + 120
-    while not (found := list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt"))):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+    words = [*SMALL, "epochs=2", "baselines=none", "resume=auto"]
+    with start(*words, "checkpoint.every_minutes=0", cwd=tmp_path) as process:
+        deadline = time.monotonic() + 120
+        while not (found := list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt"))):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.kill()
     run = found[0].parent.parent
     done = train(*words, "checkpoint.every_minutes=0", cwd=tmp_path)
     assert f"resuming {run.relative_to(tmp_path)}" in done.stdout
