@@ -9,6 +9,8 @@ import sys
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet
@@ -18,7 +20,7 @@ from mla_train.commands import check_data, compare, evaluate, export, predict, r
 from mla_train.data.tables.source import OPENERS
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from scripts import wandb_workspace
+from scripts import imbalance, toolbox, wandb_workspace
 from tests.helpers import (
     ROOT,
     config,
@@ -84,7 +86,7 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     write_blocks(document, tmp_path)
     assert len((tmp_path / "mine" / "samples.py").read_text().splitlines()) <= 60
     (command,) = [p.values[1] for p in commands() if p.values[0] == document]
-    done = train(*command[1:], "run_dir=run", cwd=tmp_path)
+    done = train(*command[1:], "run_dir=run", "baselines=quick", cwd=tmp_path)
     assert "samples on breast_cancer, test split" in done.stdout
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["metrics"]["test"]["accuracy"] > 0.9 > results["baselines"]["majority"]["accuracy"]
@@ -97,7 +99,7 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     assert "resuming run" in resumed.stdout
     (tmp_path / "mine" / "sweep").mkdir()
     (tmp_path / "mine" / "sweep" / "narrow.yaml").write_text("space:\n  lr: [0.0012, 0.0013]\n")
-    words = [*command[1:], "sweep=narrow", "sampler=grid", "debug=fast", "run_dir=s", "hardware.threads=1"]
+    words = [*command[1:], "sweep=narrow", "sampler=grid", "debug=fast", "run_dir=s", "hardware.threads=1", "retrain=0"]
     swept = python("scripts/sweep.py", *words, cwd=tmp_path)
     (use,) = re.findall(r"Train it: python train.py (.*)", swept.stdout)
     best = train(*shlex.split(use), "--cfg", "job", cwd=tmp_path)
@@ -195,12 +197,22 @@ def test_peers_are_trained_beside_ours(document, words, shared_data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("document", "words"), commands("scripts/imbalance"))
-def test_what_helps_a_rare_class_is_measured(document, words, shared_data, tmp_path):
+def test_what_helps_a_rare_class_is_measured(document, words, shared_data, tmp_path, monkeypatch, capsys):
     """As written, of one seed and few steps."""
     folder = thinned(shared_data / "text" / "sst2", tmp_path / "FOLDER", 1500)
     words = [word.replace("FOLDER", str(folder)) for word in words]
-    done = python(words[0], "debug=fast", *words[1:], "--seeds", "0", cwd=tmp_path)
-    assert "regression" in done.stdout
+    trained = []
+
+    def run(command, **_):
+        """Stands for `subprocess.run`: a fork, which has torch loaded."""
+        assert command[:2] == [sys.executable, str(ROOT / "train.py")]
+        trained.append(train(*command[2:], cwd=tmp_path))
+
+    monkeypatch.setattr(imbalance, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(sys, "argv", [words[0], "debug=fast", *words[1:], "--seeds", "0"])
+    imbalance.main()
+    assert len(trained) == len(imbalance.VARIANTS)
+    assert "regression" in capsys.readouterr().out
 
 
 def looks():
@@ -238,8 +250,9 @@ def test_every_look_into_a_run_in_the_documents_draws(task, lines, tmp_path, mon
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("document", "words"), commands("scripts/toolbox"))
-def test_the_study_of_the_toolbox_runs(document, words, tmp_path):
+def test_the_study_of_the_toolbox_runs(document, words, tmp_path, monkeypatch):
     """As written, of one option and for two batches."""
+    monkeypatch.chdir(tmp_path)
     short = [
         "--only",
         "score_dot",
@@ -251,7 +264,10 @@ def test_the_study_of_the_toolbox_runs(document, words, tmp_path):
         str(tmp_path / "page.md"),
         "debug=fast",
     ]
-    python(words[0], *words[1:], *short, cwd=tmp_path)
+    monkeypatch.setattr(sys, "argv", [*words, *short])
+    with pytest.raises(SystemExit) as stopped:
+        toolbox.main()
+    assert stopped.value.code == 0
     assert "| `score_dot` | 0." in (tmp_path / "page.md").read_text()
 
 
@@ -259,7 +275,8 @@ def run_here(jobs, train, parallel=1, threads=None):
     """Stands for `run_jobs`: the same runs in this process, which has torch loaded."""
     for job in jobs:
         done = config(*job.overrides, f"run_dir={job.folder}")
-        run(done, find_run(done))
+        with mock.patch("mla_train.training.run.draw_figures"):  # studies do not look at those of a run
+            run(done, find_run(done))
     return {}
 
 
