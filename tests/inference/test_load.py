@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -34,20 +35,32 @@ def image_rows(folder):
     return write_jsonl(folder / "rows.jsonl", rows)
 
 
-@pytest.fixture(scope="module", params=["text", "image", "multimodal", "regression", "multilabel"])
-def finished(request, tmp_path_factory):
-    """A run, the words that it began with, and the raw values of its test split in order."""
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "image":
+KINDS = ["text", "image", "multimodal", "regression", "multilabel"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def finished(request, folder_of):
+    """A run, and the raw values of its test split in order."""
+    return folder_of(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory):
+    """A function from a kind to its run and the raw values of its test split in order; each is trained once."""
+    return cache(lambda kind: finish(kind, tmp_path_factory.mktemp(kind)))
+
+
+def finish(kind, folder):
+    if kind == "image":
         write_pictures(folder / "images")
         words = ["data=image_folder", f"data.root={folder / 'images'}"]
-    elif request.param == "multimodal":
+    elif kind == "multimodal":
         words = ["task=multimodal_sentiment", "data=text_image_files", f"data.train={image_rows(folder)}"]
     else:
         write_reviews(folder / "a.csv", 20)
         rows = [line.rpartition(",") for line in (folder / "a.csv").read_text().splitlines()[1:]]
         labels = {"text": lambda i, label: label, "regression": lambda i, label: i / 7}
-        label_of = labels.get(request.param, lambda i, label: [label] * (i % 3 > 0) + ["odd"] * (i % 2))
+        label_of = labels.get(kind, lambda i, label: [label] * (i % 3 > 0) + ["odd"] * (i % 2))
         content = [{"text": text.strip('"'), "label": label_of(i, label)} for i, (text, _, label) in enumerate(rows)]
         write_jsonl(folder / "a.jsonl", content)
         words = ["task=text_classification", "data=text_files", f"data.train={folder / 'a.jsonl'}"]
@@ -99,22 +112,25 @@ def test_a_stream_is_predicted_batch_by_batch(finished):
     assert len(taken) == 4 * WINDOW
 
 
-def test_neither_lightning_nor_hydra_is_loaded(finished):
-    run, examples = finished
-    if len(examples[0]) > 1 or not isinstance(next(iter(examples[0].values())), str):
-        examples = []
+def test_neither_lightning_nor_hydra_is_loaded(folder_of):
+    """By no kind of model: one process loads all."""
+    runs = {}
+    for kind in KINDS:
+        run, examples = folder_of(kind)
+        is_text = len(examples[0]) == 1 and isinstance(next(iter(examples[0].values())), str)
+        runs[kind] = str(run), examples if is_text else []
     code = (
         "import json, sys, mla_train\n"
-        f"model = mla_train.load({str(run)!r})\n"
-        f"records = model.predict(json.loads({json.dumps(json.dumps(examples))}))\n"
-        "heavy = {'lightning', 'hydra', 'wandb', 'matplotlib', 'torchvision'} & sys.modules.keys()\n"
-        "print(json.dumps([sorted(heavy), [record['prediction'] for record in records]]))\n"
+        "for kind, (run, examples) in json.load(sys.stdin).items():\n"
+        "    records = mla_train.load(run).predict(examples)\n"
+        "    heavy = {'lightning', 'hydra', 'wandb', 'matplotlib', 'torchvision'} & sys.modules.keys()\n"
+        "    print(json.dumps([kind, sorted(heavy), len([record['prediction'] for record in records])]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input=json.dumps(runs), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    heavy, predictions = json.loads(done.stdout)
-    assert heavy == []
-    assert len(predictions) == len(examples)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines == [[kind, [], len(examples)] for kind, (_, examples) in runs.items()]
 
 
 def test_data_frames_and_arrays_are_examples(finished):

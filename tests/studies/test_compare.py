@@ -18,7 +18,7 @@ from mla_train.studies.parameter_matching import TOLERANCE, check_variants
 from mla_train.studies.variants import Match, compose_variants, read_plan
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from tests.helpers import ROOT, config, python
+from tests.helpers import ROOT, config
 
 CONF = ROOT / "conf"
 
@@ -145,7 +145,8 @@ def test_help_is_short(tmp_path):
 
 
 def compare_here(monkeypatch, *words):
-    """In this process, which has torch loaded."""
+    """In this process, which has torch loaded; speeds are measured for a moment."""
+    monkeypatch.setattr("mla_train.studies.timing.TURN_SECONDS", 0.01)
     monkeypatch.setattr(sys, "argv", ["compare.py", *words])
     with pytest.raises(SystemExit) as stopped:
         script.main()
@@ -156,8 +157,9 @@ def compare_here(monkeypatch, *words):
 def test_a_comparison_runs_and_is_not_run_twice(tmp_path, monkeypatch, capsys):
     words = ["attention=mla,mqa", "encoder=tiny", "epochs=1", "seeds=2", "match=parameters", "hardware.threads=1"]
     words += ["baselines=quick", "trainer.limit_train_batches=4"]
-    done = python("scripts/compare.py", *words, "run_dir=mine", cwd=tmp_path)
-    assert "the best baseline" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    assert compare_here(monkeypatch, *words, "run_dir=mine") == 0
+    assert "the best baseline" in capsys.readouterr().out
     with (tmp_path / "mine" / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     states = [(row["attention"], row["seed"], row["state"]) for row in rows]
@@ -167,7 +169,6 @@ def test_a_comparison_runs_and_is_not_run_twice(tmp_path, monkeypatch, capsys):
     assert all(float(row["inference_examples_per_second"]) > 0 for row in rows)
     assert "encoder.mlp_ratio changed from 2 to" in (tmp_path / "mine" / "comparison.html").read_text()
 
-    monkeypatch.chdir(tmp_path)
     times = {file: file.stat().st_mtime_ns for file in Path("mine").glob("*/*/results.json")}
     assert len(times) == 4
     assert compare_here(monkeypatch, *words, "run_dir=mine") == 0
