@@ -56,6 +56,13 @@ SHORT = {
 }
 
 
+def quick(words):
+    """What makes a command short: few steps of a small network, few made sentences, few visual words."""
+    made = "task=translation" in words and not any(word.startswith(("data=", "experiment=")) for word in words)
+    drawn = "task=multimodal_sentiment" in words and not any(word.startswith("task.visual_words=") for word in words)
+    return [*QUICK, *["data.train_size=3000"] * made, *["task.visual_words=16"] * drawn]
+
+
 def blocks(document, language):
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
@@ -166,8 +173,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     if any(word.startswith("--help") for word in words):
         train(*words, cwd=tmp_path)
         return
-    made = {"task=translation"} & set(words) and not any(word.startswith(("data=", "experiment=")) for word in words)
-    done = train(*words, *QUICK, *(["data.train_size=3000"] if made else []), cwd=tmp_path)
+    done = train(*words, *quick(words), cwd=tmp_path)
     assert "Run folder: " in done.stdout
 
 
@@ -234,7 +240,7 @@ def test_every_look_into_a_run_in_the_documents_draws(task, lines, tmp_path, mon
     pytest.importorskip("captum")
     write_pictures(tmp_path, ("cat",), count=1)
     (tmp_path / "cat" / "0.png").rename(tmp_path / "image.png")
-    train("run_dir=run", *task, *QUICK, "encoder.dim=16", cwd=tmp_path)
+    train("run_dir=run", *task, *quick(task), "encoder.dim=16", cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     import attention
@@ -368,7 +374,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
     exec(layer, names)
     assert "80 numbers are cached per token" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "runs")
-    train("task=text_classification", "run_dir=runs/mine", *QUICK, cwd=tmp_path)
+    train("task=text_classification", "run_dir=runs/mine", *QUICK, "encoder.depth=1", cwd=tmp_path)
     block, _ = blocks(ROOT / "docs" / "use.md", "python")  # the second loads from the Hub
     exec(block, names)
     assert len(names["records"]) == 2
