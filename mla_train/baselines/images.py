@@ -19,8 +19,9 @@ from mla_train.heads.calibration import best_temperature
 SVM_EXAMPLES = 6000  # at most: the time of a support vector machine grows with their square
 SVM_SETTINGS = ((10.0, 1.0), (10.0, 2.0), (3.0, 1.0), (10.0, 0.5))
 """Inverse strength of the penalty, and width of the kernel relative to scikit-learn's `scale`; the usual one first."""
-EPOCHS, BATCH, SHIFT = 15, 64, 2
-USUAL_SECONDS = 60.0  # of the convolutional network, at most; and at most half of the time of all
+BATCH, SHIFT = 64, 2
+EPOCHS, USUAL_STEPS = (15, 60), 3000  # of the convolutional network: few images are seen more often
+MOST_SECONDS = 150.0  # of it, and at most half of the time of all
 
 
 def image_baselines(data: Dataset) -> Baselines:
@@ -84,7 +85,7 @@ def _cnn(data: Dataset, name: str, limit: Limit) -> Baseline | None:
     mean, std = images[0].mean((0, 2, 3), keepdim=True), images[0].std((0, 2, 3), keepdim=True) + 1e-3
     train, val, test = ((split - mean) / std for split in images)
     targets = torch.from_numpy(np.asarray(data.train.targets))
-    seconds = min(limit.seconds_left, limit.seconds / 2, USUAL_SECONDS)
+    seconds = min(limit.seconds_left, limit.seconds / 2, MOST_SECONDS)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         height, width = train.shape[-2:]
@@ -109,7 +110,8 @@ def _train(
 ) -> tuple[list[np.ndarray], int]:
     """Scores of val and test of the best epoch, and the number of epochs that the time allowed."""
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    best, best_score, epoch, epochs, start = [np.zeros(0)] * 2, -1.0, 0, EPOCHS, time.monotonic()
+    usual = int(np.clip(USUAL_STEPS * BATCH / len(train), *EPOCHS))
+    best, best_score, epoch, epochs, start = [np.zeros(0)] * 2, -1.0, 0, usual, time.monotonic()
     while epoch < epochs:
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * (1 - epoch / epochs) ** 0.5
@@ -120,7 +122,7 @@ def _train(
             loss.backward()
             optimizer.step()
         epoch += 1
-        epochs = max(epoch, min(EPOCHS, int(seconds * epoch / (time.monotonic() - start))))
+        epochs = max(epoch, min(usual, int(seconds * epoch / (time.monotonic() - start))))
         network.eval()
         with torch.no_grad():
             scores = [torch.cat([network(some) for some in split.split(512)]).numpy() for split in others]
