@@ -32,7 +32,8 @@ from mla_train.config.overrides import (
 from mla_train.config.stored import check_targets, read_stored
 from mla_train.errors import Interrupted, UserError
 from mla_train.program import CONF, as_started, program
-from mla_train.training.run_folder import OF_COMMAND, find_run
+from mla_train.training.launched import launched
+from mla_train.training.run_folder import CHOSEN, OF_COMMAND, RunFolder, find_run, is_child
 
 RAISE = "HYDRA_FULL_ERROR"
 HELP = ("--help", "-h", "--help-all")
@@ -147,6 +148,15 @@ def _train(config: TrainConfig, overrides: Sequence[str]) -> None:
     words = [word for word in overrides if word.partition("=")[0] not in OF_COMMAND]
     if config.resume not in (None, "auto") and not words:
         config = _stored_config(config)
+    launch = launched()
+    if launch is not None:
+        launch.apply(config.hardware)
+        if launch.rank:
+            folder_of_first = launch.chosen()
+            if folder_of_first is not None:
+                os.environ[CHOSEN] = str(folder_of_first)
+                _run(config, RunFolder(folder_of_first))
+            return
     folder = find_run(config)
     if not folder.is_finished:
         from mla_train.data.preflight import check_files
@@ -155,7 +165,11 @@ def _train(config: TrainConfig, overrides: Sequence[str]) -> None:
         check_files(config.data)
         read_ahead(config.data)
     print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
+    _run(config, folder)
 
+
+def _run(config: TrainConfig, folder: RunFolder) -> None:
+    """Trains, and writes the report."""
     from mla_train.report.run_report import report_run, write_report
     from mla_train.report.runs import REPORT
     from mla_train.training.run import run
@@ -167,7 +181,9 @@ def _train(config: TrainConfig, overrides: Sequence[str]) -> None:
         tracker = WandbTracker()
     was_finished = folder.is_finished
     run(config, folder, tracker, report_run)
-    if was_finished and not (folder.path / REPORT).is_file():  # stopped between the results and the report
+    if (
+        was_finished and not is_child() and not (folder.path / REPORT).is_file()
+    ):  # stopped between the results and the report
         write_report(folder.path, config)
 
 

@@ -12,6 +12,7 @@ from mla_train.config.trainer import trainer_arguments, user_callbacks
 from mla_train.errors import UserError
 from mla_train.training.averaging import build_averaging
 from mla_train.training.checkpoint_files import CheckpointFiles
+from mla_train.training.launched import launched
 from mla_train.training.module import TrainingModule
 from mla_train.training.run_folder import RunFolder
 
@@ -72,6 +73,7 @@ def build_trainer(
     return L.Trainer(
         accelerator="gpu" if h.accelerator == "cuda" else h.accelerator,
         devices=h.devices,
+        num_nodes=launch.machines if (launch := launched()) else 1,
         strategy=build_strategy(h),
         precision=precision(h),  # type: ignore[arg-type]
         max_epochs=1 if config.debug.fast else config.epochs,

@@ -13,6 +13,8 @@ from subprocess import Popen
 import lightning as L
 from torch.distributed import DistError
 
+from mla_train.training.launched import launched
+
 GRACE = 30.0
 """Seconds that a process whose exchange with another has failed waits for what is known of that one."""
 
@@ -32,6 +34,8 @@ def end_together(trainer: L.Trainer, resume_command: str) -> Iterator[None]:
         yield
     except Exception as error:
         if trainer.world_size > 1 and _is_of_exchange(error):
+            if launched() is not None:  # torchrun watches its processes, and knows nothing more
+                _end("another process of this run has ended", resume_command)
             time.sleep(GRACE)  # the threads above know why, and end this process
         raise
 

@@ -33,6 +33,7 @@ from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
 from mla_train.training.fingerprint import check_same_data, fingerprint
+from mla_train.training.launched import launched
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
@@ -113,6 +114,8 @@ def run(
 
 
 def _show_finished(folder: RunFolder) -> dict[str, Any]:
+    if (launch := launched()) is not None:
+        launch.announce(None)
     results = read_results(folder.results)
     print(f"{folder.path} is finished already.")
     show(results, folder.path)

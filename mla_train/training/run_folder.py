@@ -19,10 +19,13 @@ from mla_train.locks import is_locked
 from mla_train.masking import mask_values
 from mla_train.program import program
 from mla_train.safe_files import UNFINISHED
+from mla_train.training.launched import launched
 
 RUNS = Path("runs")
 OF_COMMAND = ("run_dir", "resume", "resume_data")
 """Keys that belong to a command, not to the run that it starts or resumes."""
+OF_MACHINE = tuple(f"hardware.{name}" for name in ("devices", "strategy", "workers", "threads", "max_minutes"))
+"""Keys that may change when a run is resumed: the curve does not depend on them, but for rounding."""
 # Passes the folder that the first process chose to the other processes of a distributed run.
 CHOSEN = "MLA_TRAIN_RUN_DIR"
 
@@ -101,7 +104,7 @@ def plain(config: TrainConfig) -> dict[str, Any]:
 
 def is_child() -> bool:
     """Whether another process has chosen the folder."""
-    return CHOSEN in os.environ and int(os.environ.get("LOCAL_RANK", 0)) > 0
+    return CHOSEN in os.environ and int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) > 0
 
 
 def find_run(config: TrainConfig) -> RunFolder:
@@ -193,6 +196,7 @@ def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any,
         (key, before.get(key), now.get(key))
         for key in keys
         if key not in OF_COMMAND
+        and not (key in OF_MACHINE and "fsdp" not in (before.get(key), now.get(key)))
         and not isinstance(now.get(key), dict)
         and not isinstance(before.get(key), dict)
         and before.get(key) != now.get(key)
@@ -206,4 +210,5 @@ def resume_command(folder: RunFolder) -> str:
     path = str(folder.path)
     if not re.fullmatch(r"[\w./+-]+", path):  # Hydra needs quotes of its own
         path = "'" + path.replace("'", "\\'") + "'"
-    return shlex.join([*program(), *kept, f"resume={path}"])
+    command = shlex.join([*program(), *kept, f"resume={path}"])
+    return command if launched() is None else f"torchrun ... {command.removeprefix('python ')}"

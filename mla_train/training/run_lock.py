@@ -14,6 +14,7 @@ from mla_train.locks import lock, owner
 from mla_train.masking import mask, mask_command, mask_values
 from mla_train.program import program
 from mla_train.safe_files import remove_unfinished, write_atomically
+from mla_train.training.launched import launched
 from mla_train.training.run_folder import CHOSEN, RunFolder, check_folder, find_run, is_child, plain
 
 
@@ -56,6 +57,8 @@ def lock_run(folder: RunFolder, config: TrainConfig) -> Iterator[RunFolder]:
             folder.checkpoints.mkdir(exist_ok=True)
             folder.figures.mkdir(exist_ok=True)
             os.environ[CHOSEN] = str(folder.path.resolve())
+            if (launch := launched()) is not None:
+                launch.announce(folder.path)
             yield folder
         except Interrupted:
             raise

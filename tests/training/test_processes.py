@@ -3,10 +3,13 @@
 import csv
 import json
 import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -79,3 +82,58 @@ def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
     assert line.endswith("resume=run")
     assert is_whole(last)
     assert not is_locked(tmp_path / "run" / ".lock")
+
+
+def test_torchrun_starts_a_run_that_one_process_finishes(alone, tmp_path):
+    """Two agents as of two machines: the second loses its process, and one process of its own goes on."""
+    text = (ROOT / "docs" / "scaling.md").read_text().replace("\\\n", "")
+    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("torchrun ")]
+    port, words = str(free_port()), [*WORDS, "hardware.threads=1", "checkpoint.every_minutes=0"]
+    agents = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *as_here(line[1:], port), *words],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        for line in lines
+    ]
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    try:
+        deadline = time.monotonic() + 120
+        while not last.is_file() and time.monotonic() < deadline and agents[0].poll() is None:
+            time.sleep(0.05)
+        assert last.is_file(), agents[0].communicate(timeout=60)
+        (process,) = subprocess.run(
+            ["pgrep", "-P", str(agents[1].pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        os.kill(int(process), signal.SIGKILL)
+        said = [agent.communicate(timeout=60)[0] for agent in agents]
+    finally:
+        for agent in agents:
+            with suppress(ProcessLookupError):
+                os.killpg(agent.pid, signal.SIGKILL)
+    assert all(agent.returncode for agent in agents)
+    assert "another process of this run has ended; checkpoints saved before" in said[0]
+    assert "Continue with: torchrun ... " in said[0]
+    assert said[0].count("reading the data ...") == 1
+    assert "reading the data ..." not in said[1]
+    assert not (tmp_path / "run" / "results.json").exists()
+    train(*words, "resume=auto", cwd=tmp_path)
+    curve, expected = losses(tmp_path / "run"), losses(alone)
+    assert len(curve) == len(expected)
+    assert max(abs(a - b) for a, b in zip(curve, expected, strict=True)) < 1e-5
+
+
+def as_here(words, port):
+    """A command of the documents for this machine, with a free port."""
+    here = {"HOST": "127.0.0.1", "29500": port, "train.py": str(ROOT / "train.py")}
+    return [here.get(word, word) for word in words if not word.startswith("run_dir=")]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
