@@ -57,6 +57,10 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     gaps = int((~real).sum())
     if gaps:
         notes.append(f"{gaps:,} missing values: read as the last value before them, not scored")
+    lacking = np.isnan(table.covariates).sum((0, 1))
+    for name, count in zip((*table.known, *table.observed), lacking.tolist(), strict=True):
+        if count:
+            notes.append(f"{name}: {count:,} missing values are read as the last value before them")
     covariates = table.covariates[:a]
     covariate_mean, covariate_std, _ = mean_and_std(covariates.reshape(covariates.shape[0] * covariates.shape[1], -1))
     spec = SeriesSpec(

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from mla_train.commands import command_parser
-from mla_train.config.overrides import compose_overrides, extend_import_path
+from mla_train.config.overrides import compose_overrides, extend_import_path, quote_signs
 from mla_train.errors import printable, require, run_script
 from mla_train.program import CONF
 
@@ -38,7 +38,7 @@ def check(arguments: argparse.Namespace) -> None:
         UserError: Something in the command or the data is not as it must be.
     """
     folder = [] if arguments.config_dir is None else ["--config-dir", arguments.config_dir]
-    words = [*folder, *arguments.options]
+    words = [*folder, *quote_signs(arguments.options)]
     extend_import_path(words)
     config = compose_overrides(CONF, words)
     output: Path = arguments.output

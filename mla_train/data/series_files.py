@@ -1,5 +1,6 @@
 """Labelled series in files: .ts and .tsv as the UCR and UEA archives have them, tables with a row a series or a row a step."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from mla_train.data.tables.numbers import as_numbers
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
-from mla_train.errors import UserError, did_you_mean
+from mla_train.errors import UserError, did_you_mean, few
 from mla_train.modalities.series.times import times_of
 
 MOST_COLUMNS_OF_STEPS = 12
@@ -158,6 +159,11 @@ def _read_wide(table: Table, options: Any, notes: list[str]) -> Examples:
             "tells series apart with data.series_column="
         )
     _ask_for_steps(table, columns, labels, label_column)
+    if len({re.sub(r"\d+$", "", name) for name in columns}) > 1:  # not t1, t2, ...
+        names = list(columns)
+        notes.append(
+            f"the {len(names)} steps of a series are the columns {few(names, 4)}{f' {names[-1]}' * (len(names) > 4)}"
+        )
     series = [without_end(row[:, None]) for row in np.array(list(columns.values())).T]
     return Examples({"series": series}, labels, row_names(table, options, notes), **row_keys(table, options))
 

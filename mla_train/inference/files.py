@@ -91,7 +91,8 @@ class Writer:
         return self
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Writes some rows."""
+        """Writes some rows; halves of characters, which cannot be encoded, are replaced."""
+        rows = [{name: whole(value) for name, value in row.items()} for row in rows]
         if self.kind == "parquet":
             self._write_parquet(rows)
         elif self.kind == "txt":
@@ -134,6 +135,15 @@ class Writer:
         else:
             with suppress(FileNotFoundError):
                 self.part.unlink()
+
+
+def whole(value: Any) -> Any:
+    """A value, in whose texts a sign stands for each half of a character."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list | tuple):
+        return [whole(each) for each in value]
+    return {whole(name): whole(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _cell(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from mla_train.data.examples import Examples, RawData
@@ -96,6 +96,12 @@ def _check_depth(folder: Path, root: Path, classes: Classes, left_out: LeftOut) 
                 f"{folder / name} holds {names}: splits come before classes, as in {root}/train/{name}; or, if it is a data "
                 f"set of its own, write data.root={folder / name}"
             )
+        again = sorted(set(inner) & (classes.keys() - {name}))
+        if len(again) > 1:
+            raise UserError(
+                f"{folder / name} holds {', '.join(again[:3])}, as {folder} does: the data set seems to lie inside of itself once "
+                f"more; remove {folder / name}, or write data.root={folder / name}"
+            )
         if len(classes) == 1 and inner and all(path.parent != folder / name for path in images):
             remedy = f"write data.root={folder / name}" if folder == root else f"move them up to {folder}"
             raise UserError(
@@ -111,8 +117,11 @@ def _check_depth(folder: Path, root: Path, classes: Classes, left_out: LeftOut) 
         )
 
 
-def _check_spelling(names: Iterable[str]) -> None:
-    """Refuses classes whose names differ in case, in blanks at the ends, or in the code of an accent alone."""
+def _check_spelling(names: Collection[str]) -> None:
+    """Refuses classes whose names differ in case, in blanks at the ends, or in the code of an accent alone, or are no text."""
+    for name in names:
+        if name != name.encode("utf-8", "replace").decode():
+            raise UserError(f"the name of the class folder {name!r} is no UTF-8: give it another one")
     known: dict[str, str] = {}
     for name in sorted(names):
         other = known.setdefault(unicodedata.normalize("NFC", name).casefold().strip(), name)

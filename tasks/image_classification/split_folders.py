@@ -145,7 +145,10 @@ def _class_names(folder: Path) -> set[str]:
     """Names of the folders inside that hold images, "" for images that lie in none."""
     names = set()
     for child in os.scandir(folder):  # which knows without another call what is a folder
-        name = child.name if child.is_dir() else ""
+        try:
+            name = child.name if child.is_dir() else ""
+        except OSError:  # a link that leads to itself
+            continue
         if name not in names and not is_hidden(child.name) and holds_images(Path(child)):
             names.add(name)
     return names

@@ -11,6 +11,25 @@ from mla_train.errors import UserError
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (["(1.50)", "2.50", "(1,200.25)"], [-1.5, 2.5, -1200.25]),
+        (["1.50-", "2.50", "3.00"], [-1.5, 2.5, 3.0]),
+        (["1\u2019000.50", "2\u2019500.75", "3.25"], [1000.5, 2500.75, 3.25]),
+        (["#REF!", "1", "2", "#NV", "3"], [np.nan, 1, 2, np.nan, 3]),
+    ],
+)
+def test_numbers_of_accounts_and_spreadsheets(written, expected):
+    np.testing.assert_array_equal(as_numbers("a", written, TableOptions(), []), expected)
+
+
+def test_numbers_beside_percents_are_said():
+    notes = []
+    as_numbers("a", ["5%", 0.02, "7%", "3%"], TableOptions(), notes)
+    assert any("also where it is not written, as in 0.02" in note for note in notes)
+
+
+@pytest.mark.parametrize(
     ("cells", "numbers", "note"),
     [
         (["987", "1,001", "1,043"], [987, 1001, 1043], "thousands comma"),

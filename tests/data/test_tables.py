@@ -207,3 +207,15 @@ def test_tables_of_every_format_may_be_compressed(kind, packing, tmp_path):
     packed = tmp_path / f"a.{kind}{packing}"
     packed.write_bytes({".gz": gzip, ".xz": lzma, ".bz2": bz2}[packing].compress(plain.read_bytes()))
     assert read_table(packed).cells == read_table(plain).cells
+
+
+def test_columns_without_a_name_are_all_left_out_and_counted(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("label,values,,,\na,10,20,30,40\nb,1,2,3,4\n")
+    table = read_table(file)
+    assert table.columns == ["label", "values"]
+    assert any("3 columns without a name are not used" in note for note in table.notes)
+    file.write_text(",label,,\n0,a,,\n1,b,,\n")  # an index, and a spreadsheet's empty columns
+    table = read_table(file)
+    assert (table.columns, table.index) == (["label"], ["0", "1"])
+    assert not any("without a name" in note for note in table.notes)

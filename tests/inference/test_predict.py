@@ -14,7 +14,7 @@ from PIL import Image
 import mla_train
 from mla_train.commands.predict import main
 from mla_train.errors import UserError
-from mla_train.inference.files import CHUNK, open_source
+from mla_train.inference.files import CHUNK, Writer, open_source
 from tests.helpers import number_pairs, read_jsonl, run_here, write_jsonl, write_pairs, write_pictures, write_reviews
 
 
@@ -339,3 +339,11 @@ def test_a_source_is_read_as_a_stream(tmp_path):
     assert sum(1 for _ in source.rows) == 100_000
     with pytest.raises(UserError, match="no such file"):
         open_source(str(tmp_path / "b.csv"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet", "txt"])
+def test_halves_of_characters_are_replaced_in_answers(tmp_path, kind):
+    with Writer(str(tmp_path / f"a.{kind}"), kind, ["text", "of"]) as rows:
+        rows.write([{"text": "a \ud83d fine", "of": ["\ud83d"]}])
+    content = (tmp_path / f"a.{kind}").read_bytes()
+    assert b"a ? fine" in content

@@ -15,7 +15,21 @@ import pandas as pd
 
 LABEL_WORDS = frozenset({"nan", "null", "none", "n/a", "#n/a", "<na>", "nat"})
 """Labels that are missing, in any case; a text may consist of such a word."""
-NUMBER_WORDS = LABEL_WORDS | {"na", "-", "--", "?", "#value!", "#div/0!", "."}
+NUMBER_WORDS = LABEL_WORDS | {
+    "na",
+    "-",
+    "--",
+    "?",
+    "#value!",
+    "#div/0!",
+    "#ref!",
+    "#num!",
+    "#name?",
+    "#null!",
+    "#nv",
+    "#wert!",
+    ".",
+}
 """Numbers that are missing; a label may be such a word."""
 TEXT_WORDS = frozenset[str]()
 """No text is missing by what it says."""

@@ -15,6 +15,7 @@ from mla_train.data.tables.units import factors_of, numbers_and_units
 from mla_train.errors import UserError
 
 NUMBER = re.compile(r"[-+]?(\d{1,3}([.,'\s]\d{2,3})*[.,'\s]\d{3}([.,]\d*)?|\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+NEGATIVE = re.compile(r"\(([\d.,'\s]+)\)|(\d[\d.,'\s]*)-")
 GROUPED = {sign: re.compile(rf"[-+]?[1-9]\d{{0,2}}{re.escape(sign)}\d{{3}}") for sign in ",."}
 """Numbers whose only sign may part thousands."""
 MARKS = {",": "comma", ".": "point"}
@@ -102,6 +103,13 @@ def as_numbers(
     return values
 
 
+def _with_usual_signs(text: str) -> str:
+    """A text with a minus in front where it is written as accounts have it, (1.50) or 1.50-, and with plain signs."""
+    text = text.replace("\N{MINUS SIGN}", "-").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    negative = NEGATIVE.fullmatch(text)
+    return f"-{negative[1] or negative[2]}" if negative else text
+
+
 def _from_texts(
     name: str, cells: Sequence[Any], options: TableOptions, notes: list[str], places: Sequence[str] | None
 ) -> pd.Series | None:
@@ -112,14 +120,16 @@ def _from_texts(
                 return None
             if not _may_be_thousands(cells):
                 return values
-    texts = [cell.strip().replace("\N{MINUS SIGN}", "-") if isinstance(cell, str) else cell for cell in cells]
+    texts = [_with_usual_signs(cell.strip()) if isinstance(cell, str) else cell for cell in cells]
     missing = {text: _is_missing(text, options) for text in set(filter(_is_text, texts))}
     counts = Counter(text for text in texts if isinstance(text, str) and not missing[text])
     bare, units = numbers_and_units(counts)
     written = {text: number for text, number in bare.items() if NUMBER.fullmatch(number)}
     if 2 * sum(counts[text] for text in written) <= counts.total():
         return None
-    factors = factors_of(name, {units[text] for text in written}, {t for t in written if not units[t]}, notes)
+    without = {text for text in written if not units[text]}
+    without |= {str(cell) for cell in texts if isinstance(cell, int | float) and not _is_missing(cell, options)}
+    factors = factors_of(name, {units[text] for text in written}, without, notes)
     if factors is None:
         return None
     style = number_format(name, list(written.values()), options)

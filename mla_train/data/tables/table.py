@@ -1,5 +1,6 @@
 """A table in memory, column by column."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +9,12 @@ from typing import Any
 from mla_train.config import TableOptions
 from mla_train.data.packed import check_cells
 from mla_train.data.tables import open_source
+from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.source import Source
 from mla_train.errors import UserError, did_you_mean
+
+UNNAMED = re.compile(r"( \(\d+\))?")
+"""Columns without a name, as `numbered` tells several apart."""
 
 
 @dataclass
@@ -24,6 +29,7 @@ class Table:
         class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
         notes: Lines for the user: what was guessed.
         files: File of each row and its place there, where rows are of several files.
+        index: Cells of a first column without a name, as tables of pandas have it.
     """
 
     file: Path
@@ -33,6 +39,7 @@ class Table:
     class_names: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
+    index: list[Any] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -83,7 +90,9 @@ def collect(source: Source) -> Table:
     Raises:
         UserError: It has no rows, or so many different columns that it does not fit into the memory.
     """
-    cells: dict[str, list[Any]] = {name: [] for name in source.columns if name}
+    cells: dict[str, list[Any]] = {name: [] for name in source.columns if not UNNAMED.fullmatch(name)}
+    index: list[Any] = []
+    nameless: set[str] = set()
     places: list[str] = []
     broken = []
     for row in source.rows:
@@ -91,7 +100,13 @@ def collect(source: Source) -> Table:
             broken.append(f"{source.name} {row.error}")
             continue
         for name, cell in row.cells.items():
-            if name:
+            if UNNAMED.fullmatch(name):
+                if not is_empty(cell):
+                    nameless.add(name)
+                if not name:
+                    index += [None] * (len(places) - len(index))
+                    index.append(cell)
+            else:
                 column = cells.setdefault(name, [])
                 if len(column) < len(places):  # earlier rows lack it
                     column += [None] * (len(places) - len(column))
@@ -100,9 +115,14 @@ def collect(source: Source) -> Table:
         check_cells(len(places), len(cells), source.file_bytes, source.name)
     if not places and not broken:
         raise UserError(f"{source.name} has no rows")
-    for column in cells.values():
+    for column in (index, *cells.values()):
         column += [None] * (len(places) - len(column))
-    return Table(Path(source.name), cells, places, broken, source.class_names, source.notes)
+    notes = [*source.notes]
+    if len(nameless) > 1:
+        notes.append(
+            f"{source.name}: {len(nameless)} columns without a name are not used: give them names in the header"
+        )
+    return Table(Path(source.name), cells, places, broken, source.class_names, notes, index=index)
 
 
 def concatenate(tables: Sequence[Table], name: str) -> Table:
@@ -130,4 +150,5 @@ def concatenate(tables: Sequence[Table], name: str) -> Table:
         first.class_names,
         [note for table in tables for note in table.notes],
         [origin for table in tables for origin in table.origins],
+        [cell for table in tables for cell in table.index],
     )

@@ -14,7 +14,11 @@ from mla_train.data.tables.numbers import as_numbers
 from mla_train.data.tables.splits import named_files
 from mla_train.data.tables.table import concatenate, read_table
 from mla_train.errors import UserError
-from mla_train.modalities.series.times import place_of
+from mla_train.modalities.series.time_columns import time_column_of
+from mla_train.modalities.series.times import are_times, place_of
+
+INDEX = "index"
+"""Name of a column of times that has none."""
 
 
 def read_series_frame(
@@ -44,6 +48,9 @@ def read_series_frame(
             f"{len(table.broken)} rows cannot be read: {'; '.join(table.broken[:3])}. Correct or remove them"
         )
     notes += table.notes
+    for column in (*(options.targets or []), *options.known, *options.observed, *as_list(options.time_column)):
+        if column in table.cells:
+            table.column(column)  # of which there must not be two
     columns: dict[str, pd.Series] = {}
     named_texts = [*texts, *as_list(options.series_column), *as_list(options.time_column)]
     for name, cells in table.cells.items():
@@ -54,7 +61,21 @@ def read_series_frame(
         if values is None:
             values = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
         columns[name] = values
-    return pd.DataFrame(columns).set_axis(pd.Index(table.places, dtype=object)), options
+    frame = pd.DataFrame(columns).set_axis(pd.Index(table.places, dtype=object))
+    if options.time_column is None and len(table.index) == len(frame) and not _has_times(frame):
+        index = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in table.index], frame.index)
+        if not index.map(is_empty).any() and are_times(index):
+            notes.append("the column without a name holds the times")
+            frame.insert(0, INDEX, index)
+    return frame, options
+
+
+def _has_times(frame: pd.DataFrame) -> bool:
+    try:
+        time_column_of(frame, None)
+    except UserError:
+        return False
+    return True
 
 
 def _are_times(cells: Sequence[Any]) -> bool:

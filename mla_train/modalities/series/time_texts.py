@@ -9,7 +9,7 @@ import pandas as pd
 
 from mla_train.errors import UserError
 from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
-from mla_train.modalities.series.time_words import in_english, with_offsets
+from mla_train.modalities.series.time_words import full_year, in_english, with_offsets
 
 ORDERS = {"day_first": "DMY", "month_first": "MDY", "year_first": "YMD"}
 """Orders of day, month and year in dates of three numbers, by the value of `data.time_format`."""
@@ -24,9 +24,18 @@ WEEKS = (
     r"(?P<year>\d{4})\s*[-/ ]?\s*(?:W|KW|CW|WK|WEEK)\s*(?P<week>\d{1,2})(?:-?(?P<day>[1-7]))?",
     r"(?:W|KW|CW|WK|WEEK)\s*(?P<week>\d{1,2})\s*[-/ ,]*(?P<year>\d{4})(?P<day>)",
 )
-BARE_PARTS = r"(?P<year>\d{4})[-/. ](?P<part>[1-4])"
+BARE_PARTS = (r"(?P<year>\d{4})[-/. ](?P<part>[1-4])", r"(?P<part>[1-4])[-/. ](?P<year>\d{4})")
 DATE = r"(?P<a>\d{1,4})(?P<sign>[-/. ])(?P<b>\d{1,2})(?P=sign)(?P<c>\d{1,4})(?!\d)(?P<rest>.*)"
 THREE_NUMBERS = r"(?<!\d)\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(?!\d)"
+BLANKS = r"^(\d{1,4})\s*([-./])\s+(\d{1,2})\s*\2\s*(\d{1,4})"
+"""A date with blanks behind its signs, such as 1. 2. 2024."""
+MIDNIGHT = r"(\d{4}-\d\d-\d\d)[T ]00:00(?::00(?:\.0+)?)?\s*[+-]\d\d:?\d\d"
+RANGES = (
+    r"^(?P<start>.*\d[:.]\d\d(?:[:.]\d\d)?)\s*[-\u2013]\s*(?P<end>\d{1,2}[:.]\d\d(?:[:.]\d\d)?)(?P<zone>\s*\([\w/ ]+\))?$",
+    r"^(?P<start>\d{1,4}[-./]\d.{4,}?)\s+[-\u2013]\s+(?P<end>\d{1,4}[-./]\d.{4,}?)(?P<zone>\s*\([\w/ ]+\))?$",
+)
+"""From one time to another: two times of a day, or two whole times."""
+MOST_OFFSETS = 3
 FAR_MORE_EVEN = 3.0
 """Times that one reading's longest step over its shortest is exceeded by another's."""
 
@@ -55,6 +64,29 @@ def read_texts(
     if form is not None and form not in ORDERS:
         known = ", ".join([*ORDERS, *COUNTS])
         raise UserError(f"data.time_format={form} is unknown: write {known}, or a form such as '%d.%m.%Y %H:%M'")
+    texts = texts.str.replace(BLANKS, r"\1\2\3\2\4", regex=True)
+    texts, said = _without_ends(texts)
+    days = texts.str.extract(f"^{MIDNIGHT}$")[0]
+    if days.notna().all():  # in universal time they would be of the day, or the month, before
+        texts, said = days, "days and months of local time"
+    reading = _read_written(texts, where, form, usual, in_order)
+    return reading._replace(said=", ".join(filter(None, [reading.said, said])))
+
+
+def _without_ends(texts: pd.Series) -> tuple[pd.Series, str]:
+    """The starts of texts that all are ranges of time, and a line that says so."""
+    for pattern in RANGES:
+        if re.match(pattern, texts.iloc[0]):
+            fields = texts.str.extract(pattern)
+            if (
+                fields["start"].notna().all() and fields["end"].nunique() > MOST_OFFSETS
+            ):  # else ends are offsets of a zone
+                return fields["start"], "the start of each range"
+    return texts, ""
+
+
+def _read_written(texts: pd.Series, where: str, form: str | None, usual: str, in_order: bool) -> Reading:
+    """Texts that are no numbers, in none of the forms that the user names by signs."""
     if re.match(r"\d{4}-\d\d-\d\d", texts.iloc[0]) and form is None:  # as most files have it
         times = _parsed(texts, format="ISO8601")
         if times.notna().all():
@@ -115,7 +147,7 @@ def _periods(texts: pd.Series, where: str) -> Reading | None:
 
 def _bare_parts(texts: pd.Series, where: str) -> Reading | None:
     """Quarters, thirds or halves without a letter, 2014/1 to 2014/4, where whole years have so many of them; else None."""
-    fields = _extracted(texts, (BARE_PARTS,))
+    fields = _extracted(texts, BARE_PARTS)
     if fields is None:
         return None
     year, part = fields["year"].astype(int).to_numpy(), fields["part"].astype(int)
@@ -134,8 +166,7 @@ def _is_whole(years: np.ndarray, parts: np.ndarray, count: int) -> bool:
 
 
 def _part_of_year(year: pd.Series, part: pd.Series, count: int, is_guess: bool) -> Reading:
-    years = year.astype(int)
-    years = years.where(year.str.len() == 4, years + np.where(years < 69, 2000, 1900))
+    years = year.map(full_year).astype(int)
     months = (years - 1970) * 12 + (part - 1) * (12 // count)
     times = pd.DatetimeIndex(months.to_numpy("int64").astype("datetime64[M]"))
     names = {2: "halves of years", 3: "thirds of years", 4: "quarters", 12: "months"}
@@ -170,9 +201,7 @@ def _three_numbers(
     readings = []
     for order in orders:
         parts = dict(zip(ORDERS[order], (fields[name] for name in "abc"), strict=True))
-        year = parts["Y"].where(
-            parts["Y"].str.len() > 2, parts["Y"].astype(int).map(lambda y: f"{2000 + y if y < 69 else 1900 + y}")
-        )
+        year = parts["Y"].map(full_year)
         rest = fields["rest"].str.strip().str.removeprefix("T").str.lstrip(" ,")
         rest = rest.str.replace(r"^(\d{1,2})[.h](\d\d)(?:\.(\d\d))?", _clock, regex=True)
         dates = year + "-" + parts["M"].str.zfill(2) + "-" + parts["D"].str.zfill(2) + " " + rest

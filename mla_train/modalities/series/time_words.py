@@ -42,8 +42,14 @@ def _plain(word: str) -> str:
 
 ENGLISH = {_plain(word): english.capitalize() for english, words in MONTHS for word in (english, *words.split())}
 DAYS = {_plain(word) for word in WEEKDAYS.split()}
+LAST_YEAR = 40  # of two digits in this century; data is of the past, but for a few years
 LONGEST = 100  # characters of a time; in longer texts the expressions below would take long
 LEADING_WORD = re.compile(r"^([^\W\d_]{2,})\.?,?\s+(?=\S)")
+
+
+def full_year(digits: str) -> str:
+    """A year of four digits: of two, 41 to 99 are of the last century."""
+    return digits if len(digits) > 2 else f"{2000 + int(digits) if int(digits) <= LAST_YEAR else 1900 + int(digits)}"
 
 
 def in_english(text: str) -> str:
@@ -65,7 +71,10 @@ def in_english(text: str) -> str:
     text = re.sub(r"([^\W\d_]{3,})\.?", lambda word: ENGLISH.get(_plain(word[1]), word[0]), text)
     bare = re.fullmatch(r"([A-Z][a-z]{2})[-/ ,.']+(\d{2})", text)  # Jan-24 as spreadsheets write months
     if bare and bare[1] in ENGLISH.values():
-        return f"1 {bare[1]} 20{bare[2]}" if int(bare[2]) < 69 else f"1 {bare[1]} 19{bare[2]}"
+        return f"1 {bare[1]} {full_year(bare[2])}"
+    text = re.sub(
+        r"^(\d{1,2}[-/ .]+[A-Z][a-z]{2}[-/ .,']+)(\d\d)(?=$|[ T,])", lambda date: date[1] + full_year(date[2]), text
+    )
     return re.sub(r"\s+", " ", text.replace(",", ", ")).strip()
 
 
@@ -73,9 +82,15 @@ def _words(text: str) -> set[str]:
     return {_plain(word) for word in re.findall(r"[^\W\d_]{3,}", text)}
 
 
+def _offset(zone: re.Match[str]) -> str:
+    return f" {zone[1]}{int(zone[2]):02}:{zone[3] or '00'}"
+
+
 def with_offsets(texts: pd.Series, where: str) -> pd.Series:
     """Times whose zones are offsets: 12:00 CET as 12:00 +01:00; a UserError where the name of a zone has several meanings."""
     texts = texts.str.replace(r"\[[\w/+-]+\]$|\s+\([\w ]+\)$|\s*[Uu]hr$", "", regex=True)
+    # Else they would be read as POSIX means them, with the sign turned round.
+    texts = texts.str.replace(r"\s*(?:GMT|UTC)\s*([+-])(\d{1,2})(?::?(\d\d))?$", _offset, regex=True)
     zones = texts.str.extract(r"\d\s*([A-Z]{1,5})$")[0]
     unclear = zones.isin(SEVERAL_ZONES)
     if unclear.any():

@@ -80,7 +80,11 @@ def reading_note(column: pd.Series, reading: Reading) -> str:
 
 
 def _universal(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    return times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
+    """Times without a zone: those of universal time, but for days, which would be of the day before."""
+    if times.tz is None:
+        return times
+    are_days = times.notna().all() and (times == times.normalize()).all()
+    return (times if are_days else times.tz_convert("UTC")).tz_localize(None)
 
 
 def _refuse_others(texts: pd.Series, times: pd.DatetimeIndex, where: str, path: str | None, form: str | None) -> None:
@@ -88,19 +92,32 @@ def _refuse_others(texts: pd.Series, times: pd.DatetimeIndex, where: str, path: 
     odd = np.flatnonzero(times.isna())
     if not len(odd):
         return
+    if len(odd) == len(texts):  # one may have spoilt the reading of all
+        first = _first_odd(texts, where)
+        odd = np.array([first]) if first and form is None else odd
     alone = [_is_alone(texts.iloc[[row]], where) for row in odd[:20].tolist()]
     row = int(odd[0])
     if form is None and len(odd) < len(texts) and all(alone):
+        other = texts[times.notna()].iloc[0] if times.notna().any() else texts.iloc[0]
         raise UserError(
-            f"{where}: times are written in several ways, such as {texts[times.notna()].iloc[0]!r} and {texts.iloc[row]!r} in "
+            f"{where}: times are written in several ways, such as {other!r} and {texts.iloc[row]!r} in "
             f"{place_of(texts, row)}: write all alike"
         )
     row = int(odd[alone.index(False)]) if False in alone else row
     raise UserError(f"{place_of(texts, row, path)}: {texts.iloc[row]!r} in column {texts.name} is no time: {WAYS_OUT}")
 
 
+def _first_odd(texts: pd.Series, where: str) -> int:
+    """The row with which the rows before it can no longer be read; 0 where not even the first can."""
+    good, bad = 0, len(texts)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if _is_alone(texts.iloc[:middle], where) else (good, middle)
+    return good
+
+
 def _is_alone(text: pd.Series, where: str) -> bool:
-    """Whether a text is a time by itself."""
+    """Whether a text is a time by itself, or texts are times."""
     try:
         return bool(read_texts(text, where, usual="day_first").times.notna().all())
     except UserError:

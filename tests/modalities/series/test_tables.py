@@ -370,3 +370,72 @@ def test_numbers_that_are_times_are_said(tmp_path):
     assert any(
         "numbers of column date are read as times, the first 2009-07-06" in note for note in read(tmp_path, frame).notes
     )
+
+
+def test_an_index_of_times_without_a_name_is_read(tmp_path):
+    frame = hourly_table().rename(columns={"date": ""})
+    data = read(tmp_path, frame)
+    assert "the column without a name holds the times" in data.notes
+    assert table_of(data).times[0] == hourly_table()["date"].min()
+    numbered = hourly_table()
+    numbered.insert(0, "", np.arange(400))
+    assert spec(read(tmp_path, numbered)).names == ["load", "price"]
+
+
+@pytest.mark.parametrize(
+    ("written", "first", "last"),
+    [
+        (["2024/01/01 12:00:00 AM GMT+1", "2024/01/01 1:00:00 AM GMT+1"], "2023-12-31 23:00", "2024-01-01 00:00"),
+        (["2024-01-01 00:00 UTC-0530", "2024-01-01 01:00 UTC-0530"], "2024-01-01 05:30", "2024-01-01 06:30"),
+        (["1. 1. 2024", "1. 2. 2024", "1. 3. 2024"], "2024-01-01", "2024-03-01"),
+        (["1 / 1 / 2024", "2 / 1 / 2024", "13 / 1 / 2024"], "2024-01-01", "2024-01-13"),
+        (["01-JAN-70", "01-JAN-75", "01-JAN-80"], "1970-01-01", "1980-01-01"),
+        (["31/01/65", "28/02/65"], "1965-01-31", "1965-02-28"),
+        (["31/01/38", "28/02/38"], "2038-01-31", "2038-02-28"),
+        (["2010-01-01T00:00:00+01:00", "2010-07-01T00:00:00+02:00"], "2010-01-01", "2010-07-01"),
+        ([f"{q}/{y}" for y in (2015, 2016, 2017) for q in (1, 2, 3, 4)], "2015-01-01", "2017-10-01"),
+        ([f"{m}/2015" for m in (1, 2, 3, 12)], "2015-01-01", "2015-12-01"),
+        (
+            [f"01.01.2024 {h:02}:00-{h + 1:02}:00" for h in range(6)],
+            "2024-01-01 00:00",
+            "2024-01-01 05:00",
+        ),
+        (
+            [f"01.01.2024 {h:02}:00 - 01.01.2024 {h + 1:02}:00 (CET/CEST)" for h in range(6)],
+            "2024-01-01 00:00",
+            "2024-01-01 05:00",
+        ),
+        ([f"2024-01-0{d} - 2024-01-0{d + 1}" for d in range(1, 7)], "2024-01-01", "2024-01-06"),
+        (["2024-01-01 00:15-05:00", "2024-01-01 01:15-05:00"], "2024-01-01 05:15", "2024-01-01 06:15"),
+    ],
+)
+def test_times_that_were_read_as_others(written, first, last):
+    times = times_of(pd.Series(written, name="time"), None).times
+    assert (times.min(), times.max()) == (pd.Timestamp(first), pd.Timestamp(last))
+
+
+def test_days_of_a_zone_stay_days():
+    days = pd.date_range("2024-03-29", periods=4, freq="D", tz="America/New_York")
+    assert times_of(pd.Series(days, name="day"), None).times.tolist() == days.tz_localize(None).tolist()
+    hours = pd.date_range("2024-03-29", periods=4, freq="h", tz="America/New_York")
+    assert times_of(pd.Series(hours, name="day"), None).times[0] == pd.Timestamp("2024-03-29 04:00")
+
+
+@pytest.mark.parametrize(("form", "word"), [("%Y-%m-%d %H:%M:%S", "unknown"), ("%d.%m.%Y %H:%M", "Total")])
+def test_the_row_that_is_no_time_is_named(tmp_path, form, word):
+    frame = hourly_table()
+    frame["date"] = frame["date"].dt.strftime(form).astype(object)
+    frame.loc[49, "date"] = word
+    with pytest.raises(UserError, match=f"line 51: '{word}' in column date is no time"):
+        read(tmp_path, frame)
+
+
+def test_covariates_that_are_missing_are_counted_and_two_of_a_name_asked(tmp_path):
+    frame = hourly_table()
+    frame.loc[frame.index % 4 > 0, "price"] = None
+    data = read(tmp_path, frame, "data.targets=[load]", "data.known=[price]")
+    assert "price: 300 missing values are read as the last value before them" in data.notes
+    (tmp_path / "a.csv").write_text("date,load,load\n2024-01-01,1,2\n2024-01-02,2,3\n")
+    words = ["data.targets=[load]", f"data.path={tmp_path / 'a.csv'}"]
+    with pytest.raises(UserError, match="several columns load"):
+        build_task(config("task=forecasting", "data=series_csv", *words)).load_data()

@@ -1,5 +1,6 @@
 """Folders and tables of images as people have them: names of splits, hidden files, files of other kinds, layouts."""
 
+import os
 import shutil
 
 import pandas as pd
@@ -76,6 +77,7 @@ def make_layout(root, *folders):
         (["train", "test", "extra"], r"extra holds their classes.*data\.test="),
         (["train_flipped", "test"], r"no train folder.*data\.train=FOLDER data\.test=test"),
         (["train2017", "val2017"], r"look like splits.*rename them to train and val"),
+        ([".", "images"], r"images holds cat, dog, as .* does: the data set seems to lie inside of itself"),
         (["val", "validation", "train"], r"val and validation, both val: rename or remove"),
     ],
 )
@@ -139,12 +141,24 @@ def test_classes_with_folders_inside_are_classes(tmp_path):
     assert folder(tmp_path).spec.target.classes == ["cat", "dog"]
 
 
+def test_a_class_whose_name_is_no_text_is_named(tmp_path):
+    write_pictures(tmp_path)
+    try:
+        (tmp_path / "cat").rename(os.fsdecode(os.fsencode(tmp_path) + b"/c\xff"))
+    except OSError:
+        pytest.skip("this file system has names of UTF-8 alone")
+    with pytest.raises(UserError, match=r"'c\\+udcff' is no UTF-8"):
+        folder(tmp_path)
+
+
 def test_links_are_followed_once(tmp_path):
     root, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
     write_pictures(root)
     write_pictures(elsewhere, ("more",), 5)
     for link, target in (("cat/more", elsewhere / "more"), ("cat/up", root), ("dog/self", root / "dog")):
         (root / link).symlink_to(target)
+    (root / "cat" / "loop").symlink_to("loop")
+    (root / "loop").symlink_to("loop")
     data = folder(root)
     assert sum(sizes(data)) == 24 + 5
     names = [*data.train.names, *data.val.names, *data.test.names]

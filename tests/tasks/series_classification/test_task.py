@@ -208,3 +208,12 @@ def test_names_of_series_have_one_form(tmp_path):
     values = data.train.columns["series"].values
     assert sum(data.count(split) for split in ("train", "val", "test")) == 30
     assert all((each.ravel() % 10).tolist() == [0, 1, 2, 3] for each in values)
+
+
+def test_columns_that_are_taken_for_steps_are_named(tmp_path):
+    rows = [{"age": 30 + i % 5, "t0": i % 3 + 0.5, "t1": i % 2 + 0.5, "label": "ab"[i % 2]} for i in range(40)]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False)
+    words = ["task=series_classification", "data=series_files", f"data.train={tmp_path / 'a.csv'}"]
+    assert "the 3 steps of a series are the columns age, t0, t1" in build_task(config(*words)).read().notes
+    pd.DataFrame(rows).drop(columns="age").to_csv(tmp_path / "a.csv", index=False)
+    assert not any("steps of a series" in note for note in build_task(config(*words)).read().notes)
