@@ -89,7 +89,7 @@ class TableOptions(DataOptions):
     Attributes:
         separator: Sign between the cells of a csv file, or its name: tab, comma, semicolon, pipe, space; null finds it.
         encoding: Encoding of text files and of bytes, such as cp1252; null is UTF-8, UTF-16 or UTF-32, by the first bytes.
-        header: Whether the first line of a csv file holds names of columns; null finds it.
+        header: Whether the first line of a csv file or a sheet holds names of columns; null finds it.
         decimal: Decimal sign of numbers, where the other of point and comma may part thousands; null finds it column by column.
         thousands: Sign between thousands; null finds it column by column.
         na_values: Words and numbers that mean a missing value, beside empty cells and the usual ones.

@@ -8,7 +8,7 @@ from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.image_paths import find_images
 from mla_train.data.rows import Labels, row_keys, row_names
-from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, written_list
+from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_written_object, written_list
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
@@ -154,6 +154,11 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
             )
         if isinstance(label, str) and label not in plain and options.label_separator is None:
             plain.add(label)
+            if is_written_object(label):
+                raise UserError(
+                    f"{labels.places[place]}: {column} is an object that is written as text, {label[:80]}: write the label alone, or "
+                    "name another column with data.label_column="
+                )
             if written_list(label) is not None:
                 raise UserError(
                     f"{labels.places[place]}: {column} is a list that is written as text, {label}: several labels are read from "

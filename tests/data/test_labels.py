@@ -80,6 +80,13 @@ def test_lists_that_are_written_as_text_are_asked(written, tmp_path):
     assert load(*words, "data.label_separator=','").spec.target.classes == ["a", "bad"]
 
 
+def test_objects_that_are_written_as_text_are_no_labels(tmp_path):
+    rows = [f'"t{i}","{{""choices"": [""{"ab"[i % 2]}""]}}"' for i in range(30)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *rows]))
+    with pytest.raises(UserError, match="label is an object that is written as text"):
+        load("task=text_classification", "data=text_files", f"data.train={tmp_path / 'a.csv'}")
+
+
 def test_bytes_of_another_encoding_are_decoded_or_asked(tmp_path):
     file = tmp_path / "a.parquet"
     pd.DataFrame({"text": ["grün".encode("cp1252")], "label": ["böse".encode("cp1252")]}).to_parquet(file)

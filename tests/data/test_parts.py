@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mla_train.config import TableOptions
 from mla_train.data.readers import read_table_examples
 from mla_train.data.tables.splits import find_parts
 from mla_train.data.tables.table import read_table
@@ -124,3 +125,17 @@ def test_decimals_of_parquet_are_numbers_to_forecast(tmp_path):
     pd.DataFrame({"y": [Decimal("1.10"), None]}).to_parquet(tmp_path / "a.parquet")
     found = as_numbers("y", read_table(tmp_path / "a.parquet").cells["y"], TableOptions(), [])
     np.testing.assert_array_equal(found, [1.1, np.nan])
+
+
+def test_sheets_without_header_empty_first_sheets_and_formulas(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    file = tmp_path / "a.xlsx"
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("data")
+    for row in (("good", 1, "=B1*2"), ("bad", 2, "=B2*2")):
+        sheet.append(row)
+    book.save(file)
+    table = read_table(file, TableOptions(header=False))
+    assert table.cells == {"column_1": ["good", "bad"], "column_2": [1, 2], "column_3": [None, None]}
+    assert any("2 formulas have no stored result" in note for note in table.notes)
+    assert any("2 sheets: data is read" in note for note in table.notes)

@@ -132,16 +132,25 @@ def as_label(label: Any) -> str:
 
 def written_list(text: str) -> list[Any] | None:
     """The list that a text is, as in `['a', 'b']`; None where it is none."""
+    value = _written(text)
+    return list(value) if isinstance(value, list | tuple | set) else None
+
+
+def is_written_object(text: str) -> bool:
+    """Whether a text is an object of JSON or a dictionary of Python, as in `{"choices": ["a"]}`."""
+    return isinstance(_written(text), dict)
+
+
+def _written(text: str) -> Any:
+    """What a text in brackets is as JSON or Python; None where it is neither."""
     text = text.strip()
     if not text or text[0] + text[-1] not in ("[]", "()", "{}"):
         return None
     for read in (json.loads, ast.literal_eval):
         try:
-            value = read(text)
+            return read(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        if isinstance(value, list | tuple | set):
-            return list(value)
     return None
 
 

@@ -1,6 +1,8 @@
 """Files that say themselves where a cell ends: parquet, Arrow, spreadsheets, arrays, lines of text."""
 
 import json
+import re
+import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import chain, islice
@@ -29,6 +31,7 @@ from mla_train.errors import UserError
 CHUNK = 1024
 MOST_ROWS = 1_048_576  # of a spreadsheet
 SHEET_CELL = 64  # bytes of a cell of a spreadsheet, in memory for a while
+FORMULA_ALONE = re.compile(rb"<f(?:\s[^<>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 ARRAY_CELL = 100  # bytes of a row of an array, as an object of its own
 
 
@@ -148,20 +151,38 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
     if not sheets:
         raise UserError(f"{name} has no sheet with cells: write the table as the first sheet, or save it as csv")
-    notes = [f"{name} has {len(book.worksheets)} sheets: {sheets[0].title} is read"] if len(book.worksheets) > 1 else []
-    filled = _filled_rows(sheets[0], size, name)
-    first = list(islice(filled, TITLES))
+    for sheet in sheets:  # some begin with an empty one
+        filled = _filled_rows(sheet, size, name)
+        first = list(islice(filled, TITLES))
+        if first:
+            break
+    notes = [f"{name} has {len(book.worksheets)} sheets: {sheet.title} is read"] if len(book.worksheets) > 1 else []
+    if formulas := _formulas_without_result(content):
+        notes.append(
+            f"{name}: {formulas:,} formulas have no stored result, so that their cells are empty: open it in a spreadsheet program "
+            "and save it"
+        )
     titles = next((n for n, (_, row) in enumerate(first) if sum(not is_empty(cell) for cell in row) > 1), 0)
-    if titles:
-        notes.append(f"{name}: the header is row {first[titles][0]}")
-    head = first[titles][1] if first else ()
     width = max((len(row) for _, row in first), default=0)
-    columns = numbered(["" if cell is None else str(cell).strip() for cell in _padded(head, width)])
+    if options.header is False:
+        columns, titles = [f"column_{place}" for place in range(1, width + 1)], -1
+    else:
+        if titles:
+            notes.append(f"{name}: the header is row {first[titles][0]}")
+        head = first[titles][1] if first else ()
+        columns = numbered(["" if cell is None else str(cell).strip() for cell in _padded(head, width)])
     rows = (
         Row(dict(zip(columns, _padded(row, width), strict=False)), "", f"row {number}")
         for number, row in chain(first[titles + 1 :], filled)
     )
     return Source(name, kind, columns, rows, notes=notes)
+
+
+def _formulas_without_result(content: str | BytesIO) -> int:
+    """Number of cells of a workbook with a formula alone, as programs write it that do not calculate."""
+    with zipfile.ZipFile(content) as archive:
+        sheets = [archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/")]
+    return sum(len(FORMULA_ALONE.findall(sheet)) for sheet in sheets if b"<f" in sheet)
 
 
 def _padded(row: tuple[Any, ...], width: int) -> tuple[Any, ...]:
