@@ -30,6 +30,8 @@ RANGES = {
     "year": (1678, 2261), "quarter": (1, 4), "month": (1, 12), "week": (1, 53), "dayofyear": (1, 366), "day": (1, 31),
     "hour": (0, 24), "minute": (0, 59), "second": (0, 60),
 }  # fmt: skip
+PERIODS = (48, 96, 144, 288)
+"""Numbers of periods in a day that are counted."""
 SECONDS = {"hour": 3600, "minute": 60, "second": 1}
 CLOCK = re.compile(
     r"(?:0 days?,? )?(?P<h>[01]?\d|2[0-4])[:.h](?P<m>[0-5]\d)?(?:[:.](?P<s>[0-5]\d(?:[.,]\d+)?))?\s*(?P<half>[ap])?\.?m?\.?",
@@ -106,11 +108,27 @@ def joined_times(
     dates = [name for name in names if not is_time_of_day(texts[name]) and part_of(name) not in SECONDS]
     date = dates[0] if dates else names[0]
     reading = times_of(texts[date].str.removesuffix(" 00:00:00"), path, form, usual)
-    times = reading.times
+    times, said = reading.times, [reading.said] if reading.said else []
     for name in names:
-        if name != date:
+        if name == date:
+            continue
+        periods = _periods_of_day(texts[name])
+        if periods:
+            seconds = (texts[name].astype(float) - 1) * 86400 / periods
+            times = times + pd.to_timedelta(seconds.to_numpy(), unit="s")
+            said.append(f"{name} counts the {periods} periods of a day")
+        else:
             times = times + _time_of_day(texts[name], part_of(name), path)
-    return reading._replace(times=times)
+    return reading._replace(times=times, said=", ".join(said))
+
+
+def _periods_of_day(column: pd.Series) -> int | None:
+    """How many equal parts a day has where cells count them from 1, as markets of electricity do; a day of 25 hours has more."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    most = numbers.max()
+    if numbers.isna().any() or (numbers % 1 != 0).any() or numbers.min() != 1 or numbers.nunique() != most:
+        return None
+    return next((count for count in PERIODS if count <= most <= count + count // 24), None)
 
 
 def _from_parts(columns: dict[str, pd.Series], path: str | None) -> pd.DatetimeIndex:

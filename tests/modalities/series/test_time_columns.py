@@ -14,6 +14,15 @@ WEEKS = pd.date_range("2014-01-06", periods=80, freq="7D").isocalendar()
 DATE = HOURS.strftime("%d.%m.%Y")
 
 
+@pytest.mark.parametrize(("count", "step"), [(48, "30min"), (96, "15min")])
+def test_periods_of_a_day_are_counted_from_one(count, step):
+    days = pd.date_range("2024-10-26", periods=3, freq="D").strftime("%Y-%m-%d")
+    table = pd.DataFrame([(day, period) for day in days for period in range(1, count + 1)], columns=["day", "period"])
+    reading = joined_times(table, ["day", "period"], None, None, "")
+    assert reading.times.tolist() == pd.date_range("2024-10-26", periods=3 * count, freq=step).tolist()
+    assert f"period counts the {count} periods of a day" in reading.said
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
