@@ -4,7 +4,7 @@ import re
 import unicodedata
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from mla_train.heads.class_metrics import Drawn, in_parts, once, single
 from mla_train.heads.pooled import PooledHead
 from mla_train.modalities.base import ModalityFeatures
 
+COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+")
 TINY = 1e-30  # probability that stands for less
 IMBALANCE = 10  # times as many examples of the most frequent class as of the rarest
 
@@ -173,6 +174,20 @@ def note_alike(classes: Iterable[str], notes: list[str]) -> None:
     shown = ["|".join(names) for names in alike.values() if len(names) > 1]
     if shown:
         notes.append(f"classes that differ in capitals or blanks alone are different ones: {', '.join(shown[:5])}")
+
+
+def note_joined(classes: Sequence[str], notes: list[str]) -> None:
+    """A note on classes that seem to be several labels in one, or numbers with a comma: their parts occur in others, too."""
+    for sign in ";|,":
+        parts = {name: {part.strip() for part in name.split(sign)} for name in classes}
+        counts = Counter(part for each in parts.values() for part in each)
+        joined = [name for name, each in parts.items() if len(each) > 1 and any(counts[part] > 1 for part in each)]
+        if len(joined) > 1:
+            number = ", or, if it is a number, task.head=regression" * all(map(COMMA_NUMBER.fullmatch, joined))
+            notes.append(
+                f"classes such as {joined[0]} may be several labels in one: data.label_separator='{sign}' reads them so{number}"
+            )
+            return
 
 
 def _looks(name: str) -> str:

@@ -17,7 +17,7 @@ from mla_train.errors import UserError, require
 from mla_train.heads.base import Embeddings, Explained, Predictions, RawTargets
 from mla_train.heads.calibration import brier_score, calibration_error, confidence_of
 from mla_train.heads.class_metrics import Drawn, above_threshold, best_threshold, count_metrics, ranking_metrics
-from mla_train.heads.classes import ClassHead, ClassSpec, note_alike, number_classes
+from mla_train.heads.classes import ClassHead, ClassSpec, note_alike, note_joined, number_classes
 
 
 class Classification(ClassHead):
@@ -65,6 +65,7 @@ class Classification(ClassHead):
         if len(spec.classes) < 2:
             raise UserError(f"there is a single class ({', '.join(spec.classes)}): a classifier needs at least two")
         note_alike(spec.names, notes)
+        note_joined(spec.names, notes)
         arrays = {split: np.array([numbers[label] for label in values]) for split, values in labels.items()}
         for split, values in arrays.items():
             count = int((values >= len(spec.classes)).sum())

@@ -87,6 +87,23 @@ def test_objects_that_are_written_as_text_are_no_labels(tmp_path):
         load("task=text_classification", "data=text_files", f"data.train={tmp_path / 'a.csv'}")
 
 
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["good", "good, short", "bad, short"], "data.label_separator=','"),
+        (["0,5", "1,5", "2,5"], "task.head=regression"),
+        (["a|b", "b|c", "c"], "data.label_separator='|'"),
+        (["Paris, France", "Berlin, Germany", "Rome"], None),
+        (["yes", "no, thanks"], None),
+    ],
+)
+def test_several_labels_in_one_are_suspected(labels, says, tmp_path):
+    rows = [{"text": f"text {i}", "label": labels[i % len(labels)]} for i in range(60)]
+    file = write_jsonl(tmp_path / "a.jsonl", rows)
+    notes = " ".join(load("task=text_classification", "data=text_files", f"data.train={file}").notes)
+    assert (says in notes) if says else ("several labels in one" not in notes)
+
+
 def test_bytes_of_another_encoding_are_decoded_or_asked(tmp_path):
     file = tmp_path / "a.parquet"
     pd.DataFrame({"text": ["grün".encode("cp1252")], "label": ["böse".encode("cp1252")]}).to_parquet(file)
