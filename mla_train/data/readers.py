@@ -119,6 +119,9 @@ def find_column(table: Table, asked: str | None, usual: tuple[str, ...], option:
     """
     choices = usual if asked is None else (asked,)
     column = next((name for name in choices if name in table.columns), None)
+    if column is None:  # Text, LABEL
+        plain = {name.strip().lower(): name for name in table.columns}
+        column = next((plain[name.lower()] for name in choices if name.lower() in plain), None)
     if column is None:
         there = f"there are {', '.join(table.columns)}" if table.columns else "it has no columns"
         raise UserError(

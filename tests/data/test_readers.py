@@ -13,7 +13,7 @@ from mla_train.config import OnError
 from mla_train.data.readers import read_table_examples
 from mla_train.data.tables.cells import is_empty
 from mla_train.errors import UserError
-from tests.helpers import config, write_jsonl
+from tests.helpers import config, load, write_jsonl
 
 WORDS = {"sad": "poor", "glad": "fine"}
 
@@ -49,6 +49,12 @@ def test_a_folder_of_splits_is_read_as_it_stands(tmp_path):
     assert train.names == [f"{file} line {i} ({row['image']})" for i, row in enumerate(rows(), 1)]
     assert [len(part.targets) for part in raw.splits.values()] == [8, 2, 4]
     assert (raw.notes, raw.classes) == ([], None)
+
+
+def test_usual_names_in_capitals_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text("Text,LABEL\n" + "".join(f"film {i},{'ab'[i % 2]}\n" for i in range(40)))
+    data = load("task=text_classification", "data=text_files", f"data.train={tmp_path / 'a.csv'}")
+    assert data.spec.target.classes == ["a", "b"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
