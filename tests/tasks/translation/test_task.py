@@ -149,9 +149,15 @@ def test_figures_are_drawn_by_the_network_at_rest_and_the_score_that_chose_is_ke
 @pytest.mark.parametrize(
     "words",
     [
-        ["task.model=seq2seq", "lr=1e-2"],
+        ["task.model=seq2seq", "lr=1e-2", "epochs=3"],
         ["regularization.r_drop=1", "attention=mha", "data.tokens=char", "data.joint=false"],
-        ["task.val_sample=null", "data.lowercase=true", "regularization=strong", "regularization.early_stopping=0"],
+        [
+            "task.val_sample=null",
+            "data.lowercase=true",
+            "regularization=strong",
+            "regularization.early_stopping=0",
+            "epochs=6",
+        ],
     ],
 )
 def test_other_ways_learn_too(folder, words, tmp_path):
