@@ -88,7 +88,9 @@ def test_the_command_knows_them_too(folder, tmp_path):
     assert job.task == {"_target_": "plants.PlantsTask", "name": "plants", "size": "small", "widths": [1, 2]}
     assert job.data == {"_target_": "plants.LeavesData", "name": "leaves", "count": 20, "split_seed": 7}
     wrong = train("--config-dir", folder, "task=plants", "data.splt_seed=1", cwd=tmp_path, check=False)
-    assert (wrong.returncode, wrong.stderr) == (2, "error: unknown key data.splt_seed. Did you mean split_seed?\n")
+    note = f"note: the code in {folder} runs: plants.py\n"
+    error = "error: unknown key data.splt_seed. Did you mean split_seed?\n"
+    assert (wrong.returncode, wrong.stderr) == (2, note + error)
 
 
 @pytest.mark.parametrize(
