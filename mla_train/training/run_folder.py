@@ -163,7 +163,12 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
 
 
 def _fresh_run(config: TrainConfig) -> RunFolder:
-    return RunFolder(RUNS / config.task.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), fresh=True)
+    path = first = RUNS / config.task.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    number = 1
+    while path.exists():  # a run of the same second
+        number += 1
+        path = first.with_name(f"{first.name}_{number}")
+    return RunFolder(path, fresh=True)
 
 
 def _newest_unfinished(config: TrainConfig) -> RunFolder | None:

@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from unittest import mock
 
 import pytest
 
 from mla_train.errors import Interrupted, UserError
 from mla_train.locks import is_locked, lock
+from mla_train.training import run_folder
 from mla_train.training.run_folder import CHOSEN, find_run
 from mla_train.training.run_lock import lock_run
 from tests.helpers import config, run_here
@@ -169,3 +171,19 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"cannot write to .*Read-only file system"):
         run_here(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_runs_of_the_same_second_have_a_folder_each(tmp_path, monkeypatch):
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_folder, "datetime", Still)
+    settings = config("task=image_classification")
+    for name in ("2026-01-02_03-04-05", "2026-01-02_03-04-05_2", "2026-01-02_03-04-05_3"):
+        folder = run_folder.find_run(settings)
+        assert folder.path.name == name
+        folder.path.mkdir(parents=True)
+        folder.results.write_text("{}")  # even where the one before is finished already
