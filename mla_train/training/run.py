@@ -104,6 +104,10 @@ def run(
             if folder.results.exists() and not had_results:  # another process has just finished it
                 return _show_finished(folder)
             return _train(config, folder, tracker, report)
+    except (KeyboardInterrupt, Interrupted):
+        if folder.results.exists() and not had_results:  # its pages are not complete: as where it was killed
+            folder.lock.touch()
+        raise
     except OSError as error:
         if error.errno not in DISK_ERRORS or not _is_about(error, folder.path):
             raise

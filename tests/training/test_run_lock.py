@@ -187,3 +187,18 @@ def test_runs_of_the_same_second_have_a_folder_each(tmp_path, monkeypatch):
         assert folder.path.name == name
         folder.path.mkdir(parents=True)
         folder.results.write_text("{}")  # even where the one before is finished already
+
+
+def test_a_run_that_is_stopped_before_its_pages_are_whole_is_not_finished(tmp_path):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    words = ["debug=fast", "baselines=none"]
+    with pytest.raises(KeyboardInterrupt):
+        run_here(tmp_path / "run", *words, report=stop)
+    assert run_folder.RunFolder(tmp_path / "run").results.is_file()
+    assert not run_folder.RunFolder(tmp_path / "run").is_finished
+    seen = []
+    run_here(tmp_path / "run", *words, "resume=auto", report=seen.append)
+    assert len(seen) == 1
+    assert run_folder.RunFolder(tmp_path / "run").is_finished
