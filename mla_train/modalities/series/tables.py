@@ -143,8 +143,9 @@ class NumericTable(NamedTuple):
     @property
     def spacing(self) -> SeriesTableOptions:
         """The options with the columns of all covariates, which are not summed."""
-        columns = [name for name in self.frame.columns for each in self.own if name.startswith(own_column(each, ""))]
-        return replace(self.options, known=[*self.options.known, *columns])
+        existing = set(self.frame.columns)
+        columns = {own_column(each, series) for each in self.own for series in existing} & existing
+        return replace(self.options, known=[*self.options.known, *sorted(columns)])
 
 
 def read_numeric_table(
