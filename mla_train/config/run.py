@@ -216,15 +216,26 @@ class TrainConfig:
         hooked = [f"regularization.{name}" for name in HOOKED if getattr(r, name)]
         hooked += ["encoder.latent=variational"] * (self.encoder.latent is Latent.variational)
         hooked += ["encoder.masked_modeling"] * self.encoder.masked_modeling
-        require(
-            not (self.hardware.compile and hooked),
-            f"{(hooked or [''])[0]} uses forward hooks, which hardware.compile=true does not support; set "
-            "hardware.compile=false",
-        )
+        for option in ("compile", "activation_checkpointing"):
+            require(
+                not (getattr(self.hardware, option) and hooked),
+                f"{(hooked or [''])[0]} uses forward hooks, which hardware.{option}=true does not support; set "
+                f"hardware.{option}=false",
+            )
         require(
             not (self.hardware.strategy == "fsdp" and (r.ema_decay or r.average_epochs)),
             "hardware.strategy=fsdp divides the weights among processes, so they cannot be averaged: set "
             "regularization.ema_decay=0" + (" regularization.average_epochs=0" if r.average_epochs else ""),
+        )
+        require(
+            not (self.hardware.strategy == "fsdp" and r.orthogonal_heads),
+            "regularization.orthogonal_heads compares whole weights, and hardware.strategy=fsdp divides them among processes: "
+            "set hardware.strategy=ddp or regularization.orthogonal_heads=0",
+        )
+        require(
+            not (self.hardware.strategy == "fsdp" and self.hardware.precision == "16-mixed"),
+            "hardware.precision=16-mixed scales losses, which hardware.strategy=fsdp does not support: set "
+            "hardware.precision=bf16-mixed",
         )
         require(
             r.average_epochs <= self.epochs,

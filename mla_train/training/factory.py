@@ -106,9 +106,9 @@ def build_strategy(hardware: HardwareConfig) -> Any:
 
         return DDPStrategy(broadcast_buffers=False, process_group_backend=None)
     if hardware.strategy == "fsdp":
-        from lightning.pytorch.strategies import FSDPStrategy
+        from mla_train.training.sharding import ShardedStrategy
 
-        return FSDPStrategy(state_dict_type="full")
+        return ShardedStrategy()
     return hardware.strategy
 
 

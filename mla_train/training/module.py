@@ -1,12 +1,14 @@
 """The one LightningModule: how the network of any task is trained and evaluated."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightning as L
 import torch
 import torch.distributed
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mla_train.ablation import ablate
 from mla_train.config import TrainConfig
@@ -15,7 +17,8 @@ from mla_train.data.sampling import mix, reseed
 from mla_train.errors import UserError
 from mla_train.heads.base import Predictions, merge
 from mla_train.model import Model
-from mla_train.nn import Reconstruction
+from mla_train.nn import EncoderBlock, Reconstruction
+from mla_train.nn.decoder import DecoderBlock
 from mla_train.task import Task
 from mla_train.training.auxiliary_losses import build_auxiliary_losses, forward_with_auxiliary_losses, warmup_factor
 from mla_train.training.optimizers import build_optimizer, build_schedule
@@ -27,6 +30,13 @@ class Evaluation:
 
     metrics: dict[str, float]
     predictions: Predictions
+
+
+def checkpoint_activations(model: nn.Module) -> None:
+    """Lets the backward pass compute each block anew instead of keeping its activations (Chen et al. 2016, arXiv 1604.06174)."""
+    for block in model.modules():
+        if isinstance(block, EncoderBlock | DecoderBlock):
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
 class TrainingModule(L.LightningModule):
@@ -59,6 +69,8 @@ class TrainingModule(L.LightningModule):
                     "encoder.masked_modeling=true needs an encoder, and task.use_encoder=false leaves it out: set one of them"
                 )
             self.reconstruction = Reconstruction(config.encoder.dim, model.reconstruction_inputs())
+        if config.hardware.activation_checkpointing:
+            checkpoint_activations(model)
         self.auxiliary_losses = build_auxiliary_losses(self)
         # Of the loss, its count, and each auxiliary loss times the count.
         size = 2 + len(self.auxiliary_losses)
@@ -77,6 +89,14 @@ class TrainingModule(L.LightningModule):
     def forward(self, batch: Batch) -> Any:
         """Outputs of the network."""
         return self.model(batch)
+
+    def configure_model(self) -> None:
+        """Divides the weights among processes, with `hardware.strategy=fsdp`."""
+        if self.config.hardware.strategy == "fsdp":
+            from mla_train.training.sharding import shard
+
+            assert self.device_mesh is not None
+            shard(self, self.device_mesh["data_parallel"])
 
     # Training.
 
@@ -139,17 +159,12 @@ class TrainingModule(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clips the global norm; sharded weights have a method of their own.
+        """Clips the global norm.
 
         Lightning's own way refuses a fused optimizer under any mixed precision; that is needed where losses are scaled
         (16-mixed), for which `build_optimizer` takes none.
         """
-        if not gradient_clip_val:
-            return
-        own_clip: Any = getattr(self.trainer.model, "clip_grad_norm_", None)  # FSDP has one
-        if own_clip is not None:
-            own_clip(gradient_clip_val)
-        else:
+        if gradient_clip_val:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
@@ -209,6 +224,7 @@ class TrainingModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the last evaluation."""
+        self._keep_gathered(True)
         self._parts, self._eval_sum = [], torch.zeros(2 + len(self.auxiliary_losses), device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -217,6 +233,7 @@ class TrainingModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores the validation split."""
+        self._keep_gathered(False)
         self._score(tune=True)
         if not (self.trainer.training or self.trainer.validating or self.trainer.sanity_checking):
             return
@@ -237,7 +254,14 @@ class TrainingModule(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Scores the test split."""
+        self._keep_gathered(False)
         self._score()
+
+    def _keep_gathered(self, evaluating: bool) -> None:
+        if self.config.hardware.strategy == "fsdp":
+            from mla_train.training.sharding import keep_gathered
+
+            keep_gathered(self, evaluating)
 
     def _evaluate_batch(self, batch: Batch, ablation: bool) -> None:
         model, head = self.model, self.model.head

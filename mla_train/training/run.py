@@ -200,7 +200,11 @@ def _train(
             )
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
         selected = "start.ckpt" if begun and begun["kept"] else "best.ckpt"
-        save_model(model_weights(folder.checkpoints / selected), spec, config, folder.model)
+        weights = model_weights(folder.checkpoints / selected)
+        save_model(weights, spec, config, folder.model)
+        if config.hardware.strategy == "fsdp":  # the other parts of the weights are gone with their processes
+            module.model = task.build_model(spec)
+            module.model.load_state_dict(weights)
         baselines = compute_baselines(config, task, data, progress.wall_seconds)
         module.eval()
         if "test" in evaluations:

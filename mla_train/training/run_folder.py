@@ -24,7 +24,10 @@ from mla_train.training.launched import launched
 RUNS = Path("runs")
 OF_COMMAND = ("run_dir", "resume", "resume_data")
 """Keys that belong to a command, not to the run that it starts or resumes."""
-OF_MACHINE = tuple(f"hardware.{name}" for name in ("devices", "strategy", "workers", "threads", "max_minutes"))
+OF_MACHINE = tuple(
+    f"hardware.{name}"
+    for name in ("devices", "strategy", "workers", "threads", "max_minutes", "activation_checkpointing")
+)
 """Keys that may change when a run is resumed: the curve does not depend on them, but for rounding."""
 # Passes the folder that the first process chose to the other processes of a distributed run.
 CHOSEN = "MLA_TRAIN_RUN_DIR"
@@ -201,7 +204,7 @@ def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any,
         (key, before.get(key), now.get(key))
         for key in keys
         if key not in OF_COMMAND
-        and not (key in OF_MACHINE and "fsdp" not in (before.get(key), now.get(key)))
+        and key not in OF_MACHINE
         and not isinstance(now.get(key), dict)
         and not isinstance(before.get(key), dict)
         and before.get(key) != now.get(key)

@@ -23,6 +23,8 @@ WORDS = [*SMALL, "regularization=none", "epochs=2", "batch_size=100", "logger.ev
 WORDS += ["baselines=none"]
 WAYS = {
     "two_processes": ["hardware=ddp", "hardware.accelerator=cpu", "hardware.devices=2", "logger=wandb"],
+    "divided_weights": ["hardware=fsdp", "hardware.accelerator=cpu", "hardware.devices=2"],
+    "checkpointed_activations": ["hardware.activation_checkpointing=true"],
     "accumulation": ["hardware.accumulate_grad_batches=4"],
 }  # fmt: skip
 
@@ -57,19 +59,26 @@ def test_the_curve_does_not_depend_on_how_a_batch_is_cut(way, alone, tmp_path):
         assert logged.summary["val/accuracy"]["max"] == results["monitor"]["best"]
 
 
+@pytest.mark.parametrize("first", ["divided", "whole"])
+def test_a_run_goes_on_with_divided_and_with_whole_weights(first, alone, tmp_path):
+    ways = [WAYS["divided_weights"], []]
+    before, after = ways if first == "divided" else reversed(ways)
+    process = start(*WORDS, *before, "checkpoint.every_minutes=0", cwd=tmp_path)
+    wait_for(tmp_path / "run" / "checkpoints" / "previous.ckpt", process)
+    process.terminate()
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said + errors
+    train(*WORDS, *after, "checkpoint.every_minutes=0", "resume=auto", cwd=tmp_path)
+    curve, expected = losses(tmp_path / "run"), losses(alone)
+    assert len(curve) == len(expected)
+    assert max(abs(a - b) for a, b in zip(curve, expected, strict=True)) < 1e-5
+
+
 def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
     words = [*WORDS, *WAYS["two_processes"][:3], "epochs=200", "checkpoint.every_minutes=0"]
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *words],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(*words, cwd=tmp_path)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for(last, process)
     children = subprocess.run(
         ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -125,6 +134,22 @@ def test_torchrun_starts_a_run_that_one_process_finishes(alone, tmp_path):
     curve, expected = losses(tmp_path / "run"), losses(alone)
     assert len(curve) == len(expected)
     assert max(abs(a - b) for a, b in zip(curve, expected, strict=True)) < 1e-5
+
+
+def start(*words, cwd):
+    return subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *words],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(file, process):
+    deadline = time.monotonic() + 120
+    while not file.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def as_here(words, port):
