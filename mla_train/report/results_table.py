@@ -104,8 +104,11 @@ def _cells(row: Row) -> list[Cell]:
     first, score = next(iter(row.runs.values())), row.scores[0]
     values = [each.value for each in row.scores]
     spread = f" ± {written(stdev(values))}" if len(values) > 1 else ""
-    baselines = {each.baseline: each.baseline_value for each in row.scores if each.baseline}
-    named = ", ".join(f"{name} {written(value)}" for name, value in baselines.items())
+    baselines: dict[str, list[float]] = {}
+    for each in row.scores:
+        if each.baseline:
+            baselines.setdefault(each.baseline, []).append(each.baseline_value)
+    named = ", ".join(f"{name} {written(mean(found))}" for name, found in baselines.items())
     difference = ""
     if row.differences:
         center, margin = mean(row.differences), row.margin
