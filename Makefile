@@ -6,7 +6,7 @@ EXTRAS := demo,explain,export,serve,sweep,wandb
 TASK ?= image_classification
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format golden fuzz chaos audit release
+.PHONY: help install demo test lint format golden fuzz chaos bench audit release
 
 help: ## show these lines
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ fuzz: install ## try two thousand hostile files, command lines, models and reque
 
 chaos: install ## kill a hundred runs at any moment, and compare how they end after resuming
 	@CHAOS=100 $(BIN)/python -m pytest -n 2 tests/chaos
+
+bench: install ## time a block beside other libraries, and compare with docs/performance.json (two minutes)
+	@$(BIN)/python scripts/benchmark.py quick --threads 1
 
 audit: install ## look up known vulnerabilities of the tested versions (needs the network)
 	@$(BIN)/uv tool run pip-audit --disable-pip --no-deps --requirement constraints.txt

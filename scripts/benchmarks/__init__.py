@@ -1,0 +1,1 @@
+"""Measurements of speed against other libraries, see scripts/benchmark.py."""
