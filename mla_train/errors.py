@@ -1,13 +1,22 @@
 """Errors that a user can correct: one clear sentence that names the remedy, shown without a traceback."""
 
+import errno
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 
 from mla_train.masking import mask
+from mla_train.safe_files import finished_name
+
+FILE_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.EEXIST,
+    errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG, errno.EBUSY, errno.ETXTBSY, errno.ESTALE,
+}  # fmt: skip
+"""Numbers of errors of a disk, and of what lies where a file or a folder should be; none of the code."""
 
 
 def printable(text: str) -> str:
@@ -75,12 +84,42 @@ def few(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
 
 
-def run_script(command: Callable[[], object]) -> None:
-    """Runs a script: a UserError is one line and ends with 1, Ctrl-C ends with 130."""
+@contextmanager
+def file_errors() -> Iterator[None]:
+    """Turns an error of a disk, or of what lies where a file should be, into a UserError that names the file."""
     try:
-        command()
+        yield
+    except OSError as error:
+        if error.errno not in FILE_ERRORS:
+            raise
+        name = error.filename2 or error.filename
+        # Only what is written to, such as the standard output, has no name.
+        what = os.fsdecode(name) if isinstance(name, str | bytes) else "not all could be written"
+        raise UserError(f"{finished_name(what)}: {error.strerror}") from error
+
+
+def close_output() -> None:
+    """Sends what is left for the standard output nowhere: its reader has gone, or its disk is full."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run_script(command: Callable[[], object]) -> None:
+    """Runs a script: a UserError, and an error of a file, is one line and ends with 1, Ctrl-C ends with 130.
+
+    A reader of the standard output that has seen enough, such as `| head`, is no error to speak of.
+    """
+    try:
+        with file_errors():
+            command()
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error.__cause__, OSError):
+            close_output()
+        sys.exit(1)
+    except BrokenPipeError:
+        close_output()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

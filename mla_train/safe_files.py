@@ -53,9 +53,16 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         yield part
         for file in part.rglob("*"):
             _sync(file)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(part, folder)
+        old = folder.with_name(f"{UNFINISHED}{token_hex(4)}.{folder.name}")
+        if folder.exists():  # moved before it is removed: a kill leaves no half of it in its place
+            os.replace(folder, old)
+        try:
+            os.replace(part, folder)
+        except OSError:
+            with suppress(OSError):
+                os.replace(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -69,6 +76,11 @@ def write_atomically(file: Path, content: str | bytes, checked: bool = False) ->
         part.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
 
 
+def finished_name(path: str) -> str:
+    """The path that a file has when it is written, for messages."""
+    return re.sub(rf"{re.escape(UNFINISHED)}[0-9a-f]{{8}}\.", "", path)
+
+
 def open_own(file: Path, flags: int) -> int:
     """A handle of a file to write to, which is made if need be; OSError where it is a link, which may lead anywhere."""
     return os.open(file, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -78,7 +90,7 @@ def remove_unfinished(folder: Path) -> None:
     """Removes what killed processes have left half written in a run folder."""
     for pattern in (f"{UNFINISHED}*", f"*/{UNFINISHED}*", f"figures/*/{UNFINISHED}*"):
         for path in folder.glob(pattern):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

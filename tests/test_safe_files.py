@@ -108,3 +108,30 @@ def test_what_a_kill_left_is_removed(tmp_path):
     remove_unfinished(tmp_path)
     assert not list(tmp_path.rglob(".unfinished*"))
     assert len(list(tmp_path.rglob("a.json"))) == 3
+
+
+def test_a_folder_is_never_half_removed_in_its_place(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as part:
+        (part / "old").touch()
+    seen = []
+    monkeypatch.setattr("mla_train.safe_files.shutil.rmtree", lambda path, **_: seen.append((path.name, names(folder))))
+    with atomic_folder(folder) as part:
+        (part / "new").touch()
+    assert [content for _, content in seen] == [["new"]]
+    assert seen[0][0].startswith(".unfinished.")
+    replace = os.replace
+
+    def no_room(source, target):
+        if (source / "newer").exists():
+            raise OSError("no room")
+        replace(source, target)
+
+    def fail():
+        with atomic_folder(folder) as part:
+            (part / "newer").touch()
+
+    monkeypatch.setattr(os, "replace", no_room)
+    with pytest.raises(OSError, match="no room"):
+        fail()
+    assert names(folder) == ["new"]

@@ -16,12 +16,12 @@ An example has one or several inputs, depending on the task of the model:
 NAME=VALUE gives one input, each in its own --input; one JSON object with all inputs works too.
 """
 
-import sys
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mla_train.commands import add_run, command_parser, load_run
-from mla_train.errors import UserError, did_you_mean, printable
+from mla_train.errors import UserError, did_you_mean, printable, run_script
 from mla_train.explain import METHODS
 from mla_train.explain.raw_example import parse_raw
 
@@ -45,8 +45,8 @@ def example(predictor: "Predictor", index: int | None, inputs: list[str]) -> dic
     return {**data.test.raw(index), **given}
 
 
-def main() -> None:
-    """Reads the options and draws."""
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
     parser = command_parser(__doc__)
     add_run(parser)
     parser.add_argument("--input", action="append", default=[], help="an input of the example; may be repeated")
@@ -56,28 +56,35 @@ def main() -> None:
         "--method", nargs="+", default=[ATTENTION], help=f"{ATTENTION} (default), {', '.join(METHODS)}; several allowed"
     )
     parser.add_argument("--layer", type=int, help="layer whose maps are drawn, counted from 1 (default: the last)")
-    options = parser.parse_args()
-    try:
-        for method in options.method:
-            if method not in (ATTENTION, *METHODS):
-                raise UserError(f"--method {method}: unknown method. {did_you_mean(method, (ATTENTION, *METHODS))}")
-        predictor = load_run(options)
+    return parser.parse_args()
 
-        from mla_train.explain.attribution_figures import write_attributions
-        from mla_train.explain.draw_attention import draw_attention
 
-        model = predictor.network
-        explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
-        folder = options.out or options.run / "attention"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--out {folder}: {error.strerror}") from error
-        print(printable(str(explanation.prediction)))
-        files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
-        methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
-        files += write_attributions(model, explanation, methods, folder) if methods else []
-        for file in files:
-            print(file)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def draw(options: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        UserError: Something in the command is not as it must be.
+    """
+    for method in options.method:
+        if method not in (ATTENTION, *METHODS):
+            raise UserError(f"--method {method}: unknown method. {did_you_mean(method, (ATTENTION, *METHODS))}")
+    predictor = load_run(options)
+
+    from mla_train.explain.attribution_figures import write_attributions
+    from mla_train.explain.draw_attention import draw_attention
+
+    model = predictor.network
+    explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
+    folder = options.out or options.run / "attention"
+    folder.mkdir(parents=True, exist_ok=True)
+    print(printable(str(explanation.prediction)))
+    files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
+    methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
+    files += write_attributions(model, explanation, methods, folder) if methods else []
+    for file in files:
+        print(file)
+
+
+def main() -> None:
+    """Draws, or says in one line what is wrong."""
+    run_script(lambda: draw(parse_arguments()))

@@ -43,6 +43,7 @@ def check(arguments: argparse.Namespace) -> None:
     config = compose_overrides(CONF, words)
     output: Path = arguments.output
     require(not output.is_dir(), f"--output {output} is a folder: name a file, such as {output / 'data_report.html'}")
+    output.parent.mkdir(parents=True, exist_ok=True)  # an error comes before the work
     print("reading the data ...", flush=True)
 
     from mla_train.checks import LoadedExamples, check_data, problems_of
@@ -70,7 +71,6 @@ def check(arguments: argparse.Namespace) -> None:
             print("label errors were not looked for, as it takes minutes: --label-errors does")
     problems = problems_of(checks)
     print(printable("\n".join(f"look at: {problem}" for problem in problems)) or "the checks found nothing wrong")
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_data_report(output, f"Data of {config.task.name} on {config.data.name}", data, checks)
     for file in (output, *write_listings(output.parent, checks)):
         print(f"written: {file}")

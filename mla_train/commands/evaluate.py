@@ -43,6 +43,8 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         UserError: Something in the command or the data is not as it must be.
     """
     columns = parse_columns(arguments.column)
+    if arguments.output is not None:
+        Path(arguments.output).mkdir(parents=True, exist_ok=True)  # an error comes before the work
     predictor = load_run(arguments)
 
     import numpy as np
@@ -85,7 +87,6 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     result = {"run": str(arguments.run), "input": arguments.input, "notes": labelled.notes, "slices": metrics_by_slice}
     if arguments.output is not None:
         folder = Path(arguments.output)
-        folder.mkdir(parents=True, exist_ok=True)
         head.figures(predictions, folder)
         if head.kind != "forecast":
             result["worst"] = worst(head, predictions, labelled.rows, labelled.split.names)

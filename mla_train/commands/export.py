@@ -9,7 +9,6 @@ onnxruntime and no torch. --quantize int8 makes graphs smaller for the CPU, and 
 """
 
 import argparse
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -52,7 +51,7 @@ def export(arguments: argparse.Namespace) -> None:
     if arguments.push is not None:
         check_login()
     run: Path = arguments.run
-    results = read_results(run)
+    results = results_of(run)
     predictor = load_run(arguments)
 
     from mla_train.inference.evaluate import intervals, predict_split
@@ -84,16 +83,18 @@ def export(arguments: argparse.Namespace) -> None:
         print(f"uploaded to {upload(folder, arguments.push)}")
 
 
-def read_results(run: Path) -> dict[str, Any]:
+def results_of(run: Path) -> dict[str, Any]:
     """Contents of a run's results.json; empty for a model outside of a run.
 
     Raises:
-        UserError: The run has not finished.
+        UserError: The run has not finished, or its results cannot be read.
     """
     root = run.parent if run.name == "model" else run
     file = root / "results.json"
-    if file.is_file():
-        return json.loads(file.read_text())
+    if file.exists():
+        from mla_train.training.results import read_results
+
+        return read_results(file)
     if (root / "config.yaml").is_file():
         raise UserError(f"{run} has not finished (there is no results.json): continue it with resume={root}")
     return {}

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
 from mla_train.data.tables.source import FORMATS, format_of
-from mla_train.errors import UserError, printable, run_script
+from mla_train.errors import UserError, printable, require, run_script
 from mla_train.inference.answers import Answers, show_one
 from mla_train.inference.columns import parse_columns
 from mla_train.inference.files import WRITTEN
@@ -115,6 +115,18 @@ def set_generation(head: Any, beams: int | None, n_best: int) -> None:
         raise UserError(f"--n-best {n_best} needs as many beams: --beams {n_best}")
 
 
+def check_output(file: Path, source: str | None) -> None:
+    """Finds before the first prediction that a file of answers cannot be written.
+
+    Raises:
+        UserError: It is a folder, there is none for it, or it is what is read.
+    """
+    require(not file.is_dir(), f"--output {file} is a folder: name a file in it")
+    require(file.parent.is_dir(), f"--output {file} cannot be written: there is no folder {file.parent}")
+    is_source = source is not None and file.exists() and Path(source).exists() and file.samefile(source)
+    require(not is_source, f"--output {file} is the input, which stays as it is: name another file")
+
+
 def predict(arguments: argparse.Namespace) -> None:
     """Runs the command.
 
@@ -128,6 +140,8 @@ def predict(arguments: argparse.Namespace) -> None:
     asked = format_of(Path(arguments.output)) if arguments.output != "-" else None
     if arguments.output != "-" and asked not in WRITTEN:
         raise UserError(f"--output {arguments.output}: must end in .{', .'.join(WRITTEN)}")
+    if arguments.output != "-":
+        check_output(Path(arguments.output), arguments.input)
     predictor = load_run(arguments)
     head = predictor.network.head
     set_generation(head, arguments.beams, answers.top)

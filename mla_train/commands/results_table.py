@@ -10,15 +10,22 @@ import sys
 from pathlib import Path
 
 from mla_train.commands import command_parser
+from mla_train.errors import run_script
 from mla_train.report.results_table import results_table, rows_of_runs
 from mla_train.report.runs import State, find_runs
 from mla_train.report.tables import as_markdown
+from mla_train.safe_files import write_atomically
 
 MARKS = "<!-- results -->\n", "<!-- end of results -->\n"
 """Lines between which a page holds the table."""
 
 
 def main() -> None:
+    """Writes the table, or says in one line what is wrong."""
+    run_script(write_table)
+
+
+def write_table() -> None:
     """Reads the options and writes the table."""
     parser = command_parser(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders whose runs are read")
@@ -43,15 +50,12 @@ def main() -> None:
     if options.output is None:
         print(text, end="")
         return
-    try:
-        page = options.output.read_text()
-    except OSError as error:
-        sys.exit(f"error: --output {options.output}: {error.strerror}")
+    page = options.output.read_text()
     before, begin, rest = page.partition(MARKS[0])
     old, end, after = rest.partition(MARKS[1])
     if not (begin and end):
         sys.exit(f"error: --output {options.output}: it lacks the lines {MARKS[0].strip()} and {MARKS[1].strip()}")
-    options.output.write_text(before + begin + (merged(text, old) if options.keep else text) + end + after)
+    write_atomically(options.output, before + begin + (merged(text, old) if options.keep else text) + end + after)
     print(f"{len(rows)} rows written to {options.output}")
 
 

@@ -8,16 +8,22 @@ import sys
 from pathlib import Path
 
 from mla_train.commands import command_parser
-from mla_train.errors import printable
+from mla_train.errors import printable, run_script
 from mla_train.report.page import render
 from mla_train.report.runs import COLUMNS, State, find_runs, runs_table
 from mla_train.report.tables import print_fitting, terminal
+from mla_train.safe_files import write_atomically
 
 OPTIONAL = ("command", "parameters", "attention", "seconds", "task", "best baseline", "date", "data")
 """Columns that a narrow terminal leaves out, in this order."""
 
 
 def main() -> None:
+    """Lists the runs, or says in one line what is wrong."""
+    run_script(list_runs)
+
+
+def list_runs() -> None:
     """Reads the options and shows the table."""
     parser = command_parser(__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs"), help="folder to search (default: runs)")
@@ -40,8 +46,5 @@ def main() -> None:
         shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         note = f"{shown}. Differences are to the best baseline on the same split, green if better."
         linked = runs_table(runs, options.folder, options.html.parent).sorted_by(COLUMNS[options.sort])
-        try:
-            options.html.write_text(render("runs", f"Runs in {options.folder}", note=note, table=linked))
-        except OSError as error:
-            sys.exit(f"error: --html {options.html}: {error.strerror}")
+        write_atomically(options.html, render("runs", f"Runs in {options.folder}", note=note, table=linked))
         print(f"Page: {options.html}")

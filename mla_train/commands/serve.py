@@ -8,7 +8,6 @@ Only this machine can reach the server; --host 0.0.0.0 opens it to the network. 
 """
 
 import argparse
-import json
 import signal
 import socket
 import warnings
@@ -61,10 +60,12 @@ def serve(arguments: argparse.Namespace) -> None:
 
     import torch
 
+    from mla_train.training.results import read_results
+
     if torch.cuda.is_available():
         predictor.network.to("cuda")
     results = next((file for file in (run / "results.json", run.parent / "results.json") if file.is_file()), None)
-    app = create_app(predictor, json.loads(results.read_text()) if results else {})
+    app = create_app(predictor, read_results(results) if results else {})
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="warning", http=PatientProtocol, proxy_headers=False, server_header=False)
     )

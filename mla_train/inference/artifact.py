@@ -71,8 +71,11 @@ def find_model(path: str | Path) -> Path:
     folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
     for name in (WEIGHTS, SPEC, CONFIG):
         if not (folder / name).is_file():
-            unfinished = (root / "config.yaml").is_file()
-            remedy = f": the run is not finished, continue it with resume={root}" if unfinished else ""
+            remedy = ""
+            if (root / "results.json").exists():
+                remedy = f": remove {root / 'results.json'} and write it again with resume={root}"
+            elif (root / "config.yaml").is_file():
+                remedy = f": the run is not finished, continue it with resume={root}"
             raise UserError(f"{path} holds no finished model ({folder / name} is missing){remedy}")
         if not is_whole(folder / name):
             raise UserError(

@@ -128,12 +128,13 @@ class Writer:
         if self.part is None:
             sys.stdout.flush()
             return
-        if self.stream is not None:
-            self.stream.close()
-        if kind is None:
-            os.replace(self.part, self.path)
-        else:
-            with suppress(FileNotFoundError):
+        try:
+            if self.stream is not None:
+                self.stream.close()  # a full disk may only be noticed here
+            if kind is None:
+                os.replace(self.part, self.path)
+        finally:
+            with suppress(OSError):
                 self.part.unlink()
 
 

@@ -173,6 +173,8 @@ def read_results(file: Path) -> dict[str, Any]:
         UserError: It cannot be read, or is none of a run.
     """
     try:
+        if file.exists() and not file.is_file():  # a pipe would wait for a writer
+            raise ValueError("it is no regular file")
         results = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}. {REMEDY}") from error

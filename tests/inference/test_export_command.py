@@ -112,6 +112,12 @@ def test_what_cannot_be_exported_is_said(run, call, tmp_path, monkeypatch):
     error = call("--run", run, "--format", "safetensors", "--output", tmp_path / "full", fails=True)
     assert "holds other things than an export: choose a new folder" in error
     assert (tmp_path / "full" / "thesis.txt").is_file()
+    shutil.copytree(run, tmp_path / "lost", ignore=shutil.ignore_patterns("model"))
+    error = call("--run", tmp_path / "lost", "--format", "safetensors", fails=True)
+    assert f"remove {tmp_path / 'lost' / 'results.json'} and write it again" in error
+    for damaged in ("[]", '{"task": ', "{}"):
+        (run / "results.json").write_text(damaged)
+        assert "results.json cannot be read" in call("--run", run, "--format", "safetensors", fails=True)
     (run / "results.json").unlink()
     assert f"continue it with resume={run}" in call("--run", run, "--format", "safetensors", fails=True)
     assert "holds no finished model" in call("--run", tmp_path / "full", "--format", "safetensors", fails=True)
