@@ -8,6 +8,7 @@ folder, and `data.cache=false` turns the cache off.
 import json
 import os
 import platform
+import re
 import stat
 import sys
 import time
@@ -30,6 +31,8 @@ from mla_train.safe_files import UNFINISHED, atomic_path
 MOST_BYTES = 2_000_000_000  # of all entries; the least recently used are removed beyond
 MOST_DAYS = 90  # since an entry was last used
 TICK = 0.02  # seconds between the stamp of a file and its reading, so that a change after it has another time
+OWN = re.compile(rf"({re.escape(UNFINISHED)}[0-9a-f]{{8}}\.)?\w+-[0-9a-f]{{32}}\.npz")
+"""Names of entries, also while they are written."""
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "Pillow", "tokenizers", "babel", "kaomoji-dataset")
 """Packages that results are computed with."""
 
@@ -180,6 +183,8 @@ def _remove_old(folder: Path) -> None:
     """Removes entries that were long not used, then the least recently used ones beyond the size of the cache."""
     entries = []
     for entry in os.scandir(folder):
+        if not OWN.fullmatch(entry.name):  # somebody else's: $MLA_TRAIN_CACHE may name any folder
+            continue
         with suppress(OSError):  # another process has removed it
             status = entry.stat(follow_symlinks=False)
             entries.append((status.st_mtime, status.st_size, entry.path))

@@ -241,7 +241,7 @@ def test_old_entries_are_removed(folder, monkeypatch):
     cached(compute)([1, np.zeros(1000)])
     assert calls
     assert sum(entry.stat().st_size for entry in folder.iterdir()) <= 30_000
-    old, left = folder / "compute-old.npz", folder / ".unfinished.ab12.compute-x.npz"
+    old, left = (folder / f"{part}compute-{'0' * 32}.npz" for part in ("", ".unfinished.0a1b2c3d."))
     for file, days in ((old, 100), (left, 2)):
         file.write_bytes(b"x")
         os.utime(file, times=(time.time() - days * 86400,) * 2)
@@ -260,3 +260,13 @@ def test_the_cache_can_be_turned_off(folder):
         use_cache(True)
     assert calls == [1, 1]
     assert not folder.exists()
+
+
+def test_files_of_others_in_the_folder_are_not_removed(tmp_path, monkeypatch):
+    own = [f"compute-{'0a' * 16}.npz", f".unfinished.0a1b2c3d.compute-{'0b' * 16}.npz"]
+    others = ["thesis.npz", "results-2020.npz", ".unfinished.12.a", "a.txt"]
+    for name in (*own, *others):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (0, 0))
+    cache._remove_old(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(others)
