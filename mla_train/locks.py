@@ -31,7 +31,11 @@ def lock(file: Path) -> Iterator[bool]:
         yield True
     finally:
         _HELD.discard(handle)
-        file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if _is_open_as(
+                handle, file
+            ):  # else the folder was moved, and another process has locked a new one in its place
+                file.unlink()
         os.close(handle)
 
 
@@ -45,6 +49,13 @@ def is_locked(file: Path) -> bool:
         return not _lock(handle)
     finally:
         os.close(handle)
+
+
+def holds(file: Path) -> bool:
+    """Whether this process holds the lock that a file is, and not one that was moved away from it."""
+    with suppress(FileNotFoundError):
+        return any(_is_open_as(handle, file) for handle in _HELD)
+    return False
 
 
 def owner(file: Path) -> str:
@@ -62,9 +73,13 @@ def _open_locked(file: Path) -> int | None:
             os.close(handle)
             return None
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), file.stat()):
+            if _is_open_as(handle, file):
                 return handle
         os.close(handle)  # its last owner has removed it since it was opened
+
+
+def _is_open_as(handle: int, file: Path) -> bool:
+    return os.path.samestat(os.fstat(handle), file.stat())
 
 
 def _lock(handle: int) -> bool:

@@ -30,7 +30,7 @@ from mla_train.config.overrides import (
     quote_signs,
 )
 from mla_train.config.stored import check_targets, read_stored
-from mla_train.errors import Interrupted, UserError
+from mla_train.errors import Interrupted, UserError, close_output, file_errors
 from mla_train.program import CONF, as_started, program
 from mla_train.training.launched import launched
 from mla_train.training.run_folder import CHOSEN, OF_COMMAND, RunFolder, find_run, is_child
@@ -48,18 +48,21 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word not in (*HELP, *keys)]
     help_wanted = len(words) < len(sys.argv) - 1
     try:
-        extend_import_path(words)
-        if help_wanted:  # shows the options of the choices that are given
-            config = compose_overrides(CONF, words)
-            choices = find_choices(config_folders(CONF, words))
-            texts = [help_of(config, key) for key in keys]
-            print("\n".join(texts or [as_started(help_text(config, choices, "--help-all" in sys.argv))]), flush=True)
-            return
-        if _is_one_run(words):
-            _train(compose_overrides(CONF, words), get_args_parser().parse_args(words).overrides)
-            return
-        with clear_errors(CONF, words), _raised_by_hydra():
-            _run_hydra()
+        with file_errors():
+            extend_import_path(words)
+            if help_wanted:  # shows the options of the choices that are given
+                config = compose_overrides(CONF, words)
+                choices = find_choices(config_folders(CONF, words))
+                texts = [help_of(config, key) for key in keys]
+                print(
+                    "\n".join(texts or [as_started(help_text(config, choices, "--help-all" in sys.argv))]), flush=True
+                )
+                return
+            if _is_one_run(words):
+                _train(compose_overrides(CONF, words), get_args_parser().parse_args(words).overrides)
+                return
+            with clear_errors(CONF, words), _raised_by_hydra():
+                _run_hydra()
     except UserError as error:
         if traceback_wanted:
             raise
@@ -69,10 +72,9 @@ def main() -> None:
         print("Interrupted. Continue with resume=auto", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
+        close_output()  # the reader, such as `| head`, has closed the pipe
         if not help_wanted and not any(word.startswith("--cfg") for word in words):
-            raise
-        # The reader, such as `| head`, has closed the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print("error: the standard output was closed. Continue with resume=auto", file=sys.stderr)
         sys.exit(1)
 
 

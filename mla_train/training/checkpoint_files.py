@@ -49,6 +49,20 @@ def recover(folder: RunFolder) -> None:
         require_whole(folder.checkpoints / name)
 
 
+def require_kept(last: Mapping[str, Any], folder: RunFolder) -> None:
+    """Raises a UserError where a checkpoint that was there when last.ckpt was written is missing.
+
+    Without best.ckpt a worse epoch would become the model, or none; without start.ckpt nothing would be compared to training.
+    """
+    for state in last.get("callbacks", {}).values():
+        kept = {"best.ckpt": state.get("best_score") is not None, "start.ckpt": bool(state.get("start"))}
+        for name in (name for name, wanted in kept.items() if wanted and not (folder.checkpoints / name).exists()):
+            raise UserError(
+                f"{folder.checkpoints / name} is missing. Restore it, or remove {folder.checkpoints} to start this run again "
+                "from its first step"
+            )
+
+
 def require_whole(checkpoint: Path) -> None:
     """Raises a UserError where a checkpoint is damaged; a missing one is not."""
     if checkpoint.exists() and not is_whole(checkpoint):

@@ -24,6 +24,7 @@ from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
 from mla_train.training.run_folder import RunFolder, resume_command
+from mla_train.training.run_lock import require_owned
 
 
 class Checkpoints(Checkpoint):
@@ -169,6 +170,8 @@ class Checkpoints(Checkpoint):
         """
         assert isinstance(trainer.lightning_module, TrainingModule)
         trainer.lightning_module.stop_if_not_finite(weights=True)
+        if trainer.is_global_zero:
+            require_owned(RunFolder(self.folder.parent))
         self._written = time.monotonic()
         try:
             for logger in trainer.loggers:

@@ -1,6 +1,5 @@
 """A run from config to results: data, network, training, one evaluation of the test split, files of the run folder."""
 
-import errno
 import logging
 import os
 import signal
@@ -22,13 +21,13 @@ from mla_train.data.sampling import DataPosition
 from mla_train.data.split_file import SPLITS_FILE, write_splits
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
-from mla_train.errors import Interrupted, UserError, printable
+from mla_train.errors import FILE_ERRORS, Interrupted, UserError, printable
 from mla_train.inference.artifact import save_model
 from mla_train.masking import mask, mask_command
-from mla_train.safe_files import open_own
+from mla_train.safe_files import finished_name, open_own
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
-from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover
+from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover, require_kept
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
@@ -42,9 +41,7 @@ from mla_train.training.progress import RunProgress
 from mla_train.training.resources import out_of_memory_reported, require_room
 from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, resume_command
-from mla_train.training.run_lock import lock_run
-
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
+from mla_train.training.run_lock import lock_run, require_owned
 
 
 class Tracker(Protocol):
@@ -109,11 +106,13 @@ def run(
             folder.lock.touch()
         raise
     except OSError as error:
-        if error.errno not in DISK_ERRORS or not _is_about(error, folder.path):
+        if error.errno not in FILE_ERRORS or not _is_about(error, folder.path):
             raise
         then = "start again" if folder.nothing_done() else f"continue with: {resume_command(folder)}"
+        name = error.filename2 or error.filename
+        what = f" ({finished_name(name)})" if isinstance(name, str) and Path(name) != folder.path else ""
         raise UserError(
-            f"cannot write to {folder.path}: {error.strerror}. Make room or allow it, then {then}"
+            f"cannot write to {folder.path}: {error.strerror}{what}. Make room or allow it, then {then}"
         ) from error
 
 
@@ -160,6 +159,7 @@ def _train(
         for state in checkpoint.get("callbacks", {}).values():
             changes = check_same_data(state.get("data", known), known, folder.path, accept)
             data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
+        require_kept(checkpoint, folder)
         check_fits(checkpoint, module)
     elif not is_child():
         require_room(folder, module)
@@ -198,6 +198,7 @@ def _train(
             data.notes.append(
                 f"{steps} were left out, as their loss or gradients were not finite (optimizer.skip_nonfinite)"
             )
+        require_owned(folder)
         spec = replace(data.spec, target=module.model.head.spec)  # with what was tuned on val
         selected = "start.ckpt" if begun and begun["kept"] else "best.ckpt"
         weights = model_weights(folder.checkpoints / selected)

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mla_train.config import TrainConfig
-from mla_train.config.stored import read_stored
-from mla_train.config.typed import flatten
+from mla_train.config.stored import check_targets, read_stored
+from mla_train.config.typed import flatten, from_dict
 from mla_train.errors import UserError, few
 from mla_train.locks import is_locked
 from mla_train.masking import mask_values
@@ -100,6 +101,22 @@ class RunFolder:
         return all(file == self.lock or file.name.startswith(UNFINISHED) for file in self.path.iterdir())
 
 
+FOLDERS = ("checkpoints", "figures", "model")
+FILES = (
+    ".lock", "config.yaml", "log.txt", "metrics.csv", "data_splits.csv", "predictions.jsonl", "results.json",
+    "checkpoints/*.ckpt", "checkpoints/SHA256SUMS", "model/*.json", "model/*.safetensors", "model/SHA256SUMS",
+)  # fmt: skip
+"""Names, or patterns of names, of what a run writes."""
+
+
+def _misplaced(folder: Path) -> list[str]:
+    """What lies where a run has a folder or a file, and is none: it would stop the run at its end, or for ever."""
+    files = [path for name in FILES for path in (folder.glob(name) if "*" in name else [folder / name])]
+    wrong = {path: "regular file" for path in files if not path.is_file()}
+    wrong |= {folder / name: "folder" for name in FOLDERS if not (folder / name).is_dir()}
+    return [f"{path.relative_to(folder)} is no {kind}" for path, kind in wrong.items() if os.path.lexists(path)]
+
+
 def plain(config: TrainConfig) -> dict[str, Any]:
     """A config as nested dicts of plain values."""
     return OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)  # type: ignore[return-value]
@@ -149,13 +166,18 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
     if not folder.path.is_dir():
         raise UserError(f"run_dir={folder.path} is a file; name a folder")
     own, files = folder.path.resolve(), [*folder.path.glob("*"), *folder.path.glob("*/*")]
-    links = [file.name for file in files if file.is_symlink() and not file.resolve().is_relative_to(own)]
+    links = [
+        file.name for file in files if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(own)
+    ]  # realpath, as resolve raises an error where links lead to each other
     if links:  # W&B's own stay within the folder
         raise UserError(
             f"run_dir={folder.path} holds links out of it ({few(links)}), which a run does not make and does not write through: "
             "replace them by what they lead to"
         )
     if folder.config.is_file():
+        misplaced = _misplaced(folder.path)
+        if misplaced:
+            raise UserError(f"run_dir={folder.path}: {few(misplaced)}: remove it, and the run goes on")
         if config.resume is None and not folder.nothing_done():
             raise UserError(
                 f"run_dir={folder.path} holds a run already: add resume=auto to continue it, or name another folder"
@@ -198,7 +220,7 @@ def _check_config(folder: RunFolder, config: TrainConfig) -> None:
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:
     """Keys whose values differ between a folder's config and this one: (key, value of the folder, value now)."""
-    before, now = flatten(read_stored(folder.config)), flatten(mask_values(plain(config)))
+    before, now = _stored(folder), flatten(mask_values(plain(config)))
     keys = dict.fromkeys([*before, *now])
     return [
         (key, before.get(key), now.get(key))
@@ -211,12 +233,33 @@ def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any,
     ]
 
 
+def _stored(folder: RunFolder) -> dict[str, Any]:
+    """Options of the run in a folder, by dotted keys; those that its version did not have yet have their defaults."""
+    values = read_stored(folder.config)
+    defaults: dict[str, Any] = {}
+    with suppress(UserError):  # it has options that this version does not know, or code of others
+        check_targets(values, folder.config)
+        defaults = flatten(plain(from_dict(TrainConfig, values)))
+    return defaults | flatten(values)
+
+
+def quoted(path: Path) -> str:
+    """A path as the value of an option; Hydra needs quotes of its own."""
+    text = str(path)
+    if re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][\w./+-]*", text) and text.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    ):
+        return text
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + (found[2] and "\\'"), text) + "'"
+
+
 def resume_command(folder: RunFolder) -> str:
     """The command that resumes a run."""
     words, flags = sys.argv[1:], ("--config-dir", "-cd")
     kept = [word for i, word in enumerate(words) if word.startswith(flags) or (i and words[i - 1] in flags)]
-    path = str(folder.path)
-    if not re.fullmatch(r"[\w./+-]+", path):  # Hydra needs quotes of its own
-        path = "'" + path.replace("'", "\\'") + "'"
-    command = shlex.join([*program(), *kept, f"resume={path}"])
+    command = shlex.join([*program(), *kept, f"resume={quoted(folder.path)}"])
     return command if launched() is None else f"torchrun ... {command.removeprefix('python ')}"

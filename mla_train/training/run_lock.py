@@ -9,13 +9,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from omegaconf import OmegaConf
 
 from mla_train.config import TrainConfig
-from mla_train.errors import Interrupted, UserError
-from mla_train.locks import lock, owner
+from mla_train.errors import Interrupted, UserError, printable
+from mla_train.locks import holds, lock, owner
 from mla_train.masking import mask, mask_command, mask_values
 from mla_train.program import program
 from mla_train.safe_files import remove_unfinished, write_atomically
 from mla_train.training.launched import launched
 from mla_train.training.run_folder import CHOSEN, RunFolder, check_folder, find_run, is_child, plain
+
+MADE_FIRST = ("config.yaml", "log.txt", "data_splits.csv", "checkpoints", "figures", "tensorboard", "wandb")
+"""Names of what a run makes before its first step."""
 
 
 @contextmanager
@@ -63,9 +66,18 @@ def lock_run(folder: RunFolder, config: TrainConfig) -> Iterator[RunFolder]:
         except Interrupted:
             raise
         except BaseException:
-            if is_new and folder.nothing_done():
+            if is_new and folder.nothing_done() and holds(folder.lock):
                 _clear(folder)
             raise
+
+
+def require_owned(folder: RunFolder) -> None:
+    """Raises a UserError where the folder was moved while the run went on, and another run has begun in its place."""
+    if folder.lock.exists() and not is_child() and not holds(folder.lock):
+        raise UserError(
+            f"{folder.path} was moved while it was trained, and another run has begun there: this one ends. Continue it where "
+            "it was moved to"
+        )
 
 
 @contextmanager
@@ -94,17 +106,20 @@ def _locked(folder: RunFolder) -> Iterator[bool]:
 
 
 def _write_config(folder: RunFolder, config: TrainConfig) -> None:
-    command = "# " + mask_command([*program(), *sys.argv[1:]]).replace("\n", " ") + "\n"
+    words = mask_command([*program(), *sys.argv[1:]])
+    command = (
+        f"# {printable(' '.join(words.splitlines()))}\n"  # YAML has no control characters, and ends lines at more signs
+    )
     values = OmegaConf.to_yaml(OmegaConf.create(mask_values(plain(config))))
     write_atomically(folder.config, command + mask(values))
 
 
 def _clear(folder: RunFolder) -> None:
-    """Removes all but the lock."""
-    for file in folder.path.iterdir():
-        if file == folder.lock:
-            continue
+    """Removes what a run makes before its first step; not what somebody else has put into the folder since."""
+    for name in MADE_FIRST:
+        file = folder.path / name
         if file.is_dir() and not file.is_symlink():
             shutil.rmtree(file)
         else:
-            file.unlink()
+            file.unlink(missing_ok=True)
+    remove_unfinished(folder.path)

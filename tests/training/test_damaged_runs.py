@@ -1,12 +1,14 @@
 """A damaged run folder is one clear line at resume=auto, and blocks no other run."""
 
+import os
 import shutil
 
 import pytest
 
 from mla_train.errors import UserError
-from mla_train.training.run_folder import find_run
-from tests.helpers import config, run_here
+from mla_train.training.checkpoint_files import require_kept
+from mla_train.training.run_folder import RunFolder, find_run
+from tests.helpers import SMALL, config, run_here
 
 BINARY = bytes(range(128, 256)) * 20
 WORDS = ["debug=fast"]
@@ -61,3 +63,53 @@ def test_a_damaged_run_among_others_is_skipped(finished, tmp_path, monkeypatch, 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all("not resumed: " in line and "cannot be read" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "put", "message"),
+    [
+        ("metrics.csv", lambda file: file.mkdir(), "no regular file"),
+        ("checkpoints/last.ckpt", lambda file: file.mkdir(), "no regular file"),
+        ("log.txt", os.mkfifo, "no regular file"),  # a pipe would wait for a reader
+        ("predictions.jsonl", lambda file: file.mkdir(), "no regular file"),
+        ("figures", lambda file: file.touch(), "no folder"),
+        ("model", lambda file: file.touch(), "no folder"),
+        ("log.txt", lambda file: file.symlink_to("log.txt"), "no regular file"),
+        ("model", lambda file: file.symlink_to("nowhere"), "no folder"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_file_of_the_run_is_said_before_training(name, put, message, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "results.json").unlink()
+    file = run / name
+    shutil.rmtree(file) if file.is_dir() else file.unlink()
+    put(file)
+    with pytest.raises(UserError, match=f"{name} is {message}"):
+        run_here(run, *WORDS, "resume=auto")
+
+
+def test_a_run_of_an_earlier_version_goes_on_where_new_options_have_their_defaults(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    text = (run / "config.yaml").read_text()
+    settings = config(*SMALL, "baselines=quick", *WORDS, f"run_dir={run}", "resume=auto")
+    (run / "config.yaml").write_text(text.replace("  skip_nonfinite: 0\n", ""))
+    assert find_run(settings).path == run
+    settings.optimizer.skip_nonfinite = 3
+    with pytest.raises(UserError, match=r"optimizer\.skip_nonfinite \(0 there, 3 now\)"):
+        find_run(settings)
+    (run / "config.yaml").write_text(text + "newer: 1\n")
+    with pytest.raises(UserError, match=r"newer \(1 there"):
+        find_run(settings)
+
+
+def test_a_missing_start_is_said_before_training(finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "run")
+    run = RunFolder(folder)
+    state = {"best_score": 0.5, "start": "linear"}
+    with pytest.raises(UserError, match=r"start\.ckpt is missing\. Restore it, or remove .*checkpoints to start"):
+        require_kept({"callbacks": {"any": state}}, run)
+    (run.checkpoints / "start.ckpt").touch()
+    require_kept({"callbacks": {"any": state, "other": {}}}, run)
+    (run.checkpoints / "best.ckpt").unlink()
+    with pytest.raises(UserError, match=r"best\.ckpt is missing"):
+        require_kept({"callbacks": {"any": state}}, run)

@@ -7,15 +7,17 @@ import signal
 import time
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from pathlib import Path
 from unittest import mock
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mla_train.errors import Interrupted, UserError
 from mla_train.locks import is_locked, lock
 from mla_train.training import run_folder
 from mla_train.training.run_folder import CHOSEN, find_run
-from mla_train.training.run_lock import lock_run
+from mla_train.training.run_lock import lock_run, require_owned
 from tests.helpers import config, run_here
 
 FORK = multiprocessing.get_context("fork")
@@ -140,6 +142,49 @@ def test_results_of_a_process_that_was_killed_before_its_report_are_not_the_end(
     assert run.is_finished
     (tmp_path / "lock").rename(run.lock)  # as kill -9 leaves it
     assert not run.is_finished
+
+
+def test_an_error_leaves_what_somebody_else_has_put_into_the_new_folder(tmp_path):
+    folder, settings = tmp_path / "run", auto(tmp_path / "run")
+    with suppress(KeyError), lock_run(find_run(settings), settings):
+        (folder / "notes.txt").write_text("mine")
+        (folder / "log.txt").write_text("of the run")
+        raise KeyError
+    assert [file.name for file in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_whose_folder_was_moved_leaves_the_one_in_its_place_alone(tmp_path):
+    settings = auto(tmp_path / "run")
+    with suppress(KeyError), lock_run(find_run(settings), settings) as run:
+        require_owned(run)
+        run.path.rename(tmp_path / "moved")
+        require_owned(run)  # there is nothing that it could harm
+        run.path.mkdir()
+        for name in (".lock", "config.yaml"):
+            (run.path / name).write_text("of another process")
+        with pytest.raises(UserError, match="was moved while it was trained"):
+            require_owned(run)
+        raise KeyError
+    assert (tmp_path / "run" / "config.yaml").is_file()
+    assert (tmp_path / "run" / ".lock").is_file()
+    assert not is_locked(tmp_path / "moved" / ".lock")
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a=b", "q'u", "a\\'b", "a\\", "007", "1e5", "null", "x/1", "./.5", "a,b", "[x", "$a", "ü"]
+)
+def test_any_folder_can_be_named_to_a_run(name):
+    word = f"run_dir={run_folder.quoted(Path(name))}"
+    assert OverridesParser.create().parse_override(word).value() == str(Path(name))
+
+
+def test_a_config_is_read_again_whatever_the_command_that_wrote_it(tmp_path, monkeypatch):
+    for number, sign in enumerate("\x1b\x85\u2028\r\x00"):
+        monkeypatch.setattr("sys.argv", ["train.py", f"data.root=a{sign}lr: 7"])
+        settings = auto(tmp_path / str(number))
+        with suppress(Interrupted), lock_run(find_run(settings), settings):
+            raise Interrupted("", 1)
+        find_run(settings)
 
 
 def hold(file, ready, child):
