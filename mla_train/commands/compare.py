@@ -20,7 +20,7 @@ All other options are those of train.py, see its --help. Writes comparison.md, .
 import sys
 
 from mla_train.config.overrides import extend_import_path, quote_signs
-from mla_train.errors import UserError, printable
+from mla_train.errors import UserError, file_errors, printable
 from mla_train.masking import mask_command
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.variants import compose_variants, read_plan
@@ -52,9 +52,9 @@ def main() -> None:
         runs = f"{plan.seeds} {'fold' if plan.folds else 'seed'}{'s' * (plan.seeds > 1)}"
         print(f"{len(variants)} variant{'s' * (len(variants) > 1)}, {runs}, in {plan.run_dir}", flush=True)
         resume = command
-        with terminated_as_exit():
+        with terminated_as_exit(), file_errors():
             comparison, how = compare(plan, variants, TRAIN, command)
-        write_page(comparison, how, plan.run_dir)
+            write_page(comparison, how, plan.run_dir)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

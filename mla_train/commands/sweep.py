@@ -38,7 +38,7 @@ from mla_train.config.overrides import (
     parse_overrides,
     quote_signs,
 )
-from mla_train.errors import UserError, did_you_mean, printable, require
+from mla_train.errors import UserError, close_output, did_you_mean, file_errors, printable, require
 from mla_train.masking import mask_command
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.search_space import (
@@ -69,10 +69,17 @@ def main() -> None:
         print(as_started(__doc__ or ""))
         return
     try:
-        sweep(read_command(arguments))
+        with file_errors():
+            sweep(read_command(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        close_output()
+        print(
+            "error: the standard output was closed. Repeat the command with its run_dir= to continue", file=sys.stderr
+        )
+        sys.exit(1)
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def read_command(arguments: list[str]) -> Command:
     parsed = get_args_parser().parse_args(arguments)
     require(not parsed.multirun, "-m is an option of train.py; a sweep chooses the jobs itself: remove it")
     given = parsed.overrides
-    parse_overrides(given)
+    named = {override.key_or_group: override for override in parse_overrides(given)}
     pairs = [(key, value) for key, _, value in (text.partition("=") for text in given)]
     own = {key: value for key, value in pairs if key in (*OWN_KEYS, "sweep", "run_dir")}
     overrides = [text for text in given if text.partition("=")[0] not in own]
@@ -120,6 +127,8 @@ def read_command(arguments: list[str]) -> Command:
     )
     choices = find_choices(folders)
     name, run_dir = own.pop("sweep", "default"), own.pop("run_dir", None)
+    if run_dir and not named["run_dir"].is_sweep_override():
+        run_dir = str(named["run_dir"].value())  # without quotes
     require(name in choices["sweep"], f"sweep={name}: unknown sweep. {did_you_mean(name, choices['sweep'])}")
     file = next(file for folder in folders if (file := folder / "sweep" / f"{name}.yaml").is_file())
     extend_import_path(arguments)

@@ -14,7 +14,10 @@ from tqdm import tqdm
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError
 from mla_train.studies.launch import Launcher, available_threads
+from mla_train.training.run_folder import RunFolder, quoted
 
+NEEDED = ("metrics", "monitor", "baselines", "directions", "speed", "model")
+"""Contents of results.json that comparisons and sweeps read."""
 STOP_TIMEOUT = 60
 """Seconds that a run has to stop after the request."""
 
@@ -29,14 +32,15 @@ class Job:
     @property
     def results(self) -> dict[str, Any] | None:
         """Contents of results.json; None if the run is not finished."""
-        file = self.folder / "results.json"
-        if not file.is_file():
+        run = RunFolder(self.folder)
+        if not run.is_finished:
             return None
         try:
-            results = json.loads(file.read_text("utf-8"))
-            results["metrics"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{file} cannot be read: remove {self.folder} to run it again") from error
+            results = json.loads(run.results.read_text("utf-8"))
+            for name in NEEDED:
+                results[name]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{run.results} cannot be read: remove {self.folder} to run it again") from error
         return results
 
 
@@ -70,7 +74,9 @@ def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int |
     def run(job: Job) -> None:
         if stop.is_set():
             return
-        running = launcher.start([*job.overrides, f"run_dir={job.folder}", "resume=auto"], Path(f"{job.folder}.log"))
+        running = launcher.start(
+            [*job.overrides, f"run_dir={quoted(job.folder)}", "resume=auto"], Path(f"{job.folder}.log")
+        )
         while running.running():
             time.sleep(0.1)
             if stop.is_set():

@@ -19,16 +19,19 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import make_url
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError, few, require
 from mla_train.locks import is_locked, lock
 from mla_train.masking import mask_word
+from mla_train.safe_files import UNFINISHED
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
 from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
 from mla_train.task import build_task
 from mla_train.training.loggers import read_curve
+from mla_train.training.run_folder import quoted
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class Sweep:
     def open(self) -> optuna.Study:
         """The study in its storage: a new one, or the existing one, whose interrupted trials are marked as retired."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = self.options.storage or _database(self.folder / "study.db")
         self.folder.mkdir(parents=True, exist_ok=True)
-        storage = self.options.storage or f"sqlite:///{(self.folder / 'study.db').resolve()}"
         direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
         try:
             study = optuna.create_study(
@@ -95,6 +98,7 @@ class Sweep:
         except Exception as error:  # whatever a database driver raises
             kind = storage.partition(":")[0]  # what follows may hold a password
             raise UserError(f"storage={kind}:...: {str(error).splitlines()[0]}") from error
+        self._check_folder(study)
         space = {name: repr(choice) for name, choice in self.space.items()}
         plan = {"overrides": sorted(map(mask_word, self.overrides)), "goal": self.goal.metric, "space": space}
         stored_plan = study.user_attrs.get("plan", plan)
@@ -118,6 +122,24 @@ class Sweep:
         if not study.trials and self.first and self.options.sampler is not Sampler.grid:
             study.enqueue_trial(self.first)
         return study
+
+    def _check_folder(self, study: optuna.Study) -> None:
+        """Refuses a folder of something else, and one whose runs are not of this study: they would count as its trials."""
+        known = len(study.get_trials(deepcopy=False))
+        folders = [path.name for path in self.folder.glob("trials/[0-9]*") if path.is_dir()]
+        strange = sorted(name for name in folders if not name.isdecimal() or int(name) >= known)
+        require(
+            not strange,
+            f"{self.folder} has runs of trials that its storage does not know ({few(strange)}): the storage was removed, or is "
+            "older than they are. Restore it, or name another run_dir",
+        )
+        if "plan" not in study.user_attrs:
+            own = ("study.db", ".lock_", UNFINISHED)
+            others = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith(own))
+            require(
+                not others,
+                f"run_dir={self.folder} is not empty and holds no sweep ({few(others)}): name an empty or a new folder",
+            )
 
     def _check_trials(self, study: optuna.Study) -> None:
         """Refuses a stored trial that chose something else than the search space has: its settings would be run as options."""
@@ -197,7 +219,7 @@ class Sweep:
         folder = self.folder / "trials" / f"{trial.number:04d}"
         overrides = [*self.overrides, *(f"{name}={as_override(value)}" for name, value in trial.params.items())]
         start = time.monotonic()
-        process = launcher.start([*overrides, f"run_dir={folder}"], folder.with_suffix(".log"))
+        process = launcher.start([*overrides, f"run_dir={quoted(folder)}"], folder.with_suffix(".log"))
         seen, pruned, epochs = 0, False, int(trial.params.get("epochs", self.epochs))
         while process.running():
             time.sleep(0.1)
@@ -226,6 +248,13 @@ class Sweep:
                 study.enqueue_trial(trial.params)
             trial.set_user_attr("error", error)
             study.tell(trial, state=TrialState.FAIL)
+
+
+def _database(file: Path) -> str:
+    """The address of a database in a file; a UserError where signs of its name mean something else in an address."""
+    address, path = f"sqlite:///{file.resolve()}", str(file.resolve())
+    require(make_url(address).database == path, f"run_dir={file.parent}: name a folder without ? and % in its path")
+    return address
 
 
 def _has(choice: Choice, value: Any) -> bool:

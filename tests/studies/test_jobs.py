@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mla_train.studies.jobs import Job, run_jobs
+from mla_train.errors import UserError
+from mla_train.studies.jobs import NEEDED, Job, run_jobs
+
+WHOLE = {name: {} for name in NEEDED}
 
 FAKE = """
 import json, pathlib, sys
+from mla_train.studies.jobs import NEEDED
 options = dict(option.split("=") for option in sys.argv[1:])
 if options["seed"] == "1":
     sys.exit("error: no luck")
 folder = pathlib.Path(options["run_dir"])
 folder.mkdir(parents=True)
-(folder / "results.json").write_text(json.dumps(options | {"metrics": {}}))
+(folder / "results.json").write_text(json.dumps(options | {name: {} for name in NEEDED}))
 """
 
 
@@ -25,17 +29,29 @@ def test_runs_that_are_missing_are_run(tmp_path, parallel):
     program.write_text(FAKE)
     jobs = [Job([f"seed={seed}"], tmp_path / "runs" / str(seed)) for seed in range(4)]
     jobs[3].folder.mkdir(parents=True)
-    (jobs[3].folder / "results.json").write_text('{"mine": true, "metrics": {}}')
+    (jobs[3].folder / "results.json").write_text(json.dumps(WHOLE | {"mine": True}))
     failed = run_jobs(jobs, program, parallel, threads=2)
     assert failed == {jobs[1].folder: "error: no luck"}
     options = {"seed": "0", "run_dir": str(jobs[0].folder), "resume": "auto", "hardware.threads": "2"}
-    assert jobs[0].results == options | {"metrics": {}}
+    assert jobs[0].results == options | WHOLE
     assert jobs[1].results is None
-    assert jobs[3].results == {"mine": True, "metrics": {}}
+    assert jobs[3].results == WHOLE | {"mine": True}
     # Again: only what failed.
     program.write_text(FAKE.replace('"1"', '"9"'))
     assert run_jobs(jobs, program) == {}
     assert jobs[1].results is not None
+
+
+def test_what_a_run_left_is_its_end_only_where_it_is_whole(tmp_path):
+    job = Job([], tmp_path)
+    for text in ("{", "[]", '{"metrics": {}}'):
+        (tmp_path / "results.json").write_text(text)
+        with pytest.raises(UserError, match="to run it again"):
+            job.results  # noqa: B018
+    (tmp_path / "results.json").write_text(json.dumps(WHOLE))
+    assert job.results == WHOLE
+    (tmp_path / ".lock").touch()  # killed before its report
+    assert job.results is None
 
 
 def test_the_toolbox_page_is_written_from_runs(tmp_path, monkeypatch, capsys):
@@ -50,6 +66,8 @@ def test_the_toolbox_page_is_written_from_runs(tmp_path, monkeypatch, capsys):
                 "metrics": {"test": {"accuracy": 0.5 + lift + 0.02 * seed}},
                 "baselines": {},
                 "model": {"parameters": 1234},
+                "directions": {},
+                "speed": {},
             }
             (folder / "results.json").write_text(json.dumps(results))
     page = tmp_path / "page.md"

@@ -217,6 +217,34 @@ def test_a_sweep_that_is_cut_off_goes_on_and_loses_what_was_running_alone(tmp_pa
     assert "1,retired," in (folder / "trials.csv").read_text()
 
 
+def test_runs_of_a_lost_storage_do_not_count_as_trials_of_a_new_one(tmp_path, launcher):
+    folder = tmp_path / "s"
+    go(sweep(folder, trials=1), launcher)
+    older = (folder / "study.db").read_bytes()
+    go(sweep(folder, trials=2), launcher)
+    sweep(folder, trials=2).open()
+    for content in (older, b"", None):
+        (folder / "study.db").unlink()
+        if content is not None:
+            (folder / "study.db").write_bytes(content)
+        with pytest.raises(UserError, match=r"runs of trials that its storage does not know \(000"):
+            sweep(folder, trials=3).open()
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "trials.csv").write_text("mine")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"not empty and holds no sweep \(trials\.csv\)"):
+            sweep(tmp_path).open()
+    assert (tmp_path / "trials.csv").read_text() == "mine"
+
+
+def test_a_name_that_would_lead_the_database_elsewhere_is_refused(tmp_path):
+    with pytest.raises(UserError, match="without \\?"):
+        sweep(tmp_path / "a?b").open()
+    assert [path.name for path in tmp_path.glob("a*")] == []
+
+
 def test_hours_are_a_budget(tmp_path, launcher):
     _, finished = go(sweep(tmp_path / "s", "epochs=10", "pause=0.1", trials=50, hours=2 / 3600), launcher)
     assert 1 <= len(finished) <= 3
