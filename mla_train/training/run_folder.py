@@ -177,7 +177,7 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
     if folder.config.is_file():
         misplaced = _misplaced(folder.path)
         if misplaced:
-            raise UserError(f"run_dir={folder.path}: {few(misplaced)}: remove it, and the run goes on")
+            raise UserError(f"run_dir={folder.path}: {few(misplaced)}: move it away, and the run goes on")
         if config.resume is None and not folder.nothing_done():
             raise UserError(
                 f"run_dir={folder.path} holds a run already: add resume=auto to continue it, or name another folder"
