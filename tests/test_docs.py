@@ -60,8 +60,8 @@ SHORT = {
 }
 SAID = {
     "whole": "whole",
-    "train": "nn.TransformerEncoderLayer",
-    "infer": "nested",
+    "train": "project is faster",
+    "infer": "project is faster",
     "grow": "array",
     "startup": "--help",
 }

@@ -55,6 +55,8 @@ def require_kept(last: Mapping[str, Any], folder: RunFolder) -> None:
     Without best.ckpt a worse epoch would become the model, or none; without start.ckpt nothing would be compared to training.
     """
     for state in last.get("callbacks", {}).values():
+        if "best_epoch" not in state:  # that of another callback; early stopping has a best_score too
+            continue
         kept = {"best.ckpt": state.get("best_score") is not None, "start.ckpt": bool(state.get("start"))}
         for name in (name for name, wanted in kept.items() if wanted and not (folder.checkpoints / name).exists()):
             raise UserError(

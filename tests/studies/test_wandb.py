@@ -10,7 +10,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 
 from mla_train.commands import compare, sweep
 from mla_train.config.overrides import compose_overrides
-from mla_train.studies.jobs import group_overrides
+from mla_train.studies.jobs import NEEDED, group_overrides
 from mla_train.studies.launch import Launcher
 from mla_train.task import build_task
 from tests.helpers import ROOT, SMALL, config, example_data
@@ -49,7 +49,9 @@ def started(monkeypatch):
         folder = Path(next(word for word in words if word.startswith("run_dir=")).partition("=")[2])
         folder.mkdir(parents=True)
         scores = {"accuracy": 0.5, "macro_f1": 0.5, "loss": 1.0}
-        (folder / "results.json").write_text(json.dumps({"metrics": {"val": scores, "test": scores}}))
+        (folder / "results.json").write_text(
+            json.dumps({name: {} for name in NEEDED} | {"metrics": {"val": scores, "test": scores}})
+        )
         return Done()
 
     monkeypatch.setattr(Launcher, "start", start)

@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+import torch
 
 from mla_train.errors import UserError
 from mla_train.training.checkpoint_files import require_kept
@@ -105,7 +106,7 @@ def test_a_run_of_an_earlier_version_goes_on_where_new_options_have_their_defaul
 def test_a_missing_start_is_said_before_training(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "run")
     run = RunFolder(folder)
-    state = {"best_score": 0.5, "start": "linear"}
+    state = {"best_score": 0.5, "best_epoch": 1, "start": "linear"}
     with pytest.raises(UserError, match=r"start\.ckpt is missing\. Restore it, or remove .*checkpoints to start"):
         require_kept({"callbacks": {"any": state}}, run)
     (run.checkpoints / "start.ckpt").touch()
@@ -113,3 +114,5 @@ def test_a_missing_start_is_said_before_training(finished, tmp_path):
     (run.checkpoints / "best.ckpt").unlink()
     with pytest.raises(UserError, match=r"best\.ckpt is missing"):
         require_kept({"callbacks": {"any": state}}, run)
+    early_stopping = {"best_score": torch.tensor(0.5), "wait_count": 0}  # which says nothing about files
+    require_kept({"callbacks": {"any": early_stopping}}, run)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -69,9 +69,7 @@ def test_a_run_goes_on_with_divided_and_with_whole_weights(first, alone, tmp_pat
     said, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, said + errors
     train(*WORDS, *after, "checkpoint.every_minutes=0", "resume=auto", cwd=tmp_path)
-    curve, expected = losses(tmp_path / "run"), losses(alone)
-    assert len(curve) == len(expected)
-    assert max(abs(a - b) for a, b in zip(curve, expected, strict=True)) < 1e-5
+    assert_same_curve(tmp_path / "run", alone)
 
 
 def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
@@ -93,45 +91,60 @@ def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
     assert not is_locked(tmp_path / "run" / ".lock")
 
 
-def test_torchrun_starts_a_run_that_one_process_finishes(alone, tmp_path):
-    """Two agents as of two machines: the second loses its process, and one process of its own goes on."""
+def torchrun():
+    """The first command of the document, for this machine."""
     text = (ROOT / "docs" / "scaling.md").read_text().replace("\\\n", "")
-    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("torchrun ")]
-    port, words = str(free_port()), [*WORDS, "hardware.threads=1", "checkpoint.every_minutes=0"]
+    line, *_ = (shlex.split(line) for line in text.splitlines() if line.startswith("torchrun "))
+    here = {
+        "HOST:29500": f"127.0.0.1:{free_port()}",
+        "train.py": str(ROOT / "train.py"),
+        "run_dir=runs/big": "run_dir=run",
+    }
+    words = [here.get(word, word) for word in line[1:]]
+    more = [*WORDS, "hardware.threads=1", "checkpoint.every_minutes=0"]
+    return [sys.executable, "-m", "torch.distributed.run", *words, *more]
+
+
+@contextmanager
+def agents_that_lose_a_process(command, count, folder):
+    """Agents of torchrun, the last of which loses its last process when the first checkpoint is there."""
     agents = [
         subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", *as_here(line[1:], port), *words],
-            cwd=tmp_path,
+            command,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        for line in lines
+        for _ in range(count)
     ]
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     try:
-        deadline = time.monotonic() + 120
-        while not last.is_file() and time.monotonic() < deadline and agents[0].poll() is None:
-            time.sleep(0.05)
-        assert last.is_file(), agents[0].communicate(timeout=60)
-        (process,) = subprocess.run(
-            ["pgrep", "-P", str(agents[1].pid)], capture_output=True, text=True, check=True
-        ).stdout.split()
-        os.kill(int(process), signal.SIGKILL)
-        said = [agent.communicate(timeout=60)[0] for agent in agents]
+        wait_for(folder / "run" / "checkpoints" / "last.ckpt", agents[0])
+        pids = subprocess.run(["pgrep", "-P", str(agents[-1].pid)], capture_output=True, text=True, check=True).stdout
+        os.kill(int(pids.split()[-1]), signal.SIGKILL)
+        yield agents
     finally:
         for agent in agents:
             with suppress(ProcessLookupError):
                 os.killpg(agent.pid, signal.SIGKILL)
+
+
+def test_torchrun_starts_a_run_on_two_machines_that_one_process_finishes(alone, tmp_path):
+    with agents_that_lose_a_process(torchrun(), 2, tmp_path) as agents:
+        said = [agent.communicate(timeout=90)[0] for agent in agents]
     assert all(agent.returncode for agent in agents)
-    assert "another process of this run has ended; checkpoints saved before" in said[0]
-    assert "Continue with: torchrun ... " in said[0]
-    assert said[0].count("reading the data ...") == 1
-    assert "reading the data ..." not in said[1]
+    (first,) = (each for each in said if "reading the data ..." in each)  # one of them prints
+    assert "another process of this run has ended; checkpoints saved before" in "".join(said)
+    assert "Continue with: torchrun ... " in "".join(said)
+    assert first.count("reading the data ...") == 1
     assert not (tmp_path / "run" / "results.json").exists()
-    train(*words, "resume=auto", cwd=tmp_path)
-    curve, expected = losses(tmp_path / "run"), losses(alone)
+    train(*WORDS, "hardware.threads=1", "checkpoint.every_minutes=0", "resume=auto", cwd=tmp_path)
+    assert_same_curve(tmp_path / "run", alone)
+
+
+def assert_same_curve(run, other):
+    curve, expected = losses(run), losses(other)
     assert len(curve) == len(expected)
     assert max(abs(a - b) for a, b in zip(curve, expected, strict=True)) < 1e-5
 
@@ -150,12 +163,6 @@ def wait_for(file, process):
     deadline = time.monotonic() + 120
     while not file.is_file() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def as_here(words, port):
-    """A command of the documents for this machine, with a free port."""
-    here = {"HOST": "127.0.0.1", "29500": port, "train.py": str(ROOT / "train.py")}
-    return [here.get(word, word) for word in words if not word.startswith("run_dir=")]
 
 
 def free_port():
