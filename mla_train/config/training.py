@@ -138,7 +138,7 @@ class HardwareConfig:
         precision: 32-true, bf16-mixed or 16-mixed; auto is bf16-mixed on a GPU that has it, 32-true elsewhere.
         compile: Whether to use torch.compile; worthwhile for long runs on a GPU.
         activation_checkpointing: Whether the backward pass computes each block anew instead of keeping its activations: less
-            memory, about a third more time.
+            memory for one more forward pass.
         accumulate_grad_batches: Number of micro-batches that make up one step of `batch_size` examples.
         workers: Number of processes that load data; 0 loads in the main process, null is 4 with a GPU and 0 without.
         threads: Number of CPU threads of torch; null leaves torch's choice.
