@@ -13,13 +13,14 @@ from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
 from mla_train.masking import mask_options, mask_word
 from mla_train.safe_files import UNFINISHED, write_atomically
-from mla_train.studies.comparison import Comparison, VariantResults
+from mla_train.studies.comparison import Comparison, VariantResults, listed
 from mla_train.studies.comparison_page import Circumstances
 from mla_train.studies.jobs import group_overrides, run_jobs
 from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import CheckedVariant
 from mla_train.studies.timing import inference_speeds
 from mla_train.studies.variants import Plan
+from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loaders import evaluation_loader
 
 TIMED_BATCHES = 32
@@ -54,8 +55,25 @@ def compare(
     speeds = _time_inference(variants, outcomes, plan)
     outcomes = [replace(each, inference=speeds.get(each.name)) for each in outcomes]
     changes = [checked.change for checked in variants if checked.change]
-    comparison = Comparison(plan.compared, plan.seeds, outcomes, plan.folds)
+    comparison = Comparison(plan.compared, plan.seeds, outcomes, plan.folds, _changed_data(variants, outcomes, plan))
     return comparison, Circumstances(command, folders, changes, threads, plan.n_jobs)
+
+
+def _changed_data(variants: Sequence[CheckedVariant], outcomes: Sequence[VariantResults], plan: Plan) -> list[str]:
+    """Sentences about runs that were trained on other data than there is now; the data read here is that of fold 0."""
+    changed: dict[str, list[str]] = {}
+    now = {id(data): fingerprint(data) for data in {id(each.data): each.data for each in variants}.values()}
+    for checked, outcome in zip(variants, outcomes, strict=True):
+        for seed, results in outcome.runs.items():
+            known = {} if results.get("debug") or (plan.folds and seed) else results.get("fingerprint")
+            words = "; ".join(differences(known, now[id(checked.data)])) if known else ""
+            if words:
+                changed.setdefault(words, []).append(str(checked.variant.job(plan.run_dir, seed).folder))
+    return [
+        f"NOT COMPARABLE: the data has changed since {listed(folders)} {'was' if len(folders) == 1 else 'were'} trained "
+        f"({words}). Remove {'it' if len(folders) == 1 else 'them'} and run the comparison again."
+        for words, folders in changed.items()
+    ]
 
 
 def _time_inference(

@@ -95,12 +95,14 @@ class Comparison:
         seeds: Number of seeds that were asked for.
         variants: Variants, of which the others are compared to the first.
         folds: Number of folds of which runs are one each, perhaps several times; 0 where they are seeds.
+        warnings: Sentences that say why runs may not be compared.
     """
 
     compared: str
     seeds: int
     variants: Sequence[VariantResults]
     folds: int = 0
+    warnings: Sequence[str] = ()
 
     @property
     def unit(self) -> str:
@@ -217,9 +219,8 @@ def conclusion(comparison: Comparison) -> str:
     if score is None:
         return "No run finished: there is nothing to compare."
     means = [] if len(comparison.variants) > 1 or not comparison.folds else [_mean_over_folds(comparison, score)]
-    return " ".join(
-        [*means, *_against_first(comparison, score.higher_is_better), *_against_baseline(comparison, score)]
-    )
+    against = [*_against_first(comparison, score.higher_is_better), *_against_baseline(comparison, score)]
+    return " ".join([*comparison.warnings, *means, *against])
 
 
 def _mean_over_folds(comparison: Comparison, score: Score) -> str:

@@ -6,10 +6,11 @@ Optuna's storage, so that the same command continues after any interruption.
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
 from secrets import token_hex
@@ -30,28 +31,37 @@ from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
 from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
 from mla_train.task import build_task
+from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import quoted
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a sweep optimizes: a metric such as `val/accuracy`, to its "max" or "min"."""
+    """What a sweep optimizes.
+
+    Attributes:
+        metric: Metric such as `val/accuracy`.
+        mode: "max" or "min".
+        data: Fingerprint of the data on which it is measured.
+    """
 
     metric: str
     mode: str
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 def goal_of(config: TrainConfig, objective: str | None) -> Goal:
     """The goal of a sweep; reads the data and builds the network, so that mistakes are found before the first trial."""
     task = build_task(config)
-    head = task.build_model(task.load_data().spec).head
+    data = task.load_data()
+    head = task.build_model(data.spec).head
     metric = objective or f"val/{head.monitor}"
     modes = {"val/loss": "min", **{f"val/{name}": mode for name, mode in head.directions.items()}}
     require(
         metric in modes, f"objective={metric}: must be a metric of the validation split: {', '.join(sorted(modes))}"
     )
-    return Goal(metric, modes[metric])
+    return Goal(metric, modes[metric], fingerprint(data))
 
 
 class Grid(optuna.samplers.GridSampler):
@@ -116,6 +126,7 @@ class Sweep:
             )
         self._check_trials(study)
         study.set_user_attr("plan", plan)
+        self._check_data(study)
         self._retire(study)
         study.sampler = self._sampler(study)
         study.pruner = pruner(self.options.pruner, self.epochs)
@@ -152,6 +163,17 @@ class Sweep:
             require(
                 not strange,
                 f"{self.folder}: trial {trial.number} has {few(strange)}, which this search space does not have: name another run_dir",
+            )
+
+    def _check_data(self, study: optuna.Study) -> None:
+        """Says so where the data is not that of earlier trials; it may change by rounding between machines of a sweep."""
+        if not (known := study.user_attrs.get("data")):
+            study.set_user_attr("data", self.goal.data)
+        elif changes := differences(known, self.goal.data):
+            print(
+                f"NOT COMPARABLE: the data has changed since {self.folder} began ({'; '.join(changes)}), so that scores of new "
+                "trials and of those before are of different data: restore it, or begin anew with another run_dir",
+                file=sys.stderr,
             )
 
     def _retire(self, study: optuna.Study) -> None:

@@ -1,4 +1,4 @@
-"""What the prepared data was when a run began, so that it is not resumed on other data."""
+"""What the prepared data of a run was, so that it is not resumed on, or compared with, other data unnoticed."""
 
 import hashlib
 import json
@@ -39,6 +39,20 @@ def _content(column: Column) -> Any:
     return column if contents is None else contents
 
 
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """How two fingerprints differ, in words; what one of an earlier version lacks is left out."""
+    changes = [
+        f"{before['examples'].get(split):,} {split} examples then, {count:,} now"
+        for split, count in now["examples"].items()
+        if before["examples"].get(split) != count
+    ]
+    changed = {
+        kind: [name for name, each in now[kind].items() if before.get(kind, now[kind]).get(name) != each]
+        for kind in CHANGES
+    }
+    return changes + [CHANGES[kind].format(", ".join(names)) for kind, names in changed.items() if names]
+
+
 def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path, accept: bool = False) -> list[str]:
     """How the data of a run that is resumed differs from that with which it began, in words.
 
@@ -51,16 +65,7 @@ def check_same_data(before: Mapping[str, Any], now: Mapping[str, Any], folder: P
     Raises:
         UserError: It differs and is not accepted.
     """
-    changes = [
-        f"{before['examples'].get(split):,} {split} examples then, {count:,} now"
-        for split, count in now["examples"].items()
-        if before["examples"].get(split) != count
-    ]
-    changed = {
-        kind: [name for name, each in now[kind].items() if before.get(kind, now[kind]).get(name) != each]
-        for kind in CHANGES
-    }
-    changes += [CHANGES[kind].format(", ".join(names)) for kind, names in changed.items() if names]
+    changes = differences(before, now)
     if changes and not accept:
         raise UserError(
             f"the data is not that with which {folder} began: {'; '.join(changes)}. Restore the data, begin anew with another "

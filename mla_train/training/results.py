@@ -119,6 +119,7 @@ def write_results(
         },
         "threshold": getattr(model.head, "threshold", None),
         "examples": {split: data.count(split) for split in ("train", "val", "test")},
+        "fingerprint": checkpoints.data,
         "notes": data.notes,
         "data_checks": plain_values(checks),
         "environment": environment(folder.config.read_text().splitlines()[0].removeprefix("# ")),

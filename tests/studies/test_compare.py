@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,3 +234,27 @@ def test_a_comparison_uses_no_more_threads_than_are_allowed(monkeypatch):
     for value in ("", "0", "many"):
         monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert available_threads() == len(os.sched_getaffinity(0))
+
+
+def test_data_that_changed_between_the_runs_is_noticed(tmp_path, monkeypatch, capsys):
+    """One variant is trained on the file as it was; then a label changes, and the other is trained."""
+    monkeypatch.chdir(tmp_path)
+    fixed = ["task=text_classification", "data=text_files", "data.train=own.csv", "encoder=tiny", "encoder.dim=16"]
+    fixed += ["hardware.threads=1", "epochs=1", "baselines=none"]
+    rows = [f"{word} number {number},{word}" for number in range(60) for word in ("good", "bad")]
+    for lr in ("0.001", "0.01"):
+        Path("own.csv").write_text("\n".join(["text,label", *rows]))
+        done = config(*fixed, f"lr={lr}", f"run_dir=old/{lr}/0")
+        run(done, find_run(done))
+        rows[7] = "bad number 3,good"
+    words = [*fixed, "lr=1e-3,1e-2", "seeds=1", "run_dir=mine"]
+    monkeypatch.setattr(script, "TRAIN", tmp_path / "train.py")
+    (tmp_path / "train.py").write_text("raise SystemExit('error: not now')")
+    assert compare_here(monkeypatch, *words) == 1  # makes the folder
+    assert "NOT COMPARABLE" not in capsys.readouterr().out
+    shutil.copytree("old", "mine", dirs_exist_ok=True)
+    assert compare_here(monkeypatch, *words) == 0
+    output = capsys.readouterr().out
+    assert "NOT COMPARABLE: the data has changed since mine/0.001/0 was trained" in output
+    assert "Remove it and run the comparison again" in output
+    assert "NOT COMPARABLE" in Path("mine/comparison.html").read_text()

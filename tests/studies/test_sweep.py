@@ -103,6 +103,16 @@ def test_failures_are_recorded_and_the_sweep_continues(tmp_path, launcher):
         sweep(tmp_path / "s", "fail=2").open()
 
 
+def test_data_that_changed_since_the_sweep_began_is_noticed(tmp_path, capsys):
+    then = {"examples": {"val": 10}, "specs": {}, "targets": {"val": "a"}, "inputs": {"text of val": "b"}}
+    for data, noticed in ((then, False), (then, False), (then | {"targets": {"val": "c"}}, True)):
+        search = sweep(tmp_path / "s")
+        search.goal = Goal("val/score", "max", data)
+        search.open()
+        message = capsys.readouterr().err
+        assert ("NOT COMPARABLE" in message and "labels of val differ" in message) == noticed
+
+
 def test_it_finds_the_best_settings_and_starts_with_those_of_the_config(tmp_path, launcher):
     study, _ = go(sweep(tmp_path / "s", trials=25, n_jobs=2, first={"x": 0.25}), launcher)
     assert study.trials[0].params == {"x": 0.25}
