@@ -11,6 +11,7 @@ import yaml
 from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
+from mla_train.locks import lock, owner
 from mla_train.masking import mask_options, mask_word
 from mla_train.safe_files import UNFINISHED, write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, listed
@@ -33,10 +34,19 @@ def compare(
     """Trains what is not finished and collects the numbers; `command` runs the comparison again.
 
     Raises:
-        UserError: The folder holds something else, or cannot be written.
+        UserError: The folder holds something else, cannot be written, or another process runs the comparison.
     """
     threads = variants[0].config.hardware.threads or max(1, available_threads() // plan.n_jobs)
     _claim(plan, variants, threads, command)
+    file = plan.run_dir / ".lock"
+    with lock(file) as is_free:
+        require(is_free, f"{plan.run_dir} is being run by another process ({owner(file)}); wait for it or stop it")
+        return _run(plan, variants, train, command, threads)
+
+
+def _run(
+    plan: Plan, variants: Sequence[CheckedVariant], train: Path, command: str, threads: int
+) -> tuple[Comparison, Circumstances]:
     jobs = {}
     for seed, checked in product(range(plan.seeds), variants):
         job = checked.variant.job(plan.run_dir, seed, plan.words(seed))

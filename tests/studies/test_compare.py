@@ -14,6 +14,7 @@ import pytest
 
 from mla_train.commands import compare as script
 from mla_train.errors import UserError
+from mla_train.locks import lock
 from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import TOLERANCE, check_variants
 from mla_train.studies.variants import Match, compose_variants, read_plan
@@ -210,6 +211,20 @@ def test_a_folder_that_is_taken_is_refused(tmp_path, monkeypatch, capsys):
     assert "name an empty or a new folder" in capsys.readouterr().err
     assert compare_here(monkeypatch, "attention=mla,mha", "encoder=tiny", f"run_dir={tmp_path}/note.txt/x") == 2
     assert "name a folder that can be written" in capsys.readouterr().err
+
+
+def test_a_comparison_is_not_run_by_two_processes(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "mine"
+    monkeypatch.setattr(script, "TRAIN", tmp_path / "train.py")
+    (tmp_path / "train.py").write_text("raise SystemExit('error: no luck')")
+    words = ["attention=mla,mha", "encoder=tiny", "seeds=1", f"run_dir={folder}"]
+    assert compare_here(monkeypatch, *words) == 1
+    with lock(folder / ".lock"):
+        assert compare_here(monkeypatch, *words) == 2
+    message = capsys.readouterr().err
+    assert f"process {os.getpid()} on" in message
+    assert "wait for it or stop it" in message
+    assert compare_here(monkeypatch, *words) == 1
 
 
 @pytest.mark.slow
