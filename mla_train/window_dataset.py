@@ -114,6 +114,12 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
     splits = {}
     for split, first, last in (("train", look_back, a), ("val", a, b), ("test", b, end)):
         column = WindowColumn(series, first, last - first - horizon + 1, look_back, horizon)
+        if split != "train" and (thinned := column.thinned(options.most_values)).step > 1:
+            notes.append(
+                f"{split}: {len(thinned):,} of {len(column):,} windows are scored, one in {thinned.step} "
+                f"(data.most_values={options.most_values})"
+            )
+            column = thinned
         splits[split] = Split({INPUT: column}, targets=column)
     model_spec = ModelSpec({INPUT: Series(spec)}, Forecast, target)
     vary = partial(_vary, augmentation=config.regularization.augmentation)

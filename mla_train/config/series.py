@@ -33,12 +33,15 @@ class WindowOptions(DataOptions):
         period: Number of steps of a cycle, such as 24 for hours of a day; null finds it from the training rows.
         split: Shares of train and val, the rest is test; or the row at which val begins, the row at which test begins and,
             if need be, the row at which it ends; or the dates of these borders.
+        most_values: Greatest number of values that val, and test, forecast: windows times series times steps. Every n-th
+            window is scored where there are more.
     """
 
     look_back: int = number(96, least=2)
     horizon: int = number(24, least=1)
     period: int | None = number(None, least=2)
     split: list[Any] = field(default_factory=lambda: [0.7, 0.1])
+    most_values: int = number(60_000_000, least=1)
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""

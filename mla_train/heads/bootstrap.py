@@ -32,7 +32,7 @@ def drawn_places(head: Head, predictions: Predictions, draws: int, seed: int = 0
         seed: Seed of the draws.
     """
     generator = np.random.default_rng(seed)
-    count, horizon = _count(predictions), getattr(head.spec, "horizon", 1)
+    count, horizon = _count(predictions), _windows_apart(head, predictions)
     if horizon > 1 and "group" not in predictions:
         for _ in range(draws):
             yield block_places(count, horizon, generator)
@@ -43,6 +43,13 @@ def drawn_places(head: Head, predictions: Predictions, draws: int, seed: int = 0
         yield np.concatenate(
             [piece for stratum, places in zip(units, chosen, strict=True) for piece in _joined(stratum, places)]
         )
+
+
+def _windows_apart(head: Head, predictions: Predictions) -> int:
+    """Number of windows from one to the next that shares no step with it; 1 where examples are no windows."""
+    now = predictions.get("now", ())
+    apart = max(1, int(np.abs(np.diff(now)).min())) if len(now) > 1 else 1
+    return -(-getattr(head.spec, "horizon", 1) // apart)
 
 
 def block_places(count: int, horizon: int, generator: np.random.Generator) -> np.ndarray:
@@ -91,7 +98,7 @@ def affordable(head: Head, predictions: Predictions) -> int:
 
     0 where even few take long, or where a split has too few windows of a series to tell how they differ.
     """
-    count, horizon = _count(predictions), getattr(head.spec, "horizon", 1)
+    count, horizon = _count(predictions), _windows_apart(head, predictions)
     if horizon > 1 and count < LEAST_BLOCKS * horizon:
         return 0
     numbers = count if head.draws_sums else sum(map(np.size, predictions.values()))

@@ -30,15 +30,17 @@ from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.series.transforms import restored
 
 SERIES_UNIT = "units of the series"
+LABELS = {"future": "values", "real": "real", "now": "now"}
 POINT_LOSSES: dict[str, Any] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
 
 
 @dataclass
 class FutureTensors:
-    """Scaled values to be forecast, and True where one was measured, both `(batch, series, horizon)`."""
+    """Scaled values to be forecast, True where one was measured, both `(batch, series, horizon)`, and their first rows `(batch,)`."""
 
     values: Tensor
     real: Tensor
+    now: Tensor
 
 
 class Forecast(Head):
@@ -107,12 +109,13 @@ class Forecast(Head):
         """The steps behind each window, cut out of their table."""
         from mla_train.modalities.series.windows import by_series
 
-        values, real = [], []
+        values, real, first = [], [], []
         for series, now in by_series(targets):
             rows = now[:, None] + np.arange(spec.horizon)
             values.append(torch.from_numpy(series.values.take(rows, 0)).transpose(1, 2))
             real.append(torch.from_numpy(series.real.take(rows, 0)).transpose(1, 2))
-        return FutureTensors(torch.cat(values), torch.cat(real))
+            first.append(torch.from_numpy(now))
+        return FutureTensors(torch.cat(values), torch.cat(real), torch.cat(first))
 
     # The network.
 
@@ -221,8 +224,9 @@ class Forecast(Head):
         return True
 
     def labels(self, batch: Batch) -> Predictions:
-        """What came, and what of it was measured."""
-        return {"future": batch.targets.values.cpu().numpy(), "real": batch.targets.real.cpu().numpy()}
+        """What came, what of it was measured, and its first row."""
+        targets = batch.targets
+        return {name: getattr(targets, each).cpu().numpy() for name, each in LABELS.items()}
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Errors in scaled and original units."""

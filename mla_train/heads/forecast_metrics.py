@@ -1,5 +1,6 @@
 """How good forecasts are, over all steps that were measured."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from mla_train.heads.base import Predictions
 from mla_train.heads.forecast_spec import ForecastSpec
 
+PIECE = 4_000_000  # values whose errors are in memory as float64
 ENOUGH = 500  # errors of a step, to take a quantile of them
 
 
@@ -32,6 +34,16 @@ def window_sums(predictions: Predictions, spec: ForecastSpec, levels: Sequence[f
 
     See `forecast_metrics`; `pinball` is `(windows, series, levels)`.
     """
+    windows, *sizes = predictions["forecast"].shape
+    rows = max(1, PIECE // math.prod(sizes))
+    pieces = [
+        _window_sums({name: values[row : row + rows] for name, values in predictions.items()}, spec, levels)
+        for row in range(0, windows, rows)
+    ]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _window_sums(predictions: Predictions, spec: ForecastSpec, levels: Sequence[float]) -> dict[str, np.ndarray]:
     real = predictions["real"]
     error = (predictions["forecast"] - predictions["future"]).astype(np.float64)
     future, forecast = (spec.in_units(predictions[name]) for name in ("future", "forecast"))

@@ -81,7 +81,9 @@ def write_results(
     size, val = next(model.parameters()).element_size(), evaluations["val"]
     of_test, sure = {}, not config.debug.fast
     if test is not None:  # of what was scored: fewer examples where test is limited
-        of_test = {name: rows_of(each.test, test.predictions["index"]) for name, each in baselines.items()}
+        scored = test.predictions["index"]
+        is_whole = len(scored) == data.count("test")
+        of_test = {name: each.test if is_whole else rows_of(each.test, scored) for name, each in baselines.items()}
     results = {
         "task": config.task.name,
         "data": config.data.name,

@@ -1,5 +1,6 @@
 """Simple forecasts that a network has to beat, on the same windows: each `(windows, series, horizon)`, scaled."""
 
+import time
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -12,15 +13,15 @@ from threadpoolctl import threadpool_limits
 from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset
-from mla_train.heads import Predictions
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.window_dataset import INPUT
-from tasks.forecasting.statistical import statistical_baselines
+from tasks.forecasting.statistical import labelled, statistical_baselines
 
 LEARNT_FROM, CHOSEN_BY = 100_000, 50_000  # rows of the boosting's tables, at most
 LEAVES = (31, 63, 15)
 """Leaves of a boosted tree, the usual number first."""
+LEAST_SECONDS = 30.0  # that the trees may take to forecast, even after a short training
 CYCLES = 7  # that lags reach back
 
 
@@ -44,16 +45,16 @@ def forecast_baselines(data: Dataset) -> Baselines:
 def _simple(
     forecast: Callable[[WindowColumn], np.ndarray], val: WindowColumn, test: WindowColumn, limit: Limit
 ) -> Baseline:
-    return Baseline(_predictions(val, forecast(val)), _predictions(test, forecast(test)))
+    return Baseline(labelled(val, forecast(val)), labelled(test, forecast(test)))
 
 
 def _ridge(train: WindowColumn, val: WindowColumn, test: WindowColumn, limit: Limit) -> Baseline:
-    fitted = ridge.fit(train.windows(), val.windows())
-    of_val, of_test = (_predictions(windows, linear(fitted, windows)) for windows in (val, test))
+    fitted = ridge.fit(train.thinned(ridge.MOST_VALUES).pairs(), val.pairs())
+    of_val, of_test = (labelled(windows, linear(fitted, windows)) for windows in (val, test))
     return Baseline(of_val, of_test, {"strength": fitted.strength, "centre": fitted.centre})
 
 
-def _boosting(train: WindowColumn, val: WindowColumn, test: WindowColumn, period: int, limit: Limit) -> Baseline:
+def _boosting(train: WindowColumn, val: WindowColumn, test: WindowColumn, period: int, limit: Limit) -> Baseline | None:
     """Forecasts of val are left out: there are as many again, and they take as long."""
     settings = (*_arrays(train), *_rows(train), *_rows(val), period)
     fit = cache(partial(fit_boosting, *settings))  # once for each number of leaves
@@ -66,12 +67,12 @@ def _boosting(train: WindowColumn, val: WindowColumn, test: WindowColumn, period
             break
     assert best is not None
     leaves = best[1]
-    forecast = cached(boosted_forecasts, ignore=["fit"])(fit, settings, leaves, (*_arrays(test), period), *_rows(test))
-    return Baseline({}, _predictions(test, forecast), {"leaves": leaves})
-
-
-def _predictions(windows: WindowColumn, forecast: np.ndarray) -> Predictions:
-    return {"forecast": forecast, "future": windows.windows()[1], "real": windows.real_future()}
+    forecasts = cached(boosted_forecasts, ignore=["fit", "limit"])
+    try:
+        forecast = forecasts(fit, limit, settings, leaves, (*_arrays(test), period), test.now)
+    except TimeoutError:
+        return None
+    return Baseline({}, labelled(test, forecast), {"leaves": leaves})
 
 
 def repeat_last(test: WindowColumn) -> np.ndarray:
@@ -85,9 +86,9 @@ def seasonal_naive(test: WindowColumn, period: int) -> np.ndarray:
 
     A period longer than the look-back is still seen: the rows are there when the forecast is made.
     """
-    now, steps = test.first + np.arange(len(test)), np.arange(test.horizon)
+    steps = np.arange(test.horizon)
     back = period * (steps // period + 1)
-    return test.series.values[now[:, None] + steps - back].transpose(0, 2, 1)
+    return test.series.values[test.now[:, None] + steps - back].transpose(0, 2, 1)
 
 
 def seasonal_profile(train: WindowColumn, test: WindowColumn, period: int) -> np.ndarray:
@@ -98,8 +99,7 @@ def seasonal_profile(train: WindowColumn, test: WindowColumn, period: int) -> np
 
 def linear(fitted: ridge.Ridge, windows: WindowColumn) -> np.ndarray:
     """Ridge regression that knows no cycle."""
-    past, _ = windows.windows()
-    return np.concatenate([fitted(past[row : row + 1024]) for row in range(0, len(past), 1024)])
+    return np.concatenate([fitted(past).astype(np.float32) for past, _ in windows.pairs()])
 
 
 def boosting_lags(look_back: int, period: int) -> list[int]:
@@ -115,8 +115,8 @@ def _arrays(windows: WindowColumn) -> tuple[Any, ...]:
 
 
 def _rows(windows: WindowColumn) -> tuple[int, int]:
-    """Row at which the first window begins, and number of windows."""
-    return windows.first - windows.look_back, len(windows)
+    """Row at which the first window begins, and number of rows at which windows may begin."""
+    return windows.first - windows.look_back, windows.end - windows.horizon + 1 - windows.first
 
 
 class BoostingTable:
@@ -178,17 +178,23 @@ def boosting_error(fit: Callable[[int], tuple[float, Any]], settings: tuple[Any,
 
 
 def boosted_forecasts(
-    fit: Callable[[int], tuple[float, Any]], settings: tuple[Any, ...], leaves: int, arrays: tuple[Any, ...], first: int,
-    count: int,
+    fit: Callable[[int], tuple[float, Any]], limit: Limit, settings: tuple[Any, ...], leaves: int, arrays: tuple[Any, ...],
+    now: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Forecasts of so many windows from a row on, `(windows, series, horizon)`; a cache knows `fit` by the settings."""
+    """Forecasts of windows, `(windows, series, horizon)`, from their first steps on; a cache knows `fit` by the settings.
+
+    Raises:
+        TimeoutError: They take far longer than there is time.
+    """
     (_, model), table = fit(leaves), BoostingTable(*arrays)
     channels = table.values.shape[1]
-    forecasts = np.empty((count, channels, table.horizon), np.float32)
-    starts = first + np.arange(count)
+    forecasts = np.empty((len(now), channels, table.horizon), np.float32)
+    starts, series = np.repeat(now - table.look_back, channels), np.tile(np.arange(channels), len(now))
+    last = table.last(starts, series)
     for step in range(table.horizon):
-        for channel in range(channels):
-            series = np.full(count, channel)
-            rows = table(starts, np.full(count, step), series)
-            forecasts[:, channel, step] = model.predict(rows) + table.last(starts, series)
+        rows = table(starts, np.full(len(starts), step), series)
+        begun = time.monotonic()
+        forecasts[..., step] = (model.predict(rows) + last).reshape(len(now), channels)
+        if step == 0 and (time.monotonic() - begun) * table.horizon > max(limit.seconds, LEAST_SECONDS):
+            raise TimeoutError
     return forecasts

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.baselines import Baseline, Baselines, Limit
+from mla_train.heads import Predictions
 from mla_train.modalities.series.windows import WindowColumn
 
 MODELS = {"theta": "AutoTheta", "ets": "AutoETS"}
@@ -37,7 +38,14 @@ def _forecast(model: str, test: WindowColumn, cycle: int, limit: Limit) -> Basel
     if (time.monotonic() - start) / TRIED * len(series) > limit.seconds_left:
         return None
     forecast = np.stack([one(each, test.horizon) for each in series]).reshape(future.shape)
-    return Baseline({}, {"forecast": forecast, "future": future, "real": test.real_future()}, {"cycle": cycle})
+    return Baseline({}, labelled(test, forecast), {"cycle": cycle})
+
+
+def labelled(windows: WindowColumn, forecast: np.ndarray) -> Predictions:
+    """Forecasts `(windows, series, horizon)` with what came."""
+    return {
+        "forecast": forecast, "future": windows.windows()[1], "real": windows.real_future(), "now": windows.now,
+    }  # fmt: skip
 
 
 def _model(name: str, cycle: int) -> Any:

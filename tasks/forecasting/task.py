@@ -1,6 +1,6 @@
 """Time series to their future."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -86,7 +86,7 @@ class Forecasting(Task):
     def prediction_rows(self, model: Model, predictions: Predictions, data: Any) -> list[dict[str, Any]]:
         """Windows that follow each other without overlap, a row for each series; steps that fill no last one are left out."""
         column: WindowColumn = data.test.columns[INPUT]
-        some = {name: values[:: column.horizon] for name, values in predictions.items()}
+        some = {name: values[:: -(-column.horizon // column.step)] for name, values in predictions.items()}
         rows = []
         target, table = data.spec.target, column.series.table
         for index, record in zip(some["index"].tolist(), model.head.decode(some), strict=True):
@@ -132,6 +132,7 @@ def best_start(data: Dataset, embedding: WindowEmbedding) -> tuple[str, np.ndarr
         None where it has no such part.
     """
     train, val = (split.columns[INPUT] for split in (data.train, data.val))
+    fitted_to = train.thinned(ridge.MOST_VALUES)
     spec, has_ridge, has_cycle = embedding.spec, "ridge" in embedding.side_paths, "cycle" in embedding.side_paths
     profile = cycle_profile(train.series, train.end, spec.period) if has_cycle else None
     if not has_ridge:
@@ -139,16 +140,17 @@ def best_start(data: Dataset, embedding: WindowEmbedding) -> tuple[str, np.ndarr
     starts: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}  # the simplest first
     if has_cycle and spec.period <= spec.look_back:
         starts["seasonal_naive"] = ridge.seasonal_naive(spec.look_back, spec.horizon, spec.period), None
-    starts["ridge"] = ridge.fit(train.windows(), val.windows(), spec.period if has_cycle else None).weight, None
+    starts["ridge"] = ridge.fit(fitted_to.pairs(), val.pairs(), spec.period if has_cycle else None).weight, None
     if has_cycle:
-        fitted = ridge.fit(without_cycle(train, profile), without_cycle(val, profile), spec.period)
+        fitted = ridge.fit(without_cycle(fitted_to, profile), without_cycle(val, profile), spec.period)
         starts["cycle and ridge"] = fitted.weight, profile
     errors = {
-        name: ridge.squared_errors(weight, *without_cycle(val, profile), val.real_future())
+        name: ridge.squared_errors(weight, without_cycle(val, profile), (each.real_future() for each in val.pieces()))
         for name, (weight, profile) in starts.items()
     }
     best = min(errors, key=lambda name: errors[name].sum())
-    chosen = next(name for name in errors if name == best or not is_worse(errors[name] - errors[best], spec.horizon))
+    apart = -(-spec.horizon // val.step)  # windows that share no step
+    chosen = next(name for name in errors if name == best or not is_worse(errors[name] - errors[best], apart))
     return chosen, *starts[chosen]
 
 
@@ -159,10 +161,11 @@ def is_worse(differences: np.ndarray, horizon: int) -> bool:
     return bool(differences.mean() > np.std(means))
 
 
-def without_cycle(column: WindowColumn, profile: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def without_cycle(column: WindowColumn, profile: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Past and future of the windows of a split, less the mean at each place of the cycle, `(period, series)`."""
-    past, future = column.windows()
-    if profile is None:
-        return past, future
-    cycle = profile[column.places(len(profile))].transpose(0, 2, 1)
-    return past - cycle[..., : column.look_back], future - cycle[..., column.look_back :]
+    for piece in column.pieces():
+        past, future = piece.windows()
+        if profile is not None:
+            cycle = profile[piece.places(len(profile))].transpose(0, 2, 1)
+            past, future = past - cycle[..., : column.look_back], future - cycle[..., column.look_back :]
+        yield past, future

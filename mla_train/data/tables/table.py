@@ -100,17 +100,19 @@ def collect(source: Source) -> Table:
             broken.append(f"{source.name} {row.error}")
             continue
         for name, cell in row.cells.items():
-            if UNNAMED.fullmatch(name):
-                if not is_empty(cell):
-                    nameless.add(name)
-                if not name:
-                    index += [None] * (len(places) - len(index))
-                    index.append(cell)
-            else:
-                column = cells.setdefault(name, [])
-                if len(column) < len(places):  # earlier rows lack it
-                    column += [None] * (len(places) - len(column))
-                column.append(cell)
+            column = cells.get(name)
+            if column is None:
+                if UNNAMED.fullmatch(name):
+                    if not is_empty(cell):
+                        nameless.add(name)
+                    if not name:
+                        index += [None] * (len(places) - len(index))
+                        index.append(cell)
+                    continue
+                column = cells[name] = []
+            if len(column) < len(places):  # earlier rows lack it
+                column += [None] * (len(places) - len(column))
+            column.append(cell)
         places.append(row.place)
         check_cells(len(places), len(cells), source.file_bytes, source.name)
     if not places and not broken:

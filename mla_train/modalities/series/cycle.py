@@ -4,6 +4,8 @@ import numpy as np
 
 MOST_CYCLES = 50
 """Cycles of the longest length that are read, the latest."""
+MOST_CHANNELS = 32
+"""Series that are read, at even distances."""
 DOUBT = 5.0
 """Times that a cycle has to exceed the profile that noise alone leaves: a random walk stays below."""
 
@@ -20,6 +22,7 @@ def find_periods(values: np.ndarray, longest: int = 800) -> list[int]:
         longest: Most steps of a cycle, at most a third of the rows.
     """
     longest = min(longest, len(values) // 3 - 1)
+    values = values[:, :: -(-values.shape[1] // MOST_CHANNELS)]
     strength = cycle_strengths(values[-MOST_CYCLES * max(longest, 1) :].astype(float), longest)
     before, here, after = strength[1:-2], strength[2:-1], strength[3:]
     peaks = 2 + np.flatnonzero((here > 0) & (here >= before) & (here > after))

@@ -10,14 +10,17 @@ values matter more. Centre, fading and strength are those with the least error o
 and fading must be worth a hundredth of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 STRENGTHS = tuple(10.0 ** (power / 4) for power in range(0, 33))
 MARGIN = 0.01  # by which the error must be less to take what knows the cycle
-ROWS = 4096  # windows that are multiplied at a time
+MOST_VALUES = 600_000_000  # of the training windows that a forecaster is fitted to; of more, every n-th window is read
+Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
+"""Pieces of the windows of a split: past `(windows, series, look_back)` and future `(windows, series, horizon)`."""
 
 
 @dataclass
@@ -56,22 +59,19 @@ def centres(look_back: int, horizon: int, period: int | None = None) -> Iterator
             yield name, alike / alike.sum(0)
 
 
-def moments(past: np.ndarray, future: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def moments(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, float]:
     """Sums of products over all windows and series, past and future less the mean of the past.
-
-    Args:
-        past: `(windows, channels, look_back)`.
-        future: `(windows, channels, horizon)`.
 
     Returns:
         X'X, X'Y and the sum of Y squared.
     """
-    look_back, horizon = past.shape[-1], future.shape[-1]
-    xx, xy, yy = np.zeros((look_back, look_back)), np.zeros((look_back, horizon)), 0.0
-    for row in range(0, len(past), ROWS):
-        x, y = past[row : row + ROWS].astype(np.float64), future[row : row + ROWS].astype(np.float64)
+    xx: Any = 0.0
+    xy: Any = 0.0
+    yy = 0.0
+    for past, future in pairs:
+        x, y = past.astype(np.float64), future.astype(np.float64)
         mean = x.mean(-1, keepdims=True)
-        x, y = (x - mean).reshape(-1, look_back), (y - mean).reshape(-1, horizon)
+        x, y = (x - mean).reshape(-1, x.shape[-1]), (y - mean).reshape(-1, y.shape[-1])
         xx += x.T @ x
         xy += x.T @ y
         yy += float((y * y).sum())
@@ -79,8 +79,8 @@ def moments(past: np.ndarray, future: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def fit(
-    train: tuple[np.ndarray, np.ndarray],
-    val: tuple[np.ndarray, np.ndarray],
+    train: Pairs,
+    val: Pairs,
     period: int | None = None,
     strengths: tuple[float, ...] = STRENGTHS,
 ) -> Ridge:
@@ -89,13 +89,13 @@ def fit(
     The greatest strengths leave next to nothing of the weights: the forecast then is the centre itself.
 
     Args:
-        train: Past and future of the training windows, `(windows, channels, look_back)` and `(..., horizon)`.
-        val: The same of the validation windows.
+        train: Training windows.
+        val: Validation windows.
         period: Steps of the cycle, which is also the memory that is tried; None is the plain ridge, which knows neither.
         strengths: Penalties to choose from.
     """
-    xx, xy, _ = moments(*train)
-    seen_xx, seen_xy, seen_yy = moments(*val)
+    xx, xy, _ = moments(train)
+    seen_xx, seen_xy, seen_yy = moments(val)
     look_back, horizon = xy.shape
     age = np.arange(look_back)[::-1]
     best: dict[bool, tuple[float, Ridge]] = {}
@@ -126,10 +126,15 @@ def seasonal_naive(look_back: int, horizon: int, period: int) -> np.ndarray:
     return weight
 
 
-def squared_errors(weight: np.ndarray, past: np.ndarray, future: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Squared errors of a linear forecast, summed over the measured steps of each window, `(windows,)`; see `moments`."""
-    sums = []
-    for row in range(0, len(past), ROWS):
-        mistakes = past[row : row + ROWS] @ weight - future[row : row + ROWS]
-        sums.append((mistakes**2 * real[row : row + ROWS]).sum((1, 2), dtype=np.float64))
-    return np.concatenate(sums)
+def squared_errors(weight: np.ndarray, pairs: Pairs, real: Iterable[np.ndarray]) -> np.ndarray:
+    """Squared errors of a linear forecast, summed over the measured steps of each window, `(windows,)`.
+
+    Args:
+        weight: Weights of the past, `(look_back, horizon)`.
+        pairs: Windows.
+        real: True where a step to be forecast was measured, of each piece.
+    """
+    pieces = zip(pairs, real, strict=True)
+    return np.concatenate(
+        [((past @ weight - future) ** 2 * known).sum((1, 2), dtype=np.float64) for (past, future), known in pieces]
+    )

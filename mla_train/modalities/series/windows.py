@@ -22,6 +22,8 @@ from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.transforms import transformed
 
+PIECE_WINDOWS, PIECE_NUMBERS = 4096, 30_000_000
+
 
 @dataclass(eq=False)
 class ScaledSeries:
@@ -61,7 +63,7 @@ class Window(NamedTuple):
 
 @dataclass
 class WindowColumn(Column):
-    """The windows of a split; each begins one row after the one before.
+    """The windows of a split; each begins `step` rows after the one before.
 
     Attributes:
         series: Table that they are cut out of.
@@ -69,6 +71,7 @@ class WindowColumn(Column):
         count: Number of windows.
         look_back: Number of steps that are read.
         horizon: Number of steps that are forecast.
+        step: Number of rows from one window to the next.
     """
 
     series: ScaledSeries
@@ -76,22 +79,49 @@ class WindowColumn(Column):
     count: int
     look_back: int
     horizon: int
+    step: int = 1
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Window:
         """One window; nothing is copied."""
-        return Window(self.series, self.first + index)
+        return Window(self.series, self.first + index * self.step)
 
     @property
     def end(self) -> int:
         """Row behind the last step of the last window."""
-        return self.first + self.count - 1 + self.horizon
+        return self.first + (self.count - 1) * self.step + self.horizon
+
+    @property
+    def now(self) -> np.ndarray:
+        """Row of the first step that each window forecasts, `(windows,)`."""
+        return self.first + np.arange(self.count) * self.step
 
     def select(self, index: np.ndarray) -> "WindowColumn":
         """Some windows that follow each other."""
-        return replace(self, first=self.first + int(index[0]), count=len(index))
+        return replace(self, first=self.first + int(index[0]) * self.step, count=len(index))
+
+    def thinned(self, most: int) -> "WindowColumn":
+        """Every n-th window, so that at most so many values are forecast; windows that follow each other do not part.
+
+        The n is a divisor of the horizon: windows that begin a horizon apart stay, and each row is forecast.
+        """
+        values = self.count * self.series.values.shape[1] * self.horizon
+        steps = [step for step in range(1, self.horizon + 1) if self.horizon % step == 0]
+        step = next((step for step in steps if values <= most * step), self.horizon)
+        return replace(self, count=-(-self.count // step), step=step)
+
+    def pieces(self) -> Iterator["WindowColumn"]:
+        """The windows in pieces that fit in memory as float64."""
+        numbers = self.series.values.shape[1] * (self.look_back + self.horizon)
+        rows = min(PIECE_WINDOWS, max(1, PIECE_NUMBERS // numbers))
+        for start in range(0, self.count, rows):
+            yield self.select(np.arange(start, min(start + rows, self.count)))
+
+    def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Past and future of `windows`, of one piece after the other."""
+        return (piece.windows() for piece in self.pieces())
 
     def is_missing(self) -> np.ndarray:
         """No window is missing, `(windows,)`."""
@@ -105,15 +135,17 @@ class WindowColumn(Column):
         """Past `(windows, series, look_back)` and future `(windows, series, horizon)`, scaled, without copying."""
         rows = self.series.values[self.first - self.look_back : self.end]
         cut = np.lib.stride_tricks.sliding_window_view(rows, self.look_back + self.horizon, axis=0)
+        cut = cut[:: self.step]
         return cut[..., : self.look_back], cut[..., self.look_back :]
 
     def real_future(self) -> np.ndarray:
         """True where a step to be forecast was measured, `(windows, series, horizon)`."""
-        return np.lib.stride_tricks.sliding_window_view(self.series.real[self.first : self.end], self.horizon, axis=0)
+        real = self.series.real[self.first : self.end]
+        return np.lib.stride_tricks.sliding_window_view(real, self.horizon, axis=0)[:: self.step]
 
     def places(self, period: int) -> np.ndarray:
         """Place in the cycle of each step, `(windows, look_back + horizon)`."""
-        starts = self.series.phase + self.first - self.look_back + np.arange(self.count)
+        starts = self.series.phase - self.look_back + self.now
         return (starts[:, None] + np.arange(self.look_back + self.horizon)) % period
 
 

@@ -41,7 +41,7 @@ def solved(train, val, name, memory, strength):
 def test_the_best_on_validation_windows_of_what_a_solver_finds(period):
     train, val = windows(120), windows(80, seed=1)
     strengths = (0.1, 10.0, 1000.0)
-    found = ridge.fit(train, val, period, strengths)
+    found = ridge.fit([train], [val], period, strengths)
     choices = [
         (name, memory, strength)
         for name in ("last", "mean", "season")[: 2 if period is None else 3]
@@ -60,7 +60,7 @@ def test_the_best_on_validation_windows_of_what_a_solver_finds(period):
 @pytest.mark.parametrize("strength", [0.1, 100.0])
 def test_levels_are_carried_on(period, strength):
     past, future = windows(100)
-    found = ridge.fit((past, future), windows(50, seed=1), period, (strength,))
+    found = ridge.fit([(past, future)], [windows(50, seed=1)], period, (strength,))
     np.testing.assert_allclose(found.weight.sum(0), 1, rtol=1e-9)
     np.testing.assert_allclose(found(past + 3), found(past) + 3, rtol=1e-6)
 
@@ -70,7 +70,7 @@ def test_a_cycle_that_changes_from_window_to_window_is_known_from_few_windows():
     days = generator.normal(size=(410, 2, 4))
     windows = np.tile(days, 5)[..., :17] + 0.3 * generator.normal(size=(410, 2, 17))
     train, val, test = ((part[..., :12], part[..., 12:]) for part in np.split(windows, [10, 210]))
-    found, plain = ridge.fit(train, val, 4), ridge.fit(train, val)
+    found, plain = ridge.fit([train], [val], 4), ridge.fit([train], [val])
     assert found.centre == "season"
     errors = [np.mean((one(test[0]) - test[1]) ** 2) for one in (found, plain)]
     assert errors[0] < 0.13 < errors[1]  # .09 is the noise of the future, .03 that of three days
@@ -83,7 +83,7 @@ def test_a_past_shorter_than_the_cycle_has_no_season():
 def test_noise_shrinks_to_the_centre():
     generator = np.random.default_rng(0)
     noise = [generator.normal(size=(60, 1, size)) for size in (12, 5, 12, 5)]
-    found = ridge.fit((noise[0], noise[1]), (noise[2], noise[3]))
+    found = ridge.fit([(noise[0], noise[1])], [(noise[2], noise[3])])
     assert found.centre == "mean"
     np.testing.assert_allclose(found.weight, 1 / 12, atol=0.05)
 
@@ -101,6 +101,6 @@ def test_the_ridge_of_etth1_is_that_of_the_literature(shared_data, look_back, ms
         train, val, test = (split.columns["series"] for split in (data.train, data.val, data.test))
         assert len(test) == 2880 - horizon + 1
         past, future = test.windows()
-        error = ridge.fit(train.windows(), val.windows())(past) - future
+        error = ridge.fit(train.pairs(), val.pairs())(past) - future
         found.append(((error**2).mean(), np.abs(error).mean()))
     np.testing.assert_allclose(np.mean(found, 0), (mse, mae), atol=1e-4)

@@ -14,9 +14,10 @@ import mla_train
 from mla_train.baselines import Limit, compute
 from mla_train.errors import UserError
 from mla_train.heads import Forecast
+from mla_train.heads.bootstrap import drawn_places
 from mla_train.heads.forecast_metrics import coverage, errors_by_series, forecast_metrics
 from mla_train.heads.forecast_spec import ForecastSpec
-from mla_train.modalities.series import ridge
+from mla_train.modalities.series import ridge, windows
 from mla_train.task import build_task
 from tasks.forecasting import baselines
 from tasks.forecasting.task import best_start, is_worse
@@ -54,7 +55,7 @@ def series(batch):
 
 def test_it_begins_as_the_ridge(built):
     run = built("task.cycle=false")
-    expected = baselines.linear(ridge.fit(run.train.windows(), run.val.windows()), run.test)
+    expected = baselines.linear(ridge.fit(run.train.pairs(), run.val.pairs()), run.test)
     np.testing.assert_allclose(forecasts(run), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -74,7 +75,7 @@ def test_it_begins_as_the_simple_forecast_that_is_best_on_val(words, built):
     future = run.val.windows()[1]
     error = np.mean((run.model(batch_of(run, range(len(run.val)), "val"))[0].detach().numpy() - future) ** 2)
     others = [np.mean((baselines.seasonal_naive(run.val, 24) - future) ** 2)] if not words else []
-    plain = ridge.fit(run.train.windows(), run.val.windows())
+    plain = ridge.fit(run.train.pairs(), run.val.pairs())
     others += [np.mean((baselines.linear(plain, run.val) - future) ** 2)] if weight is not None else []
     assert all(error <= other * 1.02 for other in others)  # a simpler one may be a little worse
 
@@ -87,7 +88,7 @@ def test_noise_that_repeats_begins_as_the_value_a_cycle_before(tmp_path):
     past, future = run.val.windows()
     naive = ridge.seasonal_naive(24, 6, 24)
     np.testing.assert_allclose(past @ naive, baselines.seasonal_naive(run.val, 24))
-    errors = ridge.squared_errors(naive, past, future, run.val.real_future())
+    errors = ridge.squared_errors(naive, [(past, future)], [run.val.real_future()])
     np.testing.assert_allclose(errors, ((past @ naive - future) ** 2).sum((1, 2)), rtol=1e-5)
     assert best_start(run.data, run.model.embeddings["series"])[0] == "seasonal_naive"
 
@@ -385,6 +386,59 @@ def test_the_bundled_traffic():
     assert (spec.period, spec.num_known, len(spec.observed), spec.frequency) == (168, 5, 4, "h")
     future = test.windows()[1]
     assert np.mean((baselines.seasonal_naive(test, 168) - future) ** 2) == pytest.approx(0.0775, abs=1e-3)
-    assert np.mean((baselines.linear(ridge.fit(train.windows(), val.windows()), test) - future) ** 2) == pytest.approx(
+    assert np.mean((baselines.linear(ridge.fit(train.pairs(), val.pairs()), test) - future) ** 2) == pytest.approx(
         0.0585, abs=1e-3
     )
+
+
+def test_of_many_windows_every_nth_is_scored(built):
+    whole, thin = built(), built("data.most_values=400")
+    step = thin.test.step
+    assert step > 1
+    assert thin.test.horizon % step == 0
+    assert len(thin.test) * thin.test.horizon * thin.test.series.values.shape[1] <= 400
+    assert (thin.train.step, thin.train.count) == (1, whole.train.count)
+    assert "most_values" not in "".join(whole.data.notes)
+    assert any(f"one in {step} (data.most_values=400)" in note for note in thin.data.notes)
+    for split in ("val", "test"):
+        all_of, some = getattr(whole, split), getattr(thin, split)
+        step = some.step
+        for everyone, part in zip(
+            (*all_of.windows(), all_of.real_future()), (*some.windows(), some.real_future()), strict=True
+        ):
+            np.testing.assert_array_equal(everyone[::step], part)
+        np.testing.assert_array_equal(all_of.places(7)[::step], some.places(7))
+        np.testing.assert_array_equal(all_of.now[::step], [some[place].now for place in range(len(some))])
+        second = some.select(np.arange(1, len(some)))
+        np.testing.assert_array_equal(second.windows()[0], some.windows()[0][1:])
+    for name, baseline in baselines.forecast_baselines(thin.data).items():
+        of_all = baselines.forecast_baselines(whole.data)[name](Limit())
+        some = baseline(Limit())
+        assert some.test["forecast"].shape == some.test["future"].shape
+        if name in ("repeat_last", "seasonal_naive", "seasonal_profile"):
+            np.testing.assert_allclose(some.test["forecast"], of_all.test["forecast"][:: thin.test.step], rtol=1e-6)
+
+
+def test_windows_are_read_in_pieces(built, monkeypatch):
+    run = built()
+    expected = ridge.moments([run.train.windows()])
+    monkeypatch.setattr(windows, "PIECE_NUMBERS", 2500)
+    assert len(list(run.train.pieces())) > 5
+    for found, whole in zip(ridge.moments(run.train.pairs()), expected, strict=True):
+        np.testing.assert_allclose(found, whole, rtol=1e-9)
+
+
+def test_blocks_of_thinned_windows_hold_three_horizons():
+    head = SimpleNamespace(spec=SimpleNamespace(horizon=24), kind="forecast", draws_sums=True)
+    for step in (1, 8):
+        predictions = {"forecast": np.zeros((600, 1, 24)), "now": 50 + step * np.arange(600)}
+        (places,) = drawn_places(head, predictions, 1)
+        lengths = np.diff(np.flatnonzero(np.diff(np.concatenate([[-5], places, [-5]])) != 1))
+        assert lengths.max() >= 72 // step
+        assert np.median(lengths) == 72 // step
+
+
+def test_trees_that_would_forecast_for_long_are_left_out(built, monkeypatch):
+    monkeypatch.setattr(baselines, "LEAST_SECONDS", 0.0)
+    baseline = baselines.forecast_baselines(built("data.horizon=7").data)["boosting"]
+    assert baseline(Limit(1e-9)) is None
