@@ -16,6 +16,7 @@ from mla_train.nn import Decoder, beam_search
 from mla_train.studies.timing import by_turns
 
 START, END, VOCAB = 1, 2, 1000
+PEER = "transformers Marian"
 
 
 class LanguageModel(nn.Module):
@@ -62,8 +63,49 @@ def generation_speed(model: Any, memory: Tensor, cached: bool, length: int, beam
     return len(memory) * beams * length / seconds, state.cache.nbytes
 
 
+def marian_speed(model: Any, memory: Tensor, length: int, beams: int) -> float:
+    """Tokens a second of all beams of transformers' `generate` with its cache, for sources that are encoded already."""
+    from transformers.modeling_outputs import BaseModelOutput
+
+    start = time.perf_counter()
+    with torch.no_grad():
+        found = model.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=memory), attention_mask=torch.ones(memory.shape[:2]),
+            num_beams=beams, max_new_tokens=length, min_new_tokens=length, do_sample=False,
+        )  # fmt: skip
+    seconds = time.perf_counter() - start
+    assert found.shape == (len(memory), length + 1)
+    return len(memory) * beams * length / seconds
+
+
+def marian(sizes: EncoderConfig) -> Any:
+    """Transformers' Marian of these sizes, with random weights."""
+    from transformers import MarianConfig, MarianMTModel
+
+    layers: dict[str, Any] = {
+        "encoder_layers": 1,
+        "decoder_layers": sizes.depth,
+        "encoder_ffn_dim": 4,
+        "decoder_ffn_dim": 4 * sizes.dim,
+    }
+    heads: dict[str, Any] = {"encoder_attention_heads": sizes.num_heads, "decoder_attention_heads": sizes.num_heads}
+    special: dict[str, Any] = {
+        "pad_token_id": 0,
+        "decoder_start_token_id": START,
+        "eos_token_id": END,
+        "forced_eos_token_id": None,
+    }
+    shapes: dict[str, Any] = {
+        "d_model": sizes.dim,
+        "vocab_size": VOCAB,
+        "decoder_vocab_size": VOCAB,
+        "max_position_embeddings": 4096,
+    }
+    return MarianMTModel(MarianConfig(**shapes, **layers, **heads, **special)).eval()
+
+
 def decode(options: argparse.Namespace) -> None:
-    """Beam search with MLA's latent cache beside multi-head attention of the same size, and without any cache."""
+    """Beam search with MLA's latent cache beside multi-head attention and transformers' Marian, and without any cache."""
     sizes = EncoderConfig(dim=options.dim, depth=options.depth, num_heads=options.heads)
     torch.manual_seed(0)
     models = {kind.name: LanguageModel(kind, sizes).eval() for kind in (AttentionKind.mla, AttentionKind.mha)}
@@ -76,21 +118,29 @@ def decode(options: argparse.Namespace) -> None:
     for column in ("length", "attention", "tokens/s", "speed", "bytes a token", "share", "MB"):
         table.add_column(column, justify="right")
     cache_bytes: dict[str, int] = {}
+    peer = marian(sizes)
 
     def measure(name: str, length: int) -> float:
+        if name == PEER:
+            return marian_speed(peer, memory, length, options.beams)
         model, _, without_cache = name.partition(", ")
         speed, cache_bytes[name] = generation_speed(models[model], memory, not without_cache, length, options.beams)
         return speed
 
-    for name in models:  # warm up
+    for name in (*models, PEER):  # warm up
         measure(name, 16)
     for length in options.lengths:
-        names = [*models, *(["mla, no cache"] if length <= options.uncached_up_to else [])]
+        names = [*models, PEER, *(["mla, no cache"] if length <= options.uncached_up_to else [])]
         speeds = by_turns({name: partial(measure, name, length) for name in names}, options.rounds)
         full = models["mha"].decoder.cache_width
         for name, speed in speeds.items():
             width = models[name].decoder.cache_width if name in models else 0
-            row = [f"{speed:,.0f}", f"{speed / speeds['mha']:.2f}x", f"{4 * width:,}", f"{width / full:.1%}"]
-            table.add_row(str(length), name, *row, f"{cache_bytes[name] / 1e6:.1f}")
+            row = [f"{speed:,.0f}", f"{speed / speeds['mha']:.2f}x"]
+            row += (
+                ["", "", ""]
+                if name == PEER
+                else [f"{4 * width:,}", f"{width / full:.1%}", f"{cache_bytes[name] / 1e6:.1f}"]
+            )
+            table.add_row(str(length), name, *row)
         table.add_section()
     Console().print(table)
