@@ -246,7 +246,7 @@ class TrainConfig:
         """Refuses a data set of another task of the project."""
         task, data = (options._target_.split(".")[:2] for options in (self.task, self.data))
         require(
-            task == data or not task[0] == data[0] == "tasks",
+            task == data or not task[0] == data[0] == "tasks" or data[1] in getattr(self.task, "reads", ()),
             f"data={self.data.name} does not belong to task={self.task.name}: remove data= to get the task's own data set, "
             f"or use task={data[1]}",
         )

@@ -1,0 +1,5 @@
+"""Texts without labels: hidden words are filled in. Nothing heavy is imported before it is asked for."""
+
+from mla_train.lazy import lazy_names
+
+__getattr__ = lazy_names(__name__, {"MaskedLM": "task", "read_corpus": "corpus"})

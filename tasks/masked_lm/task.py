@@ -1,0 +1,134 @@
+"""Texts without labels: some words are hidden, and the network fills them in."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from mla_train.baselines import Baselines
+from mla_train.config import LongTexts
+from mla_train.data.examples import RawData
+from mla_train.data.splits import SPLITS
+from mla_train.data.tokenizers import UNK_ID
+from mla_train.dataset import Dataset, Split
+from mla_train.errors import UserError
+from mla_train.heads import Predictions
+from mla_train.heads.masked_tokens import MaskedTokens, MaskedTokenSpec, hidden_split, hide_batch, word_starts
+from mla_train.modalities import Text
+from mla_train.modalities.text import TextColumn, clean
+from mla_train.model import Model
+from mla_train.preparation import prepare
+from mla_train.safe_files import write_atomically
+from mla_train.task import Task
+from tasks.masked_lm.config import Corruption, MaskedLMConfig
+
+TEXT = "text"
+MASK = "[MASK]"
+MOST_EXAMPLES = 20  # in gaps.md
+
+
+class GapText(Text):
+    """A text in which [MASK] is a gap."""
+
+    def preprocess(self, values: Sequence[Any]) -> TextColumn:
+        """Reads texts; each [MASK] becomes an unknown token."""
+        texts = [self._one_text(value) for value in values]
+        tokens = []
+        for text in texts:
+            pieces = [self.tokenizer.encode(piece).ids for piece in re.split(r"\s*\[MASK\]", text)]
+            if len(pieces) == 1 and text:
+                raise UserError(f"{text[:60]!r} has no gap: write {MASK} where a word is to be filled in")
+            joined = [token for number, piece in enumerate(pieces) for token in ([UNK_ID] * (number > 0) + piece)]
+            tokens.append(np.array(joined[: self.spec.max_length], np.int32))
+        return TextColumn(texts, [], tokens)
+
+
+class MaskedLM(Task):
+    """Texts with hidden words to these words."""
+
+    inputs = {TEXT: GapText}
+    head = MaskedTokens
+
+    def prepare(self, raw: RawData) -> Dataset:
+        """Pieces of at most `data.max_length` tokens; val and test hide the same words each time."""
+        options: Any = replace(self.config.data, long_texts=LongTexts.windows, tfidf_features=0)
+        texts = {split: replace(part, inputs={TEXT: part.inputs[TEXT]}) for split, part in raw.splits.items()}
+        raw = replace(raw, splits=texts, classes=None)
+        data = prepare(raw, {TEXT: GapText}, MaskedTokens, replace(self.config, data=options))
+        task = cast(MaskedLMConfig, self.config.task)
+        spec = MaskedTokenSpec(TEXT, task.mask_rate, task.whole_words, task.corruption is Corruption.bert)
+        text = cast(GapText, data.spec.inputs[TEXT])
+        starts = word_starts(text.tokenizer)
+        splits = {split: _pieces(getattr(data, split), text) for split in SPLITS}
+        for split in ("val", "test"):
+            column: TextColumn = splits[split].columns[TEXT]
+            read, hidden = hidden_split(column.tokens, starts, spec)
+            splits[split] = replace(splits[split], columns={TEXT: replace(column, tokens=read)}, targets=hidden)
+        counts = [sum(map(len, splits[split].columns[TEXT].tokens)) for split in SPLITS]
+        text.spec = replace(text.spec, long_texts=LongTexts.head.value)
+        notes = [note for note in data.notes if "windows" not in note]
+        notes.append("{:,} training, {:,} validation and {:,} test tokens".format(*counts))
+        notes.append(f"{spec.rate:.0%} of the {'words' if spec.whole_words else 'tokens'} are hidden (task.mask_rate)")
+        vary = partial(hide_batch, starts=starts, spec=spec)
+        return replace(data, spec=replace(data.spec, target=spec), **splits, notes=notes, vary=vary)
+
+    def baselines(self, data: Dataset) -> Baselines:
+        """The most frequent token, and the likeliest one between its neighbours."""
+        from tasks.masked_lm.baselines import filling_baselines
+
+        return filling_baselines(data)
+
+    def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
+        """Accuracy over the frequency of the token, and some filled texts."""
+        super().figures(model, predictions, data, folder)
+        column: TextColumn = data.test.columns[TEXT]
+        head = cast(MaskedTokens, model.head)
+        lines = ["# Filled gaps", "", "Each gap: *what the model says* (what stood there, where it is another)."]
+        step = max(1, len(column.tokens) // MOST_EXAMPLES)
+        for place in range(0, len(predictions["index"]), step)[:MOST_EXAMPLES]:
+            lines += ["", "- " + _filled(head, predictions, place, column)]
+        write_atomically(folder / "gaps.md", "\n".join(lines) + "\n")
+
+
+def _pieces(split: Split, text: GapText) -> Split:
+    """The texts of a split in pieces of at most `max_length` tokens, without what is empty."""
+    column: TextColumn = split.columns[TEXT]
+    values: list[str] = []
+    tokens: list[np.ndarray] = []
+    names: list[str] = []
+    for place, (whole, numbers) in enumerate(zip(column.texts, column.tokens, strict=True)):
+        count = max(1, -(-len(numbers) // text.spec.max_length))
+        for piece in np.array_split(numbers, count) if len(numbers) else ():
+            values.append(whole if count == 1 else text.tokenizer.decode(piece.tolist()))
+            tokens.append(piece)
+            names += split.names[place : place + 1]
+    return Split({TEXT: TextColumn([value or " " for value in values], [], tokens)}, tokens, names)
+
+
+def _filled(head: MaskedTokens, predictions: Predictions, place: int, column: TextColumn) -> str:
+    """A text whose gaps are filled, as Markdown."""
+    from mla_train.escaping import markdown_line
+
+    tokens = column.tokens[int(predictions["index"][place])]
+    hidden = head.decode_labels({"label": [predictions["label"][place]]})[0]
+    written, said = [], iter(zip(head._words(predictions["filled"][place]), hidden, strict=True))
+    run: list[int] = []
+
+    def flush() -> None:
+        if run:
+            written.append(markdown_line(clean(head.tokenizer.decode(run))))
+            run.clear()
+
+    for token in tokens.tolist():
+        if token != UNK_ID:
+            run.append(token)
+            continue
+        flush()
+        word, right = next(said, ("", ""))
+        written.append(f"*{markdown_line(word)}*" + (f" ({markdown_line(right)})" if right != word else ""))
+    flush()
+    return " ".join(written)
