@@ -29,17 +29,20 @@ Columns = Mapping[str, Any]
 
 
 def merge(parts: list[Predictions]) -> Predictions:
-    """Joins the predictions of batches and brings them into the order of the split, which their `index` gives."""
+    """Joins the predictions of batches, which are emptied, and brings them into the order of the split, as `index` says."""
     index = np.concatenate([part["index"] for part in parts])
     order = np.argsort(index)
     if len(np.unique(index)) != len(index):
         raise RuntimeError("an example was evaluated twice")
     joined: Predictions = {}
-    for name, first in parts[0].items():
+    in_order = bool((order[1:] > order[:-1]).all())
+    for name, first in list(parts[0].items()):
+        pieces = [part.pop(name) for part in parts]  # so that a large column is not there twice for long
         if isinstance(first, np.ndarray):
-            joined[name] = np.concatenate([part[name] for part in parts])[order]
+            column: Any = np.concatenate(pieces)
+            joined[name] = column if in_order else column[order]
         else:
-            column = [item for part in parts for item in part[name]]
+            column = [item for piece in pieces for item in piece]
             joined[name] = [column[i] for i in order]
     return joined
 

@@ -133,19 +133,17 @@ def pooled_quantile(errors: np.ndarray, step: int, level: float) -> float:
 
 def errors_by_series(predictions: Predictions, spec: ForecastSpec) -> dict[str, dict[str, float | None]]:
     """Errors of each series, scaled and in its own units; null where nothing was measured."""
-    real = predictions["real"]
-    error = np.abs(predictions["forecast"] - predictions["future"]).astype(np.float64)
-    original = spec.in_units(predictions["forecast"]) - spec.in_units(predictions["future"])
+    points = {name: values for name, values in predictions.items() if name in ("real", "forecast", "future")}
+    sums = {name: values.sum(0) for name, values in window_sums(points, spec, ()).items()}
 
-    def average(values: np.ndarray) -> np.ndarray:
-        count = real.sum((0, 2))
-        return np.where(count, values.sum((0, 2), where=real) / np.maximum(count, 1), np.nan)
+    def average(name: str) -> np.ndarray:
+        return np.where(sums["count"], sums[name] / np.maximum(sums["count"], 1), np.nan)
 
     metrics = {
-        "mse": average(error**2),
-        "mase": average(error) / spec.naive_error,
-        "mae_original": average(np.abs(original)),
-        "rmse_original": average(original**2) ** 0.5,
+        "mse": average("squared"),
+        "mase": average("absolute_scaled"),
+        "mae_original": average("absolute_original"),
+        "rmse_original": average("squared_original") ** 0.5,
     }
     columns = zip(*map(rounded, metrics.values()), strict=True)
     return {name: dict(zip(metrics, row, strict=True)) for name, row in zip(spec.names, columns, strict=True)}

@@ -88,6 +88,11 @@ class MaskedTokens(Head):
         return MaskedTokenSpec(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
 
     @classmethod
+    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
+        """There are none in new texts."""
+        raise UserError("gaps are filled without labels to compare with: results.json has the scores of the test split")
+
+    @classmethod
     def collate(cls, spec: MaskedTokenSpec, targets: Sequence[np.ndarray], training: bool) -> Gaps:
         """The tokens of each text, of which a batch hides some; or those that a split hides, see `hidden_split`."""
         return Gaps(pad_stack([torch.from_numpy(each.astype(np.int64)) for each in targets])[0])
@@ -158,7 +163,7 @@ class MaskedTokens(Head):
         rows = zip(records, predictions.get("tokens", ()), predictions.get("chances", ()), strict=False)
         for record, tokens, chances in rows:
             record["gaps"] = [
-                dict(zip(self._words(these), np.round(those, 4).tolist(), strict=True))
+                dict(zip(self._words(these), those.astype(float).round(4).tolist(), strict=True))
                 for these, those in zip(tokens, chances, strict=True)
             ]
         return records

@@ -80,6 +80,7 @@ def evaluate(
         finer = "brier" if data.count("val") < SMALL_VAL else None
         is_bettered, gain = is_better(module.model.head, selected.predictions, before.predictions, finer)
         begun = {"name": checkpoints.start, "kept": not is_bettered, "metrics": before.metrics, **gain}
+        del before  # with all its predictions
         if not is_bettered:
             selected = validate(start)
             # Only now: the checkpoint has brought the state of its own time along.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +14,8 @@ from mla_train.baselines import Baselines
 from mla_train.config import LongTexts
 from mla_train.data.examples import RawData
 from mla_train.data.splits import SPLITS
-from mla_train.data.tokenizers import UNK_ID
+from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.dataset import Dataset, Split
-from mla_train.errors import UserError
 from mla_train.heads import Predictions
 from mla_train.heads.masked_tokens import MaskedTokens, MaskedTokenSpec, hidden_split, hide_batch, word_starts
 from mla_train.modalities import Text
@@ -27,12 +27,11 @@ from mla_train.task import Task
 from tasks.masked_lm.config import Corruption, MaskedLMConfig
 
 TEXT = "text"
-MASK = "[MASK]"
 MOST_EXAMPLES = 20  # in gaps.md
 
 
 class GapText(Text):
-    """A text in which [MASK] is a gap."""
+    """A text in which [MASK] is a gap, as is a word that the vocabulary lacks."""
 
     def preprocess(self, values: Sequence[Any]) -> TextColumn:
         """Reads texts; each [MASK] becomes an unknown token."""
@@ -40,8 +39,6 @@ class GapText(Text):
         tokens = []
         for text in texts:
             pieces = [self.tokenizer.encode(piece).ids for piece in re.split(r"\s*\[MASK\]", text)]
-            if len(pieces) == 1 and text:
-                raise UserError(f"{text[:60]!r} has no gap: write {MASK} where a word is to be filled in")
             joined = [token for number, piece in enumerate(pieces) for token in ([UNK_ID] * (number > 0) + piece)]
             tokens.append(np.array(joined[: self.spec.max_length], np.int32))
         return TextColumn(texts, [], tokens)
@@ -87,10 +84,10 @@ class MaskedLM(Task):
         super().figures(model, predictions, data, folder)
         column: TextColumn = data.test.columns[TEXT]
         head = cast(MaskedTokens, model.head)
-        lines = ["# Filled gaps", "", "Each gap: *what the model says* (what stood there, where it is another)."]
+        lines = ["# Filled gaps", "", "Each gap: **what the model says** (what stood there, where it is another)."]
         step = max(1, len(column.tokens) // MOST_EXAMPLES)
         for place in range(0, len(predictions["index"]), step)[:MOST_EXAMPLES]:
-            lines += ["", "- " + _filled(head, predictions, place, column)]
+            lines += ["", "- " + _filled(head, predictions, place, data.test)]
         write_atomically(folder / "gaps.md", "\n".join(lines) + "\n")
 
 
@@ -109,26 +106,22 @@ def _pieces(split: Split, text: GapText) -> Split:
     return Split({TEXT: TextColumn([value or " " for value in values], [], tokens)}, tokens, names)
 
 
-def _filled(head: MaskedTokens, predictions: Predictions, place: int, column: TextColumn) -> str:
-    """A text whose gaps are filled, as Markdown."""
+def _filled(head: MaskedTokens, predictions: Predictions, place: int, split: Split) -> str:
+    """A text whose gaps are filled, as Markdown; gaps side by side are one."""
     from mla_train.escaping import markdown_line
 
-    tokens = column.tokens[int(predictions["index"][place])]
-    hidden = head.decode_labels({"label": [predictions["label"][place]]})[0]
-    written, said = [], iter(zip(head._words(predictions["filled"][place]), hidden, strict=True))
-    run: list[int] = []
+    def written(tokens: Sequence[int]) -> str:
+        return markdown_line(clean(head.tokenizer.decode(list(tokens), skip_special_tokens=False)))
 
-    def flush() -> None:
-        if run:
-            written.append(markdown_line(clean(head.tokenizer.decode(run))))
-            run.clear()
-
-    for token in tokens.tolist():
-        if token != UNK_ID:
-            run.append(token)
+    index = int(predictions["index"][place])
+    tokens, hidden = split.columns[TEXT].tokens[index].tolist(), split.targets[index].tolist()
+    pairs = zip(predictions["filled"][place].tolist(), predictions["label"][place].tolist(), strict=True)
+    words = []
+    for is_gap, run in groupby(zip(tokens, hidden, strict=True), lambda pair: pair[1] != PAD_ID):
+        read = [token for token, _ in run]
+        if not is_gap:
+            words.append(written(read))
             continue
-        flush()
-        word, right = next(said, ("", ""))
-        written.append(f"*{markdown_line(word)}*" + (f" ({markdown_line(right)})" if right != word else ""))
-    flush()
-    return " ".join(written)
+        filled, true = zip(*islice(pairs, len(read)), strict=True)
+        words.append(f"**{written(filled)}**" + (f" ({written(true)})" if filled != true else ""))
+    return " ".join(words)
