@@ -165,6 +165,9 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     write_pictures(tmp_path / "images")
     write_reviews(tmp_path / "reviews.csv")
     write_posts(tmp_path)
+    (tmp_path / "corpus.txt").write_text(
+        "".join(f"a {word} film, number {i}\n" for i in range(60) for word in ("good", "bad"))
+    )
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
     write_aligned(tmp_path, "train", number_pairs(60))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.ratios import Ratio, compare
 from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, RegularizationConfig
@@ -14,6 +15,7 @@ from mla_train.nn import Encoder
 from mla_train.nn.encoder import EncoderBlock
 
 WIDTHS, LENGTHS = (128, 256, 512), (64, 256, 1024)
+SHARES = {128: 0.55, 256: 0.65, 512: 0.80}  # of the time that the matrix products would take alone
 TOKENS = 4096
 """Tokens of a batch, which holds as many sequences as they make."""
 
@@ -106,6 +108,22 @@ def training_step(block: nn.Module, x: Tensor) -> None:
     block(x).sum().backward()
 
 
+class Products:
+    """One matrix product with as many operations as a training step: the step's share of the rate that the machine reaches."""
+
+    def __init__(self, block: nn.Module, x: Tensor) -> None:
+        with FlopCounterMode(display=False) as counter:
+            training_step(block, x)
+        dim = x.size(-1)
+        rows = round(counter.get_total_flops() / (2 * dim * 4 * dim))
+        self.left, self.right = torch.randn(rows, dim), torch.randn(dim, 4 * dim)
+        self.out = torch.empty(rows, 4 * dim)
+
+    def __call__(self) -> None:
+        """The product."""
+        torch.mm(self.left, self.right, out=self.out)
+
+
 def peers(dim: int) -> Iterator[tuple[str, OurBlock, nn.Module, tuple[float, float, float]]]:
     """Pairs of blocks, ours and another, with the goal at each length."""
     yield "nn.TransformerEncoderLayer, no dropout", OurBlock(dim, 0.0), torch_block(dim, 0.0), (1.05, 1.05, 1.05)
@@ -128,6 +146,10 @@ def train(rounds: int, widths: tuple[int, ...] = WIDTHS, lengths: tuple[int, ...
                 case = f"width {dim}, length {length}"
                 steps: list[Callable[[], Any]] = [partial(training_step, block, x) for block in (ours, peer)]
                 yield compare(("train", case, name), steps[0], steps[1], rounds, goal)
+        for length in lengths:
+            x, block = torch.randn(TOKENS // length, length, dim, requires_grad=True), OurBlock(dim, 0.0)
+            row = ("train", f"width {dim}, length {length}", "matrix products alone")
+            yield compare(row, partial(training_step, block, x), Products(block, x), rounds, SHARES.get(dim))
 
 
 class Stack(nn.Module):
