@@ -30,11 +30,17 @@ def read_spec(
     require(isinstance(stored, dict), f"{key} holds no spec of a model")
     inputs, answer = stored.get("inputs"), stored.get("head")
     require(isinstance(inputs, dict) and bool(inputs), f"{key}: inputs must name the inputs of the model")
-    named = {name: _read(values, modalities, f"{key}: inputs.{name}") for name, values in inputs.items()}
+    read = {name: read_input(values, modalities, f"{key}: inputs.{name}") for name, values in inputs.items()}
     head, target = _read(answer, heads, f"{key}: head")
     sequences = stored.get("sequences", False)
     require(isinstance(sequences, bool), f"{key}: sequences must be true or false")
-    return ModelSpec({name: kind(spec) for name, (kind, spec) in named.items()}, head, target, sequences)
+    return ModelSpec(read, head, target, sequences)
+
+
+def read_input(values: Any, modalities: Mapping[str, type[Modality]], key: str) -> Modality:
+    """One input of a model from plain values; see `read_spec`."""
+    kind, spec = _read(values, modalities, key)
+    return kind(spec)
 
 
 def _read(values: Any, kinds: Mapping[str, Any], key: str) -> tuple[Any, Any]:

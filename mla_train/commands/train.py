@@ -163,8 +163,11 @@ def _train(config: TrainConfig, overrides: Sequence[str]) -> None:
     if not folder.is_finished:
         from mla_train.data.preflight import check_files
         from mla_train.data.reading import read_ahead
+        from mla_train.model_files import check_models
 
         check_files(config.data)
+        if not folder.resumed:  # a run that is resumed has its weights
+            check_models(config)
         read_ahead(config.data)
     print("loading torch ...", flush=True)  # takes seconds: mistakes that need no torch have been answered
     _run(config, folder)

@@ -8,6 +8,7 @@ classes; a task's own options stand in the task's `config.py` and use the same m
 from mla_train.config.checks import *
 from mla_train.config.data import *
 from mla_train.config.generation import *
+from mla_train.config.init import *
 from mla_train.config.inputs import *
 from mla_train.config.network import *
 from mla_train.config.run import *

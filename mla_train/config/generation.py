@@ -5,7 +5,7 @@ from enum import Enum
 
 from mla_train.config.checks import number
 from mla_train.config.data import DataOptions
-from mla_train.config.inputs import TokenizerKind
+from mla_train.config.inputs import TokenizerKind, TokenizerOptions
 from mla_train.config.network import AttentionConfig, AttentionKind
 from mla_train.config.run import TrainConfig
 from mla_train.config.task import HeadOptions
@@ -89,7 +89,7 @@ def attention_of(kind: AttentionKind | None, attention: AttentionConfig) -> Atte
 
 
 @dataclass
-class GeneratedTextOptions(DataOptions):
+class GeneratedTextOptions(DataOptions, TokenizerOptions):
     """How generated texts, and texts that they are made from, are read.
 
     Attributes:

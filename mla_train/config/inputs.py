@@ -76,7 +76,18 @@ class TextColumnOptions:
 
 
 @dataclass
-class TextOptions:
+class TokenizerOptions:
+    """Where the tokens of texts come from.
+
+    Attributes:
+        tokenizer: Run or model folder whose tokenizer reads the texts; null learns tokens from the training split.
+    """
+
+    tokenizer: str | None = None
+
+
+@dataclass
+class TextOptions(TokenizerOptions):
     """How texts are read.
 
     Attributes:

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from mla_train.config.checks import number
+from mla_train.config.init import Freeze, InitConfig, InitPart
 from mla_train.config.network import AttentionConfig, EncoderConfig, Latent, Select
 from mla_train.config.trainer import check_trainer
 from mla_train.config.training import HEAD_LOSSES, HOOKED, HardwareConfig, OptimizerConfig, RegularizationConfig
@@ -126,6 +127,7 @@ class TrainConfig:
         debug: Debugging modes.
         optimizer: Optimizer and learning-rate schedule.
         checkpoint: When checkpoints are written, and which becomes the model.
+        init: Start from the weights of another run.
         trainer: Further arguments of lightning.Trainer, such as limit_train_batches; `callbacks` takes a list of
             `{_target_: module.Class}`.
         epochs: Number of epochs.
@@ -150,6 +152,7 @@ class TrainConfig:
     debug: DebugConfig = field(default_factory=DebugConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    init: InitConfig = field(default_factory=InitConfig)
     trainer: dict[str, Any] = field(default_factory=dict)
     epochs: int = number(30, least=1)
     batch_size: int = number(64, least=1)
@@ -174,6 +177,7 @@ class TrainConfig:
         self._check_heads()
         self._check_latent()
         self._check_processes()
+        self._check_init()
         if hasattr(self.task, "check_run"):
             self.task.check_run(self)
         self._check_data_of_task()
@@ -240,6 +244,29 @@ class TrainConfig:
         require(
             r.average_epochs <= self.epochs,
             f"regularization.average_epochs={r.average_epochs}: must be no more than epochs={self.epochs}",
+        )
+
+    def _check_init(self) -> None:
+        """Refuses a second vocabulary, and frozen weights that epochs or processes do not allow."""
+        i, h = self.init, self.hardware
+        require(
+            getattr(self.data, "tokenizer", None) is None or not i.takes(InitPart.embedding),
+            "data.tokenizer and init.from both give a vocabulary: remove data.tokenizer, or leave the embedding out with "
+            "init.parts=[encoder]",
+        )
+        require(
+            i.unfreeze_epochs < self.epochs,
+            f"init.unfreeze_epochs={i.unfreeze_epochs}: must be less than epochs={self.epochs}",
+        )
+        require(
+            not (h.strategy == "fsdp" and i.freeze is not Freeze.none),
+            f"init.freeze={i.freeze.value}: hardware.strategy=fsdp trains all weights; set hardware.strategy=ddp or "
+            "init.freeze=none",
+        )
+        require(
+            not i.unfreeze_epochs or (h.strategy == "auto" and str(h.devices) == "1"),
+            f"init.unfreeze_epochs={i.unfreeze_epochs} changes what is trained, and several processes agree on that once, at "
+            "the start: set init.unfreeze_epochs=0, or hardware.devices=1",
         )
 
     def _check_data_of_task(self) -> None:

@@ -13,7 +13,8 @@ from mla_train.config import TokenizerKind, TooLong
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
 from mla_train.data.languages import TOKENIZERS, bleu_tokenizer, is_language, language_code, scored_language
-from mla_train.data.tokenizers import END_ID, START_ID, UNK_ID, learn_tokenizer, read_tokenizer
+from mla_train.data.tokenizers import END, END_ID, START_ID, UNK_ID, learn_tokenizer, read_tokenizer
+from mla_train.errors import require
 from mla_train.heads.base import Columns, Head, Inputs, Kinds, RawTargets
 from mla_train.modalities.base import Modality
 from mla_train.modalities.text import TextSpec, clean
@@ -122,7 +123,16 @@ class TextTargets(Head):
             if name not in texts:
                 inputs[name] = kind.fit(columns[name], options)
                 continue
-            tokenizer, size = learn([*columns[name].texts, *(targets if name == shared else ())])
+            known = columns[name].known
+            if known is None:
+                tokenizer, size = learn([*columns[name].texts, *(targets if name == shared else ())])
+            else:
+                tokenizer, size = known.tokenizer, known.vocab_size
+                require(
+                    read_tokenizer(tokenizer).token_to_id(END) == END_ID,
+                    "the vocabulary of that run has no end token, as generated texts need one: remove data.tokenizer, or take "
+                    "the encoder alone with init.parts=[encoder]",
+                )
             inputs[name] = kind(TextSpec(size, tokenizer, options.max_length, end_token=True))
             if name == shared:
                 spec = replace(spec, shared_with=name, vocab_size=size)

@@ -20,13 +20,11 @@ from mla_train.config.checks import check_options
 from mla_train.config.stored import check_targets, read_stored, trust
 from mla_train.config.typed import from_dict
 from mla_train.errors import UserError, require
-from mla_train.inference.hub import download, is_repository
 from mla_train.masking import mask_values
 from mla_train.model import Model, ModelSpec
-from mla_train.safe_files import CHECKSUMS, is_whole, write_atomically
+from mla_train.model_files import CONFIG, SPEC, WEIGHTS, find_model
+from mla_train.safe_files import write_atomically
 from mla_train.task import Task, build_task
-
-WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"
 
 
 @dataclass
@@ -61,28 +59,6 @@ def package_version() -> str:
         return version("mla-train")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "of a checkout"
-
-
-def find_model(path: str | Path) -> Path:
-    """The folder of the three files of a model, downloaded if need be and checked; the arguments are those of `load_model`."""
-    root = Path(path)
-    if isinstance(path, str) and is_repository(path):
-        root = download(path, [WEIGHTS, SPEC, CONFIG, CHECKSUMS])
-    folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
-    for name in (WEIGHTS, SPEC, CONFIG):
-        if not (folder / name).is_file():
-            remedy = ""
-            if (root / "results.json").exists():
-                remedy = f": remove {root / 'results.json'} and write it again with resume={root}"
-            elif (root / "config.yaml").is_file():
-                remedy = f": the run is not finished, continue it with resume={root}"
-            raise UserError(f"{path} holds no finished model ({folder / name} is missing){remedy}")
-        if not is_whole(folder / name):
-            raise UserError(
-                f"{folder / name} is damaged or was changed: its checksum is not the one in {CHECKSUMS}. Restore the file, or "
-                f"accept it as it is by removing {folder / CHECKSUMS}"
-            )
-    return folder
 
 
 def load_model(path: str | Path, trusted: str | Path | None = None, config: TrainConfig | None = None) -> Artifact:

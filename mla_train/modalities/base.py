@@ -28,9 +28,12 @@ class Column(ABC):
 
     Attributes:
         broken: Places of values that cannot be read; a mapping says of each what is wrong.
+        known: Spec of the input in a run that this one starts from, whose `carried` values are not learned anew; None where
+            all is learned.
     """
 
     broken: Sequence[int] | Mapping[int, str] = ()
+    known: Any = None
 
     @abstractmethod
     def __len__(self) -> int: ...

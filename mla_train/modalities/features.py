@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class FeatureSpec:
         mean: Mean of each feature over the steps of the training split.
         std: Standard deviation of each feature over the steps of the training split; 1 where it never changes.
     """
+
+    carried: ClassVar = ("mean", "std")
 
     mean: list[float]
     std: list[float]
@@ -91,6 +93,8 @@ class Features(Modality[FeatureSpec]):
     def fit(cls, train: ListColumn, options: Any) -> Self:
         """Mean and standard deviation of each feature over all steps."""
         values = [value for value in train.values if len(value)]
+        if train.known is not None and len(train.known.mean) == values[0].shape[1]:
+            return cls(train.known)
         steps = sum(map(len, values))
         mean = sum(value.sum(0, dtype=np.float64) for value in values) / steps
         std = np.sqrt(sum(((value - mean) ** 2).sum(0) for value in values) / steps)

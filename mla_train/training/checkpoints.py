@@ -37,6 +37,7 @@ class Checkpoints(Checkpoint):
         data: What the data is, kept with the checkpoint.
         keep_last: Whether the last epoch becomes the model, and not the best.
         start: Name of the simple model that the network begins as; empty where it begins as none.
+        init: What was taken from another run, see `load_start`; None where nothing was.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Checkpoints(Checkpoint):
         data: Mapping[str, Any] | None = None,
         keep_last: bool = False,
         start: str = "",
+        init: Mapping[str, Any] | None = None,
     ) -> None:
+        self.init = init
         self.data, self.keep_last, self.start = dict(data or {}), keep_last, start
         self.folder, self.options, self.position = folder.checkpoints, config.checkpoint, position
         self.resume_command = resume_command(folder)
@@ -68,7 +71,13 @@ class Checkpoints(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Best score so far, the next micro-batch, and what the data is."""
         best = {"best_score": self.best_score, "best_epoch": self.best_epoch}
-        return best | {"epoch": self._epoch, "batch": self._batch, "data": self.data, "start": self.start}
+        return best | {
+            "epoch": self._epoch,
+            "batch": self._batch,
+            "data": self.data,
+            "start": self.start,
+            "init": self.init,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to the position in the data at which the checkpoint was written."""

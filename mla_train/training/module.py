@@ -21,6 +21,7 @@ from mla_train.nn import EncoderBlock, Reconstruction
 from mla_train.nn.decoder import DecoderBlock
 from mla_train.task import Task
 from mla_train.training.auxiliary_losses import build_auxiliary_losses, forward_with_auxiliary_losses, warmup_factor
+from mla_train.training.fine_tuning import freeze
 from mla_train.training.optimizers import build_optimizer, build_schedule
 
 
@@ -108,7 +109,9 @@ class TrainingModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Makes the step's randomness a function of (seed, epoch, step, process)."""
+        """Makes the step's randomness a function of (seed, epoch, step, process), and what is trained one of the epoch."""
+        if self.config.init.unfreeze_epochs:
+            freeze(self.model, self.config, self.trainer.current_epoch)
         reseed(mix(self.config.seed, self.trainer.current_epoch, batch_idx, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

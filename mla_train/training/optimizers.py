@@ -8,22 +8,30 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from mla_train.config import Optimizer, OptimizerConfig, Schedule, TrainConfig
+from mla_train.training.fine_tuning import rate_factor
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD; only matrices and convolutions decay, embeddings, norms and biases do not."""
+    """AdamW or SGD; only matrices and convolutions decay, embeddings, norms and biases do not.
+
+    Weights without gradients are left out. With `init.layer_decay` each layer has groups of its own, the head's first.
+    """
     spared = {
         id(parameter)
         for module in model.modules()
         for parameter in module.parameters(recurse=False)
         if parameter.dim() < 2 or not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
     }
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = rate_factor(name.removeprefix("model."), config), id(parameter) not in spared
+            members.setdefault(key, []).append(parameter)
+    decay = config.regularization.weight_decay
     groups = [
-        {"params": [p for p in parameters if id(p) not in spared], "weight_decay": config.regularization.weight_decay},
-        {"params": [p for p in parameters if id(p) in spared], "weight_decay": 0.0},
+        {"params": members[key], "lr": config.lr * key[0], "weight_decay": decay * key[1]}
+        for key in sorted(members, reverse=True)
     ]
-    groups = [group for group in groups if group["params"]]
     o = config.optimizer
     if o.name is Optimizer.sgd:
         return torch.optim.SGD(groups, lr=config.lr, momentum=o.beta1, nesterov=o.beta1 > 0)

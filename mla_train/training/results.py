@@ -103,6 +103,7 @@ def write_results(
         },
         "epochs": config.epochs,
         "start": begun,
+        "init": checkpoints.init,
         "baselines": {name: model.head.metrics(predictions) for name, predictions in of_test.items()},
         "baseline_choices": {
             name: {

@@ -31,6 +31,7 @@ from mla_train.training.checkpoint_files import check_fits, model_weights, read_
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
+from mla_train.training.fine_tuning import describe_frozen, freeze
 from mla_train.training.fingerprint import check_same_data, fingerprint
 from mla_train.training.launched import launched
 from mla_train.training.loaders import evaluation_loader, train_loader
@@ -42,6 +43,7 @@ from mla_train.training.resources import out_of_memory_reported, require_room
 from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, resume_command
 from mla_train.training.run_lock import lock_run, require_owned
+from mla_train.training.start_weights import describe_start, load_start
 
 
 class Tracker(Protocol):
@@ -152,21 +154,27 @@ def _train(
     if not (config.debug.overfit or is_child()):
         write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
     last = folder.last if folder.resumed else None
-    known = fingerprint(data)
+    known, taken = fingerprint(data), None
     if last is not None:
         accept = config.resume_data is ResumeData.accept
         checkpoint = read_checkpoint(last)
         for state in checkpoint.get("callbacks", {}).values():
             changes = check_same_data(state.get("data", known), known, folder.path, accept)
             data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
+            taken = state.get("init", taken)
         require_kept(checkpoint, folder)
         check_fits(checkpoint, module)
     elif not is_child():
         require_room(folder, module)
     start = task.init_from_data(module.model, data) if last is None else ""
+    if last is None and config.init.source is not None:
+        taken = load_start(module.model, config)
+    data.notes.extend([*describe_start(taken), *describe_frozen(module.model, config)])
+    if not config.init.unfreeze_epochs:  # else before each step, as the optimizer has to know all weights
+        freeze(module.model, config)
     keep_last = keeps_last(config, data)
     progress, position = RunProgress(), DataPosition()
-    checkpoints = Checkpoints(folder, config, position, known, keep_last, start)
+    checkpoints = Checkpoints(folder, config, position, known, keep_last, start, taken)
     loggers = _loggers(config, folder, module, tracker)
     callbacks = [progress, *_statistics(config, data), checkpoints]
     trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first=bool(start))

@@ -128,13 +128,16 @@ class Image(Modality[ImageSpec]):
     def fit(cls, train: ImageColumn, options: ImageOptions) -> Self:
         """Mean and standard deviation of each channel, and the scale of wide images."""
         images = train.images[torch.from_numpy(~train.missing)]
-        value_range = learn_range(images) if images.is_floating_point() else None
+        _, channels, height, width = images.shape
+        fit = getattr(options, "fit", Fit.crop).value
+        known, is_wide = train.known, images.is_floating_point()
+        if known is not None and known.channels == channels and (known.value_range is not None) == is_wide:
+            return cls(replace(known, height=height, width=width, fit=fit))
+        value_range = learn_range(images) if is_wide else None
         if value_range is not None:
             images = to_bytes(images, value_range)
         sample = images[:: -(-len(images) // STATISTICS_FROM)].float()
         mean, std = sample.mean((0, 2, 3)), sample.std((0, 2, 3)).clamp(min=1.0)
-        _, channels, height, width = images.shape
-        fit = getattr(options, "fit", Fit.crop).value
         return cls(ImageSpec(channels, height, width, mean.tolist(), std.tolist(), value_range, fit))
 
     def prepare(self, column: ImageColumn, notes: list[str]) -> ImageColumn:

@@ -21,6 +21,7 @@ class ImageSpec:
         fit: How images of another shape are brought to this one, a value of `Fit`.
     """
 
+    carried: ClassVar = ("mean", "std", "value_range")
     one_of: ClassVar = {"fit": ("crop", "pad", "stretch")}
 
     channels: int

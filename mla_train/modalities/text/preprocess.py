@@ -110,17 +110,24 @@ class Text(Modality[TextSpec]):
     @classmethod
     def fit(cls, train: TextColumn, options: TextOptions) -> Self:
         """Learns the vocabulary and the TF-IDF features."""
-        texts, kind, note = [text for text in train.texts if text], options.tokens, ""
-        if kind is TokenizerKind.auto:
+        texts, kind, note, known = [text for text in train.texts if text], options.tokens, "", train.known
+        if kind is TokenizerKind.auto and known is None:
             kind, note = choose_tokens(texts, options.min_frequency, options.lowercase)
         tokenizer, tfidf, tfidf_size = cached(learn_vocabulary)(
-            texts, kind, options.vocab_size, options.lowercase, options.min_frequency, options.tfidf_features
+            texts,
+            kind,
+            options.vocab_size,
+            options.lowercase,
+            options.min_frequency,
+            options.tfidf_features,
+            "" if known is None else known.tokenizer,
         )
         size = read_tokenizer(tokenizer).get_vocab_size()
         columns = getattr(options, "text_column", None)
         several = {"columns": list(columns), "texts": options.texts.value} if isinstance(columns, list) else {}  # type: ignore[attr-defined]
         long_texts = options.long_texts.value
-        spec = TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf, long_texts=long_texts, **several)
+        ends = known is not None and known.end_token
+        spec = TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf, ends, long_texts, **several)
         text = cls(spec)
         text.fit_notes = [note] if note else []
         return text
@@ -253,13 +260,14 @@ def learn_vocabulary(
     lowercase: bool,
     min_frequency: int,
     tfidf_features: int,
+    tokenizer: str = "",
 ) -> tuple[str, str, int]:
-    """Learns tokens and TF-IDF features from texts of the training split, as `TextOptions` say.
+    """Learns TF-IDF features, and tokens unless the JSON of a tokenizer is given, from training texts, as `TextOptions` say.
 
     Returns:
         JSON of the tokenizer, JSON of the features (empty is none), number of features.
     """
-    tokenizer = learn_tokenizer(texts, kind, vocab_size, lowercase, min_frequency).to_str()
+    tokenizer = tokenizer or learn_tokenizer(texts, kind, vocab_size, lowercase, min_frequency).to_str()
     if not tfidf_features:
         return tokenizer, "", 0
     from mla_train.data.tfidf import TfidfFeatures

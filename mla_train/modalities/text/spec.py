@@ -21,8 +21,11 @@ class TextSpec:
         long_texts: Handling of longer texts, a name of `LongTexts`.
         columns: Columns whose texts become one; empty where there is one column.
         texts: How they become one, a name of `Texts`.
+
+    The values that `carried` names belong to the weights of the embedding, and come along with them.
     """
 
+    carried: ClassVar = ("vocab_size", "tokenizer", "end_token")
     one_of: ClassVar = {"long_texts": ("head", "head_tail", "windows"), "texts": ("join", "pair")}
 
     vocab_size: int

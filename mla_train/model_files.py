@@ -1,0 +1,52 @@
+"""The files of a trained model: where they are, and whether they are whole. No torch here: a wrong path is answered before."""
+
+from pathlib import Path
+
+from mla_train.config import TrainConfig
+from mla_train.errors import UserError
+from mla_train.inference.hub import download, is_repository
+from mla_train.safe_files import CHECKSUMS, is_whole
+
+WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"
+
+
+def find_model(path: str | Path) -> Path:
+    """The folder of the three files of a model, downloaded if need be and checked; `path` as `load_model` takes it."""
+    root = Path(path)
+    if isinstance(path, str) and is_repository(path):
+        root = download(path, [WEIGHTS, SPEC, CONFIG, CHECKSUMS])
+    folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
+    for name in (WEIGHTS, SPEC, CONFIG):
+        if not (folder / name).is_file():
+            remedy = ""
+            if (root / "results.json").exists():
+                remedy = f": remove {root / 'results.json'} and write it again with resume={root}"
+            elif (root / "config.yaml").is_file():
+                remedy = f": the run is not finished, continue it with resume={root}"
+            raise UserError(f"{path} holds no finished model ({folder / name} is missing){remedy}")
+        if not is_whole(folder / name):
+            raise UserError(
+                f"{folder / name} is damaged or was changed: its checksum is not the one in {CHECKSUMS}. Restore the file, or "
+                f"accept it as it is by removing {folder / CHECKSUMS}"
+            )
+    return folder
+
+
+def find_source(key: str, path: str) -> Path:
+    """The folder of a model that an option names; see `find_model`.
+
+    Raises:
+        UserError: Names the option, and what it takes.
+    """
+    try:
+        return find_model(path)
+    except UserError as error:
+        remedy = "" if "resume=" in str(error) or "Restore" in str(error) else ". Name a run folder or a model folder"
+        raise UserError(f"{key}={path}: {error}{remedy}") from error
+
+
+def check_models(config: TrainConfig) -> None:
+    """Looks for the models that a run starts from, before torch is loaded; see `find_source`."""
+    for key, path in (("init.from", config.init.source), ("data.tokenizer", getattr(config.data, "tokenizer", None))):
+        if path is not None:
+            find_source(key, path)
