@@ -88,6 +88,13 @@ def commands(program="train.py"):
                     yield pytest.param(document, words[1:], id=f"{document.relative_to(ROOT)}: {' '.join(words[1:])}")
 
 
+def runs_before(document, words):
+    """Commands of a document that train the runs from which another one starts."""
+    runs = {word.partition("=")[2] for word in words if word.startswith(("init.from=", "data.tokenizer="))}
+    wanted = {f"run_dir={run}" for run in runs}
+    return [p.values[1] for p in commands() if p.values[0] == document and wanted.intersection(p.values[1])]
+
+
 def write_blocks(document, folder):
     """As a reader does: each block goes whole into the file that the text before it names."""
     for name, block in re.findall(
@@ -187,6 +194,8 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     if any(word.startswith("--help") for word in words):
         train(*words, cwd=tmp_path)
         return
+    for before in runs_before(document, words):
+        train(*before[1:], *quick(before), cwd=tmp_path)
     done = train(*words, *quick(words), cwd=tmp_path)
     assert "Run folder: " in done.stdout
 
