@@ -43,7 +43,7 @@ def check_variants(plan: Plan, configs: Sequence[TrainConfig], config_dir: Path)
     scored: list[tuple[Any, ...]] = []
     for variant, config in zip(plan.variants, configs, strict=True):
         values = plain(config)
-        options = (values["task"], values["data"])
+        options = (values["task"], values["data"], values["init"])  # another run may give the vocabulary
         data = next((data for known, data in loaded if known == options), None)
         if data is None:
             data = build_task(config).load_data()

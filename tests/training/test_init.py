@@ -17,7 +17,18 @@ from mla_train.training.fine_tuning import freeze, is_frozen, rate_factor
 from mla_train.training.module import TrainingModule
 from mla_train.training.optimizers import build_optimizer
 from mla_train.training.start_weights import load_start
-from tests.helpers import SMALL, build, config, number_pairs, run_here, stop_in_epoch, train, write_pairs, write_reviews
+from tests.helpers import (
+    SMALL,
+    build,
+    config,
+    number_pairs,
+    run_here,
+    stop_in_epoch,
+    train,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+)
 from tests.training.test_resume import assert_same_end, weights
 
 TEXTS = ["task=text_classification", "data=text_files", "data.min_frequency=1", "data.tfidf_features=0", "epochs=1"]
@@ -100,6 +111,20 @@ def test_the_source_of_a_translator_becomes_the_text_of_a_classifier(sources):
         module.model.state_dict()["embeddings.text.tokens.weight"], stored["embeddings.source.tokens.weight"]
     )
     assert module.model.embeddings["text"].scale == 4.0
+
+
+def test_images_keep_the_scale_of_the_run(sources, tmp_path):
+    for name in ("dark", "bright"):
+        write_pictures(tmp_path / name, colour=False, size=(8, 8))
+    words = ["data=image_folder", "epochs=1", "data.channels=1"]
+    run_here(tmp_path / "run", *words, f"data.root={tmp_path / 'dark'}")
+    spec = json.loads((tmp_path / "run" / "model" / "spec.json").read_text())["inputs"]["image"]
+    own = {"base": words, "data": "b.csv"}
+    _, data, record = started(
+        sources, f"data.root={tmp_path / 'bright'}", f"init.from={tmp_path / 'run'}", "data.train=null", **own
+    )
+    assert data.spec.inputs["image"].spec.mean == spec["mean"]
+    assert record["loaded"]["embedding"]
 
 
 def test_inputs_match_by_name_and_kind_or_as_the_only_ones_of_a_kind():
