@@ -77,6 +77,7 @@ class Model(nn.Module):
             )
         self.fusion = build_fusion(config) if several and self.encoder is not None else None
         self.head = spec.head(config, spec.target, embeddings, spec.sequences)
+        self.head.take_encoder(self.encoder)
         self.head.choose_monitor(getattr(options, "monitor", None))
         rate, feature_dropout = config.regularization.dropout, getattr(options, "feature_dropout", None)
         self.dropout = nn.Dropout(rate if feature_dropout is None or not rate else feature_dropout)
@@ -113,7 +114,10 @@ class Model(nn.Module):
             if positions is None and self.input_type is not None:  # sequences beside images: row 0, column after column
                 steps = torch.arange(x.size(1), device=x.device)
                 positions = torch.stack([torch.zeros_like(steps), steps], -1)
-            tokens = self.encoder(self.dropout(x), positions, padding)
+            if self.head.is_causal:  # no token sees the padding behind it
+                tokens = self.encoder(self.dropout(x), positions, is_causal=True)
+            else:
+                tokens = self.encoder(self.dropout(x), positions, padding)
             encoded[name] = replace(features, tokens=tokens, padding=padding)
         return encoded
 

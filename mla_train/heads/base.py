@@ -115,6 +115,7 @@ class Head(nn.Module):
         units_note: Meaning of these units, where they do not say it themselves.
         draws_sums: Whether `metrics_of_draws` adds up what is computed once for each example.
         even_tokens: Whether training batches hold as many tokens each instead of as many examples.
+        is_causal: Whether each token sees itself and earlier ones of its input only.
         pool: Number of batches whose examples are sorted by length together: more leaves less padding and less chance.
     """
 
@@ -127,6 +128,7 @@ class Head(nn.Module):
     draws_sums: ClassVar[bool] = False
     even_tokens: ClassVar[bool] = False
     pool: ClassVar[int] = 50
+    is_causal: ClassVar[bool] = False
 
     # Targets.
 
@@ -227,6 +229,9 @@ class Head(nn.Module):
         return False
 
     # The network.
+
+    def take_encoder(self, encoder: nn.Module | None) -> None:
+        """Shows the encoder to a head that runs it once more for its answers."""
 
     def prepend(self, name: str, features: ModalityFeatures) -> ModalityFeatures:
         """Tokens of an input with those that the head puts in front of them, before the encoder."""

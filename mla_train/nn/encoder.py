@@ -1,12 +1,13 @@
 """The encoder that all tasks share: pre-norm blocks of attention and a feed-forward layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, Block, EncoderConfig, Latent, RegularizationConfig
-from mla_train.nn.attention import Attention, RotaryEmbedding, Rotation, build_attention
+from mla_train.nn.attention import Attention, Cache, RotaryEmbedding, Rotation, build_attention
 from mla_train.nn.convolution import LocalConvolution, build_grid
 from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm, init_stack
 from mla_train.nn.masked_modeling import TokenMasking
@@ -43,10 +44,11 @@ class EncoderBlock(nn.Module):
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
         positions: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """One block; see `Encoder.forward`."""
         masks = {"key_padding_mask": key_padding_mask, "is_causal": is_causal, "positions": positions}
-        x = x + self.residual(self.attention(self.attention_norm(x), rotation, **masks))
+        x = x + self.residual(self.attention(self.attention_norm(x), rotation, cache=cache, **masks))
         return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -104,28 +106,52 @@ class Encoder(nn.Module):
         blocks: Any = self.blocks
         return [block.attention for block in blocks] if self.array is None else []
 
+    @property
+    def can_cache(self) -> bool:
+        """Whether tokens can be read a few at a time: each layer sees earlier ones through its cache alone."""
+        if self.array is not None or self.convolutions is not None:
+            return False
+        return all(layer.per_head is None or not layer.per_head.has_patterns for layer in self.attention_layers)
+
+    def new_cache(self) -> list[Cache]:
+        """An empty cache for each block.
+
+        Raises:
+            ValueError: The blocks read more of earlier tokens than attention keeps of them.
+        """
+        if not self.can_cache:
+            raise ValueError(
+                "tokens are read one by one through attention over all of them alone: use encoder.latent=plain, "
+                "encoder.block=attention and attention.pattern=global"
+            )
+        return [layer.new_cache() for layer in self.attention_layers]
+
     def forward(
         self,
         x: Tensor,
         positions: Tensor | None = None,
         key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
+        cache: Sequence[Cache] | None = None,
     ) -> Tensor:
         """Encodes tokens.
 
         Args:
-            x: Tokens, `(batch, length, dim)`.
+            x: Tokens, `(batch, length, dim)`; with a cache only the new ones.
             positions: Positions of tokens, `(length,)` or `(batch, length)`, with a last dimension of 2 for images; None
-                counts from 0.
-            key_padding_mask: True at padding, `(batch, length)`.
+                counts from 0, with a cache from the number of its tokens.
+            key_padding_mask: True at padding, `(batch, length)`; of all tokens so far with a cache.
             is_causal: Each token attends to itself and earlier ones only.
+            cache: Caches of the tokens of earlier calls, see `new_cache`.
 
         Returns:
             `(batch, length, dim)`.
 
         Raises:
-            ValueError: An array of latents or a convolution over an image cannot be causal.
+            ValueError: An array of latents or a convolution over an image cannot be causal; with a cache see `new_cache`.
         """
+        if cache is not None and not self.can_cache:
+            self.new_cache()  # says why not
         if self.token_masking is not None:
             x = self.token_masking(x)
         if self.array is not None:
@@ -133,10 +159,12 @@ class Encoder(nn.Module):
         grid = None if self.convolutions is None else build_grid(positions, x.size(1), self.axes)
         rotation = None
         if self.rotary is not None:
-            rotation = self.rotary(torch.arange(x.size(1), device=x.device) if positions is None else positions)
+            start = len(cache[0]) if cache else 0
+            steps = torch.arange(start, start + x.size(1), device=x.device)
+            rotation = self.rotary(steps if positions is None else positions)
         for number, block in enumerate(self.blocks):
             if self.convolutions is not None:
                 x = self.convolutions[number](x, grid, key_padding_mask, is_causal)
-            x = block(x, rotation, key_padding_mask, is_causal, positions)
+            x = block(x, rotation, key_padding_mask, is_causal, positions, cache[number] if cache else None)
         x = self.norm(x)
         return x if self.variational is None else self.variational(x, key_padding_mask)

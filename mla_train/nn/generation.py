@@ -1,6 +1,6 @@
 """Generation of sequences by a decoder: beam search (greedy with one beam) and sampling, batched over sources."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -131,6 +131,12 @@ def sample(
     end: int,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    top_k: int | None = None,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    read: Tensor | None = None,
+    chances: Tensor | None = None,
+    stops: Callable[[tuple[int, ...]], bool] | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Hypothesis]:
     """One random sequence for each source, sampled token by token.
@@ -140,8 +146,15 @@ def sample(
         max_lengths: Maximum number of tokens for each source, including the end token.
         start: Id of the start token.
         end: Id of the end token.
-        temperature: Divisor of log probabilities; below 1 favours probable tokens.
+        temperature: Divisor of log probabilities; below 1 favours probable tokens, 0 takes the most probable.
         top_p: Total probability of the most probable tokens to sample from (Holtzman et al. 2019).
+        top_k: Number of the most probable tokens to sample from; None is all.
+        min_p: Least probability of a token, as a share of the most probable one's (Nguyen et al. 2024, arXiv 2407.01082).
+        repetition_penalty: Factor that lowers the scores of tokens that occurred before (Keskar et al. 2019, arXiv
+            1909.05858); 1 is none.
+        read: Tokens that the state reads before the sequence, which count as occurred, `(sources, length)`.
+        chances: Random numbers between 0 and 1, `(sources, longest)`, each of which chooses a token; None draws them.
+        stops: Whether a sequence ends with its last token.
         device: Device of the decoder state.
 
     Returns:
@@ -156,18 +169,66 @@ def sample(
     while len(alive):
         length += 1
         log_probs = state.step(tokens[:, -1]).float().log_softmax(-1)
-        sharp, order = (log_probs / temperature).softmax(-1).sort(dim=-1, descending=True)
-        sharp = sharp.masked_fill(sharp.cumsum(-1) - sharp >= top_p, 0)
-        token = order.gather(1, torch.multinomial(sharp, 1)).squeeze(1)
+        occurred = tokens[:, 1:] if read is None else torch.cat([read[alive], tokens[:, 1:]], dim=1)
+        sharp, order = sharpened(penalized(log_probs, occurred, repetition_penalty), temperature, top_k, top_p, min_p)
+        if chances is None:
+            place = torch.multinomial(sharp, 1)
+        else:
+            total = sharp.cumsum(-1)
+            place = torch.searchsorted(total, chances[alive, length - 1 : length] * total[:, -1:], right=True)
+            place = place.minimum((sharp > 0).sum(-1, keepdim=True) - 1)  # a sum may end a rounding below its last part
+        token = order.gather(1, place).squeeze(1)
         token = torch.where(limits[alive] <= length, end, token)
         scores = scores + log_probs.gather(1, token.unsqueeze(1)).squeeze(1)
-        for row in (token == end).nonzero().flatten().tolist():
-            sequences[int(alive[row])] = Hypothesis(tuple(tokens[row, 1:].tolist()), scores[row].item() / length)
-        rows = (token != end).nonzero().flatten()
-        tokens, scores = torch.cat([tokens, token.unsqueeze(1)], dim=1)[rows], scores[rows]
+        tokens = torch.cat([tokens, token.unsqueeze(1)], dim=1)
+        ends = token == end
+        for row, written in enumerate(tokens[:, 1:].tolist()):
+            if ends[row] or (stops is not None and stops(tuple(written))):
+                kept = tuple(written[:-1] if ends[row] else written)
+                sequences[int(alive[row])] = Hypothesis(kept, scores[row].item() / length)
+                ends[row] = True
+        rows = (~ends).nonzero().flatten()
+        tokens, scores = tokens[rows], scores[rows]
         if len(rows):
             state.reorder(rows)
             if len(rows) < len(alive):
                 state.keep(rows)
         alive = alive[rows]
     return sequences
+
+
+def penalized(log_probs: Tensor, occurred: Tensor, penalty: float) -> Tensor:
+    """Scores in which tokens that occurred are less probable.
+
+    Args:
+        log_probs: Log probabilities, `(rows, vocab)`.
+        occurred: Tokens of each row, `(rows, length)`.
+        penalty: Factor on their log probabilities, which are negative; 1 is none.
+
+    Returns:
+        `(rows, vocab)`.
+    """
+    if penalty == 1.0 or not occurred.size(1):
+        return log_probs
+    return log_probs.scatter(1, occurred, log_probs.gather(1, occurred) * penalty)
+
+
+def sharpened(
+    scores: Tensor, temperature: float, top_k: int | None, top_p: float, min_p: float
+) -> tuple[Tensor, Tensor]:
+    """Probabilities to sample from, the largest first, and their tokens, both `(rows, vocab)`; see `sample`.
+
+    They need not sum to 1; the most probable token is always among them.
+    """
+    ordered, order = scores.sort(dim=-1, descending=True)
+    if temperature == 0:
+        first = torch.zeros_like(ordered)
+        first[:, 0] = 1
+        return first, order
+    chances = (ordered / temperature).softmax(-1)
+    left_out = chances.cumsum(-1) - chances >= top_p
+    left_out |= chances < min_p * chances[:, :1]
+    if top_k is not None:
+        left_out[:, top_k:] = True
+    left_out[:, 0] = False
+    return chances.masked_fill(left_out, 0), order

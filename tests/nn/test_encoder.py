@@ -5,7 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mla_train.config import Activation, AttentionConfig, AttentionKind, EncoderConfig, Norm, RegularizationConfig
+from mla_train.config import (
+    Activation,
+    AttentionConfig,
+    AttentionKind,
+    Block,
+    EncoderConfig,
+    Latent,
+    Norm,
+    Pattern,
+    RegularizationConfig,
+)
 from mla_train.nn import (
     AttentionPooling,
     ClassToken,
@@ -143,3 +153,35 @@ def test_class_token_stands_in_front():
     longer = pooling.prepend(x)
     assert longer.shape == (2, 4, 8)
     assert torch.equal(pooling(longer), pooling.token.expand(2, 8))
+
+
+@pytest.mark.parametrize("kind", list(AttentionKind))
+def test_tokens_read_one_by_one_with_a_cache_are_those_of_the_whole(kind):
+    encoder = build(kind).eval()
+    x = torch.randn(2, 9, 32)
+    whole = encoder(x, is_causal=True)
+    with torch.no_grad():
+        cache, outputs = encoder.new_cache(), []
+        for part in x.split([4, 1, 2, 1, 1], dim=1):
+            outputs.append(encoder(part, is_causal=True, cache=cache))
+    torch.testing.assert_close(torch.cat(outputs, 1), whole, rtol=1e-4, atol=1e-5)
+    assert len(cache) == len(encoder.blocks)
+    assert {len(each) for each in cache} == {9}
+
+
+@pytest.mark.parametrize(
+    ("options", "attention"),
+    [
+        ({"latent": Latent.array}, {}),
+        ({"block": Block.conv_attention}, {}),
+        ({}, {"pattern": Pattern.window}),
+    ],
+)
+def test_what_reads_more_than_attention_keeps_has_no_cache(options, attention):
+    encoder = Encoder(
+        EncoderConfig(dim=32, depth=1, num_heads=2, **options), AttentionConfig(**attention), RegularizationConfig()
+    )
+    with pytest.raises(ValueError, match="encoder.latent=plain"):
+        encoder.new_cache()
+    with pytest.raises(ValueError, match="encoder.latent=plain"):
+        encoder(torch.randn(1, 2, 32), is_causal=True, cache=[])
