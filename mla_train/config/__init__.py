@@ -6,6 +6,7 @@ classes; a task's own options stand in the task's `config.py` and use the same m
 
 # ruff: noqa: F403 - the names of these files are the names of this package
 from mla_train.config.checks import *
+from mla_train.config.corpus import *
 from mla_train.config.data import *
 from mla_train.config.generation import *
 from mla_train.config.init import *

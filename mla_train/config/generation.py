@@ -83,6 +83,37 @@ class GenerationOptions(HeadOptions):
         )
 
 
+@dataclass
+class Sampling:
+    """How a language model continues a text.
+
+    Attributes:
+        max_new_tokens: Largest number of tokens that are written.
+        temperature: Divisor of log probabilities; below 1 favours probable tokens, 0 takes the most probable.
+        top_k: Number of the most probable tokens to sample from; None is all.
+        top_p: Total probability of the most probable tokens to sample from (Holtzman et al. 2019).
+        min_p: Least probability of a token, as a share of the most probable one's (Nguyen et al. 2024).
+        repetition_penalty: Factor that makes tokens that occurred less probable (Keskar et al. 2019); 1 is none.
+        stop: Texts at which a continuation ends; they are not part of it.
+        seed: Seed of the samples: the same text and seed give the same continuation, whatever else is continued.
+    """
+
+    max_new_tokens: int = number(100, least=1)
+    temperature: float = number(0.8, least=0)
+    top_k: int | None = number(None, least=1)
+    top_p: float = number(1.0, above=0)
+    min_p: float = number(0.0, least=0)
+    repetition_penalty: float = number(1.0, least=1)
+    stop: list[str] = field(default_factory=list)
+    seed: int = number(0, least=0)
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.top_p <= 1, f"top_p={self.top_p}: a share of 1, such as 0.9")
+        require(self.min_p <= 1, f"min_p={self.min_p}: a share of 1, such as 0.05")
+        require(all(self.stop), "stop: a text at which to stop is empty")
+
+
 def attention_of(kind: AttentionKind | None, attention: AttentionConfig) -> AttentionConfig:
     """The attention of one place of the decoder: that of the run, but for its kind, if one is given."""
     return attention if kind is None else replace(attention, kind=kind)

@@ -18,6 +18,11 @@ STEPS = {
     "normalizer": ("NFC", "NFKC", "Lowercase"),
 }
 """Steps that `learn_tokenizer` writes, by the part of a tokenizer."""
+PRINTABLE = (*range(33, 127), *range(161, 173), *range(174, 256))
+BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {
+    chr(256 + place): byte for place, byte in enumerate(sorted(set(range(256)) - set(PRINTABLE)))
+}
+"""The byte that each sign of a byte-level token stands for (Radford et al. 2019)."""
 LONGEST_WORD = 1000  # characters of a word that pieces are learned from
 
 
@@ -60,6 +65,24 @@ def learn_tokenizer(
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.train_from_iterator(map(_without_endless_words, texts), trainer)
     return _literal(tokenizer)
+
+
+def learn_exact_tokenizer(
+    texts: Iterable[str], vocab_size: int, lowercase: bool = False, min_frequency: int = 2
+) -> Tokenizer:
+    """Learns pieces of words down to bytes from which a text is restored as it was, blanks and line ends included."""
+    tokenizer = learn_tokenizer(texts, TokenizerKind.bpe, vocab_size, lowercase, min_frequency, to_write=True)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase()]) if lowercase else None
+    return tokenizer
+
+
+def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
+    """The bytes of each token of a vocabulary of bytes; those of start, end and the like are empty."""
+    written = [b""] * tokenizer.get_vocab_size()
+    for token, number in tokenizer.get_vocab().items():
+        if number > END_ID:
+            written[number] = bytes(BYTE_OF[sign] for sign in token)
+    return written
 
 
 def _without_endless_words(text: str) -> str:

@@ -4,15 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
-from mla_train.config import FileOptions, HeadOptions, SplitOptions, TextColumnOptions, TextOptions, number
-
-
-class Documents(Enum):
-    """What is one text of a plain text file: a line, lines up to an empty one, or all of the file."""
-
-    line = "line"
-    paragraph = "paragraph"
-    file = "file"
+from mla_train.config import CorpusOptions, HeadOptions, number
 
 
 class Corruption(Enum):
@@ -48,15 +40,8 @@ class MaskedLMConfig(HeadOptions):
 
 
 @dataclass
-class CorpusConfig(FileOptions, TextColumnOptions, TextOptions, SplitOptions):
-    """Texts in plain text files, in jsonl, csv, tsv or parquet files, or in a data set on the Hugging Face hub.
-
-    Attributes:
-        documents: What is one text of a plain text file.
-    """
+class CorpusConfig(CorpusOptions):
+    """Texts without labels; `causal_lm` reads them, too."""
 
     _target_: str = "tasks.masked_lm.read_corpus"
     name: str = "text_lines"
-    documents: Documents = Documents.line
-    lowercase: bool = False
-    max_length: int = number(128, least=2)

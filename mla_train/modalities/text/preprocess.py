@@ -190,7 +190,10 @@ class Text(Modality[TextSpec]):
         if value is not None and not isinstance(value, str):
             of_columns = f" (or a list of those of {', '.join(columns)})" if columns else ""
             raise UserError(f"a text is needed{of_columns}, not {type(value).__name__}: {value!r:.60}")
-        return clean(value or "")
+        return self._clean(value or "")
+
+    def _clean(self, text: str) -> str:
+        return clean(text)
 
     def collate(self, examples: Sequence[TextExample | None]) -> TextTensors:
         """Pads texts, or their windows, to the longest."""

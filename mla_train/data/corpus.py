@@ -1,0 +1,77 @@
+"""Texts without labels, in plain text files or tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mla_train.config import CorpusOptions, Documents
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.readers import INPUT_NAMES, find_column, read_texts
+from mla_train.data.rows import refuse_row_options
+from mla_train.data.splits import PART_NAMES
+from mla_train.data.tables.source import format_of, read_lines
+from mla_train.data.tables.splits import named_files, read_tables, report_broken
+from mla_train.data.tables.table import Table
+from mla_train.data.texts import join_texts
+from mla_train.errors import UserError
+
+
+def read_corpus(options: CorpusOptions) -> RawData:
+    """Texts of plain text files (.txt), or of a column of tables.
+
+    Raises:
+        UserError: A file or column does not exist, or there is no text.
+    """
+    files = {split: named_files(value, split) for split in PART_NAMES if (value := getattr(options, split))}
+    plain = {split: [file for file in those if format_of(file) in (None, "txt")] for split, those in files.items()}
+    notes: list[str] = []
+    if any(plain.values()):
+        refuse_row_options(options, "plain text files")
+        mixed = next((split for split in files if plain[split] != files[split]), None)
+        if mixed:
+            raise UserError(f"data.{mixed}={getattr(options, mixed)}: name plain text files or tables, not both")
+        if "train" not in files:
+            raise UserError("data.train is missing: name the training file")
+        texts: dict[str, list[str | None]] = {
+            split: [text for file in those for text in _documents(file, options)] for split, those in files.items()
+        }
+    else:
+        tables = read_tables(options, "texts")
+        notes = report_broken(tables, options.on_error)
+        texts = {split: _column(table, options, notes) for split, table in tables.items()}
+    for split, those in texts.items():
+        if not any(text and text.strip() for text in those):
+            raise UserError(f"data.{split} has no text")
+    return RawData({split: Examples({"text": those}, [None] * len(those)) for split, those in texts.items()}, notes)
+
+
+def _documents(file: Path, options: CorpusOptions) -> Iterator[str]:
+    """The texts of a plain text file as they stand there, without empty ones and the ends of lines behind a text."""
+    lines: list[str] = []
+    for line in read_lines(str(file), str(file), options.encoding, newline=""):
+        if "\0" in line:
+            raise UserError(
+                f"{file} is no text: it has zero bytes. Name a text file, or its encoding with data.encoding="
+            )
+        if options.documents is Documents.file or (options.documents is Documents.paragraph and line.strip()):
+            lines.append(line)
+            continue
+        if options.documents is Documents.line:
+            lines.append(line)
+        if (text := "".join(lines)).strip():
+            yield text.rstrip("\r\n")
+        lines = []
+    if (text := "".join(lines)).strip():
+        yield text if options.documents is Documents.file else text.rstrip("\r\n")
+
+
+def _column(table: Table, options: CorpusOptions, notes: list[str]) -> list[str | None]:
+    """The texts of a table, those of several columns as one."""
+    asked = options.text_column
+    columns = [
+        find_column(table, each, INPUT_NAMES["text"], "data.text_column")
+        for each in (asked if isinstance(asked, list) else [asked])
+    ]
+    parts = [
+        read_texts(table.column(each), f"{table.file} column {each}", table.places, notes, options) for each in columns
+    ]
+    return [join_texts(row, options.texts) for row in zip(*parts, strict=True)]

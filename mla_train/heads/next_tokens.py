@@ -1,0 +1,287 @@
+"""The next token after each of a text: the encoder, made causal, is a language model, which also writes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from math import exp, log
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mla_train.config import Sampling, TrainConfig
+from mla_train.data.batch import Batch, pad_stack
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer, token_bytes
+from mla_train.errors import UserError
+from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
+from mla_train.modalities.base import ModalityFeatures
+from mla_train.nn import Encoder, sample
+
+SUMS = ("loss", "correct", "tokens", "bytes")
+"""Columns that metrics are made of: sums over the tokens of each piece of text."""
+
+
+@dataclass
+class NextTokenSpec:
+    """What is continued.
+
+    Attributes:
+        text: Name of the input.
+    """
+
+    text: str = "text"
+
+
+@dataclass
+class Following:
+    """The token that follows each token of a batch, 0 at padding, `(batch, length)`."""
+
+    tokens: Tensor
+
+
+class NextTokens(Head):
+    """Scores of the token after each; the matrix is that of the embeddings (Press and Wolf 2017).
+
+    Attributes:
+        sampling: How new texts are continued.
+    """
+
+    kind = "next_tokens"
+    spec_class = NextTokenSpec
+    directions = {"bits_per_byte": "min", "perplexity": "min", "accuracy": "max"}
+    monitor = "bits_per_byte"
+    draws_sums = True
+    even_tokens = True
+    is_causal = True
+
+    def __init__(
+        self, config: TrainConfig, spec: NextTokenSpec, embeddings: Embeddings, sequences: bool = False
+    ) -> None:
+        super().__init__()
+        self.spec, self.sampling = spec, Sampling()
+        # A tuple is no submodule: the weights stand in the input's embedding, and in the encoder, alone.
+        self._shared = (embeddings[spec.text],)
+        self._encoder: tuple[Any, ...] = ()
+
+    def take_encoder(self, encoder: nn.Module | None) -> None:
+        """See `Head.take_encoder`."""
+        self._encoder = (encoder,)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Tokenizer of the texts."""
+        spec = self._shared[0].spec
+        return read_tokenizer(spec.tokenizer, spec.vocab_size)
+
+    @cached_property
+    def token_bytes(self) -> list[bytes]:
+        """Bytes of each token."""
+        return token_bytes(self.tokenizer)
+
+    # Targets.
+
+    @classmethod
+    def load_targets(
+        cls, targets: RawTargets, options: Any, notes: list[str]
+    ) -> tuple[NextTokenSpec, dict[str, np.ndarray]]:
+        """Labels, if there are any, are not read."""
+        return NextTokenSpec(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
+
+    @classmethod
+    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
+        """There are none in new texts."""
+        raise UserError("texts are continued without labels to compare with: results.json has the scores of the test split")
+
+    @classmethod
+    def collate(cls, spec: NextTokenSpec, targets: Sequence[np.ndarray], training: bool) -> Following:
+        """The tokens that follow those of each piece."""
+        return Following(pad_stack([torch.from_numpy(each.astype(np.int64)) for each in targets])[0])
+
+    # The network.
+
+    def scores(self, encoded: Tensor) -> Tensor:
+        """Scores of the next token, `(..., vocab_size)`, from encoded tokens, `(..., dim)`."""
+        return encoded @ self._shared[0].tokens.weight.T
+
+    def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """True where a token follows, `(batch, length)`, and scores there, `(tokens, vocab_size)`; None of new texts."""
+        if batch.targets is None:
+            return None
+        encoded, is_token = features[self.spec.text].tokens, batch.targets.tokens != PAD_ID
+        assert encoded is not None
+        return is_token, self.scores(encoded[is_token])
+
+    def loss(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy, and the number of tokens."""
+        is_token, scores = outputs
+        return F.cross_entropy(scores, batch.targets.tokens[is_token], reduction="sum"), is_token.sum().clamp(min=1)
+
+    def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
+        """Divergence of two passes, summed over tokens."""
+        return super().r_drop_loss(first[1], second[1], batch)
+
+    # Answers.
+
+    @torch.no_grad()
+    def predict(
+        self,
+        outputs: tuple[Tensor, Tensor] | None,
+        features: dict[str, ModalityFeatures],
+        batch: Batch,
+        val_size: int | None = None,
+    ) -> Predictions:
+        """Sums over the tokens of each piece, see `SUMS`; of new texts their continuations, and how probable these are."""
+        if outputs is None:
+            tensors = batch.inputs[self.spec.text]
+            return self.continued([tokens[~padding] for tokens, padding in zip(tensors.tokens, tensors.padding, strict=True)])
+        is_token, scores = outputs
+        following = batch.targets.tokens[is_token]
+        counts = is_token.sum(1)
+        rows = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+        zeros = torch.zeros(len(counts), dtype=torch.double, device=counts.device)
+        sizes = torch.tensor([len(each) for each in self.token_bytes], device=counts.device)
+        values = {
+            "loss": F.cross_entropy(scores.float(), following, reduction="none").double(),
+            "correct": (scores.argmax(-1) == following).double(),
+            "tokens": torch.ones_like(following, dtype=torch.double),
+            "bytes": sizes[following].double(),
+        }
+        return {name: zeros.index_add(0, rows, each).cpu().numpy() for name, each in values.items()}
+
+    def continued(self, beginnings: Sequence[Tensor]) -> Predictions:
+        """Continuations of texts, those of equal length together, and their mean log probabilities.
+
+        Args:
+            beginnings: Tokens of each text with the start token in front, `(length,)`.
+        """
+        texts, scores = [""] * len(beginnings), np.zeros(len(beginnings))
+        by_length: dict[int, list[int]] = {}
+        for place, tokens in enumerate(beginnings):
+            by_length.setdefault(len(tokens), []).append(place)
+        options = self.sampling
+        stops = [text.encode() for text in options.stop]
+        longest = max(map(len, stops), default=0)
+
+        def has_stop(tokens: Sequence[int]) -> bool:
+            newest = b"".join(self.token_bytes[token] for token in tokens[-longest:])  # a token has a byte at least
+            return any(stop in newest for stop in stops)
+
+        for places in by_length.values():
+            read = torch.stack([beginnings[place] for place in places])
+            written = sample(
+                Continuation(self, read),
+                [options.max_new_tokens + 1] * len(read),
+                start=START_ID,
+                end=END_ID,
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                min_p=options.min_p,
+                repetition_penalty=options.repetition_penalty,
+                read=read,
+                chances=torch.stack([self._chances(row) for row in read]).to(read.device),
+                stops=has_stop if stops else None,
+                device=read.device,
+            )
+            for place, each in zip(places, written, strict=True):
+                whole = b"".join(self.token_bytes[token] for token in each.tokens)
+                end = min((at for stop in stops if (at := whole.find(stop)) >= 0), default=len(whole))
+                texts[place], scores[place] = whole[:end].decode("utf-8", "replace"), each.score
+        return {"predicted": texts, "score": scores}
+
+    def _chances(self, tokens: Tensor) -> Tensor:
+        """Random numbers that choose the tokens behind a text: they depend on nothing but it and the seed."""
+        known = blake2b(tokens.cpu().numpy().tobytes(), digest_size=7, salt=str(self.sampling.seed).encode()[-16:])
+        generator = torch.Generator().manual_seed(int.from_bytes(known.digest(), "big"))
+        return torch.rand(self.sampling.max_new_tokens + 1, generator=generator)
+
+    def metrics(self, predictions: Predictions) -> dict[str, float]:
+        """Bits that a byte takes, perplexity of a token, share of tokens that are foreseen; of baselines what they know."""
+        return metrics_of_sums({name: predictions[name].sum() for name in SUMS if name in predictions})
+
+    def metrics_of_draws(self, predictions: Predictions, draws: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
+        """See `Head.metrics_of_draws`."""
+        columns = {name: predictions[name] for name in SUMS if name in predictions}
+        return columns_of(
+            [metrics_of_sums({name: column[places].sum() for name, column in columns.items()}) for places in draws]
+        )
+
+    def decode(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """Continuations of new texts; of a test split the metrics of each piece."""
+        if "predicted" in predictions:
+            pairs = zip(predictions["predicted"], predictions["score"], strict=True)
+            return [{"prediction": text, "score": round(float(score), 4)} for text, score in pairs]
+        rows = zip(*(predictions[name] for name in SUMS), strict=True)
+        each = [metrics_of_sums(dict(zip(SUMS, row, strict=True))) for row in rows]
+        return [{name: round(value, 4) for name, value in metrics.items()} for metrics in each]
+
+    def decode_labels(self, predictions: Predictions) -> list[None]:
+        """None: a text is its own label."""
+        return [None] * len(predictions["tokens"])
+
+    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> np.ndarray:
+        """There is no one answer."""
+        raise UserError("continuations of a text are not explained")
+
+    def explain(self, outputs: Any, batch: Batch) -> Explained:
+        """See `answer_to_explain`."""
+        raise UserError("continuations of a text are not explained")
+
+
+class Continuation:
+    """Texts that are being continued; see `DecoderState`.
+
+    A text that fills a piece of training is read anew from the last half of its tokens: the network knows no longer ones.
+
+    Args:
+        head: Head that continues them.
+        tokens: Tokens of each text with the start token in front, `(rows, length)`.
+    """
+
+    def __init__(self, head: NextTokens, tokens: Tensor) -> None:
+        self.head, self.tokens, self.unread = head, tokens, tokens
+        self.longest: int = head._shared[0].spec.max_length
+        (self.encoder,) = head._encoder
+        self.cache = self._new_cache()
+
+    def _new_cache(self) -> Any:
+        return self.encoder.new_cache() if self.encoder.can_cache else None
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Scores of the next token of each row, `(rows, vocab_size)`; the first call reads the texts instead of the tokens."""
+        if self.unread is None:
+            self.tokens = torch.cat([self.tokens, tokens.unsqueeze(1)], dim=1)
+            self.unread = self.tokens[:, -1:]
+        if self.tokens.size(1) > self.longest:
+            last = self.tokens[:, -max(1, self.longest // 2) :]
+            self.tokens = self.unread = torch.cat([torch.full_like(last[:, :1], START_ID), last], dim=1)
+            self.cache = self._new_cache()
+        read = self.tokens if self.cache is None else self.unread
+        embedding = self.head._shared[0]
+        encoded = self.encoder(embedding.tokens(read) * embedding.scale, is_causal=True, cache=self.cache)
+        self.unread = None
+        scores = self.head.scores(encoded[:, -1]).float()
+        scores[:, :END_ID] = -torch.inf  # neither padding nor a start is ever written
+        return scores
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keeps these texts."""
+        self.tokens = self.tokens[rows]
+        for each in self.cache or ():
+            each.reorder(rows)
+
+    def keep(self, sources: Tensor) -> None:
+        """Nothing else is kept of texts."""
+
+
+def metrics_of_sums(sums: Mapping[str, float]) -> dict[str, float]:
+    """Metrics of sums over tokens; see `NextTokens.metrics`."""
+    metrics = {"bits_per_byte": float(sums["loss"]) / log(2) / max(float(sums["bytes"]), 1.0)}
+    if "tokens" in sums:
+        tokens = max(float(sums["tokens"]), 1.0)
+        metrics["perplexity"] = exp(min(float(sums["loss"]) / tokens, 700.0))
+        metrics["accuracy"] = float(sums["correct"]) / tokens
+    return metrics

@@ -1,0 +1,61 @@
+"""Texts of which a model writes more: not a blank is changed, and their tokens are made of bytes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from mla_train.config import TextOptions, TokenizerKind
+from mla_train.data.cache import cached
+from mla_train.data.tables.cells import as_text
+from mla_train.data.tokenizers import START_ID, learn_exact_tokenizer
+from mla_train.errors import require
+from mla_train.modalities.text.preprocess import Text, TextColumn, tokenize
+from mla_train.modalities.text.spec import TextSpec
+
+
+class ExactText(Text):
+    """Texts as they are, in pieces of words down to bytes; new ones are beginnings that are continued.
+
+    Columns that `prepare` gives hold all tokens of a text: the task cuts them into pieces, which begin with a start token.
+    """
+
+    @classmethod
+    def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> TextColumn:
+        """Texts as they are; blanks alone are no text."""
+        texts = ["" if value is None else as_text(value) for value in values]
+        return TextColumn([text if text.strip() else "" for text in texts])
+
+    @classmethod
+    def fit(cls, train: TextColumn, options: TextOptions) -> Self:
+        """Learns the vocabulary."""
+        require(
+            options.tokens in (TokenizerKind.auto, TokenizerKind.bpe),
+            f"data.tokens={options.tokens.value}: a text is restored exactly from pieces down to bytes alone; use data.tokens=bpe",
+        )
+        texts = [text for text in train.texts if text]
+        tokenizer, size = cached(learn_vocabulary)(texts, options.vocab_size, options.lowercase, options.min_frequency)
+        text = cls(TextSpec(size, tokenizer, options.max_length, end_token=True))
+        text.fit_notes = ["texts are in lower case (data.lowercase)"] if options.lowercase else []
+        return text
+
+    def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
+        """Computes all tokens of texts."""
+        return replace(column, tokens=tokenize(column.texts, self.tokenizer))
+
+    def preprocess(self, values: Sequence[Any]) -> TextColumn:
+        """Reads beginnings of texts: a start token, and the last tokens that a piece has room for."""
+        texts = [self._one_text(value) for value in values]
+        room = self.spec.max_length - 1
+        tokens = [np.append(START_ID, numbers[-room:]).astype(np.int32) for numbers in tokenize(texts, self.tokenizer)]
+        return TextColumn(texts, [], tokens)
+
+    def _clean(self, text: str) -> str:
+        return as_text(text)
+
+
+def learn_vocabulary(texts: Sequence[str], vocab_size: int, lowercase: bool, min_frequency: int) -> tuple[str, int]:
+    """JSON of a tokenizer that is learned from texts of the training split, and the number of its tokens."""
+    tokenizer = learn_exact_tokenizer(texts, vocab_size, lowercase, min_frequency)
+    return tokenizer.to_str(), tokenizer.get_vocab_size()

@@ -1,0 +1,94 @@
+"""Texts without labels: each token is foreseen from those before it, and new texts are continued."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mla_train.baselines import Baselines
+from mla_train.data.examples import RawData
+from mla_train.data.splits import SPLITS
+from mla_train.data.tokenizers import END_ID, START_ID
+from mla_train.dataset import Dataset, Split, raw_batch
+from mla_train.heads import Predictions
+from mla_train.heads.next_tokens import NextTokens
+from mla_train.modalities.text import ExactText, TextColumn
+from mla_train.model import Model
+from mla_train.preparation import prepare
+from mla_train.safe_files import write_atomically
+from mla_train.task import Task
+
+TEXT = "text"
+SAMPLES, BEGINNING = 5, 24  # in samples.md; tokens that are continued
+
+
+class CausalLM(Task):
+    """Texts, foreseen token by token."""
+
+    inputs = {TEXT: ExactText}
+    head = NextTokens
+
+    def prepare(self, raw: RawData) -> Dataset:
+        """Pieces of at most `data.max_length` tokens; the last of a text ends with an end token."""
+        texts = {split: replace(part, inputs={TEXT: part.inputs[TEXT]}) for split, part in raw.splits.items()}
+        data = prepare(replace(raw, splits=texts, classes=None), {TEXT: ExactText}, NextTokens, self.config)
+        text = data.spec.inputs[TEXT]
+        assert isinstance(text, ExactText)
+        splits = {split: pieces(getattr(data, split), text) for split in SPLITS}
+        counts = [sum(map(len, splits[split].targets)) for split in SPLITS]
+        note = "{:,} training, {:,} validation and {:,} test tokens".format(*counts)
+        return replace(data, **splits, notes=[*data.notes, note])
+
+    def baselines(self, data: Dataset) -> Baselines:
+        """Frequencies of bytes after others, and general compressors."""
+        from tasks.causal_lm.baselines import byte_baselines
+
+        return byte_baselines(data)
+
+    def prediction_rows(self, model: Model, predictions: Predictions, data: Dataset) -> list[dict[str, Any]]:
+        """Rows of predictions.jsonl: each piece of text with its metrics."""
+        rows = super().prediction_rows(model, predictions, data)
+        return [{name: value for name, value in row.items() if name != "label"} for row in rows]
+
+    def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
+        """Some beginnings of test texts, continued."""
+        super().figures(model, predictions, data, folder)
+        column: TextColumn = data.test.columns[TEXT]
+        places = np.linspace(0, len(column.tokens) - 1, min(SAMPLES, len(column.tokens))).astype(int)
+        beginnings = [model.head.tokenizer.decode(column.tokens[place][1 : 1 + BEGINNING].tolist()) for place in places]  # type: ignore[union-attr, operator]
+        beginnings = [text for text in beginnings if text.strip()]
+        lines = ["# Continued texts", "", "Beginnings of test texts, and below each what the model writes."]
+        if beginnings:
+            device = next(model.parameters()).device
+            batch = raw_batch(model.spec, [{TEXT: text} for text in beginnings]).to(device)
+            for text, written in zip(beginnings, model.predict(batch)["predicted"], strict=True):
+                lines += ["", "---", "", *_quoted(text), "", "goes on as", "", *_quoted(written)]
+        write_atomically(folder / "samples.md", "\n".join(lines) + "\n")
+
+
+def pieces(split: Split, text: ExactText) -> Split:
+    """The texts of a split in pieces of at most `max_length` tokens: what is read, and the tokens that follow.
+
+    A piece begins with a start token; that of the end stands behind the last of a text. Intervals draw whole texts.
+    """
+    column: TextColumn = split.columns[TEXT]
+    size = text.spec.max_length
+    read, following, names, groups = [], [], [], []
+    for place, tokens in enumerate(column.tokens):
+        whole = np.append(tokens, np.int32(END_ID)).astype(np.int32)
+        for start in range(0, len(whole), size):
+            piece = whole[start : start + size]
+            following.append(piece)
+            read.append(np.append(np.int32(START_ID), piece[:-1]).astype(np.int32))
+            names += split.names[place : place + 1]
+            groups.append(place)
+    texts = [text.tokenizer.decode(each.tolist()) or " " for each in following]
+    own = split.groups[groups] if split.groups is not None else np.array(groups)
+    is_alone = len(np.unique(own)) == len(own)
+    return Split({TEXT: TextColumn(texts, [], read)}, following, names, groups=None if is_alone else own)
+
+
+def _quoted(text: str) -> list[str]:
+    """Lines of Markdown that show a text as it is."""
+    return ["    " + "".join(sign if sign.isprintable() else " " for sign in line) for line in text.split("\n")]
