@@ -1,4 +1,4 @@
-"""Predicts with a trained model: a file in, the same file with predictions out.
+r"""Predicts with a trained model: a file in, the same file with predictions out.
 
     python scripts/predict.py --run runs/mine --input reviews.csv --output answers.csv
     python scripts/predict.py --run runs/mine --text "What a day"
@@ -7,6 +7,10 @@
 The input is csv, tsv, jsonl or parquet, also compressed (.gz, .xz, .bz2); a text file with an example in each line; a folder
 of images; or - for the standard input. Rows keep their order and all their columns; a row that cannot be read keeps its
 place, with the reason in the column `error`.
+
+    python scripts/predict.py --run runs/language --text "def read(" --max-new-tokens 60 --temperature 0.5 --stop "\n\n"
+
+continues a text, sampled with temperature 0.8 and seed 0 unless the options say otherwise.
 
     python scripts/predict.py --run runs/load --input load.csv --output forecast.csv
 
@@ -17,12 +21,15 @@ covariates that are known ahead.
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from mla_train.commands import add_run, command_parser, load_run
+from mla_train.config import SamplingOptions
+from mla_train.config.checks import check_options
 from mla_train.data.tables.source import FORMATS, format_of
 from mla_train.errors import UserError, printable, require, run_script
 from mla_train.inference.answers import Answers, show_one
@@ -46,6 +53,7 @@ def parse_arguments() -> argparse.Namespace:
         "--top", "--n-best", type=int, default=1, help="number of classes or of generated texts, the best first"
     )
     parser.add_argument("--beams", type=int, help="number of beams of generated texts; 1 is greedy and fastest")
+    add_sampling(parser)
     parser.add_argument(
         "--scores", action="store_true", help="begin each line of a text file with the score of the text"
     )
@@ -62,6 +70,53 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--batch-size", type=int, default=64, help="number of examples that are predicted at a time")
     return parser.parse_args()
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of texts that are continued; what is not given keeps the default of `SamplingOptions`."""
+    usual = SamplingOptions()
+    group = parser.add_argument_group("texts that are continued by a language model")
+    group.add_argument("--max-new-tokens", type=int, help=f"most tokens that are written ({usual.max_new_tokens})")
+    group.add_argument(
+        "--temperature", type=float, help=f"below 1 favours probable tokens, 0 takes the best ({usual.temperature})"
+    )
+    group.add_argument("--top-k", type=int, help="number of the most probable tokens to sample from (all)")
+    group.add_argument("--top-p", type=float, help=f"their total probability ({usual.top_p:g})")
+    group.add_argument("--min-p", type=float, help=f"least probability as a share of the highest ({usual.min_p:g})")
+    group.add_argument(
+        "--repetition-penalty",
+        type=float,
+        help=f"above 1, tokens that occurred are less probable ({usual.repetition_penalty:g})",
+    )
+    group.add_argument(
+        "--stop",
+        action="append",
+        metavar="TEXT",
+        help=r"text at which to end, several times if need be; \n is a line end",
+    )
+    group.add_argument("--seed", type=int, help=f"another seed gives other texts ({usual.seed})")
+
+
+def set_sampling(head: Any, arguments: argparse.Namespace) -> None:
+    """Sets how texts are continued.
+
+    Raises:
+        UserError: The model continues no texts, or a value cannot be meant.
+    """
+    given = {each.name: getattr(arguments, each.name) for each in fields(SamplingOptions)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return
+    if head.kind != "next_tokens":
+        option = next(iter(given)).replace("_", "-")
+        raise UserError(f"--{option} belongs to language models (task=causal_lm); this model continues no texts")
+    if "stop" in given:
+        given["stop"] = [text.replace("\\n", "\n").replace("\\t", "\t") for text in given["stop"]]
+    head.sampling = replace(head.sampling, **given)
+    try:
+        check_options(head.sampling)
+    except UserError as error:
+        raise UserError(f"--{str(error).replace('_', '-')}") from error
 
 
 def answers_of(arguments: argparse.Namespace) -> Answers:
@@ -145,6 +200,7 @@ def predict(arguments: argparse.Namespace) -> None:
     predictor = load_run(arguments)
     head = predictor.network.head
     set_generation(head, arguments.beams, answers.top)
+    set_sampling(head, arguments)
     if is_one:
         record = predictor.predict([example_of(arguments, predictor.spec.inputs)])[0]
         print(printable(show_one(record, answers)))
@@ -162,9 +218,11 @@ def predict(arguments: argparse.Namespace) -> None:
         from mla_train.inference.predict import predict_file
 
         source = open_examples(predictor, arguments.input, arguments.format)
-        lines = "txt" if head.kind == "generation" else "csv"
+        lines = "txt" if head.kind == "generation" else "jsonl" if head.kind == "next_tokens" else "csv"
         same = source.format if source.format in WRITTEN and source.format != "parquet" else "csv"
         kind = asked or (lines if source.format == "txt" else same)
+        if kind == "txt" and head.kind == "next_tokens":
+            raise UserError("continued texts have several lines: let --output end in .jsonl, .csv, .tsv or .parquet")
         if kind == "txt" and answers.top > 1:
             raise UserError("--n-best writes columns: let --output end in .csv, .tsv, .jsonl or .parquet")
         with tqdm(total=source.size, unit=" rows", file=sys.stderr, disable=None) as bar:

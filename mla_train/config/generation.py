@@ -84,7 +84,7 @@ class GenerationOptions(HeadOptions):
 
 
 @dataclass
-class Sampling:
+class SamplingOptions:
     """How a language model continues a text.
 
     Attributes:

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Sampling, TrainConfig
+from mla_train.config import SamplingOptions, TrainConfig
 from mla_train.data.batch import Batch, pad_stack
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer, token_bytes
 from mla_train.errors import UserError
 from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
 from mla_train.modalities.base import ModalityFeatures
-from mla_train.nn import Encoder, sample
+from mla_train.nn import sample
 
 SUMS = ("loss", "correct", "tokens", "bytes")
 """Columns that metrics are made of: sums over the tokens of each piece of text."""
@@ -61,7 +61,7 @@ class NextTokens(Head):
         self, config: TrainConfig, spec: NextTokenSpec, embeddings: Embeddings, sequences: bool = False
     ) -> None:
         super().__init__()
-        self.spec, self.sampling = spec, Sampling()
+        self.spec, self.sampling = spec, SamplingOptions()
         # A tuple is no submodule: the weights stand in the input's embedding, and in the encoder, alone.
         self._shared = (embeddings[spec.text],)
         self._encoder: tuple[Any, ...] = ()
@@ -93,7 +93,9 @@ class NextTokens(Head):
     @classmethod
     def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
         """There are none in new texts."""
-        raise UserError("texts are continued without labels to compare with: results.json has the scores of the test split")
+        raise UserError(
+            "texts are continued without labels to compare with: results.json has the scores of the test split"
+        )
 
     @classmethod
     def collate(cls, spec: NextTokenSpec, targets: Sequence[np.ndarray], training: bool) -> Following:
@@ -136,7 +138,9 @@ class NextTokens(Head):
         """Sums over the tokens of each piece, see `SUMS`; of new texts their continuations, and how probable these are."""
         if outputs is None:
             tensors = batch.inputs[self.spec.text]
-            return self.continued([tokens[~padding] for tokens, padding in zip(tensors.tokens, tensors.padding, strict=True)])
+            return self.continued(
+                [tokens[~padding] for tokens, padding in zip(tensors.tokens, tensors.padding, strict=True)]
+            )
         is_token, scores = outputs
         following = batch.targets.tokens[is_token]
         counts = is_token.sum(1)
@@ -194,9 +198,9 @@ class NextTokens(Head):
 
     def _chances(self, tokens: Tensor) -> Tensor:
         """Random numbers that choose the tokens behind a text: they depend on nothing but it and the seed."""
-        known = blake2b(tokens.cpu().numpy().tobytes(), digest_size=7, salt=str(self.sampling.seed).encode()[-16:])
-        generator = torch.Generator().manual_seed(int.from_bytes(known.digest(), "big"))
-        return torch.rand(self.sampling.max_new_tokens + 1, generator=generator)
+        known = int.from_bytes(blake2b(tokens.cpu().numpy().tobytes(), digest_size=8).digest(), "big")
+        generator = np.random.default_rng([self.sampling.seed, known])
+        return torch.from_numpy(generator.random(self.sampling.max_new_tokens + 1, np.float32))
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Bits that a byte takes, perplexity of a token, share of tokens that are foreseen; of baselines what they know."""
@@ -242,7 +246,8 @@ class Continuation:
     """
 
     def __init__(self, head: NextTokens, tokens: Tensor) -> None:
-        self.head, self.tokens, self.unread = head, tokens, tokens
+        self.head, self.tokens = head, tokens
+        self.unread: Tensor | None = tokens
         self.longest: int = head._shared[0].spec.max_length
         (self.encoder,) = head._encoder
         self.cache = self._new_cache()

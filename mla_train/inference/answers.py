@@ -46,6 +46,8 @@ def answer_columns(predictor: "Predictor", answers: Answers) -> list[str]:
         columns += _numbered("probability", min(answers.top, len(classes)))
     elif head.kind == "generation":
         columns += ["score", *_numbered("score", answers.top)]
+    elif head.kind == "next_tokens":
+        columns.append("score")
     if answers.probabilities and classes:
         columns += [f"probability {name}" for name in classes]
     return [*columns, "error"]

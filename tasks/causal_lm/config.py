@@ -39,4 +39,4 @@ class PythonSourcesConfig(TextOptions, DataOptions):
     vocab_size: int = number(2000, least=2, usual="2000")
     lowercase: bool = False
     max_length: int = number(256, least=2)
-    max_bytes_read: int = number(5_000_000, least=100_000)
+    max_bytes_read: int = number(5_000_000, least=1_000_000)

@@ -41,7 +41,10 @@ def read_python_sources(options: PythonSourcesConfig) -> RawData:
         split = next(split for split in SPLITS if share < ENDS[split])
         texts[split].append(text)
         names[split].append(path)
-    require(all(texts.values()), f"data=python_sources: {root} has too few .py files; use data=text_lines")
+    require(
+        all(texts.values()),
+        f"data=python_sources: {root} has too few .py files: raise data.max_bytes_read, or use data=text_lines",
+    )
     counts = ", ".join(f"{len(texts[split]):,} {split}" for split in SPLITS)
     note = f"{size:,} bytes of the sources of Python in {root}: {counts} files"
     splits = {split: Examples({"text": texts[split]}, [None] * len(names[split]), names[split]) for split in SPLITS}

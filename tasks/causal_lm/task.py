@@ -35,10 +35,10 @@ class CausalLM(Task):
         data = prepare(replace(raw, splits=texts, classes=None), {TEXT: ExactText}, NextTokens, self.config)
         text = data.spec.inputs[TEXT]
         assert isinstance(text, ExactText)
-        splits = {split: pieces(getattr(data, split), text) for split in SPLITS}
-        counts = [sum(map(len, splits[split].targets)) for split in SPLITS]
+        train, val, test = (pieces(getattr(data, split), text) for split in SPLITS)
+        counts = [sum(map(len, split.targets)) for split in (train, val, test)]
         note = "{:,} training, {:,} validation and {:,} test tokens".format(*counts)
-        return replace(data, **splits, notes=[*data.notes, note])
+        return replace(data, train=train, val=val, test=test, notes=[*data.notes, note])
 
     def baselines(self, data: Dataset) -> Baselines:
         """Frequencies of bytes after others, and general compressors."""

@@ -181,7 +181,7 @@ def test_what_reads_more_than_attention_keeps_has_no_cache(options, attention):
     encoder = Encoder(
         EncoderConfig(dim=32, depth=1, num_heads=2, **options), AttentionConfig(**attention), RegularizationConfig()
     )
-    with pytest.raises(ValueError, match="encoder.latent=plain"):
+    with pytest.raises(ValueError, match=r"encoder\.latent=plain"):
         encoder.new_cache()
-    with pytest.raises(ValueError, match="encoder.latent=plain"):
+    with pytest.raises(ValueError, match=r"encoder\.latent=plain"):
         encoder(torch.randn(1, 2, 32), is_causal=True, cache=[])

@@ -14,13 +14,14 @@ from mla_train.inference.serve.limits import Limits
 
 PREDICTIONS: Mapping[str, Any] = {
     "classification": str, "multilabel": list[str], "regression": float, "generation": str,
-    "forecast": dict[str, list[float]],
+    "forecast": dict[str, list[float]], "next_tokens": str,
 }  # fmt: skip
 """Type of `prediction`, by kind of answer."""
 BESIDE: Mapping[str, dict[str, Any]] = {
     "classification": {"probability": float, "probabilities": dict[str, float]},
     "multilabel": {"probabilities": dict[str, float]},
     "generation": {"score": float},
+    "next_tokens": {"score": float},
     "forecast": {"quantiles": dict[str, dict[str, list[float]]]},
 }
 """Fields of a record beside its prediction, by kind of answer, with their types."""
