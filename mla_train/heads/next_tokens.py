@@ -169,7 +169,9 @@ class NextTokens(Head):
         stops = [text.encode() for text in options.stop]
         longest = max(map(len, stops), default=0)
 
-        def has_stop(tokens: Sequence[int]) -> bool:
+        def is_over(tokens: Sequence[int]) -> bool:
+            if len(tokens) == options.max_new_tokens:
+                return True
             newest = b"".join(self.token_bytes[token] for token in tokens[-longest:])  # a token has a byte at least
             return any(stop in newest for stop in stops)
 
@@ -177,7 +179,7 @@ class NextTokens(Head):
             read = torch.stack([beginnings[place] for place in places])
             written = sample(
                 Continuation(self, read),
-                [options.max_new_tokens + 1] * len(read),
+                [options.max_new_tokens + 1] * len(read),  # an end token is not forced: it would count in the score
                 start=START_ID,
                 end=END_ID,
                 temperature=options.temperature,
@@ -187,7 +189,7 @@ class NextTokens(Head):
                 repetition_penalty=options.repetition_penalty,
                 read=read,
                 chances=torch.stack([self._chances(row) for row in read]).to(read.device),
-                stops=has_stop if stops else None,
+                stops=is_over,
                 device=read.device,
             )
             for place, each in zip(places, written, strict=True):
@@ -200,7 +202,7 @@ class NextTokens(Head):
         """Random numbers that choose the tokens behind a text: they depend on nothing but it and the seed."""
         known = int.from_bytes(blake2b(tokens.cpu().numpy().tobytes(), digest_size=8).digest(), "big")
         generator = np.random.default_rng([self.sampling.seed, known])
-        return torch.from_numpy(generator.random(self.sampling.max_new_tokens + 1, np.float32))
+        return torch.from_numpy(generator.random(self.sampling.max_new_tokens, np.float32))
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Bits that a byte takes, perplexity of a token, share of tokens that are foreseen; of baselines what they know."""
