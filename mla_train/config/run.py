@@ -8,7 +8,14 @@ from mla_train.config.checks import number
 from mla_train.config.init import Freeze, InitConfig, InitPart
 from mla_train.config.network import AttentionConfig, EncoderConfig, Latent, Select
 from mla_train.config.trainer import check_trainer
-from mla_train.config.training import HEAD_LOSSES, HOOKED, HardwareConfig, OptimizerConfig, RegularizationConfig
+from mla_train.config.training import (
+    HEAD_LOSSES,
+    HOOKED,
+    HardwareConfig,
+    Optimizer,
+    OptimizerConfig,
+    RegularizationConfig,
+)
 from mla_train.errors import require
 
 
@@ -230,6 +237,11 @@ class TrainConfig:
             not (self.hardware.strategy == "fsdp" and (r.ema_decay or r.average_epochs)),
             "hardware.strategy=fsdp divides the weights among processes, so they cannot be averaged: set "
             "regularization.ema_decay=0" + (" regularization.average_epochs=0" if r.average_epochs else ""),
+        )
+        require(
+            not (self.hardware.strategy == "fsdp" and self.optimizer.name is Optimizer.muon),
+            "optimizer.name=muon turns whole matrices, and hardware.strategy=fsdp divides them among processes: set "
+            "hardware.strategy=ddp or optimizer.name=adamw",
         )
         require(
             not (self.hardware.strategy == "fsdp" and r.orthogonal_heads),

@@ -87,18 +87,20 @@ class RegularizationConfig:
 
 
 class Optimizer(Enum):
-    """Update rule."""
+    """Update rule; muon is for matrices inside blocks, and adamw for all else (Jordan et al. 2024)."""
 
     adamw = "adamw"
     sgd = "sgd"
+    muon = "muon"
 
 
 class Schedule(Enum):
-    """Decay of the learning rate after warm-up."""
+    """Decay of the learning rate after warm-up; wsd is constant, then linear (Hu et al. 2024, arXiv 2404.06395)."""
 
     cosine = "cosine"
     linear = "linear"
     constant = "constant"
+    wsd = "wsd"
 
 
 @dataclass
@@ -107,10 +109,11 @@ class OptimizerConfig:
 
     Attributes:
         name: Update rule.
-        beta1: First-moment decay of adamw; momentum of sgd.
+        beta1: First-moment decay of adamw; momentum of sgd. That of muon is 0.95.
         beta2: Second-moment decay of adamw.
         schedule: Decay of the learning rate after warm-up, to `final_lr` times its peak.
         warmup: Share of all steps in which the learning rate rises from 0.
+        decay: Share of all steps in which schedule=wsd falls.
         final_lr: Learning rate at the end divided by its peak.
         gradient_clip: Largest global gradient norm; 0 is off.
         skip_nonfinite: Number of steps that may be left out because their loss or gradients are not finite numbers;
@@ -122,6 +125,7 @@ class OptimizerConfig:
     beta2: float = number(0.98, least=0, below=1)
     schedule: Schedule = Schedule.cosine
     warmup: float = number(0.05, least=0, below=1)
+    decay: float = number(0.2, above=0, below=1)
     final_lr: float = number(0.01, least=0, below=1)
     gradient_clip: float = number(1.0, least=0)
     skip_nonfinite: int = number(0, least=0)

@@ -148,3 +148,14 @@ def test_auto_without_a_folder_takes_the_newest_unfinished_run_of_this_config(tm
     other = train(*words, "checkpoint.every_minutes=0", "seed=1", "debug=fast", cwd=tmp_path)
     assert "run folder runs" in other.stdout
     assert len(list(tmp_path.glob("runs/*/*/results.json"))) == 2
+
+
+def test_a_killed_run_with_muon_goes_on_bit_for_bit(tmp_path):
+    words = [*WORDS, "optimizer.name=muon", "optimizer.schedule=wsd", "epochs=2"]
+    train(*words, "run_dir=whole", cwd=tmp_path)
+    words += ["run_dir=run", "resume=auto", "checkpoint.every_minutes=0"]
+    with start(*words, cwd=tmp_path) as process:
+        wait_for_step(tmp_path / "run", 7, process)
+        process.kill()
+    train(*words, cwd=tmp_path)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
