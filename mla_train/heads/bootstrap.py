@@ -96,8 +96,10 @@ def bounds_of(drawn: dict[str, np.ndarray]) -> Bounds:
 def affordable(head: Head, predictions: Predictions) -> int:
     """Number of draws that take some seconds; never by the clock, so that runs repeat.
 
-    0 where even few take long, or where a split has too few windows of a series to tell how they differ.
+    0 where even few take long, or where a split has too few groups, or windows of a series, to tell how they differ.
     """
+    if "group" in predictions and len(np.unique(predictions["group"])) < LEAST_BLOCKS:
+        return 0  # the draws would hardly differ
     count, horizon = _count(predictions), _windows_apart(head, predictions)
     if horizon > 1 and count < LEAST_BLOCKS * horizon:
         return 0

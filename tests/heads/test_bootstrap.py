@@ -142,3 +142,10 @@ def test_forecast_metrics_of_draws_are_those_of_the_drawn_windows(tmp_path):
     for number, places in enumerate(draws):
         expected = head.metrics(rows_of(predictions, places))
         assert {name: values[number] for name, values in computed.items()} == pytest.approx(expected)
+
+
+def test_few_groups_give_no_interval():
+    """One file of text would be drawn again and again, and the interval be a point."""
+    for groups, draws in ((1, 0), (4, 0), (5, 1000)):
+        columns = made(np.arange(40), group=np.arange(40) % groups)
+        assert affordable(Means(), columns) == draws
