@@ -38,10 +38,11 @@ Pattern = Enum("Pattern", ["global", "window", "local_global", "strided", "topk"
 
 
 class HeadFusion(Enum):
-    """How heads are combined: concatenated, or each first multiplied by a gate that depends on the input."""
+    """How heads are combined: concatenated, or each, or each of its numbers, first multiplied by a gate that depends on the input."""
 
     concat = "concat"
     weighted = "weighted"
+    elementwise = "elementwise"
 
 
 class Select(Enum):
@@ -94,7 +95,8 @@ class AttentionConfig:
         window: Steps to each side reached by pattern=window and local_global.
         stride: Stride of pattern=strided; null is the width of an image, or the square root of a sequence's length.
         topk: Number of keys kept by pattern=topk and selected by score=staged.
-        fusion: How heads are combined; local_global always uses weighted.
+        fusion: How heads are combined; local_global uses weighted instead of concat.
+        qk_norm: Whether queries and keys are normed in each head (mha, gqa, mqa), after Dehghani et al. 2023 (arXiv 2302.05442).
         select: Whether a gate selects channels of the latent (mla).
     """
 
@@ -112,6 +114,7 @@ class AttentionConfig:
     stride: int | None = number(None, least=2)
     topk: int = number(8, least=1)
     fusion: HeadFusion = HeadFusion.concat
+    qk_norm: bool = False
     select: Select = Select.none
 
     def head_scores(self, num_heads: int) -> list[Score]:
@@ -145,6 +148,11 @@ class AttentionConfig:
         require(
             self.select is Select.none or self.kind is AttentionKind.mla,
             "attention.select=gate needs a latent; use attention=mla, or attention.fusion=weighted, which gates heads",
+        )
+
+        require(
+            not (self.qk_norm and self.kind is AttentionKind.mla),
+            "attention.qk_norm=true is for attention=mha, gqa or mqa: mla norms the latent that keys are made of",
         )
 
     def check_heads(self, num_heads: int) -> None:

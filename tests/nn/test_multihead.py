@@ -5,6 +5,7 @@ import torch
 
 from mla_train.config import AttentionConfig, AttentionKind
 from mla_train.nn import GroupedQueryAttention, MultiheadLatentAttention, RotaryEmbedding, build_attention
+from mla_train.nn.attention.rotary import rotate
 from tests.nn.reference import kernels
 
 
@@ -43,10 +44,33 @@ def test_groups_equal_multihead_with_repeated_keys_and_values(kv_heads, masked, 
     torch.testing.assert_close(grouped(x, rotation, **options), full(x, rotation, **options), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", list(AttentionKind))
-def test_every_kind_decodes_from_its_cache(kind):
+def test_normed_queries_and_keys_equal_a_naive_computation():
     torch.manual_seed(0)
-    layer = build_attention(AttentionConfig(kind=kind), 32, 4).eval()
+    layer = GroupedQueryAttention(16, 4, 4, 4, qk_norm=True).eval()
+    x, rotation = torch.randn(2, 5, 16), RotaryEmbedding(4)(torch.arange(5))
+    with torch.no_grad():
+        layer.query_norm.weight.uniform_(0.5, 2)
+        layer.key_norm.weight.uniform_(0.5, 2)
+        query = layer.q(x).view(2, 5, 4, 4).transpose(1, 2)
+        key, value = layer.kv(x).view(2, 5, 2, 4, 4).permute(2, 0, 3, 1, 4)
+        eps = torch.finfo(torch.float32).eps
+        normed = [
+            each / (each.pow(2).mean(-1, keepdim=True) + eps).sqrt() * norm.weight
+            for each, norm in ((query, layer.query_norm), (key, layer.key_norm))
+        ]
+        query, key = (rotate(each, rotation) for each in normed)
+        weights = (query @ key.transpose(-1, -2) / 2).softmax(-1)
+        expected = layer.out((weights @ value).transpose(1, 2).flatten(2))
+        torch.testing.assert_close(layer(x, rotation), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "qk_norm"),
+    [*((kind, False) for kind in AttentionKind), (AttentionKind.gqa, True), (AttentionKind.mha, True)],
+)
+def test_every_kind_decodes_from_its_cache(kind, qk_norm):
+    torch.manual_seed(0)
+    layer = build_attention(AttentionConfig(kind=kind, qk_norm=qk_norm), 32, 4).eval()
     rotary = RotaryEmbedding(layer.rope_dim)
     x = torch.randn(2, 6, 32)
     with torch.no_grad():

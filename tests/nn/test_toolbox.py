@@ -324,6 +324,17 @@ def test_gates_begin_open_and_follow_the_input(kind):
         assert (gated.head_gate(torch.ones(2, 5, HEADS, 8), x).std((0, 1)) > 0).all()
 
 
+@pytest.mark.parametrize("kind", [AttentionKind.mla, AttentionKind.gqa])
+def test_a_gate_of_each_number_closes_one(kind):
+    gated, plain = layer(AttentionConfig(kind, fusion=HeadFusion.elementwise)), layer(AttentionConfig(kind))
+    x = torch.randn(2, 5, 32)
+    torch.testing.assert_close(gated(x), plain(x))
+    with torch.no_grad():
+        gated.head_gate.bias.view(HEADS, 8)[1, 3] = -100
+        plain.out.weight.view(32, HEADS, 8)[:, 1, 3] = 0
+    torch.testing.assert_close(gated(x), plain(x), rtol=1e-4, atol=1e-5)
+
+
 def test_a_closed_latent_gate_hides_a_channel():
     model = layer(AttentionConfig(select=Select.gate))
     x = torch.randn(2, 5, 32)

@@ -50,6 +50,8 @@ def build_attention(
         layer.per_head = PerHeadAttention(scores, patterns, layer.qk_head_dim, config.topk)
     if config.fusion is HeadFusion.weighted or (use_pattern and config.pattern is Pattern["local_global"]):
         layer.head_gate = HeadGate(dim, num_heads)
+    if config.fusion is HeadFusion.elementwise:
+        layer.head_gate = HeadGate(dim, num_heads, layer.out.in_features // num_heads)
     if config.select is Select.gate and isinstance(layer, MultiheadLatentAttention):
         layer.latent_gate = LatentGate(dim, layer.kv_lora_rank)
     return layer

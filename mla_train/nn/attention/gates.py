@@ -12,21 +12,23 @@ class HeadGate(nn.Module):
     """Weights the output of each head, `heads_h * 2 sigmoid(w_h x + b_h)`, before the output projection.
 
     After the weighted heads of Ahmed et al. 2017 (arXiv 1711.02132), made dependent on the input as in Qiu et al. 2025
-    (arXiv 2505.06708). Cost: dim * num_heads multiplications a token.
+    (arXiv 2505.06708), who also weight each number of a head by itself. Cost: dim * num_heads * width multiplications a token.
 
     Args:
         dim: Width of the input.
         num_heads: Number of heads.
+        width: Number of weights of a head: one, or one for each of its numbers.
     """
 
-    def __init__(self, dim: int, num_heads: int) -> None:
+    def __init__(self, dim: int, num_heads: int, width: int = 1) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(num_heads, dim))
-        self.bias = nn.Parameter(torch.zeros(num_heads))
+        self.num_heads = num_heads
+        self.weight = nn.Parameter(torch.zeros(num_heads * width, dim))
+        self.bias = nn.Parameter(torch.zeros(num_heads * width))
 
     def forward(self, heads: Tensor, x: Tensor) -> Tensor:
         """Weights heads `(batch, length, num_heads, v_head_dim)` by the layer's input x, `(batch, length, dim)`."""
-        return heads * (2 * F.linear(x, self.weight, self.bias).sigmoid()).unsqueeze(-1)
+        return heads * (2 * F.linear(x, self.weight, self.bias).sigmoid()).unflatten(-1, (self.num_heads, -1))
 
 
 class LatentGate(nn.Module):

@@ -23,12 +23,15 @@ class GroupedQueryAttention(Attention):
         num_kv_heads: Number of key-value heads: num_heads is multi-head, 1 is multi-query attention.
         head_dim: Width of a head.
         dropout: Probability of hiding a key from all queries of a head in training.
+        qk_norm: Whether queries and keys are normed in each head.
 
     Raises:
         ValueError: num_heads is not a multiple of num_kv_heads.
     """
 
-    def __init__(self, dim: int, num_heads: int, num_kv_heads: int, head_dim: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, num_heads: int, num_kv_heads: int, head_dim: int, dropout: float = 0.0, qk_norm: bool = False
+    ) -> None:
         super().__init__(num_heads, head_dim, head_dim, dropout)
         if num_heads % num_kv_heads:
             raise ValueError(f"num_heads ({num_heads}) must be a multiple of num_kv_heads ({num_kv_heads})")
@@ -36,6 +39,8 @@ class GroupedQueryAttention(Attention):
         self.q = nn.Linear(dim, num_heads * head_dim, bias=False)
         self.kv = nn.Linear(dim, 2 * num_kv_heads * head_dim, bias=False)
         self.out = nn.Linear(num_heads * head_dim, dim, bias=False)
+        self.query_norm: nn.Module = nn.RMSNorm(head_dim) if qk_norm else nn.Identity()
+        self.key_norm: nn.Module = nn.RMSNorm(head_dim) if qk_norm else nn.Identity()
 
     @classmethod
     def from_config(cls, config: AttentionConfig, dim: int, num_heads: int, rotary_axes: int, dropout: float) -> Self:
@@ -45,7 +50,7 @@ class GroupedQueryAttention(Attention):
             AttentionKind.gqa: config.num_kv_heads or max(num_heads // 4, 1),
             AttentionKind.mqa: 1,
         }[config.kind]
-        return cls(dim, num_heads, kv_heads, dim // num_heads, dropout)
+        return cls(dim, num_heads, kv_heads, dim // num_heads, dropout, config.qk_norm)
 
     @property
     def cache_width(self) -> int:
@@ -56,11 +61,12 @@ class GroupedQueryAttention(Attention):
         """Rotated keys and values, each `(batch, num_kv_heads, keys, head_dim)`."""
         batch, keys, _ = memory.shape
         key, value = self.kv(memory).view(batch, keys, 2, self.num_kv_heads, -1).permute(2, 0, 3, 1, 4)
+        key = self.key_norm(key)
         return (key if rotation is None else rotate(key, rotation)), value
 
     def project_query(self, x: Tensor) -> Tensor:
         """See `Attention.project_query`."""
-        return self.q(x).view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+        return self.query_norm(self.q(x).view(*x.shape[:2], self.num_heads, -1).transpose(1, 2))
 
     def rotate_query(self, query: Tensor, rotation: Rotation) -> Tensor:
         """See `Attention.rotate_query`."""
