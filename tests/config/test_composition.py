@@ -105,6 +105,7 @@ IMPOSSIBLE = {
     "attention.topk=0": ["attention.topk=0", "1 or more"],
     "attention.stride=1": ["attention.stride=1", "2 or more"],
     "attention=mha attention.select=gate": ["attention.select=gate", "use attention=mla"],
+    "attention.qk_norm=true": ["attention.qk_norm", "attention=mha"],
     "encoder.latent=array attention.pattern=window": ["attention.pattern=window", "use attention.pattern=global"],
     "encoder.latent=array encoder.block=conv_attention": ["encoder.block=conv_attention", "encoder.block=attention"],
     "regularization.kl=1": ["regularization.kl=1", "add encoder.latent=variational"],
