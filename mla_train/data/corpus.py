@@ -14,6 +14,8 @@ from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
 from mla_train.errors import UserError
 
+FEWEST = 10  # texts of which some can be cut off for val and test
+
 
 def read_corpus(options: CorpusOptions) -> RawData:
     """Texts of plain text files (.txt), or of a column of tables.
@@ -41,6 +43,12 @@ def read_corpus(options: CorpusOptions) -> RawData:
     for split, those in texts.items():
         if not any(text and text.strip() for text in those):
             raise UserError(f"data.{split} has no text")
+    count, lacking = len(texts["train"]), [split for split in ("val", "test") if split not in texts]
+    if lacking and count < FEWEST:
+        raise UserError(
+            f"data.train has {count} text{'s' * (count > 1)}, too few to cut {' and '.join(lacking)} from: write a text a line "
+            f"(data.documents is {options.documents.value}), or name {' and '.join(f'data.{split}=FILE' for split in lacking)}"
+        )
     return RawData({split: Examples({"text": those}, [None] * len(those)) for split, those in texts.items()}, notes)
 
 

@@ -164,7 +164,12 @@ def test_long_texts_become_pieces_and_nothing_is_lost(tmp_path):
 def test_what_is_a_text_of_a_plain_file(documents, expected, tmp_path):
     (tmp_path / "a.txt").write_text("one two\nthree\n\n\nfour five\r\nsix")
     settings = config(
-        "task=masked_lm", "data=text_lines", f"data.train={tmp_path / 'a.txt'}", f"data.documents={documents}"
+        "task=masked_lm",
+        "data=text_lines",
+        f"data.train={tmp_path / 'a.txt'}",
+        f"data.documents={documents}",
+        f"data.val={tmp_path / 'a.txt'}",
+        f"data.test={tmp_path / 'a.txt'}",
     )
     read = build_task(settings).read().splits["train"].inputs["text"]
     assert [" ".join(text.split()) for text in read] == expected
@@ -178,6 +183,8 @@ def test_what_is_a_text_of_a_plain_file(documents, expected, tmp_path):
         (["data.train=zeros.txt"], "data.encoding="),
         (["data.train=[a.txt,b.csv]"], "name plain text files or tables, not both"),
         (["data.val=a.txt"], "data.train is missing"),
+        (["data.train=endless.txt"], "data.train has 1 text, too few to cut val and test from: write a text a line"),
+        (["data.train=endless.txt", "data.val=a.txt"], "data.test=FILE"),
         (["data.train=a.txt", "task.mask_rate=0"], "task.mask_rate"),
         (["data.train=a.txt", "task.mask_rate=1"], "task.mask_rate"),
         (["data.train=b.csv", "data.text_column=words"], "data.text_column="),
@@ -185,8 +192,9 @@ def test_what_is_a_text_of_a_plain_file(documents, expected, tmp_path):
 )
 def test_a_mistake_is_named_with_its_remedy(words, key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.txt").write_text("one two\n" * 9)
+    (tmp_path / "a.txt").write_text("one two\n" * 19)
     (tmp_path / "b.csv").write_text("text\none\ntwo\n")
+    (tmp_path / "endless.txt").write_text("word " * 20000)
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "zeros.txt").write_bytes(b"ab\0cd\n" * 9)
     with pytest.raises(UserError, match=re.escape(key)):
