@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import TrainConfig
-from mla_train.data.batch import Batch, pad_stack
-from mla_train.data.tokenizers import PAD_ID, UNK_ID, read_tokenizer
-from mla_train.errors import UserError
-from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
+from mla_train.data.batch import Batch
+from mla_train.data.tokenizers import PAD_ID, UNK_ID
+from mla_train.heads.base import Embeddings, Predictions, columns_of
+from mla_train.heads.token_scores import TokenLabels, TokenScores, sums_by_text
 from mla_train.modalities.base import ModalityFeatures
 
 KEPT, RANDOM = 0.1, 0.1  # shares of hidden tokens that stay, and that become another one, with corruption=bert
@@ -40,14 +39,7 @@ class MaskedTokenSpec:
     corrupt: bool = True
 
 
-@dataclass
-class Gaps:
-    """True tokens of a batch at gaps, 0 everywhere else, `(batch, length)`."""
-
-    tokens: Tensor
-
-
-class MaskedTokens(Head):
+class MaskedTokens(TokenScores):
     """Scores of the tokens of the vocabulary at each gap; the matrix is that of the embeddings (Press and Wolf 2017).
 
     Scores are computed at gaps alone: they are three tokens in ten, and the vocabulary is the largest matrix.
@@ -58,44 +50,14 @@ class MaskedTokens(Head):
     directions = {"accuracy": "max", "perplexity": "min"}
     monitor = "perplexity"
     units = {"perplexity": "tokens"}
-    draws_sums = True
-    even_tokens = True
 
     def __init__(
         self, config: TrainConfig, spec: MaskedTokenSpec, embeddings: Embeddings, sequences: bool = False
     ) -> None:
-        super().__init__()
+        super().__init__(spec, embeddings)
         dim = config.encoder.dim
-        self.spec = spec
-        # A tuple is no submodule: the weights stand in the input's embedding alone.
-        self._shared = (embeddings[spec.text],)
         self.transform = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim))
         self.bias = nn.Parameter(torch.zeros(self._shared[0].spec.vocab_size))
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """Tokenizer of the texts."""
-        spec = self._shared[0].spec
-        return read_tokenizer(spec.tokenizer, spec.vocab_size)
-
-    # Targets.
-
-    @classmethod
-    def load_targets(
-        cls, targets: RawTargets, options: Any, notes: list[str]
-    ) -> tuple[MaskedTokenSpec, dict[str, np.ndarray]]:
-        """Labels, if there are any, are not read."""
-        return MaskedTokenSpec(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
-
-    @classmethod
-    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
-        """There are none in new texts."""
-        raise UserError("gaps are filled without labels to compare with: results.json has the scores of the test split")
-
-    @classmethod
-    def collate(cls, spec: MaskedTokenSpec, targets: Sequence[np.ndarray], training: bool) -> Gaps:
-        """The tokens of each text, of which a batch hides some; or those that a split hides, see `hidden_split`."""
-        return Gaps(pad_stack([torch.from_numpy(each.astype(np.int64)) for each in targets])[0])
 
     # The network.
 
@@ -108,16 +70,7 @@ class MaskedTokens(Head):
 
     def _gaps(self, batch: Batch) -> Tensor:
         tokens = batch.inputs[self.spec.text].tokens
-        return tokens == UNK_ID if batch.targets is None else batch.targets.tokens != PAD_ID
-
-    def loss(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, and the number of gaps."""
-        gaps, scores = outputs
-        return F.cross_entropy(scores, batch.targets.tokens[gaps], reduction="sum"), gaps.sum().clamp(min=1)
-
-    def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
-        """Divergence of two passes, summed over gaps."""
-        return super().r_drop_loss(first[1], second[1], batch)
+        return tokens == UNK_ID if batch.targets is None else batch.targets.places
 
     # Answers.
 
@@ -140,12 +93,8 @@ class MaskedTokens(Head):
             chances, tokens = scores.float().softmax(-1).topk(min(ALTERNATIVES, scores.size(-1)))
             return columns | {"tokens": _by_text(tokens, counts), "chances": _by_text(chances, counts)}
         true = batch.targets.tokens[gaps]
-        losses = F.cross_entropy(scores.float(), true, reduction="none").double()
-        row = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        zeros = torch.zeros(len(counts), dtype=torch.double, device=counts.device)
-        correct = (likeliest == true).double()
-        for name, values in (("loss", losses), ("correct", correct)):
-            columns[name] = zeros.index_add(0, row, values).cpu().numpy()
+        losses = F.cross_entropy(scores.float(), true, reduction="none")
+        columns |= {"loss": sums_by_text(losses, gaps), "correct": sums_by_text(likeliest == true, gaps)}
         return columns | {"label": _by_text(true, counts)}
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
@@ -185,14 +134,6 @@ class MaskedTokens(Head):
         from mla_train.heads.masked_figures import draw_by_frequency
 
         draw_by_frequency(predictions, folder / "accuracy_by_frequency.png")
-
-    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> np.ndarray:
-        """There are no answers but the likeliest tokens."""
-        raise UserError("filled gaps are not explained: explain the model that is trained from this one")
-
-    def explain(self, outputs: Any, batch: Batch) -> Explained:
-        """See `answer_to_explain`."""
-        raise UserError("filled gaps are not explained: explain the model that is trained from this one")
 
 
 def _by_text(values: Tensor, counts: Tensor) -> list[np.ndarray]:
@@ -254,7 +195,7 @@ def hide_batch(batch: Batch, starts: Tensor, spec: MaskedTokenSpec) -> None:
     tensors = batch.inputs[spec.text]
     read, hidden = hide(tensors.tokens, tensors.padding, starts, spec)
     batch.inputs[spec.text] = replace(tensors, tokens=read)
-    batch.targets = Gaps(hidden)
+    batch.targets = TokenLabels(hidden)
 
 
 def hidden_split(

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import SamplingOptions, TrainConfig
-from mla_train.data.batch import Batch, pad_stack
-from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer, token_bytes
-from mla_train.errors import UserError
-from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
+from mla_train.data.batch import Batch
+from mla_train.data.tokenizers import END_ID, START_ID, token_bytes
+from mla_train.heads.base import Embeddings, Predictions, columns_of
+from mla_train.heads.token_scores import TokenScores, sums_by_text
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.nn import sample
 
@@ -35,14 +35,7 @@ class NextTokenSpec:
     text: str = "text"
 
 
-@dataclass
-class Following:
-    """The token that follows each token of a batch, 0 at padding, `(batch, length)`."""
-
-    tokens: Tensor
-
-
-class NextTokens(Head):
+class NextTokens(TokenScores):
     """Scores of the token after each; the matrix is that of the embeddings (Press and Wolf 2017).
 
     Attributes:
@@ -53,17 +46,13 @@ class NextTokens(Head):
     spec_class = NextTokenSpec
     directions = {"bits_per_byte": "min", "perplexity": "min", "accuracy": "max"}
     monitor = "bits_per_byte"
-    draws_sums = True
-    even_tokens = True
     is_causal = True
 
     def __init__(
         self, config: TrainConfig, spec: NextTokenSpec, embeddings: Embeddings, sequences: bool = False
     ) -> None:
-        super().__init__()
-        self.spec, self.sampling = spec, SamplingOptions()
-        # A tuple is no submodule: the weights stand in the input's embedding, and in the encoder, alone.
-        self._shared = (embeddings[spec.text],)
+        super().__init__(spec, embeddings)
+        self.sampling = SamplingOptions()
         self._encoder: tuple[Any, ...] = ()
 
     def take_encoder(self, encoder: nn.Module | None) -> None:
@@ -71,36 +60,9 @@ class NextTokens(Head):
         self._encoder = (encoder,)
 
     @cached_property
-    def tokenizer(self) -> Any:
-        """Tokenizer of the texts."""
-        spec = self._shared[0].spec
-        return read_tokenizer(spec.tokenizer, spec.vocab_size)
-
-    @cached_property
     def token_bytes(self) -> list[bytes]:
         """Bytes of each token."""
         return token_bytes(self.tokenizer)
-
-    # Targets.
-
-    @classmethod
-    def load_targets(
-        cls, targets: RawTargets, options: Any, notes: list[str]
-    ) -> tuple[NextTokenSpec, dict[str, np.ndarray]]:
-        """Labels, if there are any, are not read."""
-        return NextTokenSpec(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
-
-    @classmethod
-    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
-        """There are none in new texts."""
-        raise UserError(
-            "texts are continued without labels to compare with: results.json has the scores of the test split"
-        )
-
-    @classmethod
-    def collate(cls, spec: NextTokenSpec, targets: Sequence[np.ndarray], training: bool) -> Following:
-        """The tokens that follow those of each piece."""
-        return Following(pad_stack([torch.from_numpy(each.astype(np.int64)) for each in targets])[0])
 
     # The network.
 
@@ -112,18 +74,9 @@ class NextTokens(Head):
         """True where a token follows, `(batch, length)`, and scores there, `(tokens, vocab_size)`; None of new texts."""
         if batch.targets is None:
             return None
-        encoded, is_token = features[self.spec.text].tokens, batch.targets.tokens != PAD_ID
+        encoded, is_token = features[self.spec.text].tokens, batch.targets.places
         assert encoded is not None
         return is_token, self.scores(encoded[is_token])
-
-    def loss(self, outputs: tuple[Tensor, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, and the number of tokens."""
-        is_token, scores = outputs
-        return F.cross_entropy(scores, batch.targets.tokens[is_token], reduction="sum"), is_token.sum().clamp(min=1)
-
-    def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
-        """Divergence of two passes, summed over tokens."""
-        return super().r_drop_loss(first[1], second[1], batch)
 
     # Answers.
 
@@ -143,17 +96,14 @@ class NextTokens(Head):
             )
         is_token, scores = outputs
         following = batch.targets.tokens[is_token]
-        counts = is_token.sum(1)
-        rows = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-        zeros = torch.zeros(len(counts), dtype=torch.double, device=counts.device)
-        sizes = torch.tensor([len(each) for each in self.token_bytes], device=counts.device)
+        sizes = torch.tensor([len(each) for each in self.token_bytes], device=following.device)
         values = {
-            "loss": F.cross_entropy(scores.float(), following, reduction="none").double(),
-            "correct": (scores.argmax(-1) == following).double(),
-            "tokens": torch.ones_like(following, dtype=torch.double),
-            "bytes": sizes[following].double(),
+            "loss": F.cross_entropy(scores.float(), following, reduction="none"),
+            "correct": scores.argmax(-1) == following,
+            "tokens": torch.ones_like(following),
+            "bytes": sizes[following],
         }
-        return {name: zeros.index_add(0, rows, each).cpu().numpy() for name, each in values.items()}
+        return {name: sums_by_text(each, is_token) for name, each in values.items()}
 
     def continued(self, beginnings: Sequence[Tensor]) -> Predictions:
         """Continuations of texts, those of equal length together, and their mean log probabilities.
@@ -227,14 +177,6 @@ class NextTokens(Head):
     def decode_labels(self, predictions: Predictions) -> list[None]:
         """None: a text is its own label."""
         return [None] * len(predictions["tokens"])
-
-    def answer_to_explain(self, features: dict[str, ModalityFeatures], raw: Mapping[str, Any]) -> np.ndarray:
-        """There is no one answer."""
-        raise UserError("continuations of a text are not explained")
-
-    def explain(self, outputs: Any, batch: Batch) -> Explained:
-        """See `answer_to_explain`."""
-        raise UserError("continuations of a text are not explained")
 
 
 class Continuation:
