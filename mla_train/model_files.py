@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mla_train.config import TrainConfig
 from mla_train.errors import UserError
-from mla_train.inference.hub import download, is_repository
+from mla_train.hub import download, is_repository
 from mla_train.safe_files import CHECKSUMS, is_whole
 
 WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"

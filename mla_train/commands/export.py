@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from mla_train.commands import add_run, command_parser, load_run
 from mla_train.errors import UserError, run_script
+from mla_train.hub import check_login, upload
 from mla_train.inference.export import FORMATS, check_format
-from mla_train.inference.hub import check_login, upload
 from mla_train.safe_files import atomic_folder, write_atomically
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
