@@ -100,14 +100,21 @@ class Sweep:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = self.options.storage or _database(self.folder / "study.db")
         self.folder.mkdir(parents=True, exist_ok=True)
-        direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
         try:
-            study = optuna.create_study(
-                storage=storage, study_name=self.folder.name, direction=direction, load_if_exists=True
-            )
+            return self._open(storage)
+        except UserError:
+            raise
         except Exception as error:  # whatever a database driver raises
             kind = storage.partition(":")[0]  # what follows may hold a password
-            raise UserError(f"storage={kind}:...: {str(error).splitlines()[0]}") from error
+            where = f"storage={kind}:..." if self.options.storage else f"{self.folder / 'study.db'} cannot be used"
+            remedy = "" if self.options.storage else "; restore it, or name another run_dir"
+            raise UserError(f"{where}: {str(error).splitlines()[0]}{remedy}") from error
+
+    def _open(self, storage: Any) -> optuna.Study:
+        direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
+        study = optuna.create_study(
+            storage=storage, study_name=self.folder.name, direction=direction, load_if_exists=True
+        )
         self._check_folder(study)
         space = {name: repr(choice) for name, choice in self.space.items()}
         plan = {"overrides": sorted(map(mask_word, self.overrides)), "goal": self.goal.metric, "space": space}

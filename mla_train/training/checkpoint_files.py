@@ -10,7 +10,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
 from mla_train.errors import UserError, few
-from mla_train.safe_files import atomic_path, is_whole
+from mla_train.safe_files import CHECKSUMS, atomic_path, is_whole
 from mla_train.training.run_folder import RunFolder
 
 
@@ -69,7 +69,8 @@ def require_whole(checkpoint: Path) -> None:
     """Raises a UserError where a checkpoint is damaged; a missing one is not."""
     if checkpoint.exists() and not is_whole(checkpoint):
         raise UserError(
-            f"{checkpoint} is damaged. Remove {checkpoint.parent} to start this run again from its first step"
+            f"{checkpoint} is damaged, or {CHECKSUMS} beside it is. Remove {checkpoint.parent} to start this run again from its "
+            f"first step; if only {CHECKSUMS} is damaged, remove that file instead"
         )
 
 

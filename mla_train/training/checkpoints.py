@@ -23,7 +23,7 @@ from mla_train.data.sampling import DataPosition
 from mla_train.errors import Interrupted, UserError
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
-from mla_train.training.run_folder import RunFolder, resume_command
+from mla_train.training.run_folder import RunFolder, of_run, resume_command
 from mla_train.training.run_lock import require_owned
 
 
@@ -50,7 +50,7 @@ class Checkpoints(Checkpoint):
         start: str = "",
         init: Mapping[str, Any] | None = None,
     ) -> None:
-        self.init = init
+        self.init, self.config = init, config
         self.data, self.keep_last, self.start = dict(data or {}), keep_last, start
         self.folder, self.options, self.position = folder.checkpoints, config.checkpoint, position
         self.resume_command = resume_command(folder)
@@ -77,6 +77,7 @@ class Checkpoints(Checkpoint):
             "data": self.data,
             "start": self.start,
             "init": self.init,
+            "config": of_run(self.config),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ def _rows(file: Path) -> list[dict[str, str]]:
         with file.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         for row in rows:
+            if None in row or None in row.values():
+                raise ValueError("a row has more or fewer cells than the first")
             int(row["step"])
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"{file} cannot be read: {error}. Remove it to continue without its curves") from error

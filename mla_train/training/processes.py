@@ -15,6 +15,8 @@ from torch.distributed import DistError
 
 from mla_train.training.launched import launched
 
+FIRST = "MLA_TRAIN_FIRST_PROCESS"
+"""Tells processes of a run the number of the one that has started them, which may have died since."""
 GRACE = 30.0
 """Seconds that a process whose exchange with another has failed waits for what is known of that one."""
 
@@ -24,12 +26,12 @@ def end_together(trainer: L.Trainer, resume_command: str) -> Iterator[None]:
     """Ends all processes of a run where one of them has died, with one message.
 
     Args:
-        trainer: Trainer that starts the processes, or was started by it.
+        trainer: Trainer that starts the processes, or belongs to one of them.
         resume_command: Command that resumes the run.
     """
-    if trainer.world_size > 1:
-        watch = _watch_children if trainer.is_global_zero else _watch_parent
-        threading.Thread(target=watch, args=(trainer, resume_command), daemon=True).start()
+    if trainer.world_size > 1 and trainer.is_global_zero:
+        os.environ[FIRST] = str(os.getpid())
+        threading.Thread(target=_watch_children, args=(trainer, resume_command), daemon=True).start()
     try:
         yield
     except Exception as error:
@@ -64,11 +66,16 @@ def _wait(rank: int, child: Popen[bytes], children: list[Popen[bytes]], resume_c
         _end(f"process {rank} of this run was ended {how}{memory}", resume_command)
 
 
-def _watch_parent(trainer: L.Trainer, resume_command: str) -> None:
-    parent = os.getppid()
-    while os.getppid() == parent:
+def watch_first(resume_command: str) -> None:
+    """Lets this process end with the one that has started it: from now on, while it reads the data too."""
+    threading.Thread(target=_watch_first, args=(resume_command,), daemon=True).start()
+
+
+def _watch_first(resume_command: str) -> None:
+    first = int(os.environ.get(FIRST, os.getppid()))
+    while os.getppid() == first:
         time.sleep(0.5)
-    if trainer.local_rank > 1:  # one message is enough
+    if int(os.environ.get("LOCAL_RANK", "0")) > 1:  # one message is enough
         os._exit(1)
     _end("the first process of this run has ended", resume_command)
 

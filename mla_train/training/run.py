@@ -37,11 +37,11 @@ from mla_train.training.launched import launched
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
-from mla_train.training.processes import end_together
+from mla_train.training.processes import end_together, watch_first
 from mla_train.training.progress import RunProgress
 from mla_train.training.resources import out_of_memory_reported, require_room
 from mla_train.training.results import draw_figures, read_results, show, write_results
-from mla_train.training.run_folder import RunFolder, is_child, resume_command
+from mla_train.training.run_folder import RunFolder, is_child, require_config, resume_command
 from mla_train.training.run_lock import lock_run, require_owned
 from mla_train.training.start_weights import describe_start, load_start
 
@@ -94,6 +94,8 @@ def run(
     """
     if folder.is_finished and not is_child():
         return _show_finished(folder)
+    if is_child():
+        watch_first(resume_command(folder))
     check_hardware(config)
     had_results = folder.results.exists()
     if config.hardware.threads:
@@ -162,6 +164,7 @@ def _train(
             changes = check_same_data(state.get("data", known), known, folder.path, accept)
             data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
             taken = state.get("init", taken)
+            require_config(state.get("config"), config, folder)
         require_kept(checkpoint, folder)
         check_fits(checkpoint, module)
     elif not is_child():

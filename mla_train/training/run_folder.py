@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -216,6 +217,37 @@ def _check_config(folder: RunFolder, config: TrainConfig) -> None:
             + ". Give the same options, or no options but resume="
             + str(folder.path)
         )
+
+
+def require_config(stored: Mapping[str, Any] | None, config: TrainConfig, folder: RunFolder) -> None:
+    """Raises a UserError where a checkpoint was trained with other options than those of config.yaml, which has changed since.
+
+    Args:
+        stored: Options in the checkpoint, by dotted keys; None in one of an earlier version.
+        config: Full config of the run.
+        folder: Run folder.
+    """
+    now = of_run(config)
+    differing = [
+        f"{key} ({value} there, {now[key]} now)"
+        for key, value in (stored or {}).items()
+        if key in now and value != now[key]
+    ]
+    if differing:
+        raise UserError(
+            f"{folder.config} is not as it was: the checkpoint was trained with another {', '.join(differing)}. Write that "
+            "value into it again, or begin anew with another run_dir="
+        )
+
+
+def of_run(config: TrainConfig) -> dict[str, Any]:
+    """Options that a curve depends on, by dotted keys, without secrets."""
+    options = flatten(mask_values(plain(config)))
+    return {
+        key: value
+        for key, value in options.items()
+        if key not in OF_COMMAND and key not in OF_MACHINE and not isinstance(value, dict)
+    }
 
 
 def _differences(folder: RunFolder, config: TrainConfig) -> list[tuple[str, Any, Any]]:

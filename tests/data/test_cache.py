@@ -167,6 +167,21 @@ def test_a_damaged_entry_is_noticed_and_written_anew(folder, capsys):
     assert not calls
 
 
+def test_an_array_whose_head_says_less_than_is_there_is_noticed(folder, capsys):
+    value = {"a": np.arange(50.0)}
+    cached(compute)(value)
+    (entry,) = folder.iterdir()
+    whole = entry.read_bytes()
+    start = whole.index(b"\x93NUMPY", whole.index(b"\x93NUMPY") + 1)  # behind the tree of plain values
+    for place in range(start, start + 80):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            entry.write_bytes(damaged)
+            np.testing.assert_array_equal(cached(compute)(value)["a"], value["a"])
+    assert "is damaged and computed anew" in capsys.readouterr().err
+
+
 def test_a_pickle_is_not_loaded(folder):
     cached(compute)([np.arange(3)])
     (entry,) = folder.iterdir()

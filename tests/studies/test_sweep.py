@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -240,6 +241,23 @@ def test_runs_of_a_lost_storage_do_not_count_as_trials_of_a_new_one(tmp_path, la
             (folder / "study.db").write_bytes(content)
         with pytest.raises(UserError, match=r"runs of trials that its storage does not know \(000"):
             sweep(folder, trials=3).open()
+
+
+def test_a_damaged_storage_is_one_line_that_names_its_file(tmp_path, launcher):
+    folder = tmp_path / "s"
+    go(sweep(folder, trials=2), launcher)
+    whole = (folder / "study.db").read_bytes()
+    said = []
+    for seed in range(12):
+        damaged, chance = bytearray(whole), random.Random(seed)
+        for _ in range(60):
+            damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        (folder / "study.db").write_bytes(damaged)
+        try:  # what was hit may be of no use to anyone
+            sweep(folder, trials=3).open()
+        except UserError as error:
+            said.append(str(error))
+    assert any(re.fullmatch(r".*study\.db cannot be used: .*run_dir", each) for each in said)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -34,6 +34,8 @@ def finished(tmp_path_factory):
         ("config.yaml", b"a: [", "cannot be read"),
         ("metrics.csv", BINARY, "Remove it to continue"),
         ("metrics.csv", b"x,y\n1,2\n", "Remove it to continue"),
+        ("metrics.csv", b"step,epoch,val/loss\n1,0,2,5\n", "Remove it to continue"),
+        ("metrics.csv", b"step,epoch,val/loss\n1,0\n", "Remove it to continue"),
         ("checkpoints/best.ckpt", b"", "Remove .*checkpoints to start"),
         ("checkpoints/last.ckpt", b"", "Remove .*checkpoints to start"),
     ],
@@ -101,6 +103,18 @@ def test_a_run_of_an_earlier_version_goes_on_where_new_options_have_their_defaul
     (run / "config.yaml").write_text(text + "newer: 1\n")
     with pytest.raises(UserError, match=r"newer \(1 there"):
         find_run(settings)
+
+
+def test_options_that_changed_in_the_folder_are_no_options_of_its_checkpoint(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "results.json").unlink()
+    text = (run / "config.yaml").read_text()
+    assert "dropout: 0.1\n" in text
+    (run / "config.yaml").write_text(text.replace("dropout: 0.1\n", "dropout: 0.9\n"))
+    with pytest.raises(
+        UserError, match=r"config\.yaml is not as it was.*regularization\.dropout \(0\.1 there, 0\.9 now\)"
+    ):
+        run_here(run, *WORDS, "regularization.dropout=0.9", "resume=auto")
 
 
 def test_a_missing_start_is_said_before_training(finished, tmp_path):

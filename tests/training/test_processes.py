@@ -91,6 +91,22 @@ def test_a_killed_process_ends_the_run_with_one_message(tmp_path):
     assert not is_locked(tmp_path / "run" / ".lock")
 
 
+def test_a_process_ends_with_the_first_one_also_while_it_loads(tmp_path):
+    process = start(*WORDS, *WAYS["two_processes"][:3], "epochs=200", cwd=tmp_path)
+    children, end = "", time.monotonic() + 120
+    while not children and time.monotonic() < end:
+        time.sleep(0.05)
+        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout
+    (other,) = map(int, children.split())
+    time.sleep(0.5)  # it imports torch
+    process.kill()
+    try:
+        process.communicate(timeout=60)  # until the other, which writes to the same pipe, has ended
+    except subprocess.TimeoutExpired:
+        os.kill(other, signal.SIGKILL)
+        raise
+
+
 def torchrun():
     """The first command of the document, for this machine."""
     text = (ROOT / "docs" / "scaling.md").read_text().replace("\\\n", "")
