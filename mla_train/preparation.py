@@ -14,7 +14,7 @@ from mla_train.config import ClassOptions, Clean, OnError, PooledHeadOptions, Ra
 from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import as_label
+from mla_train.data.tables.cells import as_label, is_empty
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Head
@@ -128,6 +128,45 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     has_sequences = any(len(each) > 1 for part in splits.values() for each in part.sequences or [])
     spec = ModelSpec(inputs, head, target, has_sequences)
     return Dataset(spec, **splits, notes=notes, vary=vary_batch)
+
+
+def prepare_unlabelled(
+    raw: RawData, modalities: dict[str, type[Modality]], head: type[Head], labelled: type[Head], config: TrainConfig
+) -> Dataset:
+    """As `prepare`, for a head that reads no labels.
+
+    Where there are labels they still decide how splits are cut: what a task with labels keeps for val and test is not learnt
+    from here either, so that its scores stay honest when it starts from these weights.
+
+    Args:
+        raw: The examples.
+        modalities: Kind of each input.
+        head: Kind of answer, which reads no labels.
+        labelled: Kind of answer that a task would learn from the labels.
+        config: Full config of the run.
+    """
+    _check_class_options(head, config)
+    nothing = {split: replace(part, targets=[None] * len(part.targets)) for split, part in raw.splits.items()}
+    unlabelled = replace(raw, splits=nothing, classes=None)
+    if any(label is None or is_empty(label) for part in raw.splits.values() for label in part.targets):
+        return prepare(unlabelled, modalities, head, config)
+    try:
+        data = prepare(raw, modalities, labelled, config)
+    except UserError:  # no labels that a task could learn, such as one class, or the data is wrong in itself
+        return prepare(unlabelled, modalities, head, config)
+    target = head.spec_class()
+
+    def without_labels(split: str) -> Split:
+        part: Split = getattr(data, split)
+        zeros = np.zeros(len(part.targets), np.int64)
+        return replace(
+            part,
+            targets=head.prepare_targets(target, zeros, split, data.spec.inputs, part.columns, data.notes),
+        )
+
+    train, val, test = map(without_labels, SPLITS)
+    spec = replace(data.spec, head=head, target=target)
+    return replace(data, spec=spec, train=train, val=val, test=test, vary=None)
 
 
 def _mix_images(batch: Batch, mixing: Callable[[Any, Any], tuple[Any, Any]]) -> None:

@@ -70,11 +70,15 @@ class Task:
         asked = getattr(self.config.task, "head", HeadKind.auto)
         if asked is not HeadKind.auto:
             return self.heads[asked.value]
-        separator = getattr(self.config.data, "label_separator", None)
-        kind = kind_of_labels(raw.splits["train"].targets, separator)
-        if kind == "regression":
+        head = self.head_of_labels(raw)
+        if head.kind == "regression":
             raw.notes.append("labels are decimal numbers: this is a regression (task.head=classification for classes)")
-        return self.heads[kind]
+        return head
+
+    def head_of_labels(self, raw: RawData) -> type[Head]:
+        """Kind of answer that the training labels are."""
+        separator = getattr(self.config.data, "label_separator", None)
+        return self.heads[kind_of_labels(raw.splits["train"].targets, separator)]
 
     # Network.
 

@@ -15,7 +15,7 @@ from mla_train.heads import Predictions
 from mla_train.heads.next_tokens import NextTokens
 from mla_train.modalities.text import ExactText, TextColumn
 from mla_train.model import Model
-from mla_train.preparation import prepare
+from mla_train.preparation import prepare_unlabelled
 from mla_train.safe_files import write_atomically
 from mla_train.task import Task
 
@@ -32,7 +32,8 @@ class CausalLM(Task):
     def prepare(self, raw: RawData) -> Dataset:
         """Pieces of at most `data.max_length` tokens; the last of a text ends with an end token."""
         texts = {split: replace(part, inputs={TEXT: part.inputs[TEXT]}) for split, part in raw.splits.items()}
-        data = prepare(replace(raw, splits=texts, classes=None), {TEXT: ExactText}, NextTokens, self.config)
+        raw = replace(raw, splits=texts)
+        data = prepare_unlabelled(raw, {TEXT: ExactText}, NextTokens, self.head_of_labels(raw), self.config)
         text = data.spec.inputs[TEXT]
         assert isinstance(text, ExactText)
         train, val, test = (pieces(getattr(data, split), text) for split in SPLITS)

@@ -21,7 +21,7 @@ from mla_train.heads.masked_tokens import MaskedTokens, MaskedTokenSpec, hidden_
 from mla_train.modalities import Text
 from mla_train.modalities.text import TextColumn, clean
 from mla_train.model import Model
-from mla_train.preparation import prepare
+from mla_train.preparation import prepare_unlabelled
 from mla_train.safe_files import write_atomically
 from mla_train.task import Task
 from tasks.masked_lm.config import Corruption, MaskedLMConfig
@@ -54,8 +54,8 @@ class MaskedLM(Task):
         """Pieces of at most `data.max_length` tokens; val and test hide the same words each time."""
         options: Any = replace(self.config.data, long_texts=LongTexts.windows, tfidf_features=0)
         texts = {split: replace(part, inputs={TEXT: part.inputs[TEXT]}) for split, part in raw.splits.items()}
-        raw = replace(raw, splits=texts, classes=None)
-        data = prepare(raw, {TEXT: GapText}, MaskedTokens, replace(self.config, data=options))
+        raw, config = replace(raw, splits=texts), replace(self.config, data=options)
+        data = prepare_unlabelled(raw, {TEXT: GapText}, MaskedTokens, self.head_of_labels(raw), config)
         task = cast(MaskedLMConfig, self.config.task)
         spec = MaskedTokenSpec(TEXT, task.mask_rate, task.whole_words, task.corruption is Corruption.bert)
         text = cast(GapText, data.spec.inputs[TEXT])
