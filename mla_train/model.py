@@ -99,7 +99,7 @@ class Model(nn.Module):
         """Encodes each input by itself."""
         encoded = {}
         for number, (name, embedding) in enumerate(self.embeddings.items()):
-            features = embedding(batch.inputs[name])
+            features: Any = self.head.embed(name, embedding, batch)
             if self.encoder is None:
                 encoded[name] = replace(features, tokens=None)
                 continue

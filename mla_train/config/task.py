@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 from mla_train.config.checks import number
 from mla_train.errors import require
@@ -201,6 +201,39 @@ class ForecastOptions(SeriesNetworkOptions):
         )
         rising = all(0 < q < 1 for q in self.quantiles) and self.quantiles == sorted(set(self.quantiles))
         require(rising, f"task.quantiles={self.quantiles}: must rise and lie between 0 and 1, such as [0.1,0.5,0.9]")
+
+
+@dataclass
+class MaskedPatchOptions(HeadOptions):
+    """Patches of an image or a series are hidden, and a light decoder says what stood there.
+
+    Attributes:
+        mask_rate: Share of the patches that are hidden.
+        decoder_depth: Number of blocks of the decoder, which only pretraining needs.
+    """
+
+    side_paths: ClassVar = False  # they skip the encoder
+
+    mask_rate: float = number(0.6, above=0, below=1, usual="0.5 to 0.75")
+    decoder_depth: int = number(1, least=1)
+
+    def check_run(self, run: Any) -> None:
+        """Raises UserError where the encoder cannot read a part of the patches."""
+        reason = "hidden patches are left out of the encoder"
+        require(
+            run.encoder.block.value == "attention",
+            f"encoder.block={run.encoder.block.value} reads each patch with those beside it, and {reason}: use "
+            "encoder.block=attention",
+        )
+        require(
+            run.attention.pattern.name == "global",
+            f"attention.pattern={run.attention.pattern.name} needs all patches, and {reason}: use attention.pattern=global",
+        )
+        require(not run.encoder.masked_modeling, f"encoder.masked_modeling=true: {reason} here already; leave it out")
+        require(
+            run.attention.qk_rope_head_dim != 0,
+            "attention.qk_rope_head_dim=0: the decoder knows places by rotary positions alone; leave it out",
+        )
 
 
 @dataclass

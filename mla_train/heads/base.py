@@ -233,6 +233,10 @@ class Head(nn.Module):
     def take_encoder(self, encoder: nn.Module | None) -> None:
         """Shows the encoder to a head that runs it once more for its answers."""
 
+    def embed(self, name: str, embedding: Any, batch: Batch) -> ModalityFeatures:
+        """Tokens of an input; a head that hides a part of it takes that away here."""
+        return embedding(batch.inputs[name])
+
     def prepend(self, name: str, features: ModalityFeatures) -> ModalityFeatures:
         """Tokens of an input with those that the head puts in front of them, before the encoder."""
         return features

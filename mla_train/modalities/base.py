@@ -254,13 +254,15 @@ class Embedding(nn.Module):
     Attributes:
         side_paths: Modules whose outputs skip the encoder; counted apart from it.
         side_dim: Width of their outputs.
-        rotary_axes: Axes of rotary positions: 0 none, 1 sequences, 2 images.
+        axes: Axes along which tokens lie: 1 for sequences, 2 for images.
+        rotary_axes: Axes of rotary positions: those, or 0 where positions are added to tokens.
         linear_width: Most outputs of a linear model that a side path can hold; 0 is none.
         reconstruction_size: Size of what `encoder.masked_modeling` predicts of a token: of the vocabulary, or number of
             values.
     """
 
     side_paths: nn.ModuleDict
+    axes: ClassVar[int] = 1
     rotary_axes: int = 1
     side_dim: int = 0
     linear_width: int = 0
@@ -283,6 +285,18 @@ class Embedding(nn.Module):
 
     def reconstruction_target(self, tensors: Any) -> ReconstructionTarget:
         """What `encoder.masked_modeling` predicts: tokens or numbers that the encoder reads, where they are known."""
+        raise NotImplementedError
+
+    def hide(self, tensors: Any, hidden: Tensor) -> Any:
+        """Tensors whose hidden tokens, `(batch, length)`, cannot be told from what is left."""
+        raise NotImplementedError
+
+    def cut(self, values: Tensor) -> Tensor:
+        """Values in the shape of the input, `(batch, channels, ...)`, as those of tokens, `(batch, length, reconstruction_size)`."""
+        raise NotImplementedError
+
+    def join(self, values: Tensor) -> Tensor:
+        """The reverse of `cut`: values of tokens in the shape of the input."""
         raise NotImplementedError
 
     def reconstruction_input(self) -> ReconstructionInput:

@@ -17,7 +17,7 @@ from mla_train.nn.decoder import Decoder, DecoderCache
 from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
 from mla_train.nn.encoder import Encoder, EncoderBlock
 from mla_train.nn.generation import Hypothesis, beam_search, sample
-from mla_train.nn.image_tokenizers import ConvTokenizer, FlattenedCells, PatchEmbedding, default_downsample_log2
+from mla_train.nn.image_tokenizers import ConvTokenizer, FlattenedCells, PatchEmbedding, cells, default_downsample_log2
 from mla_train.nn.layers import FeedForward, ResidualDropout, build_norm
 from mla_train.nn.masked_modeling import Reconstruction, ReconstructionInput, ReconstructionTarget, image_target
 from mla_train.nn.pooling import AttentionPooling, ClassToken, MeanPooling

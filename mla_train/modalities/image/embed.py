@@ -1,10 +1,12 @@
 """From images to tokens, and counts of visual words beside the encoder."""
 
+from dataclasses import replace
 from math import sqrt
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import ImageNetworkOptions, ImageTokenizer, Positions, TrainConfig
@@ -18,6 +20,7 @@ from mla_train.nn import (
     PatchEmbedding,
     ReconstructionTarget,
     VisualWords,
+    cells,
     default_downsample_log2,
     grid_positions,
     image_target,
@@ -57,6 +60,7 @@ class ImageEmbedding(Embedding):
         ValueError: The images are too small for so many halvings.
     """
 
+    axes = 2
     positions: Tensor
     mean: Tensor
     std: Tensor
@@ -65,7 +69,7 @@ class ImageEmbedding(Embedding):
         super().__init__()
         options, dim, dropout = config.task, config.encoder.dim, config.regularization.dropout
         network = options if isinstance(options, ImageNetworkOptions) else ImageNetworkOptions()
-        size = spec.height, spec.width
+        size = self.height, self.width = spec.height, spec.width
         log2 = network.downsample_log2
         log2 = default_downsample_log2(int(sqrt(spec.height * spec.width))) if log2 is None else log2
         if log2 < 1 or 2**log2 > min(size):
@@ -135,6 +139,22 @@ class ImageEmbedding(Embedding):
         """Scaled pixels of the cells of images that are present."""
         target = image_target(self.scaled(tensors.images), self.tokenizer.side)
         return ReconstructionTarget(target.values, target.known & ~tensors.padding.unsqueeze(-1))
+
+    def hide(self, tensors: ImageTensors, hidden: Tensor) -> ImageTensors:
+        """Images whose hidden cells have the mean colour of the training images."""
+        size = self.reconstruction_size
+        covered = self.join(hidden.unsqueeze(-1).expand(-1, -1, size).float()) > 0
+        return replace(tensors, images=torch.where(covered, self.mean, tensors.images.float()))
+
+    def cut(self, values: Tensor) -> Tensor:
+        """Images as cells, row by row."""
+        return cells(values, self.tokenizer.side)
+
+    def join(self, values: Tensor) -> Tensor:
+        """Cells as images."""
+        side, (rows, columns) = self.tokenizer.side, self.tokenizer.grid
+        whole = F.fold(values.transpose(1, 2), (rows * side, columns * side), side, stride=side)
+        return whole[..., : self.height, : self.width]
 
     def count_tokens(self, tensors: ImageTensors) -> int:
         """Cells of the images that are present."""

@@ -1,6 +1,7 @@
 """From whole series to tokens: patches of all channels; statistics and fixed convolutions beside the encoder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class SeriesEmbedding(Embedding):
 
     def forward(self, tensors: SeriesTensors) -> ModalityFeatures:
         """Tokens `(batch, patches, dim)`; a patch without any step of the series is padding."""
-        values, known = self._patches(tensors.past), self._patches(tensors.real)
+        values, known = self.cut(tensors.past), self.cut(tensors.real)
         side = torch.cat([path(tensors) for path in self.side_paths.values()], -1) if self.side_paths else None
         tokens = self.project(torch.cat([values, known.to(values)], -1))
         return ModalityFeatures(tokens, self._padding(tensors), side=side)
@@ -98,10 +99,10 @@ class SeriesEmbedding(Embedding):
         lacking = -tensors.padding.size(1) % self.patch
         return F.pad(tensors.padding, (0, lacking), value=True).unflatten(1, (-1, self.patch)).all(-1)
 
-    def _patches(self, x: Tensor) -> Tensor:
+    def cut(self, values: Tensor) -> Tensor:
         """Steps `(batch, channels, length)` as patches `(batch, patches, channels * patch)`, filled up with zeros."""
-        x = F.pad(x, (0, -x.size(-1) % self.patch)).unflatten(-1, (-1, self.patch))
-        return x.transpose(1, 2).flatten(2)
+        patches = F.pad(values, (0, -values.size(-1) % self.patch)).unflatten(-1, (-1, self.patch))
+        return patches.transpose(1, 2).flatten(2)
 
     @torch.no_grad()
     def init_from_data(self, train: Any) -> None:
@@ -134,7 +135,16 @@ class SeriesEmbedding(Embedding):
 
     def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
         """Steps that were measured."""
-        return ReconstructionTarget(self._patches(tensors.past), self._patches(tensors.real))
+        return ReconstructionTarget(self.cut(tensors.past), self.cut(tensors.real))
+
+    def hide(self, tensors: SeriesTensors, hidden: Tensor) -> SeriesTensors:
+        """Series whose hidden patches were not measured."""
+        steps = hidden.repeat_interleave(self.patch, 1)[:, None, : tensors.past.size(-1)]
+        return replace(tensors, past=tensors.past.masked_fill(steps, 0), real=tensors.real & ~steps)
+
+    def join(self, values: Tensor) -> Tensor:
+        """Patches as series, `(batch, channels, patches * patch)`."""
+        return values.unflatten(-1, (-1, self.patch)).transpose(1, 2).flatten(2)
 
     def count_tokens(self, tensors: SeriesTensors) -> int:
         """Number of patches that are no padding."""

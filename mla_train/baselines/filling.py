@@ -1,0 +1,194 @@
+"""What fills hidden numbers without a network: their mean, the numbers near by, and the best linear guess from all others."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from mla_train.baselines.base import Baseline, Baselines, Limit
+from mla_train.dataset import Dataset, Split
+from mla_train.heads import Predictions
+from mla_train.heads.masked_patches import hidden_patches
+
+BATCH = 256
+CHOSEN_BY = 200  # examples of val
+MOST_NUMBERS = 3072  # of an example, whose covariance is computed
+MOST_BYTES = 1e9  # of the training examples that it is computed from
+WIDTHS = (0.25, 0.5, 1.0, 2.0)
+"""Widths of the bell that weighs numbers near by, in patches."""
+PENALTIES = (1e-3, 1e-2, 1e-1)
+"""Added to the variances, as shares of the mean one."""
+
+
+def filling_baselines(data: Dataset, embedding: Any) -> Baselines:
+    """Three ways to fill hidden patches.
+
+    Args:
+        data: Splits with one input.
+        embedding: Embedding of the input, which cuts it into patches.
+    """
+    patches = cache(partial(_patches, data, embedding))
+    return {
+        "mean": partial(_mean, patches),
+        "neighbours": partial(_neighbours, patches, embedding),
+        "linear": partial(_linear, patches),
+    }
+
+
+@dataclass
+class Patches:
+    """A split in patches.
+
+    Attributes:
+        values: Numbers of all patches, in units of the standard deviation, `(examples, patches, size)`.
+        known: True where there is a number, of the same shape.
+        hidden: True where a patch is hidden, `(examples, patches)`.
+    """
+
+    values: Tensor
+    known: Tensor
+    hidden: Tensor
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all examples have all numbers."""
+        return bool(self.known.all())
+
+    def first(self, count: int) -> "Patches":
+        """The first examples."""
+        return Patches(self.values[:count], self.known[:count], self.hidden[:count])
+
+    def scored(self, filled: Tensor) -> Predictions:
+        """The columns of `MaskedPatches.predict` for numbers `(examples, patches, size)` in all places."""
+        counted = self.known & self.hidden.unsqueeze(-1)
+
+        def summed(values: Tensor) -> np.ndarray:
+            return values.masked_fill(~counted, 0).double().sum((1, 2)).numpy()
+
+        errors = (filled - self.values).square()
+        return {"numbers": summed(counted), "error": summed(errors), "size": summed(self.values.square())}
+
+
+def _patches(data: Dataset, embedding: Any) -> tuple[Patches, Patches, Patches]:
+    train, val, test = (_split(data, split, embedding) for split in ("train", "val", "test"))
+    return train, val, test
+
+
+@torch.no_grad()
+def _split(data: Dataset, name: str, embedding: Any) -> Patches:
+    split: Split = getattr(data, name)
+    (key,) = data.spec.inputs
+    count = len(split.targets)
+    step = max(1, int(count * 4 * np.prod(_size(data, embedding)) / MOST_BYTES)) if name == "train" else 1
+    parts = []
+    places = np.arange(0, count, step)
+    for some in np.array_split(places, max(1, -(-len(places) // BATCH))):
+        tensors = data.spec.inputs[key].collate([split.columns[key][int(place)] for place in some])
+        target = embedding.reconstruction_target(tensors)
+        parts.append((target.values, target.known, torch.from_numpy(np.asarray(split.targets)[some])))
+    longest = max(values.size(1) for values, _, _ in parts)
+
+    def padded(each: Tensor) -> Tensor:
+        return F.pad(each, (0, 0, 0, longest - each.size(1)))
+
+    values, known = (torch.cat([padded(part[i]) for part in parts]) for i in (0, 1))
+    rate = data.spec.target.rate
+    hidden = hidden_patches(torch.cat([part[2] for part in parts]).tolist(), known.any(-1), rate)
+    return Patches(values.float(), known, hidden)
+
+
+def _size(data: Dataset, embedding: Any) -> Sequence[int]:
+    (key,) = data.spec.inputs
+    tensors = data.spec.inputs[key].collate([data.train.columns[key][0]])
+    return embedding.reconstruction_target(tensors).values.shape[1:]
+
+
+def _mean(patches: Any, limit: Limit) -> Baseline:
+    """The mean of the training examples at the same place, as far as they reach it."""
+    train, val, test = patches()
+    mean = (train.values * train.known).sum(0) / train.known.sum(0).clamp(min=1)
+
+    def filled(split: Patches) -> Tensor:
+        lacking = split.values.size(1) - len(mean)
+        return F.pad(mean, (0, 0, 0, max(0, lacking)))[: split.values.size(1)].expand_as(split.values)
+
+    return Baseline(val.scored(filled(val)), test.scored(filled(test)))
+
+
+def _neighbours(patches: Any, embedding: Any, limit: Limit) -> Baseline:
+    """The mean of the visible numbers, those near by counting more: the width of the bell is chosen on val."""
+    _, val, test = patches()
+    few = val.first(CHOSEN_BY)
+
+    def error(width: float) -> float:
+        return float(few.scored(near_mean(few, embedding, width))["error"].sum())
+
+    width = min(WIDTHS, key=error)
+    of_val, of_test = (each.scored(near_mean(each, embedding, width)) for each in (val, test))
+    return Baseline(of_val, of_test, {"width": width})
+
+
+def near_mean(split: Patches, embedding: Any, width: float) -> Tensor:
+    """Mean of the visible numbers of a channel around each place, weighed by a bell whose standard deviation is `width` patches."""
+    visible = split.known & ~split.hidden.unsqueeze(-1)
+    values, weight = (embedding.join(each) for each in (split.values * visible, visible.float()))
+    axes = values.dim() - 2
+    side = round(split.values.size(-1) / values.size(1)) ** (1 / axes)
+    for axis in range(2, 2 + axes):
+        values, weight = (_smooth(each, axis, width * side) for each in (values, weight))
+    return embedding.cut(values / weight.clamp(min=1e-12))
+
+
+def _smooth(x: Tensor, axis: int, width: float) -> Tensor:
+    """Sums along an axis with the weights of a bell."""
+    places = torch.arange(x.size(axis), dtype=x.dtype)
+    bell = torch.exp(-0.5 * ((places[:, None] - places) / width) ** 2)
+    return (x.transpose(axis, -1) @ bell).transpose(axis, -1)
+
+
+def _linear(patches: Any, limit: Limit) -> Baseline | None:
+    """The expected numbers given all visible ones, as if examples were drawn from one normal distribution."""
+    train, val, test = patches()
+    numbers = int(np.prod(train.values.shape[1:]))
+    whole = train.is_whole and val.is_whole and test.is_whole
+    if not whole or numbers > MOST_NUMBERS or len({each.values.shape[1:] for each in (train, val, test)}) > 1:
+        return None
+    rows = train.values.flatten(1).double()
+    mean = rows.mean(0)
+    covariance = (rows - mean).T @ (rows - mean) / max(1, len(rows) - 1)
+    few, best = val.first(CHOSEN_BY), PENALTIES[0]
+    errors = {}
+    start = time.monotonic()
+    for penalty in PENALTIES:
+        errors[penalty] = float(few.scored(_expected(few, mean, covariance, penalty))["error"].sum())
+        each = (time.monotonic() - start) / len(errors) / len(few.values)
+        if each * (len(val.values) + len(test.values)) > limit.seconds_left:
+            return None
+        best = min(errors, key=lambda penalty: errors[penalty])
+        if limit.is_over:
+            break
+    of_val, of_test = (each.scored(_expected(each, mean, covariance, best)) for each in (val, test))
+    return Baseline(of_val, of_test, {"penalty": best})
+
+
+def _expected(split: Patches, mean: Tensor, covariance: Tensor, penalty: float) -> Tensor:
+    """The expected numbers of each example given its visible ones, `(examples, patches, size)`."""
+    size = split.values.size(-1)
+    added = penalty * covariance.diagonal().mean()
+    filled = split.values.flatten(1).double()
+    for row, hidden in enumerate(tqdm(split.hidden.tolist(), desc="linear", leave=False, disable=None)):
+        is_hidden = torch.tensor(hidden).repeat_interleave(size)
+        seen, unseen = (~is_hidden).nonzero().squeeze(1), is_hidden.nonzero().squeeze(1)
+        among = covariance[seen][:, seen]
+        among.diagonal().add_(added)
+        factor = torch.linalg.cholesky(among)
+        weights = torch.cholesky_solve((filled[row, seen] - mean[seen]).unsqueeze(1), factor)
+        filled[row, unseen] = mean[unseen] + (covariance[unseen][:, seen] @ weights).squeeze(1)
+    return filled.view_as(split.values).float()
