@@ -14,7 +14,7 @@ from mla_train.config import HeadKind, Start, TrainConfig
 from mla_train.data.examples import RawData
 from mla_train.data.reading import import_object, read
 from mla_train.dataset import Dataset
-from mla_train.errors import UserError
+from mla_train.errors import UserError, require
 from mla_train.heads import HEADS, Head, Predictions
 from mla_train.modalities import MODALITIES, Modality
 from mla_train.model import Model, ModelSpec
@@ -78,7 +78,12 @@ class Task:
     def head_of_labels(self, raw: RawData) -> type[Head]:
         """Kind of answer that the training labels are."""
         separator = getattr(self.config.data, "label_separator", None)
-        return self.heads[kind_of_labels(raw.splits["train"].targets, separator)]
+        labels = raw.splits["train"].targets
+        require(
+            self.head is not None or not isinstance(labels, list) or any(label is not None for label in labels),
+            "there are no labels: name their column with data.label_column=, or pretrain without them (docs/pretraining.md)",
+        )
+        return self.heads[kind_of_labels(labels, separator)]
 
     # Network.
 

@@ -191,7 +191,8 @@ class LabelOptions(ClassOptions, CleanOptions):
     """Where labels stand and what they mean.
 
     Attributes:
-        label_column: Column of the label; null finds label, class, category and the like.
+        label_column: Column of the label; null finds label, class, category and the like, none is for pretraining without
+            labels.
         label_separator: Sign between several labels in a cell, such as "|"; given, each example may have several.
         labels: Names of integer labels in their order, or of the places of zeros and ones; null takes the labels as they are.
         rare: Handling of classes with fewer than `min_class_size` examples.

@@ -214,7 +214,7 @@ class MaskedPatchOptions(HeadOptions):
 
     side_paths: ClassVar = False  # they skip the encoder
 
-    mask_rate: float = number(0.6, above=0, below=1, usual="0.5 to 0.75")
+    mask_rate: float = number(0.5, above=0, below=1, usual="0.4 to 0.75")
     decoder_depth: int = number(1, least=1)
 
     def check_run(self, run: Any) -> None:

@@ -17,6 +17,7 @@ from mla_train.errors import UserError
 LABEL_NAMES = (
     "label", "label_coarse_original", "label_coarse", "coarse_label", "fine_label", "labels", "class", "category",
 )  # fmt: skip
+NO_LABELS = "none"  # value of data.label_column
 INPUT_NAMES = {
     "text": ("text", "sentence", "review", "content", "message"),
     "image": ("image", "img", "picture", "photo", "file", "path", "file_name", "filename", "image_path"),
@@ -137,7 +138,12 @@ def _other_way(table: Table) -> str:
 
 
 def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list[Any]]:
-    """The column of the labels, and the label of each row; with a separator between labels a row may have none."""
+    """The column of the labels, and the label of each row; with a separator between labels a row may have none.
+
+    With `data.label_column=none` no row has a label, and the column has no name.
+    """
+    if options.label_column == NO_LABELS:
+        return "", [None] * len(table.origins)
     column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
     labels = Labels(table.column(column), [" ".join(origin) for origin in table.origins])
     empty = [i for i, label in enumerate(labels) if is_missing(label, options.na_values)]

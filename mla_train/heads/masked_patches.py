@@ -21,8 +21,6 @@ from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTa
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.nn import Encoder, ReconstructionTarget
 
-SHOWN = 6  # examples in a figure
-
 
 @dataclass
 class MaskedPatchSpec:
@@ -34,7 +32,7 @@ class MaskedPatchSpec:
     """
 
     input: str = ""
-    rate: float = 0.6
+    rate: float = 0.5
 
 
 @dataclass

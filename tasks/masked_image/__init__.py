@@ -2,4 +2,4 @@
 
 from mla_train.lazy import lazy_names
 
-__getattr__ = lazy_names(__name__, {"MaskedImage": "task"})
+__getattr__ = lazy_names(__name__, {"MaskedImage": "task", "read_images": "files"})

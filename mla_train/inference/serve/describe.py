@@ -14,7 +14,7 @@ from mla_train.inference.serve.limits import Limits
 
 PREDICTIONS: Mapping[str, Any] = {
     "classification": str, "multilabel": list[str], "regression": float, "generation": str,
-    "forecast": dict[str, list[float]], "next_tokens": str,
+    "forecast": dict[str, list[float]], "next_tokens": str, "masked_patches": float,
 }  # fmt: skip
 """Type of `prediction`, by kind of answer."""
 BESIDE: Mapping[str, dict[str, Any]] = {
