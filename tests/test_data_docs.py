@@ -101,6 +101,7 @@ def write_series(folder):
     rows = pd.DataFrame(waves, columns=[f"t{step}" for step in range(20)])
     rows.insert(0, "label", ["slow", "fast"] * 20)
     rows.to_csv(folder / "waves.csv", index=False)
+    rows.drop(columns="label").to_csv(folder / "unlabelled.csv", index=False)
     steps = [(i, step, waves[i, step], ["slow", "fast"][i % 2]) for i in range(40) for step in range(20)]
     pd.DataFrame(steps, columns=["id", "step", "value", "label"]).to_csv(folder / "steps.csv", index=False)
 

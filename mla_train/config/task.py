@@ -218,18 +218,11 @@ class MaskedPatchOptions(HeadOptions):
     decoder_depth: int = number(1, least=1)
 
     def check_run(self, run: Any) -> None:
-        """Raises UserError where the encoder cannot read a part of the patches."""
-        reason = "hidden patches are left out of the encoder"
+        """Raises UserError where an option of the network hides patches a second time, or leaves their places unknown."""
         require(
-            run.encoder.block.value == "attention",
-            f"encoder.block={run.encoder.block.value} reads each patch with those beside it, and {reason}: use "
-            "encoder.block=attention",
+            not run.encoder.masked_modeling,
+            "encoder.masked_modeling=true: patches are hidden from the encoder here already; leave it out",
         )
-        require(
-            run.attention.pattern.name == "global",
-            f"attention.pattern={run.attention.pattern.name} needs all patches, and {reason}: use attention.pattern=global",
-        )
-        require(not run.encoder.masked_modeling, f"encoder.masked_modeling=true: {reason} here already; leave it out")
         require(
             run.attention.qk_rope_head_dim != 0,
             "attention.qk_rope_head_dim=0: the decoder knows places by rotary positions alone; leave it out",

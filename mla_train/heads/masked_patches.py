@@ -1,7 +1,8 @@
 """Hidden patches of an image or a series: the encoder reads the others, and a light decoder says what stood there.
 
 A masked autoencoder (He et al. 2021, arXiv 2111.06377). What is hidden is taken out of the input itself, so that no
-convolution in front of the encoder sees it, and its tokens are left out of the encoder, which is the faster for it.
+convolution in front of the encoder sees it, and its tokens are left out of the encoder, which is the faster for it. Blocks
+that read each token with those beside it get all tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Block, Latent, MaskedPatchOptions, TrainConfig
+from mla_train.config import Block, Latent, MaskedPatchOptions, Pattern, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
@@ -43,7 +44,7 @@ class Hidden:
         target: Numbers of all patches.
         patches: True where a patch is hidden, `(batch, patches)`.
         visible: True where the encoder read a patch, `(batch, patches)`.
-        order: Place of each token that the encoder read, `(batch, read)`.
+        order: Place of each token that the encoder read, `(batch, read)`; None where it read all.
         positions: Positions of all patches, as `ModalityFeatures.positions`.
         padding: True where there is no patch, `(batch, patches)`.
     """
@@ -51,7 +52,7 @@ class Hidden:
     target: ReconstructionTarget
     patches: Tensor
     visible: Tensor
-    order: Tensor
+    order: Tensor | None
     positions: Tensor
     padding: Tensor
 
@@ -100,6 +101,7 @@ class MaskedPatches(Head):
             latent=Latent.plain,
             masked_modeling=False,
         )
+        self.leaves_out = config.encoder.block is Block.attention and config.attention.pattern is Pattern["global"]
         self.hidden = nn.Parameter(torch.randn(dim) * 0.02)
         self.decoder = Encoder(plain, config.attention, config.regularization, embedding.axes)
         self.project = nn.Linear(dim, embedding.reconstruction_size)
@@ -136,7 +138,7 @@ class MaskedPatches(Head):
     # The network.
 
     def embed(self, name: str, embedding: Any, batch: Batch) -> ModalityFeatures:
-        """Tokens of the patches that are not hidden, `(batch, read, dim)`."""
+        """Tokens of the patches that the encoder reads, `(batch, read, dim)`."""
         tensors = batch.inputs[name]
         target = embedding.reconstruction_target(tensors)
         hidden = self.hidden_patches(target.known.any(-1), batch)
@@ -145,11 +147,13 @@ class MaskedPatches(Head):
         assert tokens is not None
         padding = features.padding
         padding = torch.zeros_like(hidden) if padding is None else padding
-        visible = ~(hidden | padding)
-        order = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         positions = features.positions
         if positions is None:
             positions = torch.arange(tokens.size(1), device=tokens.device)
+        if not self.leaves_out:
+            return replace(features, context=Hidden(target, hidden, ~padding, None, positions, padding))
+        visible = ~(hidden | padding)
+        order = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         return replace(
             features,
             tokens=tokens.gather(1, order.unsqueeze(-1).expand(-1, -1, tokens.size(-1))),
@@ -169,8 +173,11 @@ class MaskedPatches(Head):
         tokens, hidden = each.tokens, each.context
         assert tokens is not None
         places = self.hidden.to(tokens.dtype).expand(*hidden.patches.shape, -1)
-        read = places.scatter(1, hidden.order.unsqueeze(-1).expand_as(tokens), tokens)
-        x = torch.where(hidden.visible.unsqueeze(-1), read, places)
+        if hidden.order is None:
+            x = tokens + places * hidden.patches.unsqueeze(-1)
+        else:
+            read = places.scatter(1, hidden.order.unsqueeze(-1).expand_as(tokens), tokens)
+            x = torch.where(hidden.visible.unsqueeze(-1), read, places)
         x = x + sinusoids(hidden.positions, x.size(-1)).to(x)
         decoded = self.decoder(x, hidden.positions, hidden.padding if bool(hidden.padding.any()) else None)
         true, known = hidden.target.values, hidden.target.known

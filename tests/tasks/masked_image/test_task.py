@@ -68,7 +68,16 @@ def test_val_and_test_hide_the_same_patches_each_time(kind):
     assert not torch.equal(some(data, 6, "train", True).targets, some(data, 6, "train", True).targets)
 
 
-@pytest.mark.parametrize("words", [[], ["task.tokenizer=patch"], ["task.positions=learned"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["task.tokenizer=patch"],
+        ["task.positions=learned"],
+        ["attention.pattern=window"],
+        ["encoder.block=conv_attention"],
+    ],
+)
 def test_hidden_pixels_are_not_read(words):
     task, data = load("masked_image", *words)
     check_hidden(
@@ -257,8 +266,6 @@ def test_series_without_labels_are_learnt_from(tmp_path):
     [
         (["task.mask_rate=0"], "task.mask_rate"),
         (["task.mask_rate=1"], "task.mask_rate"),
-        (["encoder.block=conv_attention"], "encoder.block=attention"),
-        (["attention.pattern=window"], "attention.pattern=global"),
         (["encoder.masked_modeling=true"], "encoder.masked_modeling=true"),
         (["attention.qk_rope_head_dim=0"], "attention.qk_rope_head_dim=0"),
         (["data=image_files"], "data.train=FOLDER"),
