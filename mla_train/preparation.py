@@ -22,7 +22,7 @@ from mla_train.known_inputs import known_specs
 from mla_train.modalities.base import Modality
 from mla_train.model import ModelSpec
 from mla_train.repeats import cut_together, equal_inputs, has_repeats, leave_out_repeats
-from mla_train.splitting import Places, check_classes, cut_splits, split_keys
+from mla_train.splitting import Places, check_classes, cut_splits, draw_train, split_keys
 
 
 def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head], config: TrainConfig) -> Dataset:
@@ -65,6 +65,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     is_by_class = keys.whole is None and keys.times is None
     cut = partial(cut_splits, rows, keys, classes, options, notes)
     cut_together(rows, equal if is_by_class else None, cut, notes)
+    draw_train(rows, keys.strata, options, notes)
     check_classes(rows, keys.strata, classes, options, notes)
 
     columns = {split: {name: each.select(rows[split]) for name, each in all_columns.items()} for split in SPLITS}

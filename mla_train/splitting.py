@@ -194,6 +194,26 @@ def _count_shared_groups(rows: Places, groups: np.ndarray | None, notes: list[st
             )
 
 
+def draw_train(rows: Places, strata: np.ndarray | None, options: Any, notes: list[str]) -> None:
+    """Keeps `data.train_examples` of the training examples, each class its share; fewer are a part of more.
+
+    The arguments are those of `cut_splits`; strata are the numbers of the classes.
+    """
+    count = getattr(options, "train_examples", None)
+    train = rows["train"]
+    if count is None or count >= len(train):
+        return
+    order = np.random.default_rng(options.split_seed).permutation(len(train))
+    classes = np.zeros(len(train), np.int64) if strata is None else strata[train]
+    place = np.empty(len(train))
+    for each in np.unique(classes):  # place of an example in its class, from 0 to 1
+        own = order[classes[order] == each]
+        place[own] = (np.arange(len(own)) + 0.5) / len(own)
+    kept = np.sort(order[np.argsort(place[order], kind="stable")][:count])
+    notes.append(f"{count:,} of {len(train):,} training examples are used (data.train_examples)")
+    rows["train"] = train[kept]
+
+
 def check_classes(
     rows: Places, strata: np.ndarray | None, classes: Sequence[str] | None, options: Any, notes: list[str]
 ) -> None:

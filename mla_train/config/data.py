@@ -38,6 +38,8 @@ class SplitOptions(DataOptions):
             split.
         test_share: Share of the training examples used for test if there is no test split.
         split_seed: Seed of the train/val/test split, independent of `seed`.
+        train_examples: Number of training examples that are used, drawn with split_seed, each class its share, fewer being a
+            part of more; null is all.
         folds: Number of folds of a cross-validation; the test split is one of them, and `test_share` is not used.
         fold: The fold that is the test split, counted from 0.
     """
@@ -45,6 +47,7 @@ class SplitOptions(DataOptions):
     val_share: float = number(0.1, above=0, below=1)
     test_share: float = number(0.2, above=0, below=1)
     split_seed: int = 0
+    train_examples: int | None = number(None, least=1)
     folds: int | None = number(None, least=2, usual="5 or 10")
     fold: int = number(0, least=0)
 

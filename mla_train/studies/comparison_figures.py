@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 
 import matplotlib
 
@@ -12,8 +12,10 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from mla_train.figures import save_figure
-from mla_train.studies.comparison import Comparison, half_interval
+from mla_train.studies.comparison import Comparison, VariantResults, half_interval
 from mla_train.training.loggers import read_curve
+
+LEARNING = "data.train_examples"  # key of which learning curves are drawn
 
 
 def draw_scores(comparison: Comparison, file: Path) -> None:
@@ -48,6 +50,48 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
         f"dots: {comparison.unit}s; diamonds: mean and its 95 % interval", fontsize=10, color="0.35", loc="left"
     )
     _plain(axes, "x")
+    save_figure(figure, file, 130)
+    plt.close(figure)
+
+
+def learning_curves(comparison: Comparison) -> dict[str, list[VariantResults]]:
+    """Variants that differ in the number of training examples alone, by what else is compared; empty where it is not compared."""
+    keys = comparison.compared.split(", ")
+    if LEARNING not in keys:
+        return {}
+    place, curves = keys.index(LEARNING), dict[str, list[VariantResults]]()
+    for variant in comparison.variants:
+        values = variant.name.split(", ")
+        if len(values) != len(keys):  # a value with a comma
+            return {}
+        if variant.runs:
+            curves.setdefault(", ".join(values[:place] + values[place + 1 :]) or "model", []).append(variant)
+    return curves
+
+
+def draw_learning(comparison: Comparison, file: Path) -> None:
+    """Draws the score over the number of training examples: mean and spread over seeds, and the best baselines."""
+    score = comparison.any_score
+    assert score is not None
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    baselines: dict[int, list[float]] = {}
+    for number, (name, variants) in enumerate(learning_curves(comparison).items()):
+        points = []
+        for variant in variants:
+            examples = next(iter(variant.runs.values()))["examples"]["train"]
+            points.append((examples, mean(variant.values), stdev(variant.values) if len(variant.values) > 1 else 0.0))
+            for each in variant.scores.values():
+                if each.baseline is not None:
+                    baselines.setdefault(examples, []).append(each.baseline_value)
+        counts, means, spreads = zip(*sorted(points), strict=True)
+        axes.errorbar(counts, means, spreads, color=f"C{number}", marker="o", markersize=5, capsize=3, label=name)
+    if baselines:
+        best = {count: mean(values) for count, values in sorted(baselines.items())}
+        axes.plot(list(best), list(best.values()), color="0.35", linestyle="--", linewidth=1, label="best baseline")
+    better = "higher" if score.higher_is_better else "lower"
+    axes.set(xlabel="training examples", ylabel=f"{score.metric} on test, {better} is better", xscale="log")
+    axes.legend(fontsize=9, frameon=False)
+    _plain(axes, "y")
     save_figure(figure, file, 130)
     plt.close(figure)
 

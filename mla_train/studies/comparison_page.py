@@ -13,8 +13,10 @@ from mla_train.report.runs import report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
 from mla_train.safe_files import write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, listed, p_value, spread
-from mla_train.studies.comparison_figures import draw_scores, draw_validation
+from mla_train.studies.comparison_figures import draw_learning, draw_scores, draw_validation, learning_curves
 from mla_train.training.scores import Score, read_score, signed, standing_of, written
+
+LEARNING = "learning_curves.png"
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,8 @@ def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None
     figure = folder / "comparison.png"
     if comparison.any_score is not None:
         draw_scores(comparison, figure)
+        if learning_curves(comparison):
+            draw_learning(comparison, folder / LEARNING)
     else:
         figure.unlink(missing_ok=True)
     write_atomically(folder / "comparison.md", _markdown(comparison, how))
@@ -201,6 +205,7 @@ def _markdown(comparison: Comparison, how: Circumstances) -> str:
     parts += ["\n".join(f"- {markdown_line(message)}" for message in failed)] * bool(failed)
     parts.append(as_markdown(summary(comparison)))
     parts += [f"![Each {comparison.unit}, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)
+    parts += [f"![Score over the number of training examples]({LEARNING})"] * bool(learning_curves(comparison))
     parts += ["\n".join(f"- {change}" for change in how.changes)] * bool(how.changes)
     return "\n\n".join([*parts, *notes(comparison, how)]) + "\n"
 
@@ -218,6 +223,8 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
         on_validation = f"{score.metric} on the validation split after each epoch"
         figures = [
             (f"{score.metric} on test", figure, caption),
+            *[("learning curves", figure.with_name(LEARNING), "mean and standard deviation over runs")]
+            * bool(learning_curves(comparison)),
             (f"{score.metric} on validation", draw_validation(curves, score.metric), on_validation),
         ]
     return render(

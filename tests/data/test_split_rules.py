@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mla_train.config import SplitOptions
 from mla_train.data.splits import fold_cut, joined_groups, stratified_group_cut, time_cut
 from mla_train.errors import UserError
+from mla_train.splitting import draw_train
 from tests.helpers import load, write_jsonl
 
 calm = settings(deadline=None, max_examples=60)
@@ -192,6 +194,27 @@ def test_a_split_that_the_column_lacks_is_cut(tmp_path):
     data = files(tmp_path, "data.split_column=part", content=with_splits("train", "train", "test"))
     assert len(data.test.targets) == 40
     assert any(note.startswith("no val split is given") for note in data.notes)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fewer_training_examples_are_a_part_of_more_with_each_class_its_share(seed):
+    strata = np.array([0] * 600 + [1] * 300 + [2] * 100)
+    kept = {}
+    for count in (10, 50, 400):
+        rows = {"train": np.arange(1000), "val": np.arange(5)}
+        notes = []
+        draw_train(rows, strata, SplitOptions(split_seed=seed, train_examples=count), notes)
+        kept[count] = set(rows["train"].tolist())
+        assert len(kept[count]) == count
+        shares = np.bincount(strata[rows["train"]], minlength=3) / count
+        np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=1.01 / count)
+        assert "data.train_examples" in notes[0]
+    assert kept[10] < kept[50] < kept[400]
+    rows = {"train": np.arange(30)}
+    draw_train(rows, None, SplitOptions(train_examples=30), [])
+    assert len(rows["train"]) == 30
+    draw_train(rows, None, SplitOptions(train_examples=7), [])
+    assert len(rows["train"]) == 7
 
 
 def test_splits_of_a_run_are_read_back(tmp_path):

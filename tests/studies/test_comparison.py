@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, holm, paired
+from mla_train.studies.comparison_figures import learning_curves
 from mla_train.studies.comparison_page import Circumstances, failures, summary, write_page
 
 MLA = [0.912, 0.924, 0.918]
@@ -146,6 +147,24 @@ def test_one_variant_over_folds_has_a_mean_and_its_interval(tmp_path):
 def how(tmp_path, *names, changes=()):
     folders = {name: {seed: tmp_path / name / str(seed) for seed in range(3)} for name in names}
     return Circumstances("python scripts/compare.py attention=mla,mha", folders, changes, 1, 1)
+
+
+def test_scores_over_the_number_of_examples_are_drawn(tmp_path):
+    variants = [variant(f"{count}, {kind}", MLA) for count in (50, 400) for kind in ("mla", "mha")]
+    for each in variants:
+        for run in each.runs.values():
+            run["examples"] = {"train": int(each.name.split(",")[0])}
+    keys = "data.train_examples, attention"
+    result = Comparison(keys, 3, variants)
+    curves = learning_curves(result)
+    assert {name: [each.name for each in curve] for name, curve in curves.items()} == {
+        kind: [f"50, {kind}", f"400, {kind}"] for kind in ("mla", "mha")
+    }
+    assert not learning_curves(comparison(mla=MLA, mha=CLOSE))
+    write_page(result, how(tmp_path, *(each.name for each in variants)), tmp_path)
+    assert (tmp_path / "learning_curves.png").stat().st_size > 5000
+    assert "(learning_curves.png)" in (tmp_path / "comparison.md").read_text()
+    assert (tmp_path / "comparison.html").read_text().count("data:image/png;base64,") == 3
 
 
 def test_what_is_written_holds_the_numbers(tmp_path):
