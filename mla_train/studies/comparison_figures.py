@@ -75,10 +75,12 @@ def draw_learning(comparison: Comparison, file: Path) -> None:
     assert score is not None
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     baselines: dict[int, list[float]] = {}
+    sizes: set[int] = set()
     for number, (name, variants) in enumerate(learning_curves(comparison).items()):
         points = []
         for variant in variants:
             examples = next(iter(variant.runs.values()))["examples"]["train"]
+            sizes.add(examples)
             points.append((examples, mean(variant.values), stdev(variant.values) if len(variant.values) > 1 else 0.0))
             for each in variant.scores.values():
                 if each.baseline is not None:
@@ -90,7 +92,10 @@ def draw_learning(comparison: Comparison, file: Path) -> None:
         axes.plot(list(best), list(best.values()), color="0.35", linestyle="--", linewidth=1, label="best baseline")
     better = "higher" if score.higher_is_better else "lower"
     axes.set(xlabel="training examples", ylabel=f"{score.metric} on test, {better} is better", xscale="log")
-    axes.legend(fontsize=9, frameon=False)
+    axes.set_xticks(sorted(sizes), [f"{size:,}" for size in sorted(sizes)])
+    axes.minorticks_off()
+    others = [key for key in comparison.compared.split(", ") if key != LEARNING]
+    axes.legend(title=", ".join(others), fontsize=9, frameon=False)
     _plain(axes, "y")
     save_figure(figure, file, 130)
     plt.close(figure)
