@@ -138,6 +138,8 @@ class TrainConfig:
         trainer: Further arguments of lightning.Trainer, such as limit_train_batches; `callbacks` takes a list of
             `{_target_: module.Class}`.
         epochs: Number of epochs.
+        budget_minutes: Minutes of training, with validation, at whose end the learning-rate schedule ends, in place of epochs;
+            null trains for `epochs`.
         batch_size: Number of examples of a step, over all processes.
         lr: Peak learning rate.
         seed: Seed of weights, order of the data, dropout and augmentation.
@@ -162,6 +164,7 @@ class TrainConfig:
     init: InitConfig = field(default_factory=InitConfig)
     trainer: dict[str, Any] = field(default_factory=dict)
     epochs: int = number(30, least=1)
+    budget_minutes: float | None = number(None, above=0)
     batch_size: int = number(64, least=1)
     lr: float = number(1e-3, above=0, usual="1e-3")
     seed: int = number(0, least=0)
@@ -185,6 +188,10 @@ class TrainConfig:
         self._check_latent()
         self._check_processes()
         self._check_init()
+        require(
+            self.budget_minutes is None or not self.regularization.average_epochs,
+            "regularization.average_epochs counts epochs, whose number is not known with budget_minutes: remove one of them",
+        )
         if hasattr(self.task, "check_run"):
             self.task.check_run(self)
         self._check_data_of_task()

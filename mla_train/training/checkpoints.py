@@ -66,6 +66,11 @@ class Checkpoints(Checkpoint):
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
 
+    @property
+    def finished_epochs(self) -> int:
+        """Number of epochs that are over, the last of them perhaps cut short."""
+        return max(self._epoch, self.best_epoch)
+
     # The state that a checkpoint carries.
 
     def state_dict(self) -> dict[str, Any]:

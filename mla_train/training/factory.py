@@ -16,6 +16,8 @@ from mla_train.training.launched import launched
 from mla_train.training.module import TrainingModule
 from mla_train.training.run_folder import RunFolder
 
+MOST_EPOCHS = 1_000_000  # of a training whose time is given
+
 
 def check_hardware(config: TrainConfig) -> None:
     """Refuses a device that does not exist here."""
@@ -76,7 +78,7 @@ def build_trainer(
         num_nodes=launch.machines if (launch := launched()) else 1,
         strategy=build_strategy(h),
         precision=precision(h),  # type: ignore[arg-type]
-        max_epochs=1 if config.debug.fast else config.epochs,
+        max_epochs=1 if config.debug.fast else MOST_EPOCHS if config.budget_minutes else config.epochs,
         accumulate_grad_batches=h.accumulate_grad_batches,
         gradient_clip_val=config.optimizer.gradient_clip or None,
         deterministic=h.deterministic or None,

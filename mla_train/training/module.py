@@ -40,6 +40,9 @@ def checkpoint_activations(model: nn.Module) -> None:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
+STEPS_OF_BUDGET = 10_000  # into which a schedule that follows the clock is divided
+
+
 class TrainingModule(L.LightningModule):
     """Trains and evaluates a model.
 
@@ -53,6 +56,7 @@ class TrainingModule(L.LightningModule):
         auxiliary_losses: Losses beside the head's own.
         evaluation: Metrics and predictions of the split that was evaluated last.
         skipped_steps: Number of steps that were left out, see `optimizer.skip_nonfinite`.
+        share: Share of the time of the training that is over, with `budget_minutes`.
     """
 
     def __init__(self, config: TrainConfig, task: Task, model: Model) -> None:
@@ -61,6 +65,7 @@ class TrainingModule(L.LightningModule):
         self.evaluation: Evaluation | None = None
         self.train_loss = float("nan")
         self.skipped_steps = 0
+        self.share = 0.0
         self._parts: list[Predictions] = []
         self._steps = 0
         self.reconstruction: Reconstruction | None = None
@@ -104,9 +109,13 @@ class TrainingModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer and the learning rate of each step."""
         optimizer = build_optimizer(self, self.config)
-        self._steps = int(self.trainer.estimated_stepping_batches)
-        schedule = build_schedule(optimizer, self.config.optimizer, self._steps)
+        self._steps = STEPS_OF_BUDGET if self.config.budget_minutes else int(self.trainer.estimated_stepping_batches)
+        schedule = build_schedule(optimizer, self.config.optimizer, self._steps, self._step_of)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _step_of(self, step: int) -> int:
+        """Step of the schedule: that of the optimizer, or where the clock is."""
+        return round(self.share * (self._steps - 1)) if self.config.budget_minutes else step
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Makes the step's randomness a function of (seed, epoch, step, process), and what is trained one of the epoch."""
@@ -126,7 +135,7 @@ class TrainingModule(L.LightningModule):
         self._step_sum = self._step_sum.to(total.device)
         self._step_sum += self._sums(total, count, auxiliary)
         # Auxiliary losses are means; times the count they keep their weight, however many examples a step has.
-        warmup = warmup_factor(self.global_step, self._steps, self.config.regularization.warmup)
+        warmup = warmup_factor(self._step_of(self.global_step), self._steps, self.config.regularization.warmup)
         for loss in self.auxiliary_losses:
             total = total + warmup * loss.weight * count * auxiliary[loss.name]
         return total

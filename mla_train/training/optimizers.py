@@ -98,6 +98,9 @@ def learning_rate_factor(config: OptimizerConfig, steps: int) -> Callable[[int],
     return factor
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, config: OptimizerConfig, steps: int) -> LambdaLR:
-    """The learning-rate schedule; see `learning_rate_factor`."""
-    return LambdaLR(optimizer, learning_rate_factor(config, steps))
+def build_schedule(
+    optimizer: torch.optim.Optimizer, config: OptimizerConfig, steps: int, step_of: Callable[[int], int]
+) -> LambdaLR:
+    """The learning-rate schedule, see `learning_rate_factor`; `step_of` is the step of the schedule at one of the optimizer."""
+    factor = learning_rate_factor(config, steps)
+    return LambdaLR(optimizer, lambda step: factor(step_of(step)))

@@ -67,7 +67,8 @@ class RunProgress(ProgressBar):
         """Opens the bar at the current step."""
         self._wall_start = time.perf_counter()
         if self._enabled and sys.stderr.isatty():
-            total = int(trainer.estimated_stepping_batches)
+            assert isinstance(module, TrainingModule)
+            total = None if module.config.budget_minutes else int(trainer.estimated_stepping_batches)
             self._bar = tqdm(total=total, initial=trainer.global_step, unit="step", dynamic_ncols=True, leave=True)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
@@ -123,7 +124,8 @@ class RunProgress(ProgressBar):
         logger.info("epoch %d, step %d: %s, %s", trainer.current_epoch + 1, trainer.global_step, values, speed)
 
     def _show(self, trainer: L.Trainer, module: TrainingModule) -> None:
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        minutes = module.config.budget_minutes
+        epoch = f"epoch {trainer.current_epoch + 1}" + ("" if minutes else f"/{trainer.max_epochs}")
         speed = f"{self.examples_per_second:,.0f}"
         loss = {} if isnan(module.train_loss) else {"loss": f"{module.train_loss:.4f}"}
         values = {**loss, **self._shown, "examples/s": speed}
@@ -132,7 +134,9 @@ class RunProgress(ProgressBar):
             self._bar.set_postfix(values)
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            done = f"{epoch}  step {trainer.global_step}/{int(trainer.estimated_stepping_batches)}"
+            steps = "" if minutes else f"/{int(trainer.estimated_stepping_batches)}"
+            done = f"{epoch}  step {trainer.global_step}{steps}"
+            done += f"  minute {self.wall_seconds / 60:.1f} of {minutes:g}" if minutes else ""
             print(f"{done}  " + "  ".join(f"{name} {value}" for name, value in values.items()), flush=True)
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:

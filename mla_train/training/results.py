@@ -101,7 +101,7 @@ def write_results(
             "best": checkpoints.best_score,
             "epoch": checkpoints.best_epoch,
         },
-        "epochs": config.epochs,
+        "epochs": checkpoints.finished_epochs if config.budget_minutes else config.epochs,
         "start": begun,
         "init": checkpoints.init,
         "baselines": {name: model.head.metrics(predictions) for name, predictions in of_test.items()},

@@ -27,6 +27,7 @@ from mla_train.masking import mask, mask_command
 from mla_train.safe_files import finished_name, open_own
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
+from mla_train.training.budget import Budget
 from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover, require_kept
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
@@ -179,7 +180,8 @@ def _train(
     progress, position = RunProgress(), DataPosition()
     checkpoints = Checkpoints(folder, config, position, known, keep_last, start, taken)
     loggers = _loggers(config, folder, module, tracker)
-    callbacks = [progress, *_statistics(config, data), checkpoints]
+    budget = [Budget(config.budget_minutes, progress)] if config.budget_minutes else []
+    callbacks = [progress, *_statistics(config, data), *budget, checkpoints]
     trainer = build_trainer(config, folder, module, callbacks, loggers, validate_first=bool(start))
     rank, world_size = trainer.global_rank, trainer.world_size
     checks: list[Check] = []
