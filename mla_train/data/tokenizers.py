@@ -8,16 +8,19 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mla_train.config import TokenizerKind
-from mla_train.errors import UserError
+from mla_train.errors import UserError, require
 
 PAD, UNK, START, END = "[PAD]", "[UNK]", "[START]", "[END]"
 PAD_ID, UNK_ID, START_ID, END_ID = 0, 1, 2, 3
 CHARACTER = "."
 STEPS = {
-    "pre_tokenizer": ("Digits", "ByteLevel", "Whitespace", "Split"),
-    "normalizer": ("NFC", "NFKC", "Lowercase"),
+    "pre_tokenizer": ("pretokenizers", ("Digits", "ByteLevel", "Whitespace", "Split")),
+    "normalizer": ("normalizers", ("NFC", "NFKC", "Lowercase")),
+    "decoder": ("", ("ByteLevel", "Fuse")),
 }
-"""Steps that `learn_tokenizer` writes, by the part of a tokenizer."""
+"""Steps that `learn_tokenizer` writes, by the part of a tokenizer, behind the key of a sequence of them."""
+NOTHING = ("truncation", "padding", "post_processor")
+"""Parts that it does not write."""
 PRINTABLE = (*range(33, 127), *range(161, 173), *range(174, 256))
 BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {
     chr(256 + place): byte for place, byte in enumerate(sorted(set(range(256)) - set(PRINTABLE)))
@@ -81,6 +84,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     written = [b""] * tokenizer.get_vocab_size()
     for token, number in tokenizer.get_vocab().items():
         if number > END_ID:
+            require(BYTE_OF.keys() >= set(token), f"token {token!r} of the model is not made of bytes: train it again")
             written[number] = bytes(BYTE_OF[sign] for sign in token)
     return written
 
@@ -100,9 +104,9 @@ def read_tokenizer(written: str, vocab_size: int | None = None) -> Tokenizer:
     Raises:
         UserError: It is no tokenizer, does what none of `learn_tokenizer` does, or has another number of tokens.
     """
-    _check_steps(written)
+    content = _checked(written)
     try:
-        tokenizer = Tokenizer.from_str(written)
+        tokenizer = Tokenizer.from_str(json.dumps(content))  # what was checked: of a key that stands twice, one value
     except Exception as error:  # the library raises nothing more special
         raise UserError(f"the tokenizer of the model cannot be read: {error}") from error
     size = tokenizer.get_vocab_size()
@@ -111,40 +115,51 @@ def read_tokenizer(written: str, vocab_size: int | None = None) -> Tokenizer:
         raise UserError(
             f"the tokenizer of the model has {max(size, largest + 1):,} tokens, and its spec says {vocab_size:,}"
         )
+    if (tokenizer.token_to_id(PAD), tokenizer.token_to_id(UNK)) != (PAD_ID, UNK_ID):
+        raise UserError(f"the tokenizer of the model lacks {PAD} or {UNK} as its first tokens: train the model again")
     return _literal(tokenizer)
 
 
-def _check_steps(written: str) -> None:
-    """Refuses what `learn_tokenizer` never writes: a pattern may take for ever, and padding may fill the memory."""
+def _checked(written: str) -> dict[str, Any]:
+    """The content of a tokenizer without what `learn_tokenizer` never writes.
+
+    A pattern may take for ever, padding may fill the memory, and so may a step that lengthens a text each time it is done.
+
+    Raises:
+        UserError: It is no JSON, or has something else.
+    """
     try:
-        content = json.loads(written)
-        parts = {name: content.get(name) for name in ("truncation", "padding", "pre_tokenizer", "normalizer")}
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        content: dict[str, Any] = json.loads(written)
+        strange = [name for name in NOTHING if content.get(name) is not None]
+        strange += [name for name, (key, kinds) in STEPS.items() if not _are_known(content.get(name), key, kinds)]
+        strange += [] if _is_known_model(content["model"]) else ["model"]
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"the tokenizer of the model cannot be read: {error}") from error
-    strange = [name for name in ("truncation", "padding") if parts[name] is not None]
-    strange += [
-        name for name, kinds in STEPS.items() if not all(_is_known(step, kinds) for step in _steps(parts[name]))
-    ]
     if strange:
         raise UserError(
             f"the tokenizer of the model has {', '.join(strange)} that this program never writes: train the model again"
         )
+    return content
 
 
-def _steps(part: Any) -> list[Any]:
-    """The steps of a part of a tokenizer, which is one or a sequence."""
-    if part is None:
-        return []
-    if isinstance(part, dict) and part.get("type") == "Sequence":
-        steps = part.get("pretokenizers", part.get("normalizers"))
-        return steps if isinstance(steps, list) else [steps]
-    return [part]
+def _are_known(part: Any, key: str, kinds: Collection[str]) -> bool:
+    """Whether a part of a tokenizer, which is one step or a sequence, has steps of some kinds, each once."""
+    steps = [] if part is None else [part]
+    if isinstance(part, dict) and part.get("type") == "Sequence" and part.keys() == {"type", key}:
+        steps = part[key]
+    return all(_is_known(step, kinds) for step in steps) and len({step["type"] for step in steps}) == len(steps)
 
 
 def _is_known(step: Any, kinds: Collection[str]) -> bool:
     if not isinstance(step, dict) or step.get("type") not in kinds:
         return False
     return step["type"] != "Split" or step.get("pattern") == {"Regex": CHARACTER}
+
+
+def _is_known_model(model: dict[str, Any]) -> bool:
+    """Whether the model of a tokenizer is of a known kind, and all that it can do besides is off."""
+    others = [value for key, value in model.items() if key not in ("type", "vocab", "merges", "unk_token")]
+    return model["type"] in ("WordLevel", "BPE") and model["unk_token"] == UNK and not any(others)
 
 
 def _literal(tokenizer: Tokenizer) -> Tokenizer:

@@ -6,10 +6,18 @@ import pytest
 from tokenizers import Tokenizer
 
 from mla_train.config import TokenizerKind
-from mla_train.data.tokenizers import PAD_ID, UNK_ID, learn_tokenizer, read_tokenizer
+from mla_train.data.tokenizers import (
+    PAD_ID,
+    UNK_ID,
+    learn_exact_tokenizer,
+    learn_tokenizer,
+    read_tokenizer,
+    token_bytes,
+)
 from mla_train.errors import UserError
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "ein Hund saß"] * 3
+REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10_000}
 
 
 @pytest.mark.parametrize("kind", list(TokenizerKind))
@@ -68,9 +76,48 @@ def test_what_is_learned_can_be_read(kind, to_write):
         ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "Sequence", "pretokenizers": []}]}),
         ("normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10_000}),
         ("normalizer", {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "a"}]}),
+        ("normalizer", {"type": "Sequence", "pretokenizers": [], "normalizers": [REPLACE]}),
+        ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [], "normalizers": []}),
+        ("pre_tokenizer", {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}] * 2}),
+        ("decoder", {"type": "Sequence", "decoders": [REPLACE]}),
+        ("decoder", REPLACE),
+        ("post_processor", {"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}}),
+        ("model", {"type": "Unigram", "unk_id": None, "vocab": [["[PAD]", 0.0], ["[UNK]", 0.0]]}),
+        ("model", {"type": "WordLevel", "unk_token": "a", "vocab": {"[PAD]": 0, "[UNK]": 1}}),
+        (
+            "model",
+            {"type": "BPE", "unk_token": "[UNK]", "dropout": 0.5, "vocab": {"[PAD]": 0, "[UNK]": 1}, "merges": []},
+        ),
     ],
 )
 def test_steps_of_a_strangers_tokenizer_are_refused(part, value):
     content = json.loads(learn_tokenizer(TEXTS, TokenizerKind.char, 400).to_str()) | {part: value}
     with pytest.raises(UserError, match=f"{part} that this program never writes"):
         read_tokenizer(json.dumps(content))
+
+
+def test_of_a_key_that_stands_twice_the_checked_value_is_used():
+    written = learn_tokenizer(TEXTS, TokenizerKind.char, 400).to_str()
+    twice = f'{{"normalizer": {json.dumps(REPLACE)}, {written[1:]}'
+    assert read_tokenizer(twice).encode("aa").tokens == ["a", "a"]
+
+
+@pytest.mark.parametrize("missing", ["[PAD]", "[UNK]"])
+def test_a_strangers_tokenizer_has_padding_and_the_unknown(missing):
+    content = json.loads(learn_tokenizer(TEXTS, TokenizerKind.word, 400).to_str()) | {"added_tokens": []}
+    content["model"]["vocab"]["x"] = content["model"]["vocab"].pop(missing)
+    with pytest.raises(UserError, match=r"lacks \[PAD\] or \[UNK\]"):
+        read_tokenizer(json.dumps(content))
+
+
+def test_tokens_of_bytes_have_no_other_signs():
+    content = json.loads(learn_exact_tokenizer(TEXTS, 400).to_str())
+    vocabulary = content["model"]["vocab"]
+    sign = next(
+        token
+        for token in vocabulary
+        if len(token) == 1 and not any(token in part for merge in content["model"]["merges"] for part in merge)
+    )
+    vocabulary["漢"] = vocabulary.pop(sign)
+    with pytest.raises(UserError, match=r"token '漢' .* train it again"):
+        token_bytes(read_tokenizer(json.dumps(content)))
