@@ -1,12 +1,12 @@
 """What is known of a run's inputs from another run before the data is read: the vocabulary or scale that weights belong to."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mla_train.config import InitPart, TrainConfig
+from mla_train.config.stored import read_json
 from mla_train.errors import UserError, require
 from mla_train.modalities.base import Modality
 from mla_train.model_files import SPEC, find_source
@@ -77,8 +77,8 @@ def _read_inputs(key: str, path: str, kinds: Kinds) -> dict[str, Modality]:
     file: Path = find_source(key, path) / SPEC
     known = {kind.kind: kind for kind in kinds.values()}
     try:
-        inputs = json.loads(file.read_text("utf-8"))["inputs"]
+        inputs = read_json(file)["inputs"]
         alike = {name: values for name, values in inputs.items() if values["kind"] in known}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{key}={path}: {file} cannot be read: {type(error).__name__}, {error}") from error
     return {name: read_input(values, known, f"{file}: inputs.{name}") for name, values in alike.items()}

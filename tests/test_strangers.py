@@ -1,5 +1,7 @@
 """Folders and files of strangers: what they name is not run, what they link to is neither read nor written."""
 
+import json
+import os
 import shutil
 import time
 
@@ -16,10 +18,12 @@ from mla_train.masking import mask, mask_command
 from mla_train.modalities.series.time_words import in_english
 from mla_train.report.page import data_uri
 from mla_train.studies.launch import Launcher
+from mla_train.training.results import read_results
 from mla_train.training.run import log_file
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.run_lock import _write_config
-from tests.helpers import ROOT, config, python, run_here
+from mla_train.training.start_weights import _kept_start
+from tests.helpers import ROOT, config, example_results, python, run_here
 
 
 @pytest.fixture
@@ -96,6 +100,38 @@ def test_yaml_that_grows_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("a: 1" + ":00" * 100_000)
     with pytest.raises(UserError, match="colons"):
         read_stored(tmp_path / "config.yaml")
+
+
+REST = {"examples": {}, "debug": [], "details": {}}
+
+
+def _write_sparse(file):
+    with file.open("wb") as stream:
+        stream.truncate(3 << 30)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda file: file.symlink_to("/dev/zero"), "no regular file"),
+        (os.mkfifo, "no regular file"),
+        (_write_sparse, "larger than"),
+        (lambda file: file.write_text("[" * 100_000), "nested too deep"),
+        (lambda file: file.write_bytes(b"\xff"), "utf-8"),
+        (lambda file: file.write_text("{}"), "it has no task"),
+        (lambda file: file.write_text(json.dumps(example_results() | {"seed": [1]})), "it has no seed"),
+        (lambda file: file.write_text(json.dumps(REST | example_results(score="x"))), "a score that is no number"),
+    ],
+)
+def test_results_are_read_within_a_size_and_from_regular_files_alone(make, said, tmp_path):
+    file = tmp_path / "results.json"
+    make(file)
+    with pytest.raises(UserError, match=rf"results\.json cannot be read: .*{said}.*Remove it"):
+        read_results(file)
+    assert not _kept_start(str(tmp_path))
+    if "score" not in said and "has no" not in said:
+        with pytest.raises(UserError, match=r"results\.json cannot be read: "):
+            read_stored(file)
 
 
 def test_texts_begin_no_link_in_markdown():

@@ -5,14 +5,16 @@ python scripts/results_table.py runs --output docs/results.md
 python scripts/results_table.py runs/new --output docs/results.md --keep
 """
 
-import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mla_train.commands import command_parser
-from mla_train.errors import run_script
+from mla_train.config.stored import read_json
+from mla_train.errors import printable, run_script
 from mla_train.report.results_table import results_table, rows_of_runs
-from mla_train.report.runs import State, find_runs
+from mla_train.report.runs import State, find_runs, reason
 from mla_train.report.tables import as_markdown
 from mla_train.safe_files import write_atomically
 
@@ -42,8 +44,11 @@ def write_table() -> None:
     for folder in options.folders:
         if not folder.is_dir():
             sys.exit(f"error: {folder}: no such folder")
-    runs = [run for folder in options.folders for run in find_runs(folder) if run.state is State.finished]
-    rows = rows_of_runs([json.loads((run.folder / "results.json").read_text()) for run in runs])
+    runs = [run for folder in options.folders for run in find_runs(folder)]
+    for run in runs:
+        if run.state is State.unreadable:
+            print(printable(run.problem), file=sys.stderr)
+    rows = rows_of_runs(readable(run.folder for run in runs if run.state is State.finished))
     if not rows:
         sys.exit(f"error: no finished run with a test split in {', '.join(map(str, options.folders))}")
     text = as_markdown(results_table(rows)) + "\n"
@@ -57,6 +62,19 @@ def write_table() -> None:
         sys.exit(f"error: --output {options.output}: it lacks the lines {MARKS[0].strip()} and {MARKS[1].strip()}")
     write_atomically(options.output, before + begin + (merged(text, old) if options.keep else text) + end + after)
     print(f"{len(rows)} rows written to {options.output}")
+
+
+def readable(folders: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """Results of those runs that can be shown in the table; each other one is a line for the user."""
+    for folder in folders:
+        file = folder / "results.json"
+        try:
+            results = read_json(file)
+            as_markdown(results_table(rows_of_runs([results])))
+        except Exception as error:  # damaged files raise errors of many kinds
+            print(printable(f"{file} cannot be read: {reason(error)}"), file=sys.stderr)
+        else:
+            yield results
 
 
 def merged(table: str, old: str) -> str:

@@ -14,6 +14,7 @@ from mla_train.errors import UserError, few
 from mla_train.program import PACKAGE
 
 LARGEST = 2_000_000  # bytes of a config
+LARGEST_JSON = 50_000_000  # bytes of results, or of a spec with its vocabulary
 LONG_TIME = re.compile(r"[\d:_.+-]{60,}")  # reading it as a number of base 60 takes long
 _folders = [PACKAGE, PACKAGE.parent / "tasks"]  # whose tasks a stored config may name
 
@@ -42,12 +43,7 @@ def read_stored(file: Path) -> dict[str, Any]:
         UserError: It cannot be read, is no mapping, or holds more than values: tags, interpolations, aliases.
     """
     try:
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"{file} cannot be read: it is larger than {LARGEST:,} bytes, which no config is")
-        if not file.is_file():  # a pipe would wait for a writer
-            raise UserError(f"{file} cannot be read: it is no regular file")
-        text = file.read_text(encoding="utf-8")
-        values = json.loads(text) if file.suffix == ".json" else _plain_yaml(text)
+        values = read_json(file, LARGEST) if file.suffix == ".json" else _plain_yaml(read_text(file, LARGEST))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
@@ -59,6 +55,35 @@ def read_stored(file: Path) -> dict[str, Any]:
                 f"{file}: {key} is an interpolation, ${{...}}, and a stored config has plain values: write the value"
             )
     return values
+
+
+def read_json(file: Path, largest: int = LARGEST_JSON) -> Any:
+    """Content of a JSON file of a stranger, see `read_text`.
+
+    Raises:
+        OSError: There is none.
+        ValueError: It is no JSON, or nested too deep.
+    """
+    try:
+        return json.loads(read_text(file, largest))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def read_text(file: Path, largest: int) -> str:
+    """Text of a file of a stranger, which may be a link to what has no end.
+
+    Raises:
+        OSError: There is none.
+        ValueError: It is no regular file, has more bytes than the largest, or is no text.
+    """
+    if file.exists() and not file.is_file():  # a pipe would wait for a writer
+        raise ValueError("it is no regular file")
+    with file.open("rb") as stream:
+        content = stream.read(largest + 1)
+    if len(content) > largest:
+        raise ValueError(f"it is larger than {largest:,} bytes")
+    return content.decode("utf-8")
 
 
 def _plain_yaml(text: str) -> Any:

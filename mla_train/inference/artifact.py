@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from mla_train.config import TrainConfig
 from mla_train.config.checks import check_options
-from mla_train.config.stored import check_targets, read_stored, trust
+from mla_train.config.stored import check_targets, read_json, read_stored, trust
 from mla_train.config.typed import from_dict
 from mla_train.errors import UserError, require
 from mla_train.masking import mask_values
@@ -79,7 +79,7 @@ def load_model(path: str | Path, trusted: str | Path | None = None, config: Trai
     check_targets(values, folder / CONFIG)
     stored: Any = None
     try:
-        stored = json.loads((folder / SPEC).read_text("utf-8"))
+        stored = read_json(folder / SPEC)
         weights = load_file(folder / WEIGHTS)
         if config is None:
             config = from_dict(TrainConfig, values)

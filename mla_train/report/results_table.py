@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -55,10 +56,17 @@ class Row:
 
 
 def rows_of_runs(runs: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Finished runs with a test split by their command, in the order of task and data set."""
+    """Finished runs with a test split by their command, in the order of task and data set.
+
+    Raises:
+        ValueError: A seed or score is no number, or a command is none; results of a stranger raise other errors, too.
+    """
     grouped: dict[str, dict[int, Mapping[str, Any]]] = {}
     for results in runs:
         if "test" in results["metrics"] and not results.get("debug"):
+            score = read_score(results)
+            if not (isinstance(results["seed"], int) and isfinite(score.value) and isfinite(score.gain or 0.0)):
+                raise ValueError("its seed or its score is no number")
             grouped.setdefault(general_command(results["environment"]["command"]), {})[results["seed"]] = results
     rows = [Row(command, dict(sorted(seeds.items()))) for command, seeds in grouped.items()]
 
@@ -79,6 +87,8 @@ def general_command(command: str) -> str:
         if equals and key in PLACES:
             word = f"{key}={'FOLDER' if key == 'data.root' else 'FILE'}"
         words.append(word)
+    if not words:
+        raise ValueError("its command is empty")
     words[0] = "python" if re.fullmatch(r"python[\d.]*", Path(words[0]).name) else words[0]
     return shlex.join(words)
 

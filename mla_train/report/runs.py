@@ -1,6 +1,5 @@
 """The list of all runs below a folder: task, data, score and cost of each."""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mla_train.config.stored import read_stored
+from mla_train.config.stored import LARGEST, read_json, read_stored, read_text
 from mla_train.errors import UserError
 from mla_train.report.tables import Cell, Table, Tone
 from mla_train.training.scores import Score, read_score, signed, written
@@ -105,14 +104,8 @@ def _reading(file: Path) -> Iterator[None]:
         raise UserError(f"{file} cannot be read: {reason(error)}") from error
 
 
-def _text(file: Path) -> str:
-    if file.exists() and not file.is_file():  # a pipe would wait for a writer
-        raise ValueError("it is no regular file")
-    return file.read_text("utf-8")
-
-
 def _unfinished(folder: Path) -> Run:
-    text = _text(folder / "config.yaml")
+    text = read_text(folder / "config.yaml", LARGEST)
     config = read_stored(folder / "config.yaml")
     task, data, attention = config["task"]["name"], config["data"]["name"], config["attention"]["kind"]
     state = State.failed if _has_failed(folder / "log.txt") else State.unfinished
@@ -120,7 +113,7 @@ def _unfinished(folder: Path) -> Run:
 
 
 def _finished(folder: Path) -> Run:
-    results: Any = json.loads(_text(folder / "results.json"))
+    results: Any = read_json(folder / "results.json")
     if not isinstance(results, dict):
         raise ValueError("it holds no results of a run")
     return Run(
@@ -149,7 +142,10 @@ def _has_failed(log: Path) -> bool:
     """Whether the last message of the run itself in its log is an error."""
     if not log.is_file():
         return False
-    levels = re.findall(r"^\d{4}-\d\d-\d\d [\d:,]+ (\w+) mla_train", log.read_text(errors="replace"), re.MULTILINE)
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - LARGEST))
+        end = stream.read(LARGEST).decode(errors="replace")
+    levels = re.findall(r"^\d{4}-\d\d-\d\d [\d:,]+ (\w+) mla_train", end, re.MULTILINE)
     return levels[-1:] == ["ERROR"]
 
 

@@ -15,7 +15,7 @@ from mla_train.locks import lock, owner
 from mla_train.masking import mask_options, mask_word
 from mla_train.safe_files import UNFINISHED, write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, listed
-from mla_train.studies.comparison_page import Circumstances
+from mla_train.studies.comparison_page import Circumstances, check_results
 from mla_train.studies.jobs import group_overrides, run_jobs
 from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import CheckedVariant
@@ -53,11 +53,14 @@ def _run(
         overrides = [*job.overrides, *group_overrides(checked.config, plan.run_dir, "compare")]
         jobs[checked.variant.name, seed] = replace(job, overrides=overrides)
     failed = run_jobs(jobs.values(), train, plan.n_jobs, threads)
-    outcomes, folders = [], {}
+    outcomes, folders, first = [], {}, None
     for checked in variants:
         name = checked.variant.name
         own = {seed: jobs[name, seed] for seed in range(plan.seeds)}
         runs = {seed: results for seed, job in own.items() if (results := job.results) is not None}
+        for seed, results in runs.items():
+            check_results(results, own[seed].folder, first)
+            first = first or results
         errors = {seed: failed[job.folder] for seed, job in own.items() if job.folder in failed}
         outcomes.append(VariantResults(name, checked.parameters, runs, errors))
         folders[name] = {seed: job.folder for seed, job in own.items()}

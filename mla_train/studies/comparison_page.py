@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import pandas as pd
 
+from mla_train.errors import UserError
 from mla_train.escaping import markdown_line, spreadsheet_cell
 from mla_train.report.page import render
-from mla_train.report.runs import report_link
+from mla_train.report.runs import reason, report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
 from mla_train.safe_files import write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, listed, p_value, spread
 from mla_train.studies.comparison_figures import draw_learning, draw_scores, draw_validation, learning_curves
-from mla_train.training.scores import Score, read_score, signed, standing_of, written
+from mla_train.training.scores import Score, are_scores, read_score, signed, standing_of, written
 
 LEARNING = "learning_curves.png"
 
@@ -185,6 +188,38 @@ def failures(comparison: Comparison) -> list[str]:
     ]
 
 
+def check_results(results: Mapping[str, Any], folder: Path, first: Mapping[str, Any] | None = None) -> None:
+    """Checks that what a run has left can be shown, and compared to the first run; it may be damaged, or a stranger's.
+
+    Raises:
+        UserError: It cannot.
+    """
+    alone = Comparison("", 1, [VariantResults("", 0, {0: results})])
+    how = Circumstances("", {"": {0: folder}}, [], 1, 1)
+    try:
+        score = read_score(results)
+        if not (isfinite(score.value) and isfinite(score.gain or 0.0)):
+            raise ValueError("its score is no number")
+        if not all(map(are_scores, [*results["metrics"].values(), *results["baselines"].values()])):
+            raise ValueError("a score is no number")
+        parts = [title(alone), conclusion(alone), *notes(alone, how), results["environment"]["command"]]
+        if not all(isinstance(each, str) for each in parts):
+            raise ValueError("its command is no text")
+        as_markdown(summary(alone))
+        as_markdown(runs_table(alone, how, folder))
+        if first is not None and _shape(results) != _shape(first):
+            raise ValueError("its metrics are not those of the other runs")
+    except Exception as error:  # damaged files raise errors of many kinds
+        raise UserError(
+            f"{folder / 'results.json'} cannot be compared: {reason(error)}. Remove {folder} to run it again"
+        ) from error
+
+
+def _shape(results: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the results of all runs of a comparison have in common."""
+    return results["monitor"]["name"], results["monitor"]["mode"], {*results["metrics"]["test"]}
+
+
 def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None:
     """Writes comparison.csv, .png, .md and .html into a folder."""
     _write_csv(comparison, how, folder / "comparison.csv")
@@ -201,13 +236,14 @@ def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None
 
 def _markdown(comparison: Comparison, how: Circumstances) -> str:
     failed = failures(comparison)
-    parts = [f"# {title(comparison)}", f"```bash\n{how.command}\n```", conclusion(comparison)]
+    said = markdown_line(conclusion(comparison))
+    parts = [f"# {markdown_line(title(comparison))}", f"```bash\n{how.command}\n```", said]
     parts += ["\n".join(f"- {markdown_line(message)}" for message in failed)] * bool(failed)
     parts.append(as_markdown(summary(comparison)))
     parts += [f"![Each {comparison.unit}, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)
     parts += [f"![Score over the number of training examples]({LEARNING})"] * bool(learning_curves(comparison))
     parts += ["\n".join(f"- {change}" for change in how.changes)] * bool(how.changes)
-    return "\n\n".join([*parts, *notes(comparison, how)]) + "\n"
+    return "\n\n".join([*parts, *map(markdown_line, notes(comparison, how))]) + "\n"
 
 
 def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:

@@ -1,6 +1,5 @@
 """Many runs of train.py, each in a process of its own; some may be finished already, some may fail."""
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mla_train.config import TrainConfig
+from mla_train.config.stored import read_json
 from mla_train.errors import UserError
 from mla_train.studies.launch import Launcher, available_threads
 from mla_train.training.run_folder import RunFolder, quoted
@@ -36,7 +36,7 @@ class Job:
         if not run.is_finished:
             return None
         try:
-            results = json.loads(run.results.read_text("utf-8"))
+            results = read_json(run.results)
             for name in NEEDED:
                 results[name]
         except (OSError, ValueError, TypeError, KeyError) as error:

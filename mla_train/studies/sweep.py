@@ -4,7 +4,6 @@ No trial can end the sweep: one that fails, reaches NaN or is killed is recorded
 Optuna's storage, so that the same command continues after any interruption.
 """
 
-import json
 import socket
 import sys
 import time
@@ -23,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import make_url
 
 from mla_train.config import TrainConfig
+from mla_train.config.stored import read_json
 from mla_train.errors import UserError, few, require
 from mla_train.locks import is_locked, lock
 from mla_train.masking import mask_word
@@ -308,4 +308,7 @@ def validation_score(folder: Path, metric: str) -> float | None:
     file = folder / "results.json"
     if not file.is_file():
         return None
-    return float(json.loads(file.read_text())["metrics"]["val"][metric.removeprefix("val/")])
+    try:
+        return float(read_json(file)["metrics"]["val"][metric.removeprefix("val/")])
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise UserError(f"{file} cannot be read: remove {folder} and run the sweep again") from error

@@ -17,6 +17,7 @@ from rich.text import Text
 from mla_train.baselines import Baseline
 from mla_train.checks import Check, plain_values
 from mla_train.config import TrainConfig
+from mla_train.config.stored import read_json
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError, printable, reported
 from mla_train.heads.base import rows_of
@@ -28,17 +29,17 @@ from mla_train.training.confidence import compare_to_baseline, score_intervals
 from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
-from mla_train.training.scores import advice, read_score, scored_split, signed, written
+from mla_train.training.scores import advice, are_scores, read_score, scored_split, signed, written
 
 PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
     "pandas", "autots", "wandb",
 )  # fmt: skip
-NEEDED = (
-    "task", "data", "attention", "seed", "metrics", "directions", "monitor", "baselines", "model", "speed", "examples",
-    "environment", "debug", "details",
-)  # fmt: skip
-"""Contents of every results.json."""
+NEEDED = {
+    "task": str, "data": str, "attention": str, "seed": int, "metrics": dict, "directions": dict, "monitor": dict,
+    "baselines": dict, "model": dict, "speed": dict, "examples": dict, "environment": dict, "debug": list, "details": dict,
+}  # fmt: skip
+"""Contents of every results.json, and their types."""
 REMEDY = "Remove it, and resume the run to write it again"
 MOST_COLUMNS = 5  # of the table; results.json has all metrics
 
@@ -177,14 +178,19 @@ def read_results(file: Path) -> dict[str, Any]:
         UserError: It cannot be read, or is none of a run.
     """
     try:
-        if file.exists() and not file.is_file():  # a pipe would wait for a writer
-            raise ValueError("it is no regular file")
-        results = json.loads(file.read_text("utf-8"))
+        results = read_json(file)
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}. {REMEDY}") from error
-    missing = [name for name in NEEDED if not isinstance(results, dict) or name not in results]
+    missing = [
+        name
+        for name, kind in NEEDED.items()
+        if not isinstance(results, dict) or not isinstance(results.get(name), kind)
+    ]
     if missing:
         raise UserError(f"{file} cannot be read: it has no {', '.join(missing[:3])}. {REMEDY}")
+    scores = [*results["metrics"].values(), *results["baselines"].values()]
+    if not all(map(are_scores, scores)):
+        raise UserError(f"{file} cannot be read: metrics or baselines has a score that is no number. {REMEDY}")
     return results
 
 

@@ -98,6 +98,13 @@ def read_score(results: Mapping[str, Any]) -> Score:
     return Score(metric, value, higher, best, baselines[best], interval, ends, unit)
 
 
+def are_scores(scores: Any) -> bool:
+    """Whether something in results.json is numbers by name."""
+    return isinstance(scores, dict) and all(
+        isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63) for value in scores.values()
+    )
+
+
 def margin_over_seeds(scores: Sequence[Score]) -> float | None:
     """Half the 95 % interval of the mean difference to the best baseline, over test examples and seeds.
 

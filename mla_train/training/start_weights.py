@@ -1,6 +1,5 @@
 """Weights that a run takes from another one, `init.from`."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mla_train.config import InitPart, TrainConfig
+from mla_train.config.stored import read_json
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import Artifact, load_model
@@ -162,7 +162,7 @@ def _first(problems: list[str], count: int = 3) -> str:
 def _kept_start(path: str) -> bool:
     """Whether the model of a run is the simple model as which it began, so that its encoder was not trained."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        return bool(json.loads((Path(path) / "results.json").read_text("utf-8"))["start"]["kept"])
+        return bool(read_json(Path(path) / "results.json")["start"]["kept"])
     return False
 
 

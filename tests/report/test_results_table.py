@@ -53,6 +53,18 @@ def test_the_verdict_is_that_of_the_interval(score, low, high, verdict):
     assert ("to" in cells[5]) == (low is not None)
 
 
+DAMAGES = [
+    {"environment": {"command": "train.py 'x"}},
+    {"environment": {"command": ""}},
+    {"seed": [1]},
+    {"data": ["a"]},
+    {"metrics": {"test": {"accuracy": float("nan")}}},
+    {"metrics": "test"},
+    {"comparison": {"baseline": "linear", "metric": "accuracy", "low": "a", "high": "b"}},
+]
+"""What makes results unfit for the table."""
+
+
 def test_a_page_gets_the_table_between_its_marks(tmp_path, monkeypatch, capsys):
     for seed in (0, 1):
         folder = tmp_path / "runs" / str(seed)
@@ -79,6 +91,16 @@ def test_a_page_gets_the_table_between_its_marks(tmp_path, monkeypatch, capsys):
     assert "0.8500 ± 0.0707" in page.read_text()
     assert "0.9000 ± 0.0000" not in page.read_text()
     assert other in page.read_text()
+    for number, damage in enumerate(DAMAGES):
+        (tmp_path / "runs" / f"bad{number}").mkdir()
+        (tmp_path / "runs" / f"bad{number}" / "results.json").write_text(json.dumps(run(0.5, 3) | damage))
+    before = page.read_text()
+    capsys.readouterr()
+    command.main()
+    assert page.read_text() == before
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(DAMAGES)
+    assert all("results.json cannot be read: " in line for line in lines)
     page.write_text("no marks")
     with pytest.raises(SystemExit, match="lacks the lines"):
         command.main()

@@ -77,6 +77,11 @@ def results_with(**values):
     return json.dumps(results() | values).encode()
 
 
+def sparse(file):
+    with file.open("w") as stream:
+        stream.truncate(3 << 30)
+
+
 BINARY = bytes(range(128, 256)) * 20
 DAMAGED_RESULTS = {
     "truncated": put("results.json", json.dumps(results()).encode()[:200]),
@@ -86,6 +91,8 @@ DAMAGED_RESULTS = {
     "null": put("results.json", b"null"),
     "binary": put("results.json", BINARY),
     "deep": put("results.json", b"[" * 100_000),
+    "without end": lambda folder: (folder / "results.json").symlink_to("/dev/zero"),
+    "of gigabytes": lambda folder: sparse(folder / "results.json"),
     "metrics a list": put("results.json", results_with(metrics=[])),
     "numbers as texts": put("results.json", results_with(model={"parameters": "many"})),
     "task a mapping": put("results.json", results_with(task={"name": "x"})),

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mla_train.errors import UserError
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, holm, paired
 from mla_train.studies.comparison_figures import learning_curves
-from mla_train.studies.comparison_page import Circumstances, failures, summary, write_page
+from mla_train.studies.comparison_page import Circumstances, check_results, failures, summary, write_page
 
 MLA = [0.912, 0.924, 0.918]
 CLOSE = [0.915, 0.919, 0.921]
@@ -213,6 +214,36 @@ def test_a_comparison_of_which_nothing_finished_has_a_page_too(tmp_path):
     assert "No run finished" in (tmp_path / "comparison.html").read_text()
     assert not (tmp_path / "comparison.png").exists()
     assert len(failures(result)) == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"speed": {"seconds": 1.0, "examples_per_second": "<b>"}}, "str"),
+        ({"monitor": {"name": "val/nope", "mode": "max", "epoch": 1}}, "nope"),
+        ({"monitor": {"name": "val/macro_f1", "mode": "max", "epoch": 1}}, "metrics are not those"),
+        ({"metrics": {"test": {"accuracy": float("nan"), "macro_f1": 0.5}}}, "score is no number"),
+        ({"metrics": {"test": {"accuracy": 0.5, "macro_f1": 10**400}}}, "score is no number"),
+        ({"metrics": ["test"]}, ""),
+        ({"environment": {"command": ["a"]}}, "command is no text"),
+    ],
+)
+def test_results_that_cannot_be_compared_are_named(damage, said, tmp_path):
+    check_results(results(0.5), tmp_path, results(0.6))
+    with pytest.raises(UserError, match=rf"results\.json cannot be compared: .*{said}.* Remove {tmp_path} to run it"):
+        check_results(results(0.5) | damage, tmp_path, results(0.6))
+
+
+def test_texts_of_a_stranger_begin_nothing_in_a_comparison(tmp_path):
+    odd = "<script>alert(1)</script> ![x](http://evil/x.png)\n# more \x1b[31m"
+    runs = {
+        seed: results(score) | {"data": odd, "baselines": {odd: {"accuracy": 0.1}}} for seed, score in enumerate(MLA)
+    }
+    each = [VariantResults(name, 1234, runs) for name in ("mla", "mha")]
+    write_page(Comparison("attention", 3, each), how(tmp_path, "mla", "mha"), tmp_path)
+    text = (tmp_path / "comparison.md").read_text()
+    assert text.count("alert(1)") >= 3
+    assert not any(sign in text for sign in ("<script>", "[x](http", "\n# more", "\x1b"))
 
 
 def test_the_conclusion_without_baselines():

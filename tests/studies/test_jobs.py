@@ -44,10 +44,15 @@ def test_runs_that_are_missing_are_run(tmp_path, parallel):
 
 def test_what_a_run_left_is_its_end_only_where_it_is_whole(tmp_path):
     job = Job([], tmp_path)
-    for text in ("{", "[]", '{"metrics": {}}'):
+    for text in ("{", "[]", '{"metrics": {}}', "[" * 100_000):
         (tmp_path / "results.json").write_text(text)
         with pytest.raises(UserError, match="to run it again"):
             job.results  # noqa: B018
+    (tmp_path / "results.json").unlink()
+    (tmp_path / "results.json").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="to run it again"):
+        job.results  # noqa: B018
+    (tmp_path / "results.json").unlink()
     (tmp_path / "results.json").write_text(json.dumps(WHOLE))
     assert job.results == WHOLE
     (tmp_path / ".lock").touch()  # killed before its report
