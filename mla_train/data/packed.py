@@ -28,6 +28,7 @@ TIMES = 30
 """Times its size that a file may unpack to at least."""
 PIECE = 1 << 20  # bytes
 CELL = 8  # bytes of the shortest cell in memory
+LINE = 60  # bytes of the shortest line in memory
 
 _most = MAX_BYTES
 
@@ -67,6 +68,18 @@ def check_cells(rows: int, columns: int, size: int, name: str, cell: int = CELL)
             f"{name} has {size:,} bytes and becomes a table of {rows:,} rows and {columns:,} columns, too many to be held in "
             "memory: its rows have different keys, or few cells. Give all rows the same columns, or set data.max_bytes= higher"
         )
+
+
+def check_lines(lines: Iterator[str], size: int, name: str) -> Iterator[str]:
+    """The lines of a packed file of a size; raises UserError where they are more than may be held in memory as texts."""
+    most = max(_most, TIMES * size) // LINE
+    for number, line in enumerate(lines):
+        if number >= most:
+            raise UserError(
+                f"{name} has {size:,} bytes and unpacks to more than {most:,} lines: it may be made to fill the memory. If you "
+                "trust it, unpack it first, or set data.max_bytes= higher"
+            )
+        yield line
 
 
 def is_small(size: int) -> bool:

@@ -7,6 +7,7 @@ import lzma
 import os
 import subprocess
 import zipfile
+from uuid import UUID
 
 import numpy as np
 import openpyxl
@@ -20,6 +21,7 @@ from mla_train.data import packed
 from mla_train.data.image_files import FORMATS, note_links
 from mla_train.data.packed import check_regular, limit_unpacking
 from mla_train.data.tables import open_source
+from mla_train.data.tables.source import read_lines
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
 from mla_train.modalities.image import decode
@@ -132,6 +134,57 @@ def test_a_small_file_that_unpacks_to_much_is_refused(name, tmp_path, monkeypatc
     limit_unpacking(1000 * MOST)
     if name != "a.xlsx":
         assert next(open_source(tmp_path / name).rows).cells
+
+
+@pytest.mark.parametrize("ending", sorted(packed.OPENERS))
+def test_a_small_file_of_many_short_lines_is_refused(ending, tmp_path):
+    file = tmp_path / f"a.txt{ending}"
+    for line in (b"\n", b"a\n", b"ab\r"):
+        file.write_bytes({".gz": gzip, ".xz": lzma, ".bz2": bz2}[ending].compress(line * (MOST // 3)))
+        with pytest.raises(UserError, match=r"unpacks to more than .* lines.*data\.max_bytes="):
+            load("task=masked_lm", "data=text_lines", f"data.train={file}", f"data.max_bytes={MOST}")
+    plain = tmp_path / "a.txt"  # as long as it says
+    plain.write_bytes(b"a\n" * (MOST // 3))
+    assert len(list(read_lines(str(plain), "a.txt"))) == MOST // 3
+
+
+def same_views(text, count=2000):
+    """A column whose cells are views of one text."""
+    _, view, content = pyarrow.array([text], pyarrow.string_view()).buffers()
+    views = pyarrow.py_buffer(view.to_pybytes()[:16] * count)
+    return pyarrow.Array.from_buffers(pyarrow.string_view(), count, [None, views, content])
+
+
+LONG = "x" * 1000
+REPEATED = {
+    "list_view": pyarrow.ListViewArray.from_arrays([0] * 2000, [100] * 2000, [1] * 100),
+    "string_view": same_views(LONG),
+    "run_end_encoded": pyarrow.RunEndEncodedArray.from_arrays([2000], [LONG]),
+    "dictionary of lists": pyarrow.DictionaryArray.from_arrays([0] * 2000, pyarrow.array([[1] * 1000])),
+    "dictionary of bytes": pyarrow.DictionaryArray.from_arrays(
+        [0] * 2000, pyarrow.array([b"x" * 1000], pyarrow.binary(1000))
+    ),
+    "negative": pyarrow.StringArray.from_buffers(
+        2, pyarrow.py_buffer(np.array([0, 9, 0], np.int32)), pyarrow.py_buffer(b"x" * 9)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_cells_of_an_arrow_file_that_repeat_their_bytes_are_counted_or_refused(kind, tmp_path):
+    table = pyarrow.table({"text": REPEATED[kind]})
+    with pyarrow.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(UserError, match=r"data\.max_bytes=|is not read: write|ends before it begins"):
+        read_table(tmp_path / "a.arrow")
+
+
+def test_views_of_an_honest_file_are_read(tmp_path):
+    table = pyarrow.table({"text": pyarrow.array(["a", None, LONG], pyarrow.string_view()), "none": pyarrow.nulls(3)})
+    table = table.append_column("id", pyarrow.array([UUID(int=1).bytes] * 3, pyarrow.uuid()))
+    with pyarrow.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table.slice(1))
+    assert read_table(tmp_path / "a.arrow").cells == {"text": [None, LONG], "none": [None] * 2, "id": [UUID(int=1)] * 2}
 
 
 @pytest.mark.parametrize("new", [pyarrow.ipc.new_file, pyarrow.ipc.new_stream])

@@ -89,28 +89,60 @@ def checked(batches: Iterable[Any], size: int, name: str) -> Iterator[Any]:
 
 
 def _bytes_of(column: Any) -> float:
-    """Bytes of a column whose cells, or values inside of cells, are written one by one."""
+    """Bytes of a column whose cells, or values inside of cells, are written one by one.
+
+    Raises:
+        pyarrow.ArrowInvalid: It is damaged, or of a type that may repeat values uncounted.
+    """
     import pyarrow
-    import pyarrow.compute
     from pyarrow import types
 
+    if isinstance(column, pyarrow.ExtensionArray):
+        column = column.storage
+    column.validate()
     kind = column.type
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) or types.is_map(kind):
+        if not types.is_fixed_size_list(kind):
+            _check_lengths(np.diff(column.offsets.to_numpy()))
         return CELL * len(column) + _bytes_of(_items_of(column))
     if types.is_struct(kind):
         return CELL * len(column) + sum(map(_bytes_of, column.flatten()))
     if not types.is_dictionary(kind):
-        return max(column.nbytes, CELL * len(column))
-    value = kind.value_type
-    if not (
-        types.is_string(value) or types.is_binary(value) or types.is_large_string(value) or types.is_large_binary(value)
-    ):
-        return CELL * len(column)
-    lengths = pyarrow.compute.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
+        return max(column.nbytes, CELL * len(column), float(_lengths(column).sum()))
+    lengths = _lengths(column.dictionary)
     places = column.indices.drop_null().to_numpy(zero_copy_only=False)
     if len(places) and not 0 <= places.min() <= places.max() < len(lengths):
         raise pyarrow.ArrowInvalid("a cell is none of its dictionary")
-    return CELL * len(column) + float(np.asarray(lengths, float)[places].sum())
+    return CELL * len(column) + float(lengths[places].sum())
+
+
+def _lengths(column: Any) -> np.ndarray:
+    """Bytes of each cell of a column of texts or numbers."""
+    import pyarrow
+    import pyarrow.compute
+    from pyarrow import types
+
+    kind, count = column.type, len(column)
+    if types.is_string_view(kind) or types.is_binary_view(kind):  # several cells may be the same bytes
+        views = np.frombuffer(column.buffers()[1] or b"", np.int32)[4 * column.offset :: 4][:count]
+        return np.where(column.is_valid().to_numpy(zero_copy_only=False), views, 0).astype(float)
+    if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind):
+        lengths = pyarrow.compute.binary_length(column).fill_null(0)
+        return _check_lengths(lengths.to_numpy(zero_copy_only=False)).astype(float)
+    if types.is_null(kind):
+        return np.zeros(count)
+    if types.is_primitive(kind) or types.is_decimal(kind) or types.is_fixed_size_binary(kind):
+        return np.full(count, kind.bit_width / 8)
+    raise pyarrow.ArrowInvalid(f"a column of the type {kind} is not read: write texts, numbers, or lists of them")
+
+
+def _check_lengths(lengths: np.ndarray) -> np.ndarray:
+    """Lengths of the cells of a column, of which none may be negative."""
+    import pyarrow
+
+    if len(lengths) and lengths.min() < 0:
+        raise pyarrow.ArrowInvalid("a cell ends before it begins")
+    return lengths
 
 
 def _items_of(column: Any) -> Any:

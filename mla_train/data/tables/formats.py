@@ -4,6 +4,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from itertools import chain, islice
 from typing import Any
@@ -77,9 +78,12 @@ def open_columns(path: str, name: str, kind: str, options: TableOptions) -> Sour
         except (pyarrow.ArrowException, *UNREADABLE) as error:
             raise UserError(f"{name} cannot be read behind row {number}: {error}") from error
 
-    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = stored.get("info", {}).get("features", {}) if isinstance(stored, dict) else {}
-    classes = {name: each["names"] for name, each in features.items() if isinstance(each, dict) and each.get("names")}
+    classes = {}
+    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # others write it in other ways
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        classes = {
+            name: each["names"] for name, each in features.items() if isinstance(each, dict) and each.get("names")
+        }
     columns = numbered(schema.names)
     return Source(name, kind, columns, rows(), size=size, schema=schema, class_names=classes)
 

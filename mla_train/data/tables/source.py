@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from mla_train.data.packed import OPENERS, UNREADABLE, is_packed_name, open_packed
+from mla_train.data.packed import OPENERS, UNREADABLE, check_lines, check_regular, is_packed_name, open_packed
 from mla_train.data.tables.first_bytes import FIRST, encoding_of
 from mla_train.errors import UserError
 
@@ -103,7 +103,7 @@ def read_lines(path: str, name: str, encoding: str | None = None, newline: str =
             first = stream.peek(FIRST)[:FIRST] if hasattr(stream, "peek") else b""
             lines = io.TextIOWrapper(stream, encoding or encoding_of(first), errors="surrogateescape", newline=newline)
             yield from (line.lstrip("\ufeff") for line in islice(lines, 1))
-            yield from lines
+            yield from check_lines(lines, check_regular(path), name) if path != "-" and is_packed(path) else lines
     except LookupError as error:
         raise UserError(f"data.encoding={encoding}: unknown; write utf-8, utf-16, cp1252, latin-1, ...") from error
     except (UnicodeError, *UNREADABLE) as error:
