@@ -116,14 +116,14 @@ def _require_fit(task: Task, spec: ModelSpec, weights: Mapping[str, Tensor]) -> 
             described = task.build_model(spec).state_dict()
     finally:
         hook.remove()
-    for name, weight in weights.items():
+    for name in sorted({*described, *weights}):
+        sizes = [tuple(each[name].shape) if name in each else None for each in (described, weights)]
+        require(sizes[0] == sizes[1], f"{name} is {sizes[0]} by config and spec, and {sizes[1]} in {WEIGHTS}")
+    for name, weight in weights.items():  # which are read only now
         require(
             not weight.is_floating_point() or not bool(weight.isnan().any()),
             f"{name} in {WEIGHTS} has weights that are no numbers",
         )
-    for name in sorted({*described, *weights}):
-        sizes = [tuple(each[name].shape) if name in each else None for each in (described, weights)]
-        require(sizes[0] == sizes[1], f"{name} is {sizes[0]} by config and spec, and {sizes[1]} in {WEIGHTS}")
 
 
 class WithoutValues(TorchFunctionMode):

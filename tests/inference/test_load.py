@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import mla_train
 from mla_train.errors import UserError
@@ -215,6 +216,15 @@ def test_a_damaged_model_is_said(finished, file, tmp_path):
         mla_train.load(tmp_path / "model")
     (tmp_path / "model" / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match="cannot be read"):
+        mla_train.load(tmp_path / "model")
+
+
+def test_weights_that_the_network_lacks_are_refused_before_they_are_read(finished, tmp_path):
+    run, _ = finished
+    shutil.copytree(run / "model", tmp_path / "model", ignore=shutil.ignore_patterns(CHECKSUMS))
+    weights = {**load_file(run / "model" / WEIGHTS), "more": torch.tensor([float("nan")])}
+    save_file(weights, tmp_path / "model" / WEIGHTS)
+    with pytest.raises(UserError, match="more is None by config and spec"):
         mla_train.load(tmp_path / "model")
 
 
