@@ -12,6 +12,7 @@ import pytest
 
 from mla_train.commands import sweep, train
 from mla_train.config import stored
+from mla_train.data.sampling import DataPosition
 from mla_train.errors import UserError
 from mla_train.masking import mask, mask_command, mask_options, mask_values
 from mla_train.studies.compare import _claim
@@ -19,8 +20,10 @@ from mla_train.studies.launch import Running
 from mla_train.studies.search_space import SweepOptions
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
-from mla_train.training.run_folder import CHOSEN
+from mla_train.training.checkpoints import Checkpoints
+from mla_train.training.run_folder import CHOSEN, RunFolder
 from tests.helpers import SMALL
+from tests.helpers import config as settings
 
 CANARY = "canary-5f1e"
 CALLBACK = """
@@ -135,6 +138,14 @@ def test_a_run_leaves_no_secret(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     train.main()  # the masked config is that of the same command
     assert "is finished already" in capsys.readouterr().out
+
+
+def test_a_checkpoint_has_no_secret_of_where_its_weights_are_from(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", CANARY)
+    checkpoints = Checkpoints(
+        RunFolder(tmp_path), settings(), DataPosition(), init={"from": f"runs/{CANARY}", "loaded": {}}
+    )
+    assert checkpoints.state_dict()["init"] == {"from": "runs/(hidden)", "loaded": {}}
 
 
 def test_a_sweep_leaves_no_secret(tmp_path, capsys):

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from mla_train.config import TrainConfig
 from mla_train.data.sampling import DataPosition
 from mla_train.errors import Interrupted, UserError
+from mla_train.masking import mask_values
 from mla_train.training.loggers import CsvLogger
 from mla_train.training.module import TrainingModule
 from mla_train.training.run_folder import RunFolder, of_run, resume_command
@@ -81,7 +82,7 @@ class Checkpoints(Checkpoint):
             "batch": self._batch,
             "data": self.data,
             "start": self.start,
-            "init": self.init,
+            "init": mask_values(self.init),
             "config": of_run(self.config),
         }
 
