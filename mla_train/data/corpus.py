@@ -23,11 +23,13 @@ def read_corpus(options: CorpusOptions) -> RawData:
     Raises:
         UserError: A file or column does not exist, or there is no text.
     """
-    files = {split: named_files(value, split) for split in PART_NAMES if (value := getattr(options, split))}
+    links: list[str] = []
+    files = {split: named_files(value, split, links) for split in PART_NAMES if (value := getattr(options, split))}
     plain = {split: [file for file in those if format_of(file) in (None, "txt")] for split, those in files.items()}
     notes: list[str] = []
     if any(plain.values()):
         refuse_row_options(options, "plain text files")
+        notes = links  # those of tables are noted where these are read
         mixed = next((split for split in files if plain[split] != files[split]), None)
         if mixed:
             raise UserError(f"data.{mixed}={getattr(options, mixed)}: name plain text files or tables, not both")

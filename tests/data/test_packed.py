@@ -148,6 +148,22 @@ def test_a_small_file_of_many_short_lines_is_refused(ending, tmp_path):
     assert len(list(read_lines(str(plain), "a.txt"))) == MOST // 3
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.txt", ["task=masked_lm", "data=text_lines"]),
+        ("a.csv", ["task=masked_lm", "data=text_lines", "data.text_column=text"]),
+        ("a.csv", ["task=text_classification", "data=text_files"]),
+    ],
+)
+def test_links_out_of_a_folder_of_a_split_are_noted(name, words, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / name).write_text("text,label\n" + "".join(f"a cat sat {i},{'xy'[i % 2]}\n" for i in range(40)))
+    (tmp_path / "there" / name).symlink_to(tmp_path / name)
+    notes = load(*words, f"data.train={tmp_path / 'there'}", "data.max_bytes=1000000").notes
+    assert sum(f"{name} is {tmp_path / name}" in note for note in notes) == 1
+
+
 def same_views(text, count=2000):
     """A column whose cells are views of one text."""
     _, view, content = pyarrow.array([text], pyarrow.string_view()).buffers()

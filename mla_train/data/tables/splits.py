@@ -31,7 +31,7 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
         unread = _unread(root, files) if root.is_dir() else []
         if root.is_dir():
             note_links([file for those in files.values() for file in those], root, unread)
-    files |= {split: named_files(getattr(options, split), split) for split in PART_NAMES if getattr(options, split)}
+    files |= {split: named_files(value, split, unread) for split in PART_NAMES if (value := getattr(options, split))}
     if files:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
@@ -105,19 +105,25 @@ def _listed_splits(table: Table, file: Path) -> list[str]:
     return splits
 
 
-def named_files(value: Any, split: str) -> list[Path]:
+def named_files(value: Any, split: str, notes: list[str] | None = None) -> list[Path]:
     """Files that an option names: one, a list, a pattern such as `train-*.parquet`, or a folder of parts.
+
+    Args:
+        value: Value of the option.
+        split: Name of the option.
+        notes: Lines for the user; links out of a folder are added.
 
     Raises:
         UserError: A pattern or a folder holds no file that can be read.
     """
     if isinstance(value, list | tuple):
-        return [file for each in value for file in named_files(each, split)]
+        return [file for each in value for file in named_files(each, split, notes)]
     path = Path(value)
     if path.is_dir():
         files = sorted(
             file for file in path.iterdir() if file.is_file() and format_of(file) and file.name[0] not in "._"
         )
+        note_links(files, path, [] if notes is None else notes)
     elif any(sign in str(value) for sign in "*?[") and not path.exists():
         files = sorted(
             file for file in Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))) if file.is_file()
