@@ -22,10 +22,10 @@ FILE_ERRORS = {
 def printable(text: str) -> str:
     """A text of somebody's data for the terminal: control characters, which could steer it, are written out.
 
-    So are those that turn the order of letters, and halves of characters, which cannot be encoded.
+    So are those that end a line or turn the order of letters, and halves of characters, which cannot be encoded.
     """
     return re.sub(
-        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", lambda sign: repr(sign[0])[1:-1], text
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", lambda sign: repr(sign[0])[1:-1], text
     )
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from mla_train.commands import predict
 from mla_train.errors import printable
 from mla_train.escaping import markdown_cell, spreadsheet_cell
 from mla_train.figures import save_figure
+from mla_train.report.model_card import _data
 from mla_train.report.run_report import report_run
 from mla_train.report.tables import Cell, Table, Tone, as_rich, terminal
 from mla_train.training import curves
@@ -39,6 +41,7 @@ def test_a_run_with_odd_names_is_whole(run, capsys):
     page = (run / "report.html").read_text()
     assert "alert(1)" in page
     assert "<script>alert" not in page
+    assert "\x1b" not in page
     mistakes = (run / "figures" / "mistakes.md").read_text()
     assert "<script>" not in mistakes
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in mistakes.splitlines()}) == 1
@@ -65,7 +68,14 @@ def test_results_with_odd_names_are_shown(run, capsys):
 
 
 def test_signs_that_turn_the_order_of_letters_are_written_out():
-    assert printable("a\u202eb\u2066c\u2069\u200f") == "a\\u202eb\\u2066c\\u2069\u200f"
+    assert printable("a\u202eb\u2066c\u2069\u200f\u2028") == "a\\u202eb\\u2066c\\u2069\u200f\\u2028"
+
+
+def test_a_model_card_shows_the_name_of_the_data_as_it_is():
+    artifact = SimpleNamespace(config=SimpleNamespace(data=SimpleNamespace(name="\x1b[31m`a`\u202e\n# b")))
+    text = _data(artifact, {"environment": {"command": "train.py \x07\n```"}})
+    assert "`\\x1b[31m a \\u202e # b`" in text
+    assert "train.py \\x07 ```" in text
 
 
 def test_tables_on_the_terminal_show_signs_as_they_are(capsys):

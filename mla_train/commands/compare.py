@@ -63,7 +63,7 @@ def main() -> None:
         sys.exit(130)
     table = summary(comparison)
     print_fitting(table, table.columns[:3:-1], terminal(), "The page")
-    print(printable(conclusion(comparison)))
+    print(printable(" ".join(conclusion(comparison).split())))
     print(f"Page: {plan.run_dir / 'comparison.html'}")
     for message in failures(comparison):
         print(printable(message), file=sys.stderr)

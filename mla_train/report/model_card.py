@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from mla_train.errors import printable
 from mla_train.escaping import markdown_cell, markdown_line
 from mla_train.inference.artifact import Artifact, package_version
 from mla_train.inference.export.graphs import Graph
@@ -161,13 +162,13 @@ def _data(artifact: Artifact, results: Mapping[str, Any]) -> str:
     sizes = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     license_name = LICENSES.get(name)
     text = (
-        f"`{' '.join(str(name).replace('`', ' ').split())}`"
+        f"`{printable(' '.join(str(name).replace('`', ' ').split()))}`"
         + (f" ({sizes})" if sizes else "")
         + (f"; license {license_name}" if license_name else "")
     )
     command = results.get("environment", {}).get("command")
     return f"## Data\n\n{text}." + (
-        f" Trained with:\n\n```bash\n{' '.join(str(command).split())}\n```" if command else ""
+        f" Trained with:\n\n```bash\n{printable(' '.join(str(command).split()))}\n```" if command else ""
     )
 
 

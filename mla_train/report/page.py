@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
 from mla_train.masking import mask
 
 FILES = Path(__file__).parent
@@ -28,6 +28,7 @@ def environment() -> Environment:
     templates = Environment(
         loader=FileSystemLoader(FILES / "templates"),
         autoescape=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,  # not of what is markup already
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
