@@ -1,6 +1,6 @@
 """Raw examples as a reader gives them, before anything is cleaned, cut or learned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +39,16 @@ class Examples:
                 for key in ("sequence", "groups", "times")
             },
         )
+
+
+class TableSeries(np.ndarray):
+    """A series that knows the columns of its table.
+
+    Attributes:
+        formats: Columns that it was read from, in order, and how the numbers of each are written; None where that does not show.
+    """
+
+    formats: Mapping[str, Sequence[str] | None] = {}
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mla_train.config import TableOptions
-from mla_train.data.tables.numbers import as_numbers
+from mla_train.data.tables.numbers import NumberFormat, as_numbers, read_numbers
 from mla_train.errors import UserError
 
 
@@ -131,3 +131,35 @@ def test_what_means_a_missing_value_is_compared_as_a_number_too(mark, cells):
     found = as_numbers("y", cells, TableOptions(na_values=[mark]), [])
     assert np.isnan(found[0])
     assert not np.isnan(found[1])
+
+
+@pytest.mark.parametrize(
+    ("signs", "cells", "numbers", "note"),
+    [
+        (",", ["1,029", "2,001"], [1.029, 2.001], ""),
+        (",", ["987", "1,029"], [987, 1.029], ""),
+        (",", ["1.029", "1.234,5"], [1029, 1234.5], ""),
+        (",", ["0.059", "1.029"], [0.059, 1.029], "decimal point, where the training data has a decimal comma"),
+        (".,", ["1,029"], [1029], ""),
+        (".", ["1.029", "987"], [1.029, 987], ""),
+        (",", ["1.029"], None, "'1.029' in row 1 is no number with a decimal comma"),
+        (".", ["1,029", "987"], None, "'1,029' in row 1 is no number with a decimal point"),
+        (".", ["3 kg", "4.5 kg"], None, "is in kg, and in the training data without a unit"),
+    ],
+)
+def test_new_numbers_are_read_as_those_of_the_training_data(signs, cells, numbers, note):
+    notes, known = [], NumberFormat(*signs)
+    if numbers is None:
+        with pytest.raises(UserError, match=note):
+            read_numbers("y", cells, TableOptions(), notes, None, known)
+        return
+    assert list(read_numbers("y", cells, TableOptions(), notes, None, known).values) == numbers
+    assert bool(notes) is bool(note)
+    assert note in "".join(notes)
+
+
+def test_how_numbers_are_written_is_known_where_it_shows():
+    formats = [
+        read_numbers("y", cells, TableOptions(), []).format for cells in (["1", "2"], ["1.5"], ["1,5 kg", "2 kg"])
+    ]
+    assert formats == [None, NumberFormat(), NumberFormat(",", "", "kg")]

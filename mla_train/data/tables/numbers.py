@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from mla_train.config import TableOptions
 from mla_train.data.tables.cells import NUMBER_WORDS, is_missing
-from mla_train.data.tables.units import factors_of, numbers_and_units
+from mla_train.data.tables.units import MULTIPLES, factors_of, numbers_and_units
 from mla_train.errors import UserError
 
 NUMBER = re.compile(r"[-+]?(\d{1,3}([.,'\s]\d{2,3})*[.,'\s]\d{3}([.,]\d*)?|\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
@@ -28,10 +29,11 @@ SENTINELS = [
 
 
 class NumberFormat(NamedTuple):
-    """Signs of the numbers of a column; an empty one does not occur."""
+    """Signs of the numbers of a column, and their unit; an empty one does not occur."""
 
     decimal: str = "."
     thousands: str = ""
+    unit: str = ""
 
     def plain(self, text: str) -> str | None:
         """A number as Python writes it; None where these signs do not fit."""
@@ -70,6 +72,22 @@ class NumberFormat(NamedTuple):
         said += [f"decimal {MARKS.get(self.decimal, self.decimal)}"] if self.decimal != "." else []
         return " and ".join(said)
 
+    def among(self, texts: Iterable[str]) -> "NumberFormat":
+        """This format, in which the sign that it lacks parts thousands where it can be nothing else, as in 1.234,5."""
+        is_clear = any(
+            self.is_parted(text) and (self.decimal in text or text.count(self.other) > 1)
+            for text in texts
+            if self.other in text
+        )
+        return self._replace(thousands=self.other) if is_clear and not self.thousands else self
+
+
+class Numbers(NamedTuple):
+    """A column of numbers, NaN where one is missing, and how they are written; None where that does not show."""
+
+    values: pd.Series
+    format: NumberFormat | None = None
+
 
 def as_numbers(
     name: str,
@@ -78,6 +96,19 @@ def as_numbers(
     notes: list[str],
     places: Sequence[str] | None = None,
 ) -> pd.Series | None:
+    """The values of `read_numbers`; None where most cells are no numbers."""
+    numbers = read_numbers(name, cells, options, notes, places)
+    return None if numbers is None else numbers.values
+
+
+def read_numbers(
+    name: str,
+    cells: Sequence[Any],
+    options: TableOptions,
+    notes: list[str],
+    places: Sequence[str] | None = None,
+    known: NumberFormat | None = None,
+) -> Numbers | None:
     """A column of numbers, with NaN where one is missing; None where most cells are no numbers.
 
     Args:
@@ -87,20 +118,23 @@ def as_numbers(
         notes: Lines for the user; signs other than the decimal point are added, units, and numbers that may mean a missing
             value.
         places: Place of each cell in its file; None counts rows.
+        known: How the numbers of the training data are written; None finds it.
 
     Raises:
-        UserError: A cell is no number, though most are; or a sign may be the decimal or the thousands sign.
+        UserError: A cell is no number, though most are; a sign may be the decimal or the thousands sign; or numbers are
+            not as those of the training data.
     """
     if any(isinstance(cell, str | bytes) for cell in cells):
-        values = _from_texts(name, cells, options, notes, places)
+        numbers = _from_texts(name, cells, options, notes, places, known)
     else:
         plain = [None if _is_missing(c, options) else float(c) if isinstance(c, Decimal) else c for c in cells]
         values = pd.Series(plain)
         if not pd.api.types.is_numeric_dtype(values.convert_dtypes()):
             return None
-    if values is not None:
-        _note_sentinels(name, values, notes)
-    return values
+        numbers = Numbers(values)
+    if numbers is not None:
+        _note_sentinels(name, numbers.values, notes)
+    return numbers
 
 
 def _with_usual_signs(text: str) -> str:
@@ -111,15 +145,21 @@ def _with_usual_signs(text: str) -> str:
 
 
 def _from_texts(
-    name: str, cells: Sequence[Any], options: TableOptions, notes: list[str], places: Sequence[str] | None
-) -> pd.Series | None:
-    if not (options.decimal or options.thousands or options.na_values):  # as most files are
+    name: str,
+    cells: Sequence[Any],
+    options: TableOptions,
+    notes: list[str],
+    places: Sequence[str] | None,
+    known: NumberFormat | None,
+) -> Numbers | None:
+    is_plain = known in (None, NumberFormat())
+    if is_plain and not (options.decimal or options.thousands or options.na_values):  # as most files are
         values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce")
         if all(_is_missing(cells[int(place)], options) for place in np.flatnonzero(values.isna())):
             if not values.notna().any():
                 return None
-            if not _may_be_thousands(cells):
-                return values
+            if known is not None or not _may_be_thousands(cells):
+                return Numbers(values, NumberFormat() if (values.dropna() % 1 != 0).any() else None)
     texts = [_with_usual_signs(cell.strip()) if isinstance(cell, str) else cell for cell in cells]
     missing = {text: _is_missing(text, options) for text in set(filter(_is_text, texts))}
     counts = Counter(text for text in texts if isinstance(text, str) and not missing[text])
@@ -129,31 +169,66 @@ def _from_texts(
         return None
     without = {text for text in written if not units[text]}
     without |= {str(cell) for cell in texts if isinstance(cell, int | float) and not _is_missing(cell, options)}
+    named = {units[text] for text in written} - {"", *MULTIPLES}
+    if known is not None and named - {known.unit}:
+        raise UserError(
+            f"{name} is in {', '.join(sorted(named))}, and in the training data {known.unit and 'in '}{known.unit or 'without a unit'}: "
+            "convert it, and write it as there"
+        )
     factors = factors_of(name, {units[text] for text in written}, without, notes)
     if factors is None:
         return None
-    style = number_format(name, list(written.values()), options)
+    numbers = list(written.values())
+    style = _format_of(name, numbers, options, known, notes)
     words = style.words(written.values())
-    known: dict[str, Any] = {}
+    plain_of: dict[str, Any] = {}
     for text in counts:
         plain = style.plain(written[text]) if text in written else None
         if plain is None:
             row = texts.index(text)
             where = places[row] if places is not None else f"row {row + 1}"
+            if text in written and known is not None:
+                sign = MARKS.get(known.decimal, known.decimal)
+                raise UserError(
+                    f"{name}: {text!r} in {where} is no number with a decimal {sign}, which the training data has: write it so"
+                )
             signs = f" with {words}" if text in written and words else ""
             raise UserError(
                 f"{name}: {text!r} in {where} is no number{signs}; where it means a missing value: data.na_values=['{text}']"
                 + ("; else name the signs with data.decimal= and data.thousands=" if text in written else "")
             )
         factor = factors[units[text]]
-        known[text] = plain if factor == 1 else float(plain) * factor
-    if words:
+        plain_of[text] = plain if factor == 1 else float(plain) * factor
+    if words and known is None:
         notes.append(f"{name} is read with {words} (data.decimal=, data.thousands=)")
-    cleaned = [known.get(t) if isinstance(t, str) else None if _is_missing(t, options) else t for t in texts]
+    cleaned = [plain_of.get(t) if isinstance(t, str) else None if _is_missing(t, options) else t for t in texts]
     try:
-        return pd.to_numeric(pd.Series(cleaned, dtype=object))
+        values = pd.to_numeric(pd.Series(cleaned, dtype=object))
     except (ValueError, TypeError) as error:
         raise UserError(f"{name}: {error}; name the signs with data.decimal= and data.thousands=") from error
+    is_signed = named or any("," in text or "." in text for text in numbers)
+    return Numbers(values, style._replace(unit="".join(named)) if is_signed else None)
+
+
+def _format_of(
+    name: str, texts: Sequence[str], options: TableOptions, known: NumberFormat | None, notes: list[str]
+) -> NumberFormat:
+    """That of the training data where it is known, unless numbers show that they are written otherwise."""
+    if known is None:
+        return number_format(name, texts, options)
+    style = known.among(texts)
+    if all(style.plain(text) is not None for text in texts):
+        return style
+    with suppress(UserError):
+        own = number_format(name, texts, options)
+        if any(own.decimal in text and not GROUPED[own.decimal].fullmatch(text) for text in texts):
+            if own.decimal != known.decimal:
+                signs = (MARKS.get(each.decimal, each.decimal) for each in (own, known))
+                notes.append(
+                    "{} is read with a decimal {}, where the training data has a decimal {}".format(name, *signs)
+                )
+            return own._replace(unit=known.unit)
+    return style
 
 
 def _is_text(cell: Any) -> bool:

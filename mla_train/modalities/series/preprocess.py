@@ -1,7 +1,7 @@
 """From series to tensors: whole series as arrays, or windows of a table."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mla_train.config import TrainConfig
+from mla_train.data.examples import TableSeries
 from mla_train.errors import UserError
 from mla_train.modalities.arrays import load_arrays, preprocess_arrays
 from mla_train.modalities.base import Embedding, ListColumn, Modality
@@ -21,8 +22,15 @@ if TYPE_CHECKING:  # windows of tables need pandas, arrays do not
     from mla_train.modalities.series.windows import ScaledSeries, Window
 
 
+@dataclass
 class SeriesColumn(ListColumn):
-    """Whole series of a split: `(length, channels)` for each example, unscaled; NaN is a gap."""
+    """Whole series of a split: `(length, channels)` for each example, unscaled; NaN is a gap.
+
+    Attributes:
+        formats: Columns that they were read from, see `SeriesSpec`; empty where they are of no table.
+    """
+
+    formats: dict[str, list[str]] = field(default_factory=dict)
 
     def lengths(self) -> np.ndarray | None:
         """Number of steps of each series; None where all are alike."""
@@ -48,7 +56,8 @@ class Series(Modality[SeriesSpec]):
         gaps = sum(bool(np.isnan(array).any()) for array in arrays)
         if gaps:
             notes.append(f"{gaps:,} series have steps without a value: they are read as gaps")
-        return SeriesColumn(arrays, broken)
+        formats = next((value.formats for value in values if isinstance(value, TableSeries)), {})
+        return SeriesColumn(arrays, broken, {name: list(each or ()) for name, each in formats.items()})
 
     @classmethod
     def fit(cls, train: SeriesColumn, options: Any) -> Self:
@@ -58,7 +67,8 @@ class Series(Modality[SeriesSpec]):
         mean, std = np.nan_to_num(mean), np.nan_to_num(std, nan=1.0)
         names = [str(number) for number in range(1, steps.shape[1] + 1)]
         longest = max(map(len, train.values))
-        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), bool(np.isnan(steps).any()), longest=longest))
+        gaps = bool(np.isnan(steps).any())
+        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), gaps, longest=longest, formats=train.formats))
 
     def preprocess(self, values: Sequence[Any]) -> Any:
         """Reads whole series as arrays; where a forecast is made, the last rows of table files.

@@ -195,6 +195,17 @@ def test_numbers_are_those_of_all_tables(tmp_path):
     assert sum("decimal comma" in note for note in data.notes) == 1
 
 
+def test_steps_of_val_and_test_are_those_of_train(tmp_path):
+    rows = [{"t0": i % 3 + 0.5, "t1": i % 2 + 0.25, "label": "ab"[i % 2]} for i in range(40)]
+    pd.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    pd.DataFrame(rows)[["t1", "label", "t0"]].to_csv(tmp_path / "b.csv", index=False, sep=";", decimal=",")
+    words = [f"data.train={tmp_path / 'a.csv'}", f"data.test={tmp_path / 'b.csv'}"]
+    data = build_task(config("task=series_classification", "data=series_files", *words)).read()
+    train, test = (data.splits[split].inputs["series"] for split in ("train", "test"))
+    np.testing.assert_array_equal(np.stack(train), np.stack(test))
+    assert any("in the order of the training data" in note for note in data.notes)
+
+
 def test_names_of_series_have_one_form(tmp_path):
     steps = [
         (f"{i} " if step % 2 else i, f"{step + 1:02d}.01.2024", step + 10 * i, "ab"[i % 2])
