@@ -67,6 +67,9 @@ def find_columns(
             f"{where} has no column for {' or '.join(inputs)}; there are {', '.join(columns)}. Name it with --column "
             f"{first}=COLUMN"
         )
+    twice = next((name for name in named(column_of) if f"{name} (2)" in columns), None)
+    if twice is not None:
+        raise UserError(f"{where} has several columns {twice}: give each a name of its own")
     lacking = [name for name in inputs if name not in column_of]
     if lacking:
         notes.append(f"{where} has no column for {', '.join(lacking)}: taken as missing (--column {lacking[0]}=COLUMN)")

@@ -87,6 +87,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         names.append(f"{source.name} {row.place}".strip())
         values.append(example)
         labels.append(row.cells[label])
+    notes = [*source.notes, *notes]
     if faults:
         notes.append(f"left out {len(faults):,} rows that cannot be read, the first: {faults[0]}")
     targets, known = spec.head.read_targets(spec.target, labels, options)

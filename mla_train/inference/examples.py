@@ -1,6 +1,7 @@
 """Files as rows that are predicted, an example each: tables, folders of images, arrays, whole series."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -12,19 +13,22 @@ import pandas as pd
 from mla_train.config import TableOptions
 from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.series_files import (
+    Formats,
+    first_of,
     is_archive,
     is_number,
+    known_columns,
     read_archive_file,
     row_columns,
     series_name,
     times_of_steps,
     without_end,
 )
-from mla_train.data.tables.cells import is_empty
-from mla_train.data.tables.numbers import as_numbers
+from mla_train.data.tables.cells import NUMBER_WORDS, is_empty, is_missing
+from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.source import Row, Source
-from mla_train.errors import UserError
-from mla_train.inference.files import CHUNK, open_input, table_options
+from mla_train.errors import UserError, few
+from mla_train.inference.files import CHUNK, chunks, open_input, table_options
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import Series
 
@@ -45,7 +49,9 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
     if all(each.kind != Series.kind for each in inputs.values()):
         source = open_input(path, kind, table_options(options))
         return _arrays(source, list(inputs)) if source.format == "npz" else source
-    return _open_series(options, path, kind, label)
+    spec = next(each.spec for each in inputs.values() if each.kind == Series.kind)
+    formats = {name: NumberFormat(*signs) if signs else None for name, signs in spec.formats.items()}
+    return _open_series(options, formats, path, kind, label)
 
 
 def _arrays(source: Source, inputs: Sequence[str]) -> Source:
@@ -65,7 +71,7 @@ def _arrays(source: Source, inputs: Sequence[str]) -> Source:
     return replace(source, columns=plain, rows=rows, has_values=True)
 
 
-def _open_series(options: Any, path: str, kind: str | None, label: str | None) -> Source:
+def _open_series(options: Any, known: Formats, path: str, kind: str | None, label: str | None) -> Source:
     """A file of whole series: of the UCR and UEA archives, or a table, as training reads them."""
     file = Path(path)
     if path != "-" and is_archive(file):
@@ -82,8 +88,10 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
     labels = [name for name in source.columns if name in ((label,) if label else LABEL_NAMES)][:1]
     series_column = getattr(options, "series_column", None)
     if series_column is None:
-        others = [*labels, *row_columns(options)]
-        source.rows = _wide(source.rows, [name for name in source.columns if name not in others], options)
+        others = [name for name in source.columns if name not in (*labels, *row_columns(options))]
+        first = list(islice(source.rows, CHUNK))
+        formats = _formats(source, first, others, options, known)
+        source.rows = _wide(chain(first, source.rows), formats, options)
         return source
     if series_column not in source.columns:
         raise UserError(
@@ -93,22 +101,43 @@ def _open_series(options: Any, path: str, kind: str | None, label: str | None) -
     kept = [series_column, *labels]
     time = getattr(options, "time_column", None)
     channels = [name for name in source.columns if name not in (*kept, *row_columns(options))]
-    source.rows = _long(list(source.rows), channels, kept, time, source.name, options)
+    steps = list(source.rows)
+    source.rows = _long(steps, _formats(source, steps, channels, options, known), kept, time, source.name, options)
     source.columns, source.size = kept, None
     return source
 
 
-def _wide(rows: Iterator[Row], columns: Sequence[str], options: Any) -> Iterator[Row]:
-    """A row a series; its steps are the columns that hold mostly numbers in the first rows."""
-    first = list(islice(rows, CHUNK))
-    steps = [name for name in columns if _is_mostly_numbers([row.cells.get(name) for row in first])]
-    for row in chain(first, rows):
-        try:
-            values = without_end(_numbers(row.cells, steps, options)[:, None])
-        except UserError as error:
-            yield row._replace(error=row.error or str(error))
-            continue
-        yield row._replace(values={"series": values}, error=row.error or ("" if len(values) else "no numbers"))
+def _formats(source: Source, rows: Sequence[Row], columns: Sequence[str], options: Any, known: Formats) -> Formats:
+    """The columns that series are read from, those of the training data where these are known, and how numbers are written."""
+    cells = {name: [row.cells.get(name) for row in rows] for name in columns}
+    numeric = [name for name in columns if _is_mostly_numbers(cells[name])]
+    taken, signs = numeric, list[str]()
+    if known:
+        is_wide = getattr(options, "series_column", None) is None
+        there = [name for name in columns if name in known or name in numeric]
+        taken = known_columns(known, there, source.name, is_wide, source.notes)
+        left = [name for name in numeric if name not in known]
+        if left:
+            source.notes.append(f"{source.name}: left out what the training data has not: column {few(left)}")
+    formats = {}
+    for name in taken:
+        formats[name] = known.get(name)
+        with suppress(UserError):  # of a cell, of which its row tells
+            found = read_numbers(f"{source.name} column {name}", cells[name], options, signs, None, known.get(name))
+            formats[name] = (found and found.format) or known.get(name)
+    source.notes += first_of(signs)
+    return formats
+
+
+def _wide(rows: Iterator[Row], formats: Formats, options: Any) -> Iterator[Row]:
+    """A row a series, whose steps are some columns."""
+    for chunk in chunks(rows):
+        for row, values in zip(chunk, _values(chunk, formats, options), strict=True):
+            if isinstance(values, str):
+                yield row._replace(error=row.error or values)
+                continue
+            series = without_end(values[:, None])
+            yield row._replace(values={"series": series}, error=row.error or ("" if len(series) else "no numbers"))
 
 
 def _is_mostly_numbers(cells: Sequence[Any]) -> bool:
@@ -116,51 +145,67 @@ def _is_mostly_numbers(cells: Sequence[Any]) -> bool:
     if 2 * sum(map(is_number, filled)) > len(filled):
         return True
     try:
-        return as_numbers("", filled, TableOptions(), []) is not None
+        return read_numbers("", filled, TableOptions(), []) is not None
     except UserError:
         return True
 
 
 def _long(
-    rows: Sequence[Row], channels: Sequence[str], kept: Sequence[str], time: str | None, name: str, options: Any
+    rows: Sequence[Row], formats: Formats, kept: Sequence[str], time: str | None, name: str, options: Any
 ) -> Iterator[Row]:
     """A row a step; a step that cannot be read is an error of its series."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(series_name(row.cells.get(kept[0])), []).append(row)
-    numeric = [column for column in channels if _is_mostly_numbers([row.cells.get(column) for row in rows])]
-    for members in groups.values():
+    groups: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(series_name(row.cells.get(kept[0])), []).append(place)
+    values = _values(rows, formats, options)
+    for places in groups.values():
+        members = [rows[place] for place in places]
         cells = {column: members[0].cells.get(column) for column in kept}
         error = next((row.error for row in members if row.error), "")
-        if not numeric:
+        steps = [each for place in places if not isinstance(each := values[place], str)]
+        if not formats:
             error = f"{name} has no columns of numbers beside {', '.join(kept)}"
+        elif len(steps) < len(members):
+            error = error or next(each for place in places if isinstance(each := values[place], str))
         if error:
             yield Row(cells, error)
             continue
         if time is not None:
-            places = pd.Index([row.place for row in members], dtype=object)
-            times = times_of_steps(pd.Series([row.cells.get(time) for row in members], index=places, name=time), name)
-            members = [members[place] for place in np.argsort(times, kind="stable")]
-        try:
-            yield Row(cells, values={"series": np.stack([_numbers(row.cells, numeric, options) for row in members])})
-        except UserError as fault:
-            yield Row(cells, str(fault))
+            index = pd.Index([row.place for row in members], dtype=object)
+            times = times_of_steps(pd.Series([row.cells.get(time) for row in members], index=index, name=time), name)
+            steps = [steps[place] for place in np.argsort(times, kind="stable")]
+        yield Row(cells, values={"series": np.stack(steps)})
 
 
-def _numbers(cells: Mapping[str, Any], columns: Sequence[str], options: Any) -> np.ndarray:
-    return np.array([_number(name, cells.get(name), options) for name in columns])
+def _values(rows: Sequence[Row], formats: Formats, options: Any) -> list[np.ndarray | str]:
+    """The numbers of each row, `(columns,)`, NaN where one is missing; what is wrong where a cell is no number."""
+    places = [row.place for row in rows]
+    read = [
+        _column(name, [row.cells.get(name) for row in rows], places, options, known) for name, known in formats.items()
+    ]
+    values: list[np.ndarray | str] = []
+    for cells in zip(*read, strict=True) if read else ((),) * len(rows):
+        fault = next((cell for cell in cells if isinstance(cell, str)), None)
+        values.append(np.array(cells, dtype=float) if fault is None else fault)
+    return values
 
 
-def _number(name: str, cell: Any, options: Any) -> float:
-    """A cell as a number, NaN where it is missing; words and signs are those that the options name."""
-    if is_empty(cell):
+def _column(
+    name: str, cells: Sequence[Any], places: Sequence[str], options: Any, known: NumberFormat | None
+) -> list[float | str]:
+    """The cells of a column as numbers, in the signs of the training data; what is wrong with those that are none."""
+    with suppress(UserError):
+        found = read_numbers(name, cells, options, [], places, known)
+        if found is not None:
+            return found.values.astype(float).tolist()
+    return [_number(name, cell, place, options, known) for cell, place in zip(cells, places, strict=True)]
+
+
+def _number(name: str, cell: Any, place: str, options: Any, known: NumberFormat | None) -> float | str:
+    if is_missing(cell, options.na_values, NUMBER_WORDS):
         return np.nan
-    if is_number(cell) and not (options.na_values or options.decimal or options.thousands):
-        return float(cell)
     try:
-        values = as_numbers(name, [str(cell), "1", "1"], options, [])  # beside numbers, as in its column
-    except UserError:
-        values = None
-    if values is None:
-        raise UserError(f"{name} is {cell!r}, not a number")
-    return float(values.iloc[0])
+        found = read_numbers(name, [cell], options, [], [place], known)
+    except UserError as error:
+        return str(error)
+    return f"{name} is {cell!r}, not a number" if found is None else float(found.values.iloc[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.data.tables.source import Row, Source
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
 from mla_train.inference.answers import Answers, answer_columns, flat
 from mla_train.inference.columns import Columns, find_columns, located, named, raw_value
 from mla_train.inference.files import Writer, chunks
@@ -32,8 +32,9 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
     """
     notes: list[str] = []
     where = {} if source.has_values else find_columns(predictor, source.columns, answers.columns, source.name, notes)
-    for note in notes if source.format not in ("txt", "images") else ():
-        bar.write(note, file=sys.stderr)
+    for note in [*source.notes, *(notes if source.format not in ("txt", "images") else ())]:
+        bar.write(printable(note), file=sys.stderr)
+    said = len(source.notes)
     own = answer_columns(predictor, answers)
     twice = sorted(set(own) & set(source.columns))
     if twice:
@@ -58,6 +59,8 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
             writer.write(rows)
             bar.update(len(rows))
             count += len(rows)
+    for note in source.notes[said:]:  # of what the rows hold
+        bar.write(printable(note), file=sys.stderr)
     summary = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
     return summary + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
 

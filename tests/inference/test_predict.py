@@ -251,6 +251,70 @@ def test_series_of_each_kind_of_file(tmp_path, predict, kind):
         assert not any(errors[1:])
 
 
+@pytest.fixture(scope="module")
+def waves():
+    """Series of 12 steps, whose numbers may be those of thousands with another sign."""
+    steps = {f"t{step}": np.round(np.sin(np.arange(30) % 2 + step) * 1.2 + np.arange(30) / 97, 3) for step in range(12)}
+    return pd.DataFrame({"label": ["ab"[i % 2] for i in range(30)], **steps})
+
+
+@pytest.fixture(scope="module")
+def comma_run(tmp_path_factory, waves):
+    """A classifier of series with decimal commas."""
+    folder = tmp_path_factory.mktemp("comma")
+    waves.to_csv(folder / "a.csv", index=False, sep=";", decimal=",")
+    task = ["task=series_classification", "data=series_files", f"data.train={folder / 'a.csv'}", "epochs=1"]
+    run_here(folder / "run", *task, "hardware.threads=1")
+    return folder / "run"
+
+
+STEPS = [f"t{step}" for step in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "how", "note"),
+    [
+        (STEPS, {"decimal": ","}, ""),
+        (STEPS, {}, "t0 is read with a decimal point, where the training data has a decimal comma; 11 more"),
+        (STEPS[::-1], {"decimal": ","}, "steps are read in the order of the training data, t0, t1"),
+        (sorted(STEPS), {"decimal": ","}, "steps are read in the order of the training data, t0, t1"),
+        (["age", *STEPS], {"decimal": ","}, "left out what the training data has not: column age"),
+        ([f"{name} kg" for name in STEPS], {"decimal": ","}, "is in kg"),
+        (STEPS[:9], {"decimal": ","}, "has no column t9, t10, t11: its series end"),
+        ([*STEPS[:3], *STEPS[4:]], {"decimal": ","}, "has no column t3"),
+        (["t1", *STEPS], {"decimal": ","}, "several columns t1"),
+        ([f"x{step}" for step in range(12)], {"decimal": ","}, "has no column t0"),
+    ],
+)
+def test_steps_of_new_series_are_those_of_the_training_data(comma_run, waves, tmp_path, predict, columns, how, note):
+    frame = waves.assign(age=40 + np.arange(30), **{f"x{step}": waves[f"t{step}"] for step in range(12)})
+    kilos = {f"{name} kg": [f"{value} kg".replace(".", ",") for value in waves[name]] for name in STEPS}
+    frame = pd.concat([frame, pd.DataFrame(kilos)], axis=1)[columns]
+    frame.columns = [name.removesuffix(" kg") for name in frame.columns]
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=";", **how)
+    fails = any(word in note for word in ("no column t3", "several", "no column t0"))
+    said = predict("--run", comma_run, "--input", tmp_path / "a.csv", fails=fails)
+    assert note in said.err
+    if fails:
+        assert "name" in said.err
+        return
+    rows = pd.read_csv(io.StringIO(said.out), sep=";")
+    if "is in kg" in note:
+        assert rows["error"].notna().all()
+    elif len(columns) >= len(STEPS):
+        series = [row[:, None] for row in waves[STEPS].to_numpy()]
+        expected = mla_train.load(comma_run).predict(series)
+        np.testing.assert_allclose(rows["probability"], [each["probability"] for each in expected], atol=1e-4)
+
+
+def test_a_number_that_may_be_thousands_is_that_of_the_training_data(comma_run, tmp_path, predict):
+    (tmp_path / "a.csv").write_text(f"{';'.join(STEPS)}\n{';'.join(['1,029'] * 12)}\n{';'.join(['1.029'] * 12)}\n")
+    rows = pd.read_csv(io.StringIO(predict("--run", comma_run, "--input", tmp_path / "a.csv").out), sep=";")
+    (expected,) = mla_train.load(comma_run).predict([np.full((12, 1), 1.029)])
+    assert rows["probability"][0] == pytest.approx(expected["probability"], abs=1e-4)
+    assert "no number with a decimal comma" in rows["error"][1]
+
+
 def test_arrays_are_predicted_by_name(tmp_path, predict):
     chance, file = np.random.default_rng(0), tmp_path / "clips.npz"
     arrays = {"voice": chance.normal(size=(40, 5)), "face": chance.normal(size=(40, 3, 2))}
@@ -288,10 +352,18 @@ def test_other_columns_are_named(text_run, tmp_path, predict):
     assert "this model reads text" in said.err
 
 
+def test_what_is_guessed_of_a_file_is_said(text_run, tmp_path, predict):
+    (tmp_path / "a.csv").write_text("text;n\nfine;1\ntext;n\nsad;2\n")
+    said = predict("--run", text_run, "--input", tmp_path / "a.csv").err
+    assert "cells are separated by a semicolon" in said
+    assert "left out 1 lines that repeat the header" in said
+
+
 @pytest.mark.parametrize(
     ("content", "name", "remedy"),
     [
         (b"", "a.csv", "no rows"),
+        (b"text,text\nfine,sad\n", "a.csv", "several columns text: give each a name"),
         (b"text\nfine\n", "a.docx", "use .csv"),
         (b"text,prediction\nfine,1\n", "a.csv", "rename"),
         (b"no parquet", "a.parquet", "cannot be read"),
