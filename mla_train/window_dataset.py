@@ -88,6 +88,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         static=scaled_static(table.static, table.names),
         transform=transform,
         time_format=table.time_format,
+        time_zone=table.time_zone,
+        formats={name: list(signs) for name, signs in table.formats.items()},
     )
     series = scale(table, spec)
     if options.period is None:

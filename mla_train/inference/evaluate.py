@@ -117,10 +117,10 @@ def read_measured(predictor: Predictor, path: str) -> Labelled:
         UserError: The table does not fit the model.
     """
     ((name, modality),) = predictor.spec.inputs.items()
-    (last,) = read_windows(Path(path), modality.spec, backtest=1)
+    (last,) = read_windows(Path(path), modality.spec, backtest=1, all_measured=False)
     look_back, horizon = modality.spec.look_back, modality.spec.horizon
     column = WindowColumn(last.series, look_back, last.now - look_back + 1, look_back, horizon)
-    return Labelled(Split({name: column}, column))
+    return Labelled(Split({name: column}, column), notes=last.series.table.notes)
 
 
 @torch.inference_mode()

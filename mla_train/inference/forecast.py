@@ -9,7 +9,8 @@ import numpy as np
 from mla_train.errors import UserError
 from mla_train.inference.files import Writer
 from mla_train.inference.predictor import Predictor
-from mla_train.modalities.series.future import read_windows
+from mla_train.modalities.series.future import has_past, read_windows
+from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.windows import Window
 
 MOST_SERIES = 6  # in a figure
@@ -39,8 +40,10 @@ def forecast_file(
     if backtest < 0:
         raise UserError(f"--backtest {backtest}: must be 1 or more")
     (modality,) = predictor.spec.inputs.values()
-    windows = read_windows(Path(file), modality.spec, start, backtest)
+    windows = read_windows(Path(file), modality.spec, start, backtest, all_measured=False)
     records = predictor.predict([dict.fromkeys(predictor.spec.inputs, window) for window in windows])
+    for window, record in zip(windows, records, strict=True):
+        _leave_empty(window, record, modality.spec)
     rows = [row for window, record in zip(windows, records, strict=True) for row in _rows(window, record, backtest > 0)]
     with Writer(output, kind, list(rows[0])) as writer:
         writer.write(rows)
@@ -52,6 +55,14 @@ def forecast_file(
     return f"{summary} to {output}, a figure to {image_file}"
 
 
+def _leave_empty(window: Window, record: dict[str, Any], spec: SeriesSpec) -> None:
+    """Takes away the forecasts of series without a past, which would be those of a series at its mean."""
+    for name, is_known in zip(spec.names, has_past(window, spec), strict=True):
+        for steps in (record["prediction"], *record.get("quantiles", {}).values()):
+            if not is_known:
+                steps[name] = [np.nan] * spec.horizon
+
+
 def _rows(window: Window, record: dict[str, Any], measured: bool) -> list[dict[str, Any]]:
     table = window.series.table
     rows = []
@@ -61,8 +72,10 @@ def _rows(window: Window, record: dict[str, Any], measured: bool) -> list[dict[s
             row = {"series": series, "time": str(table.times[window.now + step]), "step": step + 1, "prediction": value}
             row |= {f"q{level}": each[series][step] for level, each in record.get("quantiles", {}).items()}
             if measured:
-                row["measured"] = None if np.isnan(values.iloc[step]) else float(values.iloc[step])
-            rows.append(row)
+                row["measured"] = float(values.iloc[step])
+            rows.append(
+                {key: None if isinstance(cell, float) and np.isnan(cell) else cell for key, cell in row.items()}
+            )
     return rows
 
 

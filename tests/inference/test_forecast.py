@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mla_train
 from mla_train.commands.predict import main
+from mla_train.errors import UserError
 from mla_train.modalities.series.frequency import following_times, frequency_of, steps_between
+from mla_train.modalities.series.future import read_windows
 from tests.helpers import hourly_table, read_jsonl, run_here
 
 SIZES = ["data.look_back=24", "data.horizon=6", "task.patch=6", "epochs=1"]
@@ -185,3 +188,80 @@ def test_long_tables_with_parts_of_times_and_marks_are_read_as_in_training(tmp_p
     frame[frame["id"] == "a"].to_csv(tmp_path / "one.csv", index=False)
     said = predict("--run", tmp_path / "run", "--input", tmp_path / "one.csv", fails=True).err
     assert "no series b in column id" in said
+
+
+@pytest.fixture(scope="module")
+def two_run(tmp_path_factory):
+    """A forecaster of two series one below the other."""
+    folder = tmp_path_factory.mktemp("two")
+    two_series().to_csv(folder / "two.csv", index=False)
+    words = ["data.series_column=id", f"data.path={folder / 'two.csv'}", *SIZES]
+    run_here(folder / "run", "task=forecasting", "data=series_csv", *words)
+    return folder / "run"
+
+
+def two_series():
+    load = hourly_table()["load"]
+    parts = [
+        pd.DataFrame({"id": name, "date": hourly_table()["date"], "y": load * size})
+        for name, size in (("a", 1), ("b", 9))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def with_cells(rows, column, change):
+    """Two series, some rows of which have other cells."""
+    frame = two_series().astype({column: object})
+    frame.loc[rows, column] = frame.loc[rows, column].map(change)
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("change", "note", "empty"),
+    [
+        (lambda: with_cells(range(700, 800), "y", lambda _: None), "b has no value in the 24 rows before", 6),
+        (lambda: two_series()[:780], "20 values are missing in the rows that are read", 0),
+        (lambda: two_series().drop(index=[*range(380, 390), *range(780, 790)]), "10 of 400 rows are not there", 0),
+        (lambda: with_cells(range(400), "id", lambda _: "c").pipe(lambda c: pd.concat([two_series(), c[:400]])), "left out series that the model has not learned from: c", 0),
+        (lambda: with_cells(range(800), "y", lambda y: f"{y:.2f} m"), "is in m", None),
+        (lambda: with_cells(range(800), "y", lambda _: "1,029"), "no number with a decimal point", None),
+        (lambda: with_cells(range(800), "date", lambda time: f"{time}+02:00"), "times have a zone", None),
+        (lambda: with_cells(range(800), "y", lambda _: None), "has no value of a, b", None),
+    ],
+)  # fmt: skip
+def test_what_is_read_otherwise_than_in_training_is_said(two_run, tmp_path, predict, change, note, empty):
+    change().to_csv(tmp_path / "a.csv", index=False)
+    said = predict("--run", two_run, "--input", tmp_path / "a.csv", fails=empty is None)
+    assert note in said.err
+    if empty is not None:
+        rows = read(said)
+        assert len(rows) == 12
+        assert list(rows["series"][rows["prediction"].isna()]) == ["b"] * empty
+        assert rows["q0.9"].isna().sum() == empty
+
+
+@pytest.mark.parametrize(("order", "note"), [(-1, "rows are turned round"), (0, "times are not in order")])
+def test_rows_are_in_the_order_of_training(run, tmp_path, predict, order, note):
+    frame = with_future(hourly(), 300, 6, [hourly().columns[0], "holiday"])
+    (frame[::-1] if order else frame.sample(frac=1, random_state=0)).to_csv(tmp_path / "a.csv", index=False)
+    assert note in predict("--run", run, "--input", tmp_path / "a.csv", fails=not order).err
+
+
+def test_a_series_without_a_past_is_refused_where_it_cannot_be_said(two_run, tmp_path):
+    with_cells(range(700, 800), "y", lambda _: None).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(UserError, match=r"b has no value in the 24 rows before .*: fill them"):
+        mla_train.load(two_run).predict([{"series": str(tmp_path / "a.csv")}])
+
+
+def test_universal_time_is_that_of_the_training_data(tmp_path, predict):
+    frame = hourly_table()
+    (tmp_path / "b.csv").write_text(frame.to_csv(index=False))
+    frame["date"] = [f"{time}+02:00" for time in frame["date"]]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    run_here(tmp_path / "run", "task=forecasting", "data=series_csv", f"data.path={tmp_path / 'a.csv'}", *SIZES)
+    (window,) = read_windows(tmp_path / "a.csv", mla_train.load(tmp_path / "run").spec.inputs["series"].spec)
+    assert any("universal time (UTC)" in note for note in window.series.table.notes)
+    local, same = (predict("--run", tmp_path / "run", "--input", tmp_path / f"{name}.csv") for name in "ba")
+    assert "times have no zone" in local.err
+    first, second = (pd.to_datetime(read(said)["time"][0]) for said in (local, same))
+    assert first - second == pd.Timedelta("2h")

@@ -7,7 +7,7 @@ import base64
 import binascii
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -248,6 +248,8 @@ def read_window(table: str | Sequence[dict[str, Any]], spec: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "table.csv")
         file.write_text(table if isinstance(table, str) else pd.DataFrame(table).to_csv(index=False))
+        if not isinstance(table, str):  # numbers, which are written here
+            spec = replace(spec, formats={})
         try:
             return read_windows(file, spec)[0]
         except UserError as error:

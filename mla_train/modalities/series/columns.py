@@ -1,6 +1,6 @@
 """A file, or several, as columns: numbers where cells are numbers, and where each row stands."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,29 +10,32 @@ import pandas as pd
 
 from mla_train.config import SeriesTableOptions
 from mla_train.data.tables.cells import as_text, is_empty
-from mla_train.data.tables.numbers import as_numbers
+from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.splits import named_files
 from mla_train.data.tables.table import concatenate, read_table
 from mla_train.errors import UserError
 from mla_train.modalities.series.time_columns import time_column_of
 from mla_train.modalities.series.times import are_times, place_of
 
+Formats = Mapping[str, NumberFormat]
+"""How the numbers of columns are written."""
 INDEX = "index"
 """Name of a column of times that has none."""
 
 
 def read_series_frame(
-    options: SeriesTableOptions, notes: list[str], texts: Iterable[str]
-) -> tuple[pd.DataFrame, SeriesTableOptions]:
+    options: SeriesTableOptions, notes: list[str], texts: Iterable[str], known: Formats
+) -> tuple[pd.DataFrame, SeriesTableOptions, Formats]:
     """The columns of a table, numbers where most cells are numbers; the index says where rows stand in the file.
 
     Args:
         options: Where the table is: a file, a list, a pattern or a folder of parts.
         notes: Lines for the user.
         texts: Columns that are texts.
+        known: How the numbers of columns of the training data are written.
 
     Returns:
-        The table, and the options with its name as `path`.
+        The table, the options with its name as `path`, and how the numbers of columns are written where that shows.
 
     Raises:
         UserError: The table is not there or cannot be read.
@@ -52,22 +55,26 @@ def read_series_frame(
         if column in table.cells:
             table.column(column)  # of which there must not be two
     columns: dict[str, pd.Series] = {}
+    formats: dict[str, NumberFormat] = {}
     named_texts = [*texts, *as_list(options.series_column), *as_list(options.time_column)]
     for name, cells in table.cells.items():
         if name in named_texts and not _are_times(cells):
             columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
             continue
-        values = as_numbers(f"{options.path} column {name}", cells, options, notes, table.places)
-        if values is None:
-            values = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
-        columns[name] = values
+        found = read_numbers(f"{options.path} column {name}", cells, options, notes, table.places, known.get(name))
+        if found is None:
+            columns[name] = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
+            continue
+        columns[name] = found.values
+        if found.format is not None:
+            formats[name] = found.format
     frame = pd.DataFrame(columns).set_axis(pd.Index(table.places, dtype=object))
     if options.time_column is None and len(table.index) == len(frame) and not _has_times(frame):
         index = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in table.index], frame.index)
         if not index.map(is_empty).any() and are_times(index):
             notes.append("the column without a name holds the times")
             frame.insert(0, INDEX, index)
-    return frame, options
+    return frame, options, formats
 
 
 def _has_times(frame: pd.DataFrame) -> bool:

@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mla_train.config import Resample, SeriesTableOptions
+from mla_train.data.tables.numbers import NumberFormat
 from mla_train.errors import UserError
 from mla_train.modalities.series.frequency import are_alike, following_times, frequency_of
-from mla_train.modalities.series.spacing import evenly_spaced
+from mla_train.modalities.series.spacing import evenly_spaced, in_order
 from mla_train.modalities.series.spec import SeriesSpec, own_column, table_columns
-from mla_train.modalities.series.tables import SeriesTable, read_numeric_table
+from mla_train.modalities.series.tables import SeriesTable, listed, read_numeric_table
 from mla_train.modalities.series.times import times_of
 from mla_train.modalities.series.windows import Window, scale
 
 
-def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtest: int = 0) -> list[Window]:
+def read_windows(
+    file: Path, spec: SeriesSpec, start: str | None = None, backtest: int = 0, all_measured: bool = True
+) -> list[Window]:
     """Windows of a csv or parquet table that end where forecasts are wanted, the earliest first.
 
     Rows behind the last measured one may hold the covariates that are known ahead.
@@ -25,10 +29,11 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
         spec: Spec of the model's series.
         start: Time of the first step that is forecast; None is the step behind the last measured row.
         backtest: Number of forecasts of measured steps, each a horizon before the next; 0 is the one forecast from `start`.
+        all_measured: Whether each series needs a value in the rows that are read, see `has_past`; else one does.
 
     Raises:
-        UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance, or
-            a covariate that is known ahead has no value there.
+        UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance, a series
+            has no value in the rows that are read, or a covariate that is known ahead has none in those that are forecast.
     """
     notes: list[str] = []
     frame = _read(file, spec, notes)
@@ -43,6 +48,8 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
             f"{file} has {nows[0]:,} rows before the forecast; this model reads the last {spec.look_back:,}"
             + (f", and --backtest {backtest} begins {spec.horizon * backtest:,} rows earlier" if backtest else "")
         )
+    elif not spec.known and start is None and now < len(times):
+        notes.append(f"the last {len(times) - now:,} rows have no value: the forecast begins at {times[now]}")
     lacking = max(0, now + spec.horizon - len(times)) if not backtest else 0
     if lacking:
         times = times.append(following_times(times[-1], lacking, spec.frequency))
@@ -57,14 +64,36 @@ def read_windows(file: Path, spec: SeriesSpec, start: str | None = None, backtes
                 "forecast: add rows for them, with this column filled and the series left empty"
             )
     series = scale(SeriesTable(frame, spec.names, spec.known, spec.observed, spec.own, notes=notes), spec)
-    return [Window(series, place) for place in nows]
+    windows = [Window(series, place) for place in nows]
+    _note_gaps(file, windows, spec, all_measured, notes)
+    return windows
+
+
+def has_past(window: Window, spec: SeriesSpec) -> np.ndarray:
+    """Whether each series has a value in the rows that a forecast reads, `(series,)`: of another nothing can be said."""
+    return np.logical_or.reduce(window.series.real[window.now - spec.look_back : window.now])
+
+
+def _note_gaps(file: Path, windows: Sequence[Window], spec: SeriesSpec, all_measured: bool, notes: list[str]) -> None:
+    """Says what is missing in the rows that forecasts read; a UserError where it is all of a series."""
+    known: np.ndarray = np.stack([has_past(window, spec) for window in windows])
+    silent = [spec.names[place] for place in np.flatnonzero((~known).sum(0))]
+    if silent:
+        first = windows[int((~known.all(1)).argmax())]
+        rows = f"the {spec.look_back:,} rows before {first.series.table.times[first.now]}"
+        if all_measured or not known.any(1).all():
+            raise UserError(f"{file}: {listed(silent)} has no value in {rows}, which this model reads: fill them")
+        notes.append(f"{listed(silent)} has no value in {rows}, which this model reads: its forecasts are left empty")
+    last = windows[-1]
+    real = last.series.real[last.now - spec.look_back : last.now]
+    gaps = int((~real[:, known[-1]]).sum())
+    if gaps:
+        notes.append(f"{gaps:,} values are missing in the rows that are read: taken as the last value before them")
 
 
 def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
-    """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps.
-
-    Categories that the model does not know are said in the notes.
-    """
+    """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps."""
+    formats = {name: NumberFormat(*signs) for name, signs in spec.formats.items() if signs}
     options = SeriesTableOptions(
         path=str(file),
         time_column=spec.time_column or None,
@@ -78,16 +107,19 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
         options.resample, options.frequency = Resample(spec.resample), spec.frequency
         if options.resample is Resample.fill:  # no further than the last measured row
             options.resample = Resample.mean
-    said: list[str] = []
-    numeric = read_numeric_table(options, said, spec.categories, spec.time_format)
-    notes += [note for note in said if "does not know" in note]
+    numeric = read_numeric_table(options, notes, spec.categories, spec.time_format, formats)
     frame, options = numeric.frame, numeric.options
+    _check_zone(numeric.time_zone, spec, str(file), notes)
     lacking = [name for name in spec.names if name not in frame.columns]
     if lacking:
         raise UserError(f"{file} has no series {', '.join(lacking)} in column {spec.series_column}")
+    others = (*spec.names, *numeric.spacing.known, *options.observed)
+    strange = [name for name in frame.columns if name not in others]
+    if strange:
+        notes.append(f"{file}: left out series that the model has not learned from: {listed(strange)}")
     frame = _with_own_columns(frame, spec, numeric.own, file)
     if spec.resample != Resample.refuse.value:
-        frame = evenly_spaced(frame, numeric.spacing, [], origin=pd.Timestamp(spec.start))
+        frame = evenly_spaced(frame, numeric.spacing, notes, origin=pd.Timestamp(spec.start))
         if spec.resample == Resample.fill.value:
             last = frame[spec.names].last_valid_index()
             frame[:last] = frame[:last].ffill()
@@ -95,7 +127,7 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
     times = pd.DatetimeIndex(frame.index)
     if not times.is_unique:
         raise UserError(f"{file}: duplicate time {times[times.duplicated()][0]}: keep one of both rows")
-    frame = frame.sort_index()
+    frame, _ = in_order(frame, str(file), notes, numeric.places)
     times = pd.DatetimeIndex(frame.index)
     if len(times) < spec.look_back:
         raise UserError(f"{file} has {len(times):,} rows; this model reads the last {spec.look_back:,}")
@@ -108,7 +140,20 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
     odd = times.difference(even)
     if len(odd):
         raise UserError(f"{file}: rows are {frequency} apart, but {len(odd):,} are not, the first is {odd[0]}")
+    if len(even) > len(frame):
+        notes.append(f"{len(even) - len(frame):,} of {len(even):,} rows are not there and are gaps")
     return frame.reindex(even)
+
+
+def _check_zone(zone: str, spec: SeriesSpec, where: str, notes: list[str]) -> None:
+    """Refuses times with a zone where the training data is of the clock of some place, and says the other way round."""
+    if spec.time_zone == "local" and zone == "UTC":
+        raise UserError(
+            f"{where}: times have a zone, and those of the training data have none: write them without it, of the same clock "
+            "as there"
+        )
+    if spec.time_zone == "UTC" and zone == "local":
+        notes.append(f"{where}: times have no zone, and are read as universal time (UTC), as in the training data")
 
 
 def _with_own_columns(frame: pd.DataFrame, spec: SeriesSpec, own: Sequence[str], file: Path) -> pd.DataFrame:
@@ -128,7 +173,9 @@ def _with_own_columns(frame: pd.DataFrame, spec: SeriesSpec, own: Sequence[str],
 
 def _place(file: Path, times: pd.DatetimeIndex, latest: int, start: str, spec: SeriesSpec) -> int:
     """Row of the first step that is forecast."""
-    time = times_of(pd.Series([start], name="--from"), None, usual=spec.time_format).times[0]
+    reading = times_of(pd.Series([start], name="--from"), None, usual=spec.time_format)
+    _check_zone(reading.zone, spec, f"--from {start}", [])
+    time = reading.times[0]
     place = int(times.searchsorted(time))
     earliest = times[spec.look_back] if spec.look_back < len(times) else None
     ahead = times[latest] if latest < len(times) else following_times(times[-1], 1, spec.frequency)[0]

@@ -122,25 +122,40 @@ def _check_growth(index: pd.DatetimeIndex, step: pd.Timedelta, options: SeriesTa
         )
 
 
-def _even_rows(
-    frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str], places: Sequence[str] | None
-) -> pd.DataFrame:
-    path, index = options.path, pd.DatetimeIndex(frame.index)
+def in_order(
+    frame: pd.DataFrame, path: str | None, notes: list[str], places: Sequence[str] | None
+) -> tuple[pd.DataFrame, Sequence[str] | None]:
+    """Rows with the oldest first, and where each stands in the file; a UserError where they are in no order."""
+    index = pd.DatetimeIndex(frame.index)
     if len(index) > 1 and index.is_monotonic_decreasing and index.is_unique:
         notes.append("the newest row is the first: rows are turned round")
-        frame, index, places = frame[::-1], index[::-1], places and places[::-1]
-    before, after = index.asi8[:-1], index.asi8[1:]
-
-    def place(row: int) -> str:
-        return places[row] if places else f"at {index[row]}"
-
-    back = np.flatnonzero(after < before)
+        return frame[::-1], places and places[::-1]
+    back = np.flatnonzero(index.asi8[1:] < index.asi8[:-1])
     if len(back):
         row = int(back[0]) + 1
         raise UserError(
-            f"{path} {place(row)}: times are not in order, {index[row]} comes after {index[row - 1]}, {len(back):,} times in all: "
-            "sort the rows of one series by time, or name the column that tells several apart with data.series_column="
+            f"{path} {_place(index, places, row)}: times are not in order, {index[row]} comes after {index[row - 1]}, "
+            f"{len(back):,} times in all: sort the rows of one series by time, or name the column that tells several apart with "
+            "data.series_column="
         )
+    return frame, places
+
+
+def _place(index: pd.DatetimeIndex, places: Sequence[str] | None, row: int) -> str:
+    return places[row] if places else f"at {index[row]}"
+
+
+def _even_rows(
+    frame: pd.DataFrame, options: SeriesTableOptions, notes: list[str], places: Sequence[str] | None
+) -> pd.DataFrame:
+    path = options.path
+    frame, places = in_order(frame, path, notes, places)
+    index = pd.DatetimeIndex(frame.index)
+    before, after = index.asi8[:-1], index.asi8[1:]
+
+    def place(row: int) -> str:
+        return _place(index, places, row)
+
     same = np.flatnonzero(after == before)
     if len(same):
         row = int(same[0]) + 1

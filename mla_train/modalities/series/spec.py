@@ -60,6 +60,8 @@ class SeriesSpec:
         static: Scaled covariates that stay the same in each series, `(series, covariates)`; empty where there are none.
         time_format: How times are read where there are several ways, as `data.time_format` names it; else empty.
         transform: What is done to the series before they are scaled, see `config.Transform`.
+        time_zone: "UTC" where the times of the training table have a zone, "local" where they have none; empty where that is not
+            known.
         formats: Columns of the training table, those of whole series in order, with the decimal sign, the thousands sign and
             the unit of their numbers; nothing where these did not show.
     """
@@ -95,6 +97,7 @@ class SeriesSpec:
     static: list[list[float]] = field(default_factory=list)
     transform: str = "none"
     time_format: str = ""
+    time_zone: str = ""
     formats: dict[str, list[str]] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,7 @@ import pandas as pd
 from mla_train.config import SeriesTableOptions
 from mla_train.data.tables.cells import is_row_number
 from mla_train.errors import UserError
-from mla_train.modalities.series.columns import as_list, numbers, read_series_frame
+from mla_train.modalities.series.columns import Formats, as_list, numbers, read_series_frame
 from mla_train.modalities.series.covariates import static_covariates, texts_as_numbers
 from mla_train.modalities.series.long_table import one_column_each, series_names
 from mla_train.modalities.series.several_series import ask_for_series, refuse_repeated_times
@@ -40,6 +40,8 @@ class SeriesTable:
         categories: Categories of the covariates that are texts; `known` and `observed` have a column for each.
         static: What stays the same in each series, in numbers, by the names of the series; None where there is none.
         time_format: How times were read, as `data.time_format` names it; empty where there is one way alone.
+        time_zone: "UTC" where times have a zone, else "local".
+        formats: How the numbers of columns are written, where that shows.
     """
 
     frame: pd.DataFrame
@@ -55,6 +57,8 @@ class SeriesTable:
     categories: Categories = field(default_factory=dict)
     static: pd.DataFrame | None = None
     time_format: str = ""
+    time_zone: str = ""
+    formats: Formats = field(default_factory=dict)
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -108,6 +112,8 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
         numeric.categories,
         numeric.static,
         numeric.time_format,
+        numeric.time_zone,
+        numeric.formats,
     )
 
 
@@ -129,6 +135,8 @@ class NumericTable(NamedTuple):
         said: A line that says so where it was guessed.
         places: Where each row stands in the file; None where rows of a long table were put side by side.
         own: Covariates that have a column for each series.
+        time_zone: "UTC" where times have a zone, else "local".
+        formats: How the numbers of columns are written, where that shows.
     """
 
     frame: pd.DataFrame
@@ -139,6 +147,8 @@ class NumericTable(NamedTuple):
     said: str = ""
     places: list[str] | None = None
     own: Sequence[str] = ()
+    time_zone: str = ""
+    formats: Formats = {}
 
     @property
     def spacing(self) -> SeriesTableOptions:
@@ -153,6 +163,7 @@ def read_numeric_table(
     notes: list[str],
     categories: Categories | None = None,
     usual_time_format: str = "",
+    formats: Formats | None = None,
 ) -> NumericTable:
     """Reads a table as numbers by their times.
 
@@ -161,11 +172,12 @@ def read_numeric_table(
         notes: Lines for the user.
         categories: Categories that a model knows; None finds them in the table.
         usual_time_format: How times are read where there are several ways.
+        formats: How the numbers of columns of the training data are written; None finds it.
 
     Raises:
         UserError: A file or column does not exist, or a cell is no number or no time.
     """
-    table, options = read_series_frame(options, notes, categories or ())
+    table, options, formats = read_series_frame(options, notes, categories or (), formats or {})
     path = options.path
     if options.rows is not None:
         table = table.iloc[: options.rows]
@@ -174,6 +186,7 @@ def read_numeric_table(
     _check_roles(table, time_columns, series_columns, options)
     reading = _times(table, time_columns, options, usual_time_format)
     times, said = reading.times, reading_note(table[time_columns[0]], reading)
+    zone = reading.zone or "local"
     notes += [said] if said and options.time_format is None else []
     table, options, categories = texts_as_numbers(table, options, categories, notes)
     taken = [*time_columns, *series_columns, *options.static]
@@ -193,11 +206,11 @@ def read_numeric_table(
         series = series_names(table, series_columns, path)
         static = static_covariates(table, options.static, series, path) if options.static else None
         wide, own = one_column_each(frame, series, values[0], options)
-        return NumericTable(wide, options, categories, static, reading.form, said, own=own)
+        return NumericTable(wide, options, categories, static, reading.form, said, None, own, zone, formats)
     if not times.is_unique:
         refuse_repeated_times(table, times, time_columns, options)
     ask_for_series(table, times, [*taken, *options.known, *options.observed], options)
-    return NumericTable(frame, options, categories, None, reading.form, said, places)
+    return NumericTable(frame, options, categories, None, reading.form, said, places, (), zone, formats)
 
 
 def _check_roles(

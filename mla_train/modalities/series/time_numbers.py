@@ -82,11 +82,13 @@ class Reading(NamedTuple):
         times: Time of each row; NaT where a cell is none.
         form: Value of `data.time_format` that reads them so.
         said: What they were read as.
+        zone: "UTC" where cells have a zone or count from a moment; empty where they are of the clock of some place.
     """
 
     times: pd.DatetimeIndex
     form: str
     said: str
+    zone: str = ""
 
 
 def read_numbers(values: pd.Series, where: str, form: str | None = None, usual: str = "") -> Reading:

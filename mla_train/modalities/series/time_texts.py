@@ -9,7 +9,7 @@ import pandas as pd
 
 from mla_train.errors import UserError
 from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
-from mla_train.modalities.series.time_words import full_year, in_english, with_offsets
+from mla_train.modalities.series.time_words import ZONES, full_year, in_english, with_offsets
 
 ORDERS = {"day_first": "DMY", "month_first": "MDY", "year_first": "YMD"}
 """Orders of day, month and year in dates of three numbers, by the value of `data.time_format`."""
@@ -35,6 +35,11 @@ RANGES = (
     r"^(?P<start>\d{1,4}[-./]\d.{4,}?)\s+[-\u2013]\s+(?P<end>\d{1,4}[-./]\d.{4,}?)(?P<zone>\s*\([\w/ ]+\))?$",
 )
 """From one time to another: two times of a day, or two whole times."""
+CLOCK_WITH_ZONE = (
+    r"\d[:.]\d\d(?:[:.]\d\d)?(?:[.,]\d+)?(?:\s*[AaPp]\.?[Mm]\.?)?\s*(?P<zone>(?:GMT|UTC)?[+-]\d{1,2}(?::?\d\d)?|[A-Z]{1,5})"
+    r"(?:\[[\w/+-]+\]|\s+\([\w ]+\))?$"
+)
+UNIVERSAL = "universal time (UTC)"
 MOST_OFFSETS = 3
 FAR_MORE_EVEN = 3.0
 """Times that one reading's longest step over its shortest is exceeded by another's."""
@@ -60,7 +65,7 @@ def read_texts(
     if form in COUNTS or form == "decimal_year":
         raise UserError(f"{where}: data.time_format={form} reads numbers, and {texts.iloc[0]!r} is none")
     if form is not None and "%" in form:
-        return Reading(_parsed(texts, format=form), form, form)
+        return Reading(_parsed(texts, format=form), form, form, "UTC" if "%z" in form.lower() else "")
     if form is not None and form not in ORDERS:
         known = ", ".join([*ORDERS, *COUNTS])
         raise UserError(f"data.time_format={form} is unknown: write {known}, or a form such as '%d.%m.%Y %H:%M'")
@@ -69,8 +74,17 @@ def read_texts(
     days = texts.str.extract(f"^{MIDNIGHT}$")[0]
     if days.notna().all():  # in universal time they would be of the day, or the month, before
         texts, said = days, "days and months of local time"
+    zones = texts.str.extract(CLOCK_WITH_ZONE)["zone"]
+    has_zone = zones.isin(ZONES) | zones.str.contains("[+-]", regex=True).fillna(False).astype(bool)
+    if has_zone.any() and not has_zone.all():
+        with_one, without = (texts[each].iloc[0] for each in (has_zone, ~has_zone))
+        raise UserError(
+            f"{where}: some times have a zone and others have none, such as {with_one!r} and {without!r}: write all alike"
+        )
+    shifts = has_zone.any() and bool(zones.str.contains("[1-9]", regex=True).any() or zones.map(ZONES).fillna(0).any())
     reading = _read_written(texts, where, form, usual, in_order)
-    return reading._replace(said=", ".join(filter(None, [reading.said, said])))
+    words = [reading.said, said, UNIVERSAL if shifts else ""]
+    return reading._replace(said=", ".join(filter(None, words)), zone="UTC" if has_zone.any() else "")
 
 
 def _without_ends(texts: pd.Series) -> tuple[pd.Series, str]:

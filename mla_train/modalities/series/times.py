@@ -9,8 +9,10 @@ import pandas as pd
 from mla_train.data.tables.cells import is_missing
 from mla_train.errors import UserError
 from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
-from mla_train.modalities.series.time_texts import read_texts
+from mla_train.modalities.series.time_texts import UNIVERSAL, read_texts
 
+MOMENTS = ("s", "ms", "us", "ns", "min", "h", "filetime", "ticks")
+"""Counts from a moment that is the same everywhere."""
 WAYS_OUT = "correct it, write 2024-01-31 12:00, or name the form, as in data.time_format='%d.%m.%Y %H:%M'"
 
 
@@ -48,12 +50,15 @@ def times_of(
         raise UserError(
             f"{place_of(column, row, path)}: column {column.name} holds {str(column.iloc[row])!r}; years are 1678 to 2261: {WAYS_OUT}"
         )
-    return reading._replace(times=reading.times.as_unit("ns"))
+    zone = "UTC" if reading.form in MOMENTS else reading.zone
+    return reading._replace(times=reading.times.as_unit("ns"), zone=zone)
 
 
 def _read(column: pd.Series, path: str | None, where: str, form: str | None, usual: str, in_order: bool) -> Reading:
     if pd.api.types.is_datetime64_any_dtype(column):
-        return Reading(_universal(pd.DatetimeIndex(column)), "", "")
+        times = pd.DatetimeIndex(column)
+        is_zoned = times.tz is not None and not _are_days(times)
+        return Reading(_universal(times), "", UNIVERSAL if is_zoned else "", "UTC" if is_zoned else "")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return read_numbers(column, where, form, usual)
     texts = column.map(lambda cell: (cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)).strip())
@@ -75,7 +80,7 @@ def reading_note(column: pd.Series, reading: Reading) -> str:
     if not reading.said:
         return ""
     option = f" (data.time_format={reading.form})" if reading.form and reading.said != reading.form else ""
-    kind = "numbers" if pd.api.types.is_numeric_dtype(column) else "texts"
+    kind = "numbers" if pd.api.types.is_numeric_dtype(column) else "cells"
     return f"{kind} of column {column.name} are read as times, the first {reading.times[0]}: {reading.said}{option}"
 
 
@@ -83,8 +88,11 @@ def _universal(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """Times without a zone: those of universal time, but for days, which would be of the day before."""
     if times.tz is None:
         return times
-    are_days = times.notna().all() and (times == times.normalize()).all()
-    return (times if are_days else times.tz_convert("UTC")).tz_localize(None)
+    return (times if _are_days(times) else times.tz_convert("UTC")).tz_localize(None)
+
+
+def _are_days(times: pd.DatetimeIndex) -> bool:
+    return bool(times.notna().all() and (times == times.normalize()).all())
 
 
 def _refuse_others(texts: pd.Series, times: pd.DatetimeIndex, where: str, path: str | None, form: str | None) -> None:

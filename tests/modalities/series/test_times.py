@@ -152,3 +152,30 @@ def test_rows_in_any_order_tell_nothing():
     assert read(months).form == "day_first"
     with pytest.raises(UserError, match=r"data.time_format=day_first"):
         read(months, in_order=False)
+
+
+@pytest.mark.parametrize(
+    ("form", "zone", "said"),
+    [
+        ("{}", "", ""),
+        ("{} PM", "", ""),
+        ("{}+02:00", "UTC", "universal time"),
+        ("{} +0200", "UTC", "universal time"),
+        ("{} CEST", "UTC", "universal time"),
+        ("{} GMT+2", "UTC", "universal time"),
+        ("{}Z", "UTC", ""),
+        ("{}+00:00", "UTC", ""),
+    ],
+)
+def test_zones_are_known_and_what_they_shift_is_said(form, zone, said):
+    cells = [form.format(f"2024-06-01 {hour:02}:30:00") for hour in range(1, 12)]
+    reading = times_of(pd.Series(cells, name="t"), None)
+    assert reading.zone == zone
+    assert said in reading.said
+    assert bool(said) is bool(reading.said)
+
+
+def test_times_with_and_without_a_zone_are_refused():
+    cells = ["2024-06-01 01:30:00", "2024-06-01 02:30:00Z", "2024-06-01 03:30:00"]
+    with pytest.raises(UserError, match=r"some times have a zone and others have none.*write all alike"):
+        times_of(pd.Series(cells, name="t"), None)
