@@ -8,8 +8,8 @@ from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import INPUT_NAMES, find_column, read_texts
 from mla_train.data.rows import refuse_row_options
 from mla_train.data.splits import PART_NAMES
-from mla_train.data.tables.source import format_of, read_lines
-from mla_train.data.tables.splits import named_files, read_tables, report_broken
+from mla_train.data.tables.source import OTHER_ENCODING, format_of, is_undecoded, read_lines
+from mla_train.data.tables.splits import named_files, read_tables, report_broken, unread_of
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
 from mla_train.errors import UserError
@@ -35,6 +35,7 @@ def read_corpus(options: CorpusOptions) -> RawData:
             raise UserError(f"data.{mixed}={getattr(options, mixed)}: name plain text files or tables, not both")
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
+        notes += unread_of(options)
         texts: dict[str, list[str | None]] = {
             split: [text for file in those for text in _documents(file, options)] for split, those in files.items()
         }
@@ -57,7 +58,9 @@ def read_corpus(options: CorpusOptions) -> RawData:
 def _documents(file: Path, options: CorpusOptions) -> Iterator[str]:
     """The texts of a plain text file as they stand there, without empty ones and the ends of lines behind a text."""
     lines: list[str] = []
-    for line in read_lines(str(file), str(file), options.encoding, newline=""):
+    for number, line in enumerate(read_lines(str(file), str(file), options.encoding, newline=""), 1):
+        if is_undecoded(line):
+            raise UserError(f"{file} line {number} {OTHER_ENCODING}")
         if "\0" in line:
             raise UserError(
                 f"{file} is no text: it has zero bytes. Name a text file, or its encoding with data.encoding="

@@ -267,7 +267,7 @@ def _numbers(
     table: Table, roles: Sequence[str], options: Any, known: Formats, notes: list[str]
 ) -> tuple[dict[str, np.ndarray], Formats]:
     """Columns of numbers, `(rows,)` each, NaN where a cell is empty, and how they are written; those that are known by name."""
-    columns, left, signs = {}, [], list[str]()
+    columns, left, signs, infinite = {}, [], list[str](), 0
     formats: dict[str, NumberFormat | None] = {}
     others = [name for name in table.columns if name not in roles]
     for name in known_columns(known, others, str(table.file), not options.series_column, notes) if known else others:
@@ -287,9 +287,12 @@ def _numbers(
             notes.append(f"{table.file}: {name} counts rows and is left out")
         else:
             numbers = values.to_numpy(float)
+            infinite += int(np.isinf(numbers).sum())
             columns[name] = np.where(np.isinf(numbers), np.nan, numbers)
             formats[name] = None if found is None else found.format
     notes += first_of(signs)
+    if infinite:
+        notes.append(f"{table.file}: {infinite:,} infinite values are read as missing")
     if columns and left:
         notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
     alike = set(filter(None, formats.values()))

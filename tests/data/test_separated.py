@@ -188,6 +188,8 @@ def test_names_of_rows_are_said_and_cells_behind_the_last_are_none(first, is_sai
     ("odd", "note"),
     [
         (("text,label",), "repeat the header of {}, the first in line 12"),
+        ((" text , label",), "repeat the header of {}, the first in line 12"),
+        (("\ufefftext,label",), "repeat the header of {}, the first in line 12"),
         (("----,-----",), "1 lines of {} that are drawn"),
         (("=====,====", "-----+-----"), "2 lines of {} that are drawn"),
         ((",", " , "), ""),

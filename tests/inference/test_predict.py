@@ -352,6 +352,14 @@ def test_other_columns_are_named(text_run, tmp_path, predict):
     assert "this model reads text" in said.err
 
 
+def test_lines_of_all_systems_are_texts(text_run, tmp_path, predict):
+    (tmp_path / "a.txt").write_bytes(b"fine\rsad\r")
+    (tmp_path / "b.txt").write_bytes(b"fine\r\nsad\n")
+    first, second = (predict("--run", text_run, "--input", tmp_path / f"{name}.txt").out for name in "ab")
+    assert first == second
+    assert first.count("\n") == 3
+
+
 def test_what_is_guessed_of_a_file_is_said(text_run, tmp_path, predict):
     (tmp_path / "a.csv").write_text("text;n\nfine;1\ntext;n\nsad;2\n")
     said = predict("--run", text_run, "--input", tmp_path / "a.csv").err

@@ -38,7 +38,7 @@ ARRAY_CELL = 100  # bytes of a row of an array, as an object of its own
 
 def open_lines(path: str, name: str, kind: str, options: TableOptions) -> Source:
     """A text in each line, as column `text`."""
-    lines = read_lines(path, name, options.encoding)
+    lines = read_lines(path, name, options.encoding, newline="")
     rows = (_line(line, f"line {number}") for number, line in enumerate(lines, 1))
     return Source(name, kind, ["text"], rows)
 

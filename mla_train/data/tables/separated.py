@@ -136,9 +136,10 @@ def _rows(records: Iterable[Record], source: Source, header: Sequence[str], doub
     """Rows of a table; cells beyond the header that are empty are no cells, and lines without any are no rows."""
     width, repaired, repeated, rules = len(source.columns), list[int](), list[int](), 0
     cells, line = list[str](), 0
+    head = [cell.strip() for cell in header]
     for cells, line, is_repaired in records:
         first = cells[0] if cells else ""
-        if cells == header:
+        if head and first.strip() == head[0] and [cell.strip() for cell in cells] == head:
             repeated.append(line)
             continue
         if not first.strip(" |+:=-") and width > 1:

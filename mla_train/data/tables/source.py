@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -102,8 +101,8 @@ def read_lines(path: str, name: str, encoding: str | None = None, newline: str =
         with open_bytes(path) as stream:
             first = stream.peek(FIRST)[:FIRST] if hasattr(stream, "peek") else b""
             lines = io.TextIOWrapper(stream, encoding or encoding_of(first), errors="surrogateescape", newline=newline)
-            yield from (line.lstrip("\ufeff") for line in islice(lines, 1))
-            yield from check_lines(lines, check_regular(path), name) if path != "-" and is_packed(path) else lines
+            clean = (line.lstrip("\ufeff") for line in lines)  # also of files that were put together
+            yield from check_lines(clean, check_regular(path), name) if path != "-" and is_packed(path) else clean
     except LookupError as error:
         raise UserError(f"data.encoding={encoding}: unknown; write utf-8, utf-16, cp1252, latin-1, ...") from error
     except (UnicodeError, *UNREADABLE) as error:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mla_train.config import FileOptions, OnError
-from mla_train.data.image_files import note_links
+from mla_train.data.image_files import files_below, note_links, shown
 from mla_train.data.split_file import is_splits_file, read_splits, resolved
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.data.tables.source import FORMATS, format_of
 from mla_train.data.tables.table import Table, concatenate, read_table
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 
 SHARD = re.compile(r"(-\d+-of-\d+|[-_]?(part)?[-_]?(\d{1,3}|\d{5,}))$")
 """What follows the name of a split in one of its files; four digits are a year."""
@@ -39,7 +39,7 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
             split: concatenate([read_table(file, options) for file in those], _name(those))
             for split, those in files.items()
         }
-        tables["train"].notes += unread
+        tables["train"].notes += [*unread, *unread_of(options)]
         return split_by_column(tables, options)
     if options.hub is None:
         raise UserError(f"the {what} are missing: name data.root=FOLDER, data.train=FILE or data.hub=NAME")
@@ -136,6 +136,27 @@ def named_files(value: Any, split: str, notes: list[str] | None = None) -> list[
             f"by data.root={value}"
         )
     return files
+
+
+def unread_of(options: FileOptions) -> list[str]:
+    """A note on files that lie in or below the folder that an option names and are not read."""
+    notes = []
+    for split in PART_NAMES:
+        value = getattr(options, split)
+        if not isinstance(value, str | Path) or not Path(value).is_dir():
+            continue
+        read = set(named_files(value, split))
+        left = sorted(
+            shown(file, Path(value))
+            for file in files_below(Path(value))
+            if file not in read and not any(part[0] in "._" for part in file.relative_to(value).parts)
+        )
+        if left:
+            notes.append(
+                f"data.{split}={value}: left out {len(left):,} files that are in other folders or of other kinds, {few(left)}; a "
+                f"list or a pattern reads them, data.{split}=[FILE,FILE]"
+            )
+    return notes
 
 
 def _name(files: list[Path]) -> str:

@@ -95,8 +95,8 @@ def as_list(named: Any) -> list[str]:
     return [named] if isinstance(named, str) else list(named or [])
 
 
-def numbers(column: pd.Series, path: str | None) -> np.ndarray:
-    """The cells of a column; an empty one is NaN, one that is no number a UserError."""
+def numbers(column: pd.Series, path: str | None, notes: list[str]) -> np.ndarray:
+    """The cells of a column; an empty one is NaN, and so is infinity, which the notes say; one that is no number is a UserError."""
     values = pd.to_numeric(column, errors="coerce")
     odd = np.flatnonzero((values.isna() & column.notna()).to_numpy())
     wrong = [int(row) for row in odd if str(column.iloc[row]).strip()]
@@ -106,4 +106,7 @@ def numbers(column: pd.Series, path: str | None) -> np.ndarray:
             f"{place_of(column, row, path)}: {column.iloc[row]!r} in column {column.name} is no number: correct it, or say that it "
             "means a missing value with data.na_values="
         )
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        notes.append(f"{column.name}: {infinite:,} infinite values are read as missing")
     return np.where(np.isinf(values), np.nan, values).astype(float)

@@ -191,7 +191,7 @@ def read_numeric_table(
     table, options, categories = texts_as_numbers(table, options, categories, notes)
     taken = [*time_columns, *series_columns, *options.static]
     names = _columns(table, taken, options, notes)
-    frame = pd.DataFrame({name: numbers(table[name], path) for name in names}).set_index(times)
+    frame = pd.DataFrame({name: numbers(table[name], path, notes) for name in names}).set_index(times)
     inside = in_span(times, options, notes)
     frame, table, times = frame[inside], table[inside], times[inside]
     places = list(map(str, table.index)) if isinstance(table.index[0], str) else None

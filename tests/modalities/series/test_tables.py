@@ -54,6 +54,12 @@ def test_counters_and_constants_are_left_out_and_said(tmp_path, first):
     assert spec(read(tmp_path, frame, "data.targets=[number,store]")).names == ["number", "store"]
 
 
+def test_infinite_values_are_said(tmp_path):
+    frame = hourly_table().astype({"load": object})
+    frame.loc[[5, 9], "load"] = ["inf", "1e999"]
+    assert "load: 2 infinite values are read as missing" in read(tmp_path, frame).notes
+
+
 def test_a_table_of_a_counter_alone_is_forecast(tmp_path):
     data = read(tmp_path, hourly_table()[["date"]].assign(y=np.arange(400)))
     assert spec(data).names == ["y"]

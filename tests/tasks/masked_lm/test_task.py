@@ -175,12 +175,24 @@ def test_what_is_a_text_of_a_plain_file(documents, expected, tmp_path):
     assert [" ".join(text.split()) for text in read] == expected
 
 
+@pytest.mark.parametrize("ending", ["txt", "csv"])
+def test_files_of_a_folder_that_are_not_read_are_said(ending, tmp_path):
+    for name in (f"a.{ending}", f"b.{ending}", f"sub/c.{ending}", "read.md", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text\n" + "".join(f"{name} {i}\n" for i in range(20)))
+    data = build_task(config("task=masked_lm", "data=text_lines", f"data.train={tmp_path}")).read()
+    (note,) = [note for note in data.notes if "left out" in note]
+    assert f"2 files that are in other folders or of other kinds, read.md, sub/c.{ending}" in note
+    assert "data.train=[FILE,FILE]" in note
+
+
 @pytest.mark.parametrize(
     ("words", "key"),
     [
         (["data.train=none.txt"], "none.txt"),
         (["data.train=empty.txt"], "data.train has no text"),
         (["data.train=zeros.txt"], "data.encoding="),
+        (["data.train=latin.txt"], "latin.txt line 2 is not UTF-8: name the encoding with data.encoding="),
         (["data.train=[a.txt,b.csv]"], "name plain text files or tables, not both"),
         (["data.val=a.txt"], "data.train is missing"),
         (["data.train=endless.txt"], "data.train has 1 text, too few to cut val and test from: write a text a line"),
@@ -196,6 +208,7 @@ def test_a_mistake_is_named_with_its_remedy(words, key, tmp_path, monkeypatch):
     (tmp_path / "b.csv").write_text("text\none\ntwo\n")
     (tmp_path / "endless.txt").write_text("word " * 20000)
     (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "latin.txt").write_bytes("fine\nschön\n".encode("cp1252") * 9)
     (tmp_path / "zeros.txt").write_bytes(b"ab\0cd\n" * 9)
     with pytest.raises(UserError, match=re.escape(key)):
         build_task(config("task=masked_lm", "data=text_lines", *words)).load_data()
