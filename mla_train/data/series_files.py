@@ -166,6 +166,7 @@ def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> 
             f"{table.file} has no column of numbers beside {label_column}: with a row for each step, name the column that "
             "tells series apart with data.series_column="
         )
+    columns, formats = _by_number(table, columns, formats, notes)
     _ask_for_steps(table, columns, labels, label_column)
     if len({re.sub(r"\d+$", "", name) for name in columns}) > 1:  # not t1, t2, ...
         names = list(columns)
@@ -174,6 +175,22 @@ def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> 
         )
     series = [_of_table(without_end(row[:, None]), formats) for row in np.array(list(columns.values())).T]
     return Examples({"series": series}, labels, row_names(table, options, notes), **row_keys(table, options))
+
+
+def _by_number(
+    table: Table, columns: dict[str, np.ndarray], formats: Formats, notes: list[str]
+) -> tuple[dict[str, np.ndarray], Formats]:
+    """Steps t0, t1, t10, t2, which programs sort as words, in the order of their numbers."""
+    parts = [re.fullmatch(r"(\D*)(\d+)", name) for name in columns]
+    if not all(parts) or len({part[1] for part in parts if part}) > 1 or list(columns) != sorted(columns):
+        return columns, formats
+    ordered = sorted(columns, key=lambda name: int(re.sub(r"\D", "", name)))
+    if ordered == list(columns):
+        return columns, formats
+    notes.append(
+        f"{table.file}: columns are sorted as words; steps are read in the order of their numbers, {few(ordered)}"
+    )
+    return {name: columns[name] for name in ordered}, {name: formats[name] for name in ordered}
 
 
 def _ask_for_steps(table: Table, columns: Mapping[str, np.ndarray], labels: Sequence[Any], label_column: str) -> None:
@@ -237,8 +254,19 @@ def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> 
                     f"{table.file}: {cells.iloc[twice[0]]} of column {options.time_column} stands twice in series {name}, in "
                     f"{table.places[twice[0]]} and {table.places[twice[1]]}: remove one"
                 )
+        uneven = [
+            name
+            for name, each in rows.items()
+            if len(each) > 2 and np.ptp(gaps := np.diff(times[each])) > gaps.min() / 2
+        ]
+        if uneven:
+            notes.append(
+                f"{table.file}: {len(uneven):,} series have steps at uneven distances in {options.time_column}, such as {uneven[0]}: "
+                "their steps are read as even; rows with empty cells are gaps"
+            )
     else:
-        notes.append(f"{table.file}: steps are taken in the order of the rows (data.time_column=)")
+        channels = f", with the channels {few(list(columns))}" if len(columns) > 1 else ""
+        notes.append(f"{table.file}: steps are taken in the order of the rows (data.time_column=){channels}")
     for name, places in rows.items():
         several = {labels[place] for place in places}
         if len(several) > 1:

@@ -54,6 +54,12 @@ def split_by_column(tables: dict[str, Table], options: FileOptions) -> dict[str,
     """
     column = options.split_column
     if column is None:
+        usual = next((name for name in tables["train"].columns if name.lower() == "split"), None)
+        cells = set(map(str, tables["train"].cells[usual])) if usual is not None and len(tables) == 1 else set()
+        if len(cells) > 1 and all(map(split_of, cells)):
+            tables["train"].notes.append(
+                f"{tables['train'].file}: column {usual} is not used, though it names splits: data.split_column={usual} takes them"
+            )
         return tables
     is_file = is_splits_file(column)
     splits_of = {

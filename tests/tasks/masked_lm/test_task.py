@@ -175,6 +175,13 @@ def test_what_is_a_text_of_a_plain_file(documents, expected, tmp_path):
     assert [" ".join(text.split()) for text in read] == expected
 
 
+def test_a_column_of_splits_that_is_not_used_is_said(tmp_path):
+    rows = [f"text {i},{'train' if i % 3 else 'test'}" for i in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(["text,split", *rows]))
+    data = build_task(config("task=masked_lm", "data=text_lines", f"data.train={tmp_path / 'a.csv'}")).read()
+    assert any("data.split_column=split" in note for note in data.notes)
+
+
 @pytest.mark.parametrize("ending", ["txt", "csv"])
 def test_files_of_a_folder_that_are_not_read_are_said(ending, tmp_path):
     for name in (f"a.{ending}", f"b.{ending}", f"sub/c.{ending}", "read.md", ".hidden"):

@@ -206,6 +206,32 @@ def test_steps_of_val_and_test_are_those_of_train(tmp_path):
     assert any("in the order of the training data" in note for note in data.notes)
 
 
+def test_columns_that_are_sorted_as_words_are_steps_by_number(tmp_path):
+    rows = [{f"t{step}": step + i / 64 for step in range(12)} | {"label": "ab"[i % 2]} for i in range(40)]
+    pd.DataFrame(rows)[[*sorted(f"t{step}" for step in range(12)), "label"]].to_csv(tmp_path / "a.csv", index=False)
+    words = ["task=series_classification", "data=series_files", f"data.train={tmp_path / 'a.csv'}"]
+    data = build_task(config(*words)).read()
+    series = data.splits["train"].inputs["series"]
+    assert series[0].ravel().tolist() == list(range(12))
+    assert list(series[0].formats) == [f"t{step}" for step in range(12)]
+    assert any("in the order of their numbers, t0, t1, t2" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (["data.time_column=step"], "40 series have steps at uneven distances in step, such as 0"),
+        ([], "with the channels step, x"),
+    ],
+)
+def test_steps_that_are_not_there_and_channels_are_said(tmp_path, words, note):
+    rows = [(i, step, i + step / 8, "ab"[i % 2]) for i in range(40) for step in (0, 1, 2, 4)]
+    pd.DataFrame(rows, columns=["id", "step", "x", "label"]).to_csv(tmp_path / "a.csv", index=False)
+    words = [f"data.train={tmp_path / 'a.csv'}", "data.series_column=id", *words]
+    data = build_task(config("task=series_classification", "data=series_files", *words)).read()
+    assert any(note in each for each in data.notes)
+
+
 def test_names_of_series_have_one_form(tmp_path):
     steps = [
         (f"{i} " if step % 2 else i, f"{step + 1:02d}.01.2024", step + 10 * i, "ab"[i % 2])
