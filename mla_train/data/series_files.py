@@ -180,12 +180,17 @@ def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> 
 def _by_number(
     table: Table, columns: dict[str, np.ndarray], formats: Formats, notes: list[str]
 ) -> tuple[dict[str, np.ndarray], Formats]:
-    """Steps t0, t1, t10, t2, which programs sort as words, in the order of their numbers."""
+    """Steps t0, t1, t10, t2, which programs sort as words, in the order of their numbers; any other order is said."""
     parts = [re.fullmatch(r"(\D*)(\d+)", name) for name in columns]
-    if not all(parts) or len({part[1] for part in parts if part}) > 1 or list(columns) != sorted(columns):
+    if not all(parts) or len({part[1] for part in parts if part}) > 1:
         return columns, formats
     ordered = sorted(columns, key=lambda name: int(re.sub(r"\D", "", name)))
-    if ordered == list(columns):
+    if list(columns) in (ordered, ordered[::-1]):
+        return columns, formats
+    if list(columns) != sorted(columns):
+        notes.append(
+            f"{table.file}: steps are read in the order of the file, {few(list(columns))}: sort them if they are in none"
+        )
         return columns, formats
     notes.append(
         f"{table.file}: columns are sorted as words; steps are read in the order of their numbers, {few(ordered)}"

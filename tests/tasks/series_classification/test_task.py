@@ -215,6 +215,8 @@ def test_columns_that_are_sorted_as_words_are_steps_by_number(tmp_path):
     assert series[0].ravel().tolist() == list(range(12))
     assert list(series[0].formats) == [f"t{step}" for step in range(12)]
     assert any("in the order of their numbers, t0, t1, t2" in note for note in data.notes)
+    pd.DataFrame(rows)[["t1", "t0", "t2", "label"]].to_csv(tmp_path / "a.csv", index=False)
+    assert any("in the order of the file, t1, t0, t2" in note for note in build_task(config(*words)).read().notes)
 
 
 @pytest.mark.parametrize(
