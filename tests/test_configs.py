@@ -61,6 +61,7 @@ POSSIBLE = [
     "attention.pattern=strided attention.fusion=weighted",
     "attention.pattern=topk attention.topk=2 attention.score=hybrid",
     "attention.select=gate attention.fusion=weighted",
+    "encoder.registers=2 encoder.residual_scalars=true attention.fusion=elementwise optimizer.cautious_decay=true",
 ]
 
 
@@ -78,7 +79,7 @@ def test_all_tasks_take_a_step_with_what_the_toolbox_has(task, words):
     batch = batch_of(data)
     total, count = module.model.head.loss(module(batch), batch)
     (total / count).backward()
-    plugged = ("query_scale", "per_head", "head_gate", "latent_gate")
+    plugged = ("query_scale", "per_head", "head_gate", "latent_gate", "registers", "scalars")
     gradients = {
         name: parameter.grad
         for name, parameter in module.named_parameters()

@@ -182,6 +182,10 @@ class EncoderConfig:
             attend to the tokens, at a cost linear in the length.
         latents: Number of learned latents, with latent=array.
         latent_dim: Width of the variational latent; null is dim.
+        registers: Number of learned tokens that the blocks read in front of those of the input, and that nothing reads behind
+            them (Darcet et al. 2023, arXiv 2309.16588).
+        residual_scalars: Whether each branch of a block is multiplied by a learned number, which begins at 1, before it is
+            added (a ReZero that starts as it would without, Bachlechner et al. 2020, arXiv 2003.04887).
         masked_modeling: Whether the encoder also learns to predict hidden parts of its input (regularization.reconstruction).
     """
 
@@ -195,6 +199,8 @@ class EncoderConfig:
     latent: Latent = Latent.plain
     latents: int = number(32, least=1)
     latent_dim: int | None = number(None, least=1)
+    registers: int = number(0, least=0)
+    residual_scalars: bool = False
     masked_modeling: bool = False
 
     def check(self) -> None:
@@ -214,4 +220,9 @@ class EncoderConfig:
             not (self.block is Block.conv_attention and self.latent is Latent.array),
             "encoder.block=conv_attention convolves over neighbours, which encoder.latent=array does not have; use "
             "encoder.block=attention",
+        )
+        require(
+            not (self.registers and self.latent is Latent.array),
+            f"encoder.registers={self.registers}: the learned latents of encoder.latent=array are read by nothing else "
+            "already; use encoder.registers=0",
         )

@@ -116,6 +116,8 @@ class OptimizerConfig:
         decay: Share of all steps in which schedule=wsd falls.
         final_lr: Learning rate at the end divided by its peak.
         gradient_clip: Largest global gradient norm; 0 is off.
+        cautious_decay: Whether a weight decays in those steps alone that make it smaller anyway (Chen et al. 2025, arXiv
+            2510.12402).
         skip_nonfinite: Number of steps that may be left out because their loss or gradients are not finite numbers;
             the next one ends the run.
     """
@@ -128,6 +130,7 @@ class OptimizerConfig:
     decay: float = number(0.2, above=0, below=1)
     final_lr: float = number(0.01, least=0, below=1)
     gradient_clip: float = number(1.0, least=0)
+    cautious_decay: bool = False
     skip_nonfinite: int = number(0, least=0)
 
 

@@ -133,10 +133,14 @@ def _attention_views(
         elif isinstance(pooling, AttentionPooling):
             query_weights = pooling.score(features[name].tokens)[0, :, 0].softmax(-1)
         if isinstance(model.encoder, Encoder):
-            layers, units, token_units = model.encoder.attention_layers, part.attended or part.units, part.token_units
+            front = (model.encoder.num_registers, 0)
+            layers, units = model.encoder.attention_layers, part.attended or part.units
+            token_units = F.pad(part.token_units, front, value=-1)
+            query_weights = None if query_weights is None else F.pad(query_weights, front)
             view = AttentionView(f"{name} over {name}", layers, units, units, token_units, token_units)
             place: dict[str, Any] = {"call": order.index(name), "row": part.row}
-            views.append(replace(view, positions=part.positions.float(), query_weights=query_weights, **place))
+            positions = F.pad(part.positions.float(), (0, 0, *front), value=torch.nan)
+            views.append(replace(view, positions=positions, query_weights=query_weights, **place))
     if isinstance(model.fusion, CrossAttentionFusion):
         layers = [model.fusion.block.attention]
         asking = [name for name in parts if model.spec.inputs[name].kind != "image"]

@@ -34,6 +34,7 @@ def draw_forecast_attention(model: Model, batch: Batch, file: Path) -> None:
     else:
         written, read = (record.weights[0].mean(1) for record in records)
         weights = (written @ read).mean(0)
+        weights = weights[encoder.num_registers :, encoder.num_registers :]
     length = windows.past_patches + windows.future_patches
     if weights.size(-1) != length:  # series mixed: over all of them
         weights = weights.unflatten(0, (-1, length)).unflatten(-1, (-1, length)).mean(0).sum(1)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, Block, EncoderConfig, Latent, RegularizationConfig
@@ -36,6 +37,7 @@ class EncoderBlock(nn.Module):
         self.feed_forward_norm = build_norm(encoder.norm, dim)
         self.feed_forward = FeedForward(dim, int(dim * encoder.mlp_ratio), encoder.activation)
         self.residual = ResidualDropout(regularization.dropout, drop_path)
+        self.scalars = nn.Parameter(torch.ones(2)) if encoder.residual_scalars else None
 
     def forward(
         self,
@@ -48,8 +50,10 @@ class EncoderBlock(nn.Module):
     ) -> Tensor:
         """One block; see `Encoder.forward`."""
         masks = {"key_padding_mask": key_padding_mask, "is_causal": is_causal, "positions": positions}
-        x = x + self.residual(self.attention(self.attention_norm(x), rotation, cache=cache, **masks))
-        return x + self.residual(self.feed_forward(self.feed_forward_norm(x)))
+        attended = self.residual(self.attention(self.attention_norm(x), rotation, cache=cache, **masks))
+        x = x + (attended if self.scalars is None else attended * self.scalars[0])
+        fed = self.residual(self.feed_forward(self.feed_forward_norm(x)))
+        return x + (fed if self.scalars is None else fed * self.scalars[1])
 
 
 class Encoder(nn.Module):
@@ -95,6 +99,7 @@ class Encoder(nn.Module):
         self.variational = None
         if encoder.latent is Latent.variational:
             self.variational = VariationalLatent(encoder.dim, encoder.latent_dim or encoder.dim)
+        self.registers = nn.Parameter(torch.randn(encoder.registers, encoder.dim) * 0.02) if encoder.registers else None
         self.token_masking = TokenMasking(encoder.dim) if encoder.masked_modeling else None
         # Numbers that decoding with these layers would keep for each token.
         layers = [block.attention for block in blocks] if self.array is None else [self.array.read_attention]
@@ -107,9 +112,14 @@ class Encoder(nn.Module):
         return [block.attention for block in blocks] if self.array is None else []
 
     @property
+    def num_registers(self) -> int:
+        """Number of tokens that blocks read in front of those of the input."""
+        return 0 if self.registers is None else len(self.registers)
+
+    @property
     def can_cache(self) -> bool:
         """Whether tokens can be read a few at a time: each layer sees earlier ones through its cache alone."""
-        if self.array is not None or self.convolutions is not None:
+        if self.array is not None or self.convolutions is not None or self.registers is not None:
             return False
         return all(layer.per_head is None or not layer.per_head.has_patterns for layer in self.attention_layers)
 
@@ -122,7 +132,7 @@ class Encoder(nn.Module):
         if not self.can_cache:
             raise ValueError(
                 "tokens are read one by one through attention over all of them alone: use encoder.latent=plain, "
-                "encoder.block=attention and attention.pattern=global"
+                "encoder.block=attention, encoder.registers=0 and attention.pattern=global"
             )
         return [layer.new_cache() for layer in self.attention_layers]
 
@@ -156,6 +166,8 @@ class Encoder(nn.Module):
             x = self.token_masking(x)
         if self.array is not None:
             return self.norm(self.array(x, self.blocks, positions, key_padding_mask, is_causal))
+        if self.registers is not None:
+            x, positions, key_padding_mask = _in_front(self.registers, x, positions, key_padding_mask, self.axes)
         grid = None if self.convolutions is None else build_grid(positions, x.size(1), self.axes)
         rotation = None
         if self.rotary is not None:
@@ -166,5 +178,26 @@ class Encoder(nn.Module):
             if self.convolutions is not None:
                 x = self.convolutions[number](x, grid, key_padding_mask, is_causal)
             x = block(x, rotation, key_padding_mask, is_causal, positions, cache[number] if cache else None)
-        x = self.norm(x)
+        x = self.norm(x[:, self.num_registers :])
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask[:, self.num_registers :]
         return x if self.variational is None else self.variational(x, key_padding_mask)
+
+
+def _in_front(
+    registers: Tensor, x: Tensor, positions: Tensor | None, padding: Tensor | None, axes: int
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Tokens with registers `(count, dim)` in front of them, at the positions -1, -2, ..., and their padding mask.
+
+    The other arguments are those of `Encoder.forward`, and the number of axes of positions, of which 0 follows their shape.
+    """
+    count, length = len(registers), x.size(1)
+    if padding is not None:
+        padding = F.pad(padding, (count, 0))
+    if positions is not None:
+        is_grid = axes == 2 or (axes == 0 and positions.shape[-2:] == (length, 2))
+        axis = positions.dim() - 1 - is_grid
+        places = -1 - torch.arange(count, device=x.device, dtype=positions.dtype)
+        if is_grid:  # the same on each axis
+            places = places.unsqueeze(-1).expand(-1, positions.size(-1))
+        positions = torch.cat([places.expand(*positions.shape[:axis], *places.shape), positions], axis)
+    return torch.cat([registers.to(x.dtype).expand(x.size(0), -1, -1), x], 1), positions, padding

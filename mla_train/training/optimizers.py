@@ -5,7 +5,7 @@ from math import cos, pi
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from mla_train.config import Optimizer, OptimizerConfig, Schedule, TrainConfig
@@ -23,18 +23,31 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         for parameter in module.parameters(recurse=False)
         if parameter.dim() < 2 or not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
     }
-    o, members = config.optimizer, dict[tuple[float, bool, bool], list[nn.Parameter]]()
+    o = config.optimizer
+    members = dict[tuple[float, bool, bool], list[nn.Parameter]]()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decays = id(parameter) not in spared
             turned = o.name is Optimizer.muon and decays and parameter.dim() == 2 and ".blocks." in name
             key = rate_factor(name.removeprefix("model."), config), decays, turned
             members.setdefault(key, []).append(parameter)
-    decay = config.regularization.weight_decay
+    # With cautious decay the optimizer itself has none.
+    decay = 0.0 if o.cautious_decay else config.regularization.weight_decay
     all_groups = {
         key: {"params": members[key], "lr": config.lr * key[0], "weight_decay": decay * key[1]}
         for key in sorted(members, reverse=True)
     }
+    cautious = [parameter for key, each in members.items() if key[1] for parameter in each]
+    optimizer = _of_groups(all_groups, config)
+    if o.cautious_decay:
+        decay_with_caution(optimizer, cautious, config.regularization.weight_decay)
+    return optimizer
+
+
+def _of_groups(
+    all_groups: dict[tuple[float, bool, bool], dict[str, Any]], config: TrainConfig
+) -> torch.optim.Optimizer:
+    o = config.optimizer
     groups = [group for key, group in all_groups.items() if not key[2]]
     if o.name is Optimizer.sgd:
         return torch.optim.SGD(groups, lr=config.lr, momentum=o.beta1, nesterov=o.beta1 > 0)
@@ -44,6 +57,31 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     if not matrices:  # a network without blocks, or with frozen ones
         return adamw
     return Joined(torch.optim.Muon(matrices, lr=config.lr, adjust_lr_fn="match_rms_adamw"), adamw)
+
+
+def decay_with_caution(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], decay: float) -> None:
+    """Lets weights decay in each step where the step has made them smaller (Chen et al. 2025, arXiv 2510.12402).
+
+    Args:
+        optimizer: Optimizer of these weights and others, without a decay of its own.
+        weights: Weights that decay.
+        decay: Decay, times the learning rate of a weight.
+    """
+    before: list[Tensor] = []
+
+    def keep(*_: Any) -> None:
+        before[:] = [weight.detach().clone() for weight in weights]
+
+    def decayed(*_: Any) -> None:
+        with torch.no_grad():
+            rates = {id(weight): group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+            for weight, old in zip(weights, before, strict=True):
+                smaller = (old - weight) * old > 0
+                weight.sub_(rates[id(weight)] * decay * smaller * old)
+        before.clear()
+
+    optimizer.register_step_pre_hook(keep)
+    optimizer.register_step_post_hook(decayed)
 
 
 class Joined(torch.optim.Optimizer):

@@ -208,7 +208,9 @@ def test_a_network_without_a_graph_is_named(kind, option, monkeypatch):
 
 @torch.inference_mode()
 @pytest.mark.slow
-@pytest.mark.parametrize("option", ["attention=gqa", "attention.pattern=window", "encoder.latent=array"])
+@pytest.mark.parametrize(
+    "option", ["attention=gqa", "attention.pattern=window", "encoder.latent=array", "encoder.registers=2"]
+)
 def test_other_networks_have_graphs_too(option, monkeypatch):
     monkeypatch.setitem(TASKS, "text", [*TASKS["text"], option])
     artifact, data = make_artifact("text")

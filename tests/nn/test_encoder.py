@@ -49,6 +49,50 @@ def test_padding_changes_nothing(kind, norm, activation):
     torch.testing.assert_close(encoder(padded, key_padding_mask=padding)[:, :5], encoder(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("axes", [0, 1, 2])
+@pytest.mark.parametrize("block", list(Block))
+def test_registers_are_read_and_are_not_given_out(block, axes):
+    torch.manual_seed(0)
+    config = EncoderConfig(dim=32, depth=2, num_heads=2, registers=3, block=block)
+    encoder = Encoder(config, AttentionConfig(), RegularizationConfig(), axes).eval()
+    x, lengths = torch.randn(2, 6, 32), torch.tensor([[6], [4]])
+    padding = torch.arange(6) >= lengths
+    places = {0: None, 1: torch.arange(6), 2: grid_positions(2, 3)}[axes]
+    out = encoder(x, places, padding)
+    assert out.shape == x.shape
+    changed = torch.where(padding.unsqueeze(-1), 100.0, x)
+    torch.testing.assert_close(encoder(changed, places, padding)[~padding], out[~padding], rtol=1e-4, atol=1e-5)
+    if places is not None:  # of each example by itself
+        torch.testing.assert_close(encoder(x, places.expand(2, *places.shape), padding), out)
+    out[~padding].square().sum().backward()
+    assert encoder.registers.grad.abs().sum(1).min() > 0
+    with torch.no_grad():
+        encoder.registers += torch.randn(3, 32)
+        assert not torch.allclose(encoder(x, places, padding), out)
+
+
+def test_registers_stand_before_what_is_causal():
+    config = EncoderConfig(dim=32, depth=2, num_heads=2, registers=2)
+    encoder = Encoder(config, AttentionConfig(), RegularizationConfig()).eval()
+    x = torch.randn(1, 6, 32)
+    later = torch.cat([x[:, :4], torch.randn(1, 2, 32)], 1)
+    whole, other = (encoder(each, is_causal=True) for each in (x, later))
+    torch.testing.assert_close(whole[:, :4], other[:, :4])
+    assert not encoder.can_cache
+
+
+def test_scalars_begin_as_if_there_were_none_and_are_learnt():
+    outputs = []
+    for scalars in (False, True):
+        torch.manual_seed(0)
+        config = EncoderConfig(dim=32, depth=2, num_heads=2, residual_scalars=scalars)
+        encoder = Encoder(config, AttentionConfig(), RegularizationConfig()).eval()
+        outputs.append(encoder(torch.linspace(-1, 1, 160).view(1, 5, 32)))
+    torch.testing.assert_close(*outputs)
+    (outputs[1] * torch.linspace(0, 1, 32)).sum().backward()
+    assert all(block.scalars.grad.abs().min() > 0 for block in encoder.blocks)
+
+
 @pytest.mark.parametrize("kind", list(AttentionKind))
 def test_positions_tell_order_apart_and_no_positions_do_not(kind):
     x = torch.randn(1, 6, 32)

@@ -77,6 +77,43 @@ def test_one_optimizer_steps_as_the_two_do_and_goes_on_from_its_state(built):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("name", ["adamw", "sgd", "muon"])
+def test_with_caution_a_weight_decays_only_where_its_step_makes_it_smaller(name, built):
+    settings = copy.deepcopy(built[0])
+    settings.optimizer.name = type(settings.optimizer.name)[name]
+    plain, cautious = module_of(built), module_of(built)
+    settings.regularization.weight_decay = 0.0
+    reference = build_optimizer(plain, settings)
+    settings.regularization.weight_decay, settings.optimizer.cautious_decay = 0.3, True
+    optimizer = build_optimizer(cautious, settings)
+    decays = {id(m.weight) for m in cautious.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv1d)}
+    for seed in range(2):
+        before = [p.detach().clone() for p in cautious.parameters()]
+        plain.load_state_dict(cautious.state_dict())
+        for module in (plain, cautious):
+            gradients(module, seed)
+        reference.step()
+        optimizer.step()
+        changed = 0
+        for old, without, new in zip(before, plain.parameters(), cautious.parameters(), strict=True):
+            shrinks = (without - old) * old < 0
+            torch.testing.assert_close(new, without - 0.01 * 0.3 * old * shrinks * (id(new) in decays))
+            changed += int((new != without).sum())
+        assert changed > 100
+    state = copy.deepcopy(optimizer.state_dict())
+    resumed = module_of(built)
+    resumed.load_state_dict(cautious.state_dict())
+    again = build_optimizer(resumed, settings)
+    again.load_state_dict(state)
+    for module, each in ((cautious, optimizer), (resumed, again)):
+        for group in each.param_groups:
+            group["lr"] = 0.005
+        gradients(module, 7)
+        each.step()
+    for one, other in zip(cautious.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_wsd_is_constant_and_then_falls_in_a_line():
     options = OptimizerConfig(schedule=Schedule.wsd, warmup=0.1, decay=0.2, final_lr=0.0)
     factors = np.array([learning_rate_factor(options, 100)(step) for step in range(100)])
