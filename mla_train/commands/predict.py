@@ -94,6 +94,9 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help=r"text at which to end, several times if need be; \n is a line end",
     )
+    group.add_argument(
+        "--stream", action="store_true", help="with --text, print what is written as it is written, and nothing else"
+    )
     group.add_argument("--seed", type=int, help=f"another seed gives other texts ({usual.seed})")
 
 
@@ -201,6 +204,14 @@ def predict(arguments: argparse.Namespace) -> None:
     head = predictor.network.head
     set_generation(head, arguments.beams, answers.top)
     set_sampling(head, arguments)
+    if arguments.stream:
+        require(arguments.text is not None, "--stream prints one continued text: name its beginning with --text")
+        require(head.kind == "next_tokens", "--stream belongs to language models (task=causal_lm)")
+        writer: Any = head
+        writer.told = lambda piece: print(printable(piece), end="", flush=True)
+        predictor.predict([example_of(arguments, predictor.spec.inputs)])
+        print()
+        return
     if is_one:
         record = predictor.predict([example_of(arguments, predictor.spec.inputs)])[0]
         print(printable(show_one(record, answers)))

@@ -1,6 +1,6 @@
 """The next token after each of a text: the encoder, made causal, is a language model, which also writes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -16,6 +16,7 @@ from mla_train.config import SamplingOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, START_ID, token_bytes
 from mla_train.heads.base import Embeddings, Predictions, columns_of
+from mla_train.heads.streamed_text import StreamedText
 from mla_train.heads.token_scores import TokenScores, sums_by_text
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.nn import sample
@@ -40,6 +41,7 @@ class NextTokens(TokenScores):
 
     Attributes:
         sampling: How new texts are continued.
+        told: Called with each piece of a text while it is written, where it is the only one; None tells nobody.
     """
 
     kind = "next_tokens"
@@ -53,6 +55,7 @@ class NextTokens(TokenScores):
     ) -> None:
         super().__init__(spec, embeddings)
         self.sampling = SamplingOptions()
+        self.told: Callable[[str], None] | None = None
         self._encoder: tuple[Any, ...] = ()
 
     def take_encoder(self, encoder: nn.Module | None) -> None:
@@ -118,8 +121,11 @@ class NextTokens(TokenScores):
         options = self.sampling
         stops = [text.encode() for text in options.stop]
         longest = max(map(len, stops), default=0)
+        stream = None if self.told is None or len(beginnings) > 1 else StreamedText(self.told, stops)
 
         def is_over(tokens: Sequence[int]) -> bool:
+            if stream is not None:
+                stream.write(b"".join(self.token_bytes[token] for token in tokens))
             if len(tokens) == options.max_new_tokens:
                 return True
             newest = b"".join(self.token_bytes[token] for token in tokens[-longest:])  # a token has a byte at least
@@ -145,6 +151,8 @@ class NextTokens(TokenScores):
             for place, each in zip(places, written, strict=True):
                 whole = b"".join(self.token_bytes[token] for token in each.tokens)
                 end = min((at for stop in stops if (at := whole.find(stop)) >= 0), default=len(whole))
+                if stream is not None:
+                    stream.write(whole[:end], is_over=True)
                 texts[place], scores[place] = whole[:end].decode("utf-8", "replace"), each.score
         return {"predicted": texts, "score": scores}
 

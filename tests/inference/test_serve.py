@@ -10,12 +10,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from mla_train.errors import UserError
+from mla_train.inference.artifact import Artifact
+from mla_train.inference.predictor import Predictor
 from mla_train.modalities import MODALITIES
 from mla_train.modalities.features import Features
 from mla_train.model import ModelSpec
-from tests.helpers import ROOT, loaded_by
+from mla_train.task import build_task
+from tests.helpers import ROOT, SMALL, config, loaded_by, randomize
 from tests.inference.serving import TASKS, as_json, as_raw, png, random_predictor, series_csv
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
@@ -25,6 +29,7 @@ from fastapi.testclient import TestClient
 from starlette.requests import ClientDisconnect
 
 from mla_train.inference.serve.app import create_app
+from mla_train.inference.serve.batching import Batcher, ClientGoneError
 from mla_train.inference.serve.examples import ExampleReader, input_type
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.inference.serve.service import Service
@@ -355,3 +360,51 @@ def test_answers_of_concurrent_requests_belong_to_them(text):
 def test_the_server_loads_neither_lightning_nor_hydra():
     modules = "mla_train.inference.serve.app, mla_train.commands.serve"
     assert loaded_by(modules, ["lightning", "hydra", "wandb", "datasets"]) == []
+
+
+def test_a_text_is_continued_piece_by_piece(tmp_path):
+    (tmp_path / "corpus.txt").write_text("".join(f"def f{i}(x): return x\n" for i in range(60)))
+    words = ["task=causal_lm", "data=text_lines", f"data.train={tmp_path / 'corpus.txt'}", "data.vocab_size=300"]
+    settings = config(*SMALL, *words)
+    task = build_task(settings)
+    data = task.load_data()
+    torch.manual_seed(0)
+    predictor = Predictor(Artifact(settings, task, randomize(task.build_model(data.spec)).eval()))
+    expected = predictor.predict(["def f"])[0]
+    with TestClient(create_app(predictor, {}, LIMITS)) as client:
+        answer = client.post("/stream", json={"text": "def f"})
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        *pieces, record = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line]
+        assert record == expected
+        assert len(pieces) > 3
+        assert "".join(piece["text"] for piece in pieces) == expected["prediction"]
+        assert client.post("/predict", json={"text": "def f"}).json() == expected
+        error_of(client.post("/stream", json={"text": 3}), 422)
+        error_of(client.post("/stream", json={"examples": [{"text": "a"}, {"text": "b"}]}), 422)
+    with TestClient(create_app(predictor, {}, replace(LIMITS, seconds=0.05))) as client:
+        *_, last = [line for line in client.post("/stream", json={"text": "def f"}).text.split("\n\n") if line]
+        assert "error" in last or json.loads(last.removeprefix("data: ")) == expected
+
+
+def test_a_client_that_has_gone_frees_the_model():
+    told, done = [], threading.Event()
+
+    def model(examples, tell=None):
+        try:
+            for number in range(1000):
+                tell(str(number))
+        finally:
+            done.set()
+
+    def tell(piece):
+        told.append(piece)
+        if len(told) == 3:
+            raise ClientGoneError
+
+    batcher = Batcher(model, capacity=10)
+    with pytest.raises(ClientGoneError):
+        batcher.submit([1], tell).result(10)
+    assert done.wait(10)
+    assert told == ["0", "1", "2"]
+    assert batcher.alive
+    batcher.close()

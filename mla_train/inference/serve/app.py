@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from mla_train.errors import UserError
@@ -88,6 +88,20 @@ def create_app(predictor: Predictor, results: Mapping[str, Any], limits: Limits 
             """Draws the forecast of one table, with its band and the steps before it, as PNG."""
             async with deadline(limits):
                 return Response(await service.forecast(await service.read_one(request)), media_type="image/png")
+
+    if predictor.spec.head.kind == "next_tokens":
+
+        @app.post("/stream", openapi_extra=one, responses={**problems, 200: {"content": {"text/event-stream": {}}}})
+        async def stream(request: Request) -> Response:
+            """Continues one text: an event for each piece, `{"text": ...}`, and one for the whole record at the end."""
+            async with deadline(limits):
+                example = await service.read_one(request)
+
+            async def events() -> AsyncIterator[str]:
+                async for part in service.write(example):
+                    yield f"data: {json.dumps(part)}\n\n"
+
+            return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     @app.get("/health", responses={503: {"model": Problem}})
     async def health() -> dict[str, str]:

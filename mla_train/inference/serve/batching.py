@@ -27,11 +27,22 @@ def contained(function: Callable[..., T], *arguments: Any) -> T:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
+class ClientGoneError(Exception):
+    """Nobody reads the rest of an answer."""
+
+
 @dataclass
 class Job:
-    """The examples of one request, and their records to come."""
+    """The examples of one request, and their records to come.
+
+    Attributes:
+        examples: The examples.
+        told: Called with pieces of the answer while it is made; None tells nobody. Such a request is answered alone.
+        future: The records.
+    """
 
     examples: Sequence[Any]
+    told: Callable[[str], None] | None = None
     future: "Future[Records]" = field(default_factory=Future)
 
 
@@ -42,7 +53,7 @@ class Batcher:
     requests does the thread wait a little for more, so that a single client never waits.
 
     Args:
-        predict: Function from examples to their records.
+        predict: Function from examples to their records; also from them and who is told of pieces of an answer.
         capacity: Number of examples that may wait.
         batch_size: Number of examples from which on a batch takes no more requests.
         delay: Seconds that a batch waits for more requests.
@@ -51,7 +62,7 @@ class Batcher:
 
     def __init__(
         self,
-        predict: Callable[[Sequence[Any]], Records],
+        predict: Callable[..., Records],
         capacity: int,
         batch_size: int = 64,
         delay: float = 0.005,
@@ -70,8 +81,8 @@ class Batcher:
         """Whether the model answers."""
         return self._thread.is_alive()
 
-    def submit(self, examples: Sequence[Any]) -> "Future[Records]":
-        """Queues the examples of a request.
+    def submit(self, examples: Sequence[Any], told: Callable[[str], None] | None = None) -> "Future[Records]":
+        """Queues the examples of a request; see `Job`.
 
         Raises:
             RequestError: Too many examples are waiting.
@@ -80,7 +91,7 @@ class Batcher:
             if self.waiting and self.waiting + len(examples) > self.capacity:
                 raise RequestError(503, f"{self.waiting:,} examples are waiting: try again in a second")
             self.waiting += len(examples)
-        job = Job(examples)
+        job = Job(examples, told)
         self._jobs.put(job)
         return job.future
 
@@ -97,8 +108,9 @@ class Batcher:
                 self.waiting -= sum(len(job.examples) for job in jobs)
             several = len(jobs) > 1
             jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]  # without those that gave up
-            if jobs:
-                self._answer(jobs)
+            together = [job for job in jobs if job.told is None]
+            for each in ([together] if together else []) + [[job] for job in jobs if job.told is not None]:
+                self._answer(each)
 
     def _collect(self, wait: bool) -> tuple[list[Job], bool]:
         """The next requests, and whether no more will come."""
@@ -121,7 +133,11 @@ class Batcher:
     def _answer(self, jobs: Sequence[Job]) -> None:
         examples = [example for job in jobs for example in job.examples]
         try:
-            records = iter(contained(self.predict, examples))
+            told = [] if jobs[0].told is None else [jobs[0].told]
+            records = iter(contained(self.predict, examples, *told))
+        except ClientGoneError as error:
+            jobs[0].future.set_exception(error)
+            return
         except Exception as error:
             if len(jobs) == 1:
                 log.exception("a request failed")

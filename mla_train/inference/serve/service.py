@@ -1,9 +1,11 @@
 """A model with the threads that work for it, between requests and records."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from threading import Event
 from typing import Any
 
 from fastapi import Request
@@ -12,11 +14,13 @@ from starlette.requests import ClientDisconnect
 from mla_train.errors import UserError
 from mla_train.inference.forecast import draw_forecast
 from mla_train.inference.predictor import Predictor
-from mla_train.inference.serve.batching import Batcher, T, contained
+from mla_train.inference.serve.batching import Batcher, ClientGoneError, T, contained
 from mla_train.inference.serve.examples import ExampleReader, Examples
 from mla_train.inference.serve.explanations import Explainer
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.inference.serve.observe import ServerMetrics
+
+log = logging.getLogger(__name__)
 
 BATCH = 16  # examples that the network reads at a time: of similar length, more gain nothing on a CPU
 MOST_DRAWINGS = 8  # requests for figures that are drawn or wait
@@ -43,11 +47,20 @@ class Service:
         self.drawings = self.held = 0
         example = {name: modality.example_values(1)[0] for name, modality in predictor.spec.inputs.items()}
         self._predict(
-            [example]
+            [example], None
         )  # loads what is imported late; where the model reads other sizes, that is an error record
 
-    def _predict(self, examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        return list(self.predictor.predict_batches(examples, BATCH, keep_errors=True))
+    def _predict(
+        self, examples: Sequence[dict[str, Any]], told: Callable[[str], None] | None = None
+    ) -> list[dict[str, Any]]:
+        head: Any = self.predictor.network.head
+        if told is not None:
+            head.told = told
+        try:
+            return list(self.predictor.predict_batches(examples, BATCH, keep_errors=True))
+        finally:
+            if told is not None:
+                head.told = None
 
     def close(self) -> None:
         """Ends the threads, once they have answered."""
@@ -105,6 +118,36 @@ class Service:
     async def predict(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Records of examples, predicted together with those of other requests."""
         return await asyncio.wrap_future(self.batcher.submit(examples))
+
+    async def write(self, example: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """A continued text piece by piece, as `{"text": ...}`, and then its record, or `{"error": ...}`.
+
+        Raises:
+            RequestError: Too many examples are waiting.
+        """
+        loop, gone = asyncio.get_running_loop(), Event()
+        parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+        def told(piece: str) -> None:
+            if gone.is_set():
+                raise ClientGoneError
+            loop.call_soon_threadsafe(parts.put_nowait, {"text": piece})
+
+        future = self.batcher.submit([example], told)
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(parts.put_nowait, None))
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                while (part := await parts.get()) is not None:
+                    yield part
+                yield (await asyncio.wrap_future(future))[0]
+        except TimeoutError:
+            yield {"error": f"no end of the answer within {self.limits.seconds:g} seconds (seconds)"}
+        except Exception:
+            log.exception("a text could not be continued")
+            yield {"error": "the server failed; its log says why"}
+        finally:
+            gone.set()
+            future.cancel()
 
     async def draw(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls a function that draws, one after the other.

@@ -17,6 +17,7 @@ from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, learn_exact_toke
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
 from mla_train.heads.next_tokens import Continuation, metrics_of_sums
+from mla_train.heads.streamed_text import StreamedText
 from mla_train.nn.generation import penalized, sharpened
 from mla_train.task import build_task
 from tasks.causal_lm.baselines import Counts, bytes_of, chances
@@ -115,6 +116,36 @@ def test_loss_and_gradients_are_those_of_the_whole_matrix(tmp_path):
     assert metrics["accuracy"] == pytest.approx(right.float().mean().item())
     drawn = model.head.metrics_of_draws(columns, iter([np.arange(6), np.array([0, 0])]))
     assert drawn["bits_per_byte"][0] == pytest.approx(metrics["bits_per_byte"])
+
+
+@settings(deadline=None)
+@given(st.text("abé日\n", max_size=12), st.lists(st.text("abé日", min_size=1, max_size=4), max_size=3), st.data())
+def test_pieces_of_a_text_are_the_text_as_it_is_in_the_end(text, stops, data):
+    whole, told = text.encode(), []
+    stream = StreamedText(told.append, [stop.encode() for stop in stops])
+    end = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
+    place = 0
+    while place < len(whole):
+        place = data.draw(st.integers(place + 1, len(whole)))
+        stream.write(whole[:place])
+        assert text[:end].startswith("".join(told))
+        if any(stop.encode() in whole[:place] for stop in stops):
+            break
+    stream.write(text[:end].encode(), is_over=True)
+    assert "".join(told) == text[:end]
+
+
+def test_a_text_is_told_while_it_is_written(tmp_path):
+    model, _ = model_of(tmp_path)
+    (expected,) = continued(model, ["def f"], max_new_tokens=30)
+    told = []
+    model.head.told = told.append
+    assert continued(model, ["def f"], max_new_tokens=30) == [expected]
+    assert "".join(told) == expected
+    assert len(told) > 3
+    told.clear()
+    continued(model, ["def f", "def g"], max_new_tokens=3)
+    assert not told
 
 
 def test_bits_per_byte_by_hand():
