@@ -43,6 +43,12 @@ TRAININGS = {
         {"text_trainer": 2.2, "text_trainer_grouped": 1.4, "text_lightning": 2.6},
         {"defaults": [], "without TF-IDF features and averaging": BARE},
     ),
+    "masked_lm": Training(
+        "hidden words, width 128, 4 blocks",
+        ["task=masked_lm", "encoder=small", "batch_size=64"],
+        {"masked_lm_trainer": 1.5},
+        {"defaults": []},
+    ),
     "image": Training(
         "images, width 128, 4 blocks",
         ["task=image_classification", "encoder=small", "batch_size=64"],

@@ -103,6 +103,40 @@ def text_trainer_grouped(config: Any, data: Any, clock: Clock) -> None:
     text_trainer(config, data, clock, grouped=True)
 
 
+def masked_lm_trainer(config: Any, data: Any, clock: Clock) -> None:
+    """Transformers' Trainer with a BERT for hidden words from random weights, and its own collator."""
+    from transformers import (
+        BertConfig,
+        BertForMaskedLM,
+        DataCollatorForLanguageModeling,
+        PreTrainedTokenizerFast,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+    )
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **other: Any) -> None:
+            control.should_training_stop = clock.step(config.batch_size)
+
+    encoder, (text,) = config.encoder, data.spec.inputs.values()
+    (column,) = data.train.columns.values()
+    rows: Any = [{"input_ids": tokens.tolist()} for tokens in column.tokens]
+    names = {f"{name}_token": sign for name, sign in (("pad", "[PAD]"), ("unk", "[UNK]"), ("mask", "[UNK]"))}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=text.tokenizer, **names)
+    bert = BertConfig(
+        vocab_size=text.spec.vocab_size, hidden_size=encoder.dim, num_hidden_layers=encoder.depth,
+        num_attention_heads=encoder.num_heads, intermediate_size=4 * encoder.dim,
+        max_position_embeddings=max(512, text.spec.max_length),
+    )  # fmt: skip
+    arguments = TrainingArguments(
+        output_dir="peer", per_device_train_batch_size=config.batch_size, num_train_epochs=1000, report_to=[],
+        save_strategy="no", logging_strategy="no", disable_tqdm=True, learning_rate=config.lr, use_cpu=True,
+    )  # fmt: skip
+    collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.task.mask_rate)
+    Trainer(BertForMaskedLM(bert), arguments, train_dataset=rows, data_collator=collator, callbacks=[Watch()]).train()
+
+
 class PlainModule(L.LightningModule):
     """A loss and AdamW."""
 
@@ -238,6 +272,7 @@ PEERS: dict[str, Callable[[Any, Any, Clock], None]] = {
         text_trainer,
         text_trainer_grouped,
         text_lightning,
+        masked_lm_trainer,
         image_timm,
         forecast_patchtst,
         translation_marian,
