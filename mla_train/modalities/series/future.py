@@ -82,7 +82,9 @@ def _note_gaps(file: Path, windows: Sequence[Window], spec: SeriesSpec, all_meas
         first = windows[int((~known.all(1)).argmax())]
         rows = f"the {spec.look_back:,} rows before {first.series.table.times[first.now]}"
         if all_measured or not known.any(1).all():
-            raise UserError(f"{file}: {listed(silent)} has no value in {rows}, which this model reads: fill them")
+            raise UserError(
+                f"{file}: {listed(silent)} has no value in {rows}, which this model reads: fill them, or let scripts/predict.py leave its forecast empty"
+            )
         notes.append(f"{listed(silent)} has no value in {rows}, which this model reads: its forecasts are left empty")
     last = windows[-1]
     real = last.series.real[last.now - spec.look_back : last.now]
