@@ -146,7 +146,9 @@ def main() -> None:
     add(train, saving, shapes)
     add(infer, saving, shapes)
     part = add(whole, saving)
-    part.add_argument("training", nargs=1, choices=["text", "image", "forecast", "translation"], help="what is trained")
+    part.add_argument(
+        "training", nargs=1, choices=["text", "masked_lm", "image", "forecast", "translation"], help="what is trained"
+    )
     part.add_argument("--seconds", type=float, default=15.0, help="length of each training")
     part.add_argument("overrides", nargs="*", help="options of train.py, such as data=sst2 data.root=FOLDER")
     add(startup)

@@ -16,8 +16,16 @@ from mla_train.config.overrides import compose_overrides, parse_overrides
 from mla_train.errors import UserError, did_you_mean, require
 from mla_train.studies.jobs import Job
 
-OWN_KEYS = ("seeds", "folds", "repeats", "match", "run_dir", "n_jobs")
+OWN_KEYS = ("seeds", "folds", "repeats", "match", "run_dir", "n_jobs", "preset")
 """Keys of the comparison; all others are for train.py."""
+PRESETS = {
+    "parts": {
+        "all parts": (),
+        "encoder alone": ("task.side_paths=false", "task.start=none"),
+        "no encoder": ("task.use_encoder=false",),
+    }
+}
+"""Options of variants that are often compared, by the name of the comparison and of the variant."""
 MLP_RATIO = "encoder.mlp_ratio"
 """Key that is changed to match parameters."""
 
@@ -121,15 +129,25 @@ def read_plan(arguments: Sequence[str]) -> Plan:
     require(not (folds and "seeds" in own), "seeds= and folds=: each fold is trained once; remove one of them")
     if folds:
         fixed.append(f"data.folds={folds}")
-    if not swept and not folds:
-        raise UserError("nothing is compared: give a key several values, as in attention=mla,mha, or folds=5")
-    combinations = list(itertools.product(*map(_values, swept)))
+    preset = own.get("preset")
+    require(preset is None or preset in PRESETS, f"preset={preset}: {did_you_mean(str(preset), PRESETS)}")
+    if not (swept or folds or preset):
+        raise UserError(
+            "nothing is compared: give a key several values, as in attention=mla,mha, or preset=parts, or folds=5"
+        )
+    # Of each compared key the values, and what each of them adds to the command line.
     keys = [override.get_key_element() for override in swept]
+    choices: list[list[tuple[str, tuple[str, ...]]]] = [
+        [(value, (f"{key}={value}",)) for value in _values(override)] for key, override in zip(keys, swept, strict=True)
+    ]
+    if preset is not None:
+        keys.append(preset)
+        choices.append(list(PRESETS[preset].items()))
     variants = tuple(
         Variant(
-            ", ".join(values) or "model", (*fixed, *(f"{key}={value}" for key, value in zip(keys, values, strict=True)))
+            ", ".join(name for name, _ in chosen) or "model", (*fixed, *(word for _, words in chosen for word in words))
         )
-        for values in combinations
+        for chosen in itertools.product(*choices)
     )
     require(
         len(variants) > 1 or not swept,

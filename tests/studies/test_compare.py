@@ -55,6 +55,19 @@ def test_own_options_are_not_for_train():
     assert [variant.overrides for variant in plan.variants] == [
         ("--config-dir", "mine", f"lr={lr}") for lr in ("0.001", "0.01")
     ]
+    plan = read_plan(["preset=parts", "encoder=tiny"])
+    assert [variant.name for variant in plan.variants] == ["all parts", "encoder alone", "no encoder"]
+    assert plan.compared == "parts"
+    configs = compose_variants(plan, CONF)
+    assert [(each.task.side_paths, each.task.use_encoder) for each in configs] == [
+        (True, True), (False, True), (True, False)
+    ]  # fmt: skip
+    assert [each.task.start.value for each in configs] == ["best", "none", "best"]
+    both = read_plan(["preset=parts", "init.from=null,runs/a"])
+    assert len(both.variants) == 6
+    assert both.variants[1].name == "null, encoder alone"
+    with pytest.raises(UserError, match="preset=part: Did you mean parts"):
+        read_plan(["preset=part"])
     assert [variant.name for variant in read_plan(["encoder.depth=range(1,4)"]).variants] == ["1", "2", "3"]
 
 
