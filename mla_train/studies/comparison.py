@@ -1,6 +1,6 @@
 """The numbers of a comparison: scores of variants, paired differences between them, and significance tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isnan, nan, sqrt
 from statistics import mean, median, stdev
@@ -86,6 +86,10 @@ class Difference:
         return self.p is not None and self.p < SIGNIFICANCE_LEVEL
 
 
+LEARNING = "data.train_examples"
+"""Key that gives variants other numbers of training examples: those of one number are compared with each other."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Variants that were trained and scored alike.
@@ -113,6 +117,27 @@ class Comparison:
     def first(self) -> VariantResults:
         """Variant that the others are compared to."""
         return self.variants[0]
+
+    @property
+    def curves(self) -> dict[str, list[VariantResults]]:
+        """Variants that differ in the number of training examples alone, by what else is compared; empty where it is not."""
+        return self._grouped(lambda values, place: ", ".join(values[:place] + values[place + 1 :]) or "model")
+
+    def reference(self, variant: VariantResults) -> VariantResults:
+        """Variant that another is compared to: the first, of those with as many training examples where these differ."""
+        sizes = self._grouped(lambda values, place: values[place])
+        return next((group[0] for group in sizes.values() if variant in group), self.first)
+
+    def _grouped(self, key: Callable[[list[str], int], str]) -> dict[str, list[VariantResults]]:
+        keys, groups = self.compared.split(", "), dict[str, list[VariantResults]]()
+        if LEARNING not in keys:
+            return {}
+        for variant in self.variants:
+            values = variant.name.split(", ")
+            if len(values) != len(keys):  # a value with a comma
+                return {}
+            groups.setdefault(key(values, keys.index(LEARNING)), []).append(variant)
+        return groups
 
     @property
     def any_results(self) -> Mapping[str, Any] | None:
@@ -155,8 +180,12 @@ class Comparison:
 
     @property
     def differences(self) -> dict[str, Difference]:
-        """Name of each other variant to its difference, where it has a seed in common with the first."""
-        others = {variant.name: paired(self.first.scores, variant.scores, self.folds) for variant in self.variants[1:]}
+        """Name of each variant to its difference to its reference, where it is another and has a seed in common with it."""
+        others = {
+            variant.name: paired(reference.scores, variant.scores, self.folds)
+            for variant in self.variants
+            if (reference := self.reference(variant)) is not variant
+        }
         present = {name: difference for name, difference in others.items() if difference is not None}
         tested = [name for name, difference in present.items() if difference.p is not None]
         corrected = holm([present[name].p or 0.0 for name in tested])
@@ -235,16 +264,20 @@ def _mean_over_folds(comparison: Comparison, score: Score) -> str:
 
 
 def _against_first(comparison: Comparison, higher: bool) -> list[str]:
-    first, differences = comparison.first.name, comparison.differences
+    differences = comparison.differences
     if not comparison.first.runs:
-        return [f"{first}, which the others are compared to, has no finished run."]
+        return [f"{comparison.first.name}, which the others are compared to, has no finished run."]
     if len(comparison.variants) == 1:
         return []
     if comparison.seeds == 1:
         return ["A single seed cannot be tested for significance: use seeds=3 or more."]
     sentences: list[str] = []
-    not_significant: dict[int, list[str]] = {}
-    for variant in comparison.variants[1:]:
+    not_significant: dict[tuple[int, str], list[str]] = {}
+    for variant in comparison.variants:
+        reference = comparison.reference(variant)
+        if reference is variant:
+            continue
+        first = reference.name
         difference = differences.get(variant.name)
         if difference is None or len(difference.pairs) == 1:
             sentences.append(f"{variant.name} has too few finished runs for a test.")
@@ -256,8 +289,8 @@ def _against_first(comparison: Comparison, higher: bool) -> list[str]:
         elif difference.p is None:
             sentences.append(_without_spread(variant.name, first, difference, comparison.unit))
         else:
-            not_significant.setdefault(len(difference.pairs), []).append(f"{variant.name} ({_p(difference)})")
-    for seeds, names in not_significant.items():
+            not_significant.setdefault((len(difference.pairs), first), []).append(f"{variant.name} ({_p(difference)})")
+    for (seeds, first), names in not_significant.items():
         sentences.append(f"{listed(names)}: not significantly different from {first} ({seeds} {comparison.unit}s).")
     return sentences
 
@@ -276,7 +309,10 @@ def _against_baseline(comparison: Comparison, score: Score) -> list[str]:
         against = comparison.against_baseline(variant)
         if against is not None:
             standings.setdefault(standing_of(*against), []).append(variant.name)
-    baseline = f"the best baseline, {score.baseline} ({written(score.baseline_value)})"
+    value = (
+        "" if comparison.curves else f" ({written(score.baseline_value)})"
+    )  # it has others of other numbers of examples
+    baseline = f"the best baseline, {score.baseline}{value}"
     return [
         f"{listed(names)} {'is' if len(names) == 1 else 'are'} {standing} {baseline}."
         for standing, names in standings.items()

@@ -12,10 +12,8 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from mla_train.figures import save_figure
-from mla_train.studies.comparison import Comparison, VariantResults, half_interval
+from mla_train.studies.comparison import LEARNING, Comparison, half_interval
 from mla_train.training.loggers import read_curve
-
-LEARNING = "data.train_examples"  # key of which learning curves are drawn
 
 
 def draw_scores(comparison: Comparison, file: Path) -> None:
@@ -54,21 +52,6 @@ def draw_scores(comparison: Comparison, file: Path) -> None:
     plt.close(figure)
 
 
-def learning_curves(comparison: Comparison) -> dict[str, list[VariantResults]]:
-    """Variants that differ in the number of training examples alone, by what else is compared; empty where it is not compared."""
-    keys = comparison.compared.split(", ")
-    if LEARNING not in keys:
-        return {}
-    place, curves = keys.index(LEARNING), dict[str, list[VariantResults]]()
-    for variant in comparison.variants:
-        values = variant.name.split(", ")
-        if len(values) != len(keys):  # a value with a comma
-            return {}
-        if variant.runs:
-            curves.setdefault(", ".join(values[:place] + values[place + 1 :]) or "model", []).append(variant)
-    return curves
-
-
 def draw_learning(comparison: Comparison, file: Path) -> None:
     """Draws the score over the number of training examples: mean and spread over seeds, and the best baselines."""
     score = comparison.any_score
@@ -76,15 +59,19 @@ def draw_learning(comparison: Comparison, file: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     baselines: dict[int, list[float]] = {}
     sizes: set[int] = set()
-    for number, (name, variants) in enumerate(learning_curves(comparison).items()):
+    for number, (name, variants) in enumerate(comparison.curves.items()):
         points = []
         for variant in variants:
+            if not variant.runs:
+                continue
             examples = next(iter(variant.runs.values()))["examples"]["train"]
             sizes.add(examples)
             points.append((examples, mean(variant.values), stdev(variant.values) if len(variant.values) > 1 else 0.0))
             for each in variant.scores.values():
                 if each.baseline is not None:
                     baselines.setdefault(examples, []).append(each.baseline_value)
+        if not points:
+            continue
         counts, means, spreads = zip(*sorted(points), strict=True)
         axes.errorbar(counts, means, spreads, color=f"C{number}", marker="o", markersize=5, capsize=3, label=name)
     if baselines:

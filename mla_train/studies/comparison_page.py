@@ -16,7 +16,7 @@ from mla_train.report.runs import reason, report_link
 from mla_train.report.tables import Cell, Table, Tone, as_markdown
 from mla_train.safe_files import write_atomically
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, listed, p_value, spread
-from mla_train.studies.comparison_figures import draw_learning, draw_scores, draw_validation, learning_curves
+from mla_train.studies.comparison_figures import draw_learning, draw_scores, draw_validation
 from mla_train.training.scores import Score, are_scores, read_score, signed, standing_of, written
 
 LEARNING = "learning_curves.png"
@@ -58,7 +58,7 @@ def summary(comparison: Comparison) -> Table:
         comparison.compared,
         f"{metric} on test",
         *["95 % interval"] * bool(comparison.folds),
-        f"difference to {comparison.first.name}, 95 % interval",
+        f"difference to {_reference(comparison)}, 95 % interval",
         "p of the difference",
         *["p after correction"] * _corrected(comparison),
         f"difference to {baseline}",
@@ -68,6 +68,11 @@ def summary(comparison: Comparison) -> Table:
         "cache bytes",
     ]
     return Table(columns, [_row(comparison, variant, score) for variant in comparison.variants])
+
+
+def _reference(comparison: Comparison) -> str:
+    """What variants are compared to, in words."""
+    return "the first of as many examples" if comparison.curves else comparison.first.name
 
 
 def _test_margin(comparison: Comparison) -> float | None:
@@ -131,7 +136,7 @@ def notes(comparison: Comparison, how: Circumstances) -> list[str]:
     score = comparison.any_score
     if score is None:
         return []
-    first, seeds = comparison.first.name, comparison.seeds
+    first, seeds = _reference(comparison), comparison.seeds
     better = "higher" if score.higher_is_better else "lower"
     sentences = [
         f"{score.metric} on the test split, {better} is better: mean ± standard deviation over {_runs(comparison)}. Each run is "
@@ -226,7 +231,7 @@ def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None
     figure = folder / "comparison.png"
     if comparison.any_score is not None:
         draw_scores(comparison, figure)
-        if learning_curves(comparison):
+        if comparison.curves:
             draw_learning(comparison, folder / LEARNING)
     else:
         figure.unlink(missing_ok=True)
@@ -241,7 +246,7 @@ def _markdown(comparison: Comparison, how: Circumstances) -> str:
     parts += ["\n".join(f"- {markdown_line(message)}" for message in failed)] * bool(failed)
     parts.append(as_markdown(summary(comparison)))
     parts += [f"![Each {comparison.unit}, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)
-    parts += [f"![Score over the number of training examples]({LEARNING})"] * bool(learning_curves(comparison))
+    parts += [f"![Score over the number of training examples]({LEARNING})"] * bool(comparison.curves)
     parts += ["\n".join(f"- {change}" for change in how.changes)] * bool(how.changes)
     return "\n\n".join([*parts, *map(markdown_line, notes(comparison, how))]) + "\n"
 
@@ -260,7 +265,7 @@ def _html(comparison: Comparison, how: Circumstances, figure: Path) -> str:
         figures = [
             (f"{score.metric} on test", figure, caption),
             *[("learning curves", figure.with_name(LEARNING), "mean and standard deviation over runs")]
-            * bool(learning_curves(comparison)),
+            * bool(comparison.curves),
             (f"{score.metric} on validation", draw_validation(curves, score.metric), on_validation),
         ]
     return render(

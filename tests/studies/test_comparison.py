@@ -9,7 +9,6 @@ from scipy import stats
 
 from mla_train.errors import UserError
 from mla_train.studies.comparison import Comparison, VariantResults, conclusion, half_interval, holm, paired
-from mla_train.studies.comparison_figures import learning_curves
 from mla_train.studies.comparison_page import Circumstances, check_results, failures, summary, write_page
 
 MLA = [0.912, 0.924, 0.918]
@@ -157,11 +156,19 @@ def test_scores_over_the_number_of_examples_are_drawn(tmp_path):
             run["examples"] = {"train": int(each.name.split(",")[0])}
     keys = "data.train_examples, attention"
     result = Comparison(keys, 3, variants)
-    curves = learning_curves(result)
+    curves = result.curves
     assert {name: [each.name for each in curve] for name, curve in curves.items()} == {
         kind: [f"50, {kind}", f"400, {kind}"] for kind in ("mla", "mha")
     }
-    assert not learning_curves(comparison(mla=MLA, mha=CLOSE))
+    assert not comparison(mla=MLA, mha=CLOSE).curves
+    assert [result.reference(each).name for each in variants] == ["50, mla", "50, mla", "400, mla", "400, mla"]
+    assert list(result.differences) == ["50, mha", "400, mha"]
+    said = conclusion(result)
+    assert "50, mha and 50, mla have the same score" in said
+    assert "400, mha and 400, mla have the same score" in said
+    assert "400, mha and 50, mla" not in said
+    assert "linear (0" not in said
+    assert [row[2].text for row in summary(result).rows] == ["", "+0.0000", "", "+0.0000"]
     write_page(result, how(tmp_path, *(each.name for each in variants)), tmp_path)
     assert (tmp_path / "learning_curves.png").stat().st_size > 5000
     assert "(learning_curves.png)" in (tmp_path / "comparison.md").read_text()
