@@ -104,6 +104,11 @@ def is_whole(file: Path) -> bool:
     return not known or _digest(file) in known
 
 
+def keep_checksum(file: Path) -> None:
+    """Keeps the checksum of a file that another library has written, by which `is_whole` judges it."""
+    _add_checksum(file, file, None)
+
+
 def _checksums(folder: Path) -> defaultdict[str, list[str]]:
     """Checksums of each file of a folder, the newest last."""
     known, file = defaultdict(list), folder / CHECKSUMS

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -181,6 +183,20 @@ def test_a_folder_predicts_without_torch(exported):
     values = [value for example in examples for value in example.values()]
     if len(model.spec.inputs) == 1 and all(isinstance(value, str) for value in values):
         assert_same(infer(folder, *values[:2]), expected[:2])
+
+
+def test_a_changed_file_of_a_folder_is_noticed(exported, tmp_path):
+    _, folder, _ = exported
+    copy = shutil.copytree(folder / "onnx", tmp_path / "onnx")
+    for file in (copy / SPEC, next(copy.glob("*.onnx"))):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        done = subprocess.run(
+            [sys.executable, copy / "infer_onnx.py", "a"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert re.fullmatch(rf"error: {file.name} is damaged: .*SHA256SUMS\n", done.stderr)
+        file.write_bytes(whole)
 
 
 def test_a_folder_has_what_belongs_to_the_model(exported):

@@ -11,7 +11,7 @@ import torch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import SPEC, Artifact, save_description, save_model
 from mla_train.inference.export.graphs import Graph, build_graphs
-from mla_train.safe_files import write_atomically
+from mla_train.safe_files import keep_checksum, write_atomically
 
 CARD = "README.md"
 RUNTIME = Path(__file__).parent / "runtime"
@@ -69,3 +69,4 @@ def save_onnx(graph: Graph, file: Path) -> None:
         program = torch.onnx.export(graph.program, dynamo=True, verbose=False, **names)
     assert program is not None
     program.save(file)
+    keep_checksum(file)

@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+from mla_train.safe_files import keep_checksum
+
 KINDS = ["MatMul", "Gather"]  # products and tables; convolutions in 8 bits are slower than in 32
 
 
@@ -14,5 +16,6 @@ def quantize(folder: Path) -> None:
     try:
         for file in folder.glob("*.onnx"):
             quantize_dynamic(file, file, op_types_to_quantize=KINDS, per_channel=True, weight_type=QuantType.QInt8)
+            keep_checksum(file)
     finally:
         logging.getLogger().disabled = False

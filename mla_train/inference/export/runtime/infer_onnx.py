@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Model:
     """
 
     def __init__(self, folder: str | Path, threads: int = 0) -> None:
+        check_whole(Path(folder))
         spec, config = (json.loads((Path(folder) / f"{name}.json").read_text("utf-8")) for name in ("spec", "config"))
         self.head, self.options = spec["head"], config["task"]
         self.inputs = {name: {**self.options, **each} for name, each in spec["inputs"].items()}
@@ -92,6 +94,20 @@ class Model:
         tokenizer = load_tokenizer(self.inputs[shared]["tokenizer"] if shared else self.head["tokenizer"])
         score /= (len(tokens) - 1) ** self.options["length_penalty"]
         return {"prediction": tokenizer.decode(tokens[1:-1]), "score": round(score, 4)}
+
+
+def check_whole(folder: Path) -> None:
+    """Raises a ValueError where a file is not as it was written: SHA256SUMS has a line for each content that it may have."""
+    sums = folder / "SHA256SUMS"
+    known: dict[str, set[str]] = {}
+    for line in sums.read_text("utf-8").splitlines() if sums.is_file() else ():
+        digest, _, name = line.partition("  ")
+        known.setdefault(name, set()).add(digest)
+    for name, digests in known.items():
+        if (folder / name).is_file() and sha256((folder / name).read_bytes()).hexdigest() not in digests:
+            raise ValueError(
+                f"{name} is damaged: export the model again; if it was changed on purpose, remove SHA256SUMS"
+            )
 
 
 def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
