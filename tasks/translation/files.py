@@ -28,7 +28,8 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
     Raises:
         UserError: A file or column does not exist, a row is broken, or aligned files differ in length.
     """
-    files = _locate(options)
+    links: list[str] = []
+    files = _locate(options, links)
     if files:
         named = {split: those for split, those in files.items() if isinstance(those, list)}
         tables = {
@@ -40,7 +41,7 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
             tables = split_by_column(tables, options)
     else:
         tables = read_tables(options, "sentence pairs")
-    notes = report_broken(tables, options.on_error)
+    notes = [*links, *report_broken(tables, options.on_error)]
     pairs = {split: _table_pairs(table, options, notes) for split, table in tables.items()}
     pairs |= {
         split: _aligned_pairs(*file, options.encoding) for split, file in files.items() if isinstance(file, tuple)
@@ -82,7 +83,7 @@ def _complete(split: str, pairs: Examples, notes: list[str]) -> Examples:
     return pairs.select(complete)
 
 
-def _locate(options: PairFilesConfig) -> dict[str, Location]:
+def _locate(options: PairFilesConfig, notes: list[str]) -> dict[str, Location]:
     """Files of the splits; those that are named come before those of the folder. Empty where a hub data set is meant."""
     files: dict[str, Location] = {}
     if options.root is not None:
@@ -91,13 +92,13 @@ def _locate(options: PairFilesConfig) -> dict[str, Location]:
     for split in PART_NAMES:
         named: Any = getattr(options, split)
         if named is not None:
-            files[split] = _named(named, split)
+            files[split] = _named(named, split, notes)
     if files and "train" not in files:
         raise UserError("data.train is missing: name the training file, or the two")
     return files
 
 
-def _named(named: str | list[str], split: str) -> Location:
+def _named(named: str | list[str], split: str, notes: list[str]) -> Location:
     """Files that an option names: two text files are aligned, others are tables of pairs."""
     texts = [] if isinstance(named, str) else [Path(file) for file in named if format_of(Path(file)) in (None, "txt")]
     if len(texts) == len(named) == 2:
@@ -107,7 +108,7 @@ def _named(named: str | list[str], split: str) -> Location:
             f"data.{split}={named}: name two aligned text files, data.{split}=[SOURCES,TARGETS], or tables with a source and "
             "its translation in each row"
         )
-    return named_files(named, split)
+    return named_files(named, split, notes)
 
 
 def _tables_in(root: Path) -> dict[str, list[Path]]:

@@ -154,6 +154,7 @@ def test_a_small_file_of_many_short_lines_is_refused(ending, tmp_path):
         ("a.txt", ["task=masked_lm", "data=text_lines"]),
         ("a.csv", ["task=masked_lm", "data=text_lines", "data.text_column=text"]),
         ("a.csv", ["task=text_classification", "data=text_files"]),
+        ("a.csv", ["task=translation", "data=pair_files", "data.source_column=text", "data.target_column=label"]),
     ],
 )
 def test_links_out_of_a_folder_of_a_split_are_noted(name, words, tmp_path):
@@ -162,6 +163,16 @@ def test_links_out_of_a_folder_of_a_split_are_noted(name, words, tmp_path):
     (tmp_path / "there" / name).symlink_to(tmp_path / name)
     notes = load(*words, f"data.train={tmp_path / 'there'}", "data.max_bytes=1000000").notes
     assert sum(f"{name} is {tmp_path / name}" in note for note in notes) == 1
+
+
+def test_links_out_of_a_folder_of_series_are_noted(tmp_path):
+    (tmp_path / "there").mkdir()
+    hours = [f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24}" for i in range(600)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,load", *hours]) + "\n")
+    (tmp_path / "there" / "a.csv").symlink_to(tmp_path / "a.csv")
+    words = ["data.look_back=24", "data.horizon=6", "data.period=24"]
+    notes = load("task=forecasting", "data=series_csv", f"data.path={tmp_path / 'there'}", *words).notes
+    assert sum(f"a.csv is {tmp_path / 'a.csv'}" in note for note in notes) == 1
 
 
 def same_views(text, count=2000):

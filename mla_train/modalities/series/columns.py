@@ -42,7 +42,7 @@ def read_series_frame(
     """
     if options.path is None:
         raise UserError("the table is missing: name data.path=FILE (csv, parquet, xlsx, ...)")
-    files = named_files(options.path, "path")
+    files = named_files(options.path, "path", notes)
     name = str(files[0]) if len(files) == 1 else f"{files[0].parent} ({len(files)} files)"
     options = replace(options, path=name)
     table = concatenate([read_table(file, options) for file in files], name)
