@@ -54,8 +54,9 @@ def test_every_recipe_learns(recipe, digits):
     if recipe == "latent_array":
         return
     maps = attention_weights(model, digits)
-    assert maps.shape == (20, 4, 16, 16)
-    torch.testing.assert_close(maps.sum(-1), torch.ones(20, 4, 16))
+    tokens = 16 + model.encoder.num_registers
+    assert maps.shape == (20, 4, tokens, tokens)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(20, 4, tokens))
     row, column = torch.arange(16) // 4, torch.arange(16) % 4
     apart = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs())
     if recipe == "pattern_window":
