@@ -208,7 +208,7 @@ def predict(arguments: argparse.Namespace) -> None:
         require(arguments.text is not None, "--stream prints one continued text: name its beginning with --text")
         require(head.kind == "next_tokens", "--stream belongs to language models (task=causal_lm)")
         writer: Any = head
-        writer.told = lambda piece: print(printable(piece), end="", flush=True)
+        writer.on_piece = lambda piece: print(printable(piece), end="", flush=True)
         predictor.predict([example_of(arguments, predictor.spec.inputs)])
         print()
         return

@@ -225,7 +225,7 @@ class MaskedPatchOptions(HeadOptions):
         )
         require(
             run.attention.qk_rope_head_dim != 0,
-            "attention.qk_rope_head_dim=0: the decoder knows places by rotary positions alone; leave it out",
+            "attention.qk_rope_head_dim=0: the encoder would not know where the patches that it reads are; leave it out",
         )
 
 

@@ -12,17 +12,14 @@ import pandas as pd
 from mla_train.data.examples import Examples, RawData, TableSeries
 from mla_train.data.readers import read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
+from mla_train.data.series_columns import Formats, read_columns
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import is_missing, is_row_number
-from mla_train.data.tables.numbers import NumberFormat, read_numbers
+from mla_train.data.tables.cells import is_missing
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean, few
 from mla_train.modalities.series.times import times_of
-
-Formats = Mapping[str, NumberFormat | None]
-"""Columns that series are read from, in order, and how the numbers of each are written where that is known."""
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -160,7 +157,7 @@ def without_end(values: np.ndarray) -> np.ndarray:
 def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps, in val and test those of train."""
     label_column, labels = read_labels(table, options, notes)
-    columns, formats = _numbers(table, [label_column, *row_columns(options)], options, known, notes)
+    columns, formats = read_columns(table, [label_column, *row_columns(options)], options, known, notes)
     if not columns:
         raise UserError(
             f"{table.file} has no column of numbers beside {label_column}: with a row for each step, name the column that "
@@ -180,7 +177,7 @@ def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> 
 def _by_number(
     table: Table, columns: dict[str, np.ndarray], formats: Formats, notes: list[str]
 ) -> tuple[dict[str, np.ndarray], Formats]:
-    """Steps t0, t1, t10, t2, which programs sort as words, in the order of their numbers; any other order is said."""
+    """Steps t0, t1, t10, t2, which programs sort as words, in the order of their numbers; any other order is noted."""
     parts = [re.fullmatch(r"(\D*)(\d+)", name) for name in columns]
     if not all(parts) or len({part[1] for part in parts if part}) > 1:
         return columns, formats
@@ -244,7 +241,7 @@ def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> 
                 "or remove the row"
             )
         rows.setdefault(series_name(cell), []).append(row)
-    columns, formats = _numbers(table, roles, options, known, notes)
+    columns, formats = read_columns(table, roles, options, known, notes)
     if not columns:
         raise UserError(f"{table.file} has no column of numbers beside {', '.join(roles)}")
     values = np.array(list(columns.values())).T
@@ -294,79 +291,6 @@ def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> 
         [RowName(str(table.file), f"series {name}") for name in rows],
         groups=groups,
     )
-
-
-def _numbers(
-    table: Table, roles: Sequence[str], options: Any, known: Formats, notes: list[str]
-) -> tuple[dict[str, np.ndarray], Formats]:
-    """Columns of numbers, `(rows,)` each, NaN where a cell is empty, and how they are written; those that are known by name."""
-    columns, left, signs, infinite = {}, [], list[str](), 0
-    formats: dict[str, NumberFormat | None] = {}
-    others = [name for name in table.columns if name not in roles]
-    for name in known_columns(known, others, str(table.file), not options.series_column, notes) if known else others:
-        found = read_numbers(
-            f"{table.file} column {name}", table.column(name), options, signs, table.places, known.get(name)
-        )
-        values = None if found is None else found.values
-        if values is None and all(is_missing(cell, options.na_values) for cell in table.column(name)):
-            values = pd.Series(np.nan, index=range(len(table)))  # a step that no series has
-        if values is None and known:
-            raise UserError(
-                f"{table.file}: {name} holds no numbers, which it does in the training data: write them there"
-            )
-        if values is None:
-            left.append(name)
-        elif not known and is_row_number(name, values.to_numpy(float)):
-            notes.append(f"{table.file}: {name} counts rows and is left out")
-        else:
-            numbers = values.to_numpy(float)
-            infinite += int(np.isinf(numbers).sum())
-            columns[name] = np.where(np.isinf(numbers), np.nan, numbers)
-            formats[name] = None if found is None else found.format
-    notes += first_of(signs)
-    if infinite:
-        notes.append(f"{table.file}: {infinite:,} infinite values are read as missing")
-    if columns and left:
-        notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
-    alike = set(filter(None, formats.values()))
-    if not options.series_column and len(alike) == 1:  # steps are of one quantity
-        formats = dict.fromkeys(formats, alike.pop())
-    return columns, known or formats
-
-
-def first_of(signs: Sequence[str]) -> list[str]:
-    """One note for those on the numbers of many columns."""
-    return [signs[0] + (f"; {len(signs) - 1:,} more columns, too" if len(signs) > 1 else "")] if signs else []
-
-
-def known_columns(known: Formats, columns: Sequence[str], where: str, is_wide: bool, notes: list[str]) -> list[str]:
-    """Columns that series are read from in new data: those of the training data, by name and in their order.
-
-    Args:
-        known: Columns of the training data.
-        columns: Columns that the new data has.
-        where: Name of its file, for messages.
-        is_wide: Whether columns are steps, of which the last may be missing where series are shorter.
-        notes: Lines for the user; what is read otherwise than it stands there is added.
-
-    Raises:
-        UserError: A column is missing, or stands there twice.
-    """
-    there, lacking = [name for name in known if name in columns], [name for name in known if name not in columns]
-    kind = "steps" if is_wide else "channels"
-    if not there or (lacking and not (is_wide and list(known)[: len(there)] == there)):
-        raise UserError(
-            f"{where} has no column {few(lacking)}, of which the model has learned {kind}: name the columns as in the training "
-            f"data, {few(list(known))}"
-        )
-    twice = next((name for name in there if f"{name} (2)" in columns), None)
-    if twice is not None:
-        raise UserError(f"{where} has several columns {twice}: give each a name of its own")
-    if lacking:
-        notes.append(f"{where} has no column {few(lacking)}: its series end before these steps")
-    if [name for name in columns if name in known] != there:
-        notes.append(f"{where}: {kind} are read in the order of the training data, {few(there)}")
-    return there
 
 
 def series_name(cell: Any) -> str:

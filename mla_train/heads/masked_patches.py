@@ -1,26 +1,25 @@
 """Hidden patches of an image or a series: the encoder reads the others, and a light decoder says what stood there.
 
 A masked autoencoder (He et al. 2021, arXiv 2111.06377). What is hidden is taken out of the input itself, so that no
-convolution in front of the encoder sees it, and its tokens are left out of the encoder, which is the faster for it. Blocks
-that read each token with those beside it get all tokens.
+convolution in front of the encoder sees it, and the encoder reads the tokens of the others alone. Blocks that read each
+token with those beside it get all tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import Block, Latent, MaskedPatchOptions, Pattern, TrainConfig
 from mla_train.data.batch import Batch
-from mla_train.errors import UserError
-from mla_train.heads.base import Embeddings, Explained, Head, Predictions, RawTargets, columns_of
+from mla_train.heads.base import Embeddings, Predictions, columns_of
+from mla_train.heads.unlabelled import Unlabelled, sums_by_example
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.nn import Encoder, ReconstructionTarget
+from mla_train.nn.perceiver import FourierPosition
 
 
 @dataclass
@@ -74,7 +73,7 @@ class Filled:
     patches: Tensor
 
 
-class MaskedPatches(Head):
+class MaskedPatches(Unlabelled):
     """Numbers of hidden patches, in units of the data's standard deviation; squared error."""
 
     kind = "masked_patches"
@@ -83,7 +82,6 @@ class MaskedPatches(Head):
     monitor = "mse"
     units = {"mse": "variance"}
     units_note = "variance: share of the variance of the training data"
-    draws_sums = True
 
     def __init__(
         self, config: TrainConfig, spec: MaskedPatchSpec, embeddings: Embeddings, sequences: bool = False
@@ -103,20 +101,12 @@ class MaskedPatches(Head):
         )
         self.leaves_out = config.encoder.block is Block.attention and config.attention.pattern is Pattern["global"]
         self.hidden = nn.Parameter(torch.randn(dim) * 0.02)
+        # Rotary positions say how far patches are apart, and not where they are.
+        self.positions = FourierPosition(dim, embedding.axes, config.attention.rope_theta)
         self.decoder = Encoder(plain, config.attention, config.regularization, embedding.axes)
         self.project = nn.Linear(dim, embedding.reconstruction_size)
 
     # Targets: a number for each example, from which its hidden patches are drawn.
-
-    @classmethod
-    def load_targets(cls, targets: RawTargets, options: Any, notes: list[str]) -> tuple[Any, dict[str, np.ndarray]]:
-        """Labels, if there are any, are not read."""
-        return cls.spec_class(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
-
-    @classmethod
-    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
-        """There are none."""
-        raise UserError("new examples have no labels to compare with: results.json has the scores of the test split")
 
     @classmethod
     def prepare_targets(
@@ -130,18 +120,14 @@ class MaskedPatches(Head):
         """Numbers of the examples, `(batch,)`; random ones in training."""
         return torch.randint(2**31, (len(targets),)) if training else torch.tensor([int(each) for each in targets])
 
-    @classmethod
-    def lengths(cls, inputs: np.ndarray | None, targets: Any) -> np.ndarray | None:
-        """Number of patches of each example."""
-        return inputs
-
     # The network.
 
     def embed(self, name: str, embedding: Any, batch: Batch) -> ModalityFeatures:
         """Tokens of the patches that the encoder reads, `(batch, read, dim)`."""
         tensors = batch.inputs[name]
         target = embedding.reconstruction_target(tensors)
-        hidden = self.hidden_patches(target.known.any(-1), batch)
+        seeds = [0] * len(target.known) if batch.targets is None else batch.targets.tolist()
+        hidden = hidden_patches(seeds, target.known.any(-1), self.spec.rate)
         features: ModalityFeatures = embedding(embedding.hide(tensors, hidden))
         tokens = features.tokens
         assert tokens is not None
@@ -162,11 +148,6 @@ class MaskedPatches(Head):
             context=Hidden(target, hidden, visible, order, positions, padding),
         )
 
-    def hidden_patches(self, present: Tensor, batch: Batch) -> Tensor:
-        """True where patches of a batch are hidden, `(batch, patches)`; see `hidden_patches`."""
-        seeds = [0] * len(present) if batch.targets is None else batch.targets.tolist()
-        return hidden_patches(seeds, present, self.spec.rate)
-
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Filled:
         """What stood in the hidden patches."""
         each = features[self.spec.input]
@@ -178,7 +159,7 @@ class MaskedPatches(Head):
         else:
             read = places.scatter(1, hidden.order.unsqueeze(-1).expand_as(tokens), tokens)
             x = torch.where(hidden.visible.unsqueeze(-1), read, places)
-        x = x + sinusoids(hidden.positions, x.size(-1)).to(x)
+        x = x + self.positions(hidden.positions)
         decoded = self.decoder(x, hidden.positions, hidden.padding if bool(hidden.padding.any()) else None)
         true, known = hidden.target.values, hidden.target.known
         some = hidden.patches
@@ -201,14 +182,9 @@ class MaskedPatches(Head):
         """How many numbers of each example were hidden, `numbers`, and sums over them: `error` and `size`, squared."""
         known, true = outputs.known, outputs.true.float()
         error = (outputs.values.float() - true).square()
-        counts = outputs.patches.sum(1)
-        rows = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
 
         def summed(values: Tensor) -> np.ndarray:
-            sums = values.masked_fill(~known, 0).double().sum(1)
-            return (
-                torch.zeros(len(counts), dtype=torch.double, device=sums.device).index_add(0, rows, sums).cpu().numpy()
-            )
+            return sums_by_example(values.masked_fill(~known, 0).double().sum(1), outputs.patches)
 
         return {"numbers": summed(known), "error": summed(error), "size": summed(true.square())}
 
@@ -233,35 +209,6 @@ class MaskedPatches(Head):
     def example_error(self, record: Mapping[str, Any]) -> float:
         """Mean squared error."""
         return float(record["prediction"])
-
-    def explain(self, outputs: Any, batch: Batch) -> Explained:
-        """There is no one answer."""
-        raise UserError("hidden patches are not explained: explain a model that is trained from this one (init.from=)")
-
-    def answer_to_explain(self, features: Any, raw: Mapping[str, Any]) -> Any:
-        """See `explain`."""
-        return self.explain(None, None)  # type: ignore[arg-type]
-
-    def figures(self, predictions: Predictions, folder: Path) -> None:
-        """Those of the task show examples."""
-
-
-def sinusoids(positions: Tensor, dim: int) -> Tensor:
-    """Sines and cosines of places, which rotary positions know relative to each other alone (Vaswani et al. 2017).
-
-    Args:
-        positions: Places along one axis, `(length,)`, or several, `(length, axes)`.
-        dim: Width of a token.
-
-    Returns:
-        `(length, dim)`; each axis has its share.
-    """
-    places = positions.float().reshape(len(positions), -1)
-    width = dim // (2 * places.size(1))
-    frequencies = 10_000 ** (-torch.arange(width, device=places.device) / max(1, width))
-    angles = (places.unsqueeze(-1) * frequencies).flatten(1)
-    waves = torch.cat([angles.sin(), angles.cos()], -1)
-    return F.pad(waves, (0, dim - waves.size(1)))
 
 
 def metrics_of_sums(numbers: float, error: float, size: float) -> dict[str, float]:

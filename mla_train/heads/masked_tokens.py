@@ -14,7 +14,8 @@ from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.heads.base import Embeddings, Predictions, columns_of
-from mla_train.heads.token_scores import TokenLabels, TokenScores, sums_by_text
+from mla_train.heads.token_scores import TokenLabels, TokenScores
+from mla_train.heads.unlabelled import sums_by_example
 from mla_train.modalities.base import ModalityFeatures
 
 KEPT, RANDOM = 0.1, 0.1  # shares of hidden tokens that stay, and that become another one, with corruption=bert
@@ -94,7 +95,7 @@ class MaskedTokens(TokenScores):
             return columns | {"tokens": _by_text(tokens, counts), "chances": _by_text(chances, counts)}
         true = batch.targets.tokens[gaps]
         losses = F.cross_entropy(scores.float(), true, reduction="none")
-        columns |= {"loss": sums_by_text(losses, gaps), "correct": sums_by_text(likeliest == true, gaps)}
+        columns |= {"loss": sums_by_example(losses, gaps), "correct": sums_by_example(likeliest == true, gaps)}
         return columns | {"label": _by_text(true, counts)}
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:

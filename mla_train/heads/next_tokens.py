@@ -17,7 +17,8 @@ from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, START_ID, token_bytes
 from mla_train.heads.base import Embeddings, Predictions, columns_of
 from mla_train.heads.streamed_text import StreamedText
-from mla_train.heads.token_scores import TokenScores, sums_by_text
+from mla_train.heads.token_scores import TokenScores
+from mla_train.heads.unlabelled import sums_by_example
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.nn import sample
 
@@ -41,7 +42,7 @@ class NextTokens(TokenScores):
 
     Attributes:
         sampling: How new texts are continued.
-        told: Called with each piece of a text while it is written, where it is the only one; None tells nobody.
+        on_piece: Called with each piece of a text while it is written, where it is the only one; None tells nobody.
     """
 
     kind = "next_tokens"
@@ -55,7 +56,7 @@ class NextTokens(TokenScores):
     ) -> None:
         super().__init__(spec, embeddings)
         self.sampling = SamplingOptions()
-        self.told: Callable[[str], None] | None = None
+        self.on_piece: Callable[[str], None] | None = None
         self._encoder: tuple[Any, ...] = ()
 
     def take_encoder(self, encoder: nn.Module | None) -> None:
@@ -106,7 +107,7 @@ class NextTokens(TokenScores):
             "tokens": torch.ones_like(following),
             "bytes": sizes[following],
         }
-        return {name: sums_by_text(each, is_token) for name, each in values.items()}
+        return {name: sums_by_example(each, is_token) for name, each in values.items()}
 
     def continued(self, beginnings: Sequence[Tensor]) -> Predictions:
         """Continuations of texts, those of equal length together, and their mean log probabilities.
@@ -121,7 +122,7 @@ class NextTokens(TokenScores):
         options = self.sampling
         stops = [text.encode() for text in options.stop]
         longest = max(map(len, stops), default=0)
-        stream = None if self.told is None or len(beginnings) > 1 else StreamedText(self.told, stops)
+        stream = None if self.on_piece is None or len(beginnings) > 1 else StreamedText(self.on_piece, stops)
 
         def is_over(tokens: Sequence[int]) -> bool:
             if stream is not None:

@@ -11,12 +11,12 @@ class StreamedText:
     follows: all pieces together are the text as it is in the end.
 
     Args:
-        told: Called with each piece.
+        on_piece: Called with each piece.
         stops: Texts at which writing stops, as bytes; they are not passed on.
     """
 
-    def __init__(self, told: Callable[[str], None], stops: Sequence[bytes]) -> None:
-        self.told, self.stops = told, stops
+    def __init__(self, on_piece: Callable[[str], None], stops: Sequence[bytes]) -> None:
+        self.on_piece, self.stops = on_piece, stops
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._passed = 0
 
@@ -26,15 +26,15 @@ class StreamedText:
         piece = self._decoder.decode(whole[self._passed : end], is_over)
         self._passed = max(self._passed, end)
         if piece:
-            self.told(piece)
+            self.on_piece(piece)
 
     def _certain(self, whole: bytes) -> int:
         """Number of bytes before a stop, or before what may become one."""
-        found = [at for stop in self.stops if (at := whole.find(stop)) >= 0]
+        stop_places = [at for stop in self.stops if (at := whole.find(stop)) >= 0]
         begun = [
             len(whole) - size
             for stop in self.stops
             for size in range(1, min(len(stop), len(whole) + 1))
             if whole.endswith(stop[:size])
         ]
-        return min([*found, *begun, len(whole)])
+        return min([*stop_places, *begun, len(whole)])

@@ -1,6 +1,6 @@
 """What heads share that score the tokens of a text: the text is its own label, and the embeddings are the output matrix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mla_train.data.batch import Batch, pad_stack
 from mla_train.data.tokenizers import PAD_ID, read_tokenizer
-from mla_train.errors import UserError
-from mla_train.heads.base import Embeddings, Explained, Head, RawTargets
+from mla_train.heads.base import Embeddings
+from mla_train.heads.unlabelled import Unlabelled
 
 
 @dataclass
@@ -28,14 +28,13 @@ class TokenLabels:
         return self.tokens != PAD_ID
 
 
-class TokenScores(Head):
+class TokenScores(Unlabelled):
     """Scores of all tokens of the vocabulary at some places of a text.
 
     `forward` returns True at these places, `(batch, length)`, and the scores there, `(places, vocab_size)`: the vocabulary is
     the largest matrix, so that no other place is multiplied by it. A subclass has a `spec` that names the input, `text`.
     """
 
-    draws_sums = True
     even_tokens = True
 
     def __init__(self, spec: Any, embeddings: Embeddings) -> None:
@@ -51,16 +50,6 @@ class TokenScores(Head):
         return read_tokenizer(spec.tokenizer, spec.vocab_size)
 
     @classmethod
-    def load_targets(cls, targets: RawTargets, options: Any, notes: list[str]) -> tuple[Any, dict[str, np.ndarray]]:
-        """Labels, if there are any, are not read."""
-        return cls.spec_class(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
-
-    @classmethod
-    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
-        """There are none in new texts."""
-        raise UserError("new texts have no labels to compare with: results.json has the scores of the test split")
-
-    @classmethod
     def collate(cls, spec: Any, targets: Sequence[np.ndarray], training: bool) -> TokenLabels:
         """The true tokens of each text."""
         return TokenLabels(pad_stack([torch.from_numpy(each.astype(np.int64)) for each in targets])[0])
@@ -73,19 +62,3 @@ class TokenScores(Head):
     def r_drop_loss(self, first: Any, second: Any, batch: Batch) -> Tensor:
         """Divergence of two passes, summed over places."""
         return super().r_drop_loss(first[1], second[1], batch)
-
-    def answer_to_explain(self, features: Any, raw: Mapping[str, Any]) -> np.ndarray:
-        """There is no one answer."""
-        raise UserError("single tokens are not explained: explain a model that is trained from this one (init.from=)")
-
-    def explain(self, outputs: Any, batch: Batch) -> Explained:
-        """See `answer_to_explain`."""
-        raise UserError("single tokens are not explained: explain a model that is trained from this one (init.from=)")
-
-
-def sums_by_text(values: Tensor, places: Tensor) -> np.ndarray:
-    """Sum over the places of each text, `(batch,)`, of a value at each place, `(places,)`."""
-    counts = places.sum(1)
-    rows = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    zeros = torch.zeros(len(counts), dtype=torch.double, device=counts.device)
-    return zeros.index_add(0, rows, values.double()).cpu().numpy()

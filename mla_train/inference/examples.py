@@ -12,12 +12,10 @@ import pandas as pd
 
 from mla_train.config import TableOptions
 from mla_train.data.readers import LABEL_NAMES
+from mla_train.data.series_columns import Formats, first_of, known_columns
 from mla_train.data.series_files import (
-    Formats,
-    first_of,
     is_archive,
     is_number,
-    known_columns,
     read_archive_file,
     row_columns,
     series_name,
@@ -123,8 +121,10 @@ def _formats(source: Source, rows: Sequence[Row], columns: Sequence[str], option
     for name in taken:
         formats[name] = known.get(name)
         with suppress(UserError):  # of a cell, of which its row tells
-            found = read_numbers(f"{source.name} column {name}", cells[name], options, signs, None, known.get(name))
-            formats[name] = (found and found.format) or known.get(name)
+            column_numbers = read_numbers(
+                f"{source.name} column {name}", cells[name], options, signs, None, known.get(name)
+            )
+            formats[name] = (column_numbers and column_numbers.format) or known.get(name)
     source.notes += first_of(signs)
     return formats
 
@@ -195,9 +195,9 @@ def _column(
 ) -> list[float | str]:
     """The cells of a column as numbers, in the signs of the training data; what is wrong with those that are none."""
     with suppress(UserError):
-        found = read_numbers(name, cells, options, [], places, known)
-        if found is not None:
-            return found.values.astype(float).tolist()
+        column_numbers = read_numbers(name, cells, options, [], places, known)
+        if column_numbers is not None:
+            return column_numbers.values.astype(float).tolist()
     return [_number(name, cell, place, options, known) for cell, place in zip(cells, places, strict=True)]
 
 
@@ -205,7 +205,7 @@ def _number(name: str, cell: Any, place: str, options: Any, known: NumberFormat 
     if is_missing(cell, options.na_values, NUMBER_WORDS):
         return np.nan
     try:
-        found = read_numbers(name, [cell], options, [], [place], known)
+        column_numbers = read_numbers(name, [cell], options, [], [place], known)
     except UserError as error:
         return str(error)
-    return f"{name} is {cell!r}, not a number" if found is None else float(found.values.iloc[0])
+    return f"{name} is {cell!r}, not a number" if column_numbers is None else float(column_numbers.values.iloc[0])

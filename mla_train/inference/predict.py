@@ -34,7 +34,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
     where = {} if source.has_values else find_columns(predictor, source.columns, answers.columns, source.name, notes)
     for note in [*source.notes, *(notes if source.format not in ("txt", "images") else ())]:
         bar.write(printable(note), file=sys.stderr)
-    said = len(source.notes)
+    notes_before = len(source.notes)
     own = answer_columns(predictor, answers)
     twice = sorted(set(own) & set(source.columns))
     if twice:
@@ -59,7 +59,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
             writer.write(rows)
             bar.update(len(rows))
             count += len(rows)
-    for note in source.notes[said:]:  # of what the rows hold
+    for note in source.notes[notes_before:]:  # of what the rows hold
         bar.write(printable(note), file=sys.stderr)
     summary = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
     return summary + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")

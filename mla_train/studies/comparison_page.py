@@ -241,8 +241,8 @@ def write_page(comparison: Comparison, how: Circumstances, folder: Path) -> None
 
 def _markdown(comparison: Comparison, how: Circumstances) -> str:
     failed = failures(comparison)
-    said = markdown_line(conclusion(comparison))
-    parts = [f"# {markdown_line(title(comparison))}", f"```bash\n{how.command}\n```", said]
+    summary_text = markdown_line(conclusion(comparison))
+    parts = [f"# {markdown_line(title(comparison))}", f"```bash\n{how.command}\n```", summary_text]
     parts += ["\n".join(f"- {markdown_line(message)}" for message in failed)] * bool(failed)
     parts.append(as_markdown(summary(comparison)))
     parts += [f"![Each {comparison.unit}, mean and 95 % interval](comparison.png)"] * (comparison.any_score is not None)

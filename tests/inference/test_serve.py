@@ -387,7 +387,7 @@ def test_a_text_is_continued_piece_by_piece(tmp_path):
 
 
 def test_a_client_that_has_gone_frees_the_model():
-    told, done = [], threading.Event()
+    pieces_read, done = [], threading.Event()
 
     def model(examples, tell=None):
         try:
@@ -397,14 +397,14 @@ def test_a_client_that_has_gone_frees_the_model():
             done.set()
 
     def tell(piece):
-        told.append(piece)
-        if len(told) == 3:
+        pieces_read.append(piece)
+        if len(pieces_read) == 3:
             raise ClientGoneError
 
     batcher = Batcher(model, capacity=10)
     with pytest.raises(ClientGoneError):
         batcher.submit([1], tell).result(10)
     assert done.wait(10)
-    assert told == ["0", "1", "2"]
+    assert pieces_read == ["0", "1", "2"]
     assert batcher.alive
     batcher.close()

@@ -37,12 +37,12 @@ class Job:
 
     Attributes:
         examples: The examples.
-        told: Called with pieces of the answer while it is made; None tells nobody. Such a request is answered alone.
+        on_piece: Called with pieces of the answer while it is made; None tells nobody. Such a request is answered alone.
         future: The records.
     """
 
     examples: Sequence[Any]
-    told: Callable[[str], None] | None = None
+    on_piece: Callable[[str], None] | None = None
     future: "Future[Records]" = field(default_factory=Future)
 
 
@@ -53,7 +53,7 @@ class Batcher:
     requests does the thread wait a little for more, so that a single client never waits.
 
     Args:
-        predict: Function from examples to their records; also from them and who is told of pieces of an answer.
+        predict: Function from examples to their records; also from them and a callback for pieces of the answer.
         capacity: Number of examples that may wait.
         batch_size: Number of examples from which on a batch takes no more requests.
         delay: Seconds that a batch waits for more requests.
@@ -81,7 +81,7 @@ class Batcher:
         """Whether the model answers."""
         return self._thread.is_alive()
 
-    def submit(self, examples: Sequence[Any], told: Callable[[str], None] | None = None) -> "Future[Records]":
+    def submit(self, examples: Sequence[Any], on_piece: Callable[[str], None] | None = None) -> "Future[Records]":
         """Queues the examples of a request; see `Job`.
 
         Raises:
@@ -91,7 +91,7 @@ class Batcher:
             if self.waiting and self.waiting + len(examples) > self.capacity:
                 raise RequestError(503, f"{self.waiting:,} examples are waiting: try again in a second")
             self.waiting += len(examples)
-        job = Job(examples, told)
+        job = Job(examples, on_piece)
         self._jobs.put(job)
         return job.future
 
@@ -108,8 +108,8 @@ class Batcher:
                 self.waiting -= sum(len(job.examples) for job in jobs)
             several = len(jobs) > 1
             jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]  # without those that gave up
-            together = [job for job in jobs if job.told is None]
-            for each in ([together] if together else []) + [[job] for job in jobs if job.told is not None]:
+            together = [job for job in jobs if job.on_piece is None]
+            for each in ([together] if together else []) + [[job] for job in jobs if job.on_piece is not None]:
                 self._answer(each)
 
     def _collect(self, wait: bool) -> tuple[list[Job], bool]:
@@ -133,8 +133,8 @@ class Batcher:
     def _answer(self, jobs: Sequence[Job]) -> None:
         examples = [example for job in jobs for example in job.examples]
         try:
-            told = [] if jobs[0].told is None else [jobs[0].told]
-            records = iter(contained(self.predict, examples, *told))
+            callbacks = [] if jobs[0].on_piece is None else [jobs[0].on_piece]
+            records = iter(contained(self.predict, examples, *callbacks))
         except ClientGoneError as error:
             jobs[0].future.set_exception(error)
             return

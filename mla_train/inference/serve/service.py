@@ -51,16 +51,16 @@ class Service:
         )  # loads what is imported late; where the model reads other sizes, that is an error record
 
     def _predict(
-        self, examples: Sequence[dict[str, Any]], told: Callable[[str], None] | None = None
+        self, examples: Sequence[dict[str, Any]], on_piece: Callable[[str], None] | None = None
     ) -> list[dict[str, Any]]:
         head: Any = self.predictor.network.head
-        if told is not None:
-            head.told = told
+        if on_piece is not None:
+            head.on_piece = on_piece
         try:
             return list(self.predictor.predict_batches(examples, BATCH, keep_errors=True))
         finally:
-            if told is not None:
-                head.told = None
+            if on_piece is not None:
+                head.on_piece = None
 
     def close(self) -> None:
         """Ends the threads, once they have answered."""
@@ -128,12 +128,12 @@ class Service:
         loop, gone = asyncio.get_running_loop(), Event()
         parts: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
-        def told(piece: str) -> None:
+        def on_piece(piece: str) -> None:
             if gone.is_set():
                 raise ClientGoneError
             loop.call_soon_threadsafe(parts.put_nowait, {"text": piece})
 
-        future = self.batcher.submit([example], told)
+        future = self.batcher.submit([example], on_piece)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(parts.put_nowait, None))
         try:
             async with asyncio.timeout(self.limits.seconds):

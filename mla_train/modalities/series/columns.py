@@ -61,13 +61,15 @@ def read_series_frame(
         if name in named_texts and not _are_times(cells):
             columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
             continue
-        found = read_numbers(f"{options.path} column {name}", cells, options, notes, table.places, known.get(name))
-        if found is None:
+        column_numbers = read_numbers(
+            f"{options.path} column {name}", cells, options, notes, table.places, known.get(name)
+        )
+        if column_numbers is None:
             columns[name] = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
             continue
-        columns[name] = found.values
-        if found.format is not None:
-            formats[name] = found.format
+        columns[name] = column_numbers.values
+        if column_numbers.format is not None:
+            formats[name] = column_numbers.format
     frame = pd.DataFrame(columns).set_axis(pd.Index(table.places, dtype=object))
     if options.time_column is None and len(table.index) == len(frame) and not _has_times(frame):
         index = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in table.index], frame.index)

@@ -121,31 +121,31 @@ def test_loss_and_gradients_are_those_of_the_whole_matrix(tmp_path):
 @settings(deadline=None)
 @given(st.text("abé日\n", max_size=12), st.lists(st.text("abé日", min_size=1, max_size=4), max_size=3), st.data())
 def test_pieces_of_a_text_are_the_text_as_it_is_in_the_end(text, stops, data):
-    whole, told = text.encode(), []
-    stream = StreamedText(told.append, [stop.encode() for stop in stops])
+    whole, pieces_written = text.encode(), []
+    stream = StreamedText(pieces_written.append, [stop.encode() for stop in stops])
     end = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
     place = 0
     while place < len(whole):
         place = data.draw(st.integers(place + 1, len(whole)))
         stream.write(whole[:place])
-        assert text[:end].startswith("".join(told))
+        assert text[:end].startswith("".join(pieces_written))
         if any(stop.encode() in whole[:place] for stop in stops):
             break
     stream.write(text[:end].encode(), is_over=True)
-    assert "".join(told) == text[:end]
+    assert "".join(pieces_written) == text[:end]
 
 
 def test_a_text_is_told_while_it_is_written(tmp_path):
     model, _ = model_of(tmp_path)
     (expected,) = continued(model, ["def f"], max_new_tokens=30)
-    told = []
-    model.head.told = told.append
+    pieces_written = []
+    model.head.on_piece = pieces_written.append
     assert continued(model, ["def f"], max_new_tokens=30) == [expected]
-    assert "".join(told) == expected
-    assert len(told) > 3
-    told.clear()
+    assert "".join(pieces_written) == expected
+    assert len(pieces_written) > 3
+    pieces_written.clear()
     continued(model, ["def f", "def g"], max_new_tokens=3)
-    assert not told
+    assert not pieces_written
 
 
 def test_bits_per_byte_by_hand():

@@ -16,7 +16,7 @@ from mla_train.baselines import Limit
 from mla_train.baselines.filling import filling_baselines
 from mla_train.data.batch import Batch
 from mla_train.errors import UserError
-from mla_train.heads.masked_patches import hidden_patches, metrics_of_sums, sinusoids
+from mla_train.heads.masked_patches import hidden_patches, metrics_of_sums
 from mla_train.task import build_task
 from tests.helpers import SMALL, check_report, config, python, train
 
@@ -192,14 +192,6 @@ def test_baselines_are_those_of_naive_sums():
     error = ((guess - values[0].flatten().numpy()[gone]) ** 2).sum()
     assert baselines["linear"].val["error"][0] == pytest.approx(error, rel=1e-3)
     assert baselines["linear"].val["error"].sum() < baselines["mean"].val["error"].sum()
-
-
-def test_places_differ_along_each_axis():
-    grid = torch.cartesian_prod(torch.arange(5), torch.arange(7))
-    for places, dim in ((grid, 16), (torch.arange(40), 9)):
-        waves = sinusoids(places, dim)
-        assert waves.shape == (len(places), dim)
-        assert len(waves.unique(dim=0)) == len(places)
 
 
 def test_what_a_classification_keeps_for_test_is_not_learnt_from():
