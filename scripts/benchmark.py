@@ -8,7 +8,8 @@
     python scripts/benchmark.py batches     batches of similar length
     python scripts/benchmark.py startup     until train.py has answered
     python scripts/benchmark.py grow        time and memory as the length of sequences grows
-    python scripts/benchmark.py page        docs/performance.md from docs/performance.json
+    python scripts/benchmark.py gpu         encoders and decoding on a GPU, in bfloat16
+    python scripts/benchmark.py page        docs/performance.md from docs/performance.json, and performance_gpu.json where there is one
     python scripts/benchmark.py quick       two minutes of train, beside the numbers of docs/performance.json
 
 Alternatives are timed by turns, so that the load of the machine affects all alike; ratios are medians of paired turns.
@@ -97,11 +98,19 @@ def batches(options: argparse.Namespace) -> None:
     choices.batches(options)
 
 
+def gpu(options: argparse.Namespace) -> None:
+    """Training steps of whole encoders in bfloat16 on a GPU, beside other encoders, and decoding."""
+    from benchmarks.gpu import gpu
+
+    ratios_of(gpu(options.rounds), options)
+
+
 def page(options: argparse.Namespace) -> None:
-    """Writes the ratios of docs/performance.json into docs/performance.md."""
+    """Writes the ratios of docs/performance.json and docs/performance_gpu.json into docs/performance.md."""
     from benchmarks.ratios import write_page
 
-    write_page(STORED, STORED.with_suffix(".md"))
+    files = [STORED, STORED.with_name("performance_gpu.json")]
+    write_page([file for file in files if file.is_file()], STORED.with_suffix(".md"))
 
 
 def quick(options: argparse.Namespace) -> None:
@@ -154,6 +163,7 @@ def main() -> None:
     add(startup)
     part = add(grow)
     part.add_argument("--lengths", type=int, nargs="+", default=[256, 1024, 4096, 16384], help="tokens of a sequence")
+    add(gpu, saving)
     add(quick)
     add(page)
     part = add(decode)

@@ -7,9 +7,21 @@ from torch import Tensor, nn
 from mla_train.config import Activation, Norm
 
 
+class RMSNorm(nn.RMSNorm):
+    """RMSNorm (Zhang and Sennrich 2019) over the last dimension, in the precision of its input.
+
+    Torch's fused kernel takes weights of the input's type alone. Under autocast to bfloat16 they differ, which cost a seventh of
+    a training step of `encoder=base` on an H200.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Norms `(..., dim)`."""
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 def build_norm(kind: Norm, dim: int) -> nn.Module:
-    """RMSNorm (Zhang and Sennrich 2019) or LayerNorm over the last dimension."""
-    return nn.RMSNorm(dim, eps=1e-6) if kind is Norm.rmsnorm else nn.LayerNorm(dim)
+    """RMSNorm or LayerNorm over the last dimension."""
+    return RMSNorm(dim, eps=1e-6) if kind is Norm.rmsnorm else nn.LayerNorm(dim)
 
 
 class FeedForward(nn.Module):

@@ -57,7 +57,7 @@ def generation_speed(model: Any, memory: Tensor, cached: bool, length: int, beam
     """Tokens a second of all beams of a `LanguageModel`, and bytes of the cache; memory is `(sources, length, dim)`."""
     state: Any = (Decoding if cached else UncachedDecoding)(model, memory, None)
     start = time.perf_counter()
-    hypotheses = beam_search(state, [length] * len(memory), start=START, end=END, beams=beams)
+    hypotheses = beam_search(state, [length] * len(memory), start=START, end=END, beams=beams, device=memory.device)
     seconds = time.perf_counter() - start
     assert all(len(best[0].tokens) == length - 1 for best in hypotheses)
     return len(memory) * beams * length / seconds, state.cache.nbytes

@@ -104,7 +104,9 @@ def machine() -> dict[str, str]:
         vendor = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("vendor_id")), "")
         name = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}.get(vendor, vendor) + f" {name}"
     sets = [each for each in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f" {each}" in flags]
-    return {"processor": f"{name}, {' '.join(sets)}", "torch": torch.__version__, "python": platform.python_version()}
+    card = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    versions = {"torch": torch.__version__, "python": platform.python_version()}
+    return {"processor": f"{name}, {' '.join(sets)}"} | card | versions
 
 
 def show(rows: Sequence[Ratio]) -> None:
@@ -135,14 +137,16 @@ def read(file: Path) -> list[Ratio]:
     return [Ratio(**row) for row in json.loads(file.read_text())["rows"]]
 
 
-def write_page(file: Path, page: Path) -> None:
-    """Writes the rows of a JSON file between the marks of a page, as tables in Markdown."""
-    stored = json.loads(file.read_text())
+def write_page(files: Sequence[Path], page: Path) -> None:
+    """Writes the rows of JSON files between the marks of a page, as tables in Markdown."""
     text, (begin, end) = page.read_text(), MARKS
     before, rest = text.split(begin)
-    lines = [f"{stored['machine']['processor']}; torch {stored['machine']['torch']}.", ""]
-    for name in dict.fromkeys(row.benchmark for row in read(file)):
-        lines += [*_table([row for row in read(file) if row.benchmark == name]), ""]
+    lines = []
+    for file in files:
+        made_on = json.loads(file.read_text())["machine"]
+        lines += [f"{made_on.get('gpu', made_on['processor'])}; torch {made_on['torch']}.", ""]
+        for name in dict.fromkeys(row.benchmark for row in read(file)):
+            lines += [*_table([row for row in read(file) if row.benchmark == name]), ""]
     page.write_text(f"{before}{begin}\n{chr(10).join(lines)}{end}{rest.split(end)[1]}")
 
 

@@ -21,6 +21,7 @@ from mla_train.nn.attention.base import Attention
 from mla_train.nn.attention.gates import LatentGate
 from mla_train.nn.attention.rotary import Rotation, rotate
 from mla_train.nn.attention.sdpa import KeyMask
+from mla_train.nn.layers import RMSNorm
 
 
 class MultiheadLatentAttention(Attention):
@@ -60,10 +61,10 @@ class MultiheadLatentAttention(Attention):
         self.v_head_dim = v_head_dim
         self.q_lora_rank = q_lora_rank
         self.q_down = nn.Identity() if q_lora_rank is None else nn.Linear(dim, q_lora_rank, bias=False)
-        self.q_norm = nn.Identity() if q_lora_rank is None else nn.RMSNorm(q_lora_rank, eps=norm_eps)
+        self.q_norm = nn.Identity() if q_lora_rank is None else RMSNorm(q_lora_rank, eps=norm_eps)
         self.q_up = nn.Linear(q_lora_rank or dim, num_heads * self.qk_head_dim, bias=False)
         self.kv_down = nn.Linear(dim, kv_lora_rank + qk_rope_head_dim, bias=False)
-        self.kv_norm = nn.RMSNorm(kv_lora_rank, eps=norm_eps)
+        self.kv_norm = RMSNorm(kv_lora_rank, eps=norm_eps)
         self.kv_up = nn.Linear(kv_lora_rank, num_heads * (qk_nope_head_dim + v_head_dim), bias=False)
         self.out = nn.Linear(num_heads * v_head_dim, dim, bias=False)
         self.latent_gate: LatentGate | None = None

@@ -12,6 +12,7 @@ from mla_train.config import AttentionConfig, AttentionKind
 from mla_train.nn.attention.base import Attention
 from mla_train.nn.attention.rotary import Rotation, rotate
 from mla_train.nn.attention.sdpa import KeyMask
+from mla_train.nn.layers import RMSNorm
 
 
 class GroupedQueryAttention(Attention):
@@ -39,8 +40,8 @@ class GroupedQueryAttention(Attention):
         self.q = nn.Linear(dim, num_heads * head_dim, bias=False)
         self.kv = nn.Linear(dim, 2 * num_kv_heads * head_dim, bias=False)
         self.out = nn.Linear(num_heads * head_dim, dim, bias=False)
-        self.query_norm: nn.Module = nn.RMSNorm(head_dim) if qk_norm else nn.Identity()
-        self.key_norm: nn.Module = nn.RMSNorm(head_dim) if qk_norm else nn.Identity()
+        self.query_norm: nn.Module = RMSNorm(head_dim) if qk_norm else nn.Identity()
+        self.key_norm: nn.Module = RMSNorm(head_dim) if qk_norm else nn.Identity()
 
     @classmethod
     def from_config(cls, config: AttentionConfig, dim: int, num_heads: int, rotary_axes: int, dropout: float) -> Self:
