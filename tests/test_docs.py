@@ -15,6 +15,7 @@ from unittest import mock
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 
 from mla_train.commands import check_data, compare, evaluate, export, predict, runs, sweep
 from mla_train.data.tables.source import OPENERS
@@ -212,6 +213,10 @@ def test_every_script_in_the_documents_runs(document, words, shared_data, tmp_pa
         if find_spec(peer) is None:
             pytest.skip(f"peers are outside the default install: pip install {peer}")
         words += ["--seconds", "1", "--rounds", "1"]
+    if words[1] == "gpu" and not torch.cuda.is_available():
+        done = python(*words, cwd=tmp_path, check=False)
+        assert "needs an NVIDIA or AMD GPU" in done.stderr
+        pytest.skip("no GPU is there")
     done = python(words[0], *words[1:], *SHORT.get(words[1], []), cwd=tmp_path)
     assert SAID.get(words[1], "1.00x") in done.stdout
 
