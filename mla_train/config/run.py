@@ -192,6 +192,11 @@ class TrainConfig:
             self.budget_minutes is None or not self.regularization.average_epochs,
             "regularization.average_epochs counts epochs, whose number is not known with budget_minutes: remove one of them",
         )
+        early = next((name for name in ("max_steps", "max_time") if self.trainer.get(name) not in (None, -1)), None)
+        require(
+            early is None or not self.regularization.average_epochs,
+            f"regularization.average_epochs needs the last epochs, before which trainer.{early} may stop: remove one of them",
+        )
         if hasattr(self.task, "check_run"):
             self.task.check_run(self)
         self._check_data_of_task()

@@ -46,6 +46,14 @@ def check_trainer(trainer: dict[str, Any]) -> None:
             name in PASSED or name == "callbacks",
             f"unknown key trainer.{name}. {did_you_mean(name, PASSED | {'callbacks'})}",
         )
+    require(
+        trainer.get("limit_val_batches", 1) not in (0, None),
+        "trainer.limit_val_batches=0: the model is chosen on the validation split; remove it, or give 1 or more",
+    )
+    require(
+        isinstance(trainer.get("val_check_interval", 1), int | float),
+        f"trainer.val_check_interval={trainer.get('val_check_interval')}: must be a number, of batches or the share of an epoch",
+    )
     callbacks = trainer.get("callbacks", [])
     require(
         isinstance(callbacks, list)

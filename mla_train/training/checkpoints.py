@@ -1,7 +1,7 @@
 """Checkpoints from which a run that was interrupted anywhere resumes exactly.
 
-last.ckpt is written at the end of each epoch, every few minutes between, and when the run is asked to stop. best.ckpt, which
-becomes the model, is written when the validation metric is the best so far (of equal ones the later), or with
+last.ckpt is written at the end of each epoch, every few minutes between, and when the run is asked to stop; after a step that
+is validated, it is written after the validation. best.ckpt, which becomes the model, is written when the validation metric is the best so far (of equal ones the later), or with
 `checkpoint.keep=last` after each validation. start.ckpt is what a network is worth that can answer before the first step; the
 end of the run says whether training bettered it. An interruption or a full disk leaves the old file; previous.ckpt is the
 last.ckpt before, for the case that this one is damaged.
@@ -60,7 +60,9 @@ class Checkpoints(Checkpoint):
         self.first = epochs - averaged + 1 if averaged else 0
         self.best_score: float | None = None
         self.best_epoch = 0  # number of finished epochs
+        self.validated = 0  # step of the last validation
         self._epoch, self._batch = 0, 0
+        self._is_due = False  # whether last.ckpt is written after the validation of this step
         self._written = time.monotonic()
         minutes = config.hardware.max_minutes
         self._end = math.inf if minutes is None else time.monotonic() + 60 * minutes
@@ -76,7 +78,7 @@ class Checkpoints(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Best score so far, the next micro-batch, and what the data is."""
-        best = {"best_score": self.best_score, "best_epoch": self.best_epoch}
+        best = {"best_score": self.best_score, "best_epoch": self.best_epoch, "validated": self.validated}
         return best | {
             "epoch": self._epoch,
             "batch": self._batch,
@@ -89,7 +91,7 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to the position in the data at which the checkpoint was written."""
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
-        self.start = state.get("start", "")
+        self.start, self.validated = state.get("start", ""), state.get("validated", 0)
         self._epoch, self._batch = state["epoch"], state["batch"]
         self.position.set(self._epoch, self._batch)
 
@@ -137,13 +139,22 @@ class Checkpoints(Checkpoint):
             return
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
         late = time.monotonic() - self._written > self.options.every_minutes * 60
-        if self._signal is None and time.monotonic() > self._end:
-            print("\nhardware.max_minutes are over: stopping after this step ...", file=sys.stderr, flush=True)
-            self._signal = signal.SIGTERM
+        self._look_at_the_clock()
         # One exchange among processes for each step: is it time to write, or to stop?
         if not trainer.strategy.reduce_boolean_decision(late or self._signal is not None, all=False):
             return
-        self._write_last(trainer)
+        loop = trainer.fit_loop
+        assert loop._data_fetcher is not None
+        # A run that is resumed from here would not validate this step. Lightning has no public name for the question.
+        self._is_due = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+        if not self._is_due:
+            self._write_last(trainer)
+
+    def _look_at_the_clock(self) -> None:
+        """Asks the run to stop when its time on this machine is over."""
+        if self._signal is None and time.monotonic() > self._end:
+            print("\nhardware.max_minutes are over: stopping after this step ...", file=sys.stderr, flush=True)
+            self._signal = signal.SIGTERM
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes best.ckpt if the metric is the best so far, or if the last is kept; before the first step start.ckpt."""
@@ -154,9 +165,29 @@ class Checkpoints(Checkpoint):
         if trainer.sanity_checking:
             self._write(trainer, "start.ckpt")
             return
+        self._offer(trainer, module)
+        if self._is_due and not trainer.should_stop:  # else at the end of the epoch, which comes next
+            self._is_due = False
+            self._write_last(trainer)
+
+    def validate_end(self, trainer: L.Trainer, module: TrainingModule, val: Any) -> None:
+        """Validates the weights with which training ended, unless that was done, so that they may become the model.
+
+        Training may end between two validations: by `trainer.max_steps`, `trainer.check_val_every_n_epoch`, or where the time of
+        an interrupted run was over.
+        """
+        if self.validated == trainer.global_step:
+            return
+        trainer.validate(module, val, verbose=False)
+        self._offer(trainer, module)
+
+    def _offer(self, trainer: L.Trainer, module: TrainingModule) -> None:
+        """Writes best.ckpt where the network is the best so far."""
+        self.validated = trainer.global_step
+        assert module.evaluation is not None
         score = module.evaluation.metrics[module.monitor]
         sign = 1 if module.directions[module.monitor] == "max" else -1
-        epoch = trainer.current_epoch + 1
+        epoch = trainer.current_epoch + 1 if trainer.state.fn == "fit" else self._epoch + (self._batch > 0)
         if math.isnan(score) or epoch < self.first:
             return
         if self.best_score is None or self.keep_last or sign * score >= sign * self.best_score:
@@ -165,7 +196,8 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes last.ckpt; the next micro-batch is the first of the next epoch."""
-        self._epoch, self._batch = trainer.current_epoch + 1, 0
+        self._epoch, self._batch, self._is_due = trainer.current_epoch + 1, 0, False
+        self._look_at_the_clock()
         self._write_last(trainer)
 
     def _write_last(self, trainer: L.Trainer) -> None:

@@ -203,6 +203,7 @@ def _train(
                     f"Stopped at the start of the training. Continue with: {resume_command(folder)}",
                     128 + signal.SIGTERM,
                 ) from request
+            checkpoints.validate_end(trainer, module, val)
             evaluations, begun = evaluate(config, folder, data, module, trainer, val, checkpoints)
         if not trainer.is_global_zero:
             return {}
