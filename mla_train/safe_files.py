@@ -100,7 +100,7 @@ def is_whole(file: Path) -> bool:
     """Whether a file is there, and is as it was written; without a checksum only the former."""
     if not file.is_file():
         return False
-    known = _checksums(file.parent)[file.name]
+    known = checksums(file.parent)[file.name]
     return not known or _digest(file) in known
 
 
@@ -109,7 +109,7 @@ def keep_checksum(file: Path) -> None:
     _add_checksum(file, file, None)
 
 
-def _checksums(folder: Path) -> defaultdict[str, list[str]]:
+def checksums(folder: Path) -> defaultdict[str, list[str]]:
     """Checksums of each file of a folder, the newest last."""
     known, file = defaultdict(list), folder / CHECKSUMS
     text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
@@ -120,7 +120,7 @@ def _checksums(folder: Path) -> defaultdict[str, list[str]]:
 
 def _add_checksum(file: Path, part: Path, previous: Path | None) -> None:
     # Old content stays valid until the new one is in place: a kill between the two leaves nothing that looks damaged.
-    known = _checksums(file.parent)
+    known = checksums(file.parent)
     if previous is not None:
         known[previous.name] += known[file.name]
     known[file.name].append(_digest(part))

@@ -6,16 +6,19 @@ import shutil
 import time
 
 import optuna
+import pandas as pd
 import pytest
 
 from mla_train.config.stored import read_stored
 from mla_train.data.tables.dialect import announced_separator
 from mla_train.errors import UserError
 from mla_train.escaping import markdown_cell, spreadsheet_cell
+from mla_train.inference.artifact import load_model
 from mla_train.inference.files import Writer
 from mla_train.locks import lock
 from mla_train.masking import mask, mask_command
 from mla_train.modalities.series.time_words import in_english
+from mla_train.modalities.series.times import times_of
 from mla_train.report.page import data_uri
 from mla_train.studies.launch import Launcher
 from mla_train.training.results import read_results
@@ -152,3 +155,32 @@ def test_a_password_of_several_words_stays_out_of_the_config(tmp_path):
     _write_config(RunFolder(tmp_path), settings)
     assert "password: (hidden)" in (tmp_path / "config.yaml").read_text()
     assert "secret, pass" not in (tmp_path / "config.yaml").read_text()
+
+
+def test_attention_is_not_drawn_through_a_link(tmp_path, victim):
+    run_here(tmp_path / "run", "debug=fast", "baselines=none")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "run" / "attention").symlink_to(tmp_path / "own")
+    done = python("scripts/attention.py", "--run", str(tmp_path / "run"), "--index", "0", cwd=tmp_path, check=False)
+    assert "attention is a link" in done.stderr
+    assert not any((tmp_path / "own").iterdir())
+
+
+def test_an_image_size_of_a_stranger_takes_no_memory(tmp_path):
+    run_here(tmp_path / "run", "debug=fast", "baselines=none")
+    folder = tmp_path / "run" / "model"
+    (folder / "SHA256SUMS").unlink()
+    spec = json.loads((folder / "spec.json").read_text())
+    for side in (10_000, 2**31 - 1):
+        spec["inputs"]["image"] |= {"height": side, "width": side}
+        (folder / "spec.json").write_text(json.dumps(spec))
+        with pytest.raises(UserError, match=r"by config and spec|so large"):
+            load_model(folder)
+
+
+def test_a_long_cell_is_no_time_at_once():
+    column = pd.Series(["2024-01-01", "1." * 100_000, "2024-01-03"], name="time")
+    start = time.perf_counter()
+    with pytest.raises(UserError, match=r"row 2: '1\.1\..*column time is no time: it has 200,000 characters"):
+        times_of(column, None)
+    assert time.perf_counter() - start < 1

@@ -76,6 +76,8 @@ def draw(options: argparse.Namespace) -> None:
     model = predictor.network
     explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
     folder = options.out or options.run / "attention"
+    if options.out is None and folder.is_symlink():
+        raise UserError(f"{folder} is a link, which may lead anywhere: remove it, or name a folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     print(printable(str(explanation.prediction)))
     files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []

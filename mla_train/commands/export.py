@@ -61,6 +61,10 @@ def export(arguments: argparse.Namespace) -> None:
     if arguments.output is None and not run.is_dir():
         raise UserError(f"{arguments.run} is no folder: name one to write with --output")
     folder = Path(arguments.output) if arguments.output is not None else run / "export" / arguments.format
+    if arguments.output is None and folder.parent.is_symlink():
+        raise UserError(
+            f"{folder.parent} is a link, which may lead anywhere: remove it, or name a folder with --output"
+        )
     check_output(folder)
     start = perf_counter()
     print("writing ...", flush=True)

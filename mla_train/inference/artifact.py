@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from mla_train.model import Model, ModelSpec
 from mla_train.model_files import CONFIG, SPEC, WEIGHTS, find_model
 from mla_train.safe_files import write_atomically
 from mla_train.task import Task, build_task
+
+MOST_KEPT = 4 << 20
+"""Bytes of positions and the like, which are not stored and so grow with a number of the spec alone: 250,000 patches."""
 
 
 @dataclass
@@ -97,7 +101,16 @@ def load_model(path: str | Path, trusted: str | Path | None = None, config: Trai
                 f"{folder} was written by mla_train {written}, this is {package_version()}: {message}"
             ) from error
         raise UserError(f"{folder} cannot be read: {message}") from error
-    return Artifact(config, task, model.eval())
+    return Artifact(config, build_task(_independent(config, folder)), model.eval())
+
+
+def _independent(config: TrainConfig, folder: Path) -> TrainConfig:
+    """A config that takes what another run gave, such as a vocabulary, from the model itself: the other may be gone."""
+    config = replace(config, data=copy(config.data), init=copy(config.init))
+    for options, key in ((config.data, "tokenizer"), (config.init, "from")):
+        if getattr(options, key, None) is not None:
+            setattr(options, key, str(folder))
+    return config
 
 
 def _require_fit(task: Task, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:
@@ -113,12 +126,16 @@ def _require_fit(task: Task, spec: ModelSpec, weights: Mapping[str, Tensor]) -> 
     hook = register_module_parameter_registration_hook(watch)
     try:
         with torch.device("meta"), WithoutValues():
-            described = task.build_model(spec).state_dict()
+            network = task.build_model(spec)
     finally:
         hook.remove()
+    described = network.state_dict()
     for name in sorted({*described, *weights}):
         sizes = [tuple(each[name].shape) if name in each else None for each in (described, weights)]
         require(sizes[0] == sizes[1], f"{name} is {sizes[0]} by config and spec, and {sizes[1]} in {WEIGHTS}")
+    kept = sum(each.nbytes for name, each in network.named_buffers() if name not in described)
+    most = max(MOST_KEPT, sum(each.nbytes for each in weights.values()))
+    require(kept <= most, f"the spec describes an input so large that {kept / 1e6:,.0f} MB are kept for its positions")
     for name, weight in weights.items():  # which are read only now
         require(
             not weight.is_floating_point() or not bool(weight.isnan().any()),

@@ -1,9 +1,10 @@
 """Runs a comparison: trains what is missing, reads the results, times inference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -24,6 +25,7 @@ from mla_train.studies.variants import Plan
 from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loaders import evaluation_loader
 
+CLAIM, LOCK = "comparison.yaml", ".lock"
 TIMED_BATCHES = 32
 """Greatest number of batches of the test split that inference is timed on."""
 
@@ -37,10 +39,22 @@ def compare(
         UserError: The folder holds something else, cannot be written, or another process runs the comparison.
     """
     threads = variants[0].config.hardware.threads or max(1, available_threads() // plan.n_jobs)
-    _claim(plan, variants, threads, command)
-    file = plan.run_dir / ".lock"
+    overrides = {checked.variant.name: [mask_word(each) for each in checked.variant.overrides] for checked in variants}
+    contents = {"threads": threads, "variants": overrides}
+    _is_begun(plan.run_dir, contents)  # before a file is written into a folder of something else
+    try:
+        plan.run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(plan.run_dir, error) from error
+    file = plan.run_dir / LOCK
     with lock(file) as is_free:
         require(is_free, f"{plan.run_dir} is being run by another process ({owner(file)}); wait for it or stop it")
+        if not _is_begun(plan.run_dir, contents):
+            text = yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
+            try:
+                write_atomically(plan.run_dir / CLAIM, mask_options(f"# {command}\n{text}"))
+            except OSError as error:
+                raise _unwritable(plan.run_dir, error) from error
         return _run(plan, variants, train, command, threads)
 
 
@@ -103,28 +117,28 @@ def _time_inference(
     return inference_speeds(models) if models else {}
 
 
-def _claim(plan: Plan, variants: Sequence[CheckedVariant], threads: int, command: str) -> None:
-    """Makes the folder and writes comparison.yaml; in an existing folder it has to hold the same comparison."""
-    folder, file = plan.run_dir, plan.run_dir / "comparison.yaml"
-    overrides = {checked.variant.name: [mask_word(each) for each in checked.variant.overrides] for checked in variants}
+def _is_begun(folder: Path, contents: Mapping[str, Any]) -> bool:
+    """Whether a folder holds this comparison; an error where it holds another one, or something else."""
+    file = folder / CLAIM
     try:
-        if file.is_file():
-            stored = read_stored(file)
-            # Variants are compared to the first, so their order counts.
-            same = stored.get("variants") == overrides
-            if not same or [*stored["variants"]] != [*overrides]:
-                raise UserError(f"run_dir={folder} holds another comparison, see {file}: name another folder")
-            require(
-                stored.get("threads") == threads,
-                f"run_dir={folder} was started with {stored.get('threads')} CPU threads a run, not with {threads}: "
-                f"add hardware.threads={stored.get('threads')}",
-            )
-            return
-        if folder.is_dir() and not all(each.name.startswith(UNFINISHED) for each in folder.iterdir()):
-            raise UserError(f"run_dir={folder} is not empty and holds no comparison; name an empty or a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        contents = {"threads": threads, "variants": overrides}
-        text = yaml.safe_dump(contents, sort_keys=False, width=1000, allow_unicode=True)
-        write_atomically(file, mask_options(f"# {command}\n{text}"))
+        if not file.is_file():
+            if folder.is_dir() and not all(each.name.startswith((UNFINISHED, LOCK)) for each in folder.iterdir()):
+                raise UserError(f"run_dir={folder} is not empty and holds no comparison; name an empty or a new folder")
+            return False
+        stored = read_stored(file)
     except OSError as error:
-        raise UserError(f"run_dir={folder}: {error.strerror}; name a folder that can be written") from error
+        raise _unwritable(folder, error) from error
+    # Variants are compared to the first, so their order counts.
+    variants, threads = contents["variants"], contents["threads"]
+    if stored.get("variants") != variants or [*stored["variants"]] != [*variants]:
+        raise UserError(f"run_dir={folder} holds another comparison, see {file}: name another folder")
+    require(
+        stored.get("threads") == threads,
+        f"run_dir={folder} was started with {stored.get('threads')} CPU threads a run, not with {threads}: "
+        f"add hardware.threads={stored.get('threads')}",
+    )
+    return True
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"run_dir={folder}: {error.strerror}; name a folder that can be written")

@@ -112,9 +112,10 @@ class Sweep:
 
     def _open(self, storage: Any) -> optuna.Study:
         direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
-        study = optuna.create_study(
-            storage=storage, study_name=self.folder.name, direction=direction, load_if_exists=True
-        )
+        # A file of the sweep's own holds one study: the folder may have had another name when it was made.
+        names = [] if self.options.storage else optuna.get_all_study_names(storage)
+        study_name = names[0] if len(names) == 1 else self.folder.name
+        study = optuna.create_study(storage=storage, study_name=study_name, direction=direction, load_if_exists=True)
         self._check_folder(study)
         space = {name: repr(choice) for name, choice in self.space.items()}
         plan = {"overrides": sorted(map(mask_word, self.overrides)), "goal": self.goal.metric, "space": space}

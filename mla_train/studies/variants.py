@@ -52,7 +52,7 @@ class Variant:
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        return re.sub(r"[^\w.+-]+", "_", self.name).strip("_")
+        return re.sub(r"^\.+|[^\w.+-]+", "_", self.name).strip("_")
 
     def job(self, root: Path, number: int, words: Sequence[str] | None = None) -> Job:
         """Its run of a number, in the folder of the comparison: with that seed, or with other words."""

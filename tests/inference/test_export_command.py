@@ -110,8 +110,14 @@ def test_what_cannot_be_exported_is_said(run, call, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     error = call("--run", run, "--format", "safetensors", "--output", tmp_path / "full", fails=True)
-    assert "holds other things than an export: choose a new folder" in error
+    assert "holds other things than an export, which would be removed: choose a new folder" in error
     assert (tmp_path / "full" / "thesis.txt").is_file()
+    call("--run", run, "--format", "safetensors", "--output", tmp_path / "app")
+    (tmp_path / "app" / "app.py").write_text("mine")
+    error = call("--run", run, "--format", "safetensors", "--output", tmp_path / "app", fails=True)
+    assert "holds other things than an export (app.py), which would be removed: choose a new folder" in error
+    (tmp_path / "link").symlink_to(tmp_path / "app")
+    assert "is a link" in call("--run", run, "--format", "safetensors", "--output", tmp_path / "link", fails=True)
     shutil.copytree(run, tmp_path / "lost", ignore=shutil.ignore_patterns("model"))
     error = call("--run", tmp_path / "lost", "--format", "safetensors", fails=True)
     assert f"remove {tmp_path / 'lost' / 'results.json'} and write it again" in error

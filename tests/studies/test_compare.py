@@ -17,7 +17,7 @@ from mla_train.errors import UserError
 from mla_train.locks import lock
 from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import TOLERANCE, check_variants
-from mla_train.studies.variants import Match, compose_variants, read_plan
+from mla_train.studies.variants import Match, Variant, compose_variants, read_plan
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
 from tests.helpers import ROOT, config
@@ -286,3 +286,10 @@ def test_data_that_changed_between_the_runs_is_noticed(tmp_path, monkeypatch, ca
     assert "NOT COMPARABLE: the data has changed since mine/0.001/0 was trained" in output
     assert "Remove it and run the comparison again" in output
     assert "NOT COMPARABLE" in Path("mine/comparison.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../up", "/", ".hidden"])
+def test_a_variant_has_a_folder_below_that_of_the_comparison(name):
+    folder = Variant(name, ()).job(Path("root"), 0).folder
+    assert ".." not in folder.parts
+    assert not folder.relative_to("root").parts[0].startswith(".")

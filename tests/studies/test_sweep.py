@@ -243,6 +243,13 @@ def test_runs_of_a_lost_storage_do_not_count_as_trials_of_a_new_one(tmp_path, la
             sweep(folder, trials=3).open()
 
 
+def test_a_sweep_goes_on_in_a_folder_of_another_name(tmp_path, launcher):
+    go(sweep(tmp_path / "s", trials=1), launcher)
+    (tmp_path / "s").rename(tmp_path / "other")
+    study, _ = go(sweep(tmp_path / "other", trials=2), launcher)
+    assert len(study.trials) == 2
+
+
 def test_a_damaged_storage_is_one_line_that_names_its_file(tmp_path, launcher):
     folder = tmp_path / "s"
     go(sweep(folder, trials=2), launcher)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from mla_train.commands import train as command
 from mla_train.errors import UserError
+from mla_train.inference.artifact import load_model
 from mla_train.known_inputs import match_inputs
 from mla_train.task import build_task
 from mla_train.training.checkpoints import Checkpoints
@@ -92,6 +93,16 @@ def test_a_tokenizer_alone_brings_no_weights(sources):
     assert data.spec.inputs["text"].spec.tokenizer == spec["tokenizer"]
     with pytest.raises(UserError, match=r"remove data\.tokenizer"):
         config(*words, f"init.from={sources / 'texts'}")
+
+
+@pytest.mark.parametrize("key", ["init.from", "data.tokenizer"])
+def test_a_finished_run_is_evaluated_where_its_source_is_gone(key, sources, tmp_path):
+    shutil.copytree(sources / "texts", tmp_path / "source")
+    run_here(tmp_path / "run", *TEXTS, f"data.train={sources / 'b.csv'}", f"{key}={tmp_path / 'source'}")
+    shutil.rmtree(tmp_path / "source")
+    artifact = load_model(tmp_path / "run")
+    data = artifact.task.load_data()
+    assert data.spec.inputs["text"].spec.tokenizer == artifact.model.spec.inputs["text"].spec.tokenizer
 
 
 def test_a_translator_gives_encoder_embedding_and_decoder(sources):

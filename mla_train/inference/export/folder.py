@@ -3,15 +3,16 @@
 import json
 import shutil
 import warnings
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 from mla_train.inference.artifact import SPEC, Artifact, save_description, save_model
 from mla_train.inference.export.graphs import Graph, build_graphs
-from mla_train.safe_files import keep_checksum, write_atomically
+from mla_train.safe_files import CHECKSUMS, checksums, keep_checksum, write_atomically
 
 CARD = "README.md"
 RUNTIME = Path(__file__).parent / "runtime"
@@ -20,9 +21,21 @@ RUNTIME = Path(__file__).parent / "runtime"
 
 def check_output(folder: Path) -> None:
     """Raises UserError where a folder holds other things than an earlier export."""
-    is_export = (folder / SPEC).is_file() and (folder / CARD).is_file()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not is_export)):
-        raise UserError(f"{folder} holds other things than an export: choose a new folder with --output")
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link: name the folder itself with --output")
+    if not folder.exists():
+        return
+    is_export = folder.is_dir() and (folder / SPEC).is_file() and (folder / CARD).is_file()
+    written = (
+        {CARD, CHECKSUMS, *(file.name for file in RUNTIME.glob("*.py")), *checksums(folder)} if is_export else set()
+    )
+    others = sorted(file.name for file in folder.iterdir() if file.name not in written) if folder.is_dir() else [""]
+    others = [name for name in others if not (is_export and fnmatch(name, "tokenizer*.json"))]
+    if others:
+        raise UserError(
+            f"{folder} holds other things than an export{f' ({few(others)})' if is_export else ''}, which would be removed: "
+            "choose a new folder with --output"
+        )
 
 
 def write_model(artifact: Artifact, folder: Path, name: str) -> dict[str, Graph]:

@@ -13,6 +13,7 @@ from mla_train.modalities.series.time_texts import UNIVERSAL, read_texts
 
 MOMENTS = ("s", "ms", "us", "ns", "min", "h", "filetime", "ticks")
 """Counts from a moment that is the same everywhere."""
+LONGEST = 100  # characters of a time
 WAYS_OUT = "correct it, write 2024-01-31 12:00, or name the form, as in data.time_format='%d.%m.%Y %H:%M'"
 
 
@@ -62,6 +63,13 @@ def _read(column: pd.Series, path: str | None, where: str, form: str | None, usu
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return read_numbers(column, where, form, usual)
     texts = column.map(lambda cell: (cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)).strip())
+    long = texts.str.len().to_numpy() > LONGEST  # on which the guessing of a form may spend minutes
+    if long.any():
+        row = int(long.argmax())
+        raise UserError(
+            f"{place_of(texts, row, path)}: {texts.iloc[row][:20]!r}... in column {column.name} is no time: it has "
+            f"{len(texts.iloc[row]):,} characters"
+        )
     if "年" in texts.iloc[0]:
         texts = texts.str.replace("[年月]", "-", regex=True).str.replace("日", " ").str.strip().str.removesuffix("-")
     reading = read_texts(texts, where, form, usual, in_order)
