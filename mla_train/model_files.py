@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from mla_train.config import TrainConfig
-from mla_train.errors import UserError
+from mla_train.config import InitPart, TrainConfig
+from mla_train.config.stored import read_json
+from mla_train.errors import UserError, require
 from mla_train.hub import download, is_repository
 from mla_train.safe_files import CHECKSUMS, is_whole
 
@@ -45,8 +46,22 @@ def find_source(key: str, path: str) -> Path:
         raise UserError(f"{key}={path}: {error}{remedy}") from error
 
 
+def is_deepseek(path: str | Path) -> bool:
+    """Whether a folder holds a checkpoint of the DeepSeek family, as transformers writes it."""
+    file = Path(path) / CONFIG
+    if not file.is_file() or (Path(path) / SPEC).exists():
+        return False
+    kind = read_json(file).get("model_type")
+    return isinstance(kind, str) and kind.startswith("deepseek_v")
+
+
 def check_models(config: TrainConfig) -> None:
     """Looks for the models that a run starts from, before torch is loaded; see `find_source`."""
     for key, path in (("init.from", config.init.source), ("data.tokenizer", getattr(config.data, "tokenizer", None))):
-        if path is not None:
+        if path is not None and key == "init.from" and is_deepseek(path):
+            require(
+                config.init.parts == [InitPart.encoder],
+                f"init.from={path} is a DeepSeek checkpoint, of which the encoder alone is taken: add init.parts=[encoder]",
+            )
+        elif path is not None:
             find_source(key, path)

@@ -13,10 +13,12 @@ from mla_train.config import InitPart, TrainConfig
 from mla_train.config.stored import read_json
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, require
-from mla_train.inference.artifact import Artifact, load_model
+from mla_train.inference.artifact import load_model
 from mla_train.known_inputs import match_inputs
+from mla_train.modalities.base import Modality
 from mla_train.model import Model
-from mla_train.model_files import find_source
+from mla_train.model_files import find_source, is_deepseek
+from mla_train.training.deepseek_checkpoint import deepseek_sizes, read_deepseek
 from mla_train.training.run_folder import plain
 
 UNUSED = ("encoder.masked_modeling",)
@@ -36,6 +38,46 @@ class Taken:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Source:
+    """What a run starts from.
+
+    Attributes:
+        weights: Weights by name.
+        inputs: Its inputs, by name; none of a checkpoint of another library.
+        differing: Options of attention and encoder that it has otherwise than this run, as words of a command line.
+        task: Name of its task, or kind of checkpoint.
+        data: Name of its data; empty where that is not known.
+    """
+
+    weights: Mapping[str, Tensor]
+    inputs: Mapping[str, Modality]
+    differing: list[str]
+    task: str
+    data: str = ""
+
+
+def read_source(config: TrainConfig) -> Source:
+    """The run, or the checkpoint of the DeepSeek family, that `init.from` names.
+
+    Raises:
+        UserError: There is no such run, or it cannot be read.
+    """
+    path = config.init.source
+    try:
+        if is_deepseek(path):
+            own, sizes = flatten(plain(config)), deepseek_sizes(Path(path))
+            differing = [f"{key}={_word(value)}" for key, value in sizes.items() if own[key] != value]
+            return Source(read_deepseek(Path(path)), {}, differing, "a DeepSeek checkpoint")
+        source = load_model(find_source("init.from", path))
+    except UserError as error:
+        if str(error).startswith("init.from="):
+            raise
+        raise UserError(f"init.from={path}: {error}") from error
+    names = source.config.task.name, source.config.data.name
+    return Source(source.model.state_dict(), source.model.spec.inputs, _differing(config, source.config), *names)
+
+
 def load_start(model: Model, config: TrainConfig) -> dict[str, Any]:
     """Sets weights of a new network to those of the run that `init.from` names.
 
@@ -46,20 +88,16 @@ def load_start(model: Model, config: TrainConfig) -> dict[str, Any]:
         UserError: There is no such run, or it does not fit.
     """
     options = config.init
-    folder = find_source("init.from", options.source)
-    try:
-        source = load_model(folder)
-    except UserError as error:
-        raise UserError(f"init.from={options.source}: {error}") from error
+    source = read_source(config)
     taken = match_weights(model, source, options.parts)
-    differing = _differing(config, source.config)
+    differing = source.differing
     if taken.problems and not options.partial:
         words = f"take its sizes ({' '.join(differing)}), " if differing else ""
         raise UserError(
             f"init.from={options.source} does not fit this network: {_first(taken.problems)}. To go on, {words}name other parts "
             "with init.parts=, or take what fits with init.partial=true"
         )
-    own, stored = model.state_dict(), source.model.state_dict()
+    own = model.state_dict()
     count = {part: sum(own[name].numel() for name in names) for part, names in taken.names.items()}
     require(
         any(count.values()),
@@ -69,12 +107,12 @@ def load_start(model: Model, config: TrainConfig) -> dict[str, Any]:
     with torch.no_grad():
         pairs = {name: other for names in taken.names.values() for name, other in names.items()}
         for name, other in pairs.items():
-            own[name].copy_(stored[other])
+            own[name].copy_(source.weights[other])
     left = [name for name in own if name not in pairs]
     return {
         "from": str(options.source),
-        "task": source.config.task.name,
-        "data": source.config.data.name,
+        "task": source.task,
+        "data": source.data,
         "kept_start": _kept_start(options.source),
         "loaded": count,
         "not_loaded": left,
@@ -83,14 +121,14 @@ def load_start(model: Model, config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def match_weights(model: Model, source: Artifact, parts: list[InitPart]) -> Taken:
+def match_weights(model: Model, source: Source, parts: list[InitPart]) -> Taken:
     """Finds the weights of a trained network that each part of a new one takes."""
-    own, stored, taken = model.state_dict(), source.model.state_dict(), Taken()
+    own, stored, taken = model.state_dict(), source.weights, Taken()
     for part in InitPart:
         if part not in parts:
             continue
         if part is InitPart.embedding:
-            prefixes = _embeddings(model, source.model, taken.problems)
+            prefixes = _embeddings(model, source.inputs, taken.problems)
         else:
             prefixes = {"encoder.": "encoder."} if part is InitPart.encoder else {"head.decoder.": "head.decoder."}
             for here, weights in (("this run", own), ("the other", stored)):
@@ -100,9 +138,9 @@ def match_weights(model: Model, source: Artifact, parts: list[InitPart]) -> Take
     return taken
 
 
-def _embeddings(model: Model, source: Model, problems: list[str]) -> dict[str, str]:
+def _embeddings(model: Model, stored: Mapping[str, Modality], problems: list[str]) -> dict[str, str]:
     """Prefixes of the embeddings of inputs that match; what their weights belong to must be equal."""
-    own, stored = model.spec.inputs, source.spec.inputs
+    own = model.spec.inputs
     kinds = ({name: each.kind for name, each in inputs.items()} for inputs in (own, stored))
     prefixes = {}
     for name, other in match_inputs(*kinds).items():
@@ -148,10 +186,15 @@ def _differing(config: TrainConfig, source: TrainConfig) -> list[str]:
     own, stored = ({k: plain(each)[k] for k in ("attention", "encoder")} for each in (config, source))
     theirs = flatten(stored)
     return [
-        f"{key}={'null' if theirs[key] is None else theirs[key]}"
+        f"{key}={_word(theirs[key])}"
         for key, value in flatten(own).items()
         if not isinstance(value, dict) and key not in UNUSED and theirs[key] != value
     ]
+
+
+def _word(value: Any) -> str:
+    """A value as a command line has it."""
+    return "null" if value is None else str(value)
 
 
 def _first(problems: list[str], count: int = 3) -> str:
@@ -176,7 +219,7 @@ def describe_start(record: Mapping[str, Any] | None) -> list[str]:
         for name in record["not_loaded"]
     )
     lines = [
-        f"starts from {record['from']} ({record['task']} on {record['data']}): {loaded} taken; new: "
+        f"starts from {record['from']} ({record['task']}{record['data'] and ' on '}{record['data']}): {loaded} taken; new: "
         f"{', '.join(tops) or 'nothing'} (init.from)"
     ]
     if record["kept_start"]:
