@@ -95,6 +95,12 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         help=r"text at which to end, several times if need be; \n is a line end",
     )
     group.add_argument(
+        "--lookup",
+        type=int,
+        metavar="N",
+        help="read N tokens ahead by what the text wrote before: faster where it repeats itself, with one text at a time (0)",
+    )
+    group.add_argument(
         "--stream", action="store_true", help="with --text, print what is written as it is written, and nothing else"
     )
     group.add_argument("--seed", type=int, help=f"another seed gives other texts ({usual.seed})")

@@ -95,6 +95,8 @@ class SamplingOptions:
         min_p: Least probability of a token, as a share of the most probable one's (Nguyen et al. 2024).
         repetition_penalty: Factor that makes tokens that occurred less probable (Keskar et al. 2019); 1 is none.
         stop: Texts at which a continuation ends; they are not part of it.
+        lookup: Number of tokens that a single text is read ahead, on the guess that what followed its last tokens before follows
+            again: the same text sooner where texts repeat themselves, as source code does; 0 reads one at a time.
         seed: Seed of the samples: the same text and seed give the same continuation, whatever else is continued.
     """
 
@@ -105,6 +107,7 @@ class SamplingOptions:
     min_p: float = number(0.0, least=0)
     repetition_penalty: float = number(1.0, least=1)
     stop: list[str] = field(default_factory=list)
+    lookup: int = number(0, least=0)
     seed: int = number(0, least=0)
 
     def check(self) -> None:

@@ -16,6 +16,7 @@ from mla_train.config import SamplingOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, START_ID, token_bytes
 from mla_train.heads.base import Embeddings, Predictions, columns_of
+from mla_train.heads.continuation import Continuation
 from mla_train.heads.streamed_text import StreamedText
 from mla_train.heads.token_scores import TokenScores
 from mla_train.heads.unlabelled import sums_by_example
@@ -69,6 +70,11 @@ class NextTokens(TokenScores):
         return token_bytes(self.tokenizer)
 
     # The network.
+
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        """Embeddings of tokens, `(..., dim)`."""
+        embedding = self._shared[0]
+        return embedding.tokens(tokens) * embedding.scale
 
     def scores(self, encoded: Tensor) -> Tensor:
         """Scores of the next token, `(..., vocab_size)`, from encoded tokens, `(..., dim)`."""
@@ -135,7 +141,7 @@ class NextTokens(TokenScores):
         for places in by_length.values():
             read = torch.stack([beginnings[place] for place in places])
             written = sample(
-                Continuation(self, read),
+                Continuation(self, read, options.lookup),
                 [options.max_new_tokens + 1] * len(read),  # an end token is not forced: it would count in the score
                 start=START_ID,
                 end=END_ID,
@@ -186,53 +192,6 @@ class NextTokens(TokenScores):
     def decode_labels(self, predictions: Predictions) -> list[None]:
         """None: a text is its own label."""
         return [None] * len(predictions["tokens"])
-
-
-class Continuation:
-    """Texts that are being continued; see `DecoderState`.
-
-    A text that fills a piece of training is read anew from the last half of its tokens: the network knows no longer ones.
-
-    Args:
-        head: Head that continues them.
-        tokens: Tokens of each text with the start token in front, `(rows, length)`.
-    """
-
-    def __init__(self, head: NextTokens, tokens: Tensor) -> None:
-        self.head, self.tokens = head, tokens
-        self.unread: Tensor | None = tokens
-        self.longest: int = head._shared[0].spec.max_length
-        (self.encoder,) = head._encoder
-        self.cache = self._new_cache()
-
-    def _new_cache(self) -> Any:
-        return self.encoder.new_cache() if self.encoder.can_cache else None
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token of each row, `(rows, vocab_size)`; the first call reads the texts instead of the tokens."""
-        if self.unread is None:
-            self.tokens = torch.cat([self.tokens, tokens.unsqueeze(1)], dim=1)
-            self.unread = self.tokens[:, -1:]
-        if self.tokens.size(1) > self.longest:
-            last = self.tokens[:, -max(1, self.longest // 2) :]
-            self.tokens = self.unread = torch.cat([torch.full_like(last[:, :1], START_ID), last], dim=1)
-            self.cache = self._new_cache()
-        read = self.tokens if self.cache is None else self.unread
-        embedding = self.head._shared[0]
-        encoded = self.encoder(embedding.tokens(read) * embedding.scale, is_causal=True, cache=self.cache)
-        self.unread = None
-        scores = self.head.scores(encoded[:, -1]).float()
-        scores[:, :END_ID] = -torch.inf  # neither padding nor a start is ever written
-        return scores
-
-    def reorder(self, rows: Tensor) -> None:
-        """Keeps these texts."""
-        self.tokens = self.tokens[rows]
-        for each in self.cache or ():
-            each.reorder(rows)
-
-    def keep(self, sources: Tensor) -> None:
-        """Nothing else is kept of texts."""
 
 
 def metrics_of_sums(sums: Mapping[str, float]) -> dict[str, float]:

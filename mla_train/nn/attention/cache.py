@@ -45,6 +45,10 @@ class Cache:
         self._length += new
         return self.states
 
+    def crop(self, length: int) -> None:
+        """Forgets all but the first tokens."""
+        self._length = min(self._length, length)
+
     def reorder(self, index: Tensor) -> None:
         """Keeps the given rows of the batch in the given order, for beams that continue."""
         self._buffers = tuple(buffer.index_select(0, index) for buffer in self._buffers)

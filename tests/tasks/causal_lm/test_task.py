@@ -16,7 +16,8 @@ from mla_train.config import SamplingOptions
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, learn_exact_tokenizer, read_tokenizer, token_bytes
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
-from mla_train.heads.next_tokens import Continuation, metrics_of_sums
+from mla_train.heads.continuation import Continuation, continued_before
+from mla_train.heads.next_tokens import metrics_of_sums
 from mla_train.heads.streamed_text import StreamedText
 from mla_train.nn.generation import penalized, sharpened
 from mla_train.task import build_task
@@ -195,6 +196,38 @@ def test_a_text_longer_than_a_piece_goes_on_from_its_last_half(tmp_path):
         assert state.tokens.tolist() == [[START_ID, 14, 15, 16, 17]]
         torch.testing.assert_close(scores, Continuation(model.head, state.tokens).step(torch.tensor([0])))
     assert len(continued(model, ["def f(x): return x + 1 + 2 + 3 + 4"], max_new_tokens=30)[0]) > 0
+
+
+@pytest.mark.parametrize("attention", ["mla", "mha"])
+def test_reading_ahead_changes_no_score(attention, tmp_path):
+    model, _ = model_of(tmp_path, "data.max_length=40", f"attention={attention}")
+    begun = torch.tensor([[START_ID, 10, 11, 12, 13, 10, 11]])
+    coming = [12, 13, 10, 11, 14, 10, 11, 12, 13, 10, 20, 10, 11, 14, *range(4, 24), 10, 11, 12]  # beyond a piece
+    plain, ahead = Continuation(model.head, begun), Continuation(model.head, begun, lookup=3)
+    with torch.no_grad():
+        for token in [0, *coming]:
+            expected, found = (state.step(torch.tensor([token])) for state in (plain, ahead))
+            torch.testing.assert_close(found[:, END_ID:], expected[:, END_ID:], rtol=1e-4, atol=1e-4)
+    assert ahead.tokens.tolist() == plain.tokens.tolist()
+    assert ahead.steps_saved == 7  # counted by hand
+    assert plain.steps_saved == 0
+    text = "def f(x): return f(x) + f(x) + f("
+    assert continued(model, [text], max_new_tokens=30, lookup=4) == continued(model, [text], max_new_tokens=30)
+
+
+@given(tokens=st.lists(st.integers(0, 3), max_size=30), count=st.integers(0, 5))
+def test_what_stood_behind_the_same_tokens_is_guessed(tokens, count):
+    found = continued_before(tokens, count)
+    for size in (4, 3, 2):
+        places = [
+            place
+            for place in range(len(tokens) - size)
+            if size <= len(tokens) and tokens[place:][:size] == tokens[-size:]
+        ]
+        if places:
+            assert found == tokens[places[-1] + size :][:count]
+            return
+    assert found == []
 
 
 def test_a_seed_and_a_text_give_a_continuation_in_any_company(tmp_path):
