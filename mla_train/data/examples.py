@@ -46,9 +46,11 @@ class TableSeries(np.ndarray):
 
     Attributes:
         formats: Columns that it was read from, in order, and how the numbers of each are written; None where that does not show.
+        time_format: How the times of its steps were read where there are several ways, as `data.time_format` names it.
     """
 
     formats: Mapping[str, Sequence[str] | None] = {}
+    time_format: str = ""
 
 
 @dataclass

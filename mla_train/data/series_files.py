@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ from mla_train.data.examples import Examples, RawData, TableSeries
 from mla_train.data.readers import read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.series_columns import Formats, read_columns
+from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import is_missing
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean, few
-from mla_train.modalities.series.times import times_of
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -46,9 +44,11 @@ def read_series_files(options: Any) -> RawData:
     read = _read_long if options.series_column else _read_wide
     splits: dict[str, Examples] = {}
     formats: Formats = {}
+    form = ""
     for split in sorted(tables, key=lambda each: each != "train"):  # whose columns are those of the others
-        splits[split] = read(tables[split], options, formats, notes)
-        formats = splits["train"].inputs["series"][0].formats
+        splits[split] = read(tables[split], options, formats, form, notes)
+        first = splits["train"].inputs["series"][0]
+        formats, form = first.formats, first.time_format
     splits = {split: splits[split] for split in tables}
     if options.series_column and options.split_column:
         _check_whole(splits, options.split_column)
@@ -154,7 +154,7 @@ def without_end(values: np.ndarray) -> np.ndarray:
     return values[: real[-1] + 1] if len(real) else values[:0]
 
 
-def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> Examples:
+def _read_wide(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps, in val and test those of train."""
     label_column, labels = read_labels(table, options, notes)
     columns, formats = read_columns(table, [label_column, *row_columns(options)], options, known, notes)
@@ -223,39 +223,30 @@ def row_columns(options: Any) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _of_table(series: np.ndarray, formats: Formats) -> TableSeries:
+def _of_table(series: np.ndarray, formats: Formats, form: str = "") -> TableSeries:
     known = series.view(TableSeries)
-    known.formats = formats
+    known.formats, known.time_format = formats, form
     return known
 
 
-def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> Examples:
+def _read_long(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
     label_column, labels = read_labels(table, options, notes)
     roles = [options.series_column, label_column, *row_columns(options)]
-    rows: dict[str, list[int]] = {}
-    for row, cell in enumerate(table.column(options.series_column)):
-        if is_missing(cell, options.na_values):
-            raise UserError(
-                f"{' '.join(table.origins[row])}: there is no name in column {options.series_column}: write that of the series, "
-                "or remove the row"
-            )
-        rows.setdefault(series_name(cell), []).append(row)
+    names, origins = table.column(options.series_column), list(map(" ".join, table.origins))
+    rows = rows_of_series(names, origins, options.series_column, options.na_values)
     columns, formats = read_columns(table, roles, options, known, notes)
     if not columns:
         raise UserError(f"{table.file} has no column of numbers beside {', '.join(roles)}")
     values = np.array(list(columns.values())).T
     if options.time_column:
         cells = pd.Series(table.column(options.time_column), index=pd.Index(table.places, dtype=object))
-        times = times_of_steps(cells.rename(options.time_column), str(table.file), options.time_format)
+        cells = cells.rename(options.time_column)
+        times, form = times_of_steps(cells, str(table.file), options.time_format, form)
         rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
         for name, places in rows.items():
-            twice = next((pair for pair in pairwise(places) if times[pair[0]] == times[pair[1]]), None)
-            if twice is not None:
-                raise UserError(
-                    f"{table.file}: {cells.iloc[twice[0]]} of column {options.time_column} stands twice in series {name}, in "
-                    f"{table.places[twice[0]]} and {table.places[twice[1]]}: remove one"
-                )
+            if twice := repeated_step(name, places, times, cells):
+                raise UserError(f"{table.file}: {twice}")
         uneven = [
             name
             for name, each in rows.items()
@@ -284,35 +275,13 @@ def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> 
             raise UserError(
                 f"{table.file}: series {odd} is in several groups of {options.group_column}; a series has one"
             )
-    series = [_of_table(values[places], formats) for places in rows.values()]
+    series = [_of_table(values[places], formats, form) for places in rows.values()]
     return Examples(
         {"series": series},
         [labels[places[0]] for places in rows.values()],
         [RowName(str(table.file), f"series {name}") for name in rows],
         groups=groups,
     )
-
-
-def series_name(cell: Any) -> str:
-    """The one form of the name of a series: 3, 3.0 and "3 " are one."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
-
-
-def times_of_steps(cells: pd.Series, path: str, form: str | None = None) -> np.ndarray:
-    """Numbers in the order of times, which are numbers or times of any usual way to write them, `(rows,)`.
-
-    Args:
-        cells: Times; the index tells where they stand in the file.
-        path: Name of the file, for messages.
-        form: Value of `data.time_format`.
-
-    Raises:
-        UserError: A cell is no time.
-    """
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
-    if form is None and not np.isnan(numbers).any():
-        return numbers
-    return times_of(cells, path, form).times.asi8.astype(float)
 
 
 def is_number(cell: Any) -> bool:

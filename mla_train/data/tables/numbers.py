@@ -197,7 +197,11 @@ def _from_texts(
             signs = f" with {words}" if text in written and words else ""
             raise UserError(
                 f"{name}: {text!r:.80} in {where} is no number{signs}"
-                + (f"; where it means a missing value: data.na_values=['{text}']" if len(text) <= LONGEST else " of so many signs")
+                + (
+                    f"; where it means a missing value: data.na_values=['{text}']"
+                    if len(text) <= LONGEST
+                    else " of so many signs"
+                )
                 + ("; else name the signs with data.decimal= and data.thousands=" if text in written else "")
             )
         factor = factors[units[text]]
