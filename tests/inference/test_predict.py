@@ -15,8 +15,10 @@ from PIL import Image
 import mla_train
 from mla_train.commands.predict import main
 from mla_train.errors import UserError
+from mla_train.inference.columns import find_columns
 from mla_train.inference.examples import open_examples
 from mla_train.inference.files import CHUNK, Writer, open_source
+from mla_train.inference.predict import _example as example_of
 from mla_train.task import build_task
 from tests.helpers import (
     config,
@@ -280,6 +282,42 @@ def dated(tmp_path_factory):
     table.to_csv(file, index=False)
     columns = ["data.series_column=id", "data.time_column=when"]
     return reader_of("task=series_classification", "data=series_files", f"data.train={file}", *columns), table
+
+
+def texts_of(reader, file):
+    """Raw texts of a file, or what is wrong with a row, and the notes on its columns."""
+    notes, source = [], open_examples(reader, str(file))
+    where = find_columns(reader, source.columns, {}, source.name, notes)
+    examples = [example_of(reader, row, where, source.folder) for row in source.rows]
+    return [each if isinstance(each, str) else each["text"] for each in examples], notes
+
+
+@pytest.mark.parametrize("name", ["sentence", "Text"])
+@pytest.mark.parametrize("task", ["text_classification data=text_files", "masked_lm data=text_lines"])
+def test_texts_are_read_from_the_column_of_training(tmp_path, name, task):
+    table = pd.DataFrame({name: [f"good film {i}" for i in range(40)], "label": ["a", "b"] * 20})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    reader = reader_of(*f"task={task}".split(), f"data.train={tmp_path / 'a.csv'}")
+    assert reader.spec.columns == {"text": name}
+    assert reader.spec.to_dict()["columns"] == {"text": name}
+    table.assign(text="another").to_csv(tmp_path / "b.csv", index=False)
+    assert texts_of(reader, tmp_path / "b.csv")[0] == table[name].tolist()
+    table.rename(columns={name: "text"}).to_csv(tmp_path / "c.csv", index=False)
+    texts, notes = texts_of(reader, tmp_path / "c.csv")
+    assert texts == table[name].tolist()
+    assert any(f"has no column {name}, which text was read from in training" in note for note in notes)
+
+
+@pytest.mark.parametrize("columns", ["text", "[title,text]"])
+def test_marks_of_missing_texts_are_those_of_training(tmp_path, columns):
+    table = pd.DataFrame({"title": "-", "text": [f"good film {i}" for i in range(40)], "label": ["a", "b"] * 20})
+    table.loc[3, "text"] = "[deleted]"
+    table.to_csv(tmp_path / "a.csv", index=False)
+    words = [f"data.train={tmp_path / 'a.csv'}", f"data.text_column={columns}", "data.na_values=['[deleted]','-']"]
+    texts, _ = texts_of(reader_of("task=text_classification", "data=text_files", *words), tmp_path / "a.csv")
+    several = columns != "text"
+    assert texts[3].startswith("no ")
+    assert texts[4] == ([None, "good film 4"] if several else "good film 4")
 
 
 def steps_of(reader, file):
