@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.data.examples import Examples, RawData, TableSeries
-from mla_train.data.readers import read_labels
+from mla_train.data.readers import NO_LABELS, read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.series_columns import Formats, read_columns
 from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps
@@ -38,11 +38,17 @@ def read_series_files(options: Any) -> RawData:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         refuse_row_options(options, "files of the UCR and UEA archives")
-        return RawData({split: read_archive_file(file) for split, file in files.items()})
+        splits = {split: read_archive_file(file) for split, file in files.items()}
+        unlabelled = next((str(files[split]) for split, part in splits.items() if None in part.targets), None)
+        if unlabelled is not None and options.label_column != NO_LABELS:
+            raise UserError(
+                f"{unlabelled} says @classLabel false, so that its series have no labels to learn from: add them"
+            )
+        return RawData(splits)
     tables = read_tables(options, "series")
     notes = report_broken(tables, options.on_error)
     read = _read_long if options.series_column else _read_wide
-    splits: dict[str, Examples] = {}
+    splits = {}
     formats: Formats = {}
     form = ""
     for split in sorted(tables, key=lambda each: each != "train"):  # whose columns are those of the others
@@ -108,44 +114,71 @@ def is_archive(file: Path) -> bool:
 def read_archive_file(file: Path) -> Examples:
     """Reads a .ts file, or a .tsv or .txt file whose first column is the label.
 
+    Returns:
+        The series; their targets are None where a .ts file says that it has no labels.
+
     Raises:
         UserError: The file does not exist, or a line is no series with a label.
     """
     if not file.is_file():
         raise UserError(f"{file}: there is no such file ({file.resolve()})")
     series: list[np.ndarray] = []
-    labels: list[str] = []
+    labels: list[str | None] = []
     names: list[str] = []
+    lines: list[list[str]] = []
+    said: dict[str, bool] = {}
     for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
         if is_undecoded(line):
             raise UserError(f"{file} line {number} is not UTF-8: save it as UTF-8")
-        line = line.strip()
-        if not line or line.startswith(("#", "@", "%")):
-            if line.lower().replace(" ", "").startswith("@timestampstrue"):
-                raise UserError(f"{file}: series with time stamps are not read; write the values alone")
+        label: str | None = None
+        if not line.strip():
             continue
-        if file.suffix == ".ts":
-            *parts, label = line.split(":")
-            channels = [part.split(",") for part in parts]
-        else:
-            label, *values = line.split("\t") if file.suffix == ".tsv" else line.split()
-            if file.suffix == ".txt" and is_number(label):
-                label = f"{float(label):g}"  # 2.0000000e+00
+        if file.suffix != ".ts":
+            label, *values = line.strip(" \r\n").split("\t") if file.suffix == ".tsv" else line.split()
             channels = [values]
-        if not channels or not label.strip():
+            lines.append([label, *values])
+        elif line.lstrip().startswith(("#", "@", "%")):
+            header = "".join(line.lower().split())
+            if header.startswith("@timestampstrue"):
+                raise UserError(f"{file}: series with time stamps are not read; write the values alone")
+            if match := re.match("@(class|target)label(true|false)", header):
+                said[match[1]] = match[2] == "true"
+            continue
+        else:
+            parts = line.strip().split(":")
+            label = parts.pop() if not said or any(said.values()) else None
+            channels = [part.split(",") for part in parts]
+        if not channels or not channels[0] or (label is not None and not label.strip()):
             raise UserError(f"{file} line {number}: a series needs values and a label")
         steps = np.full((max(map(len, channels)), len(channels)), np.nan)
         try:
             for i, cells in enumerate(channels):
-                steps[: len(cells), i] = [float(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
+                steps[: len(cells), i] = [_number(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
         except ValueError as error:
             raise UserError(f"{file} line {number}: {error}") from None
         series.append(without_end(steps))
-        labels.append(label.strip())
+        labels.append(label and _plain_label(label.strip(), file.suffix))
         names.append(RowName(str(file), f"line {number}"))
     if not series:
         raise UserError(f"{file} has no series")
+    if [_counts_columns(cells) for cells in lines[:3]] in ([True, False], [True, False, False]):
+        raise UserError(
+            f"{file}: the first line counts columns, {lines[0][0]} to {lines[0][-1]}, and is no series: remove it, as with "
+            "header=False in pandas"
+        )
     return Examples({"series": series}, labels, names)
+
+
+def _plain_label(label: str, ending: str) -> str:
+    """A label; in .txt files, which hold numbers alone, 2.0000000e+00 is 2."""
+    if ending != ".txt" or not is_number(label) or not abs(number := float(label)) < 2**53:
+        return label
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
+def _counts_columns(cells: Sequence[str]) -> bool:
+    """Whether cells are 0, 1, 2, ..., or begin with 1, as names of columns do that pandas gives."""
+    return len(cells) > 2 and cells[0] in ("0", "1") and cells == [str(int(cells[0]) + i) for i in range(len(cells))]
 
 
 def without_end(values: np.ndarray) -> np.ndarray:
@@ -287,7 +320,14 @@ def _read_long(table: Table, options: Any, known: Formats, form: str, notes: lis
 def is_number(cell: Any) -> bool:
     """Whether a cell holds a number, or the text of one."""
     try:
-        float(cell)
+        _number(cell)
     except (TypeError, ValueError):
         return False
     return not isinstance(cell, bool)
+
+
+def _number(cell: Any) -> float:
+    """The number of a cell; a ValueError where it is none, as 1_0, which Python reads."""
+    if isinstance(cell, str) and "_" in cell:
+        raise ValueError(f"could not convert string to float: {cell!r}")
+    return float(cell)
