@@ -1,7 +1,7 @@
 """The network of every task: inputs → tokens → shared encoder → fusion → head. Plain torch, built from specs."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -27,12 +27,14 @@ class ModelSpec:
         head: Kind of answer.
         target: Spec of the targets.
         sequences: Whether examples form ordered sequences, such as the utterances of a video.
+        columns: Column of the training table that each input was read from.
     """
 
     inputs: dict[str, Modality]
     head: type[Head]
     target: Any
     sequences: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
@@ -40,6 +42,7 @@ class ModelSpec:
             "inputs": {name: {"kind": each.kind, **asdict(each.spec)} for name, each in self.inputs.items()},
             "head": {"kind": self.head.kind, **asdict(self.target)},
             "sequences": self.sequences,
+            "columns": self.columns,
         }
 
 

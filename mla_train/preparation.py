@@ -127,7 +127,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         mixing = build_mixing(level, len(target.classes))
         vary_batch = None if mixing is None else partial(_mix_images, mixing=mixing)
     has_sequences = any(len(each) > 1 for part in splits.values() for each in part.sequences or [])
-    spec = ModelSpec(inputs, head, target, has_sequences)
+    spec = ModelSpec(inputs, head, target, has_sequences, raw.columns)
     return Dataset(spec, **splits, notes=notes, vary=vary_batch)
 
 

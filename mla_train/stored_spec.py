@@ -34,7 +34,9 @@ def read_spec(
     head, target = _read(answer, heads, f"{key}: head")
     sequences = stored.get("sequences", False)
     require(isinstance(sequences, bool), f"{key}: sequences must be true or false")
-    return ModelSpec(read, head, target, sequences)
+    columns = stored.get("columns", {})
+    require(_is(columns, dict[str, str]) and columns.keys() <= read.keys(), f"{key}: columns must name those of inputs")
+    return ModelSpec(read, head, target, sequences, columns)
 
 
 def read_input(values: Any, modalities: Mapping[str, type[Modality]], key: str) -> Modality:

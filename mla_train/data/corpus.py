@@ -24,6 +24,7 @@ def read_corpus(options: CorpusOptions) -> RawData:
         UserError: A file or column does not exist, or there is no text.
     """
     links: list[str] = []
+    chosen: dict[str, str] = {}
     files = {split: named_files(value, split, links) for split in PART_NAMES if (value := getattr(options, split))}
     plain = {split: [file for file in those if format_of(file) in (None, "txt")] for split, those in files.items()}
     notes: list[str] = []
@@ -42,7 +43,9 @@ def read_corpus(options: CorpusOptions) -> RawData:
     else:
         tables = read_tables(options, "texts")
         notes = report_broken(tables, options.on_error)
-        texts = {split: _column(table, options, notes) for split, table in tables.items()}
+        found = {split: _columns(table, options) for split, table in tables.items()}
+        chosen = {"text": found["train"][0]} if len(found["train"]) == 1 else {}
+        texts = {split: _texts(table, found[split], options, notes) for split, table in tables.items()}
     for split, those in texts.items():
         if not any(text and text.strip() for text in those):
             raise UserError(f"data.{split} has no text")
@@ -52,7 +55,8 @@ def read_corpus(options: CorpusOptions) -> RawData:
             f"data.train has {count} text{'s' * (count > 1)}, too few to cut {' and '.join(lacking)} from: write a text a line "
             f"(data.documents is {options.documents.value}), or name {' and '.join(f'data.{split}=FILE' for split in lacking)}"
         )
-    return RawData({split: Examples({"text": those}, [None] * len(those)) for split, those in texts.items()}, notes)
+    splits = {split: Examples({"text": those}, [None] * len(those)) for split, those in texts.items()}
+    return RawData(splits, notes, columns=chosen)
 
 
 def _documents(file: Path, options: CorpusOptions) -> Iterator[str]:
@@ -77,13 +81,14 @@ def _documents(file: Path, options: CorpusOptions) -> Iterator[str]:
         yield text if options.documents is Documents.file else text.rstrip("\r\n")
 
 
-def _column(table: Table, options: CorpusOptions, notes: list[str]) -> list[str | None]:
+def _columns(table: Table, options: CorpusOptions) -> list[str]:
+    """Columns of the texts."""
+    asked = options.text_column if isinstance(options.text_column, list) else [options.text_column]
+    return [find_column(table, each, INPUT_NAMES["text"], "data.text_column") for each in asked]
+
+
+def _texts(table: Table, columns: list[str], options: CorpusOptions, notes: list[str]) -> list[str | None]:
     """The texts of a table, those of several columns as one."""
-    asked = options.text_column
-    columns = [
-        find_column(table, each, INPUT_NAMES["text"], "data.text_column")
-        for each in (asked if isinstance(asked, list) else [asked])
-    ]
     parts = [
         read_texts(table.column(each), f"{table.file} column {each}", table.places, notes, options) for each in columns
     ]

@@ -46,9 +46,11 @@ class TableSeries(np.ndarray):
 
     Attributes:
         formats: Columns that it was read from, in order, and how the numbers of each are written; None where that does not show.
+        time_format: How the times of its steps were read where there are several ways, as `data.time_format` names it.
     """
 
     formats: Mapping[str, Sequence[str] | None] = {}
+    time_format: str = ""
 
 
 @dataclass
@@ -59,11 +61,13 @@ class RawData:
         splits: Examples of "train", and of "val" and "test" where the data brings them.
         notes: Lines for the user: what was read, left out, guessed.
         classes: Names of classes that are given as numbers; None takes labels as they are.
+        columns: Column of the training table that each input was read from.
     """
 
     splits: dict[str, Examples]
     notes: list[str] = field(default_factory=list)
     classes: list[str] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 def selected(values: Any, places: np.ndarray) -> Any:

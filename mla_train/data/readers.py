@@ -40,6 +40,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     on_error = OnError.skip if options.on_error is OnError.missing else options.on_error
     notes = report_broken(tables, on_error)
     splits, classes = {}, None
+    chosen: dict[str, str] = {}
     for split, table in tables.items():
         label_column, labels = read_labels(table, options, notes)
         classes = table.class_names.get(label_column, classes)
@@ -58,6 +59,8 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
                 values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
                 continue
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
+            if split == "train":
+                chosen[name] = column
             cells = table.column(column)
             if name == "image":
                 values[name], beside = find_images(cells, table.origins, notes)
@@ -67,7 +70,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
         splits[split] = Examples(values, labels, names, **row_keys(table, options))
     if "train" not in splits:
         raise UserError(f"there is no train split, only {', '.join(splits)}: name it with data.train=FILE")
-    return RawData(splits, notes, classes)
+    return RawData(splits, notes, classes, chosen)
 
 
 def read_texts(

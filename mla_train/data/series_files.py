@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,15 @@ import numpy as np
 import pandas as pd
 
 from mla_train.data.examples import Examples, RawData, TableSeries
-from mla_train.data.readers import read_labels
+from mla_train.data.readers import NO_LABELS, read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.series_columns import Formats, read_columns
+from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import is_missing
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, did_you_mean, few
-from mla_train.modalities.series.times import times_of
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -40,15 +38,23 @@ def read_series_files(options: Any) -> RawData:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         refuse_row_options(options, "files of the UCR and UEA archives")
-        return RawData({split: read_archive_file(file) for split, file in files.items()})
+        splits = {split: read_archive_file(file) for split, file in files.items()}
+        unlabelled = next((str(files[split]) for split, part in splits.items() if None in part.targets), None)
+        if unlabelled is not None and options.label_column != NO_LABELS:
+            raise UserError(
+                f"{unlabelled} says @classLabel false, so that its series have no labels to learn from: add them"
+            )
+        return RawData(splits)
     tables = read_tables(options, "series")
     notes = report_broken(tables, options.on_error)
     read = _read_long if options.series_column else _read_wide
-    splits: dict[str, Examples] = {}
+    splits = {}
     formats: Formats = {}
+    form = ""
     for split in sorted(tables, key=lambda each: each != "train"):  # whose columns are those of the others
-        splits[split] = read(tables[split], options, formats, notes)
-        formats = splits["train"].inputs["series"][0].formats
+        splits[split] = read(tables[split], options, formats, form, notes)
+        first = splits["train"].inputs["series"][0]
+        formats, form = first.formats, first.time_format
     splits = {split: splits[split] for split in tables}
     if options.series_column and options.split_column:
         _check_whole(splits, options.split_column)
@@ -108,44 +114,71 @@ def is_archive(file: Path) -> bool:
 def read_archive_file(file: Path) -> Examples:
     """Reads a .ts file, or a .tsv or .txt file whose first column is the label.
 
+    Returns:
+        The series; their targets are None where a .ts file says that it has no labels.
+
     Raises:
         UserError: The file does not exist, or a line is no series with a label.
     """
     if not file.is_file():
         raise UserError(f"{file}: there is no such file ({file.resolve()})")
     series: list[np.ndarray] = []
-    labels: list[str] = []
+    labels: list[str | None] = []
     names: list[str] = []
+    lines: list[list[str]] = []
+    said: dict[str, bool] = {}
     for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
         if is_undecoded(line):
             raise UserError(f"{file} line {number} is not UTF-8: save it as UTF-8")
-        line = line.strip()
-        if not line or line.startswith(("#", "@", "%")):
-            if line.lower().replace(" ", "").startswith("@timestampstrue"):
-                raise UserError(f"{file}: series with time stamps are not read; write the values alone")
+        label: str | None = None
+        if not line.strip():
             continue
-        if file.suffix == ".ts":
-            *parts, label = line.split(":")
-            channels = [part.split(",") for part in parts]
-        else:
-            label, *values = line.split("\t") if file.suffix == ".tsv" else line.split()
-            if file.suffix == ".txt" and is_number(label):
-                label = f"{float(label):g}"  # 2.0000000e+00
+        if file.suffix != ".ts":
+            label, *values = line.strip(" \r\n").split("\t") if file.suffix == ".tsv" else line.split()
             channels = [values]
-        if not channels or not label.strip():
+            lines.append([label, *values])
+        elif line.lstrip().startswith(("#", "@", "%")):
+            header = "".join(line.lower().split())
+            if header.startswith("@timestampstrue"):
+                raise UserError(f"{file}: series with time stamps are not read; write the values alone")
+            if match := re.match("@(class|target)label(true|false)", header):
+                said[match[1]] = match[2] == "true"
+            continue
+        else:
+            parts = line.strip().split(":")
+            label = parts.pop() if not said or any(said.values()) else None
+            channels = [part.split(",") for part in parts]
+        if not channels or not channels[0] or (label is not None and not label.strip()):
             raise UserError(f"{file} line {number}: a series needs values and a label")
         steps = np.full((max(map(len, channels)), len(channels)), np.nan)
         try:
             for i, cells in enumerate(channels):
-                steps[: len(cells), i] = [float(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
+                steps[: len(cells), i] = [_number(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
         except ValueError as error:
             raise UserError(f"{file} line {number}: {error}") from None
         series.append(without_end(steps))
-        labels.append(label.strip())
+        labels.append(label and _plain_label(label.strip(), file.suffix))
         names.append(RowName(str(file), f"line {number}"))
     if not series:
         raise UserError(f"{file} has no series")
+    if [_counts_columns(cells) for cells in lines[:3]] in ([True, False], [True, False, False]):
+        raise UserError(
+            f"{file}: the first line counts columns, {lines[0][0]} to {lines[0][-1]}, and is no series: remove it, as with "
+            "header=False in pandas"
+        )
     return Examples({"series": series}, labels, names)
+
+
+def _plain_label(label: str, ending: str) -> str:
+    """A label; in .txt files, which hold numbers alone, 2.0000000e+00 is 2."""
+    if ending != ".txt" or not is_number(label) or not abs(number := float(label)) < 2**53:
+        return label
+    return str(int(number)) if number.is_integer() else repr(number)
+
+
+def _counts_columns(cells: Sequence[str]) -> bool:
+    """Whether cells are 0, 1, 2, ..., or begin with 1, as names of columns do that pandas gives."""
+    return len(cells) > 2 and cells[0] in ("0", "1") and cells == [str(int(cells[0]) + i) for i in range(len(cells))]
 
 
 def without_end(values: np.ndarray) -> np.ndarray:
@@ -154,7 +187,7 @@ def without_end(values: np.ndarray) -> np.ndarray:
     return values[: real[-1] + 1] if len(real) else values[:0]
 
 
-def _read_wide(table: Table, options: Any, known: Formats, notes: list[str]) -> Examples:
+def _read_wide(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps, in val and test those of train."""
     label_column, labels = read_labels(table, options, notes)
     columns, formats = read_columns(table, [label_column, *row_columns(options)], options, known, notes)
@@ -223,39 +256,30 @@ def row_columns(options: Any) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _of_table(series: np.ndarray, formats: Formats) -> TableSeries:
+def _of_table(series: np.ndarray, formats: Formats, form: str = "") -> TableSeries:
     known = series.view(TableSeries)
-    known.formats = formats
+    known.formats, known.time_format = formats, form
     return known
 
 
-def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> Examples:
+def _read_long(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
     label_column, labels = read_labels(table, options, notes)
     roles = [options.series_column, label_column, *row_columns(options)]
-    rows: dict[str, list[int]] = {}
-    for row, cell in enumerate(table.column(options.series_column)):
-        if is_missing(cell, options.na_values):
-            raise UserError(
-                f"{' '.join(table.origins[row])}: there is no name in column {options.series_column}: write that of the series, "
-                "or remove the row"
-            )
-        rows.setdefault(series_name(cell), []).append(row)
+    names, origins = table.column(options.series_column), list(map(" ".join, table.origins))
+    rows = rows_of_series(names, origins, options.series_column, options.na_values)
     columns, formats = read_columns(table, roles, options, known, notes)
     if not columns:
         raise UserError(f"{table.file} has no column of numbers beside {', '.join(roles)}")
     values = np.array(list(columns.values())).T
     if options.time_column:
         cells = pd.Series(table.column(options.time_column), index=pd.Index(table.places, dtype=object))
-        times = times_of_steps(cells.rename(options.time_column), str(table.file), options.time_format)
+        cells = cells.rename(options.time_column)
+        times, form = times_of_steps(cells, str(table.file), options.time_format, form)
         rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
         for name, places in rows.items():
-            twice = next((pair for pair in pairwise(places) if times[pair[0]] == times[pair[1]]), None)
-            if twice is not None:
-                raise UserError(
-                    f"{table.file}: {cells.iloc[twice[0]]} of column {options.time_column} stands twice in series {name}, in "
-                    f"{table.places[twice[0]]} and {table.places[twice[1]]}: remove one"
-                )
+            if twice := repeated_step(name, places, times, cells):
+                raise UserError(f"{table.file}: {twice}")
         uneven = [
             name
             for name, each in rows.items()
@@ -284,7 +308,7 @@ def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> 
             raise UserError(
                 f"{table.file}: series {odd} is in several groups of {options.group_column}; a series has one"
             )
-    series = [_of_table(values[places], formats) for places in rows.values()]
+    series = [_of_table(values[places], formats, form) for places in rows.values()]
     return Examples(
         {"series": series},
         [labels[places[0]] for places in rows.values()],
@@ -293,32 +317,17 @@ def _read_long(table: Table, options: Any, known: Formats, notes: list[str]) -> 
     )
 
 
-def series_name(cell: Any) -> str:
-    """The one form of the name of a series: 3, 3.0 and "3 " are one."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
-
-
-def times_of_steps(cells: pd.Series, path: str, form: str | None = None) -> np.ndarray:
-    """Numbers in the order of times, which are numbers or times of any usual way to write them, `(rows,)`.
-
-    Args:
-        cells: Times; the index tells where they stand in the file.
-        path: Name of the file, for messages.
-        form: Value of `data.time_format`.
-
-    Raises:
-        UserError: A cell is no time.
-    """
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
-    if form is None and not np.isnan(numbers).any():
-        return numbers
-    return times_of(cells, path, form).times.asi8.astype(float)
-
-
 def is_number(cell: Any) -> bool:
     """Whether a cell holds a number, or the text of one."""
     try:
-        float(cell)
+        _number(cell)
     except (TypeError, ValueError):
         return False
     return not isinstance(cell, bool)
+
+
+def _number(cell: Any) -> float:
+    """The number of a cell; a ValueError where it is none, as 1_0, which Python reads."""
+    if isinstance(cell, str) and "_" in cell:
+        raise ValueError(f"could not convert string to float: {cell!r}")
+    return float(cell)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mla_train.data.readers import INPUT_NAMES
-from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.cells import TEXT_WORDS, is_missing
 from mla_train.data.tables.source import Row
 from mla_train.errors import UserError, did_you_mean
 
@@ -54,11 +54,13 @@ def find_columns(
             lacking = [column for column in known if column not in columns]
             if lacking:
                 notes.append(f"{where} has no column {', '.join(lacking)}, which {name} is read from: taken as missing")
-        trained = getattr(options, f"{name}_column", None)
+        trained = getattr(options, f"{name}_column", None) or predictor.spec.columns.get(name)
         usual: list[Any] = [trained, name, *INPUT_NAMES.get(modality.kind, ())]
         known = [column for column in usual if column in columns]
         if name not in column_of and known:
             column_of[name] = known[0]
+            if trained is not None and trained != known[0]:
+                notes.append(f"{where} has no column {trained}, which {name} was read from in training")
     if not column_of and len(inputs) == 1 and len(columns) == 1:
         column_of = {next(iter(inputs)): columns[0]}
     if not column_of:
@@ -111,7 +113,9 @@ def parse_columns(words: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def raw_value(kind: str, cells: Mapping[str, Any], column: str | list[str], folder: Path) -> Any:
+def raw_value(
+    kind: str, cells: Mapping[str, Any], column: str | list[str], folder: Path, na_values: Sequence[str] = ()
+) -> Any:
     """The raw value of an input in a row; None where it is empty.
 
     Args:
@@ -119,15 +123,16 @@ def raw_value(kind: str, cells: Mapping[str, Any], column: str | list[str], fold
         cells: Cells of the row by column.
         column: Column of the input; a list where the texts of several become one.
         folder: Folder that paths of images are relative to.
+        na_values: What the user of the training data said to mean a missing text.
 
     Raises:
         UserError: The cell cannot be an input of this kind.
     """
     if isinstance(column, list):
-        texts = [raw_value(kind, cells, each, folder) for each in column]
+        texts = [raw_value(kind, cells, each, folder, na_values) for each in column]
         return texts if any(text is not None for text in texts) else None
     cell = cells.get(column)
-    if is_empty(cell):
+    if is_missing(cell, na_values if kind == "text" else (), TEXT_WORDS):
         return None
     if kind == "text":
         if isinstance(cell, list | dict | bytes):

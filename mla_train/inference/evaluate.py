@@ -11,7 +11,7 @@ import torch
 from mla_train.data.batch import Batch
 from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.sampling import evaluation_batches
-from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.cells import is_empty, is_missing
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
@@ -65,14 +65,17 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             "with --label COLUMN"
         )
     rows, names, values, labels, faults = [], [], [], [], []
+    na_values = getattr(options, "na_values", ())
     for number, row in enumerate(source.rows, 1):
         fault = row.error
         example: dict[str, Any] = {}
-        if not fault and is_empty(row.cells.get(label)) and spec.head.kind != "multilabel":
+        if not fault and is_missing(row.cells.get(label), na_values) and spec.head.kind != "multilabel":
             fault = f"no {label}"
         try:
             example = dict(row.values or {})
-            example |= {n: raw_value(spec.inputs[n].kind, row.cells, c, source.folder) for n, c in where.items()}
+            example |= {
+                n: raw_value(spec.inputs[n].kind, row.cells, c, source.folder, na_values) for n, c in where.items()
+            }
             if not fault and all(value is None for value in example.values()):
                 fault = f"no {' or '.join(named(where))}"
             for name, value in example.items() if not fault else ():

@@ -18,10 +18,9 @@ from mla_train.data.series_files import (
     is_number,
     read_archive_file,
     row_columns,
-    series_name,
-    times_of_steps,
     without_end,
 )
+from mla_train.data.series_steps import repeated_step, rows_of_series, times_of_steps
 from mla_train.data.tables.cells import NUMBER_WORDS, is_empty, is_missing
 from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.source import Row, Source
@@ -49,7 +48,7 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
         return _arrays(source, list(inputs)) if source.format == "npz" else source
     spec = next(each.spec for each in inputs.values() if each.kind == Series.kind)
     formats = {name: NumberFormat(*signs) if signs else None for name, signs in spec.formats.items()}
-    return _open_series(options, formats, path, kind, label)
+    return _open_series(options, formats, spec.time_format, path, kind, label)
 
 
 def _arrays(source: Source, inputs: Sequence[str]) -> Source:
@@ -69,7 +68,7 @@ def _arrays(source: Source, inputs: Sequence[str]) -> Source:
     return replace(source, columns=plain, rows=rows, has_values=True)
 
 
-def _open_series(options: Any, known: Formats, path: str, kind: str | None, label: str | None) -> Source:
+def _open_series(options: Any, known: Formats, form: str, path: str, kind: str | None, label: str | None) -> Source:
     """A file of whole series: of the UCR and UEA archives, or a table, as training reads them."""
     file = Path(path)
     if path != "-" and is_archive(file):
@@ -100,7 +99,8 @@ def _open_series(options: Any, known: Formats, path: str, kind: str | None, labe
     time = getattr(options, "time_column", None)
     channels = [name for name in source.columns if name not in (*kept, *row_columns(options))]
     steps = list(source.rows)
-    source.rows = _long(steps, _formats(source, steps, channels, options, known), kept, time, source.name, options)
+    formats = _formats(source, steps, channels, options, known)
+    source.rows = _long(steps, formats, kept, time, form, source.name, options)
     source.columns, source.size = kept, None
     return source
 
@@ -151,30 +151,41 @@ def _is_mostly_numbers(cells: Sequence[Any]) -> bool:
 
 
 def _long(
-    rows: Sequence[Row], formats: Formats, kept: Sequence[str], time: str | None, name: str, options: Any
+    rows: Sequence[Row], formats: Formats, kept: Sequence[str], time: str | None, form: str, name: str, options: Any
 ) -> Iterator[Row]:
     """A row a step; a step that cannot be read is an error of its series."""
-    groups: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        groups.setdefault(series_name(row.cells.get(kept[0])), []).append(place)
+    origins = [f"{name} {row.place}" for row in rows]
+    groups = rows_of_series([row.cells.get(kept[0]) for row in rows], origins, kept[0], options.na_values)
     values = _values(rows, formats, options)
-    for places in groups.values():
-        members = [rows[place] for place in places]
-        cells = {column: members[0].cells.get(column) for column in kept}
-        error = next((row.error for row in members if row.error), "")
-        steps = [each for place in places if not isinstance(each := values[place], str)]
-        if not formats:
-            error = f"{name} has no columns of numbers beside {', '.join(kept)}"
-        elif len(steps) < len(members):
-            error = error or next(each for place in places if isinstance(each := values[place], str))
-        if error:
-            yield Row(cells, error)
-            continue
-        if time is not None:
-            index = pd.Index([row.place for row in members], dtype=object)
-            times = times_of_steps(pd.Series([row.cells.get(time) for row in members], index=index, name=time), name)
-            steps = [steps[place] for place in np.argsort(times, kind="stable")]
-        yield Row(cells, values={"series": np.stack(steps)})
+    errors = {
+        series: _fault(series, [rows[p] for p in places], [values[p] for p in places], kept[1:])
+        for series, places in groups.items()
+    }
+    if not formats:
+        errors = dict.fromkeys(groups, f"{name} has no columns of numbers beside {', '.join(kept)}")
+    good = [place for series, places in groups.items() if not errors[series] for place in places]
+    if time is not None and good:
+        cells = pd.Series([row.cells.get(time) for row in rows], index=[row.place for row in rows], name=time)
+        times = np.zeros(len(rows))
+        times[good], _ = times_of_steps(cells.iloc[good], name, options.time_format, form)
+        groups = {series: sorted(places, key=times.__getitem__) for series, places in groups.items()}
+        errors = {
+            series: errors[series] or repeated_step(series, places, times, cells) for series, places in groups.items()
+        }
+    for series, places in groups.items():
+        first = {column: rows[min(places)].cells.get(column) for column in kept}
+        steps = None if errors[series] else {"series": np.stack([values[place] for place in places])}
+        yield Row(first, errors[series], values=steps)
+
+
+def _fault(series: str, rows: Sequence[Row], values: Sequence[np.ndarray | str], labels: Sequence[str]) -> str:
+    """What is wrong with the rows of a series; empty where nothing is."""
+    faults = [row.error for row in rows if row.error] + [each for each in values if isinstance(each, str)]
+    for column in labels:
+        several = sorted({str(row.cells.get(column)) for row in rows})
+        if len(several) > 1:
+            faults.append(f"series {series} has the labels {', '.join(several)}; a series has one")
+    return faults[0] if faults else ""
 
 
 def _values(rows: Sequence[Row], formats: Formats, options: Any) -> list[np.ndarray | str]:

@@ -91,9 +91,11 @@ def _example(predictor: Predictor, row: Row, where: Columns, folder: Path) -> Ma
         return row.error
     if row.values is not None:
         return row.values
-    inputs = predictor.spec.inputs
+    inputs, na_values = predictor.spec.inputs, getattr(predictor.config.data, "na_values", ())
     try:
-        example = {name: raw_value(inputs[name].kind, row.cells, column, folder) for name, column in where.items()}
+        example = {
+            name: raw_value(inputs[name].kind, row.cells, column, folder, na_values) for name, column in where.items()
+        }
     except UserError as error:
         return str(error)
     return example if any(value is not None for value in example.values()) else f"no {' or '.join(named(where))}"

@@ -163,3 +163,9 @@ def test_how_numbers_are_written_is_known_where_it_shows():
         read_numbers("y", cells, TableOptions(), []).format for cells in (["1", "2"], ["1.5"], ["1,5 kg", "2 kg"])
     ]
     assert formats == [None, NumberFormat(), NumberFormat(",", "", "kg")]
+
+
+def test_a_number_of_thousands_of_digits_is_named():
+    with pytest.raises(UserError, match="in row 2 is no number of so many signs") as caught:
+        as_numbers("load", ["1.5", "9" * 5000, "2"], TableOptions(), [])
+    assert len(str(caught.value)) < 300

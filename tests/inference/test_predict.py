@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,21 @@ from PIL import Image
 import mla_train
 from mla_train.commands.predict import main
 from mla_train.errors import UserError
+from mla_train.inference.columns import find_columns
+from mla_train.inference.examples import open_examples
 from mla_train.inference.files import CHUNK, Writer, open_source
-from tests.helpers import number_pairs, read_jsonl, run_here, write_jsonl, write_pairs, write_pictures, write_reviews
+from mla_train.inference.predict import _example as example_of
+from mla_train.task import build_task
+from tests.helpers import (
+    config,
+    number_pairs,
+    read_jsonl,
+    run_here,
+    write_jsonl,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+)
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +263,99 @@ def test_series_of_each_kind_of_file(tmp_path, predict, kind):
         errors = [row["error"] for row in csv.DictReader(io.StringIO(said.out))]
         assert "is 'soft', not a number" in errors[0]
         assert not any(errors[1:])
+
+
+def reader_of(*words):
+    """What `open_examples` must know of a run, without training it."""
+    options = config(*words)
+    return SimpleNamespace(spec=build_task(options).load_data().spec, config=options)
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory):
+    """A long table whose dates may be read in two ways, of which training finds one, and the reader of such tables."""
+    days = pd.date_range("2024-01-20", periods=31)  # from 20/01 on, so that months come second
+    rows = [(f"s{i}", days[i + step], (-1) ** i * step + i / 97, "ab"[i % 2]) for i in range(20) for step in range(12)]
+    table = pd.DataFrame(rows, columns=["id", "when", "x", "label"])
+    table["when"] = table["when"].dt.strftime("%d/%m/%Y")
+    file = tmp_path_factory.mktemp("dated") / "a.csv"
+    table.to_csv(file, index=False)
+    columns = ["data.series_column=id", "data.time_column=when"]
+    return reader_of("task=series_classification", "data=series_files", f"data.train={file}", *columns), table
+
+
+def texts_of(reader, file):
+    """Raw texts of a file, or what is wrong with a row, and the notes on its columns."""
+    notes, source = [], open_examples(reader, str(file))
+    where = find_columns(reader, source.columns, {}, source.name, notes)
+    examples = [example_of(reader, row, where, source.folder) for row in source.rows]
+    return [each if isinstance(each, str) else each["text"] for each in examples], notes
+
+
+@pytest.mark.parametrize("name", ["sentence", "Text"])
+@pytest.mark.parametrize("task", ["text_classification data=text_files", "masked_lm data=text_lines"])
+def test_texts_are_read_from_the_column_of_training(tmp_path, name, task):
+    table = pd.DataFrame({name: [f"good film {i}" for i in range(40)], "label": ["a", "b"] * 20})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    reader = reader_of(*f"task={task}".split(), f"data.train={tmp_path / 'a.csv'}")
+    assert reader.spec.columns == {"text": name}
+    assert reader.spec.to_dict()["columns"] == {"text": name}
+    table.assign(text="another").to_csv(tmp_path / "b.csv", index=False)
+    assert texts_of(reader, tmp_path / "b.csv")[0] == table[name].tolist()
+    table.rename(columns={name: "text"}).to_csv(tmp_path / "c.csv", index=False)
+    texts, notes = texts_of(reader, tmp_path / "c.csv")
+    assert texts == table[name].tolist()
+    assert any(f"has no column {name}, which text was read from in training" in note for note in notes)
+
+
+@pytest.mark.parametrize("columns", ["text", "[title,text]"])
+def test_marks_of_missing_texts_are_those_of_training(tmp_path, columns):
+    table = pd.DataFrame({"title": "-", "text": [f"good film {i}" for i in range(40)], "label": ["a", "b"] * 20})
+    table.loc[3, "text"] = "[deleted]"
+    table.to_csv(tmp_path / "a.csv", index=False)
+    words = [f"data.train={tmp_path / 'a.csv'}", f"data.text_column={columns}", "data.na_values=['[deleted]','-']"]
+    texts, _ = texts_of(reader_of("task=text_classification", "data=text_files", *words), tmp_path / "a.csv")
+    several = columns != "text"
+    assert texts[3].startswith("no ")
+    assert texts[4] == ([None, "good film 4"] if several else "good film 4")
+
+
+def steps_of(reader, file):
+    rows = open_examples(reader, str(file)).rows
+    return {row.cells["id"]: row.error or row.values["series"][:, 0].tolist() for row in rows}
+
+
+def test_times_of_steps_are_read_as_in_training(tmp_path, dated):
+    """Days and months up to 3, which may be either: the days come first, as training found."""
+    assert dated[0].spec.inputs["series"].spec.time_format == "day_first"
+    rows = [("a", f"{day:02d}/{month:02d}/2024", 10 * month + day) for day in (1, 2, 3) for month in (3, 1, 2)]
+    pd.DataFrame(rows, columns=["id", "when", "x"]).to_csv(tmp_path / "a.csv", index=False)
+    assert steps_of(dated[0], tmp_path / "a.csv") == {"a": [11, 12, 13, 21, 22, 23, 31, 32, 33]}
+
+
+@pytest.mark.parametrize(
+    ("edit", "fault"),
+    [
+        ({"id": ("s1", "")}, "a.csv line 14: there is no name in column id"),
+        (
+            {"when": ("21/01/2024", "22/01/2024")},
+            "22/01/2024 of column when stands twice in series s0, in line 3 and line 4",
+        ),
+        ({"label": ("a", "b")}, "series s0 has the labels a, b"),
+    ],
+)
+def test_rows_that_training_refuses_are_refused(tmp_path, dated, edit, fault):
+    reader, table = dated[0], dated[1].copy()
+    ((column, (old, new)),) = edit.items()
+    table.loc[table.index[table[column] == old][0], column] = new
+    table.to_csv(tmp_path / "a.csv", index=False)
+    if column == "id":
+        with pytest.raises(UserError, match=fault):
+            steps_of(reader, tmp_path / "a.csv")
+        return
+    steps = steps_of(reader, tmp_path / "a.csv")
+    assert fault in steps.pop("s0")
+    assert all(len(each) == 12 for each in steps.values())
 
 
 @pytest.fixture(scope="module")

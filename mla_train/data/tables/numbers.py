@@ -20,6 +20,8 @@ NEGATIVE = re.compile(r"\(([\d.,'\s]+)\)|(\d[\d.,'\s]*)-")
 GROUPED = {sign: re.compile(rf"[-+]?[1-9]\d{{0,2}}{re.escape(sign)}\d{{3}}") for sign in ",."}
 """Numbers whose only sign may part thousands."""
 MARKS = {",": "comma", ".": "point"}
+LONGEST = 1_000
+"""Characters of a number; Python reads no more than 4,300 digits."""
 NARROWER, MUCH_NARROWER = 10, 100
 """How much narrower the range of a column must be for a point to part thousands, and to be the decimal sign."""
 SENTINELS = [
@@ -164,7 +166,7 @@ def _from_texts(
     missing = {text: _is_missing(text, options) for text in set(filter(_is_text, texts))}
     counts = Counter(text for text in texts if isinstance(text, str) and not missing[text])
     bare, units = numbers_and_units(counts)
-    written = {text: number for text, number in bare.items() if NUMBER.fullmatch(number)}
+    written = {text: number for text, number in bare.items() if len(number) <= LONGEST and NUMBER.fullmatch(number)}
     if 2 * sum(counts[text] for text in written) <= counts.total():
         return None
     without = {text for text in written if not units[text]}
@@ -190,11 +192,16 @@ def _from_texts(
             if text in written and known is not None:
                 sign = MARKS.get(known.decimal, known.decimal)
                 raise UserError(
-                    f"{name}: {text!r} in {where} is no number with a decimal {sign}, which the training data has: write it so"
+                    f"{name}: {text!r:.80} in {where} is no number with a decimal {sign}, which the training data has: write it so"
                 )
             signs = f" with {words}" if text in written and words else ""
             raise UserError(
-                f"{name}: {text!r} in {where} is no number{signs}; where it means a missing value: data.na_values=['{text}']"
+                f"{name}: {text!r:.80} in {where} is no number{signs}"
+                + (
+                    f"; where it means a missing value: data.na_values=['{text}']"
+                    if len(text) <= LONGEST
+                    else " of so many signs"
+                )
                 + ("; else name the signs with data.decimal= and data.thousands=" if text in written else "")
             )
         factor = factors[units[text]]

@@ -1,6 +1,8 @@
 """A file, or several, as columns: numbers where cells are numbers, and where each row stands."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -76,7 +78,17 @@ def read_series_frame(
         if not index.map(is_empty).any() and are_times(index):
             notes.append("the column without a name holds the times")
             frame.insert(0, INDEX, index)
+    if options.time_column is None:
+        _keep_zeros(frame, table.cells)
     return frame, options, formats
+
+
+def _keep_zeros(frame: pd.DataFrame, cells: Mapping[str, Sequence[Any]]) -> None:
+    """Takes the texts of the column of times where numbers have no zeros in front, as 01012024 has one."""
+    with suppress(UserError):  # of which the reader of the times tells
+        name = time_column_of(frame, None)
+        if any(isinstance(cell, str) and re.match(r"\s*0\d", cell) for cell in cells.get(name, ())):
+            frame[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells[name]], frame.index)
 
 
 def _has_times(frame: pd.DataFrame) -> bool:

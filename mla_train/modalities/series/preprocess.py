@@ -1,7 +1,7 @@
 """From series to tensors: whole series as arrays, or windows of a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,9 +28,11 @@ class SeriesColumn(ListColumn):
 
     Attributes:
         formats: Columns that they were read from, see `SeriesSpec`; empty where they are of no table.
+        time_format: How the times of their steps were read, see `SeriesSpec`.
     """
 
     formats: dict[str, list[str]] = field(default_factory=dict)
+    time_format: str = ""
 
     def lengths(self) -> np.ndarray | None:
         """Number of steps of each series; None where all are alike."""
@@ -56,8 +58,11 @@ class Series(Modality[SeriesSpec]):
         gaps = sum(bool(np.isnan(array).any()) for array in arrays)
         if gaps:
             notes.append(f"{gaps:,} series have steps without a value: they are read as gaps")
-        formats = next((value.formats for value in values if isinstance(value, TableSeries)), {})
-        return SeriesColumn(arrays, broken, {name: list(each or ()) for name, each in formats.items()})
+        first = next((value for value in values if isinstance(value, TableSeries)), None)
+        if first is None:
+            return SeriesColumn(arrays, broken)
+        formats = {name: list(each or ()) for name, each in first.formats.items()}
+        return SeriesColumn(arrays, broken, formats, first.time_format)
 
     @classmethod
     def fit(cls, train: SeriesColumn, options: Any) -> Self:
@@ -68,7 +73,8 @@ class Series(Modality[SeriesSpec]):
         names = [str(number) for number in range(1, steps.shape[1] + 1)]
         longest = max(map(len, train.values))
         gaps = bool(np.isnan(steps).any())
-        return cls(SeriesSpec(names, mean.tolist(), std.tolist(), gaps, longest=longest, formats=train.formats))
+        spec = SeriesSpec(names, mean.tolist(), std.tolist(), gaps, longest=longest)
+        return cls(replace(spec, formats=train.formats, time_format=train.time_format))
 
     def preprocess(self, values: Sequence[Any]) -> Any:
         """Reads whole series as arrays; where a forecast is made, the last rows of table files.

@@ -10,6 +10,9 @@ from mla_train.errors import UserError
 YEARS = (1678, 2261)
 """Years that a time of nanoseconds has."""
 
+MIDDAY = pd.Timestamp("2024-12-31 12:00")
+"""A time whose parts all have as many digits as they may."""
+
 ROUNDED = 0.15
 """Part of a step by which it may differ, as years with two digits behind the point do."""
 
@@ -135,13 +138,23 @@ def _named(values: pd.Series, where: str, form: str) -> Reading:
         if reading is not None:
             return reading
     elif "%" in form and (values % 1 == 0).all():
-        digits = next((each.digits for each in DIGITS if each.form == form), 0)
-        texts = values.astype("int64").astype(str).str.zfill(digits)
+        texts = with_zeros(values.astype("int64").astype(str), form)
         return Reading(pd.DatetimeIndex(pd.to_datetime(texts, format=form, errors="coerce")), form, form)
     raise UserError(
         f"{where}: data.time_format={form} does not read numbers such as {values.iloc[0]:.15g}; numbers are read by "
         f"{', '.join(COUNTS)}, decimal_year, or a form such as %Y%m%d"
     )
+
+
+def digits_of(form: str) -> int:
+    """Number of signs of a time in a form such as %m%d%Y, where no zero is left out."""
+    return next((each.digits for each in DIGITS if each.form == form), len(MIDDAY.strftime(form)))
+
+
+def with_zeros(texts: pd.Series, form: str) -> pd.Series:
+    """Times as a form such as %m%d%Y reads them: whole numbers get the zeros in front that they have lost, weeks a Monday."""
+    numbers = texts.str.extract(r"^(\d+)(?:[.,]0+)?$")[0].str.zfill(digits_of(form))
+    return (numbers.str.replace(r"^\d{6}$", r"\g<0>1", regex=True) if form == "%G%V%u" else numbers).fillna(texts)
 
 
 def _as_digits(values: pd.Series) -> Reading | None:
@@ -155,7 +168,7 @@ def _as_digits(values: pd.Series) -> Reading | None:
     for digits, form, first, last in DIGITS:
         if digits != lengths.iloc[0]:
             continue
-        times = pd.DatetimeIndex(pd.to_datetime(texts + "1" * (form == "%G%V%u"), format=form, errors="coerce"))
+        times = pd.DatetimeIndex(pd.to_datetime(with_zeros(texts, form), format=form, errors="coerce"))
         if times.notna().all() and first <= times.year.min() and times.year.max() <= last:
             return Reading(times, form, "years" if form == "%Y" else form)
     return None

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.errors import UserError
-from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
+from mla_train.modalities.series.time_numbers import COUNTS, Reading, digits_of, read_numbers, with_zeros
 from mla_train.modalities.series.time_words import ZONES, full_year, in_english, with_offsets
 
 ORDERS = {"day_first": "DMY", "month_first": "MDY", "year_first": "YMD"}
@@ -60,12 +60,15 @@ def read_texts(
     Raises:
         UserError: Texts may be several times.
     """
-    if texts.str.fullmatch(r"\d+([.,]\d+)?").all():
+    if form is not None and "%" in form:
+        whole = with_zeros(texts, form)
+        is_fraction = whole.str.fullmatch(r"\d+[.,]\d+") & (whole.str.len() != digits_of(form))  # as 1990.1 of October
+        if not is_fraction.any():
+            return Reading(_parsed(whole, format=form), form, form, "UTC" if "%z" in form.lower() else "")
+    if texts.str.fullmatch(r"\d{1,999}([.,]\d{1,999})?").all():  # Python reads no more than 4,300 digits
         return read_numbers(pd.to_numeric(texts.str.replace(",", ".")), where, form, usual)
     if form in COUNTS or form == "decimal_year":
         raise UserError(f"{where}: data.time_format={form} reads numbers, and {texts.iloc[0]!r} is none")
-    if form is not None and "%" in form:
-        return Reading(_parsed(texts, format=form), form, form, "UTC" if "%z" in form.lower() else "")
     if form is not None and form not in ORDERS:
         known = ", ".join([*ORDERS, *COUNTS])
         raise UserError(f"data.time_format={form} is unknown: write {known}, or a form such as '%d.%m.%Y %H:%M'")

@@ -120,7 +120,9 @@ def _refuse_others(texts: pd.Series, times: pd.DatetimeIndex, where: str, path: 
             f"{place_of(texts, row)}: write all alike"
         )
     row = int(odd[alone.index(False)]) if False in alone else row
-    raise UserError(f"{place_of(texts, row, path)}: {texts.iloc[row]!r} in column {texts.name} is no time: {WAYS_OUT}")
+    raise UserError(
+        f"{place_of(texts, row, path)}: {texts.iloc[row]!r:.80} in column {texts.name} is no time: {WAYS_OUT}"
+    )
 
 
 def _first_odd(texts: pd.Series, where: str) -> int:

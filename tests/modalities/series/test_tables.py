@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mla_train.config import SeriesTableOptions
 from mla_train.errors import UserError
 from mla_train.modalities.series.frequency import are_alike, frequency_of, usual_distance
 from mla_train.modalities.series.future import read_windows
@@ -447,3 +448,13 @@ def test_covariates_that_are_missing_are_counted_and_two_of_a_name_asked(tmp_pat
     words = ["data.targets=[load]", f"data.path={tmp_path / 'a.csv'}"]
     with pytest.raises(UserError, match="several columns load"):
         build_task(config("task=forecasting", "data=series_csv", *words)).load_data()
+
+
+@pytest.mark.parametrize("column", [None, "date"])
+def test_zeros_in_front_of_days_are_kept(tmp_path, column):
+    """Ten days of January, not ten months: also where the column of times is found."""
+    days = pd.date_range("2024-01-01", periods=40)
+    file = tmp_path / "days.csv"
+    pd.DataFrame({"date": days.strftime("%m%d%Y"), "load": np.arange(40) % 7 + 0.5}).to_csv(file, index=False)
+    table = read_series_table(SeriesTableOptions(path=str(file), time_column=column, time_format="%m%d%Y"))
+    assert table.times.tolist() == days.tolist()

@@ -179,3 +179,35 @@ def test_times_with_and_without_a_zone_are_refused():
     cells = ["2024-06-01 01:30:00", "2024-06-01 02:30:00Z", "2024-06-01 03:30:00"]
     with pytest.raises(UserError, match=r"some times have a zone and others have none.*write all alike"):
         times_of(pd.Series(cells, name="t"), None)
+
+
+@pytest.mark.parametrize("form", ["%m%d%Y", "%d%m%Y", "%m%d%Y%H", "%H%d%m%Y", "%d%m%y", "%m.%Y", "%G%V"])
+@pytest.mark.parametrize("kind", ["texts", "numbers", "usual"])
+def test_a_form_reads_zeros_in_front(form, kind):
+    """Written back in the form, times are the cells; as numbers, or as the form of training, they are the same."""
+    times = pd.date_range("2024-01-01", periods=4, freq="MS") if form == "%m.%Y" else HOURS[:40:12]
+    if form == "%G%V":  # weeks, which are read as those of training
+        times, form = pd.date_range("2024-01-01", periods=4, freq="7D"), "%G%V%u"
+        cells = [f"{each:%G%V}" for each in times]
+    else:
+        cells = times.strftime(form).tolist()
+    numbers = pd.Series(cells).astype("int64").tolist() if kind == "numbers" and "." not in form else cells
+    how = {"usual": form} if kind == "usual" else {"form": form}
+    reading = times_of(pd.Series(numbers, name="when"), "a.csv", **how)
+    assert reading.times.strftime(form[:4] if form == "%G%V%u" else form).tolist() == cells
+
+
+def test_october_as_a_number_is_no_january():
+    cells = pd.Series(["1990.01", "1990.1", "1990.11"], name="when")
+    assert times_of(cells, None, usual="%Y.%m").times.month.tolist() == [1, 10, 11]
+    with pytest.raises(UserError, match="does not read numbers"):
+        times_of(cells, None, form="%Y.%m")
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_cell_of_thousands_of_digits_is_named(place):
+    cells = [f"2024-01-0{day}" for day in range(1, 6)]
+    cells[place] = "9" * 5000
+    with pytest.raises(UserError, match=f"row {place + 1}: '9999") as caught:
+        times_of(pd.Series(cells, name="when"), "a.csv")
+    assert len(str(caught.value)) < 300

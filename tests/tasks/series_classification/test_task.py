@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mla_train.baselines.start import begin_as_linear
+from mla_train.data.series_files import read_archive_file
 from mla_train.errors import UserError
 from mla_train.modalities.series.statistics import STATISTICS, summarize
 from mla_train.task import build_task
@@ -256,3 +257,57 @@ def test_columns_that_are_taken_for_steps_are_named(tmp_path):
     assert "the 3 steps of a series are the columns age, t0, t1" in build_task(config(*words)).read().notes
     pd.DataFrame(rows).drop(columns="age").to_csv(tmp_path / "a.csv", index=False)
     assert not any("steps of a series" in note for note in build_task(config(*words)).read().notes)
+
+
+def write_archive(file, rows, header=""):
+    """Rows of a label and numbers, as the archives have them; those of .ts files end with the label."""
+    lines = [":".join([",".join(map(str, values)), label]) if file.suffix == ".ts" else "\t".join(map(str, (label, *values)))
+             for label, *values in rows]  # fmt: skip
+    file.write_text(header + "\n".join(lines) + "\n")
+    return read_archive_file(file)
+
+
+ROWS = [("1", 0.5, 1.5, -0.5), ("2", 0.25, 0.75, 2), ("1", 1, 2, 4)]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("ending", ["tsv", "txt"])
+def test_a_header_of_numbers_is_no_series(tmp_path, ending, first):
+    file = tmp_path / f"a.{ending}"
+    header = "\t".join(str(first + i) for i in range(4)) + "\n"
+    with pytest.raises(UserError, match=f"the first line counts columns, {first} to {first + 3}"):
+        write_archive(file, ROWS, header)
+    assert len(write_archive(file, [("1", 2, 3, 4), ("2", 3, 4, 5), ("1", 2, 3, 4)]).targets) == 3  # which all count
+    assert write_archive(file, ROWS).targets == ["1", "2", "1"]
+
+
+def test_labels_of_txt_files_are_exact(tmp_path):
+    written = ["1000001", "1000002", "2.0000000e+00", "1.5000000e+00", "0.1234567891", "12345678901234567890", "a"]
+    labels = write_archive(tmp_path / "a.txt", [(label, 0.5, 1.5) for label in written]).targets
+    assert labels == ["1000001", "1000002", "2", "1.5", "0.1234567891", "12345678901234567890", "a"]
+
+
+def test_labels_of_tsv_files_may_begin_with_any_sign(tmp_path):
+    rows = [("1", 0.5, 1.5), *((f"{sign}1", 0.5, 2.5) for sign in "#%@")]
+    examples = write_archive(tmp_path / "a.tsv", rows)
+    assert examples.targets == ["1", "#1", "%1", "@1"]
+    with pytest.raises(UserError, match=r"a.tsv line 2: a series needs values and a label"):
+        write_archive(tmp_path / "a.tsv", [("1", 0.5, 1.5), ("", 0.5, 1.5)])
+
+
+def test_ts_files_without_labels(tmp_path):
+    """The last channel is no label: such a file can be predicted, and not learned from."""
+    header = "@univariate false\n@classLabel false\n@data\n"
+    examples = write_archive(tmp_path / "a.ts", [(f"{i % 2},{i % 2}", 1, 2) for i in range(20)], header)
+    assert examples.targets == [None] * 20
+    np.testing.assert_array_equal(examples.inputs["series"][3], [[1, 1], [2, 1]])
+    with pytest.raises(UserError, match="no labels to learn from"):
+        load(f"data.train={tmp_path / 'a.ts'}")
+    labelled = header.replace("false\n@data", "true a b\n@data")
+    assert write_archive(tmp_path / "a.ts", [("a", 1, 2), ("b", 2, 1)], labelled).targets == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.tsv", "a.txt"])
+def test_numbers_of_python_are_none(tmp_path, name):
+    with pytest.raises(UserError, match=r"line 2.*'1_0'"):
+        write_archive(tmp_path / name, [("1", 1, 2), ("2", "1_0", 2)])

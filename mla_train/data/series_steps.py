@@ -1,0 +1,79 @@
+"""Long tables of labelled series, a row a step: which rows are of which series, and in which order, in training and prediction."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mla_train.data.tables.cells import is_missing
+from mla_train.errors import UserError
+from mla_train.modalities.series.times import times_of
+
+
+def rows_of_series(
+    cells: Sequence[Any], places: Sequence[str], column: str, na_values: Sequence[str]
+) -> dict[str, list[int]]:
+    """Rows of each series, by its name.
+
+    Args:
+        cells: Names of the series, a row each.
+        places: File and place of each row, for messages.
+        column: Column of the names.
+        na_values: What the user says to mean a missing name.
+
+    Raises:
+        UserError: A row has no name.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, cell in enumerate(cells):
+        if is_missing(cell, na_values):
+            raise UserError(
+                f"{places[row]}: there is no name in column {column}: write that of the series, or remove the row"
+            )
+        rows.setdefault(series_name(cell), []).append(row)
+    return rows
+
+
+def series_name(cell: Any) -> str:
+    """The one form of the name of a series: 3, 3.0 and "3 " are one."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+
+
+def times_of_steps(cells: pd.Series, path: str, form: str | None = None, usual: str = "") -> tuple[np.ndarray, str]:
+    """Numbers in the order of times, which are numbers or times of any usual way to write them, `(rows,)`.
+
+    Args:
+        cells: Times of all series; the index tells where they stand in the file.
+        path: Name of the file, for messages.
+        form: Value of `data.time_format`.
+        usual: Form of the training data, which is taken where cells may be several times.
+
+    Returns:
+        The numbers, and how times were read, as `data.time_format` names it; empty where there is one way alone.
+
+    Raises:
+        UserError: A cell is no time, or all may be several times.
+    """
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+    if form is None and not np.isnan(numbers).any():
+        return numbers, ""
+    reading = times_of(cells, path, form, usual)
+    return reading.times.asi8.astype(float), reading.form
+
+
+def repeated_step(name: str, rows: Sequence[int], times: np.ndarray, cells: pd.Series) -> str:
+    """What is wrong with a series one of whose steps stands twice; empty where none does.
+
+    Args:
+        name: Name of the series.
+        rows: Its rows in order of time.
+        times: Time of each row of the table, `(rows,)`.
+        cells: Cells of these times; the index tells where they stand in the file.
+    """
+    twice = next((pair for pair in pairwise(rows) if times[pair[0]] == times[pair[1]]), None)
+    if twice is None:
+        return ""
+    first, second = (cells.index[row] for row in twice)
+    return f"{cells.iloc[twice[0]]} of column {cells.name} stands twice in series {name}, in {first} and {second}: remove one"
