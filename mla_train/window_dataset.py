@@ -109,8 +109,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         spec.mean,
         spec.std,
         naive_error,
-        _nonnegative(table, a, config.task.nonnegative),
-        nonnegative_point=bool(config.task.nonnegative),
+        _nonnegative(table, a, config.task.nonnegative) if transform != "log" else [False] * len(table.names),
+        nonnegative_point=bool(config.task.nonnegative) and transform != "log",
         transform=transform,
     )
     splits = {}

@@ -1,0 +1,65 @@
+"""FASTA files as tables: a header that begins with > and the lines of a sequence of nucleotides or amino acids are a row."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mla_train.config import TableOptions
+from mla_train.data.packed import OPENERS
+from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, read_lines
+from mla_train.errors import UserError
+
+COLUMNS = ("text", "name", "header", "file")
+
+
+def open_fasta(path: str, name: str, kind: str, options: TableOptions) -> Source:
+    """The sequence as column `text`, the first word of its header as `name`, the whole `header`, the name of the file as `file`.
+
+    Each named group of `data.header_pattern` is a further column; a header that it does not match is an error of that row.
+
+    Raises:
+        UserError: The pattern is none, or names no column of its own.
+    """
+    try:
+        pattern = re.compile(options.header_pattern or "")
+    except re.error as error:
+        raise UserError(f"data.header_pattern={options.header_pattern}: no regular expression: {error}") from error
+    groups = list(pattern.groupindex)
+    if options.header_pattern and (not groups or set(groups) & set(COLUMNS)):
+        raise UserError(
+            f"data.header_pattern={options.header_pattern}: needs named groups, such as (?P<family>[A-Za-z]+), which become "
+            f"columns beside {', '.join(COLUMNS)}"
+        )
+    stem = Path(path).with_suffix("").stem if Path(path).suffix.lower() in OPENERS else Path(path).stem
+    lines = read_lines(path, name, options.encoding, newline="")
+    rows = (_row(place, header, sequence, stem, pattern) for place, header, sequence in _records(lines, name))
+    return Source(name, kind, [*COLUMNS, *groups], rows)
+
+
+def _records(lines: Iterator[str], name: str) -> Iterator[tuple[str, str, str]]:
+    """Place, header and sequence of each record; blanks inside sequences, and lines that begin with a semicolon, are left out."""
+    place, header, pieces = "", "", list[str]()
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
+        if not line or line.startswith(";"):
+            continue
+        if line.startswith(">"):
+            if place:
+                yield place, header, "".join(pieces)
+            place, header, pieces = f"line {number}", line[1:].strip(), []
+        elif place:
+            pieces.append("".join(line.split()))
+        else:
+            raise UserError(f"{name} line {number} belongs to no sequence: in a FASTA file a header begins with >")
+    if place:
+        yield place, header, "".join(pieces)
+
+
+def _row(place: str, header: str, sequence: str, file: str, pattern: re.Pattern[str]) -> Row:
+    if is_undecoded(header + sequence):
+        return Row({}, f"{place} {OTHER_ENCODING}", place)
+    match = pattern.search(header)
+    cells = {"text": sequence, "name": header.split(" ")[0], "header": header, "file": file}
+    if match is None:
+        return Row(cells, f"{place}: data.header_pattern does not match the header {header!r:.80}", place)
+    return Row(cells | match.groupdict(), "", place)
