@@ -1,4 +1,4 @@
-"""Labelled series in files: .ts and .tsv as the UCR and UEA archives have them, tables with a row a series or a row a step."""
+"""Labelled series in files: .ts, .arff and .tsv as the UCR and UEA archives have them, tables with a row a series or a row a step."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -67,14 +67,14 @@ def _check_whole(splits: dict[str, Examples], column: str) -> None:
 
 
 def archive_files(root: Path) -> dict[str, Path]:
-    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv or .txt.
+    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv, .arff or .txt.
 
     Raises:
         UserError: There are several, and none has the name of the folder.
     """
     files = {}
     for split in SPLITS:
-        for ending in (".txt", ".tsv", ".ts"):
+        for ending in (".txt", ".arff", ".tsv", ".ts"):
             named = sorted(root.glob(f"*_{split.upper()}{ending}"))
             own = root / f"{root.resolve().name}_{split.upper()}{ending}"
             if len(named) > 1 and own not in named:
@@ -94,19 +94,22 @@ def read_archive_folder(root: Path) -> RawData:
     if "train" not in files:
         folders = sorted(root.parent.glob("*"))
         others = [folder.name for folder in folders if archive_files(folder).keys() >= {"train", "test"}]
-        raise UserError(f"there is no data set {root.name}. {did_you_mean(root.name, others)} All: {', '.join(others)}")
+        raise UserError(
+            f"{root.parent} has no data set {root.name}. {did_you_mean(root.name, others)} All: {', '.join(others)}. Another "
+            "folder of data sets is named by data.root="
+        )
     return RawData({split: read_archive_file(file) for split, file in files.items()})
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file is a .ts, or a .tsv or .txt whose first line is numbers and no header."""
+    """Whether a file is a .ts or .arff, or a .tsv or .txt whose first line is numbers and no header."""
     if file.suffix in (".tsv", ".txt") and file.is_file():
         return all(is_number(cell) for cell in next(read_lines(str(file), str(file)), "").split())
-    return file.suffix == ".ts"
+    return file.suffix in (".ts", ".arff")
 
 
 def read_archive_file(file: Path) -> Examples:
-    """Reads a .ts file, or a .tsv or .txt file whose first column is the label.
+    """Reads a .ts file, an .arff file, where a relation holds a line for each channel, or a .tsv or .txt file whose first column is the label.
 
     Raises:
         UserError: The file does not exist, or a line is no series with a label.
@@ -127,6 +130,12 @@ def read_archive_file(file: Path) -> Examples:
         if file.suffix == ".ts":
             *parts, label = line.split(":")
             channels = [part.split(",") for part in parts]
+        elif file.suffix == ".arff":
+            relation, _, label = line.rpartition(",")
+            channels, label = (
+                [part.split(",") for part in relation.strip("'\"").split("\\n")],
+                label.strip().strip("'\""),
+            )
         else:
             label, *values = line.split("\t") if file.suffix == ".tsv" else line.split()
             if file.suffix == ".txt" and is_number(label):

@@ -25,7 +25,7 @@ def read_market(options: MarketConfig) -> SeriesTable:
 
 def sp500_volatility() -> SeriesTable:
     """Daily variance of the S&P 500 by its highs and lows, with the returns so far."""
-    return SeriesTable(sp500(), ["variance"], observed=["return"])
+    return SeriesTable(sp500(), ["variance"], observed=["return"], transform="log")
 
 
 def sp500_returns() -> SeriesTable:
@@ -68,6 +68,7 @@ def stock_volatility() -> SeriesTable:
         own=["return"],
         series_column="stock",
         value_column="variance",
+        transform="log",
         notes=[f"{still} weeks of a stock without any change of its price are gaps"],
     )
 

