@@ -70,7 +70,7 @@ def test_weeks_of_stocks(prices):
 
 
 def test_errors_name_the_way_out(monkeypatch):
-    with pytest.raises(UserError, match="no such data set. Did you mean sp500_returns"):
+    with pytest.raises(UserError, match=r"no such data set\. Did you mean sp500_returns"):
         markets.read_market(MarketConfig(dataset="sp500_return"))
     monkeypatch.setattr(markets, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="package arch, which is not installed: pip install arch"):
@@ -131,9 +131,9 @@ def test_qlike_is_the_loss_of_variances(tmp_path):
 
 
 def test_other_series_have_no_qlike(tmp_path):
-    data, model, *_ = windows_of(tmp_path, positive())
+    _, model, *_ = windows_of(tmp_path, positive())
     assert "qlike" not in model.head.directions
-    with pytest.raises(UserError, match="task.monitor=qlike: must be one of mse"):
+    with pytest.raises(UserError, match=r"task\.monitor=qlike: must be one of mse"):
         windows_of(tmp_path, positive(), "task.monitor=qlike")
 
 

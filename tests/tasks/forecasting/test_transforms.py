@@ -87,7 +87,9 @@ def test_a_table_to_forecast_is_transformed_as_training_was(tmp_path):
     np.testing.assert_allclose(window.series.values[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("words", [[], ["task.transform=log1p", "task.nonnegative=true"], ["task.transform=asinh"], ["task.transform=log"]])
+@pytest.mark.parametrize(
+    "words", [[], ["task.transform=log1p", "task.nonnegative=true"], ["task.transform=asinh"], ["task.transform=log"]]
+)
 def test_a_graph_answers_in_original_units(tmp_path, words):
     still = hourly_table()["load"] * 0 + ("task.transform=log" in words)
     data, model = build(tmp_path, sales().assign(price=still), *words)

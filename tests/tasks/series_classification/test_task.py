@@ -56,6 +56,53 @@ def test_a_row_a_step_and_ts_files_are_the_same_series(tmp_path):
         assert data.spec.target.classes == ["a", "b"]
 
 
+def write_arff(file, examples):
+    """As the archives have it: the channels of a series are lines of a relation."""
+    rows = ["'" + r"\n".join(",".join(map(str, channel)) for channel in series.T) + f"',{y}" for series, y in examples]
+    if examples[0][0].shape[1] == 1:
+        rows = [f"{','.join(map(str, series[:, 0]))},{y}" for series, y in examples]
+    file.write_text("\n".join(["% made", "@relation waves", "@attribute att0 numeric", "@data", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_arff_and_ts_files_are_the_same_series(channels, tmp_path):
+    examples = [(series[:, -channels:], label) for series, label in waves()]
+    write_arff(tmp_path / "waves.arff", examples)
+    write_ts(tmp_path / "waves.ts", examples)
+    arff, ts = (load(f"data.train={tmp_path / name}") for name in ("waves.arff", "waves.ts"))
+    for split in ("train", "val", "test"):
+        one, other = (getattr(data, split) for data in (arff, ts))
+        assert list(map(str, one.columns["series"].values)) == list(map(str, other.columns["series"].values))
+        np.testing.assert_array_equal(one.targets, other.targets)
+
+
+def write_archive(root, write, ending, name="ECG200"):
+    """Folder of an archive with one made data set of heartbeats of a fixed length."""
+    (root / name).mkdir(parents=True)
+    for split in ("TRAIN", "TEST"):
+        write(
+            root / name / f"{name}_{split}{ending}", [(series[:10, 1:], str(i % 2)) for i, (series, _) in enumerate(waves())]
+        )
+
+
+def write_tsv(file, examples):
+    file.write_text("".join("\t".join(map(str, [y, *series[:, 0]])) + "\n" for series, y in examples))
+
+
+@pytest.mark.parametrize(("write", "ending"), [(write_ts, ".ts"), (write_tsv, ".tsv"), (write_arff, ".arff")])
+def test_data_sets_of_an_archive_by_name(write, ending, tmp_path):
+    write_archive(tmp_path / "archive", write, ending)
+    words = ["task=series_classification", f"data.root={tmp_path / 'archive'}"]
+    by_name, data = (
+        build_task(config(*words, *choice)).load_data()
+        for choice in (["data=ecg200"], ["data=ucr", "data.dataset=ECG200"])
+    )
+    assert (len(data.train), len(data.val), len(data.test)) == (17, 7, 24)
+    assert str(data.train.columns["series"].values) == str(by_name.train.columns["series"].values)
+    with pytest.raises(UserError, match=r"archive has no data set ECG5000\. .*ECG200.*named by data\.root="):
+        build_task(config(*words, "data=ecg5000")).load_data()
+
+
 def test_a_row_a_series_and_tsv_files_end_where_values_end(tmp_path):
     examples = [(series[:, 1], i % 2) for i, (series, _) in enumerate(waves())]
     with (tmp_path / "wide.csv").open("w", newline="") as stream:
