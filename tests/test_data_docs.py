@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mla_train.config.overrides import quote_signs
-from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures
+from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures, write_sequences
 
 ROWS = re.findall(r"^\| (.+?) \| `(task=.+)` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 HOURS = pd.date_range("2024-01-01", periods=600, freq="h")
@@ -60,19 +60,6 @@ def write_tables(folder):
     many.assign(label=np.where(np.arange(360) % 20, "usual", "rare")).to_csv(folder / "rare.csv", index=False)
     TEXTS.assign(label=["bad", "odd"] * 30).to_csv(folder / "other.csv", index=False)
     write_sequences(folder)
-
-
-def write_sequences(folder):
-    """Made sequences of nucleotides: a file for each class, all with kind and family in their headers, and a table."""
-    chance, rows = np.random.default_rng(0), []
-    for i in range(120):
-        rows.append(("".join(chance.choice(list("ACGT"), 40)), ["gene", "noise"][i % 2], f"f{i // 6}"))
-    (folder / "genes").mkdir()
-    for kind in ("gene", "noise"):
-        own = [f">{kind}{i}\n{text}\n" for i, (text, label, _) in enumerate(rows) if label == kind]
-        (folder / "genes" / f"{kind}.fasta").write_text("".join(own))
-    (folder / "all.fa").write_text("".join(f">s{i} kind={y} of={f}\n{x}\n" for i, (x, y, f) in enumerate(rows)))
-    pd.DataFrame(rows, columns=["text", "label", "family"]).to_csv(folder / "sequences.csv", index=False)
 
 
 def write_series(folder):

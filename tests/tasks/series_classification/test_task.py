@@ -81,7 +81,8 @@ def write_archive(root, write, ending, name="ECG200"):
     (root / name).mkdir(parents=True)
     for split in ("TRAIN", "TEST"):
         write(
-            root / name / f"{name}_{split}{ending}", [(series[:10, 1:], str(i % 2)) for i, (series, _) in enumerate(waves())]
+            root / name / f"{name}_{split}{ending}",
+            [(series[:10, 1:], str(i % 2)) for i, (series, _) in enumerate(waves())],
         )
 
 
