@@ -33,6 +33,9 @@ class MarketConfig(WindowOptions):
     _target_: str = "tasks.forecasting.read_market"
     name: str = "sp500_volatility"
     dataset: str = "sp500_volatility"
+    look_back: int = 44
+    horizon: int = 1
+    period: int | None = 5
 
 
 @dataclass
