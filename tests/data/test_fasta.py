@@ -11,6 +11,7 @@ import mla_train
 from mla_train.config import TableOptions
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
+from mla_train.inference.export.runtime.infer_onnx import read_texts
 from mla_train.modalities.text.preprocess import in_kmers
 from tests.helpers import load, python, run_here
 
@@ -101,6 +102,22 @@ def test_kmers_are_tokens(tmp_path):
     assert len(data.train.columns["text"].tokens[0]) == 58
     (again,) = text.preprocess(["ACGTA"]).values
     assert again == "ACG CGT GTA"
+
+
+def test_an_exported_program_reads_the_same_kmers(tmp_path):
+    write_made(tmp_path)
+    text = load(*FASTA, f"data.train={tmp_path / '*.fa'}", "data.kmer=3").spec.inputs["text"]
+    values = ["ACGTTGCA ACG AC", "N"]
+    column = text.preprocess(values)
+    expected = text.collate([column[i] for i in range(2)])
+    arrays = read_texts(values, vars(text.spec))
+    np.testing.assert_array_equal(arrays["tokens"], expected.tokens.numpy())
+    assert sorted(arrays["features"][0]) == sorted(column[0].features)
+
+
+def test_texts_that_are_written_on_are_not_cut_into_kmers():
+    with pytest.raises(UserError, match=r"data\.kmer=3: .* leave it out"):
+        load("task=causal_lm", "data.kmer=3")
 
 
 @pytest.mark.slow

@@ -60,8 +60,10 @@ def test_weeks_of_stocks(prices):
     assert table.times[1] == pd.Timestamp("2020-01-17")  # a Friday
     assert table.values[1, 0] == pytest.approx((daily["AAA"][5:10] ** 2).mean())
     assert np.isnan(table.values[1, 1])
-    assert table.covariates.shape == (300, 2, 1)
-    assert table.covariates[1, 0, 0] == pytest.approx(daily["AAA"][5:10].sum())
+    assert table.covariates.shape == (300, 2, 3)
+    both = daily[5:10].mean(axis=1)
+    expected = [daily["AAA"][5:10].sum(), both.sum(), np.log((both**2).mean())]
+    np.testing.assert_allclose(table.covariates[1, 0], expected)
     assert table.notes == ["1 weeks of a stock without any change of its price are gaps"]
     data = load("task=forecasting", "data=stock_volatility")
     spec = data.spec.inputs["series"].spec
