@@ -52,8 +52,15 @@ def test_parts_of_headers_are_columns(tmp_path):
     file = tmp_path / "a.fasta"
     file.write_text(">one light man\nACGT\n>two dark\nAC\n")
     table = read(file, header_pattern=r"(?P<kind>light|dark) (?P<of>\w+)")
-    assert (table.cells["kind"], table.cells["of"]) == (["light"], ["man"])
-    assert table.broken == [f"{file} line 3: data.header_pattern does not match the header 'two dark'"]
+    assert (table.cells["kind"], table.cells["of"]) == (["light", None], ["man", None])
+    assert table.notes == [f"{file}: 1 of 2 headers do not match data.header_pattern: their kind, of is empty"]
+    assert not table.broken
+
+
+def test_bytes_of_another_encoding_are_an_error_of_their_row(tmp_path):
+    (tmp_path / "a.fa").write_bytes(b">caf\xe9\nACGT\n>b\nAC\n")
+    assert [row.split(" is ")[0] for row in read(tmp_path / "a.fa").broken] == [f"{tmp_path / 'a.fa'} line 1"]
+    assert read(tmp_path / "a.fa", encoding="latin-1").cells["name"] == ["café", "b"]
 
 
 @pytest.mark.parametrize(

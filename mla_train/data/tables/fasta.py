@@ -15,7 +15,7 @@ COLUMNS = ("text", "name", "header", "file")
 def open_fasta(path: str, name: str, kind: str, options: TableOptions) -> Source:
     """The sequence as column `text`, the first word of its header as `name`, the whole `header`, the name of the file as `file`.
 
-    Each named group of `data.header_pattern` is a further column; a header that it does not match is an error of that row.
+    Each named group of `data.header_pattern` is a further column, which is empty where a header does not match.
 
     Raises:
         UserError: The pattern is none, or names no column of its own.
@@ -31,9 +31,22 @@ def open_fasta(path: str, name: str, kind: str, options: TableOptions) -> Source
             f"columns beside {', '.join(COLUMNS)}"
         )
     stem = Path(path).with_suffix("").stem if Path(path).suffix.lower() in OPENERS else Path(path).stem
-    lines = read_lines(path, name, options.encoding, newline="")
-    rows = (_row(place, header, sequence, stem, pattern) for place, header, sequence in _records(lines, name))
-    return Source(name, kind, [*COLUMNS, *groups], rows)
+    notes: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        count = unmatched = 0
+        for place, header, sequence in _records(read_lines(path, name, options.encoding, newline=""), name):
+            match = pattern.search(header)
+            count, unmatched = count + 1, unmatched + (match is None)
+            cells = {"text": sequence, "name": header.split(" ")[0], "header": header, "file": stem}
+            fault = f"{place} {OTHER_ENCODING}" if is_undecoded(header + sequence) else ""
+            yield Row(cells | (match.groupdict() if match else dict.fromkeys(groups)), fault, place)
+        if unmatched:
+            notes.append(
+                f"{name}: {unmatched:,} of {count:,} headers do not match data.header_pattern: their {', '.join(groups)} is empty"
+            )
+
+    return Source(name, kind, [*COLUMNS, *groups], rows(), notes=notes)
 
 
 def _records(lines: Iterator[str], name: str) -> Iterator[tuple[str, str, str]]:
@@ -53,13 +66,3 @@ def _records(lines: Iterator[str], name: str) -> Iterator[tuple[str, str, str]]:
             raise UserError(f"{name} line {number} belongs to no sequence: in a FASTA file a header begins with >")
     if place:
         yield place, header, "".join(pieces)
-
-
-def _row(place: str, header: str, sequence: str, file: str, pattern: re.Pattern[str]) -> Row:
-    if is_undecoded(header + sequence):
-        return Row({}, f"{place} {OTHER_ENCODING}", place)
-    match = pattern.search(header)
-    cells = {"text": sequence, "name": header.split(" ")[0], "header": header, "file": file}
-    if match is None:
-        return Row(cells, f"{place}: data.header_pattern does not match the header {header!r:.80}", place)
-    return Row(cells | match.groupdict(), "", place)
