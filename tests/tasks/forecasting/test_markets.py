@@ -8,6 +8,7 @@ import pytest
 
 import mla_train
 from mla_train.errors import UserError
+from mla_train.heads.forecast_figures import draw_windows
 from mla_train.heads.forecast_metrics import forecast_metrics
 from tasks.forecasting import baselines, markets
 from tasks.forecasting.config import MarketConfig
@@ -159,3 +160,24 @@ def test_a_variance_is_trained_on_and_predicted_from_a_table(tmp_path):
     (low,), (high,) = (record["quantiles"][level]["variance"] for level in ("0.1", "0.9"))
     assert 0 < low < forecast < high < 30
     assert json.dumps(record)
+
+
+def test_a_window_without_a_measured_step_is_not_the_best(tmp_path, monkeypatch):
+    """And of a horizon of one step the forecast is as wide as the step."""
+    frame = positive()
+    frame.loc[340:360, "load"] = np.nan
+    _, data, model = build_forecaster(tmp_path, frame, "data.targets=[load]", "data.look_back=24", "data.horizon=1")
+    batch = data.collate([data.test[i] for i in range(len(data.test))], training=False)
+    predictions = model.head.read_outputs(model(batch)) | model.head.labels(batch)
+    titles, drawn = [], []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda axes, title: titles.append(title))
+    monkeypatch.setattr("matplotlib.axes.Axes.fill_between", lambda axes, x, *_, **__: drawn.append(len(x)))
+    monkeypatch.setattr("mla_train.heads.forecast_figures.save_figure", lambda *_: None)
+    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
+    column = data.test.columns["series"]
+    draw_windows(
+        predictions | {"index": np.arange(len(data.test))}, column, data.spec.target, [0.1, 0.5, 0.9], tmp_path
+    )
+    assert len(titles) == 5
+    assert not any(title.endswith("rmse 0") for title in titles)
+    assert set(drawn) == {2}
