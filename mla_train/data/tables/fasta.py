@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mla_train.config import TableOptions
 from mla_train.data.packed import OPENERS
-from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, read_lines
+from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, read_lines, readable
 from mla_train.errors import UserError
 
 COLUMNS = ("text", "name", "header", "file")
@@ -36,10 +36,11 @@ def open_fasta(path: str, name: str, kind: str, options: TableOptions) -> Source
     def rows() -> Iterator[Row]:
         count = unmatched = 0
         for place, header, sequence in _records(read_lines(path, name, options.encoding, newline=""), name):
+            fault = f"{place} {OTHER_ENCODING}" if is_undecoded(header + sequence) else ""
+            header, sequence = (readable(part) if fault else part for part in (header, sequence))
             match = pattern.search(header)
             count, unmatched = count + 1, unmatched + (match is None)
             cells = {"text": sequence, "name": header.split(" ")[0], "header": header, "file": stem}
-            fault = f"{place} {OTHER_ENCODING}" if is_undecoded(header + sequence) else ""
             yield Row(cells | (match.groupdict() if match else dict.fromkeys(groups)), fault, place)
         if unmatched:
             notes.append(
