@@ -48,7 +48,10 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
             f"all series are split at the same times (data.split): val from {table.times[a]}, test from {table.times[b]}"
         )
     table = _with_categories_of_train(table, a, notes)
-    real, transform = ~np.isnan(table.values), config.task.transform.value
+    real, asked = ~np.isnan(table.values), config.task.transform
+    transform = table.transform if asked is None else asked.value
+    if asked is None and transform != "none":
+        notes.append(f"series are forecast after {transform}, as suits this data (task.transform)")
     train_values = transformed_values(table, transform)[:a]
     mean, std, still = mean_and_std(train_values)
     constant = [name for name, value in zip(table.names, still, strict=True) if value]
@@ -109,8 +112,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         spec.mean,
         spec.std,
         naive_error,
-        _nonnegative(table, a, config.task.nonnegative),
-        nonnegative_point=bool(config.task.nonnegative),
+        _nonnegative(table, a, config.task.nonnegative) if transform != "log" else [False] * len(table.names),
+        nonnegative_point=bool(config.task.nonnegative) and transform != "log",
         transform=transform,
     )
     splits = {}

@@ -195,6 +195,19 @@ def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colo
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
 
 
+def write_sequences(folder):
+    """Made sequences of nucleotides: a file for each class, all with kind and family in their headers, and a table."""
+    chance, rows = np.random.default_rng(0), []
+    for i in range(120):
+        rows.append(("".join(chance.choice(list("ACGT"), 40)), ["gene", "noise"][i % 2], f"f{i // 6}"))
+    (folder / "genes").mkdir()
+    for kind in ("gene", "noise"):
+        own = [f">{kind}{i}\n{text}\n" for i, (text, label, _) in enumerate(rows) if label == kind]
+        (folder / "genes" / f"{kind}.fasta").write_text("".join(own))
+    (folder / "all.fa").write_text("".join(f">s{i} kind={y} of={f}\n{x}\n" for i, (x, y, f) in enumerate(rows)))
+    pd.DataFrame(rows, columns=["text", "label", "family"]).to_csv(folder / "sequences.csv", index=False)
+
+
 def write_reviews(file, count=30):
     """A table of short texts whose words tell the label."""
     words = {"good": ["fine", "nice", "great"], "bad": ["poor", "awful", "sad"]}

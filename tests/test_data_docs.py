@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mla_train.config.overrides import quote_signs
-from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures
+from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures, write_sequences
 
 ROWS = re.findall(r"^\| (.+?) \| `(task=.+)` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 HOURS = pd.date_range("2024-01-01", periods=600, freq="h")
@@ -59,6 +59,7 @@ def write_tables(folder):
     many = pd.concat([TEXTS.assign(text=TEXTS["text"] + f", seen {i} times") for i in range(6)], ignore_index=True)
     many.assign(label=np.where(np.arange(360) % 20, "usual", "rare")).to_csv(folder / "rare.csv", index=False)
     TEXTS.assign(label=["bad", "odd"] * 30).to_csv(folder / "other.csv", index=False)
+    write_sequences(folder)
 
 
 def write_series(folder):
@@ -104,6 +105,12 @@ def write_series(folder):
     rows.drop(columns="label").to_csv(folder / "unlabelled.csv", index=False)
     steps = [(i, step, waves[i, step], ["slow", "fast"][i % 2]) for i in range(40) for step in range(20)]
     pd.DataFrame(steps, columns=["id", "step", "value", "label"]).to_csv(folder / "steps.csv", index=False)
+    (folder / "UCRArchive_2018" / "ECG200").mkdir(parents=True)
+    for split, beats in (("TRAIN", waves[:20]), ("TEST", waves[20:])):
+        lines = ["\t".join(map(str, [i % 2, *row])) for i, row in enumerate(beats)]
+        for file in (folder / f"ECG200_{split}.tsv", folder / "UCRArchive_2018" / "ECG200" / f"ECG200_{split}.tsv"):
+            file.write_text("\n".join(lines) + "\n")
+    pd.DataFrame({"time": HOURS, "variance": np.exp(CYCLE)}).to_csv(folder / "variance.csv", index=False)
 
 
 def write_images(folder):
@@ -134,6 +141,10 @@ def write_images(folder):
         }.items()
     }
     np.savez(folder / "pneumonia.npz", **arrays)
+    several = {name: chance.integers(0, 2, (20, 14)) if "labels" in name else value for name, value in arrays.items()}
+    np.savez(folder / "chest.npz", **several)
+    grades = {name: np.arange(20).reshape(-1, 1) % 5 if "labels" in name else value for name, value in arrays.items()}
+    np.savez(folder / "retina.npz", **grades)
     voice, face = chance.normal(size=(60, 4)), chance.normal(size=(60, 3, 5))
     np.savez(folder / "clips.npz", voice=voice, face=face, label=np.arange(60) % 2)
 

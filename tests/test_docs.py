@@ -32,6 +32,7 @@ from tests.helpers import (
     write_pairs,
     write_pictures,
     write_reviews,
+    write_sequences,
 )
 from tests.helpers import example_results as results
 from tests.helpers import hourly_table as table
@@ -173,6 +174,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     write_pictures(tmp_path / "images")
     write_reviews(tmp_path / "reviews.csv")
     write_posts(tmp_path)
+    write_sequences(tmp_path)
     (tmp_path / "corpus.txt").write_text(
         "".join(f"a {word} film, number {i}\n" for i in range(60) for word in ("good", "bad"))
     )

@@ -96,6 +96,7 @@ class TableOptions(DataOptions):
         decimal: Decimal sign of numbers, where the other of point and comma may part thousands; null finds it column by column.
         thousands: Sign between thousands; null finds it column by column.
         na_values: Words and numbers that mean a missing value, beside empty cells and the usual ones.
+        header_pattern: Regular expression that is searched in the headers of a FASTA file; its named groups become columns.
     """
 
     separator: str | None = None
@@ -104,6 +105,7 @@ class TableOptions(DataOptions):
     decimal: str | None = None
     thousands: str | None = None
     na_values: list[str] = field(default_factory=list)
+    header_pattern: str | None = None
 
 
 @dataclass

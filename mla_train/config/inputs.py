@@ -97,6 +97,8 @@ class TextOptions(TokenizerOptions):
         lowercase: Whether to lower-case texts.
         tfidf_features: Largest number of TF-IDF features of each kind (words and pairs of words; pieces of words); 0 is
             none.
+        kmer: Number of characters of the overlapping pieces that words are read as, for sequences of nucleotides or amino
+            acids; null reads whole words.
         max_length: Longest text in tokens; longer ones are counted.
         long_texts: Handling of longer texts.
     """
@@ -106,6 +108,7 @@ class TextOptions(TokenizerOptions):
     min_frequency: int = number(2, least=1)
     lowercase: bool = True
     tfidf_features: int = number(100000, least=0)
+    kmer: int | None = number(None, least=2, usual="3 to 8")
     max_length: int = number(512, least=1)
     long_texts: LongTexts = LongTexts.head
 

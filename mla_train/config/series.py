@@ -104,7 +104,7 @@ class SeriesTableOptions(TableOptions):
 
 @dataclass
 class SeriesFileOptions(FileOptions, LabelOptions, SplitOptions):
-    """Files of labelled series: .ts, .tsv and .txt of the UCR and UEA archives, or tables with a row a series or a row a step.
+    """Files of labelled series: .ts, .tsv, .arff and .txt of the UCR and UEA archives, or tables with a row a series or a row a step.
 
     Attributes:
         series_column: Column that tells series apart where each step has a row; null reads each row as a series.

@@ -68,9 +68,10 @@ class PointLoss(Enum):
 
 
 class Transform(Enum):
-    """What is done to series before they are scaled, and undone in forecasts: nothing, log(1 + value), or asinh(value)."""
+    """What is done to series before they are scaled, and undone in forecasts: nothing, log(value), log(1 + value), or asinh(value)."""
 
     none = "none"
+    log = "log"
     log1p = "log1p"
     asinh = "asinh"
 
@@ -179,7 +180,8 @@ class ForecastOptions(SeriesNetworkOptions):
         channels: Whether series see each other.
         loss: Loss of the point forecast, in scaled units.
         quantiles: Levels of the quantiles that are forecast beside the point; [] is none.
-        transform: What is done to series before they are scaled; log1p suits counts and sales that differ widely.
+        transform: What is done to series before they are scaled; log1p suits counts and sales that differ widely, log what is
+            always above zero, such as variances; null is that of the data set, none unless its README says otherwise.
         nonnegative: Whether forecasts and quantiles are not below zero; null binds the quantiles of those series alone that
             are never below zero in train.
     """
@@ -190,7 +192,7 @@ class ForecastOptions(SeriesNetworkOptions):
     channels: Channels = Channels.independent
     loss: PointLoss = PointLoss.huber
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
-    transform: Transform = Transform.none
+    transform: Transform | None = None
     nonnegative: bool | None = None
 
     def check(self) -> None:

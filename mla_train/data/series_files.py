@@ -1,4 +1,4 @@
-"""Labelled series in files: .ts and .tsv as the UCR and UEA archives have them, tables with a row a series or a row a step."""
+"""Labelled series in files: those of archives, and tables with a row a series or a row a step."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ import pandas as pd
 from mla_train.data.examples import Examples, RawData, TableSeries
 from mla_train.data.readers import NO_LABELS, read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
+from mla_train.data.series_archives import archive_files, is_archive, read_archives
 from mla_train.data.series_columns import Formats, read_columns
-from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps
+from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps, without_end
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
-from mla_train.errors import UserError, did_you_mean, few
+from mla_train.errors import UserError, few
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -38,13 +38,7 @@ def read_series_files(options: Any) -> RawData:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         refuse_row_options(options, "files of the UCR and UEA archives")
-        splits = {split: read_archive_file(file) for split, file in files.items()}
-        unlabelled = next((str(files[split]) for split, part in splits.items() if None in part.targets), None)
-        if unlabelled is not None and options.label_column != NO_LABELS:
-            raise UserError(
-                f"{unlabelled} says @classLabel false, so that its series have no labels to learn from: add them"
-            )
-        return RawData(splits)
+        return read_archives(files, options.label_column == NO_LABELS)
     tables = read_tables(options, "series")
     notes = report_broken(tables, options.on_error)
     read = _read_long if options.series_column else _read_wide
@@ -70,121 +64,6 @@ def _check_whole(splits: dict[str, Examples], column: str) -> None:
                 raise UserError(
                     f"{name} is in {known[name]} and, by column {column}, in {split}: a series has one split"
                 )
-
-
-def archive_files(root: Path) -> dict[str, Path]:
-    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv or .txt.
-
-    Raises:
-        UserError: There are several, and none has the name of the folder.
-    """
-    files = {}
-    for split in SPLITS:
-        for ending in (".txt", ".tsv", ".ts"):
-            named = sorted(root.glob(f"*_{split.upper()}{ending}"))
-            own = root / f"{root.resolve().name}_{split.upper()}{ending}"
-            if len(named) > 1 and own not in named:
-                raise UserError(f"{root} has several {split} files: name one with data.{split}=FILE")
-            if named:
-                files[split] = own if own in named else named[0]
-    return files
-
-
-def read_archive_folder(root: Path) -> RawData:
-    """Reads a folder NAME with NAME_TRAIN.ts and NAME_TEST.ts, as the UCR and UEA archives have them.
-
-    Raises:
-        UserError: There is no such data set.
-    """
-    files = archive_files(root)
-    if "train" not in files:
-        folders = sorted(root.parent.glob("*"))
-        others = [folder.name for folder in folders if archive_files(folder).keys() >= {"train", "test"}]
-        raise UserError(f"there is no data set {root.name}. {did_you_mean(root.name, others)} All: {', '.join(others)}")
-    return RawData({split: read_archive_file(file) for split, file in files.items()})
-
-
-def is_archive(file: Path) -> bool:
-    """Whether a file is a .ts, or a .tsv or .txt whose first line is numbers and no header."""
-    if file.suffix in (".tsv", ".txt") and file.is_file():
-        return all(is_number(cell) for cell in next(read_lines(str(file), str(file)), "").split())
-    return file.suffix == ".ts"
-
-
-def read_archive_file(file: Path) -> Examples:
-    """Reads a .ts file, or a .tsv or .txt file whose first column is the label.
-
-    Returns:
-        The series; their targets are None where a .ts file says that it has no labels.
-
-    Raises:
-        UserError: The file does not exist, or a line is no series with a label.
-    """
-    if not file.is_file():
-        raise UserError(f"{file}: there is no such file ({file.resolve()})")
-    series: list[np.ndarray] = []
-    labels: list[str | None] = []
-    names: list[str] = []
-    lines: list[list[str]] = []
-    said: dict[str, bool] = {}
-    for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
-        if is_undecoded(line):
-            raise UserError(f"{file} line {number} is not UTF-8: save it as UTF-8")
-        label: str | None = None
-        if not line.strip():
-            continue
-        if file.suffix != ".ts":
-            label, *values = line.strip(" \r\n").split("\t") if file.suffix == ".tsv" else line.split()
-            channels = [values]
-            lines.append([label, *values])
-        elif line.lstrip().startswith(("#", "@", "%")):
-            header = "".join(line.lower().split())
-            if header.startswith("@timestampstrue"):
-                raise UserError(f"{file}: series with time stamps are not read; write the values alone")
-            if match := re.match("@(class|target)label(true|false)", header):
-                said[match[1]] = match[2] == "true"
-            continue
-        else:
-            parts = line.strip().split(":")
-            label = parts.pop() if not said or any(said.values()) else None
-            channels = [part.split(",") for part in parts]
-        if not channels or not channels[0] or (label is not None and not label.strip()):
-            raise UserError(f"{file} line {number}: a series needs values and a label")
-        steps = np.full((max(map(len, channels)), len(channels)), np.nan)
-        try:
-            for i, cells in enumerate(channels):
-                steps[: len(cells), i] = [_number(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
-        except ValueError as error:
-            raise UserError(f"{file} line {number}: {error}") from None
-        series.append(without_end(steps))
-        labels.append(label and _plain_label(label.strip(), file.suffix))
-        names.append(RowName(str(file), f"line {number}"))
-    if not series:
-        raise UserError(f"{file} has no series")
-    if [_counts_columns(cells) for cells in lines[:3]] in ([True, False], [True, False, False]):
-        raise UserError(
-            f"{file}: the first line counts columns, {lines[0][0]} to {lines[0][-1]}, and is no series: remove it, as with "
-            "header=False in pandas"
-        )
-    return Examples({"series": series}, labels, names)
-
-
-def _plain_label(label: str, ending: str) -> str:
-    """A label; in .txt files, which hold numbers alone, 2.0000000e+00 is 2."""
-    if ending != ".txt" or not is_number(label) or not abs(number := float(label)) < 2**53:
-        return label
-    return str(int(number)) if number.is_integer() else repr(number)
-
-
-def _counts_columns(cells: Sequence[str]) -> bool:
-    """Whether cells are 0, 1, 2, ..., or begin with 1, as names of columns do that pandas gives."""
-    return len(cells) > 2 and cells[0] in ("0", "1") and cells == [str(int(cells[0]) + i) for i in range(len(cells))]
-
-
-def without_end(values: np.ndarray) -> np.ndarray:
-    """A series without the steps at its end that have no value in any channel, `(length, channels)`."""
-    real = np.flatnonzero(~np.isnan(values).all(1))
-    return values[: real[-1] + 1] if len(real) else values[:0]
 
 
 def _read_wide(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
@@ -315,19 +194,3 @@ def _read_long(table: Table, options: Any, known: Formats, form: str, notes: lis
         [RowName(str(table.file), f"series {name}") for name in rows],
         groups=groups,
     )
-
-
-def is_number(cell: Any) -> bool:
-    """Whether a cell holds a number, or the text of one."""
-    try:
-        _number(cell)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(cell, bool)
-
-
-def _number(cell: Any) -> float:
-    """The number of a cell; a ValueError where it is none, as 1_0, which Python reads."""
-    if isinstance(cell, str) and "_" in cell:
-        raise ValueError(f"could not convert string to float: {cell!r}")
-    return float(cell)

@@ -77,3 +77,9 @@ def repeated_step(name: str, rows: Sequence[int], times: np.ndarray, cells: pd.S
         return ""
     first, second = (cells.index[row] for row in twice)
     return f"{cells.iloc[twice[0]]} of column {cells.name} stands twice in series {name}, in {first} and {second}: remove one"
+
+
+def without_end(values: np.ndarray) -> np.ndarray:
+    """A series without the steps at its end that have no value in any channel, `(length, channels)`."""
+    real = np.flatnonzero(~np.isnan(values).all(1))
+    return values[: real[-1] + 1] if len(real) else values[:0]

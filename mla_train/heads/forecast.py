@@ -56,7 +56,7 @@ class Forecast(Head):
     draws_sums = True
     directions = {
         "mse": "min", "mae": "min", "rmse": "min", "mase": "min", "wql": "min",
-        "mse_original": "min", "mae_original": "min", "rmse_original": "min", "smape_original": "min",
+        "mse_original": "min", "mae_original": "min", "rmse_original": "min", "smape_original": "min", "qlike": "min",
     }  # fmt: skip
     monitor = "mse"
     units = {
@@ -80,6 +80,8 @@ class Forecast(Head):
         if len(spec.names) > 1:  # whose units may differ
             of_one = [name for name, unit in self.units.items() if unit.startswith("series")]
             self.directions = {name: mode for name, mode in self.directions.items() if name not in of_one}
+        if spec.transform != "log":  # which needs, and makes, values above zero
+            self.directions = {name: mode for name, mode in self.directions.items() if name != "qlike"}
         if spec.transform != "none":
             self.units_note = (
                 f"std: standard deviations of the training rows after {spec.transform}; series: {SERIES_UNIT}"

@@ -18,6 +18,7 @@ def forecast_metrics(predictions: Predictions, spec: ForecastSpec, levels: Seque
     mase: mean absolute error over that of the value one period before, on training rows (Hyndman and Koehler 2006).
     wql: twice the sum of pinball losses over the sum of absolute values, mean over levels and series.
     smape_original: 200 |f - y| / (|f| + |y|), in percent.
+    qlike: y / f - log(y / f) - 1 (Patton 2011), the loss of variances; where the transform is log.
 
     Args:
         predictions: Columns forecast, future and real `(windows, series, horizon)`, and where there are quantiles
@@ -63,6 +64,9 @@ def _window_sums(predictions: Predictions, spec: ForecastSpec, levels: Sequence[
         "size": total(np.abs(future)),
     }
     sums["absolute_scaled"] = sums["absolute"] / np.asarray(spec.naive_error)
+    if spec.transform == "log":
+        log_ratio = -error * np.reshape(spec.std, (-1, 1))
+        sums["qlike"] = total(np.expm1(log_ratio) - log_ratio)
     if "quantiles" in predictions:
         losses = []
         for number, level in enumerate(levels):
@@ -92,6 +96,8 @@ def metrics_of_sums(sums: Mapping[str, np.ndarray], is_single: bool) -> dict[str
             "rmse_original": average("squared_original") ** 0.5,
         }
     metrics["smape_original"] = average("relative")
+    if "qlike" in sums:
+        metrics["qlike"] = average("qlike")
     if "pinball" in sums:
         measured = sums["size"] > 0
         losses = 2 * sums["pinball"][measured] / sums["size"][measured, None]

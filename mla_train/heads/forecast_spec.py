@@ -20,8 +20,8 @@ class ForecastSpec:
         std: Standard deviation of each series, over training rows.
         naive_error: Mean absolute error of the value one period before on training rows, scaled, by which MASE divides; 1
             where a series repeats itself.
-        nonnegative: Whether no training row of a series is below zero; its quantiles are not below zero either. Empty in
-            models of earlier versions, whose quantiles have no bound.
+        nonnegative: Whether no training row of a series is below zero; its quantiles are not below zero either. False after
+            the transform log, which needs no such bound. Empty in models of earlier versions, whose quantiles have none.
         nonnegative_point: Whether the forecasts of these series are not below zero either.
         transform: What is done to the series before they are scaled, see `config.Transform`.
         quantile_shift: What is added to the quantiles of each step, in standard deviations of the past, so that val holds
@@ -30,7 +30,7 @@ class ForecastSpec:
 
     equally_long: ClassVar = ((("names",), "mean", "std", "naive_error", "nonnegative"),)
     may_be_empty: ClassVar = ("nonnegative",)
-    one_of: ClassVar = {"transform": ("none", "log1p", "asinh")}
+    one_of: ClassVar = {"transform": ("none", "log", "log1p", "asinh")}
 
     names: list[str]
     horizon: int

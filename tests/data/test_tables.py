@@ -159,8 +159,8 @@ def test_missing_is_one_rule():
 
 @settings(max_examples=200)
 @given(
-    st.one_of(st.binary(max_size=200), st.text(",;\t\n\r\"'|ab 1.", max_size=200).map(str.encode)),
-    st.sampled_from(["csv", "tsv", "jsonl", "json", "txt", "parquet", "arrow", "npz", "xlsx"]),
+    st.one_of(st.binary(max_size=200), st.text(",;\t\n\r\"'|>ab 1.", max_size=200).map(str.encode)),
+    st.sampled_from(["csv", "tsv", "jsonl", "json", "txt", "parquet", "arrow", "npz", "xlsx", "fasta"]),
 )
 def test_any_bytes_are_rows_or_one_clear_error(content, kind):
     import tempfile

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mla_train.config import TableOptions
 from mla_train.data.packed import UNREADABLE, check_regular
+from mla_train.data.tables.fasta import open_fasta
 from mla_train.data.tables.first_bytes import FIRST, fault_of
 from mla_train.data.tables.formats import open_arrays, open_columns, open_lines, open_sheet
 from mla_train.data.tables.json_rows import open_json
@@ -15,6 +16,7 @@ from mla_train.errors import UserError
 OPEN: dict[str, Callable[[str, str, str, TableOptions], Source]] = {
     "csv": open_separated, "tsv": open_separated, "jsonl": open_json, "json": open_json, "parquet": open_columns,
     "arrow": open_columns, "xlsx": open_sheet, "npz": open_arrays, "txt": open_lines,
+    "fasta": open_fasta,
 }  # fmt: skip
 
 

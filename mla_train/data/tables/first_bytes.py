@@ -8,7 +8,7 @@ FIRST = 1024
 """Bytes that are looked at."""
 MOSTLY = 0.5
 """Share of zeros in a place of wide characters."""
-TEXTS = ("csv", "tsv", "jsonl", "json", "txt")
+TEXTS = ("csv", "tsv", "jsonl", "json", "txt", "fasta")
 """Formats that are written as text."""
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",  # before those of UTF-16, with which they begin

@@ -13,8 +13,11 @@ from mla_train.data.packed import OPENERS, UNREADABLE, check_lines, check_regula
 from mla_train.data.tables.first_bytes import FIRST, encoding_of
 from mla_train.errors import UserError
 
-FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "npz", "txt")
-ENDINGS = {"feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv"}
+FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "npz", "txt", "fasta")
+ENDINGS = {
+    "feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv",
+    "fa": "fasta", "fas": "fasta", "fsa": "fasta", "fna": "fasta", "ffn": "fasta", "faa": "fasta", "frn": "fasta",
+}  # fmt: skip
 """Other endings of a format."""
 
 

@@ -68,7 +68,7 @@ class SeriesSpec:
 
     equally_long: ClassVar = ((("names",), "mean", "std"), (("known", "observed"), "covariate_mean", "covariate_std"))
     one_of: ClassVar = {
-        "transform": ("none", "log1p", "asinh"),
+        "transform": ("none", "log", "log1p", "asinh"),
         "resample": ("refuse", "mean", "sum", "last", "fill"),
     }
 

@@ -42,6 +42,7 @@ class SeriesTable:
         time_format: How times were read, as `data.time_format` names it; empty where there is one way alone.
         time_zone: "UTC" where times have a zone, else "local".
         formats: How the numbers of columns are written, where that shows.
+        transform: Name of the `config.Transform` that suits the series, where the user names none.
     """
 
     frame: pd.DataFrame
@@ -59,6 +60,7 @@ class SeriesTable:
     time_format: str = ""
     time_zone: str = ""
     formats: Formats = field(default_factory=dict)
+    transform: str = "none"
 
     @property
     def times(self) -> pd.DatetimeIndex:

@@ -32,5 +32,5 @@ def _sinh(values: Tensor) -> Tensor:
 
 Functions = dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]
 """A transform and its inverse."""
-ARRAYS: Functions = {"log1p": (np.log1p, np.expm1), "asinh": (np.arcsinh, np.sinh)}
-TENSORS: Functions = {"log1p": (torch.log1p, torch.expm1), "asinh": (_asinh, _sinh)}
+ARRAYS: Functions = {"log": (np.log, np.exp), "log1p": (np.log1p, np.expm1), "asinh": (np.arcsinh, np.sinh)}
+TENSORS: Functions = {"log": (torch.log, torch.exp), "log1p": (torch.log1p, torch.expm1), "asinh": (_asinh, _sinh)}

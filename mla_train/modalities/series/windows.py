@@ -23,6 +23,11 @@ from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.transforms import transformed
 
 PIECE_WINDOWS, PIECE_NUMBERS = 4096, 30_000_000
+LEAST = {
+    Transform.log.value: (0, "log(value)", "log1p takes zero, and asinh all"),
+    Transform.log1p.value: (-1, "log(1 + value)", "asinh takes all"),
+}
+"""What values must be above, by the transform, its formula, and other ones."""
 
 
 @dataclass(eq=False)
@@ -161,13 +166,14 @@ def by_series(windows: Sequence[Window]) -> Iterator[tuple[ScaledSeries, np.ndar
 def transformed_values(table: SeriesTable, transform: str) -> np.ndarray:
     """The series of a table after a transform, `(rows, series)`; a UserError where a value does not allow it."""
     values = table.values
-    if transform == Transform.log1p.value:
+    if transform in LEAST:
+        least, formula, other = LEAST[transform]
         for name, column in zip(table.names, values.T, strict=True):
-            low = np.flatnonzero(column <= -1)
+            low = np.flatnonzero(column <= least)
             if len(low):
                 raise UserError(
-                    f"task.transform=log1p: {name} is {column[low[0]]:g} at {table.times[low[0]]}, and log(1 + value) needs "
-                    "values above -1; task.transform=asinh takes all"
+                    f"task.transform={transform}: {name} is {column[low[0]]:g} at {table.times[low[0]]}, and {formula} needs "
+                    f"values above {least}; task.transform={other}"
                 )
     return transformed(values, transform)
 

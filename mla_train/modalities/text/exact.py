@@ -34,6 +34,10 @@ class ExactText(Text):
             options.tokens in (TokenizerKind.auto, TokenizerKind.bpe),
             f"data.tokens={options.tokens.value}: a text is restored exactly from pieces down to bytes alone; use data.tokens=bpe",
         )
+        require(
+            options.kmer is None,
+            f"data.kmer={options.kmer}: a text is not restored from pieces that overlap; leave it out",
+        )
         texts = [text for text in train.texts if text]
         tokenizer, size = cached(learn_vocabulary)(texts, options.vocab_size, options.lowercase, options.min_frequency)
         text = cls(TextSpec(size, tokenizer, options.max_length, end_token=True))

@@ -40,6 +40,13 @@ def clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", as_text(text)).split())
 
 
+def in_kmers(text: str, size: int) -> str:
+    """A text with the overlapping pieces of each word as words: ACGTA is ACG CGT GTA; 0 leaves words whole."""
+    if not size:
+        return text
+    return " ".join(word[i : i + size] for word in text.split() for i in range(max(1, len(word) - size + 1)))
+
+
 class TextExample(NamedTuple):
     """A text as a batch is made of it.
 
@@ -105,7 +112,8 @@ class Text(Modality[TextSpec]):
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> TextColumn:
         """Cleans texts."""
-        return TextColumn(["" if value is None else clean(str(value)) for value in values])
+        size = getattr(options, "kmer", None) or 0
+        return TextColumn(["" if value is None else in_kmers(clean(str(value)), size) for value in values])
 
     @classmethod
     def fit(cls, train: TextColumn, options: TextOptions) -> Self:
@@ -127,7 +135,9 @@ class Text(Modality[TextSpec]):
         several = {"columns": list(columns), "texts": options.texts.value} if isinstance(columns, list) else {}  # type: ignore[attr-defined]
         long_texts = options.long_texts.value
         ends = known is not None and known.end_token
-        spec = TextSpec(size, tokenizer, options.max_length, tfidf_size, tfidf, ends, long_texts, **several)
+        spec = TextSpec(
+            size, tokenizer, options.max_length, tfidf_size, tfidf, ends, long_texts, **several, kmer=options.kmer or 0
+        )
         text = cls(spec)
         text.fit_notes = [note] if note else []
         return text
@@ -193,7 +203,7 @@ class Text(Modality[TextSpec]):
         return self._clean(value or "")
 
     def _clean(self, text: str) -> str:
-        return clean(text)
+        return in_kmers(clean(text), self.spec.kmer)
 
     def collate(self, examples: Sequence[TextExample | None]) -> TextTensors:
         """Pads texts, or their windows, to the longest."""

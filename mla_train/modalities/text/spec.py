@@ -21,6 +21,7 @@ class TextSpec:
         long_texts: Handling of longer texts, a name of `LongTexts`.
         columns: Columns whose texts become one; empty where there is one column.
         texts: How they become one, a name of `Texts`.
+        kmer: Number of characters of the overlapping pieces that words are read as; 0 reads whole words.
 
     The values that `carried` names belong to the weights of the embedding, and come along with them.
     """
@@ -37,6 +38,7 @@ class TextSpec:
     long_texts: str = "head"
     columns: list[str] = field(default_factory=list)
     texts: str = "join"
+    kmer: int = 0
 
     def shorten(self, tokens: Any) -> Any:
         """What is read of the tokens of a text, an array or a list with an item for each."""

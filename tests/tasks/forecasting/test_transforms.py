@@ -11,8 +11,8 @@ from mla_train.inference.export.inputs import graph_inputs, to_graph
 from mla_train.modalities.series.future import read_windows
 from tests.helpers import build_forecaster, hourly_table, randomize
 
-FORWARD = {"log1p": np.log1p, "asinh": np.arcsinh}
-BACK = {"log1p": np.expm1, "asinh": np.sinh}
+FORWARD = {"log": np.log, "log1p": np.log1p, "asinh": np.arcsinh}
+BACK = {"log": np.exp, "log1p": np.expm1, "asinh": np.sinh}
 
 
 def sales():
@@ -32,7 +32,7 @@ def predict(data, model):
         return model.head.read_outputs(model(batch)) | model.head.labels(batch)
 
 
-@pytest.mark.parametrize("transform", ["log1p", "asinh"])
+@pytest.mark.parametrize("transform", ["log", "log1p", "asinh"])
 def test_a_transform_is_that_of_the_table(tmp_path, transform):
     frame = sales()
     by_hand = frame.assign(**{name: FORWARD[transform](frame[name]) for name in ("load", "price")})
@@ -87,9 +87,12 @@ def test_a_table_to_forecast_is_transformed_as_training_was(tmp_path):
     np.testing.assert_allclose(window.series.values[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("words", [[], ["task.transform=log1p", "task.nonnegative=true"], ["task.transform=asinh"]])
+@pytest.mark.parametrize(
+    "words", [[], ["task.transform=log1p", "task.nonnegative=true"], ["task.transform=asinh"], ["task.transform=log"]]
+)
 def test_a_graph_answers_in_original_units(tmp_path, words):
-    data, model = build(tmp_path, sales().assign(price=hourly_table()["load"] * 0), *words)
+    still = hourly_table()["load"] * 0 + ("task.transform=log" in words)
+    data, model = build(tmp_path, sales().assign(price=still), *words)
     randomize(model)
     batch = data.collate([data.test[i] for i in range(4)], training=False)
     tensors = to_graph(model, batch)

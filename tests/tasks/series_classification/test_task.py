@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mla_train.baselines.start import begin_as_linear
-from mla_train.data.series_files import read_archive_file
+from mla_train.data.series_archives import read_archive_file
 from mla_train.errors import UserError
 from mla_train.modalities.series.statistics import STATISTICS, summarize
 from mla_train.task import build_task
@@ -55,6 +55,54 @@ def test_a_row_a_step_and_ts_files_are_the_same_series(tmp_path):
         values = [value for split in (data.train, data.val, data.test) for value in split.columns["series"].values]
         assert sorted(map(str, values)) == sorted(str(series) for series, _ in waves())
         assert data.spec.target.classes == ["a", "b"]
+
+
+def write_arff(file, examples):
+    """As the archives have it: the channels of a series are lines of a relation."""
+    rows = ["'" + r"\n".join(",".join(map(str, channel)) for channel in series.T) + f"',{y}" for series, y in examples]
+    if examples[0][0].shape[1] == 1:
+        rows = [f"{','.join(map(str, series[:, 0]))},{y}" for series, y in examples]
+    file.write_text("\n".join(["% made", "@relation waves", "@attribute att0 numeric", "@data", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_arff_and_ts_files_are_the_same_series(channels, tmp_path):
+    examples = [(series[:, -channels:], label) for series, label in waves()]
+    write_arff(tmp_path / "waves.arff", examples)
+    write_ts(tmp_path / "waves.ts", examples)
+    arff, ts = (load(f"data.train={tmp_path / name}") for name in ("waves.arff", "waves.ts"))
+    for split in ("train", "val", "test"):
+        one, other = (getattr(data, split) for data in (arff, ts))
+        assert list(map(str, one.columns["series"].values)) == list(map(str, other.columns["series"].values))
+        np.testing.assert_array_equal(one.targets, other.targets)
+
+
+def write_archive(root, write, ending, name="ECG200"):
+    """Folder of an archive with one made data set of heartbeats of a fixed length."""
+    (root / name).mkdir(parents=True)
+    for split in ("TRAIN", "TEST"):
+        write(
+            root / name / f"{name}_{split}{ending}",
+            [(series[:10, 1:], str(i % 2)) for i, (series, _) in enumerate(waves())],
+        )
+
+
+def write_tsv(file, examples):
+    file.write_text("".join("\t".join(map(str, [y, *series[:, 0]])) + "\n" for series, y in examples))
+
+
+@pytest.mark.parametrize(("write", "ending"), [(write_ts, ".ts"), (write_tsv, ".tsv"), (write_arff, ".arff")])
+def test_data_sets_of_an_archive_by_name(write, ending, tmp_path):
+    write_archive(tmp_path / "archive", write, ending)
+    words = ["task=series_classification", f"data.root={tmp_path / 'archive'}"]
+    by_name, data = (
+        build_task(config(*words, *choice)).load_data()
+        for choice in (["data=ecg200"], ["data=ucr", "data.dataset=ECG200"])
+    )
+    assert (len(data.train), len(data.val), len(data.test)) == (17, 7, 24)
+    assert str(data.train.columns["series"].values) == str(by_name.train.columns["series"].values)
+    with pytest.raises(UserError, match=r"archive has no data set ECG5000\. .*ECG200.*named by data\.root="):
+        build_task(config(*words, "data=ecg5000")).load_data()
 
 
 def test_a_row_a_series_and_tsv_files_end_where_values_end(tmp_path):
@@ -259,7 +307,7 @@ def test_columns_that_are_taken_for_steps_are_named(tmp_path):
     assert not any("steps of a series" in note for note in build_task(config(*words)).read().notes)
 
 
-def write_archive(file, rows, header=""):
+def write_lines(file, rows, header=""):
     """Rows of a label and numbers, as the archives have them; those of .ts files end with the label."""
     lines = [":".join([",".join(map(str, values)), label]) if file.suffix == ".ts" else "\t".join(map(str, (label, *values)))
              for label, *values in rows]  # fmt: skip
@@ -276,38 +324,38 @@ def test_a_header_of_numbers_is_no_series(tmp_path, ending, first):
     file = tmp_path / f"a.{ending}"
     header = "\t".join(str(first + i) for i in range(4)) + "\n"
     with pytest.raises(UserError, match=f"the first line counts columns, {first} to {first + 3}"):
-        write_archive(file, ROWS, header)
-    assert len(write_archive(file, [("1", 2, 3, 4), ("2", 3, 4, 5), ("1", 2, 3, 4)]).targets) == 3  # which all count
-    assert write_archive(file, ROWS).targets == ["1", "2", "1"]
+        write_lines(file, ROWS, header)
+    assert len(write_lines(file, [("1", 2, 3, 4), ("2", 3, 4, 5), ("1", 2, 3, 4)]).targets) == 3  # which all count
+    assert write_lines(file, ROWS).targets == ["1", "2", "1"]
 
 
 def test_labels_of_txt_files_are_exact(tmp_path):
     written = ["1000001", "1000002", "2.0000000e+00", "1.5000000e+00", "0.1234567891", "12345678901234567890", "a"]
-    labels = write_archive(tmp_path / "a.txt", [(label, 0.5, 1.5) for label in written]).targets
+    labels = write_lines(tmp_path / "a.txt", [(label, 0.5, 1.5) for label in written]).targets
     assert labels == ["1000001", "1000002", "2", "1.5", "0.1234567891", "12345678901234567890", "a"]
 
 
 def test_labels_of_tsv_files_may_begin_with_any_sign(tmp_path):
     rows = [("1", 0.5, 1.5), *((f"{sign}1", 0.5, 2.5) for sign in "#%@")]
-    examples = write_archive(tmp_path / "a.tsv", rows)
+    examples = write_lines(tmp_path / "a.tsv", rows)
     assert examples.targets == ["1", "#1", "%1", "@1"]
     with pytest.raises(UserError, match=r"a.tsv line 2: a series needs values and a label"):
-        write_archive(tmp_path / "a.tsv", [("1", 0.5, 1.5), ("", 0.5, 1.5)])
+        write_lines(tmp_path / "a.tsv", [("1", 0.5, 1.5), ("", 0.5, 1.5)])
 
 
 def test_ts_files_without_labels(tmp_path):
     """The last channel is no label: such a file can be predicted, and not learned from."""
     header = "@univariate false\n@classLabel false\n@data\n"
-    examples = write_archive(tmp_path / "a.ts", [(f"{i % 2},{i % 2}", 1, 2) for i in range(20)], header)
+    examples = write_lines(tmp_path / "a.ts", [(f"{i % 2},{i % 2}", 1, 2) for i in range(20)], header)
     assert examples.targets == [None] * 20
     np.testing.assert_array_equal(examples.inputs["series"][3], [[1, 1], [2, 1]])
     with pytest.raises(UserError, match="no labels to learn from"):
         load(f"data.train={tmp_path / 'a.ts'}")
     labelled = header.replace("false\n@data", "true a b\n@data")
-    assert write_archive(tmp_path / "a.ts", [("a", 1, 2), ("b", 2, 1)], labelled).targets == ["a", "b"]
+    assert write_lines(tmp_path / "a.ts", [("a", 1, 2), ("b", 2, 1)], labelled).targets == ["a", "b"]
 
 
 @pytest.mark.parametrize("name", ["a.ts", "a.tsv", "a.txt"])
 def test_numbers_of_python_are_none(tmp_path, name):
     with pytest.raises(UserError, match=r"line 2.*'1_0'"):
-        write_archive(tmp_path / name, [("1", 1, 2), ("2", "1_0", 2)])
+        write_lines(tmp_path / name, [("1", 1, 2), ("2", "1_0", 2)])

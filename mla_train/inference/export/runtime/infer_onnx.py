@@ -172,7 +172,7 @@ def load_tokenizer(written: str) -> Any:
 
 def read_texts(values: Sequence[str | None], spec: Spec) -> Arrays:
     """Token numbers, and numbers and weights of TF-IDF features."""
-    texts = [" ".join(unicodedata.normalize("NFC", one_text(value, spec)).split()) for value in values]
+    texts = [" ".join(cut_words(unicodedata.normalize("NFC", one_text(value, spec)), spec["kmer"])) for value in values]
     tokenizer, end = load_tokenizer(spec["tokenizer"]), [END] * spec["end_token"]
     rows = [[*shortened(tokenizer.encode(t).ids or [UNKNOWN], spec), *end] if t else [] for t in texts]
     tokens, padding = pad(rows, np.int64)
@@ -182,6 +182,12 @@ def read_texts(values: Sequence[str | None], spec: Spec) -> Arrays:
         arrays["features"], _ = pad([list(weights) for weights in weighed], np.int64)
         arrays["weights"], _ = pad([list(weights.values()) for weights in weighed], np.float32)
     return arrays
+
+
+def cut_words(text: str, kmer: int) -> Iterator[str]:
+    """Words, or the overlapping pieces of each."""
+    for word in text.split():
+        yield from (word[i : i + kmer] for i in range(max(1, len(word) - kmer + 1))) if kmer else (word,)
 
 
 def one_text(value: Any, spec: Spec) -> str:

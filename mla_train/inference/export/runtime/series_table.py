@@ -15,7 +15,7 @@ import numpy as np
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
 EMPTY_CELLS = ("", "na", "n/a", "#n/a", "<na>", "null", "none", "nan")
 SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 7 * 86400}
-RESTORE: dict[str, Any] = {"none": np.array, "log1p": np.expm1, "asinh": np.sinh}
+RESTORE: dict[str, Any] = {"none": np.array, "log": np.exp, "log1p": np.expm1, "asinh": np.sinh}
 Spec = dict[str, Any]
 
 
