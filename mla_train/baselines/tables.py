@@ -99,12 +99,18 @@ def spectrogram_tables(data: Dataset, name: str) -> list[Table]:
 
 
 def coarse_spectrograms(column: Any) -> np.ndarray:
-    """Means of twelve stretches of time, `(recordings, 12 * bands)`; zeros where there is none."""
+    """Means of twelve stretches of what is between the first and the last loud frame, `(recordings, 12 * bands)`.
+
+    Zeros where there is no recording.
+    """
     bands = next(each.shape[1] for each in column.values if len(each))
     rows = np.zeros((len(column), bands * STRETCHES), np.float32)
     for place, each in enumerate(column.values):
         if len(each):
-            rows[place] = F.adaptive_avg_pool1d(torch.from_numpy(each.T).float(), STRETCHES).flatten().numpy()
+            level = each.mean(1, dtype=np.float32)
+            loud = np.flatnonzero(level >= (np.quantile(level, 0.1) + level.max()) / 2)
+            part = torch.from_numpy(each[loud[0] : loud[-1] + 1].T).float()
+            rows[place] = F.adaptive_avg_pool1d(part, STRETCHES).flatten().numpy()
     return rows
 
 

@@ -1,22 +1,21 @@
-"""Speaks words with espeak-ng: a program that reads `[voices, words]` as JSON and writes a list of wav files in base64.
+"""Speaks words with espeak-ng: a program that reads `[voices, words, speeds]` as JSON and writes samples in base64.
 
 It is the same in each process: the noise of voices comes from a generator that is seeded, and the order is fixed.
 """
 
 import base64
 import ctypes
-import io
 import json
 import sys
-import wave
+from itertools import product
 from typing import Any
 
-SYNCHRONOUS, UTF8 = 2, 1  # espeak_AUDIO_OUTPUT, and flags of espeak_Synth
+SYNCHRONOUS, UTF8, RATE = 2, 1, 1  # espeak_AUDIO_OUTPUT, flags of espeak_Synth, espeak_PARAMETER
 Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-def speak(voices: list[str], words: list[str]) -> list[bytes]:
-    """Each word by each voice as a wav file."""
+def speak(voices: list[str], words: list[str], speeds: list[int]) -> tuple[int, list[bytes]]:
+    """Samples a second, and those of each word by each voice at each speed (words a minute) as 16-bit numbers."""
     import espeakng_loader
 
     library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -31,27 +30,19 @@ def speak(voices: list[str], words: list[str]) -> list[bytes]:
         return 0
 
     library.espeak_SetSynthCallback(keep)
-    files = []
+    spoken = []
     for voice in voices:
         if library.espeak_SetVoiceByName(voice.encode()):
             sys.exit(f"there is no voice {voice}")
-        for word in words:
+        for word, speed in product(words, speeds):
+            library.espeak_SetParameter(RATE, speed, 0)
             pieces.clear()
             text = word.encode() + b"\0"
             library.espeak_Synth(text, len(text), 0, 1, 0, UTF8, None, None)
-            files.append(_wav(b"".join(pieces), rate))
-    return files
-
-
-def _wav(samples: bytes, rate: int) -> bytes:
-    stream = io.BytesIO()
-    with wave.open(stream, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples)
-    return stream.getvalue()
+            spoken.append(b"".join(pieces))
+    return rate, spoken
 
 
 if __name__ == "__main__":
-    print(json.dumps([base64.b64encode(file).decode() for file in speak(*json.load(sys.stdin))]))
+    sample_rate, samples = speak(*json.load(sys.stdin))
+    print(json.dumps([sample_rate, [base64.b64encode(each).decode() for each in samples]]))
