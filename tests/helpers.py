@@ -15,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import soundfile
 from hydra import compose, initialize_config_dir
 from markupsafe import escape
 from PIL import Image
@@ -193,6 +194,18 @@ def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colo
             shape = (*size[::-1], 3) if colour else size[::-1]
             pixels = generator.integers(0, 100, shape) + 150 * (number % 2)
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+
+
+def write_words(folder, classes=("high", "low"), count=12, rate=16_000):
+    """Recordings of tones whose pitch tells the class."""
+    generator = np.random.default_rng(list(folder.name.encode()))
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            times = np.arange(int(rate * generator.uniform(0.2, 0.4))) / rate
+            tone = np.sin(2 * np.pi * (300 + 500 * number) * generator.uniform(0.9, 1.1) * times)
+            samples = 0.5 * tone + 0.05 * generator.normal(size=len(times))
+            soundfile.write(folder / name / f"{i}.wav", samples, rate)
 
 
 def write_reviews(file, count=30):

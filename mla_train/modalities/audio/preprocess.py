@@ -148,7 +148,7 @@ class Audio(Modality[AudioSpec]):
     def example_values(cls, count: int) -> list[np.ndarray]:
         """Short tones of different pitch and length."""
         times = np.arange(16_000) / 16_000
-        return [np.sin(2000 * (1 + i % 3) * times[: 4000 + 900 * (i % 4)]).astype(np.float32) for i in range(count)]
+        return [np.sin((2000 + 600 * i) * times[: 4000 + 900 * (i % 4)]).astype(np.float32) for i in range(count)]
 
 
 def _array(value: Any, spec: AudioSpec) -> np.ndarray:
