@@ -1,9 +1,13 @@
 """Recording to class, classes or number."""
 
+from pathlib import Path
+
 from mla_train.baselines import Baselines, majority_or_mean
 from mla_train.baselines.audio import audio_baselines
 from mla_train.dataset import Dataset
+from mla_train.heads import Predictions
 from mla_train.modalities import Audio
+from mla_train.model import Model
 from mla_train.task import Task
 
 
