@@ -132,7 +132,7 @@ def _usage(artifact: Artifact, format_name: str, graphs: Mapping[str, Graph]) ->
         "numpy",
         *["tokenizers"] * ("text" in kinds),
         *["pillow"] * ("image" in kinds),
-        *["soundfile", "scipy"] * ("audio" in kinds),
+        *["soundfile"] * ("audio" in kinds),
     ]
     argument = example if example.startswith('"') else f"'{example}'"
     code = f"pip install {' '.join(packages)}\npython infer_onnx.py {argument}"

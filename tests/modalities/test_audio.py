@@ -111,6 +111,12 @@ def test_resampling_keeps_a_tone_and_removes_what_the_rate_cannot_hold():
     assert np.abs(resampled(high, 48_000, RATE)[800:-800]).max() < 2e-3
 
 
+@pytest.mark.parametrize(("old", "new"), [(22_050, RATE), (44_100, RATE), (8000, RATE), (48_000, RATE), (11_025, 8000)])
+def test_exported_models_resample_alike(old, new):
+    samples = np.random.default_rng(0).normal(0, 0.1, 5000).astype(np.float32)
+    np.testing.assert_allclose(infer_onnx.resampled(samples, old, new), resampled(samples, old, new), atol=1e-5)
+
+
 def header_of_wav(rate, channels=1, count=8):
     data = b"\0" * 2 * count
     sizes = struct.pack("<4sI4s4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16)
