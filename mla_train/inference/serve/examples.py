@@ -187,7 +187,7 @@ def raw_value(modality: Modality, value: Any, limits: Limits, budget: Budget) ->
     if modality.kind == "image":
         return modality.preprocess([image_bytes(value, limits, budget)])[0]
     if modality.kind == "audio":
-        return modality.preprocess([file_bytes(value, "recording (WAV, FLAC, OGG, MP3)")])[0]
+        return modality.preprocess([file_bytes(value, "a recording (WAV, FLAC, OGG, MP3)")])[0]
     if modality.kind == "series" and modality.spec.horizon:
         return read_window(value, modality.spec)
     if modality.kind in ("series", "features"):
@@ -200,7 +200,7 @@ def raw_value(modality: Modality, value: Any, limits: Limits, budget: Budget) ->
 
 def image_bytes(value: str, limits: Limits, budget: Budget) -> bytes:
     """An image file from base64; a UserError where it is none, or its image is too large to be decoded."""
-    content = file_bytes(value, "image file (PNG, JPEG, ...)")
+    content = file_bytes(value, "an image file (PNG, JPEG, ...)")
     try:
         with open_image(content) as image:
             pixels = image.width * image.height
@@ -217,7 +217,7 @@ def file_bytes(value: str, what: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error:
-        raise UserError(f"the value is no base64: send the bytes of a {what} as base64") from None
+        raise UserError(f"the value is not base64: send {what} as base64") from None
 
 
 def check_table(table: Any, spec: Any, limits: Limits) -> None:
