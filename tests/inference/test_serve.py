@@ -196,7 +196,9 @@ def test_images_are_decoded_from_the_request_alone(served):
 def test_recordings_are_decoded_from_the_request_alone(served):
     client = served[2]
     assert '<audio class="preview" controls hidden>' in client.get("/").text
-    assert "send a recording (WAV, FLAC, OGG, MP3) as base64" in error_of(client.post("/predict", json={"audio": "not base64"}), 422)
+    assert "send a recording (WAV, FLAC, OGG, MP3) as base64" in error_of(
+        client.post("/predict", json={"audio": "not base64"}), 422
+    )
     for value in (b"no sound", wav()[:40]):
         sent = {"audio": base64.b64encode(value).decode()}
         assert "the recording cannot be read: it" in error_of(client.post("/predict", json=sent), 422)

@@ -32,13 +32,13 @@ def mel_filters(bands: int, window: int, sample_rate: int) -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray, sample_rate: int, bands: int) -> np.ndarray:
-    """The spectrogram of samples from -1 to 1, `(frames, bands)` in decibels from -80 to 0.
+    """The spectrogram of samples `(length,)`, usually from -1 to 1: `(frames, bands)` in decibels from -80 to 0.
 
     A frame is centred every 10 ms from the first sample on, beyond the ends is silence.
     """
     window, hop = round(WINDOW * sample_rate), round(HOP * sample_rate)
     waves = torch.stft(
-        torch.from_numpy(samples),
+        torch.from_numpy(samples / np.float32(max(1, np.abs(samples).max()))),  # whose powers no number might hold
         window,
         hop,
         window=torch.hann_window(window),

@@ -38,6 +38,10 @@ class AudioColumn(ListColumn):
         """Some of the recordings."""
         return replace(super().select(index), sources=None)
 
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each recording."""
+        return -(-np.array([len(each) for each in self.values]) // PATCH)
+
     def keys(self) -> list[Any] | None:
         """The files; None where recordings come from memory."""
         return self.sources
@@ -93,8 +97,9 @@ class Audio(Modality[AudioSpec]):
         spec = AudioSpec(
             audio.sample_rate, next(each.shape[1] for each in train.values if len(each)), audio.max_seconds
         )
-        if train.known is not None and train.known.mel_bands == spec.mel_bands:
-            return cls(replace(spec, mean=train.known.mean, std=train.known.std))
+        known = train.known
+        if known is not None and (known.mel_bands, known.sample_rate) == (spec.mel_bands, spec.sample_rate):
+            return cls(replace(spec, mean=known.mean, std=known.std))
         present = [each for each in train.values if len(each)]
         count = sum(map(len, present))
         mean = sum(each.sum(0, dtype=np.float64) for each in present) / count

@@ -353,7 +353,7 @@ def log_mel(samples: np.ndarray, spec: Spec) -> np.ndarray:
     """Decibels below the loudest place, `(frames, bands)`: windows of 32 ms every 10 ms, triangles on the mel scale."""
     rate, bands = spec["sample_rate"], spec["mel_bands"]
     window, hop = round(0.032 * rate), round(0.01 * rate)
-    padded = np.pad(samples, window // 2)
+    padded = np.pad(samples / max(1, np.abs(samples).max()), window // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
     power = np.abs(np.fft.rfft(frames * hann)) ** 2
