@@ -196,7 +196,7 @@ def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colo
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
 
 
-def write_words(folder, classes=("high", "low"), count=12, rate=16_000):
+def write_words(folder, classes=("low", "high"), count=12, rate=16_000):
     """Recordings of tones whose pitch tells the class."""
     generator = np.random.default_rng(list(folder.name.encode()))
     for number, name in enumerate(classes):

@@ -21,10 +21,10 @@ def explain_audio(name: str, embedding: AudioEmbedding, tensors: AudioTensors) -
     """
     spectrogram = tensors.spectrograms[0]
     frames, bands = spectrogram.shape
-    tokens, picture = frames // PATCH, spectrogram_image(spectrogram)
+    real = ~tensors.padding[0]
+    tokens, picture = frames // PATCH, spectrogram_image(spectrogram.where(real.unsqueeze(1), FLOOR))
     cells = CellUnits(picture, (min(ROWS, bands), min(tokens, MOST_COLUMNS)), "spectrogram")
     cell = cells.cell.flip(0).T  # of each frame and band
-    real = ~tensors.padding[0]
 
     def gather(values: Tensor) -> Tensor:
         return torch.zeros(len(cells)).index_add(0, cell.flatten(), values[0].flatten())
