@@ -10,7 +10,7 @@ from mla_train.data.examples import Examples, RawData
 from mla_train.data.file_kinds import FileKind
 from mla_train.data.image_files import (
     LeftOut,
-    choose_images,
+    choose_files,
     files_below,
     is_hidden,
     note_links,
@@ -63,9 +63,9 @@ def _class_files(folder: Path, root: Path, kind: FileKind, left_out: LeftOut) ->
     endings, classes = kind.endings(), {}
     children = {child: child.is_dir() for child in sorted(folder.iterdir())}
     beside = (child for child, is_folder in children.items() if not is_folder)
-    left_out.strays += choose_images(beside, folder, endings, left_out)
+    left_out.strays += choose_files(beside, folder, endings, left_out)
     for child in filter(children.get, children):
-        images = choose_images(files_below(child), folder, endings, left_out)
+        images = choose_files(files_below(child), folder, endings, left_out)
         images = without_thumbnails(images, child, left_out)
         if images:
             classes[child.name] = images

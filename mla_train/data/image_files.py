@@ -1,4 +1,4 @@
-"""Images in folders as people keep them: among hidden files, thumbnails of programs, and files of other kinds."""
+"""Images and recordings in folders as people keep them: among hidden files, thumbnails of programs, and files of other kinds."""
 
 import os
 import re
@@ -124,8 +124,8 @@ def _identity(folder: Path | str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
-    """The images among files below a folder, in order; the other files are added to what is left out."""
+def choose_files(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
+    """The files of some endings below a folder, in order; the other files are added to what is left out."""
     images = []
     # As text: to compare and cut tens of thousands of `Path` takes many times as long.
     for parts, path in sorted((shown(path, folder).split(os.sep), path) for path in paths):
@@ -138,7 +138,7 @@ def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_o
     return images
 
 
-def holds_images(path: Path, endings: Set[str]) -> bool:
+def holds_files(path: Path, endings: Set[str]) -> bool:
     """Whether a file has one of some endings, or a folder holds one that has."""
     files = (shown(file, path).split(os.sep) for file in files_below(path)) if path.is_dir() else [[path.name]]
     return any(_is_image(parts[-1], endings) and not any(map(is_hidden, parts)) for parts in files)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mla_train.config import ClassFolderOptions
 from mla_train.data.file_kinds import FileKind
-from mla_train.data.image_files import LeftOut, choose_images, holds_images, is_hidden
+from mla_train.data.image_files import LeftOut, choose_files, holds_files, is_hidden
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.errors import UserError, few
 
@@ -52,7 +52,7 @@ def split_folders(
     if root not in given.values():
         left_out.folders += [folder for folder in folders if folder not in given.values()]
         beside = (path for path in root.iterdir() if not path.is_dir())
-        left_out.strays += choose_images(beside, root, kind.endings(), left_out)
+        left_out.strays += choose_files(beside, root, kind.endings(), left_out)
     return {split: given[split] for split in PART_NAMES if split in given}
 
 
@@ -152,7 +152,7 @@ def _class_names(folder: Path, kind: FileKind) -> set[str]:
             name = child.name if child.is_dir() else ""
         except OSError:  # a link that leads to itself
             continue
-        if name not in names and not is_hidden(child.name) and holds_images(Path(child), kind.endings()):
+        if name not in names and not is_hidden(child.name) and holds_files(Path(child), kind.endings()):
             names.add(name)
     return names
 
