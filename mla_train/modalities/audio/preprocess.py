@@ -73,7 +73,7 @@ class Audio(Modality[AudioSpec]):
         from mla_train.modalities.audio.decode import Header, read_recordings  # soundfile
 
         in_memory = any(isinstance(source, bytes) for source in sources)
-        read = read_recordings if in_memory else cached(read_recordings, ignore=["sources"])
+        read = cached(read_recordings, ignore=[] if in_memory else ["sources"])  # for which their stamps speak
         stamps = "" if in_memory else stamps_of(sources)
         frames, lengths, said, broken = read(sources, spec.sample_rate, spec.mel_bands, spec.max_seconds, stamps)
         spectrograms = np.split(frames, np.cumsum(lengths)[:-1])
