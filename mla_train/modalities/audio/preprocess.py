@@ -74,8 +74,9 @@ class Audio(Modality[AudioSpec]):
 
         in_memory = any(isinstance(source, bytes) for source in sources)
         read = cached(read_recordings, ignore=[] if in_memory else ["sources"])  # for which their stamps speak
-        stamps = "" if in_memory else stamps_of(sources)
-        frames, lengths, said, broken = read(sources, spec.sample_rate, spec.mel_bands, spec.max_seconds, stamps)
+        frames, lengths, said, broken = read(
+            sources, spec.sample_rate, spec.mel_bands, spec.max_seconds, stamps_of(sources)
+        )
         spectrograms = np.split(frames, np.cumsum(lengths)[:-1])
         strange = [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
         broken = dict(sorted((broken | dict.fromkeys(strange, "it is neither a path nor bytes")).items()))
