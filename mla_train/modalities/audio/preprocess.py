@@ -74,7 +74,7 @@ class Audio(Modality[AudioSpec]):
 
         in_memory = any(isinstance(source, bytes) for source in sources)
         read = cached(read_recordings, ignore=[] if in_memory else ["sources"])  # for which their stamps speak
-        frames, lengths, said, broken = read(
+        frames, lengths, stored, broken = read(
             sources, spec.sample_rate, spec.mel_bands, spec.max_seconds, stamps_of(sources)
         )
         spectrograms = np.split(frames, np.cumsum(lengths)[:-1])
@@ -86,7 +86,7 @@ class Audio(Modality[AudioSpec]):
                 "all are empty" if first is None else f"{few([names[i] for i in broken])}; the first: {broken[first]}"
             )
             raise UserError(f"no recording can be read: {shown}. Check the paths")
-        headers = {names[i]: Header(*each) for i, each in enumerate(said) if each is not None}
+        headers = {names[i]: Header(*each) for i, each in enumerate(stored) if each is not None}
         silent = [name for name, each in zip(names, spectrograms, strict=True) if is_silent(each)]
         notes += _notes(headers, silent, spec)
         return AudioColumn(spectrograms, broken, None if in_memory else sources)
