@@ -94,7 +94,7 @@ def read_recordings(
     """
     spectrograms, headers, broken = [np.zeros((0, bands), np.float16)], list[Header | None](), dict[int, str]()
     lengths = np.zeros(len(sources), dtype=np.int64)
-    bar = tqdm(sources, desc="reading recordings", unit="", disable=len(sources) < 2000, leave=False)
+    bar = tqdm(sources, desc="reading recordings", unit="", disable=len(sources) < 5000 or None, leave=False)
     for place, source in enumerate(bar):
         headers.append(None)
         if source is None:
