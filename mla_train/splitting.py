@@ -160,7 +160,9 @@ def _cut(
         strata = np.zeros(count) if keys.strata is None else keys.strata
         cut = stratified_group_cut(keys.groups, strata, share, seed)
         by_class = "" if keys.strata is None else ", stratified by class as far as they allow"
-        return cut, f"in {len(np.unique(keys.groups[cut])):,} whole groups of {options.group_column}{by_class}"
+        column = getattr(options, "group_column", None)  # none where the reader knows the groups
+        of_column = f" of {column}" if column else ""
+        return cut, f"in {len(np.unique(keys.groups[cut])):,} whole groups{of_column}{by_class}"
     if keys.sequence is not None:
         sequences = np.unique(keys.sequence)
         chosen = random_cut(len(sequences), share, seed, "sequences")

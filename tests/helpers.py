@@ -15,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import soundfile
 from hydra import compose, initialize_config_dir
 from markupsafe import escape
 from PIL import Image
@@ -206,6 +207,18 @@ def write_sequences(folder):
         (folder / "genes" / f"{kind}.fasta").write_text("".join(own))
     (folder / "all.fa").write_text("".join(f">s{i} kind={y} of={f}\n{x}\n" for i, (x, y, f) in enumerate(rows)))
     pd.DataFrame(rows, columns=["text", "label", "family"]).to_csv(folder / "sequences.csv", index=False)
+
+
+def write_words(folder, classes=("low", "high"), count=12, rate=16_000):
+    """Recordings of tones whose pitch tells the class."""
+    generator = np.random.default_rng(list(folder.name.encode()))
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            times = np.arange(int(rate * generator.uniform(0.2, 0.4))) / rate
+            tone = np.sin(2 * np.pi * (300 + 500 * number) * generator.uniform(0.9, 1.1) * times)
+            samples = 0.5 * tone + 0.05 * generator.normal(size=len(times))
+            soundfile.write(folder / name / f"{i}.wav", samples, rate)
 
 
 def write_reviews(file, count=30):

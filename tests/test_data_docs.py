@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 
 from mla_train.config.overrides import quote_signs
-from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures, write_sequences
+from tests.helpers import (
+    ROOT,
+    load,
+    write_aligned,
+    write_jsonl,
+    write_pairs,
+    write_pictures,
+    write_sequences,
+    write_words,
+)
 
 ROWS = re.findall(r"^\| (.+?) \| `(task=.+)` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 HOURS = pd.date_range("2024-01-01", periods=600, freq="h")
@@ -155,6 +164,9 @@ def folder(tmp_path_factory):
     write_tables(path)
     write_series(path)
     write_images(path)
+    write_words(path / "words", count=20)
+    lines = [f"words/{word}/{i}.wav,{word},{i // 2}" for word in ("high", "low") for i in range(20)]
+    (path / "clips.csv").write_text("\n".join(["path,label,speaker", *lines]) + "\n")
     pairs = [(f"the {number} cats", f"die {number} Katzen") for number in range(200)]
     write_pairs(path / "pairs.csv", pairs)
     write_aligned(path, "train", pairs)

@@ -33,6 +33,7 @@ from tests.helpers import (
     write_pictures,
     write_reviews,
     write_sequences,
+    write_words,
 )
 from tests.helpers import example_results as results
 from tests.helpers import hourly_table as table
@@ -172,6 +173,7 @@ def write_posts(folder):
 def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_data):
     """As written, only shorter; FOLDER and the like stand for the user's own things."""
     write_pictures(tmp_path / "images")
+    write_words(tmp_path / "words")
     write_reviews(tmp_path / "reviews.csv")
     write_posts(tmp_path)
     write_sequences(tmp_path)

@@ -30,11 +30,12 @@ def image_baselines(data: Dataset) -> Baselines:
     tables = cache(partial(pixel_tables, data, name))
     baselines: Baselines = {"linear": partial(linear_baseline, "linear", tables, data)}
     if data.spec.head.kind == "classification":
-        baselines |= {"rbf_svm": partial(_svm, tables, data), "cnn": partial(_cnn, data, name)}
+        baselines |= {"rbf_svm": partial(support_vectors, tables, data), "cnn": partial(_cnn, data, name)}
     return baselines
 
 
-def _svm(tables: Any, data: Dataset, limit: Limit) -> Baseline | None:
+def support_vectors(tables: Any, data: Dataset, limit: Limit) -> Baseline | None:
+    """The support vector machine with radial kernel that is best on val."""
     if len(data.train.targets) > SVM_EXAMPLES:
         return None
     train, val, test = tables()

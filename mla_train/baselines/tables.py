@@ -11,10 +11,12 @@ from torch import Tensor
 from mla_train.baselines.linear import Table
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
+from mla_train.modalities.audio import AudioColumn
 
 IMAGE_SIDE = 32  # pixels a side that a simple model of images reads, at most
 IMAGE_SIDE_BESIDE_OTHERS = 16
 USUAL_CONVOLUTIONS, BATCH = 2_000, 256  # features; series at a time
+STRETCHES = 12  # of a recording
 USUAL_FEATURES = 100_000  # of each kind of n-gram, where the network has none
 
 
@@ -90,6 +92,28 @@ def step_tables(data: Dataset, name: str) -> list[Table]:
     return [np.stack([steps(column[place]) for place in range(len(column))]) for column in columns_of(data, name)]
 
 
+def spectrogram_tables(data: Dataset, name: str) -> list[Table]:
+    """Standardized spectrograms of recordings, each as the means of twelve stretches of time."""
+    tables = [coarse_spectrograms(column) for column in columns_of(data, name)]
+    return standardize(tables, tables[0])
+
+
+def coarse_spectrograms(column: Any) -> np.ndarray:
+    """Means of twelve stretches of what is between the first and the last loud frame, `(recordings, 12 * bands)`.
+
+    Zeros where there is no recording.
+    """
+    bands = next(each.shape[1] for each in column.values if len(each))
+    rows = np.zeros((len(column), bands * STRETCHES), np.float32)
+    for place, each in enumerate(column.values):
+        if len(each):
+            level = each.mean(1, dtype=np.float32)
+            loud = np.flatnonzero(level >= (np.quantile(level, 0.1) + level.max()) / 2)
+            part = torch.from_numpy(each[loud[0] : loud[-1] + 1].T).float()
+            rows[place] = F.adaptive_avg_pool1d(part, STRETCHES).flatten().numpy()
+    return rows
+
+
 def number_tables(data: Dataset, name: str) -> list[Table]:
     """Images or features as rows of numbers, of about the length of a text's vector so that one penalty suits all.
 
@@ -104,9 +128,11 @@ def number_tables(data: Dataset, name: str) -> list[Table]:
 
 
 def _numbers(column: Any) -> np.ndarray:
-    """Small images, or the mean of features over their steps."""
+    """Small images, coarse spectrograms, or the mean of features over their steps."""
     if hasattr(column, "images"):
         return shrink(column.images, IMAGE_SIDE_BESIDE_OTHERS).flatten(1).numpy()
+    if isinstance(column, AudioColumn):
+        return coarse_spectrograms(column)
     width = next(value.shape[1] for value in column.values if len(value))
     return np.stack([value.mean(0) if len(value) else np.zeros(width) for value in column.values])
 

@@ -71,14 +71,14 @@ def joined(columns: Sequence[Any], kind: str) -> Any:
 def numbers(column: Any, kind: str) -> np.ndarray:
     """Numbers that describe each example, `(examples, columns)`; zeros where it is missing.
 
-    Small images; the mean of features over their steps; quantiles of each channel of a series, its mean absolute
-    difference of steps that follow each other, and its course.
+    Small images; the mean of features over their steps; quantiles of each channel of a series or band of a
+    recording, its mean absolute difference of steps that follow each other, and its course.
     """
     if kind == "image":
         side = min(IMAGE_SIDE, *column.images.shape[-2:])
         small = [F.adaptive_avg_pool2d(some.float(), side) for some in column.images.split(1000)]
         return torch.cat(small).flatten(1).numpy()
-    describe = _describe if kind == "series" else (lambda value: value.mean(0))
+    describe = _describe if kind in ("series", "audio") else (lambda value: value.mean(0))
     rows = [describe(np.asarray(value)) if len(value) else None for value in column.values]
     width = next((len(row) for row in rows if row is not None), 0)
     return np.nan_to_num(np.stack([np.zeros(width) if row is None else row for row in rows]))

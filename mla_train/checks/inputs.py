@@ -24,7 +24,7 @@ def check_inputs(examples: LoadedExamples) -> Check:
             column = getattr(data, split).columns[name]
             missing = column.is_missing()
             counts[f"{name} missing"] = int(missing.sum())
-            if modality.kind in ("image", "series"):
+            if modality.kind in ("image", "series", "audio"):
                 counts[f"{name} constant"] = int((is_constant(column) & ~missing).sum())
         check.values[split] = counts
         check.rows.append({"split": split} | counts)
@@ -36,7 +36,7 @@ def check_inputs(examples: LoadedExamples) -> Check:
 
 
 def is_constant(column: Any) -> np.ndarray:
-    """True where all values of an image or a series are the same, `(examples,)`."""
+    """True where all values of an image, a series or a recording are the same, `(examples,)`."""
     if hasattr(column, "images"):
         flat = column.images.flatten(1)
         return (flat.amax(1) == flat.amin(1)).numpy()

@@ -36,15 +36,19 @@ from mla_train.inference.answers import Answers, show_one
 from mla_train.inference.columns import parse_columns
 from mla_train.inference.files import WRITTEN
 
+ONE = ("text", "image", "audio")
+"""Options that give an input of one example."""
+
 
 def parse_arguments() -> argparse.Namespace:
     """Reads the command line."""
     parser = command_parser(__doc__)
     add_run(parser)
-    parser.add_argument("--input", help="file, folder of images, or - for the standard input")
+    parser.add_argument("--input", help="file, folder of images or recordings, or - for the standard input")
     parser.add_argument("--output", default="-", help="file; - is the standard output (default)")
     parser.add_argument("--text", help="one text, instead of a file")
     parser.add_argument("--image", help="one image file, instead of a file of examples")
+    parser.add_argument("--audio", help="one recording, instead of a file of examples")
     parser.add_argument("--format", choices=FORMATS, help="format of the input, where its name does not tell")
     parser.add_argument(
         "--column", action="append", default=[], metavar="INPUT=COLUMN", help="column of an input, such as text=review"
@@ -150,12 +154,12 @@ def answers_of(arguments: argparse.Namespace) -> Answers:
 
 
 def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Any]) -> Any:
-    """The one example of --text and --image; the only input of a model may have another name.
+    """The one example of --text, --image and --audio; the only input of a model may have another name.
 
     Raises:
         UserError: The model reads something else.
     """
-    given = {name: value for name, value in (("text", arguments.text), ("image", arguments.image)) if value is not None}
+    given = {name: value for name in ONE if (value := getattr(arguments, name)) is not None}
     if given.keys() <= inputs.keys():
         return given
     if [modality.kind for modality in inputs.values()] == list(given):
@@ -198,9 +202,9 @@ def predict(arguments: argparse.Namespace) -> None:
         UserError: Something in the command or the data is not as it must be.
     """
     answers = answers_of(arguments)
-    is_one = arguments.text is not None or arguments.image is not None
+    is_one = any(getattr(arguments, name) is not None for name in ONE)
     if is_one == (arguments.input is not None):
-        raise UserError("name what is predicted: --input FILE, or one example with --text and --image")
+        raise UserError("name what is predicted: --input FILE, or one example with --text, --image or --audio")
     asked = format_of(Path(arguments.output)) if arguments.output != "-" else None
     if arguments.output != "-" and asked not in WRITTEN:
         raise UserError(f"--output {arguments.output}: must end in .{', .'.join(WRITTEN)}")

@@ -68,6 +68,26 @@ class SplitOptions(DataOptions):
 
 
 @dataclass
+class ClassFolderOptions:
+    """Files in a folder for each class.
+
+    Attributes:
+        root: Folder with train/, val/, test/ and a folder for each class in them, or with the class folders themselves.
+        train: Folder of the training files in root, where it is called otherwise; "." is root itself, whose folders are
+            then classes. Folders that are not named are left out.
+        val: Folder of the validation files.
+        test: Folder of the test files.
+        on_error: Handling of files that cannot be read.
+    """
+
+    root: str | None = None
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+    on_error: OnError = OnError.stop
+
+
+@dataclass
 class RowOptions:
     """What the rows of a table are, beside inputs and label.
 

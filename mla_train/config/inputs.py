@@ -1,4 +1,4 @@
-"""Options of how texts and images are read."""
+"""Options of how texts, images and recordings are read."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -136,6 +136,26 @@ class ImageOptions:
             f"data.image_size={self.image_size}: from 4 to 1024 pixels",
         )
         require(self.channels in (None, 1, 3), f"data.channels={self.channels}: 1 is grey, 3 is colour")
+
+
+@dataclass
+class AudioOptions:
+    """How recordings are read.
+
+    Attributes:
+        sample_rate: Samples a second that all recordings are brought to; what lies above half of it is not heard.
+        mel_bands: Number of bands of frequencies of the spectrogram.
+        max_seconds: Length up to which a recording is read; longer ones are counted.
+    """
+
+    sample_rate: int = number(16_000, least=4_000)
+    mel_bands: int = number(40, least=8)
+    max_seconds: float = number(10.0, above=0)
+
+    def check(self) -> None:
+        """Raises UserError where a value cannot be meant."""
+        require(self.sample_rate <= 48_000, f"data.sample_rate={self.sample_rate}: from 4000 to 48000 samples a second")
+        require(self.mel_bands <= 80, f"data.mel_bands={self.mel_bands}: from 8 to 80, more hold no frequency each")
 
 
 @dataclass

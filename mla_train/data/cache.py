@@ -33,7 +33,18 @@ MOST_DAYS = 90  # since an entry was last used
 TICK = 0.02  # seconds between the stamp of a file and its reading, so that a change after it has another time
 OWN = re.compile(rf"({re.escape(UNFINISHED)}[0-9a-f]{{8}}\.)?\w+-[0-9a-f]{{32}}\.npz")
 """Names of entries, also while they are written."""
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "Pillow", "tokenizers", "babel", "kaomoji-dataset")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "Pillow",
+    "tokenizers",
+    "babel",
+    "kaomoji-dataset",
+    "soundfile",
+    "espeakng-loader",
+)
 """Packages that results are computed with."""
 
 _is_on = True

@@ -1,4 +1,4 @@
-"""Images in folders as people keep them: among hidden files, thumbnails of programs, and files of other kinds."""
+"""Images and recordings in folders as people keep them: among hidden files, thumbnails of programs, and files of other kinds."""
 
 import os
 import re
@@ -30,13 +30,15 @@ class LeftOut:
     """Files and folders that are not read.
 
     Attributes:
+        name: Name of what is read.
         hidden: Files that are hidden, or in a hidden folder.
         thumbnails: Small copies of images.
-        others: Files that are no images by their endings.
-        strays: Images beside the class folders.
-        folders: Folders that are no classes: without images, or beside the splits.
+        others: Files of other kinds by their endings.
+        strays: Images or recordings beside the class folders.
+        folders: Folders that are no classes: without such files, or beside the splits.
     """
 
+    name: str = "image"
     hidden: list[Path] = field(default_factory=list)
     thumbnails: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
@@ -51,8 +53,8 @@ class LeftOut:
         lines = {
             f"{len(self.hidden):,} hidden files": _first(self.hidden, root),
             f"{len(self.thumbnails):,} thumbnails": _first(self.thumbnails, root),
-            f"{len(self.others):,} files that are no images": counts,
-            f"{len(self.strays):,} images beside the class folders": _first(self.strays, root),
+            f"{len(self.others):,} files that are no {self.name}s": counts,
+            f"{len(self.strays):,} {self.name}s beside the class folders": _first(self.strays, root),
             f"{len(self.folders):,} folders without a class": names,
         }
         return [f"left out {what}: {which}" for what, which in lines.items() if which]
@@ -122,8 +124,8 @@ def _identity(folder: Path | str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
-    """The images among files below a folder, in order; the other files are added to what is left out."""
+def choose_files(paths: Iterable[Path], folder: Path, endings: Set[str], left_out: LeftOut) -> list[Path]:
+    """The files of some endings below a folder, in order; the other files are added to what is left out."""
     images = []
     # As text: to compare and cut tens of thousands of `Path` takes many times as long.
     for parts, path in sorted((shown(path, folder).split(os.sep), path) for path in paths):
@@ -136,9 +138,8 @@ def choose_images(paths: Iterable[Path], folder: Path, endings: Set[str], left_o
     return images
 
 
-def holds_images(path: Path) -> bool:
-    """Whether a file is an image, or a folder holds one."""
-    endings = image_endings()
+def holds_files(path: Path, endings: Set[str]) -> bool:
+    """Whether a file has one of some endings, or a folder holds one that has."""
     files = (shown(file, path).split(os.sep) for file in files_below(path)) if path.is_dir() else [[path.name]]
     return any(_is_image(parts[-1], endings) and not any(map(is_hidden, parts)) for parts in files)
 

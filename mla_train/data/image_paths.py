@@ -1,4 +1,4 @@
-"""Images in the cells of a table: bytes, texts that hold them, or paths as people write them."""
+"""Images and recordings in the cells of a table: bytes, texts that hold images, or paths as people write them."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from os.path import exists
 from pathlib import Path
 from typing import Any
 
-from mla_train.data.image_files import image_endings
+from mla_train.data.file_kinds import IMAGES, FileKind
 from mla_train.data.tables.cells import is_empty
 from mla_train.errors import UserError
 
@@ -21,43 +21,44 @@ CODED_LENGTH = 80  # a path may begin like such a text, but is no longer with no
 SHOWN = 80  # characters
 
 
-def find_images(
-    cells: Sequence[Any], origins: Sequence[tuple[str, str]], notes: list[str]
+def find_files(
+    cells: Sequence[Any], origins: Sequence[tuple[str, str]], kind: FileKind, notes: list[str]
 ) -> tuple[list[Any], list[str]]:
-    """The images of a column, and what is shown of each cell beside the name of its row.
+    """The images or recordings of a column, and what is shown of each cell beside the name of its row.
 
     Args:
         cells: Cells of the column.
         origins: File of each row, whose folder paths are relative to, and the place of the row there.
+        kind: Kind of the files.
         notes: Lines for the user: paths that are written otherwise than the files.
 
     Returns:
         Bytes, files that lie in the folder of the table, or None for empty cells; and a short text for each.
 
     Raises:
-        UserError: A cell is no image, a web address, or a path outside of the folder or of several files.
+        UserError: A cell is no such file, a web address, or a path outside of the folder or of several files.
     """
-    images, shown, coded = [], [], 0
+    files, shown, coded = [], [], 0
     finders: dict[str, _Finder] = {}
     for cell, (file, place) in zip(cells, origins, strict=True):
         name = f"{file} {place}"
         if file not in finders:
-            finders[file] = _Finder(Path(file).parent.resolve())
-        image = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
+            finders[file] = _Finder(Path(file).parent.resolve(), kind)
+        value = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
         text = ""
-        if is_empty(image):
-            image = None
-        elif isinstance(image, str):
-            content = _decoded(image)
-            text = "" if content else _short(image)
+        if is_empty(value):
+            value = None
+        elif isinstance(value, str):
+            content = _decoded(value) if kind is IMAGES else None
+            text = "" if content else _short(value)
             coded += content is not None
-            image = content or finders[file].find(image, name)
-        elif not isinstance(image, bytes):
+            value = content or finders[file].find(value, name)
+        elif not isinstance(value, bytes):
             raise UserError(
-                f"{name}: the image is no path but {type(image).__name__}: write the path of an image file, or name "
-                "another column with data.image_column="
+                f"{name}: the {kind.name} is no path but {type(value).__name__}: write the path of a file, or name another "
+                f"column with data.{kind.input}_column="
             )
-        images.append(image)
+        files.append(value)
         shown.append(text)
     if coded:
         notes.append(f"{coded:,} images are texts in base64, which are decoded")
@@ -65,10 +66,10 @@ def find_images(
         if finder.others:
             written, actual = finder.others[0]
             notes.append(
-                f"{file}: {len(finder.others):,} paths of images are written otherwise than the files, such as {written!r} "
+                f"{file}: {len(finder.others):,} paths of {kind.name}s are written otherwise than the files, such as {written!r} "
                 f"for {actual}"
             )
-    return images, shown
+    return files, shown
 
 
 class _Finder:
@@ -78,8 +79,8 @@ class _Finder:
         others: Paths that are written otherwise than the file that was found.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, kind: FileKind) -> None:
+        self.folder, self.kind = folder, kind
         self.others: list[tuple[str, Path]] = []
         self.listed: dict[Path, dict[str, list[str]]] = {}
 
@@ -87,7 +88,7 @@ class _Finder:
         """The file, links followed, which must lie in the folder; where there is none, the one that was meant."""
         if ADDRESS.match(path):
             raise UserError(
-                f"{name}: the image {_short(path)} is an address on the web: fetch the images, and write paths relative to "
+                f"{name}: the {self.kind.name} {_short(path)} is an address on the web: fetch the files, and write paths relative to "
                 "the table"
             )
         file = self._inside(path, name)
@@ -108,8 +109,8 @@ class _Finder:
             return self.folder / "unreadable path"
         if not file.is_relative_to(self.folder):
             raise UserError(
-                f"{name}: the image {_short(path)} lies outside the folder of the table, {self.folder}; only images inside "
-                "are read: put it there"
+                f"{name}: the {self.kind.name} {_short(path)} lies outside the folder of the table, {self.folder}; only files "
+                "inside are read: put it there"
             )
         return file
 
@@ -123,10 +124,10 @@ class _Finder:
             names = self._names(here)
             matches = names.get(part.casefold(), [])
             if not matches and place == len(parts) - 1:
-                matches = [each for ending in image_endings() for each in names.get(part.casefold() + ending, [])]
+                matches = [each for ending in self.kind.endings() for each in names.get(part.casefold() + ending, [])]
             if len(matches) > 1:
                 raise UserError(
-                    f"{name}: the image {_short('/'.join(parts))} may be {' or '.join(sorted(matches)[:3])}: write the name "
+                    f"{name}: the {self.kind.name} {_short('/'.join(parts))} may be {' or '.join(sorted(matches)[:3])}: write the name "
                     "of the file as it is"
                 )
             if not matches:

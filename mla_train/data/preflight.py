@@ -18,7 +18,7 @@ from mla_train.errors import UserError
 
 WITH_HEADER = ("csv", "tsv", "parquet", "arrow")
 """Formats whose first bytes name all columns."""
-COLUMNS = ("text", "image", "label", "source", "target", "id", "group", "time", "split")
+COLUMNS = ("text", "image", "audio", "label", "source", "target", "id", "group", "time", "split")
 """Options `NAME_column` of tables of examples."""
 LISTS = ("targets", "known", "observed", "static")
 """Options of tables of series that list columns."""

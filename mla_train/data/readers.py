@@ -6,7 +6,8 @@ from typing import Any
 
 from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.image_paths import find_images
+from mla_train.data.file_kinds import FILE_KINDS
+from mla_train.data.image_paths import find_files
 from mla_train.data.rows import Labels, row_keys, row_names
 from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_written_object, written_list
 from mla_train.data.tables.splits import read_tables, report_broken
@@ -21,6 +22,7 @@ NO_LABELS = "none"  # value of data.label_column
 INPUT_NAMES = {
     "text": ("text", "sentence", "review", "content", "message"),
     "image": ("image", "img", "picture", "photo", "file", "path", "file_name", "filename", "image_path"),
+    "audio": ("audio", "recording", "sound", "wav", "file", "path", "file_name", "filename", "audio_path"),
 }
 """Usual names of the column of each input; `data.NAME_column` names another."""
 
@@ -62,8 +64,8 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             if split == "train":
                 chosen[name] = column
             cells = table.column(column)
-            if name == "image":
-                values[name], beside = find_images(cells, table.origins, notes)
+            if name in FILE_KINDS:
+                values[name], beside = find_files(cells, table.origins, FILE_KINDS[name], notes)
             else:
                 values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes, options)
         names = row_names(table, options, notes, beside)

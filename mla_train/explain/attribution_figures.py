@@ -78,7 +78,7 @@ def _under_words(part: Any, words: list[str], shares: dict[str, np.ndarray]) -> 
 def _over_image(part: Any, cells: CellUnits, shares: dict[str, np.ndarray]) -> None:
     colours = ScalarMappable(Normalize(-1, 1), COLOURS["cmap"])
     grid = part.subplots(1, 1 + len(shares), squeeze=False)[0]
-    show_images([grid], [("image", cells, list(shares.items()))], colours)
+    show_images([grid], [(cells.name, cells, list(shares.items()))], colours)
     part.colorbar(colours, ax=list(grid), shrink=0.8, label="relative to the largest")
 
 

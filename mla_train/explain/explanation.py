@@ -147,8 +147,8 @@ def _attention_views(
         for name, other in ((name, other) for name in asking for other in parts if other != name):
             # The tokens of all other inputs are the keys, side by side.
             keys = key_units(other, parts, {n: size for n, size in sizes.items() if n != name})
-            queries, query_units = parts[name].units, parts[name].token_units
-            view = AttentionView(f"{name} over {other}", layers, queries, parts[other].units, query_units, keys)
+            queries, others = (parts[each].attended or parts[each].units for each in (name, other))
+            view = AttentionView(f"{name} over {other}", layers, queries, others, parts[name].token_units, keys)
             views.append(replace(view, call=order.index(name)))
     if isinstance(model.head, Generation):
         views += decoder_views(model.head, parts, sizes, answer)

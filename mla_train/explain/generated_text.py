@@ -39,7 +39,14 @@ def decoder_views(
     read = WordUnits(["start", *words.units.labels])
     read_units = torch.cat([torch.tensor([0]), words.token_units + 1])
     views = [
-        AttentionView(f"target over {name}", cross, written, part.units, written_units, key_units(name, parts, sizes))
+        AttentionView(
+            f"target over {name}",
+            cross,
+            written,
+            part.attended or part.units,
+            written_units,
+            key_units(name, parts, sizes),
+        )
         for name, part in parts.items()
     ]
     positions = torch.arange(len(read_units)).unsqueeze(1)

@@ -76,7 +76,7 @@ def _over_image(cells: CellUnits, maps: dict[str, np.ndarray]) -> Figure:
     height, width = cells.image.shape[-2:]
     side = 2.2 * max(1.0, (width / height) ** 0.5)
     figure, grid = _panels(1 + len(maps), (side, side * height / width + 0.3))
-    draw_relative(figure, [grid], [("image", cells, [(name, values * len(cells)) for name, values in maps.items()])])
+    draw_relative(figure, [grid], [(cells.name, cells, [(name, values * len(cells)) for name, values in maps.items()])])
     return figure
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mla_train.data.file_kinds import FILE_KINDS
 from mla_train.data.readers import INPUT_NAMES
 from mla_train.data.tables.cells import TEXT_WORDS, is_missing
 from mla_train.data.tables.source import Row
@@ -122,7 +123,7 @@ def raw_value(
         kind: Kind of the input.
         cells: Cells of the row by column.
         column: Column of the input; a list where the texts of several become one.
-        folder: Folder that paths of images are relative to.
+        folder: Folder that paths of files are relative to.
         na_values: What the user of the training data said to mean a missing text.
 
     Raises:
@@ -138,10 +139,10 @@ def raw_value(
         if isinstance(cell, list | dict | bytes):
             raise UserError(f"a text is needed, not {type(cell).__name__}")
         return str(cell)
-    if kind == "image":
-        if isinstance(cell, Mapping):  # as data sets of the hub keep images
+    if kind in FILE_KINDS:
+        if isinstance(cell, Mapping):  # as data sets of the hub keep files
             cell = cell.get("bytes") or cell.get("path")
         if not isinstance(cell, str | bytes):
-            raise UserError(f"the path of an image is needed, not {type(cell).__name__}")
+            raise UserError(f"the path of a file ({FILE_KINDS[kind].example}) is needed, not {type(cell).__name__}")
         return folder / cell if isinstance(cell, str) else cell
     return cell

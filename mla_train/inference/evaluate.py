@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mla_train.data.batch import Batch
+from mla_train.data.file_kinds import FILE_KINDS
 from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.sampling import evaluation_batches
 from mla_train.data.tables.cells import is_empty, is_missing
@@ -79,7 +80,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             if not fault and all(value is None for value in example.values()):
                 fault = f"no {' or '.join(named(where))}"
             for name, value in example.items() if not fault else ():
-                if value is not None and spec.inputs[name].kind == "image":
+                if value is not None and spec.inputs[name].kind in FILE_KINDS:
                     example[name] = spec.inputs[name].preprocess([value]).raw(0)  # decoded once
         except UserError as error:
             fault = fault or str(error)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import TableOptions
+from mla_train.data.file_kinds import FILE_KINDS, IMAGES
 from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.series_archives import is_archive, is_number, read_archive_file
 from mla_train.data.series_columns import Formats, first_of, known_columns
@@ -39,7 +40,8 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
     """
     inputs, options = predictor.spec.inputs, predictor.config.data
     if all(each.kind != Series.kind for each in inputs.values()):
-        source = open_input(path, kind, table_options(options))
+        files = next((FILE_KINDS[each.kind] for each in inputs.values() if each.kind in FILE_KINDS), IMAGES)
+        source = open_input(path, kind, table_options(options), files)
         return _arrays(source, list(inputs)) if source.format == "npz" else source
     spec = next(each.spec for each in inputs.values() if each.kind == Series.kind)
     formats = {name: NumberFormat(*signs) if signs else None for name, signs in spec.formats.items()}

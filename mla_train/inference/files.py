@@ -13,7 +13,8 @@ from secrets import token_hex
 from typing import Any, Self
 
 from mla_train.config import TableOptions
-from mla_train.data.image_files import files_below, image_endings, is_hidden
+from mla_train.data.file_kinds import IMAGES, FileKind
+from mla_train.data.image_files import files_below, is_hidden
 from mla_train.data.tables import open_source
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError, printable
@@ -25,8 +26,16 @@ WRITTEN = ("csv", "tsv", "jsonl", "json", "parquet", "txt")
 """Formats of answers."""
 
 
-def open_input(path: str, kind: str | None = None, options: TableOptions | None = None) -> Source:
-    """Opens a folder of images, or else a file or the standard input, see `open_source`.
+def open_input(
+    path: str, kind: str | None = None, options: TableOptions | None = None, files: FileKind = IMAGES
+) -> Source:
+    """Opens a folder of images or recordings, or else a file or the standard input, see `open_source`.
+
+    Args:
+        path: Folder or file, or "-".
+        kind: Format of a table, where its name does not tell.
+        options: How tables are written.
+        files: Kind of files that a folder holds.
 
     Raises:
         UserError: There is no such file, it is empty, or of an unknown format.
@@ -34,16 +43,16 @@ def open_input(path: str, kind: str | None = None, options: TableOptions | None 
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return open_source(path, kind, options)
-    endings = image_endings()
-    files = sorted(
+    endings = files.endings()
+    paths = sorted(
         file
         for file in files_below(folder)
         if file.suffix.lower() in endings and not any(map(is_hidden, file.relative_to(folder).parts))
     )
-    if not files:
-        raise UserError(f"{folder} holds no images")
-    rows = (Row({"image": str(file.relative_to(folder))}) for file in files)
-    return Source(path, "images", ["image"], rows, folder, size=len(files))
+    if not paths:
+        raise UserError(f"{folder} holds no {files.name}s")
+    rows = (Row({files.input: str(file.relative_to(folder))}) for file in paths)
+    return Source(path, "files", [files.input], rows, folder, size=len(paths))
 
 
 class _Terminal:

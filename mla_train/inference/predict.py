@@ -32,7 +32,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
     """
     notes: list[str] = []
     where = {} if source.has_values else find_columns(predictor, source.columns, answers.columns, source.name, notes)
-    for note in [*source.notes, *(notes if source.format not in ("txt", "images") else ())]:
+    for note in [*source.notes, *(notes if source.format not in ("txt", "files") else ())]:
         bar.write(printable(note), file=sys.stderr)
     notes_before = len(source.notes)
     own = answer_columns(predictor, answers)

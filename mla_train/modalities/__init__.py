@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mla_train.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from mla_train.modalities.audio import Audio
     from mla_train.modalities.base import Column, Embedding, Modality, ModalityFeatures
     from mla_train.modalities.features import Features
     from mla_train.modalities.image import Image
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
     from mla_train.modalities.series import Series
     from mla_train.modalities.text import Text
 
-__all__ = ["MODALITIES", "Column", "Embedding", "Features", "Image", "Modality", "ModalityFeatures", "Series", "Text"]
+__all__ = [
+    "MODALITIES", "Audio", "Column", "Embedding", "Features", "Image", "Modality", "ModalityFeatures", "Series", "Text",
+]  # fmt: skip
 
 __getattr__ = lazy_names(
     __name__,
     {
         **dict.fromkeys(("Column", "Embedding", "Modality", "ModalityFeatures"), "base"),
         "MODALITIES": "registry",
+        "Audio": "audio",
         "Features": "features",
         "Image": "image",
         "Series": "series",

@@ -34,10 +34,12 @@ class CellUnits:
     Attributes:
         image: Pixels from 0 to 255, `(channels, height, width)`.
         grid: Number of rows and columns.
+        name: What the image is.
     """
 
     image: Tensor
     grid: tuple[int, int]
+    name: str = "image"
 
     def __len__(self) -> int:
         return self.grid[0] * self.grid[1]

@@ -16,6 +16,7 @@ from mla_train.dataset import Dataset
 from mla_train.explain.draw_attention import draw_mean_attention
 from mla_train.figures import save_figure
 from mla_train.inference.artifact import Artifact
+from mla_train.modalities.audio.explain import spectrogram_image
 from mla_train.safe_files import UNFINISHED, write_atomically
 
 THUMBNAILS, ATTENTION = "mistakes", "attention"
@@ -24,14 +25,18 @@ THUMBNAIL_SIDE = 96
 
 
 def draw_thumbnails(data: Dataset, indices: Sequence[int], folder: Path) -> None:
-    """Draws images and series of test examples as INDEX_INPUT.png."""
+    """Draws images, series and spectrograms of test examples as INDEX_INPUT.png."""
     for index in indices:
         for name, raw in data.test.raw(index).items():
             kind = data.spec.inputs[name].kind
-            if not isinstance(raw, Tensor | np.ndarray) or kind not in ("image", "series"):
+            if not isinstance(raw, Tensor | np.ndarray) or kind not in ("image", "series", "audio"):
                 continue
             folder.mkdir(parents=True, exist_ok=True)
-            content = small_image(torch.as_tensor(raw)) if kind == "image" else lines(np.asarray(raw).T)
+            values = np.asarray(raw)
+            if kind == "audio":
+                content = small_image(spectrogram_image(torch.from_numpy(values)))
+            else:
+                content = small_image(torch.from_numpy(values)) if kind == "image" else lines(values.T)
             write_atomically(folder / f"{index}_{name}.png", content)
 
 

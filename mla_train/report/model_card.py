@@ -19,6 +19,7 @@ LICENSES = {
 PIPELINES = {
     ("text", "classification"): "text-classification",
     ("image", "classification"): "image-classification",
+    ("audio", "classification"): "audio-classification",
     ("text", "generation"): "translation",
     ("series", "forecast"): "time-series-forecasting",
 }
@@ -126,7 +127,13 @@ def _usage(artifact: Artifact, format_name: str, graphs: Mapping[str, Graph]) ->
         first = next(iter(graphs))
         code = f'import torch\n\ngraph = torch.export.load("{first}.pt2").module()\noutputs = graph(*inputs)  # in the order below'
         return f"## Use\n\n```python\n{code}\n```\n\n{table}\n\n{units}"
-    packages = ["onnxruntime", "numpy", *["tokenizers"] * ("text" in kinds), *["pillow"] * ("image" in kinds)]
+    packages = [
+        "onnxruntime",
+        "numpy",
+        *["tokenizers"] * ("text" in kinds),
+        *["pillow"] * ("image" in kinds),
+        *["soundfile"] * ("audio" in kinds),
+    ]
     argument = example if example.startswith('"') else f"'{example}'"
     code = f"pip install {' '.join(packages)}\npython infer_onnx.py {argument}"
     return (
@@ -139,7 +146,7 @@ def _example(artifact: Artifact) -> str:
     """One example as it is written in JSON."""
     inputs = artifact.model.spec.inputs
     values = {
-        name: {"text": '"a text"', "image": '"image.png"'}.get(each.kind, "[[0.1, 0.2]]")
+        name: {"text": '"a text"', "image": '"image.png"', "audio": '"word.wav"'}.get(each.kind, "[[0.1, 0.2]]")
         if each.kind != "series" or not each.spec.horizon
         else '"table.csv"'
         for name, each in inputs.items()

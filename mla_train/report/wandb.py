@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
+import torch
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
@@ -25,6 +26,7 @@ from mla_train.explain.draw_attention import draw_attention
 from mla_train.heads import Head
 from mla_train.inference.artifact import Artifact, load_model, save_model
 from mla_train.masking import mask_values, mask_word
+from mla_train.modalities.audio.explain import spectrogram_image
 from mla_train.safe_files import write_atomically
 from mla_train.training.checkpoint_files import model_weights
 from mla_train.training.run import FinishedRun
@@ -176,8 +178,13 @@ def prediction_table(head: Head, data: Dataset, rows: Sequence[Mapping[str, Any]
 
 
 def images(data: Dataset, place: int) -> dict[str, Any]:
-    """Inputs of a test example that are images."""
-    arrays = {name: raw for name, raw in data.test.raw(place).items() if isinstance(raw, Tensor) and raw.dim() == 3}
+    """Inputs of a test example that are images, and spectrograms."""
+    arrays = {}
+    for name, raw in data.test.raw(place).items():
+        if data.spec.inputs[name].kind == "audio":
+            arrays[name] = spectrogram_image(torch.from_numpy(raw))
+        elif isinstance(raw, Tensor) and raw.dim() == 3:
+            arrays[name] = raw
     return {name: wandb.Image(image.permute(1, 2, 0).numpy().astype(np.uint8)) for name, image in arrays.items()}
 
 

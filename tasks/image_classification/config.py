@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from mla_train.config import (
+    ClassFolderOptions,
     ClassOptions,
     CleanOptions,
     FileOptions,
     ImageNetworkOptions,
     ImageOptions,
     LabelOptions,
-    OnError,
     PooledHeadOptions,
     SplitOptions,
     TaskOptions,
@@ -65,25 +65,11 @@ class MedmnistConfig(SplitOptions, ImageOptions, ClassOptions):
 
 
 @dataclass
-class ImageFolderConfig(SplitOptions, ImageOptions, ClassOptions, CleanOptions):
-    """Images in a folder for each class.
-
-    Attributes:
-        root: Folder with train/, val/, test/ and a folder for each class in them, or with the class folders themselves.
-        train: Folder of the training images in root, where it is called otherwise; "." is root itself, whose folders are
-            then classes. Folders that are not named are left out.
-        val: Folder of the validation images.
-        test: Folder of the test images.
-        on_error: Handling of images that cannot be read.
-    """
+class ImageFolderConfig(ClassFolderOptions, SplitOptions, ImageOptions, ClassOptions, CleanOptions):
+    """Images in a folder for each class."""
 
     _target_: str = "tasks.image_classification.read_folder"
     name: str = "image_folder"
-    root: str | None = None
-    train: str | None = None
-    val: str | None = None
-    test: str | None = None
-    on_error: OnError = OnError.stop
 
 
 @dataclass

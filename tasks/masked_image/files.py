@@ -5,7 +5,7 @@ from pathlib import Path
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.image_files import (
     LeftOut,
-    choose_images,
+    choose_files,
     files_below,
     image_endings,
     note_links,
@@ -34,7 +34,7 @@ def read_images(options: ImageFilesConfig) -> RawData:
         if not folder.is_dir():
             raise UserError(f"data.{split}={name}: there is no such folder ({folder.resolve()})")
         left_out = LeftOut()
-        images = choose_images(files_below(folder), folder, image_endings(), left_out)
+        images = choose_files(files_below(folder), folder, image_endings(), left_out)
         images = without_thumbnails(images, folder, left_out)
         if not images:
             raise UserError(f"data.{split}={name} has no images, also not in folders below it")

@@ -27,6 +27,7 @@ TASKS = [
     ["task=forecasting"],
     ["task=multimodal_sentiment"],
     ["task=series_classification"],
+    ["task=speech_classification"],
 ]
 
 

@@ -25,6 +25,7 @@ from mla_train.data.tables.source import read_lines
 from mla_train.data.tables.table import read_table
 from mla_train.errors import UserError
 from mla_train.modalities.image import decode
+from mla_train.modalities.sources import stamps_of
 from tasks.image_classification.config import MedmnistConfig
 from tasks.image_classification.medmnist import read_medmnist
 from tests.helpers import load, write_pictures
@@ -334,10 +335,10 @@ def test_a_small_picture_of_many_pixels_is_refused(tmp_path):
         assert missing.all()
         assert "data.max_bytes=" in broken[0]
         assert "2,000 x 2,000" in broken[0]
-    stamps = decode.stamps_of([file])
+    stamps = stamps_of([file])
     limit_unpacking(20 * MOST)
     assert decode.read_header(file).size == (2000, 2000)
-    assert decode.stamps_of([file]) != stamps  # what is cached is another answer
+    assert stamps_of([file]) != stamps  # what is cached is another answer
 
 
 def test_no_program_is_started_to_read_a_picture(tmp_path, monkeypatch):

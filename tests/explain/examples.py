@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 
 from mla_train.task import build_task
-from tests.helpers import SMALL, config, number_pairs, randomize, write_pairs, write_pictures, write_reviews
+from tests.helpers import (
+    SMALL,
+    config,
+    number_pairs,
+    randomize,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+    write_words,
+)
 
 
 def table(hours=900):
@@ -37,6 +46,9 @@ def own_data(task, folder):
             "data.look_back=50",
             "data.period=24",
         ]
+    if task == "speech_classification":
+        write_words(folder / "words")
+        return [f"task={task}", "data=audio_folder", f"data.root={folder / 'words'}"]
     if task == "series_classification":
         waves = np.sin(np.arange(21) * np.arange(1, 31)[:, None] / 9).round(3)
         lines = [",".join(["label", *map(str, range(21))])]

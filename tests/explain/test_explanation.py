@@ -14,7 +14,7 @@ from mla_train.explain.explanation import explain_example
 from mla_train.explain.heatmaps import draw_attention_view
 from mla_train.explain.raw_example import parse_raw
 from mla_train.heads import Classification, Regression
-from mla_train.modalities import Features, Image, Series, Text
+from mla_train.modalities import Audio, Features, Image, Series, Text
 from mla_train.modalities.explanation import CellUnits, PatchUnits, WordUnits
 from mla_train.model import Model
 from mla_train.nn import observe
@@ -37,6 +37,8 @@ CASES = [
     ("multimodal_sentiment", ["task.fusion=cross_attention", "task.pooling=cls"]),
     ("multimodal_sentiment", ["task.fusion=bottleneck", "data.modalities=[text]"]),
     ("series_classification", []),
+    ("speech_classification", ["task.pooling=cls"]),
+    ("speech_classification", []),
 ]
 
 
@@ -48,7 +50,7 @@ def test_an_explanation_agrees_with_the_network(name, words, tmp_path):
     assert bool(explanation.attention) == (not {"task.model=seq2seq", "task.use_encoder=false"} & set(words))
 
 
-KINDS = {"text": Text, "image": Image, "features": Features, "series": Series}
+KINDS = {"text": Text, "image": Image, "audio": Audio, "features": Features, "series": Series}
 
 
 @dataclass
@@ -57,7 +59,9 @@ class AnyInputs(MultimodalSentimentConfig, SeriesNetworkOptions):
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "bottleneck"])
-@pytest.mark.parametrize("pair", [("text", "series"), ("image", "features"), ("text", "image", "features", "series")])
+@pytest.mark.parametrize(
+    "pair", [("text", "series"), ("image", "features"), ("audio", "text"), ("text", "image", "features", "series")]
+)
 def test_any_inputs_are_explained(pair, fusion, tmp_path):
     settings = config(*SMALL, "task=multimodal_sentiment", f"task.fusion={fusion}")
     settings = replace(settings, task=AnyInputs(**vars(settings.task)))

@@ -4,6 +4,7 @@ import base64
 import io
 
 import numpy as np
+import soundfile
 import torch
 from PIL import Image
 
@@ -14,7 +15,7 @@ from tests.helpers import SMALL, config, example_data, randomize
 
 TASKS = (
     "text_classification", "image_classification", "series_classification", "forecasting", "multimodal_sentiment",
-    "translation",
+    "translation", "speech_classification",
 )  # fmt: skip
 
 
@@ -45,6 +46,14 @@ def png(size=(20, 20), number=0):
     return file.getvalue()
 
 
+def wav(seconds=0.3, number=0, rate=16_000):
+    """A recording as a wav file."""
+    samples = np.sin(np.arange(int(rate * seconds)) * (0.1 + number / 30))
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV")
+    return file.getvalue()
+
+
 def series_csv(rows=60):
     """A table that the forecaster reads."""
     lines = [f"2024-02-{1 + row // 24:02} {row % 24:02}:00,{np.sin(row / 4):.3f},{row % 24}" for row in range(rows)]
@@ -57,6 +66,7 @@ def as_json(task, number=0):
         "text_classification": {"text": f"good film number {number}"},
         "translation": {"source": f"bad film number {number}"},
         "image_classification": {"image": base64.b64encode(png(number=number)).decode()},
+        "speech_classification": {"audio": base64.b64encode(wav(number=number)).decode()},
         "multimodal_sentiment": {"text": f"good film {number}", "image": base64.b64encode(png(number=number)).decode()},
         "series_classification": {"series": [[i / 7, number] for i in range(30)]},
         "forecasting": {"series": series_csv(60 + number)},
@@ -68,6 +78,8 @@ def as_raw(task, folder, number=0):
     example = as_json(task, number)
     if "image" in example:
         example["image"] = png(number=number)
+    if "audio" in example:
+        example["audio"] = wav(number=number)
     if task == "forecasting":
         example["series"] = folder / "table.csv"
         example["series"].write_text(series_csv(60 + number))

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,12 +25,14 @@ from mla_train.modalities import MODALITIES
 from mla_train.safe_files import CHECKSUMS
 from mla_train.task import build_task
 from tests.helpers import SMALL, build, config, forecasting_config, hourly_table, made_data, randomize
+from tests.inference.serving import wav
 
 TINY = [*SMALL, "encoder.depth=1", "regularization=none"]
 IMAGE = ["task.downsample_log2=1"]
 TASKS = {
     "text": ["task=text_classification"],
     "image": ["task=image_classification", *IMAGE],
+    "audio": ["task=speech_classification"],
     "series": ["task=series_classification", "task.statistics=true"],
     "forecast": ["task=forecasting", "data=series_csv", "data.path=a.csv", "data.look_back=48", "data.horizon=6"],
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
@@ -94,6 +97,10 @@ def make_examples(kind, data, folder):
         examples[1].pop("image")
         examples[2].pop("text")
     for place, example in enumerate(examples):
+        if "audio" in example:
+            example["audio"] = str(folder / f"{place}.wav")
+            rate = (16_000, 22_050, 44_100)[place % 3]
+            Path(example["audio"]).write_bytes(wav(0.2 + 0.1 * place, place, rate))
         if "image" in example:
             example["image"] = str(folder / f"{place}.png")
             pixels = np.random.default_rng(place).integers(0, 256, (24 + place, 30, 3 + place % 2), dtype=np.uint8)

@@ -20,7 +20,7 @@ from mla_train.modalities.features import Features
 from mla_train.model import ModelSpec
 from mla_train.task import build_task
 from tests.helpers import ROOT, SMALL, config, loaded_by, randomize
-from tests.inference.serving import TASKS, as_json, as_raw, png, random_predictor, series_csv
+from tests.inference.serving import TASKS, as_json, as_raw, png, random_predictor, series_csv, wav
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("httpx", reason="the extra dev is not installed")
@@ -192,6 +192,19 @@ def test_images_are_decoded_from_the_request_alone(served):
     assert "cannot be read as an image" in error_of(client.post("/predict", json={"image": cut}), 422)
 
 
+@pytest.mark.parametrize("served", ["speech_classification"], indirect=True)
+def test_recordings_are_decoded_from_the_request_alone(served):
+    client = served[2]
+    assert '<audio class="preview" controls hidden>' in client.get("/").text
+    assert "send a recording (WAV, FLAC, OGG, MP3) as base64" in error_of(
+        client.post("/predict", json={"audio": "not base64"}), 422
+    )
+    for value in (b"no sound", wav()[:40]):
+        sent = {"audio": base64.b64encode(value).decode()}
+        assert "the recording cannot be read: it" in error_of(client.post("/predict", json=sent), 422)
+    assert len(client.post("/explain", json=as_json("speech_classification")).json()["figures"]) == 2
+
+
 @pytest.mark.parametrize("served", ["series_classification"], indirect=True)
 def test_series_are_checked_as_the_reader_checks_them(served):
     _, predictor, client = served
@@ -277,12 +290,12 @@ def test_inputs_of_any_name_and_kind_have_a_form_or_are_refused():
     assert "this model reads 2" in str(narrow)
     assert "no finite number" in str(large)
 
-    class Audio(Features):
-        kind = "audio"
+    class Video(Features):
+        kind = "video"
 
-    with pytest.raises(UserError, match="inputs of kind audio are not served"):
-        input_type(Audio(features.spec), LIMITS)
-    assert set(MODALITIES) == {"text", "image", "series", "features"}, "give the new kind a form in input_type"
+    with pytest.raises(UserError, match="inputs of kind video are not served"):
+        input_type(Video(features.spec), LIMITS)
+    assert set(MODALITIES) == {"text", "image", "audio", "series", "features"}, "give the new kind a form in input_type"
 
 
 def test_paths_and_methods_that_are_not_there_are_said(text):

@@ -13,6 +13,7 @@ from tests.helpers import SMALL, config, example_data
 CLASS = {"label", "prediction", "probability"}
 EXPECTED = {
     "image_classification": ({"image", *CLASS}, {"image_over_image_layer2"}),
+    "speech_classification": ({"audio", *CLASS}, {"audio_over_audio_layer2"}),
     "text_classification": ({"text", *CLASS}, {"text_over_text_layer2"}),
     "translation": (
         {"source", "label", "prediction", "score"},
@@ -53,7 +54,7 @@ def test_tables_show_inputs_and_the_worst_mistakes_first(example):
     assert {*columns, "index", "error"} == set(samples.columns)
     assert samples.get_column("index") == [row["index"] for row in rows]
     images = [column for column in samples.columns if isinstance(samples.get_column(column)[0], wandb.Image)]
-    assert images == [column for column in samples.columns if column == "image"]
+    assert images == [column for column in samples.columns if column in ("image", "audio")]
     errors = [artifact.model.head.example_error(row) for row in rows]
     if "probability" in columns:
         assert errors == [row["probability"] * (row["label"] != row["prediction"]) for row in rows]

@@ -43,7 +43,7 @@ class Source:
 
     Attributes:
         name: Name of the file, for messages.
-        format: One of `FORMATS`, "images" or "series".
+        format: One of `FORMATS`, "files" or "series".
         columns: Names of its columns.
         rows: Its rows in order.
         folder: Folder that paths in cells are relative to.

@@ -234,7 +234,7 @@ def _unread(root: Path, files: Mapping[str, Sequence[Path]]) -> list[str]:
 
 
 def _hub_tables(name: str, revision: str | None) -> dict[str, Table]:
-    from datasets import ClassLabel, Image, load_dataset
+    from datasets import Audio, ClassLabel, Image, load_dataset
 
     try:
         loaded = load_dataset(name, revision=revision)
@@ -247,8 +247,8 @@ def _hub_tables(name: str, revision: str | None) -> dict[str, Table]:
         table = next((loaded[each] for each in names if each in loaded), None)
         if table is not None:
             for column, feature in table.features.items():
-                if isinstance(feature, Image):  # images stay the bytes that they are
-                    table = table.cast_column(column, Image(decode=False))
+                if isinstance(feature, Image | Audio):  # files stay the bytes that they are
+                    table = table.cast_column(column, type(feature)(decode=False))
             classes = {c: list(f.names) for c, f in table.features.items() if isinstance(f, ClassLabel)}
             cells = {column: list(table[column]) for column in table.column_names}
             places = [f"row {number}" for number in range(1, len(table) + 1)]

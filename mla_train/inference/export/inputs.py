@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mla_train.data.batch import Batch, pad_stack
 from mla_train.errors import UserError
+from mla_train.modalities.audio import AudioTensors
 from mla_train.modalities.base import Modality
 from mla_train.modalities.features import FeatureTensors
 from mla_train.modalities.image import ImageTensors
@@ -21,6 +22,7 @@ from mla_train.model import Model, ModelSpec
 TENSORS: Mapping[str, Any] = {
     "text": TextTensors,
     "image": ImageTensors,
+    "audio": AudioTensors,
     "series": SeriesTensors,
     "features": FeatureTensors,
 }
@@ -76,6 +78,11 @@ def _graph_fields(name: str, modality: Modality, patch: int) -> dict[str, GraphI
         images = torch.zeros(2, *spec.shape, dtype=torch.uint8)
         is_missing = torch.zeros(2, 1, dtype=torch.bool)
         return {"images": GraphInput(images, {0: BATCH}), "padding": GraphInput(is_missing, {0: BATCH})}
+    if modality.kind == "audio":
+        frames = 3 * patch
+        spectrograms = torch.zeros(2, frames, spec.mel_bands)
+        is_padding = torch.zeros(2, frames, dtype=torch.bool)
+        return {"spectrograms": GraphInput(spectrograms, free, patch), "padding": GraphInput(is_padding, free, patch)}
     if modality.kind == "features":
         return {"values": GraphInput(torch.zeros(2, length, len(spec.mean)), free), "padding": padding}
     if modality.kind == "series":

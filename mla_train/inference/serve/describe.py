@@ -29,6 +29,8 @@ SHOWN = (
     "channels",
     "height",
     "width",
+    "sample_rate",
+    "max_seconds",
     "max_length",
     "columns",
     "names",

@@ -148,6 +148,9 @@ def input_type(modality: Modality, limits: Limits) -> Any:
             f"{spec.width} x {spec.height} pixels are cropped to their middle and resized."
         )
         return Annotated[str, Field(description=text, json_schema_extra={"contentEncoding": "base64"})]
+    if modality.kind == "audio":
+        text = f"A recording (WAV, FLAC, OGG, MP3) as base64, of which {spec.max_seconds:g} seconds are read."
+        return Annotated[str, Field(description=text, json_schema_extra={"contentEncoding": "base64"})]
     if modality.kind == "series" and spec.horizon:
         covariates = table_columns([*spec.known, *spec.observed], spec.categories)
         text = (
@@ -183,6 +186,8 @@ def raw_value(modality: Modality, value: Any, limits: Limits, budget: Budget) ->
     """
     if modality.kind == "image":
         return modality.preprocess([image_bytes(value, limits, budget)])[0]
+    if modality.kind == "audio":
+        return modality.preprocess([file_bytes(value, "a recording (WAV, FLAC, OGG, MP3)")])[0]
     if modality.kind == "series" and modality.spec.horizon:
         return read_window(value, modality.spec)
     if modality.kind in ("series", "features"):
@@ -195,16 +200,24 @@ def raw_value(modality: Modality, value: Any, limits: Limits, budget: Budget) ->
 
 def image_bytes(value: str, limits: Limits, budget: Budget) -> bytes:
     """An image file from base64; a UserError where it is none, or its image is too large to be decoded."""
+    content = file_bytes(value, "an image file (PNG, JPEG, ...)")
     try:
-        content = base64.b64decode(value, validate=True)
         with open_image(content) as image:
             pixels = image.width * image.height
-    except (binascii.Error, *UNREADABLE):
+    except UNREADABLE:
         raise UserError("the image cannot be read: send an image file (PNG, JPEG, ...) as base64") from None
     if pixels > limits.image_pixels:
         raise UserError(f"an image of {pixels:,} pixels: at most {limits.image_pixels:,} (image_pixels)")
     budget.spend(pixels)
     return content
+
+
+def file_bytes(value: str, what: str) -> bytes:
+    """A file from base64; a UserError where it is none."""
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise UserError(f"the value is not base64: send {what} as base64") from None
 
 
 def check_table(table: Any, spec: Any, limits: Limits) -> None:

@@ -23,7 +23,7 @@ function steps(text) {
 async function example() {
   const values = {};
   for (const field of fields) {
-    if (field.dataset.kind === "image") {
+    if (field.dataset.kind === "file") {
       if (field.files.length) values[field.dataset.name] = await base64(field.files[0]);
     } else if (field.value.trim()) {
       values[field.dataset.name] = field.dataset.kind === "numbers" ? steps(field.value) : field.value;

@@ -12,11 +12,11 @@ from PIL import ExifTags, Image, ImageFile, ImageOps
 from tqdm.auto import tqdm
 
 from mla_train.config import Fit
-from mla_train.data.cache import stamp
 from mla_train.data.image_files import FORMATS
-from mla_train.data.packed import check_unpacked, most_bytes
+from mla_train.data.packed import check_unpacked
 from mla_train.errors import UserError
 from mla_train.modalities.image.depth import WIDE_MODES, brightest, has_deep_colours
+from mla_train.modalities.sources import Source
 
 GREY_MODES = {"1", "L", "LA", *WIDE_MODES}
 LARGEST_KEPT = 96
@@ -32,8 +32,6 @@ WITH_FRAMES = {"GIF", "TIFF", "PNG", "WEBP", "AVIF"}
 PIXEL = 4
 """Bytes of a pixel while an image is read, whatever its mode: it is converted."""
 
-Source = Path | bytes
-"""A file, or the bytes of one."""
 Shape = tuple[int, int, int]
 """Channels, height and width."""
 
@@ -112,12 +110,6 @@ def read_header(source: Source | None) -> Header | None:
 def read_headers(sources: Sequence[Source | None], stamps: str = "") -> list[Header | None]:
     """The header of each image; a cache knows files by their stamps."""
     return [read_header(source) for source in sources]
-
-
-def stamps_of(sources: Sequence[Source | None]) -> str:
-    """What images may unpack to, and the stamp of each file, in one text: to compare many pieces takes long."""
-    stamps = (stamp(source) if isinstance(source, Path) else "" for source in sources)
-    return "\n".join([str(most_bytes()), *stamps])
 
 
 def decode_images(
@@ -218,12 +210,3 @@ def open_image(source: Source) -> ImageFile.ImageFile:
         image.close()
         raise TooLargeError(str(error)) from error
     return image
-
-
-def as_source(value: Any) -> Source | None:
-    """A raw value (a path, bytes, or `{"bytes", "path"}` of the hub) as a source; None where it is neither."""
-    if isinstance(value, dict):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, str):
-        return Path(value) if value else None
-    return value if isinstance(value, Path | bytes) and value else None

@@ -18,18 +18,17 @@ from mla_train.modalities.explanation import InputExplanation
 from mla_train.modalities.image.decode import (
     UNREADABLE,
     Header,
-    as_source,
     common_shape,
     decode_image,
     decode_images,
     read_header,
     read_headers,
-    stamps_of,
 )
 from mla_train.modalities.image.depth import HALF, check_deep_colours, check_one_kind, learn_range, to_bytes
 from mla_train.modalities.image.embed import ImageEmbedding
 from mla_train.modalities.image.explain import explain_image
 from mla_train.modalities.image.spec import ImageSpec, ImageTensors
+from mla_train.modalities.sources import as_source, stamps_of
 
 STATISTICS_FROM = 10_000  # images at most, to stay small in memory
 

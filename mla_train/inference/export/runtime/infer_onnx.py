@@ -2,11 +2,12 @@
 
     python infer_onnx.py "a text" "another"
     python infer_onnx.py digit.png
+    python infer_onnx.py word.wav
     python infer_onnx.py load.csv
     python infer_onnx.py '{"text": "so nice", "image": "cat.png"}' examples.jsonl
 
 Several inputs, and arrays of numbers, are written as JSON, in the argument or line by line in a .jsonl file. It needs
-onnxruntime and numpy; tokenizers for texts, Pillow for images; for forecasts the file series_table.py beside it.
+onnxruntime and numpy; tokenizers for texts, Pillow for images, soundfile for recordings; for forecasts the file series_table.py beside it.
 """
 
 import json
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from itertools import pairwise
+from math import ceil, gcd
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
 
 UNKNOWN, START, END = 1, 2, 3  # token numbers
+FRAMES = 4  # of a spectrogram in a token
+RECORDINGS = "WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3"
 SEPARATOR = "\N{SYMBOL FOR RECORD SEPARATOR}"  # between the texts of a pair
 Arrays = dict[str, np.ndarray]
 Spec = dict[str, Any]
@@ -303,6 +307,72 @@ def read_image(file: str, spec: Spec) -> np.ndarray:
     return np.repeat(array[None], spec["channels"], axis=0) if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
+# Recordings.
+
+
+def read_recordings(values: Sequence[str | None], spec: Spec) -> Arrays:
+    """Log-mel spectrograms; no frames where there is no recording."""
+    bands = spec["mel_bands"]
+    rows = [np.zeros((0, bands)) if value is None else log_mel(read_samples(value, spec), spec) for value in values]
+    spectrograms, padding = pad(rows, np.float32, (bands,), FRAMES)
+    return {"spectrograms": spectrograms, "padding": padding}
+
+
+def read_samples(file: str, spec: Spec) -> np.ndarray:
+    """The samples of a recording from -1 to 1, channels mixed down, at the rate of the model."""
+    import soundfile
+
+    if not Path(file).is_file():
+        raise ValueError(f"{file}: there is no such file")
+    try:
+        with soundfile.SoundFile(file) as opened:
+            rate = opened.samplerate
+            if opened.format not in RECORDINGS or not 4_000 <= rate <= 384_000:
+                raise ValueError(f"{file}: recordings of {opened.format} and {rate:,} Hz are not read: convert it")
+            wanted = min(opened.frames, ceil(spec["max_seconds"] * rate))
+            samples = opened.read(wanted, dtype="float32", always_2d=True).mean(1)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read as a recording: {error}") from error
+    if not len(samples) or not np.isfinite(samples).all():
+        raise ValueError(f"{file} has no samples, or one that is no finite number")
+    return samples if rate == spec["sample_rate"] else resampled(samples, rate, spec["sample_rate"])
+
+
+def resampled(samples: np.ndarray, old: int, new: int) -> np.ndarray:
+    """Samples at another rate, by a filter of ten zero crossings on each side, as `scipy.signal.resample_poly`."""
+    up, down = new // gcd(old, new), old // gcd(old, new)
+    half = 10 * max(up, down)
+    taps = np.sinc(np.arange(-half, half + 1) / max(up, down)) * np.kaiser(2 * half + 1, 5.0)
+    taps *= up / taps.sum()
+    pieces = []
+    for start in range(0, -(-len(samples) * up // down), 4096):
+        place = np.arange(start, min(start + 4096, -(-len(samples) * up // down)))[:, None] * down + half
+        source = (place - 2 * half + up - 1) // up + np.arange(2 * half // up + 1)  # samples that each tap meets
+        tap = place - source * up
+        known = (tap >= 0) & (tap <= 2 * half) & (source >= 0) & (source < len(samples))
+        values = samples[source.clip(0, len(samples) - 1)] * taps[tap.clip(0, 2 * half)]
+        pieces.append(np.where(known, values, 0).sum(1))
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def log_mel(samples: np.ndarray, spec: Spec) -> np.ndarray:
+    """Decibels below the loudest place, `(frames, bands)`: windows of 32 ms every 10 ms, triangles on the mel scale."""
+    rate, bands = spec["sample_rate"], spec["mel_bands"]
+    window, hop = round(0.032 * rate), round(0.01 * rate)
+    padded = np.pad(samples / max(1, np.abs(samples).max()), window // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    power = np.abs(np.fft.rfft(frames * hann)) ** 2
+    corners = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 1400), bands + 2) / 2595) - 1)
+    frequencies = np.arange(window // 2 + 1)[:, None] * rate / window
+    left, middle, right = corners[:-2], corners[1:-1], corners[2:]
+    filters = np.maximum(
+        0, np.minimum((frequencies - left) / (middle - left), (right - frequencies) / (right - middle))
+    )
+    mel = power @ filters
+    return 10 * np.log10(np.maximum(mel / max(mel.max(), 1e-3), 1e-8)).astype(np.float16)
+
+
 # Arrays of numbers.
 
 
@@ -330,7 +400,7 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
 
 
 READERS: dict[str, Any] = {
-    "text": read_texts, "image": read_images, "features": read_features, "series": read_series,
+    "text": read_texts, "image": read_images, "audio": read_recordings, "features": read_features, "series": read_series,
 }  # fmt: skip
 
 

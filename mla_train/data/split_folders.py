@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mla_train.data.image_files import LeftOut, choose_images, holds_images, image_endings, is_hidden
+from mla_train.config import ClassFolderOptions
+from mla_train.data.file_kinds import FileKind
+from mla_train.data.image_files import LeftOut, choose_files, holds_files, is_hidden
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.errors import UserError, few
-from tasks.image_classification.config import ImageFolderConfig
 
 FOLDER_NAMES = {
     "train": (*PART_NAMES["train"], "trn", "entrenamiento", "entrainement", "entraînement", "treino", "treinamento"),
@@ -31,29 +32,31 @@ def split_of_folder(name: str) -> str | None:
     return match and next(split for split, names in FOLDER_NAMES.items() if match[1].lower() in names)
 
 
-def split_folders(root: Path, options: ImageFolderConfig, left_out: LeftOut, notes: list[str]) -> dict[str, Path]:
+def split_folders(
+    root: Path, options: ClassFolderOptions, kind: FileKind, left_out: LeftOut, notes: list[str]
+) -> dict[str, Path]:
     """The folder of each split; the root itself is train where it holds the classes.
 
     Raises:
         UserError: Splits and classes cannot be told apart, or there is no train folder.
     """
     folders = sorted(child for child in root.iterdir() if child.is_dir() and not is_hidden(child.name))
-    given = _named(root, options)
+    given = _named(root, options, kind)
     if not given:
         given = _found(root, folders, notes)
         if not given:
             _check_parts(root, folders)
-            _check_contents(root, folders)
+            _check_contents(root, folders, kind)
             return {"train": root}
-        _check_others(root, given, [folder for folder in folders if folder not in given.values()])
+        _check_others(root, given, kind, [folder for folder in folders if folder not in given.values()])
     if root not in given.values():
         left_out.folders += [folder for folder in folders if folder not in given.values()]
         beside = (path for path in root.iterdir() if not path.is_dir())
-        left_out.strays += choose_images(beside, root, image_endings(), left_out)
+        left_out.strays += choose_files(beside, root, kind.endings(), left_out)
     return {split: given[split] for split in PART_NAMES if split in given}
 
 
-def _named(root: Path, options: ImageFolderConfig) -> dict[str, Path]:
+def _named(root: Path, options: ClassFolderOptions, kind: FileKind) -> dict[str, Path]:
     """The folders that the options name."""
     given: dict[str, Path] = {}
     for split in PART_NAMES:
@@ -65,7 +68,7 @@ def _named(root: Path, options: ImageFolderConfig) -> dict[str, Path]:
             raise UserError(f"data.{split}={name}: there is no such folder ({inside.resolve()})")
         given[split] = inside if inside.is_dir() else beside
     if given and "train" not in given:
-        raise UserError("data.train is missing: name the folder of the training images")
+        raise UserError(f"data.train is missing: name the folder of the training {kind.name}s")
     return given
 
 
@@ -111,9 +114,9 @@ def _check_parts(root: Path, folders: Sequence[Path]) -> None:
             )
 
 
-def _check_contents(root: Path, folders: Sequence[Path]) -> None:
+def _check_contents(root: Path, folders: Sequence[Path], kind: FileKind) -> None:
     """Asks whether folders that hold the same folders are splits or classes."""
-    inner = {folder: names for folder in folders if (names := _class_names(folder))}
+    inner = {folder: names for folder in folders if (names := _class_names(folder, kind))}
     if len(inner) < 2 or any("" in names for names in inner.values()):
         return
     common, every = set.intersection(*inner.values()), set.union(*inner.values())
@@ -127,11 +130,11 @@ def _check_contents(root: Path, folders: Sequence[Path]) -> None:
         )
 
 
-def _check_others(root: Path, given: Mapping[str, Path], others: Sequence[Path]) -> None:
+def _check_others(root: Path, given: Mapping[str, Path], kind: FileKind, others: Sequence[Path]) -> None:
     """Asks what a folder beside the splits is that holds their classes, too."""
-    classes = _class_names(given["train"])
+    classes = _class_names(given["train"], kind)
     for folder in others:
-        common = _class_names(folder) & classes - {""}
+        common = _class_names(folder, kind) & classes - {""}
         if common:
             named = {split: path.name for split, path in given.items()}
             free = next((split for split in ("test", "val") if split not in given), "test")
@@ -141,15 +144,15 @@ def _check_others(root: Path, given: Mapping[str, Path], others: Sequence[Path])
             )
 
 
-def _class_names(folder: Path) -> set[str]:
-    """Names of the folders inside that hold images, "" for images that lie in none."""
+def _class_names(folder: Path, kind: FileKind) -> set[str]:
+    """Names of the folders inside that hold files of a kind, "" for files that lie in none."""
     names = set()
     for child in os.scandir(folder):  # which knows without another call what is a folder
         try:
             name = child.name if child.is_dir() else ""
         except OSError:  # a link that leads to itself
             continue
-        if name not in names and not is_hidden(child.name) and holds_images(Path(child)):
+        if name not in names and not is_hidden(child.name) and holds_files(Path(child), kind.endings()):
             names.add(name)
     return names
 
