@@ -195,6 +195,19 @@ def write_pictures(folder, classes=("cat", "dog"), count=12, size=(12, 12), colo
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
 
 
+def write_captions(folder, count=30, captions=2):
+    """Images/ and captions.txt, as Flickr8k has them: bright and dark images, several captions an image."""
+    generator = np.random.default_rng(0)
+    (folder / "Images").mkdir(parents=True, exist_ok=True)
+    lines = ["image,caption"]
+    for number in range(count):
+        pixels = generator.integers(0, 100, (12, 12, 3)) + 150 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "Images" / f"{number}.png")
+        kind = ("dark night", "bright day")[number % 2]
+        lines += [f'{number}.png,"a {kind}, {view}"' for view in ("seen once", "seen again", "all over")[:captions]]
+    (folder / "captions.txt").write_text("\n".join(lines) + "\n")
+
+
 def write_reviews(file, count=30):
     """A table of short texts whose words tell the label."""
     words = {"good": ["fine", "nice", "great"], "bad": ["poor", "awful", "sad"]}

@@ -22,17 +22,21 @@ SHOWN = 80  # characters
 
 
 def find_images(
-    cells: Sequence[Any], origins: Sequence[tuple[str, str]], notes: list[str]
+    cells: Sequence[Any],
+    origins: Sequence[tuple[str, str]],
+    notes: list[str],
+    folders: Mapping[str, Path] | None = None,
 ) -> tuple[list[Any], list[str]]:
     """The images of a column, and what is shown of each cell beside the name of its row.
 
     Args:
         cells: Cells of the column.
-        origins: File of each row, whose folder paths are relative to, and the place of the row there.
+        origins: File of each row, and the place of the row there.
         notes: Lines for the user: paths that are written otherwise than the files.
+        folders: Folder that the paths of each file are relative to; None is the folder of the file.
 
     Returns:
-        Bytes, files that lie in the folder of the table, or None for empty cells; and a short text for each.
+        Bytes, files that lie in that folder, or None for empty cells; and a short text for each.
 
     Raises:
         UserError: A cell is no image, a web address, or a path outside of the folder or of several files.
@@ -42,7 +46,7 @@ def find_images(
     for cell, (file, place) in zip(cells, origins, strict=True):
         name = f"{file} {place}"
         if file not in finders:
-            finders[file] = _Finder(Path(file).parent.resolve())
+            finders[file] = _Finder((folders[file] if folders else Path(file).parent).resolve())
         image = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
         text = ""
         if is_empty(image):

@@ -20,6 +20,7 @@ PIPELINES = {
     ("text", "classification"): "text-classification",
     ("image", "classification"): "image-classification",
     ("text", "generation"): "translation",
+    ("image", "generation"): "image-to-text",
     ("series", "forecast"): "time-series-forecasting",
 }
 LONG_TEXTS = {

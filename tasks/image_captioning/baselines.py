@@ -33,7 +33,9 @@ def nearest_rows(table: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Place of the known row that is nearest to each row, by the distance of both."""
     squares = (known**2).sum(1) / 2
     rows = max(1, MAX_CELLS // len(known))
-    return np.concatenate([(table[row : row + rows] @ known.T - squares).argmax(1) for row in range(0, len(table), rows)])
+    return np.concatenate(
+        [(table[row : row + rows] @ known.T - squares).argmax(1) for row in range(0, len(table), rows)]
+    )
 
 
 def _frequent(data: Dataset, limit: Limit) -> Baseline:

@@ -28,7 +28,10 @@ class ImageCaptioningConfig(GenerationOptions, ImageNetworkOptions):
         """Raises UserError where an option would have no effect."""
         for name in ("flatten_dim", "visual_words"):
             value = getattr(self, name)
-            require(not value, f"task.{name}={value}: a path beside the encoder, which captions are not written from; leave it out")
+            require(
+                not value,
+                f"task.{name}={value}: a path beside the encoder, which captions are not written from; leave it out",
+            )
 
 
 @dataclass

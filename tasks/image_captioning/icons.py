@@ -19,7 +19,15 @@ from mla_train.data.examples import Examples, RawData
 from mla_train.errors import UserError
 from tasks.image_captioning.config import IconsConfig
 
-FONTS = ("codicon", "elusiveicons", "fontawesome6-regular", "fontawesome6-solid", "materialdesignicons6", "phosphor", "remixicon")
+FONTS = (
+    "codicon",
+    "elusiveicons",
+    "fontawesome6-regular",
+    "fontawesome6-solid",
+    "materialdesignicons6",
+    "phosphor",
+    "remixicon",
+)
 """Beginnings of the names of the fonts: the newest version of each, without brands."""
 
 
@@ -34,7 +42,9 @@ def read_icons(options: IconsConfig) -> RawData:
     captions = [" ".join(name.split("-")) for _, name in names]
     first_words = [caption.split()[0] for caption in captions]
     shown = [f"{font} {name}" for font, name in names]
-    notes = [f"{len(names):,} icons of {len(fonts)} fonts of the package qtawesome; names that begin with the same word stay in one split"]
+    notes = [
+        f"{len(names):,} icons of {len(fonts)} fonts of the package qtawesome; names that begin with the same word stay in one split"
+    ]
     return RawData({"train": Examples({"image": torch.from_numpy(images)}, captions, shown, groups=first_words)}, notes)
 
 
@@ -46,12 +56,16 @@ def find_fonts() -> dict[str, tuple[Path, Path]]:
     """
     spec = find_spec("qtawesome")
     if spec is None or spec.origin is None:
-        raise UserError("data=icons draws the fonts of the package qtawesome, which is not installed: pip install -e '.[demo]'")
+        raise UserError(
+            "data=icons draws the fonts of the package qtawesome, which is not installed: pip install -e '.[demo]'"
+        )
     folder, fonts = Path(spec.origin).parent / "fonts", {}
     for name in FONTS:
         files, tables = sorted(folder.glob(f"{name}-*.ttf")), sorted(folder.glob(f"{name}-*charmap-*.json"))
         if not files or not tables:
-            raise UserError(f"data=icons: this version of qtawesome has no font {name} in {folder}; pip install 'qtawesome>=1.4,<2'")
+            raise UserError(
+                f"data=icons: this version of qtawesome has no font {name} in {folder}; pip install 'qtawesome>=1.4,<2'"
+            )
         fonts[name] = files[-1], tables[-1]
     return fonts
 

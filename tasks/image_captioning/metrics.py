@@ -12,7 +12,7 @@ from mla_train.heads.text_metrics import TextMetrics
 class CaptionMetrics(TextMetrics):
     """Metrics of generated texts, and means over texts of the F1 of words, with the best reference of each.
 
-    `word_f1` compares words in any order (as SQuAD does, Rajpurkar et al. 2016), `rouge_l` the longest common subsequence of
+    `word_f1` compares words in any order (as SQuAD does, Rajpurkar et al. 2016), `rougeL` the longest common subsequence of
     words (Lin 2004). Words are in lower case, without punctuation.
     """
 
@@ -34,19 +34,25 @@ class CaptionMetrics(TextMetrics):
         places = list(draws)
         by_text = agreement(texts, references, others)
         means = [{name: float(values[drawn].mean()) for name, values in by_text.items()} for drawn in places]
-        return [scores | mean for scores, mean in zip(super().of_draws(texts, references, others, places), means, strict=True)]
+        return [
+            scores | mean
+            for scores, mean in zip(super().of_draws(texts, references, others, places), means, strict=True)
+        ]
 
 
 def agreement(
     texts: Sequence[str], references: Sequence[str], others: Sequence[Sequence[str]] = ()
 ) -> dict[str, np.ndarray]:
-    """`word_f1` and `rouge_l` of each text with the best of its references, `(texts,)`; see `TextMetrics.__call__`."""
+    """`word_f1` and `rougeL` of each text with the best of its references, `(texts,)`; see `TextMetrics.__call__`."""
     pairs = [
         [(words(text), words(each)) for each in (reference, *more)]
         for text, reference, more in zip(texts, references, others or [()] * len(texts), strict=True)
     ]
-    agreements = {"word_f1": shared_words, "rouge_l": common_subsequence}
-    return {name: np.array([max(f1(agree(*pair), *pair) for pair in each) for each in pairs]) for name, agree in agreements.items()}
+    agreements = {"word_f1": (shared_words, 1), "rougeL": (common_subsequence, 100)}
+    return {
+        name: np.array([scale * max(f1(agree(*pair), *pair) for pair in each) for each in pairs])
+        for name, (agree, scale) in agreements.items()
+    }
 
 
 def words(text: str) -> list[str]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
 class Captions(Generation):
     """A generated text that is scored by its words, too: most captions are shorter than the four words that BLEU counts."""
 
-    directions = {"word_f1": "max", "rouge_l": "max", **Generation.directions}
+    directions = {"word_f1": "max", "rougeL": "max", **Generation.directions}
     monitor = "word_f1"
+    units = {**Generation.units, "rougeL": "of 100"}
 
     @cached_property
     def text_metrics(self) -> "TextMetrics":

@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 
 from mla_train.task import build_task
-from tests.helpers import SMALL, config, number_pairs, randomize, write_pairs, write_pictures, write_reviews
+from tests.helpers import (
+    SMALL,
+    config,
+    number_pairs,
+    randomize,
+    write_captions,
+    write_pairs,
+    write_pictures,
+    write_reviews,
+)
 
 
 def table(hours=900):
@@ -28,6 +37,9 @@ def own_data(task, folder):
     if task == "translation":
         write_pairs(folder / "a.csv", number_pairs(60))
         return [f"task={task}", "data=pair_files", f"data.train={folder / 'a.csv'}", "data.vocab_size=300"]
+    if task == "image_captioning":
+        write_captions(folder)
+        return [f"task={task}", "data=caption_files", f"data.root={folder}", "data.vocab_size=300"]
     if task == "forecasting":
         table().to_csv(folder / "a.csv", index=False)
         return [
