@@ -208,6 +208,22 @@ def write_captions(folder, count=30, captions=2):
     (folder / "captions.txt").write_text("\n".join(lines) + "\n")
 
 
+def write_coco(folder, splits=("train2017", "val2017")):
+    """Annotations as COCO gives them out, among others that hold no captions."""
+    (folder / "annotations").mkdir(parents=True)
+    for seed, split in enumerate(splits):
+        (folder / split).mkdir()
+        for number in range(30):
+            pixels = np.random.default_rng([seed, number]).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / split / f"{number:012}.jpg")
+        images = [{"id": 7 * number, "file_name": f"{number:012}.jpg"} for number in range(30)]
+        annotations = [{"id": i, "image_id": 7 * (i % 29), "caption": f"a cat on mat {i}"} for i in range(58)]
+        content = {"info": {}, "images": images, "annotations": annotations}
+        (folder / "annotations" / f"captions_{split}.json").write_text(json.dumps(content))
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps({"images": images}))
+    return folder / "annotations" / "captions_train2017.json"
+
+
 def write_reviews(file, count=30):
     """A table of short texts whose words tell the label."""
     words = {"good": ["fine", "nice", "great"], "bad": ["poor", "awful", "sad"]}

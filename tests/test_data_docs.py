@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 
 from mla_train.config.overrides import quote_signs
-from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures
+from tests.helpers import (
+    ROOT,
+    load,
+    write_aligned,
+    write_captions,
+    write_coco,
+    write_jsonl,
+    write_pairs,
+    write_pictures,
+)
 
 ROWS = re.findall(r"^\| (.+?) \| `(task=.+)` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 HOURS = pd.date_range("2024-01-01", periods=600, freq="h")
@@ -122,6 +131,12 @@ def write_images(folder):
     files = sorted(str(file.relative_to(folder)) for file in (folder / "images").glob("*/*"))
     labels = [file.split("/")[1] for file in files]
     pd.DataFrame({"image": files, "label": labels}).to_csv(folder / "labels.csv", index=False)
+    captions = pd.DataFrame({"image": files * 2, "caption": [f"a {label}" for label in [*labels, *labels]]})
+    captions.to_csv(folder / "captioned.csv", index=False)
+    names = [f"{i}.png" for i in range(20)]
+    pd.DataFrame({"image": names, "caption": [f"cat {i}" for i in range(20)]}).to_csv(folder / "names.csv", index=False)
+    write_captions(folder / "flickr")
+    write_coco(folder / "coco")
     texts = [f"what a {label}" for label in labels]
     pd.DataFrame({"text": texts, "image": files, "label": labels}).to_csv(folder / "posts.csv", index=False)
     chance = np.random.default_rng(0)

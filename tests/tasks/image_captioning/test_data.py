@@ -1,6 +1,5 @@
 """The bundled icons; images with captions in tables and in the layouts of Flickr8k and COCO, good and bad."""
 
-import json
 from importlib.util import find_spec
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from mla_train.errors import UserError
 from tasks.image_captioning import icons
 from tasks.image_captioning.metrics import agreement, common_subsequence, words
-from tests.helpers import load, write_captions, write_jsonl
+from tests.helpers import load, write_captions, write_coco, write_jsonl
 
 FILES = ["task=image_captioning", "data=caption_files", "data.vocab_size=300", "data.cache=false"]
 
@@ -81,22 +80,6 @@ def test_several_captions_of_an_image_are_its_references(tmp_path):
     assert any("31 rows have a list as caption" in note for note in listed.notes)
     assert any("several targets" in note for note in rows.notes)
     assert any(f"images are read from {tmp_path / 'Images'}" in note for note in rows.notes)
-
-
-def write_coco(folder, splits=("train2017", "val2017")):
-    """Annotations as COCO gives them out, among others that hold no captions."""
-    (folder / "annotations").mkdir()
-    for seed, split in enumerate(splits):
-        (folder / split).mkdir()
-        for number in range(30):
-            pixels = np.random.default_rng([seed, number]).integers(0, 256, (10, 12, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / split / f"{number:012}.jpg")
-        images = [{"id": 7 * number, "file_name": f"{number:012}.jpg"} for number in range(30)]
-        annotations = [{"id": i, "image_id": 7 * (i % 29), "caption": f"a cat on mat {i}"} for i in range(58)]
-        content = {"info": {}, "images": images, "annotations": annotations}
-        (folder / "annotations" / f"captions_{split}.json").write_text(json.dumps(content))
-        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps({"images": images}))
-    return folder / "annotations" / "captions_train2017.json"
 
 
 def test_annotations_of_coco_are_read_by_their_folder_or_one_by_one(tmp_path):
