@@ -11,7 +11,7 @@ from mla_train.baselines.tables import pixel_tables
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Predictions
-from tasks.image_captioning.metrics import agreement
+from tasks.image_captioning.metrics import word_f1
 
 MAX_CELLS = 20_000_000  # similarities that are held at a time
 MOST_WORDS = 12
@@ -24,18 +24,19 @@ def caption_baselines(data: Dataset) -> Baselines:
 
 def _nearest(data: Dataset, limit: Limit) -> Baseline:
     train, val, test = pixel_tables(data, next(iter(data.spec.inputs)))
-    places = [cached(nearest_rows)(table, train) for table in (val, test)]
-    texts = [[data.train.targets[place].text for place in each] for each in places]
-    return Baseline(_predictions(data.val, texts[0]), _predictions(data.test, texts[1]))
+
+    def captioned(split: Split, table: np.ndarray) -> Predictions:
+        places = cached(nearest_rows)(table, train)
+        return _predictions(split, [data.train.targets[place].text for place in places])
+
+    return Baseline(captioned(data.val, val), captioned(data.test, test))
 
 
 def nearest_rows(table: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Place of the known row that is nearest to each row, by the distance of both."""
-    squares = (known**2).sum(1) / 2
-    rows = max(1, MAX_CELLS // len(known))
-    return np.concatenate(
-        [(table[row : row + rows] @ known.T - squares).argmax(1) for row in range(0, len(table), rows)]
-    )
+    """Place of the known row that is nearest to each row."""
+    squares, rows = (known**2).sum(1) / 2, max(1, MAX_CELLS // len(known))
+    parts = (table[row : row + rows] for row in range(0, len(table), rows))
+    return np.concatenate([(part @ known.T - squares).argmax(1) for part in parts])
 
 
 def _frequent(data: Dataset, limit: Limit) -> Baseline:
@@ -43,11 +44,8 @@ def _frequent(data: Dataset, limit: Limit) -> Baseline:
     ranked = [word for word, _ in counts.most_common(MOST_WORDS)]
     scored = [target for target in data.val.targets if target.others is not None]
     references = [target.text for target in scored], [target.others for target in scored]
-
-    def score(count: int) -> float:
-        return float(agreement([" ".join(ranked[:count])] * len(scored), *references)["word_f1"].mean())
-
-    best = " ".join(ranked[: max(range(1, len(ranked) + 1), key=score)])
+    texts = [" ".join(ranked[:count]) for count in range(1, len(ranked) + 1)]
+    best = max(texts, key=lambda text: float(word_f1([text] * len(scored), *references).mean()))
     val, test = (_predictions(split, [best] * len(split.targets)) for split in (data.val, data.test))
     return Baseline(val, test, {"caption": best})
 

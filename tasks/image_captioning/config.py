@@ -23,6 +23,7 @@ class ImageCaptioningConfig(GenerationOptions, ImageNetworkOptions):
 
     _target_: str = "tasks.image_captioning.ImageCaptioning"
     name: str = "image_captioning"
+    downsample_log2: int | None = 3
 
     def check(self) -> None:
         """Raises UserError where an option would have no effect."""
@@ -35,7 +36,19 @@ class ImageCaptioningConfig(GenerationOptions, ImageNetworkOptions):
 
 
 @dataclass
-class IconsConfig(SplitOptions, ImageOptions, GeneratedTextOptions):
+class CaptionOptions(ImageOptions, GeneratedTextOptions):
+    """What captions are.
+
+    Attributes:
+        keywords: Whether captions are lists of words rather than sentences: those words are written on which random captions of
+            the model agree.
+    """
+
+    keywords: bool = False
+
+
+@dataclass
+class IconsConfig(CaptionOptions, SplitOptions):
     """Icons of the package qtawesome and their names, split 70/10/20.
 
     Attributes:
@@ -46,14 +59,15 @@ class IconsConfig(SplitOptions, ImageOptions, GeneratedTextOptions):
 
     _target_: str = "tasks.image_captioning.read_icons"
     name: str = "icons"
-    vocab_size: int = 2000
-    max_length: int = 24
+    keywords: bool = True
+    vocab_size: int = 4000
+    max_length: int = 12
     val_share: float = 0.125
     height: int = number(32, least=8, below=257)
 
 
 @dataclass
-class CaptionFilesConfig(FileOptions, ImageOptions, GeneratedTextOptions, SplitOptions):
+class CaptionFilesConfig(CaptionOptions, FileOptions, SplitOptions):
     """Images with captions: tables, a folder as Flickr8k has it, or one as COCO has it.
 
     Attributes:

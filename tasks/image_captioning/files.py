@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,6 @@ from tasks.image_captioning.config import CaptionFilesConfig
 
 FLICKR = "captions.txt"
 COCO = re.compile(r"captions_(([a-z]+)\d*)\.json", re.IGNORECASE)
-IMAGE_FOLDERS = ("Images", "images", "Flicker8k_Dataset", "flickr30k_images")
-"""Usual names of the folder beside captions.txt."""
 
 
 def read_captions(options: CaptionFilesConfig) -> RawData:
@@ -42,62 +41,50 @@ def read_captions(options: CaptionFilesConfig) -> RawData:
 
 
 def _with_layout(options: CaptionFilesConfig) -> CaptionFilesConfig:
-    """The options, with the files that a folder of Flickr8k's or COCO's layout holds."""
+    """The options with the files of a folder that has the layout of Flickr8k or COCO."""
     root = Path(options.root or "")
     if options.root is None or not root.is_dir():
         return options
     if (root / FLICKR).is_file():
         return replace(options, root=str(root / FLICKR))
-    files: dict[str, list[str]] = {}
-    for folder in (root, root / "annotations"):
-        for file in sorted(folder.glob("captions_*.json")):
-            match = COCO.fullmatch(file.name)
-            if match and (split := split_of(match[2])):
-                files.setdefault(split, []).append(str(file))
-    given = {split: named for split in files if (named := getattr(options, split)) is not None}
-    return replace(options, root=None, **{**files, **given}) if files else options
+    files: dict[str, Any] = {}
+    for file in sorted([*root.glob("captions_*.json"), *root.glob("annotations/captions_*.json")]):
+        match = COCO.fullmatch(file.name)
+        if match and (split := split_of(match[2])):
+            files[split] = getattr(options, split) or [*files.get(split, []), str(file)]
+    return replace(options, root=None, **files) if files else options
 
 
 def _read_file(file: Path, options: TableOptions) -> Table:
-    """A table; captions.txt is one of cells with commas between, annotations of COCO have a row for each caption."""
+    """A table; captions.txt has cells with commas between, annotations of COCO are a row for each caption."""
     kind = format_of(file)
-    if kind == "json" and (content := _annotations(file, options)) is not None:
-        return _coco_table(file, content)
+    if kind == "json" and file.is_file():
+        content = None
+        with suppress(ValueError, RecursionError):  # the reader of tables says what is wrong
+            content = json.loads("".join(read_lines(str(file), str(file), options.encoding)))
+        if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+            return _coco_table(file, content)
     return collect(open_source(file, "csv", options)) if kind == "txt" else read_table(file, options)
 
 
-def _annotations(file: Path, options: TableOptions) -> dict[str, Any] | None:
-    """Contents of a file that holds COCO's lists of images and annotations; None where it holds others."""
-    if not file.is_file():
-        return None  # said by the reader of tables
-    try:
-        content = json.loads("".join(read_lines(str(file), str(file), options.encoding)))
-    except (ValueError, RecursionError):
-        return None
-    is_coco = isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations"))
-    return content if is_coco else None
-
-
 def _coco_table(file: Path, content: dict[str, Any]) -> Table:
-    """A row for each annotation: the name of the file of its image, and the caption."""
+    """The image and the caption of each annotation."""
+    table = Table(file, {"image": [], "caption": []}, [])
     try:
         files = {image["id"]: image["file_name"] for image in content["images"]}
-        pairs = [(each["image_id"], each["caption"]) for each in content["annotations"]]
-        table = Table(file, {"image": [], "caption": []}, [])
-        for number, (image, caption) in enumerate(pairs, 1):
-            if image not in files:
-                table.broken.append(f"{file} annotation {number}: no image has the id {image}")
-                continue
+        captions = [(each["image_id"], each["caption"]) for each in content["annotations"]]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{file}: images need id and file_name, annotations image_id and caption; lacking: {error}"
+        ) from error
+    for number, (image, caption) in enumerate(captions, 1):
+        if image in files:
             table.places.append(f"annotation {number}")
             table.cells["image"].append(files[image])
             table.cells["caption"].append(caption)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{file}: images need id and file_name, annotations need image_id and caption, as captions of COCO have them; "
-            f"one lacks {error}"
-        ) from error
-    lacking = len(files.keys() - {image for image, _ in pairs})
-    if lacking:
+        else:
+            table.broken.append(f"{file} annotation {number}: no image has the id {image}")
+    if lacking := len(files.keys() - {image for image, _ in captions}):
         table.notes.append(f"{file}: left out {lacking:,} images without a caption")
     return table
 
@@ -107,24 +94,20 @@ def _captioned(split: str, table: Table, options: CaptionFilesConfig, notes: lis
     image = find_column(table, options.image_column, INPUT_NAMES["image"], "data.image_column")
     caption = find_column(table, options.target_column, (), "data.target_column")
     folders = {file: _images_of(Path(file), options) for file, _ in table.origins}
-    notes += [
-        f"{file}: images are read from {folder}" for file, folder in folders.items() if folder != Path(file).parent
-    ]
+    notes += [f"{file}: images are read from {each}" for file, each in folders.items() if each != Path(file).parent]
     images, shown = find_images(table.column(image), table.origins, notes, folders)
     for cell, place in zip(table.column(caption), table.places, strict=True):
-        if isinstance(cell, str) and written_list(cell):
-            raise UserError(
-                f"{table.file} {place}: {caption} is a list that is written as text, {cell[:80]}: write each caption in a row "
-                "of its own, or a table in jsonl, whose cells may be lists"
-            )
-    names = row_names(table, options, notes, shown)
-    examples = Examples({"image": images}, [], names, **row_keys(table, options))
+        require(
+            not isinstance(cell, str) or written_list(cell) is None,
+            f"{table.file} {place}: {caption} is a list that is written as text, {str(cell)[:80]}: write each caption in a row of "
+            "its own, or a table in jsonl, whose cells may be lists",
+        )
+    examples = Examples({"image": images}, [], row_names(table, options, notes, shown), **row_keys(table, options))
     examples = with_target_texts(examples, table, caption, notes, options)
     kept = [place for place, text in enumerate(examples.targets) if not is_empty(text)]
     if len(kept) < len(examples.targets):
         notes.append(f"left out {len(examples.targets) - len(kept):,} examples of {split} without {caption}")
-    if not kept:
-        raise UserError(f"{table.file} has no caption in column {caption}: name another with data.target_column=")
+    require(bool(kept), f"{table.file} has no caption in column {caption}: name another with data.target_column=")
     return examples.select(np.array(kept))
 
 
@@ -134,8 +117,8 @@ def _images_of(file: Path, options: CaptionFilesConfig) -> Path:
         folder = Path(options.images)
         require(folder.is_dir(), f"data.images={folder}: there is no such folder ({folder.resolve()})")
         return folder
-    names: tuple[str, ...] = IMAGE_FOLDERS if file.name == FLICKR else ()
+    names = ["Images", "images"] if file.name == FLICKR else []
     if match := COCO.fullmatch(file.name):
-        names = (match[1], f"images/{match[1]}", "images")
-    folders = [above / name for above in (file.parent, file.parent.parent) for name in names]
+        names = [match[1], f"images/{match[1]}", "images"]
+    folders = (above / name for above in (file.parent, file.parent.parent) for name in names)
     return next((folder for folder in folders if folder.is_dir()), file.parent)
