@@ -15,7 +15,7 @@ from torch import Tensor
 from mla_train.data.tokenizers import END_ID, START_ID
 from mla_train.heads.generation import Decoding
 
-DRAWS = 16  # captions of an image
+DRAWS = 32  # captions of an image
 
 
 @torch.no_grad()
