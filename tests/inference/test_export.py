@@ -34,7 +34,7 @@ TASKS = {
     "forecast": ["task=forecasting", "data=series_csv", "data.path=a.csv", "data.look_back=48", "data.horizon=6"],
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
     "translation": ["task=translation"],
-    "captioning": ["task=image_captioning", *IMAGE],
+    "captioning": ["task=image_captioning", "data.keywords=false", *IMAGE],
     "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
