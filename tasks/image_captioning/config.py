@@ -9,6 +9,7 @@ from mla_train.config import (
     GenerationOptions,
     ImageNetworkOptions,
     ImageOptions,
+    Positions,
     SplitOptions,
 )
 from mla_train.config.checks import number
@@ -24,6 +25,7 @@ class ImageCaptioningConfig(GenerationOptions, ImageNetworkOptions):
     _target_: str = "tasks.image_captioning.ImageCaptioning"
     name: str = "image_captioning"
     downsample_log2: int | None = 3
+    positions: Positions = Positions.learned
 
     def check(self) -> None:
         """Raises UserError where an option would have no effect."""
