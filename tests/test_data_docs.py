@@ -133,8 +133,8 @@ def write_images(folder):
     pd.DataFrame({"image": files, "label": labels}).to_csv(folder / "labels.csv", index=False)
     captions = pd.DataFrame({"image": files * 2, "caption": [f"a {label}" for label in [*labels, *labels]]})
     captions.to_csv(folder / "captioned.csv", index=False)
-    names = [f"{i}.png" for i in range(20)]
-    pd.DataFrame({"image": names, "caption": [f"cat {i}" for i in range(20)]}).to_csv(folder / "names.csv", index=False)
+    beside = [file.removeprefix("images/") for file in files]
+    captions.assign(image=beside * 2).to_csv(folder / "names.csv", index=False)
     write_captions(folder / "flickr")
     write_coco(folder / "coco")
     texts = [f"what a {label}" for label in labels]

@@ -31,7 +31,7 @@ CASES = [
     ("translation", []),
     ("translation", ["task.model=seq2seq", "data.joint=false"]),
     ("image_captioning", []),
-    ("image_captioning", ["task.model=seq2seq", "attention=mha"]),
+    ("image_captioning", ["task.model=seq2seq", "task.decoder.depth=null"]),
     ("forecasting", []),
     ("forecasting", ["task.channels=mixing", "task.patch=7"]),
     ("forecasting", ["task.use_encoder=false"]),

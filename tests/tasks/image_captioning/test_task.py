@@ -64,7 +64,7 @@ def test_the_report_shows_where_words_attend(run):
 
 
 def test_a_recurrent_decoder_has_no_attention_to_draw(run, tmp_path):
-    words = [*DATA, f"data.root={run[0].parent}", "epochs=1", "task.model=seq2seq"]
+    words = [*DATA, f"data.root={run[0].parent}", "epochs=1", "task.model=seq2seq", "task.decoder.depth=null"]
     run_here(tmp_path / "run", *words, figures=True)
     assert not (tmp_path / "run" / "figures" / "words_over_images.png").exists()
     assert "not complete" not in (tmp_path / "run" / "log.txt").read_text()
