@@ -221,6 +221,35 @@ def write_words(folder, classes=("low", "high"), count=12, rate=16_000):
             soundfile.write(folder / name / f"{i}.wav", samples, rate)
 
 
+def write_captions(folder, count=30, captions=2):
+    """Images/ and captions.txt, as Flickr8k has them: bright and dark images, several captions an image."""
+    generator = np.random.default_rng(0)
+    (folder / "Images").mkdir(parents=True, exist_ok=True)
+    lines = ["image,caption"]
+    for number in range(count):
+        pixels = generator.integers(0, 100, (12, 12, 3)) + 150 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / "Images" / f"{number}.png")
+        kind = ("dark night", "bright day")[number % 2]
+        lines += [f'{number}.png,"a {kind}, {view}"' for view in ("seen once", "seen again", "all over")[:captions]]
+    (folder / "captions.txt").write_text("\n".join(lines) + "\n")
+
+
+def write_coco(folder, splits=("train2017", "val2017")):
+    """Annotations as COCO gives them out, among others that hold no captions."""
+    (folder / "annotations").mkdir(parents=True)
+    for seed, split in enumerate(splits):
+        (folder / split).mkdir()
+        for number in range(30):
+            pixels = np.random.default_rng([seed, number]).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / split / f"{number:012}.jpg")
+        images = [{"id": 7 * number, "file_name": f"{number:012}.jpg"} for number in range(30)]
+        annotations = [{"id": i, "image_id": 7 * (i % 29), "caption": f"a cat on mat {i}"} for i in range(58)]
+        content = {"info": {}, "images": images, "annotations": annotations}
+        (folder / "annotations" / f"captions_{split}.json").write_text(json.dumps(content))
+        (folder / "annotations" / f"instances_{split}.json").write_text(json.dumps({"images": images}))
+    return folder / "annotations" / "captions_train2017.json"
+
+
 def write_reviews(file, count=30):
     """A table of short texts whose words tell the label."""
     words = {"good": ["fine", "nice", "great"], "bad": ["poor", "awful", "sad"]}

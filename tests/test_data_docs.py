@@ -13,6 +13,8 @@ from tests.helpers import (
     ROOT,
     load,
     write_aligned,
+    write_captions,
+    write_coco,
     write_jsonl,
     write_pairs,
     write_pictures,
@@ -138,6 +140,12 @@ def write_images(folder):
     files = sorted(str(file.relative_to(folder)) for file in (folder / "images").glob("*/*"))
     labels = [file.split("/")[1] for file in files]
     pd.DataFrame({"image": files, "label": labels}).to_csv(folder / "labels.csv", index=False)
+    captions = pd.DataFrame({"image": files * 2, "caption": [f"a {label}" for label in [*labels, *labels]]})
+    captions.to_csv(folder / "captioned.csv", index=False)
+    beside = [file.removeprefix("images/") for file in files]
+    captions.assign(image=beside * 2).to_csv(folder / "names.csv", index=False)
+    write_captions(folder / "flickr")
+    write_coco(folder / "coco")
     texts = [f"what a {label}" for label in labels]
     pd.DataFrame({"text": texts, "image": files, "label": labels}).to_csv(folder / "posts.csv", index=False)
     chance = np.random.default_rng(0)

@@ -29,6 +29,7 @@ from tests.helpers import (
     python,
     train,
     write_aligned,
+    write_captions,
     write_pairs,
     write_pictures,
     write_reviews,
@@ -159,6 +160,9 @@ def write_posts(folder):
     rows = [(name, i) for name in ("cat", "dog") for i in range(12)]
     lines = [f"a {name} on day {i},images/{name}/{i}.png,{name}" for name, i in rows]
     (folder / "posts.csv").write_text("\n".join(["text,image,label", *lines]) + "\n")
+    write_captions(folder / "flickr")
+    captions = [f"flickr/Images/{i}.png,a day number {i}" for i in range(30)]
+    (folder / "captions.csv").write_text("\n".join(["image,caption", *captions]) + "\n")
     generator = np.random.default_rng(0)
     voice, face = generator.normal(size=(60, 5)), generator.normal(size=(60, 3, 2))
     np.savez(folder / "clips.npz", voice=voice, face=face, label=np.arange(60) % 2)

@@ -8,6 +8,7 @@ An example has one or several inputs, depending on the task of the model:
     text_classification    a text
     image_classification   an image file
     speech_classification  a recording
+    image_captioning       an image file; target=TEXT replaces the model's own caption
     translation            the source; target=TEXT replaces the model's own translation
     forecasting            a CSV file, of which the last rows are read; column=NAME selects the series to draw (default: the
                            first)

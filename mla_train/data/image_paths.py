@@ -23,6 +23,11 @@ SHOWN = 80  # characters
 
 def find_files(
     cells: Sequence[Any], origins: Sequence[tuple[str, str]], kind: FileKind, notes: list[str]
+def find_images(
+    cells: Sequence[Any],
+    origins: Sequence[tuple[str, str]],
+    notes: list[str],
+    folders: Mapping[str, Path] | None = None,
 ) -> tuple[list[Any], list[str]]:
     """The images or recordings of a column, and what is shown of each cell beside the name of its row.
 
@@ -30,10 +35,12 @@ def find_files(
         cells: Cells of the column.
         origins: File of each row, whose folder paths are relative to, and the place of the row there.
         kind: Kind of the files.
+        origins: File of each row, and the place of the row there.
         notes: Lines for the user: paths that are written otherwise than the files.
+        folders: Folder that the paths of each file are relative to; None is the folder of the file.
 
     Returns:
-        Bytes, files that lie in the folder of the table, or None for empty cells; and a short text for each.
+        Bytes, files that lie in that folder, or None for empty cells; and a short text for each.
 
     Raises:
         UserError: A cell is no such file, a web address, or a path outside of the folder or of several files.
@@ -43,7 +50,7 @@ def find_files(
     for cell, (file, place) in zip(cells, origins, strict=True):
         name = f"{file} {place}"
         if file not in finders:
-            finders[file] = _Finder(Path(file).parent.resolve(), kind)
+            finders[file] = _Finder((folders[file] if folders else Path(file).parent).resolve(), kind)
         value = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
         text = ""
         if is_empty(value):

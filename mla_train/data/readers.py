@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
@@ -107,6 +110,37 @@ def read_texts(
             "\N{REPLACEMENT CHARACTER}; where bytes are of another encoding, data.encoding=cp1252 or the like"
         )
     return texts
+
+
+def with_target_texts(
+    examples: Examples, table: Table, column: str, notes: list[str], options: TableOptions
+) -> Examples:
+    """The examples of a table with the texts of a column as targets.
+
+    Args:
+        examples: An example for each row, without targets.
+        table: The table.
+        column: Column of the targets; a list in a cell is several targets, each with the inputs of its row.
+        notes: Lines for the user; the number of lists is added.
+        options: See `read_texts`.
+
+    Raises:
+        UserError: A cell is no text.
+    """
+    cells = table.column(column)
+    lists = [list(cell) or [None] if isinstance(cell, list | tuple | np.ndarray) else None for cell in cells]
+    several = sum(each is not None for each in lists)
+    if several:
+        notes.append(
+            f"{table.file}: {several:,} rows have a list as {column}: each of its texts is a target of that row"
+        )
+    pairs = [(row, each) for row, cell in enumerate(cells) for each in lists[row] or [cell]]
+    places = [table.places[row] for row, _ in pairs]
+    texts = read_texts([each for _, each in pairs], f"{table.file} column {column}", places, notes, options)
+    examples = replace(examples, targets=cells)
+    if len(pairs) > len(table):
+        examples = examples.select(np.array([row for row, _ in pairs]))
+    return replace(examples, targets=texts)
 
 
 def _is_whole(cell: Any, encoding: str | None) -> bool:

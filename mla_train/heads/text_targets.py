@@ -98,7 +98,7 @@ class TextTargets(Head):
     @classmethod
     def groups(cls, columns: Columns, options: Any) -> np.ndarray | None:
         """Examples of equal inputs: all texts that are generated from one stay in one split."""
-        keys = [column.keys() for column in columns.values()]
+        keys = [column.contents() for column in columns.values()]
         if any(key is None for key in keys):
             return None
         joined = ["\n".join(map(str, values)) for values in zip(*keys, strict=True)]

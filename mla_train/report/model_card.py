@@ -21,6 +21,7 @@ PIPELINES = {
     ("image", "classification"): "image-classification",
     ("audio", "classification"): "audio-classification",
     ("text", "generation"): "translation",
+    ("image", "generation"): "image-to-text",
     ("series", "forecast"): "time-series-forecasting",
 }
 LONG_TEXTS = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import find_column, read_texts
+from mla_train.data.readers import find_column, read_texts, with_target_texts
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
@@ -172,22 +172,6 @@ def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Ex
         find_column(table, getattr(options, option), (), f"data.{option}")
         for option in ("source_column", "target_column")
     ]
-    rows, targets = _references(table, columns[1], notes)
-    where, places = [f"{table.file} column {column}" for column in columns], [table.places[row] for row in rows]
-    sources = read_texts(table.column(columns[0]), where[0], table.places, notes, options)
-    part = Examples({"source": sources}, table.column(columns[1]), names, **keys)
-    part = part.select(np.array(rows, dtype=int)) if len(rows) > len(table) else part
-    return replace(part, targets=read_texts(targets, where[1], places, notes, options))
-
-
-def _references(table: Table, column: str, notes: list[str]) -> tuple[list[int], list[Any]]:
-    """The row of each target, and the target; a list of targets is several."""
-    cells = table.column(column)
-    lists = [list(cell) or [None] if isinstance(cell, list | tuple | np.ndarray) else None for cell in cells]
-    several = sum(each is not None for each in lists)
-    if several:
-        notes.append(
-            f"{table.file}: {several:,} rows have a list as {column}: each of its texts is a target of that row"
-        )
-    pairs = [(row, each) for row, cell in enumerate(cells) for each in lists[row] or [cell]]
-    return [row for row, _ in pairs], [each for _, each in pairs]
+    where = f"{table.file} column {columns[0]}"
+    sources = read_texts(table.column(columns[0]), where, table.places, notes, options)
+    return with_target_texts(Examples({"source": sources}, [], names, **keys), table, columns[1], notes, options)

@@ -9,6 +9,7 @@ from tests.helpers import (
     config,
     number_pairs,
     randomize,
+    write_captions,
     write_pairs,
     write_pictures,
     write_reviews,
@@ -37,6 +38,9 @@ def own_data(task, folder):
     if task == "translation":
         write_pairs(folder / "a.csv", number_pairs(60))
         return [f"task={task}", "data=pair_files", f"data.train={folder / 'a.csv'}", "data.vocab_size=300"]
+    if task == "image_captioning":
+        write_captions(folder)
+        return [f"task={task}", "data=caption_files", f"data.root={folder}", "data.vocab_size=300"]
     if task == "forecasting":
         table().to_csv(folder / "a.csv", index=False)
         return [

@@ -30,6 +30,8 @@ CASES = [
     ("text_classification", ["data.tfidf_features=0", "data.tokens=bpe"]),
     ("translation", []),
     ("translation", ["task.model=seq2seq", "data.joint=false"]),
+    ("image_captioning", []),
+    ("image_captioning", ["task.model=seq2seq", "task.decoder.depth=null"]),
     ("forecasting", []),
     ("forecasting", ["task.channels=mixing", "task.patch=7"]),
     ("forecasting", ["task.use_encoder=false"]),

@@ -1,11 +1,11 @@
 """Where the tables of a data set are: files by name, a folder of the usual shape, or a set on the Hugging Face hub."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mla_train.config import FileOptions, OnError
+from mla_train.config import FileOptions, OnError, TableOptions
 from mla_train.data.image_files import files_below, note_links, shown
 from mla_train.data.split_file import is_splits_file, read_splits, resolved
 from mla_train.data.splits import PART_NAMES, split_of
@@ -17,8 +17,15 @@ SHARD = re.compile(r"(-\d+-of-\d+|[-_]?(part)?[-_]?(\d{1,3}|\d{5,}))$")
 """What follows the name of a split in one of its files; four digits are a year."""
 
 
-def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
-    """The splits that the options name; "train" is among them. Error messages say `what` the tables hold.
+def read_tables(
+    options: FileOptions, what: str, read: Callable[[Path, TableOptions], Table] = read_table
+) -> dict[str, Table]:
+    """The splits that the options name; "train" is among them.
+
+    Args:
+        options: Files, columns, and how tables are written.
+        what: What the tables hold, for messages.
+        read: Reader of a file.
 
     Raises:
         UserError: Nothing is named, or it cannot be read.
@@ -36,8 +43,7 @@ def read_tables(options: FileOptions, what: str) -> dict[str, Table]:
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         tables = {
-            split: concatenate([read_table(file, options) for file in those], _name(those))
-            for split, those in files.items()
+            split: concatenate([read(file, options) for file in those], _name(those)) for split, those in files.items()
         }
         tables["train"].notes += [*unread, *unread_of(options)]
         return split_by_column(tables, options)

@@ -1,0 +1,55 @@
+"""What captions images without a network: the most similar training image, and the most frequent words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from mla_train.baselines import Baseline, Baselines, Limit
+from mla_train.baselines.tables import pixel_tables
+from mla_train.data.cache import cached
+from mla_train.dataset import Dataset, Split
+from mla_train.heads import Predictions
+from tasks.image_captioning.metrics import word_f1
+
+MAX_CELLS = 20_000_000  # similarities that are held at a time
+MOST_WORDS = 12
+
+
+def caption_baselines(data: Dataset) -> Baselines:
+    """The caption of the most similar training image; the most frequent words of captions, as many as are best on val."""
+    return {"nearest": partial(_nearest, data), "frequent": partial(_frequent, data)}
+
+
+def _nearest(data: Dataset, limit: Limit) -> Baseline:
+    train, val, test = pixel_tables(data, next(iter(data.spec.inputs)))
+
+    def captioned(split: Split, table: np.ndarray) -> Predictions:
+        places = cached(nearest_rows)(table, train)
+        return _predictions(split, [data.train.targets[place].text for place in places])
+
+    return Baseline(captioned(data.val, val), captioned(data.test, test))
+
+
+def nearest_rows(table: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Place of the known row that is nearest to each row."""
+    squares, rows = (known**2).sum(1) / 2, max(1, MAX_CELLS // len(known))
+    parts = (table[row : row + rows] for row in range(0, len(table), rows))
+    return np.concatenate([(part @ known.T - squares).argmax(1) for part in parts])
+
+
+def _frequent(data: Dataset, limit: Limit) -> Baseline:
+    counts = Counter(word for target in data.train.targets for word in target.text.split())
+    ranked = [word for word, _ in counts.most_common(MOST_WORDS)]
+    scored = [target for target in data.val.targets if target.others is not None]
+    references = [target.text for target in scored], [target.others for target in scored]
+    texts = [" ".join(ranked[:count]) for count in range(1, len(ranked) + 1)]
+    best = max(texts, key=lambda text: float(word_f1([text] * len(scored), *references).mean()))
+    val, test = (_predictions(split, [best] * len(split.targets)) for split in (data.val, data.test))
+    return Baseline(val, test, {"caption": best})
+
+
+def _predictions(split: Split, texts: Sequence[str]) -> Predictions:
+    labels = {"label": [target.text for target in split.targets]}
+    return labels | {"other_labels": [target.others for target in split.targets], "predicted": texts}
