@@ -3,8 +3,9 @@
 from mla_train.modalities.base import Modality
 from mla_train.modalities.features import Features
 from mla_train.modalities.image.preprocess import Image
+from mla_train.modalities.items.preprocess import Items
 from mla_train.modalities.series.preprocess import Series
 from mla_train.modalities.text.preprocess import Text
 
-MODALITIES: dict[str, type[Modality]] = {kind.kind: kind for kind in (Text, Image, Features, Series)}
+MODALITIES: dict[str, type[Modality]] = {kind.kind: kind for kind in (Text, Image, Features, Series, Items)}
 """Kinds of input by their names."""
