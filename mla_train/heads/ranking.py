@@ -154,7 +154,7 @@ class Ranking(Head):
                 own = torch.zeros(len(tensors.items), len(neighbours.users), device=scores.device)
                 own = own.scatter(1, torch.cat([tensors.seen, batch.targets.unsqueeze(1)], 1), 1.0)
                 own = own.index_fill(1, torch.zeros(1, dtype=torch.long, device=scores.device), 0)[rows]
-            similarity = neighbours(last_items(tensors.items, neighbours.lags)[rows, places], own)
+            similarity = neighbours(last_items(tensors.items, rows, places, neighbours.lags), own)
             scores = scores + self.strength * torch.log(self.log_floor.exp() + similarity)  # type: ignore[operator, union-attr]
         is_new = tensors.padding.all(1)[rows].unsqueeze(1)
         return torch.where(is_new, self._shared[0].log_popularity, scores)

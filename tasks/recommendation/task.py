@@ -31,7 +31,7 @@ class Recommendation(Task):
         data = super().prepare(raw)
         for split in (data.val, data.test):
             users = np.unique(split.names, return_inverse=True)[1]
-            split.groups = users if users.max() + 1 < len(users) else None
+            split.groups = users if len(np.unique(users)) < len(users) else None
         return data
 
     def init_from_data(self, model: Model, data: Dataset) -> str:

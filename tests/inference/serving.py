@@ -14,7 +14,7 @@ from tests.helpers import SMALL, config, example_data, randomize
 
 TASKS = (
     "text_classification", "image_classification", "series_classification", "forecasting", "multimodal_sentiment",
-    "translation",
+    "translation", "recommendation",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def as_json(task, number=0):
     """An example of a task as a request holds it."""
     return {
         "text_classification": {"text": f"good film number {number}"},
+        "recommendation": {"history": [f"item {number + 1}", "item 4"]},
         "translation": {"source": f"bad film number {number}"},
         "image_classification": {"image": base64.b64encode(png(number=number)).decode()},
         "multimodal_sentiment": {"text": f"good film {number}", "image": base64.b64encode(png(number=number)).decode()},

@@ -35,6 +35,8 @@ TASKS = {
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
     "translation": ["task=translation"],
     "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
+    "ranking": ["task=recommendation"],
+    "ranking_gaps": ["task=recommendation", "data.gaps=true", "task.neighbours=0"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
 

@@ -5,7 +5,6 @@ from math import log
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.modalities.items.spec import PADDING
@@ -94,6 +93,14 @@ class Neighbours(nn.Module):
         return scores.scatter_add(1, neighbours.flatten(1), weighted.flatten(1))[:, 1:]
 
 
-def last_items(items: Tensor, lags: int) -> Tensor:
-    """The last items at each place of histories `(batch, length)`, the newest first, `(batch, length, lags)`."""
-    return F.pad(items, (lags - 1, 0), value=PADDING).unfold(1, lags, 1).flip(-1)
+def last_items(items: Tensor, rows: Tensor, places: Tensor, lags: int) -> Tensor:
+    """The last items at some places, the newest first, 0 where there is none, `(places, lags)`.
+
+    Args:
+        items: Numbers of the items of histories, `(batch, length)`.
+        rows: History of each place, `(places,)`.
+        places: Place in it, `(places,)`.
+        lags: Number of items.
+    """
+    back = places.unsqueeze(1) - torch.arange(lags, device=items.device)
+    return items[rows.unsqueeze(1), back.clamp(min=0)].masked_fill(back < 0, PADDING)

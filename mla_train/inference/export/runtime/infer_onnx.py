@@ -3,6 +3,7 @@
     python infer_onnx.py "a text" "another"
     python infer_onnx.py digit.png
     python infer_onnx.py load.csv
+    python infer_onnx.py "Heat (1995) | Casino (1995)"
     python infer_onnx.py '{"text": "so nice", "image": "cat.png"}' examples.jsonl
 
 Several inputs, and arrays of numbers, are written as JSON, in the argument or line by line in a .jsonl file. It needs
@@ -56,7 +57,7 @@ class Model:
             for field, array in READERS[spec["kind"]]([row.get(name) for row in rows], spec).items()
         }
         if self.head["kind"] != "generation":
-            return answers(self.run("model", tensors), self.head, self.options)
+            return answers(self.run("model", tensors), self.head, self.options, self.inputs)
         return [self.write({k: v[place : place + 1] for k, v in tensors.items()}) for place in range(len(rows))]
 
     def _named(self, example: Any) -> Spec:
@@ -110,7 +111,7 @@ def check_whole(folder: Path) -> None:
             )
 
 
-def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
+def answers(outputs: Arrays, head: Spec, options: Spec, inputs: Spec) -> list[Spec]:
     """Records of the outputs of a graph that answers at once."""
     if head["kind"] == "regression":
         return [{"prediction": float(f"{number:.6g}")} for number in outputs["prediction"]]
@@ -120,6 +121,8 @@ def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
             levels = zip(options["quantiles"], np.moveaxis(each, -1, 0), strict=True)
             record["quantiles"] = {f"{level:g}": by_name(steps, head) for level, steps in levels}
         return records
+    if head["kind"] == "ranking":
+        return [best_items(row, inputs[head["history"]]["catalogue"]) for row in outputs["probability"]]
     records = []
     for row in outputs["probability"]:
         probabilities = {name: round(float(value), 4) for name, value in zip(head["classes"], row, strict=True)}
@@ -134,6 +137,15 @@ def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
             name = head["classes"][number]
             records.append({"prediction": name, "probability": probabilities[name], "probabilities": probabilities})
     return records
+
+
+def best_items(probabilities: np.ndarray, catalogue: Sequence[str]) -> Spec:
+    """The ten most probable items of those that the history has not."""
+    best = [place for place in np.argsort(-probabilities, kind="stable")[:10] if probabilities[place] > 0]
+    return {
+        "prediction": [catalogue[place] for place in best],
+        "probabilities": {catalogue[place]: float(f"{probabilities[place]:.4g}") for place in best},
+    }
 
 
 def by_name(steps: np.ndarray, head: Spec) -> dict[str, list[float]]:
@@ -323,8 +335,32 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
     return {"past": past.transpose(0, 2, 1), "real": real.transpose(0, 2, 1), "padding": padding}
 
 
+# Histories of items.
+
+
+def read_items(values: Sequence[Any], spec: Spec) -> Arrays:
+    """Numbers of the newest items and of all, of lists of names, of pairs of name and seconds, or of texts with bars between names."""
+    numbers = {name: number for number, name in enumerate(spec["catalogue"], 1)}
+    rows, classes = [], []
+    for value in values:
+        items = [name for name in value.split("|") if name.strip()] if isinstance(value, str) else value or []
+        if spec["gaps"] and not all(isinstance(item, list) for item in items):
+            raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
+        names = [str(item[0] if isinstance(item, list) else item).strip() for item in items]
+        known = [place for place, name in enumerate(names) if name in numbers]
+        rows.append([numbers[names[place]] for place in known])
+        if spec["gaps"]:
+            times = np.array([item[1] for item in items], float)
+            gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
+            gaps[:1] = 0
+            classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])
+    items, padding = pad([row[-spec["max_length"] :] for row in rows], np.int64)
+    arrays = {"items": items, "padding": padding, "seen": pad(rows, np.int64)[0]}
+    return arrays | ({"gaps": pad(classes, np.int64)[0]} if spec["gaps"] else {})
+
+
 READERS: dict[str, Any] = {
-    "text": read_texts, "image": read_images, "features": read_features, "series": read_series,
+    "text": read_texts, "image": read_images, "features": read_features, "series": read_series, "items": read_items,
 }  # fmt: skip
 
 
