@@ -36,6 +36,8 @@ from mla_train.modalities.items.neighbours import last_items
 from mla_train.modalities.items.preprocess import names_of
 
 TOP = 10  # items that metrics look at, and that are recommended
+WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the encoder beside item-kNN, of which val chooses
+FLOOR = 1e-5  # share of an item that item-kNN gives nothing
 NO_ITEM = -1  # in place of a recommended item, where fewer than `TOP` are left
 
 
@@ -45,16 +47,18 @@ class RankingSpec:
 
     Attributes:
         history: Name of the input.
+        encoder_weight: Weight of the encoder beside item-kNN, where there is one.
     """
 
     history: str = "history"
+    encoder_weight: float = 0.0
 
 
 class Ranking(Head):
-    """Scores of all items to be the next one; the matrix is that of the embeddings (Press and Wolf 2017).
+    """Probabilities of all items to be the next one; the matrix is that of the embeddings (Press and Wolf 2017).
 
-    With item-kNN beside the encoder a score is `gate * encoder + bias + strength * log(floor + similarity)`: with a gate of 0 the
-    ranking is that of item-kNN. Otherwise it begins with the popularity as bias.
+    The bias begins as the popularity. With item-kNN beside the encoder a score is the logarithm of what item-kNN gives an item,
+    plus a weight times the log probability by the encoder: a product of experts (Hinton 2002), whose weight is chosen on val.
 
     Attributes:
         top: Number of items that are recommended.
@@ -74,12 +78,13 @@ class Ranking(Head):
         self.label_smoothing = config.regularization.label_smoothing
         # A tuple is no submodule: the weights stand in the input's embedding alone.
         self._shared = (embeddings[spec.history],)
-        popularity = self._shared[0].log_popularity
-        has_neighbours = "neighbours" in self._shared[0].side_paths
-        self.bias = nn.Parameter(torch.zeros_like(popularity) if has_neighbours else popularity.clone())
-        self.gate = nn.Parameter(torch.tensor(0.0 if has_neighbours else 1.0))
-        self.strength = nn.Parameter(torch.tensor(1.0)) if has_neighbours else None
-        self.log_floor = nn.Parameter(torch.tensor(-4.0)) if has_neighbours else None
+        self.bias = nn.Parameter(self._shared[0].log_popularity.clone())
+
+    @property
+    def neighbours(self) -> Any:
+        """Item-kNN beside the encoder; None where there is none."""
+        paths = self._shared[0].side_paths
+        return dict(paths).get("neighbours")
 
     @property
     def catalogue(self) -> list[str]:
@@ -137,59 +142,84 @@ class Ranking(Head):
         return items.scatter(1, last_places(tensors).unsqueeze(1), last.unsqueeze(1))
 
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
-        """Scores, `(places, catalogue)`: in training of each place with an item behind it, else of the last of each history."""
+        """What is known of the next item.
+
+        Returns:
+            In training scores of each place with an item behind it, `(places, catalogue)`; else log probabilities by each
+            expert, the encoder and item-kNN, `(experts, batch, catalogue)`.
+        """
         tensors: ItemTensors = batch.inputs[self.spec.history]
-        encoded = features[self.spec.history].tokens
-        neighbours = self._shared[0].side_paths["neighbours"] if self.strength is not None else None
+        encoded, shared = features[self.spec.history].tokens, self._shared[0]
         if self.training:
-            rows, places = (self.following(tensors, batch.targets) > 0).nonzero(as_tuple=True)
-        else:
-            rows, places = torch.arange(len(tensors.items), device=tensors.items.device), last_places(tensors)
-        scores = self.bias.expand(len(rows), -1)
+            is_followed = self.following(tensors, batch.targets) > 0
+            return self._scores(None if encoded is None else encoded[is_followed], int(is_followed.sum()))
+        last = last_places(tensors)
+        at_last = None
         if encoded is not None:
-            scores = scores + self.gate * (encoded[rows, places] @ self._shared[0].items.weight[1:].T)
-        if neighbours is not None:
-            own = None
-            if self.training:
-                own = torch.zeros(len(tensors.items), len(neighbours.users), device=scores.device)
-                own = own.scatter(1, torch.cat([tensors.seen, batch.targets.unsqueeze(1)], 1), 1.0)
-                own = own.index_fill(1, torch.zeros(1, dtype=torch.long, device=scores.device), 0)[rows]
-            similarity = neighbours(last_items(tensors.items, rows, places, neighbours.lags), own)
-            scores = scores + self.strength * torch.log(self.log_floor.exp() + similarity)  # type: ignore[operator, union-attr]
-        is_new = tensors.padding.all(1)[rows].unsqueeze(1)
-        return torch.where(is_new, self._shared[0].log_popularity, scores)
+            at_last = encoded.gather(1, last.view(-1, 1, 1).expand(-1, 1, encoded.size(2))).squeeze(1)
+        experts = [self._scores(at_last, last.size(0)).log_softmax(-1)]
+        if self.neighbours is not None:
+            worth = self.neighbours(last_items(tensors.items, last, self.neighbours.lags))
+            experts.append(torch.log(worth + FLOOR))
+        is_new = tensors.padding.all(1).unsqueeze(1)
+        return torch.stack([torch.where(is_new, shared.log_popularity, each) for each in experts])
+
+    def _scores(self, encoded: Tensor | None, count: int) -> Tensor:
+        """Scores of all items at so many places, whose encoded tokens are `(places, dim)`."""
+        if encoded is None:
+            return self.bias.expand(count, -1)
+        return torch.addmm(self.bias, encoded, self._shared[0].items.weight[1:].T)
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy over all items, and the number of places."""
-        following = batch.targets
-        if self.training:
-            following = self.following(batch.inputs[self.spec.history], batch.targets)
-            following = following[following > 0]
-        total = F.cross_entropy(
-            outputs, following - 1, reduction="sum", ignore_index=-1, label_smoothing=self.label_smoothing
-        )
-        return total, (following > 0).sum().clamp(min=1)
+        if not self.training:
+            total = F.nll_loss(outputs[0], batch.targets - 1, reduction="sum", ignore_index=-1)
+            return total, (batch.targets > 0).sum().clamp(min=1)
+        following = self.following(batch.inputs[self.spec.history], batch.targets)
+        following = following[following > 0]
+        total = F.cross_entropy(outputs, following - 1, reduction="sum", label_smoothing=self.label_smoothing)
+        return total, batch.index.new_tensor(len(following)).clamp(min=1)
 
     # Answers.
 
-    def unseen(self, outputs: Tensor, tensors: ItemTensors) -> Tensor:
-        """Scores without those of items that the user has had, `(batch, catalogue)`."""
-        seen = torch.zeros(len(outputs), outputs.size(1) + 1, dtype=torch.bool, device=outputs.device)
-        return outputs.float().masked_fill(seen.scatter(1, tensors.seen, True)[:, 1:], -torch.inf)
+    def unseen(self, outputs: Tensor, tensors: ItemTensors, weight: float | None = None) -> Tensor:
+        """Scores of items that the user has not had, else -inf, `(batch, catalogue)`.
+
+        Args:
+            outputs: Log probabilities by each expert, `(experts, batch, catalogue)`.
+            tensors: Histories.
+            weight: Weight of the encoder beside item-kNN; None takes the one that was chosen.
+        """
+        weight = self.spec.encoder_weight if weight is None else weight
+        scores = outputs[0] if len(outputs) == 1 else outputs[1] + weight * outputs[0]
+        seen = torch.zeros(scores.size(0), scores.size(1) + 1, dtype=torch.bool, device=outputs.device)
+        return scores.float().masked_fill(seen.scatter(1, tensors.seen, True)[:, 1:], -torch.inf)
 
     def predict(
         self, outputs: Tensor, features: dict[str, ModalityFeatures], batch: Batch, val_size: int | None = None
     ) -> Predictions:
-        """The best items with their probabilities; with labels also the rank of the true one."""
+        """The best items with their probabilities; with labels also the rank of the true one, by each weight of the encoder."""
         tensors: ItemTensors = batch.inputs[self.spec.history]
+        targets = None if batch.targets is None else batch.targets.cpu().numpy()
         scores = self.unseen(outputs, tensors)
-        columns = ranked(scores.cpu().numpy(), None if batch.targets is None else batch.targets.cpu().numpy(), self.top)
-        columns["probability"] = np.take_along_axis(
-            scores.softmax(-1).cpu().numpy(), columns["predicted"].clip(min=0), 1
-        )
-        columns["known"] = (~tensors.padding).sum(1).cpu().numpy()
+        columns = ranked(scores.cpu().numpy(), targets, self.top)
+        chances = scores.softmax(-1).cpu().numpy()
+        columns["probability"] = np.take_along_axis(chances, columns["predicted"].clip(min=0), 1)
+        columns["known"] = (tensors.seen > 0).sum(1).cpu().numpy()
         columns["unknown"] = list(tensors.unknown or [[]] * len(scores))
+        if targets is not None and self.neighbours is not None:
+            each = [ranked(self.unseen(outputs, tensors, weight).cpu().numpy(), targets) for weight in WEIGHTS]
+            columns |= {f"{name}_by_weight": np.stack([one[name] for one in each], 1) for name in each[0]}
         return columns
+
+    def tune(self, predictions: Predictions) -> Predictions:
+        """Chooses the weight of the encoder beside item-kNN."""
+        if "rank_by_weight" not in predictions:
+            return predictions
+        scores = [metrics_of(ranks)[f"ndcg@{TOP}"] for ranks in predictions["rank_by_weight"].T]
+        best = int(np.argmax(scores))
+        self.spec = replace(self.spec, encoder_weight=WEIGHTS[best])
+        return predictions | {name: predictions[f"{name}_by_weight"][:, best] for name in ("rank", "predicted")}
 
     def labels(self, batch: Batch) -> Predictions:
         """Numbers of the true items."""
@@ -251,7 +281,13 @@ class Ranking(Head):
             )
         best = int(self.unseen(outputs, tensors)[0].argmax())
         name = self.catalogue[best]
-        return Explained(lambda outputs: outputs.log_softmax(-1)[:, best], f"log probability of {name}", name)
+        weight = self.spec.encoder_weight
+
+        def score(outputs: Tensor) -> Tensor:
+            scores = outputs[0] if len(outputs) == 1 else outputs[1] + weight * outputs[0]
+            return scores.log_softmax(-1)[:, best]
+
+        return Explained(score, f"log probability of {name}", name)
 
 
 def last_places(tensors: ItemTensors) -> Tensor:
@@ -272,7 +308,12 @@ def ranked(scores: np.ndarray, targets: np.ndarray | None, top: int = TOP) -> Pr
     Returns:
         `predicted`, places in the catalogue or `NO_ITEM`, `(examples, top)`, and `rank`, `(examples,)`.
     """
-    order = np.argsort(-scores, 1, kind="stable")[:, :top]
+    top = min(top, scores.shape[1])
+    best = np.sort(
+        np.argpartition(-scores, top - 1, 1)[:, :top], 1
+    )  # in the order of the catalogue where scores are equal
+    inside = np.argsort(-np.take_along_axis(scores, best, 1), 1, kind="stable")
+    order = np.take_along_axis(best, inside, 1)
     columns: Predictions = {"predicted": np.where(np.isneginf(np.take_along_axis(scores, order, 1)), NO_ITEM, order)}
     if targets is not None:
         own = np.take_along_axis(scores, (targets - 1).clip(min=0)[:, None], 1)

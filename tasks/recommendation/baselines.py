@@ -1,8 +1,8 @@
 """Simple recommenders on the same histories: what is popular, what users have together, and a linear autoencoder."""
 
 from collections.abc import Callable, Iterable, Sequence
-from copy import deepcopy
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,7 @@ from mla_train.heads.ranking import Ranking, metrics_of, ranked
 from mla_train.modalities.items.neighbours import Neighbours
 
 HISTORY = "history"
-DECAYS, SHRINKS, STRENGTHS = (0.7, 0.8, 0.9), (10.0, 0.0, 20.0), (500.0, 200.0, 1000.0)
-COUNT, ALL, LAST = 100, 1000, 8  # neighbours of an item; items of a history that item-kNN and the decayed one sum over
+DECAYS, DAMPINGS, STRENGTHS = (0.7, 0.6, 0.8), (10.0, 3.0, 30.0), (500.0, 200.0, 1000.0)
 CHUNK = 128  # histories that are scored at a time
 Score = Callable[[list[np.ndarray]], np.ndarray]
 """From numbers of the items of some histories to scores of all items, `(histories, catalogue)`."""
@@ -26,9 +25,9 @@ def ranking_baselines(data: Dataset) -> Baselines:
     """The most popular items, item-kNN over whole and over the last items, and EASE."""
     return {
         "popularity": partial(_popularity, data),
-        "item_knn": partial(_neighbours, data, ALL, (1.0,)),
-        "decayed_item_knn": partial(_neighbours, data, LAST, DECAYS),
-        "ease": partial(_ease, data),
+        "item_knn": partial(_linear, data, item_knn, "damping", DAMPINGS),
+        "decayed_item_knn": partial(_decayed_item_knn, data),
+        "ease": partial(_linear, data, ease, "l2", STRENGTHS),
     }
 
 
@@ -46,7 +45,7 @@ def predictions_of(split: Split, score: Score) -> Predictions:
     column, parts = split.columns[HISTORY], []
     for start in range(0, len(split.targets), CHUNK):
         histories = [column[place].seen for place in range(start, min(start + CHUNK, len(split.targets)))]
-        scores = np.array(score(histories), float)
+        scores = np.array(score(histories))
         for row, history in zip(scores, histories, strict=True):
             row[history - 1] = -np.inf
         parts.append(ranked(scores, split.targets[start : start + CHUNK]))
@@ -72,37 +71,30 @@ def _popularity(data: Dataset, limit: Limit) -> Baseline:
     return best(data, [({}, lambda histories: np.tile(counts, (len(histories), 1)))], limit)
 
 
-def _neighbours(data: Dataset, lags: int, decays: tuple[float, ...], limit: Limit) -> Baseline:
-    knn, settings = choose_neighbours(data, lags, decays, COUNT, limit)
+def _decayed_item_knn(data: Dataset, limit: Limit) -> Baseline:
+    knn = Neighbours(len(data.spec.inputs[HISTORY].spec.catalogue), len(data.train))
+    settings = fit_neighbours(knn, data, limit)
     score = partial(knn_scores, knn)
     return Baseline(predictions_of(data.val, score), predictions_of(data.test, score), settings)
 
 
-def choose_neighbours(
-    data: Dataset, lags: int, decays: Sequence[float], count: int, limit: Limit
-) -> tuple[Neighbours, dict[str, float]]:
-    """Item-kNN of the training histories that is best on val, and its settings.
+def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit) -> dict[str, float]:
+    """Fits item-kNN to the training histories, and sets its damping and decay to the best on val.
 
-    Args:
-        data: Data set.
-        lags: Number of items of a history that count.
-        decays: Weights of an item beside that of the next, to choose from.
-        count: Number of neighbours of each item.
-        limit: How long to choose; without time the first settings are taken, the usual ones.
+    Returns:
+        The settings; the first ones, which are usual, where there is no time to choose.
     """
-    histories, size = training_histories(data), len(data.spec.inputs[HISTORY].spec.catalogue)
-    found: list[tuple[float, Neighbours, dict[str, float]]] = []
-    for shrink in SHRINKS:
-        learned = Neighbours(size, count, lags, shrink)
-        learned.learn(histories)
-        for decay in decays:
-            knn = deepcopy(learned)
-            knn.set_decay(decay)
-            val = predictions_of(data.val, partial(knn_scores, knn))
-            found.append((metrics_of(val["rank"])[Ranking.monitor], knn, {"shrink": shrink, "decay": decay}))
-            if limit.is_over:
-                return found[0][1:]
-    return max(found, key=lambda each: each[0])[1:]
+    knn.learn(training_histories(data))
+    found: list[tuple[float, float, float]] = []
+    for damping, decay in product(DAMPINGS, DECAYS):
+        knn.set(damping, decay)
+        val = predictions_of(data.val, partial(knn_scores, knn))
+        found.append((metrics_of(val["rank"])[Ranking.monitor], damping, decay))
+        if limit.is_over:
+            break
+    _, damping, decay = max(found, key=lambda each: each[0])
+    knn.set(damping, decay)
+    return {"damping": damping, "decay": decay}
 
 
 @torch.no_grad()
@@ -115,43 +107,50 @@ def knn_scores(knn: Neighbours, histories: list[np.ndarray]) -> np.ndarray:
     return knn(recent).numpy()
 
 
-def _ease(data: Dataset, limit: Limit) -> Baseline:
-    """EASE (Steck 2019), through the inverse of users x users where they are fewer than items: the same numbers."""
+def _linear(
+    data: Dataset, model: Callable[[Any, float], Score], name: str, values: Sequence[float], limit: Limit
+) -> Baseline:
+    """A model of whole histories as rows of 0 and 1, sparse, `(histories, catalogue)`, and of one number."""
     from scipy.sparse import csr_matrix
 
     histories, size = training_histories(data), len(data.spec.inputs[HISTORY].spec.catalogue)
 
     def rows(histories: list[np.ndarray]) -> Any:
         places = np.repeat(np.arange(len(histories)), [len(each) for each in histories])
-        columns = np.concatenate([*histories, np.zeros(0, np.int64)]).astype(np.int64) - 1
+        columns = np.concatenate(histories) - 1
         return csr_matrix((np.ones(len(places)), (places, columns)), shape=(len(histories), size))
 
     train = rows(histories)
 
     def candidates() -> Iterable[tuple[dict[str, Any], Score]]:
-        for strength in STRENGTHS:
-            scores = ease_scores(train, strength)
-            yield {"l2": strength}, partial(_of_rows, scores, rows)
+        for value in values:
+            scores = model(train, value)
+            yield {name: value}, lambda histories, scores=scores: scores(rows(histories))  # type: ignore[misc]
 
     return best(data, candidates(), limit)
 
 
-def _of_rows(
-    scores: Callable[[Any], np.ndarray], rows: Callable[[Any], Any], histories: list[np.ndarray]
-) -> np.ndarray:
-    return scores(rows(histories))
+def item_knn(train: Any, damping: float) -> Callable[[Any], np.ndarray]:
+    """From histories to the sums of damped cosine similarities to their items (Sarwar et al. 2001).
+
+    Args:
+        train: 1 where a training user has an item, sparse, `(users, catalogue)`.
+        damping: Added to numbers of users.
+    """
+    scale = 1 / np.sqrt(np.asarray(train.sum(0)).ravel() + damping)
+    return lambda histories: (histories.multiply(scale).tocsr() @ train.T @ train).toarray() * scale
 
 
-def ease_scores(train: Any, strength: float) -> Callable[[Any], np.ndarray]:
-    """From histories to scores, both `(histories, catalogue)`: with P the inverse of X'X + strength, h (I - P / diag(P)).
+def ease(train: Any, strength: float) -> Callable[[Any], np.ndarray]:
+    """From histories h to h (I - P / diag(P)), where P is the inverse of X'X + strength (EASE, Steck 2019).
+
+    The inverse is computed for users x users: P = (I - X' (XX' + strength)^-1 X) / strength.
 
     Args:
         train: X, 1 where a training user has an item, sparse, `(users, catalogue)`.
         strength: Strength of the penalty.
     """
-    kernel = np.linalg.inv(
-        (train @ train.T).toarray() + strength * np.eye(train.shape[0])
-    )  # P = (I - X' kernel X) / strength
+    kernel = np.linalg.inv((train @ train.T).toarray() + strength * np.eye(train.shape[0]))
     projected = train.T @ kernel  # (catalogue, users)
     diagonal = (1 - np.asarray(train.T.multiply(projected).sum(1)).ravel()) / strength
 

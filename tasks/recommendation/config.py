@@ -12,12 +12,13 @@ class RecommendationConfig(TaskOptions):
     """The item that comes next is ranked among all that a user has not had.
 
     Attributes:
-        neighbours: Number of neighbours of each item in the item-kNN beside the encoder, as which training begins; 0 is none.
+        neighbours: Largest number of training users whose histories item-kNN beside the encoder knows, as which training
+            begins; 0 is none.
     """
 
     _target_: str = "tasks.recommendation.Recommendation"
     name: str = "recommendation"
-    neighbours: int = number(100, least=0)
+    neighbours: int = number(2000, least=0)
 
     def check_run(self, run: Any) -> None:
         """Raises UserError where the encoder cannot be causal."""

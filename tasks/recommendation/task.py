@@ -15,7 +15,7 @@ from mla_train.modalities.items import Items
 from mla_train.model import Model
 from mla_train.safe_files import write_atomically
 from mla_train.task import Task
-from tasks.recommendation.baselines import DECAYS, HISTORY, choose_neighbours, ranking_baselines
+from tasks.recommendation.baselines import HISTORY, fit_neighbours, ranking_baselines
 
 EXAMPLES, NEWEST, BEST = 12, 5, 5  # in examples.md
 
@@ -39,11 +39,9 @@ class Recommendation(Task):
         path: Any = model.embeddings[HISTORY].side_paths
         if "neighbours" not in path:
             return ""
-        knn = path["neighbours"]
-        chosen, _ = choose_neighbours(data, knn.lags, DECAYS, knn.count, Limit(quick=self.config.debug.fast))
-        knn.load_state_dict(chosen.state_dict())
+        fit_neighbours(path["neighbours"], data, limit=Limit(quick=self.config.debug.fast))
         is_start = self.config.task.start is not Start.none and not self.config.debug.overfit
-        return "decayed_item_knn" if is_start else ""
+        return "decayed_item_knn_and_popularity" if is_start else ""
 
     def baselines(self, data: Dataset) -> Baselines:
         """Popularity, item-kNN, EASE."""

@@ -1,7 +1,6 @@
-"""Item-kNN as a part of a network: items that the same users have, the last ones of a history counting most."""
+"""Item-kNN as a part of a network: users who had the last items of a history vote for what else they had."""
 
 from collections.abc import Sequence
-from math import log
 
 import numpy as np
 import torch
@@ -9,98 +8,70 @@ from torch import Tensor, nn
 
 from mla_train.modalities.items.spec import PADDING
 
-CHUNK = 256  # items whose neighbours are computed at a time
+USUAL_DAMPING, USUAL_DECAY = 10.0, 0.7
 
 
 class Neighbours(nn.Module):
-    """Sums of the cosine similarities of items to the last of a history (Sarwar et al. 2001), which decay from item to item.
+    """Damped cosine similarities of items to the last ones of a history (Sarwar et al. 2001), which decay from item to item.
 
-    In training a user does not count as one of those who have an item: what the neighbours of the user's own items say of the
-    user's next one would be known to nobody else, and worth nothing for new users.
+    An item is worth `sum of decay^k * common(item, k-th last) / sqrt((users(item) + damping) * (users(k-th last) + damping))`.
+    This is computed exactly through the users: each gets a vote from the last items, and gives it to all items that it has.
+    Nothing of it is trained.
 
     Args:
         catalogue: Number of items.
-        count: Number of neighbours of each.
+        users: Number of training users who vote.
         lags: Number of items of a history that count.
-        shrink: Added to the root of both items' users, so that few common users say less.
-        decay: Weight of an item beside that of the next, to begin with.
+        damping: Added to numbers of users, so that rare items say less.
+        decay: Weight of an item beside that of the next.
     """
 
-    neighbours: Tensor
-    common: Tensor
-    users: Tensor
-    shrink: Tensor
+    has: Tensor
+    damping: Tensor
+    weights: Tensor
 
     def __init__(
-        self, catalogue: int, count: int = 100, lags: int = 8, shrink: float = 10.0, decay: float = 0.7
+        self, catalogue: int, users: int, lags: int = 8, damping: float = USUAL_DAMPING, decay: float = USUAL_DECAY
     ) -> None:
         super().__init__()
-        self.count, self.lags = min(count, catalogue), lags
-        size = catalogue + 1
-        self.register_buffer("neighbours", torch.zeros(size, self.count, dtype=torch.int32))
-        self.register_buffer("common", torch.zeros(size, self.count))
-        self.register_buffer("users", torch.zeros(size))
-        self.register_buffer("shrink", torch.tensor(shrink))
-        self.log_weights = nn.Parameter(torch.zeros(lags))
-        self.set_decay(decay)
+        self.lags = lags
+        self.register_buffer("has", torch.zeros(1 + catalogue, users, dtype=torch.uint8))
+        self.register_buffer("damping", torch.tensor(damping))
+        self.register_buffer("weights", torch.zeros(lags))
+        self.set(damping, decay)
 
     @torch.no_grad()
-    def set_decay(self, decay: float) -> None:
-        """Sets the weight of each item of a history beside that of the next."""
-        self.log_weights.copy_(torch.arange(self.lags) * log(decay))
+    def set(self, damping: float, decay: float) -> None:
+        """Sets both; see the class."""
+        self.damping.fill_(damping)
+        self.weights.copy_(decay ** torch.arange(self.lags))
 
     @torch.no_grad()
     def learn(self, histories: Sequence[np.ndarray]) -> None:
-        """Finds the neighbours of each item.
+        """Takes the voters from training users, evenly spread where there are more.
 
         Args:
             histories: Numbers of the items of each training user, each once.
         """
-        from scipy.sparse import csr_matrix
+        self.has.zero_()
+        places = np.linspace(0, len(histories) - 1, self.has.size(1)).round().astype(np.int64)
+        for user, place in enumerate(places):
+            self.has[torch.from_numpy(histories[place]), user] = 1
 
-        size = len(self.users)
-        rows = np.repeat(np.arange(len(histories)), [len(each) for each in histories])
-        has = csr_matrix(
-            (np.ones(len(rows), np.float32), (rows, np.concatenate(histories))), shape=(len(histories), size)
-        )
-        users, of_items = np.asarray(has.sum(0)).ravel(), has.T.tocsr()
-        self.users.copy_(torch.from_numpy(users))
-        for start in range(1, size, CHUNK):
-            items = np.arange(start, min(start + CHUNK, size))
-            common = (of_items[items] @ has).toarray()
-            common[:, PADDING] = common[np.arange(len(items)), items] = 0
-            similarity = common / (np.sqrt(np.outer(users[items], users)) + float(self.shrink) + 1e-9)
-            nearest = np.argsort(-similarity, 1, kind="stable")[:, : self.count]
-            self.neighbours[items] = torch.from_numpy(nearest.astype(np.int32))
-            self.common[items] = torch.from_numpy(np.take_along_axis(common, nearest, 1))
-
-    def forward(self, recent: Tensor, own: Tensor | None = None) -> Tensor:
-        """Scores of all items, `(places, catalogue)`.
+    def forward(self, recent: Tensor) -> Tensor:
+        """What each item is worth, as a share of all, `(places, catalogue)`; zeros where nothing is known.
 
         Args:
             recent: The last items at each place, the newest first, 0 where there is none, `(places, lags)`.
-            own: 1 for all items of the user at each place, and 0 for others, `(places, 1 + catalogue)`; None where the user is
-                none of those that the neighbours were learned from.
         """
-        neighbours = self.neighbours[recent].long()
-        common, users, others = self.common[recent], self.users[recent].unsqueeze(-1), self.users[neighbours]
-        if own is not None:
-            is_own = own.gather(1, neighbours.flatten(1)).view_as(common)
-            common, users, others = common - is_own, users - 1, others - is_own
-        similarity = common.clamp(min=0) / ((users * others).clamp(min=0).sqrt() + self.shrink.clamp(min=1e-9))
-        weighted = similarity * self.log_weights.exp().unsqueeze(-1)
-        scores = weighted.new_zeros(len(recent), len(self.users))
-        return scores.scatter_add(1, neighbours.flatten(1), weighted.flatten(1))[:, 1:]
+        has = self.has.float()
+        scale = (has.sum(1) + self.damping).clamp(min=1e-9).rsqrt()
+        votes = torch.einsum("plu,pl->pu", has[recent], scale[recent] * self.weights)
+        worth = (votes @ has[1:].T) * scale[1:]
+        return worth / worth.sum(1, keepdim=True).clamp(min=1e-9)
 
 
-def last_items(items: Tensor, rows: Tensor, places: Tensor, lags: int) -> Tensor:
-    """The last items at some places, the newest first, 0 where there is none, `(places, lags)`.
-
-    Args:
-        items: Numbers of the items of histories, `(batch, length)`.
-        rows: History of each place, `(places,)`.
-        places: Place in it, `(places,)`.
-        lags: Number of items.
-    """
+def last_items(items: Tensor, places: Tensor, lags: int) -> Tensor:
+    """The items of histories `(batch, length)` up to a place of each `(batch,)`, the newest first, 0 where there is none, `(batch, lags)`."""
     back = places.unsqueeze(1) - torch.arange(lags, device=items.device)
-    return items[rows.unsqueeze(1), back.clamp(min=0)].masked_fill(back < 0, PADDING)
+    return items.gather(1, back.clamp(min=0)).masked_fill(back < 0, PADDING)

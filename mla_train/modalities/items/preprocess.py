@@ -91,7 +91,8 @@ class Items(Modality[ItemSpec]):
             return cls(replace(train.known, max_length=options.max_length))
         counts = Counter(name for history in train.values for name in names_of(history))
         catalogue = sorted(counts, key=lambda name: (-counts[name], name))
-        return cls(ItemSpec(catalogue, [counts[name] for name in catalogue], options.max_length, options.gaps))
+        users = [counts[name] for name in catalogue]
+        return cls(ItemSpec(catalogue, users, len(train), options.max_length, options.gaps))
 
     def prepare(self, column: ItemColumn, notes: list[str]) -> ItemColumn:
         """Numbers of the items; those that are not in the catalogue are left out."""
@@ -151,9 +152,9 @@ class Items(Modality[ItemSpec]):
         return InputExplanation(units, places, places.unsqueeze(1), occlude)
 
     @classmethod
-    def example_values(cls, count: int) -> list[list[str]]:
+    def example_values(cls, count: int) -> list[list[tuple[str, float]]]:
         """Short histories of a few items."""
-        return [[f"item {(i * step) % 7}" for step in range(1, 3 + i % 4)] for i in range(count)]
+        return [[(f"item {(i + 2 * step) % 7}", 60.0 * step) for step in range(1 + i % 4)] for i in range(count)]
 
 
 def _window(example: ItemExample, size: int) -> ItemExample:

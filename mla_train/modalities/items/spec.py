@@ -17,14 +17,16 @@ class ItemSpec:
     Attributes:
         catalogue: Name of each item.
         counts: Number of training users of each.
+        users: Number of training users.
         max_length: Number of items of a history that the encoder reads, the newest.
         gaps: Whether the time since the item before is read, too.
     """
 
-    carried: ClassVar = ("catalogue", "counts", "gaps")
+    carried: ClassVar = ("catalogue", "counts", "users", "gaps")
 
     catalogue: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+    users: int = 0
     max_length: int = 200
     gaps: bool = False
 
