@@ -142,11 +142,12 @@ class Items(Modality[ItemSpec]):
     def explain(self, name: str, embedding: Any, tensors: ItemTensors, raw: Any) -> InputExplanation:
         """Items as units, which are left out."""
         history = read_history(raw)
-        kept = [place for place, item in enumerate(names_of(history)) if item in self.numbers][-self.spec.max_length :]
+        known = [place for place, item in enumerate(names_of(history)) if item in self.numbers]
+        kept = np.array(known[-self.spec.max_length :])
         units = WordUnits([names_of(history)[place] for place in kept])
 
         def occlude(masks: np.ndarray) -> list[Any]:
-            return [[history[kept[unit]].tolist() for unit in np.flatnonzero(mask)] for mask in masks.astype(bool)]
+            return [history[kept[mask]] for mask in masks.astype(bool)]
 
         places = torch.arange(len(units))
         return InputExplanation(units, places, places.unsqueeze(1), occlude)
