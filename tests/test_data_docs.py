@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mla_train.config.overrides import quote_signs
-from tests.helpers import ROOT, load, write_aligned, write_jsonl, write_pairs, write_pictures
+from tests.helpers import ROOT, load, write_aligned, write_events, write_jsonl, write_pairs, write_pictures
 
 ROWS = re.findall(r"^\| (.+?) \| `(task=.+)` \|$", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE)
 HOURS = pd.date_range("2024-01-01", periods=600, freq="h")
@@ -144,6 +144,7 @@ def folder(tmp_path_factory):
     write_tables(path)
     write_series(path)
     write_images(path)
+    write_events(path / "events.csv")
     pairs = [(f"the {number} cats", f"die {number} Katzen") for number in range(200)]
     write_pairs(path / "pairs.csv", pairs)
     write_aligned(path, "train", pairs)

@@ -15,7 +15,7 @@ from mla_train.data.splits import SPLITS
 from mla_train.data.tables.cells import as_label, is_missing
 from mla_train.data.tables.splits import named_files, report_broken
 from mla_train.data.tables.table import Table, concatenate, read_table
-from mla_train.errors import few, require
+from mla_train.errors import UserError, few, require
 from mla_train.modalities.series.times import times_of
 
 USER_NAMES = (
@@ -124,8 +124,14 @@ def _times(table: Table, column: str, form: str | None) -> np.ndarray:
     """Times in seconds, or numbers as they are, `(events,)`."""
     cells = table.column(column)
     numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
-    if form is None and not np.isnan(numbers).any():
+    lacking = np.flatnonzero(np.isnan(numbers))
+    if form is None and not len(lacking):
         return numbers
+    if form is None and 2 * len(lacking) < len(cells):
+        raise UserError(
+            f"{table.file} {table.places[lacking[0]]}: {column} is {cells[lacking[0]]!r:.60}, and most times are numbers: correct or "
+            "remove the row, or name another column with data.time_column="
+        )
     series = pd.Series(cells, index=pd.Index(table.places, dtype=object), name=column)
     return (
         times_of(series, str(table.file), form, in_order=False).times.to_numpy().astype("datetime64[s]").astype(float)

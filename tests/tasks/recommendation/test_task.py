@@ -135,7 +135,7 @@ def test_dates_are_times(tmp_path):
             r"1 rows of .* lack user or item, the first is line 13.*data.on_error=skip",
         ),
         ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with three events or more"),
-        ([*ROWS, ("e", "x", "soon")], HEADER, [], "no time: correct it"),
+        ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path, rows, header, words, message):
