@@ -231,5 +231,5 @@ class HistoryOptions(DataOptions):
     split: HistorySplit = HistorySplit.last
     val_share: float = number(0.1, above=0, below=1)
     test_share: float = number(0.1, above=0, below=1)
-    max_length: int = number(200, least=1)
+    max_length: int = number(100, least=1)
     gaps: bool = False

@@ -35,8 +35,7 @@ TASKS = {
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
     "translation": ["task=translation"],
     "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
-    "ranking": ["task=recommendation"],
-    "ranking_gaps": ["task=recommendation", "data.gaps=true", "task.neighbours=0"],
+    "ranking": ["task=recommendation", "data.gaps=true"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
 
@@ -66,7 +65,7 @@ def kinds(*slow):
     return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in TASKS]
 
 
-@pytest.fixture(scope="module", params=kinds("features", "multilabel", "multimodal", "translation"))
+@pytest.fixture(scope="module", params=kinds("features", "multilabel", "ranking", "multimodal", "translation"))
 def traced(request, tmp_path_factory):
     """A model, its graphs, and raw examples."""
     artifact, data = make_artifact(request.param)
@@ -94,6 +93,9 @@ def make_examples(kind, data, folder):
         table.drop(index=[50, 51]).to_csv(folder / "a.csv", index=False)
         table[:-30].to_csv(folder / "b.csv", index=False, sep=";")
         examples = [{"series": str(folder / name)} for name in ("a.csv", "b.csv")]
+    if kind == "ranking":
+        examples[1]["history"] = []
+        examples[2]["history"] = [*examples[2]["history"], ["item nobody had", 1e6]]
     if kind == "multimodal":
         examples[1].pop("image")
         examples[2].pop("text")
@@ -134,7 +136,7 @@ def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
             check_decoding(model, programs, batch, inputs)
             continue
         outputs = model(batch)
-        if kind.startswith("ranking"):
+        if kind == "ranking":
             outputs = model.head.unseen(outputs, batch.inputs["history"])
         expected = (
             [outputs.softmax(-1) if kind != "multilabel" else outputs.sigmoid()] if kind != "forecast" else outputs

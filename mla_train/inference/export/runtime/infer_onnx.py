@@ -56,8 +56,15 @@ class Model:
             for name, spec in self.inputs.items()
             for field, array in READERS[spec["kind"]]([row.get(name) for row in rows], spec).items()
         }
+        if self.head["kind"] == "ranking":
+            name = self.head["history"]
+            probabilities = self.run("model", tensors)["probability"]
+            return [
+                best_items(*pair, self.inputs[name])
+                for pair in zip(probabilities, [row[name] for row in rows], strict=True)
+            ]
         if self.head["kind"] != "generation":
-            return answers(self.run("model", tensors), self.head, self.options, self.inputs)
+            return answers(self.run("model", tensors), self.head, self.options)
         return [self.write({k: v[place : place + 1] for k, v in tensors.items()}) for place in range(len(rows))]
 
     def _named(self, example: Any) -> Spec:
@@ -111,7 +118,7 @@ def check_whole(folder: Path) -> None:
             )
 
 
-def answers(outputs: Arrays, head: Spec, options: Spec, inputs: Spec) -> list[Spec]:
+def answers(outputs: Arrays, head: Spec, options: Spec) -> list[Spec]:
     """Records of the outputs of a graph that answers at once."""
     if head["kind"] == "regression":
         return [{"prediction": float(f"{number:.6g}")} for number in outputs["prediction"]]
@@ -121,8 +128,6 @@ def answers(outputs: Arrays, head: Spec, options: Spec, inputs: Spec) -> list[Sp
             levels = zip(options["quantiles"], np.moveaxis(each, -1, 0), strict=True)
             record["quantiles"] = {f"{level:g}": by_name(steps, head) for level, steps in levels}
         return records
-    if head["kind"] == "ranking":
-        return [best_items(row, inputs[head["history"]]["catalogue"]) for row in outputs["probability"]]
     records = []
     for row in outputs["probability"]:
         probabilities = {name: round(float(value), 4) for name, value in zip(head["classes"], row, strict=True)}
@@ -137,15 +142,6 @@ def answers(outputs: Arrays, head: Spec, options: Spec, inputs: Spec) -> list[Sp
             name = head["classes"][number]
             records.append({"prediction": name, "probability": probabilities[name], "probabilities": probabilities})
     return records
-
-
-def best_items(probabilities: np.ndarray, catalogue: Sequence[str]) -> Spec:
-    """The ten most probable items of those that the history has not."""
-    best = [place for place in np.argsort(-probabilities, kind="stable")[:10] if probabilities[place] > 0]
-    return {
-        "prediction": [catalogue[place] for place in best],
-        "probabilities": {catalogue[place]: float(f"{probabilities[place]:.4g}") for place in best},
-    }
 
 
 def by_name(steps: np.ndarray, head: Spec) -> dict[str, list[float]]:
@@ -338,25 +334,45 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
 # Histories of items.
 
 
+def items_of(history: Any) -> list[Any]:
+    """Items of a history: a list of names, or of pairs of name and seconds, or a text with bars between names."""
+    return [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
+
+
+def name_of(item: Any) -> str:
+    """Name of an item, or of a pair of name and seconds."""
+    return str(item[0] if isinstance(item, list) else item).strip()
+
+
 def read_items(values: Sequence[Any], spec: Spec) -> Arrays:
-    """Numbers of the newest items and of all, of lists of names, of pairs of name and seconds, or of texts with bars between names."""
+    """Numbers of the newest items of histories, and of all."""
     numbers = {name: number for number, name in enumerate(spec["catalogue"], 1)}
     rows, classes = [], []
     for value in values:
-        items = [name for name in value.split("|") if name.strip()] if isinstance(value, str) else value or []
-        if spec["gaps"] and not all(isinstance(item, list) for item in items):
-            raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
-        names = [str(item[0] if isinstance(item, list) else item).strip() for item in items]
-        known = [place for place, name in enumerate(names) if name in numbers]
-        rows.append([numbers[names[place]] for place in known])
+        items = items_of(value)
+        known = [place for place, item in enumerate(items) if name_of(item) in numbers]
+        rows.append([numbers[name_of(items[place])] for place in known])
         if spec["gaps"]:
+            if not all(isinstance(item, list) for item in items):
+                raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
             times = np.array([item[1] for item in items], float)
             gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
             gaps[:1] = 0
             classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])
-    items, padding = pad([row[-spec["max_length"] :] for row in rows], np.int64)
-    arrays = {"items": items, "padding": padding, "seen": pad(rows, np.int64)[0]}
+    items_read, padding = pad([row[-spec["max_length"] :] for row in rows], np.int64)
+    arrays = {"items": items_read, "padding": padding, "seen": pad(rows, np.int64)[0]}
     return arrays | ({"gaps": pad(classes, np.int64)[0]} if spec["gaps"] else {})
+
+
+def best_items(probabilities: np.ndarray, history: Any, spec: Spec) -> Spec:
+    """The ten most probable items of those that the history has not, what they rest on, and names that are not in the catalogue."""
+    catalogue, names = spec["catalogue"], [name_of(item) for item in items_of(history)]
+    best = [place for place in np.argsort(-probabilities, kind="stable")[:10] if probabilities[place] > 0]
+    unknown = [name for name in names if name not in set(catalogue)]
+    record: Spec = {"prediction": [catalogue[place] for place in best]}
+    record["probabilities"] = {catalogue[place]: float(f"{probabilities[place]:.4g}") for place in best}
+    record["based_on"] = "history" if len(unknown) < len(names) else "popularity"
+    return record | ({"unknown": unknown} if unknown else {})
 
 
 READERS: dict[str, Any] = {
