@@ -212,7 +212,7 @@ def test_a_folder_has_what_belongs_to_the_model(exported):
     files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
     graphs = {"encoder.onnx", "decoder_step.onnx"} if kind == "translation" else {"model.onnx"}
     texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", "translation") else set()
-    tables = {"series_table.py"} if kind == "forecast" else set()
+    tables = {"forecast": {"series_table.py"}, "ranking": {"item_histories.py"}}.get(kind, set())
     assert files == {SPEC, CONFIG, CHECKSUMS, "infer_onnx.py"} | graphs | texts | tables
 
 

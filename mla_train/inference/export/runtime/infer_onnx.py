@@ -7,7 +7,8 @@
     python infer_onnx.py '{"text": "so nice", "image": "cat.png"}' examples.jsonl
 
 Several inputs, and arrays of numbers, are written as JSON, in the argument or line by line in a .jsonl file. It needs
-onnxruntime and numpy; tokenizers for texts, Pillow for images; for forecasts the file series_table.py beside it.
+onnxruntime and numpy; tokenizers for texts, Pillow for images; for forecasts the file series_table.py beside it, for
+recommendations item_histories.py.
 """
 
 import json
@@ -57,6 +58,8 @@ class Model:
             for field, array in READERS[spec["kind"]]([row.get(name) for row in rows], spec).items()
         }
         if self.head["kind"] == "ranking":
+            from item_histories import best_items
+
             name = self.head["history"]
             probabilities = self.run("model", tensors)["probability"]
             return [
@@ -331,48 +334,11 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
     return {"past": past.transpose(0, 2, 1), "real": real.transpose(0, 2, 1), "padding": padding}
 
 
-# Histories of items.
-
-
-def items_of(history: Any) -> list[Any]:
-    """Items of a history: a list of names, or of pairs of name and seconds, or a text with bars between names."""
-    return [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
-
-
-def name_of(item: Any) -> str:
-    """Name of an item, or of a pair of name and seconds."""
-    return str(item[0] if isinstance(item, list) else item).strip()
-
-
 def read_items(values: Sequence[Any], spec: Spec) -> Arrays:
-    """Numbers of the newest items of histories, and of all."""
-    numbers = {name: number for number, name in enumerate(spec["catalogue"], 1)}
-    rows, classes = [], []
-    for value in values:
-        items = items_of(value)
-        known = [place for place, item in enumerate(items) if name_of(item) in numbers]
-        rows.append([numbers[name_of(items[place])] for place in known])
-        if spec["gaps"]:
-            if not all(isinstance(item, list) for item in items):
-                raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
-            times = np.array([item[1] for item in items], float)
-            gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
-            gaps[:1] = 0
-            classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])
-    items_read, padding = pad([row[-spec["max_length"] :] for row in rows], np.int64)
-    arrays = {"items": items_read, "padding": padding, "seen": pad(rows, np.int64)[0]}
-    return arrays | ({"gaps": pad(classes, np.int64)[0]} if spec["gaps"] else {})
+    """Histories of items."""
+    from item_histories import read_histories
 
-
-def best_items(probabilities: np.ndarray, history: Any, spec: Spec) -> Spec:
-    """The ten most probable items of those that the history has not, what they rest on, and names that are not in the catalogue."""
-    catalogue, names = spec["catalogue"], [name_of(item) for item in items_of(history)]
-    best = [place for place in np.argsort(-probabilities, kind="stable")[:10] if probabilities[place] > 0]
-    unknown = [name for name in names if name not in set(catalogue)]
-    record: Spec = {"prediction": [catalogue[place] for place in best]}
-    record["probabilities"] = {catalogue[place]: float(f"{probabilities[place]:.4g}") for place in best}
-    record["based_on"] = "history" if len(unknown) < len(names) else "popularity"
-    return record | ({"unknown": unknown} if unknown else {})
+    return read_histories(values, spec)
 
 
 READERS: dict[str, Any] = {
