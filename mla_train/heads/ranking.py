@@ -30,15 +30,14 @@ from mla_train.heads.base import (
     RawTargets,
     columns_of,
 )
+from mla_train.heads.ranking_metrics import NO_ITEM, TOP, metrics_of, ranked
 from mla_train.modalities.base import Modality, ModalityFeatures
 from mla_train.modalities.items import ItemTensors
 from mla_train.modalities.items.neighbours import last_items
 from mla_train.modalities.items.preprocess import names_of
 
-TOP = 10  # items that metrics look at, and that are recommended
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)  # of the encoder beside item-kNN, of which val chooses
 FLOOR = 1e-5  # share of an item that item-kNN gives nothing
-NO_ITEM = -1  # in place of a recommended item, where fewer than `TOP` are left
 
 
 @dataclass
@@ -293,39 +292,3 @@ class Ranking(Head):
 def last_places(tensors: ItemTensors) -> Tensor:
     """Place of the last item of each history, 0 of an empty one, `(batch,)`."""
     return ((~tensors.padding).sum(1) - 1).clamp(min=0)
-
-
-def ranked(scores: np.ndarray, targets: np.ndarray | None, top: int = TOP) -> Predictions:
-    """The best items, and with targets the number of items in front of the true one.
-
-    Items of equal score stand in front of the true one: ties flatter no model.
-
-    Args:
-        scores: Scores of all items, of those that are not to be recommended -inf, `(examples, catalogue)`.
-        targets: Number of the true item, from 1; 0 for one that is not in the catalogue, `(examples,)`.
-        top: Number of items.
-
-    Returns:
-        `predicted`, places in the catalogue or `NO_ITEM`, `(examples, top)`, and `rank`, `(examples,)`.
-    """
-    top = min(top, scores.shape[1])
-    best = np.sort(
-        np.argpartition(-scores, top - 1, 1)[:, :top], 1
-    )  # in the order of the catalogue where scores are equal
-    inside = np.argsort(-np.take_along_axis(scores, best, 1), 1, kind="stable")
-    order = np.take_along_axis(best, inside, 1)
-    columns: Predictions = {"predicted": np.where(np.isneginf(np.take_along_axis(scores, order, 1)), NO_ITEM, order)}
-    if targets is not None:
-        own = np.take_along_axis(scores, (targets - 1).clip(min=0)[:, None], 1)
-        columns["rank"] = np.where(targets > 0, (scores >= own).sum(1) - 1, scores.shape[1])
-    return columns
-
-
-def metrics_of(ranks: np.ndarray) -> dict[str, float]:
-    """NDCG, hit rate and mean reciprocal rank of one true item each, from the number of items in front of it, `(examples,)`."""
-    is_hit = ranks < TOP
-    return {
-        f"ndcg@{TOP}": float(np.where(is_hit, 1 / np.log2(ranks + 2), 0).mean()),
-        f"hr@{TOP}": float(is_hit.mean()),
-        "mrr": float((1 / (ranks + 1)).mean()),
-    }

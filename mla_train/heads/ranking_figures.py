@@ -8,14 +8,13 @@ from matplotlib.figure import Figure
 
 from mla_train.figures import save_figure
 from mla_train.heads.base import Predictions
+from mla_train.heads.ranking_metrics import metrics_of
 
 GROUPS = 4
 
 
 def metrics_by_group(head: Any, predictions: Predictions) -> dict[str, list[dict[str, float]]]:
     """Metrics of examples in quarters, by the length of the history and by the number of training users of the true item."""
-    from mla_train.heads.ranking import metrics_of
-
     counts = np.array([0, *head._shared[0].spec.counts])
     values = {"history_length": predictions["known"], "item_users": counts[predictions["label"]]}
     groups: dict[str, list[dict[str, float]]] = {}

@@ -11,7 +11,7 @@ import torch
 from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Predictions
-from mla_train.heads.ranking import Ranking, metrics_of, ranked
+from mla_train.heads.ranking_metrics import TOP, metrics_of, ranked
 from mla_train.modalities.items.neighbours import Neighbours
 
 HISTORY = "history"
@@ -57,7 +57,7 @@ def best(data: Dataset, candidates: Iterable[tuple[dict[str, Any], Score]], limi
     chosen: tuple[float, dict[str, Any], Score, Predictions] | None = None
     for settings, score in candidates:
         val = predictions_of(data.val, score)
-        value = metrics_of(val["rank"])[Ranking.monitor]
+        value = metrics_of(val["rank"])[f"ndcg@{TOP}"]
         if chosen is None or value > chosen[0]:
             chosen = value, settings, score, val
         if limit.is_over:
@@ -89,7 +89,7 @@ def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit) -> dict[str, fl
     for damping, decay in product(DAMPINGS, DECAYS):
         knn.set(damping, decay)
         val = predictions_of(data.val, partial(knn_scores, knn))
-        found.append((metrics_of(val["rank"])[Ranking.monitor], damping, decay))
+        found.append((metrics_of(val["rank"])[f"ndcg@{TOP}"], damping, decay))
         if limit.is_over:
             break
     _, damping, decay = max(found, key=lambda each: each[0])

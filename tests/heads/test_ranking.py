@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mla_train.data.examples import Examples, RawData
 from mla_train.heads import Ranking
-from mla_train.heads.ranking import NO_ITEM, metrics_of, ranked
+from mla_train.heads.ranking_metrics import NO_ITEM, metrics_of, ranked
 from mla_train.modalities.items import Items
 from mla_train.preparation import prepare
 from tests.helpers import SMALL, batch_of, config, randomize

@@ -14,7 +14,7 @@ from mla_train.data.sampling import evaluation_batches
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Head
 from mla_train.heads.base import Predictions, merge
-from mla_train.heads.ranking import ranked
+from mla_train.heads.ranking_metrics import ranked
 from mla_train.inference.export.inputs import to_graph
 from mla_train.inference.export.runtime.infer_onnx import Model as OnnxModel
 from mla_train.inference.predictor import Predictor

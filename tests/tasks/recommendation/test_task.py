@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 import mla_train
 from mla_train.baselines import Limit
 from mla_train.errors import UserError
-from mla_train.heads.ranking import metrics_of
+from mla_train.heads.ranking_metrics import metrics_of
 from mla_train.task import build_task
 from tasks.recommendation.baselines import ease, item_knn, ranking_baselines
 from tasks.recommendation.movielens import FrameReader, read_columns
