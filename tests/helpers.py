@@ -259,6 +259,16 @@ def write_reviews(file, count=30):
         table.writerows([f"a {words[label][i % 3]} film, number {i}", label] for i in range(count) for label in words)
 
 
+def write_events(file, users=24, items=12):
+    """A table of users who go round the items in steps of one or two; the first lines say who had what when."""
+    lines = [
+        f"u{user},i{(user * 5 + step * (1 + user % 2)) % items},{1000 * step + user},Film {(user * 5 + step * (1 + user % 2)) % items}"
+        for user in range(users)
+        for step in range(7 + user % 3)
+    ]
+    file.write_text("\n".join(["user,item,time,title", *lines]) + "\n")
+
+
 NUMBER_WORDS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
 
 

@@ -15,6 +15,7 @@ from tests.helpers import (
     write_aligned,
     write_captions,
     write_coco,
+    write_events,
     write_jsonl,
     write_pairs,
     write_pictures,
@@ -175,6 +176,7 @@ def folder(tmp_path_factory):
     write_words(path / "words", count=20)
     lines = [f"words/{word}/{i}.wav,{word},{i // 2}" for word in ("high", "low") for i in range(20)]
     (path / "clips.csv").write_text("\n".join(["path,label,speaker", *lines]) + "\n")
+    write_events(path / "events.csv")
     pairs = [(f"the {number} cats", f"die {number} Katzen") for number in range(200)]
     write_pairs(path / "pairs.csv", pairs)
     write_aligned(path, "train", pairs)

@@ -30,6 +30,7 @@ from tests.helpers import (
     train,
     write_aligned,
     write_captions,
+    write_events,
     write_pairs,
     write_pictures,
     write_reviews,
@@ -184,6 +185,7 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     (tmp_path / "corpus.txt").write_text(
         "".join(f"a {word} film, number {i}\n" for i in range(60) for word in ("good", "bad"))
     )
+    write_events(tmp_path / "events.csv")
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
     write_aligned(tmp_path, "train", number_pairs(60))
@@ -441,6 +443,7 @@ def test_models_are_used_as_the_documents_say(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", param.values[1])
         export.main()
     assert (tmp_path / "exported" / "infer_onnx.py").is_file()
+    write_events(tmp_path / "events.csv")
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
     for param in commands():

@@ -46,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     add_run(parser)
     parser.add_argument("--input", help="file, folder of images or recordings, or - for the standard input")
     parser.add_argument("--output", default="-", help="file; - is the standard output (default)")
-    parser.add_argument("--text", help="one text, instead of a file")
+    parser.add_argument("--text", help="one text, instead of a file; of a recommender, items with a bar between them")
     parser.add_argument("--image", help="one image file, instead of a file of examples")
     parser.add_argument("--audio", help="one recording, instead of a file of examples")
     parser.add_argument("--format", choices=FORMATS, help="format of the input, where its name does not tell")
@@ -54,7 +54,11 @@ def parse_arguments() -> argparse.Namespace:
         "--column", action="append", default=[], metavar="INPUT=COLUMN", help="column of an input, such as text=review"
     )
     parser.add_argument(
-        "--top", "--n-best", type=int, default=1, help="number of classes or of generated texts, the best first"
+        "--top",
+        "--n-best",
+        type=int,
+        default=1,
+        help="number of classes, of generated texts or of items, the best first",
     )
     parser.add_argument("--beams", type=int, help="number of beams of generated texts; 1 is greedy and fastest")
     add_sampling(parser)
@@ -162,8 +166,11 @@ def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Any]) -> Any:
     given = {name: value for name in ONE if (value := getattr(arguments, name)) is not None}
     if given.keys() <= inputs.keys():
         return given
-    if [modality.kind for modality in inputs.values()] == list(given):
+    kinds = [modality.kind for modality in inputs.values()]
+    if kinds == list(given):
         return next(iter(given.values()))
+    if kinds == ["items"] and list(given) == ["text"]:
+        return [name for name in given["text"].split("|") if name.strip()]
     raise UserError(f"this model reads {', '.join(inputs)}: name a file with --input")
 
 
@@ -211,9 +218,11 @@ def predict(arguments: argparse.Namespace) -> None:
     if arguments.output != "-":
         check_output(Path(arguments.output), arguments.input)
     predictor = load_run(arguments)
-    head = predictor.network.head
+    head: Any = predictor.network.head
     set_generation(head, arguments.beams, answers.top)
     set_sampling(head, arguments)
+    if head.kind == "ranking" and answers.top > 1:
+        head.top = answers.top
     if arguments.stream:
         require(arguments.text is not None, "--stream prints one continued text: name its beginning with --text")
         require(head.kind == "next_tokens", "--stream belongs to language models (task=causal_lm)")

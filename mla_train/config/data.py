@@ -229,3 +229,29 @@ class LabelOptions(ClassOptions, CleanOptions):
     labels: list[str] | None = None
     rare: Rare = Rare.keep_in_train
     min_class_size: int = number(2, least=2)
+
+
+class HistorySplit(Enum):
+    """How histories are split: last takes the last item of each user for test and the one before for val; time the newest events."""
+
+    last = "last"
+    time = "time"
+
+
+@dataclass
+class HistoryOptions(DataOptions):
+    """How histories of items are read and split.
+
+    Attributes:
+        split: How they are split.
+        val_share: Share of the events before those of test that are val, with split=time.
+        test_share: Share of the events that are test, with split=time.
+        max_length: Number of items of a history that the encoder reads, the newest; training reads a random part of a longer one.
+        gaps: Whether the encoder reads the time between items, too.
+    """
+
+    split: HistorySplit = HistorySplit.last
+    val_share: float = number(0.1, above=0, below=1)
+    test_share: float = number(0.1, above=0, below=1)
+    max_length: int = number(100, least=1)
+    gaps: bool = False

@@ -7,11 +7,12 @@ from mla_train.heads.forecast import Forecast
 from mla_train.heads.forecast_spec import ForecastSpec
 from mla_train.heads.generation import Generation
 from mla_train.heads.multilabel import MultilabelClassification
+from mla_train.heads.ranking import Ranking, RankingSpec
 from mla_train.heads.regression import NumberSpec, Regression
 from mla_train.heads.text_targets import GenerationSpec
 
 HEADS: dict[str, type[Head]] = {
-    kind.kind: kind for kind in (Classification, MultilabelClassification, Regression, Generation, Forecast)
+    kind.kind: kind for kind in (Classification, MultilabelClassification, Regression, Generation, Forecast, Ranking)
 }
 """Kinds of answer by their names."""
 
@@ -28,5 +29,7 @@ __all__ = [
     "MultilabelClassification",
     "NumberSpec",
     "Predictions",
+    "Ranking",
+    "RankingSpec",
     "Regression",
 ]

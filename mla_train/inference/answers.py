@@ -48,6 +48,8 @@ def answer_columns(predictor: "Predictor", answers: Answers) -> list[str]:
         columns += ["score", *_numbered("score", answers.top)]
     elif head.kind == "next_tokens":
         columns.append("score")
+    elif head.kind == "ranking":
+        columns += ["based_on", "unknown"]
     if answers.probabilities and classes:
         columns += [f"probability {name}" for name in classes]
     return [*columns, "error"]

@@ -134,7 +134,7 @@ def raw_value(
         return texts if any(text is not None for text in texts) else None
     cell = cells.get(column)
     if is_missing(cell, na_values if kind == "text" else (), TEXT_WORDS):
-        return None
+        return [] if kind == "items" else None  # a new user has no history
     if kind == "text":
         if isinstance(cell, list | dict | bytes):
             raise UserError(f"a text is needed, not {type(cell).__name__}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mla_train.modalities.base import Column, Embedding, Modality, ModalityFeatures
     from mla_train.modalities.features import Features
     from mla_train.modalities.image import Image
+    from mla_train.modalities.items import Items
     from mla_train.modalities.registry import MODALITIES
     from mla_train.modalities.series import Series
     from mla_train.modalities.text import Text
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 __all__ = [
     "MODALITIES", "Audio", "Column", "Embedding", "Features", "Image", "Modality", "ModalityFeatures", "Series", "Text",
 ]  # fmt: skip
+__all__ = [
+    "MODALITIES",
+    "Column",
+    "Embedding",
+    "Features",
+    "Image",
+    "Items",
+    "Modality",
+    "ModalityFeatures",
+    "Series",
+    "Text",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -28,6 +41,7 @@ __getattr__ = lazy_names(
         "Audio": "audio",
         "Features": "features",
         "Image": "image",
+        "Items": "items",
         "Series": "series",
         "Text": "text",
     },

@@ -13,7 +13,7 @@ from mla_train.inference.export.graphs import Graph
 from mla_train.masking import mask
 
 LICENSES = {
-    "digits": "cc-by-4.0", "kaomoji": "cc-by-4.0", "language_id": "bsd-3-clause",
+    "digits": "cc-by-4.0", "kaomoji": "cc-by-4.0", "language_id": "bsd-3-clause", "movielens_small": "other",
 }  # fmt: skip
 """Licenses of data sets, where they are known."""
 PIPELINES = {

@@ -15,7 +15,7 @@ from tests.helpers import SMALL, config, example_data, randomize
 
 TASKS = (
     "text_classification", "image_classification", "series_classification", "forecasting", "multimodal_sentiment",
-    "translation", "speech_classification", "image_captioning",
+    "translation", "speech_classification", "image_captioning", "recommendation",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def as_json(task, number=0):
     """An example of a task as a request holds it."""
     return {
         "text_classification": {"text": f"good film number {number}"},
+        "recommendation": {"history": [f"item {number + 1}", "item 4"]},
         "translation": {"source": f"bad film number {number}"},
         "image_classification": {"image": base64.b64encode(png(number=number)).decode()},
         "speech_classification": {"audio": base64.b64encode(wav(number=number)).decode()},

@@ -39,6 +39,7 @@ TASKS = {
     "translation": ["task=translation"],
     "captioning": ["task=image_captioning", "data.keywords=false", *IMAGE],
     "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
+    "ranking": ["task=recommendation", "data.gaps=true"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
 WRITTEN = ("translation", "captioning")  # texts, token by token
@@ -57,6 +58,8 @@ def make_artifact(kind):
     artifact = Artifact(module.config, module.task, randomize(module.model, 0.2).eval())
     if kind == "series":  # at thresholds of 0 rounding would decide
         artifact.model.embeddings["series"].init_from_data(data.train.columns["series"])
+    if kind == "ranking":
+        data.spec.target.encoder_weight = 0.5
     if kind == "text":  # the more probable of two classes is not always the predicted one
         data.spec.target.threshold = 0.9
     return artifact, data
@@ -67,7 +70,7 @@ def kinds(*slow):
     return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in TASKS]
 
 
-@pytest.fixture(scope="module", params=kinds("features", "multilabel", "multimodal", *WRITTEN))
+@pytest.fixture(scope="module", params=kinds("features", "multilabel", "ranking", "multimodal", *WRITTEN))
 def traced(request, tmp_path_factory):
     """A model, its graphs, and raw examples."""
     artifact, data = make_artifact(request.param)
@@ -95,6 +98,9 @@ def make_examples(kind, data, folder):
         table.drop(index=[50, 51]).to_csv(folder / "a.csv", index=False)
         table[:-30].to_csv(folder / "b.csv", index=False, sep=";")
         examples = [{"series": str(folder / name)} for name in ("a.csv", "b.csv")]
+    if kind == "ranking":
+        examples[1]["history"] = []
+        examples[2]["history"] = [*examples[2]["history"], ["item nobody had", 1e6]]
     if kind == "multimodal":
         examples[1].pop("image")
         examples[2].pop("text")
@@ -139,6 +145,8 @@ def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
             check_decoding(model, programs, batch, inputs)
             continue
         outputs = model(batch)
+        if kind == "ranking":
+            outputs = model.head.unseen(outputs, batch.inputs["history"])
         expected = (
             [outputs.softmax(-1) if kind != "multilabel" else outputs.sigmoid()] if kind != "forecast" else outputs
         )
@@ -213,7 +221,7 @@ def test_a_folder_has_what_belongs_to_the_model(exported):
     files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
     graphs = {"encoder.onnx", "decoder_step.onnx"} if kind in WRITTEN else {"model.onnx"}
     texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", *WRITTEN) else set()
-    tables = {"series_table.py"} if kind == "forecast" else set()
+    tables = {"forecast": {"series_table.py"}, "ranking": {"item_histories.py"}}.get(kind, set())
     assert files == {SPEC, CONFIG, CHECKSUMS, "infer_onnx.py"} | graphs | texts | tables
 
 

@@ -58,8 +58,9 @@ def write_model(artifact: Artifact, folder: Path, name: str) -> dict[str, Graph]
             save_onnx(graph, folder / f"{graph_name}.onnx")
     if name == "onnx":
         shutil.copy(RUNTIME / "infer_onnx.py", folder)
-        if model.head.kind == "forecast":
-            shutil.copy(RUNTIME / "series_table.py", folder)
+        beside = {"forecast": "series_table.py", "ranking": "item_histories.py"}.get(model.head.kind)
+        if beside is not None:
+            shutil.copy(RUNTIME / beside, folder)
     return graphs
 
 

@@ -70,13 +70,16 @@ class AnswerGraph(InputsGraph):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Answers of each example."""
-        outputs: Any = self.model(self.batch(tensors))
+        batch = self.batch(tensors)
+        outputs: Any = self.model(batch)
         head: Any = self.model.head
         if head.kind == "classification":
             return (outputs.softmax(-1),)
         if head.kind == "multilabel":
             return (outputs.sigmoid(),)
         spec = head.spec
+        if head.kind == "ranking":
+            return (head.unseen(outputs, batch.inputs[spec.history]).softmax(-1),)
         if head.kind == "regression":
             return (outputs.squeeze(-1) * spec.std + spec.mean,)
         mean, std, least = (
@@ -97,7 +100,7 @@ def answer_names(head: Any) -> list[str]:
     Raises:
         UserError: This kind of answer is not exported.
     """
-    if head.kind in ("classification", "multilabel"):
+    if head.kind in ("classification", "multilabel", "ranking"):
         return ["probability"]
     if head.kind == "regression":
         return ["prediction"]

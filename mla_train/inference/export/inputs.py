@@ -14,6 +14,7 @@ from mla_train.modalities.audio import AudioTensors
 from mla_train.modalities.base import Modality
 from mla_train.modalities.features import FeatureTensors
 from mla_train.modalities.image import ImageTensors
+from mla_train.modalities.items import ItemTensors
 from mla_train.modalities.series import SeriesTensors
 from mla_train.modalities.series.transforms import restored, transformed
 from mla_train.modalities.text import TextTensors
@@ -25,6 +26,7 @@ TENSORS: Mapping[str, Any] = {
     "audio": AudioTensors,
     "series": SeriesTensors,
     "features": FeatureTensors,
+    "items": ItemTensors,
 }
 BATCH = "batch"
 
@@ -85,6 +87,11 @@ def _graph_fields(name: str, modality: Modality, patch: int) -> dict[str, GraphI
         return {"spectrograms": GraphInput(spectrograms, free, patch), "padding": GraphInput(is_padding, free, patch)}
     if modality.kind == "features":
         return {"values": GraphInput(torch.zeros(2, length, len(spec.mean)), free), "padding": padding}
+    if modality.kind == "items":
+        numbers = torch.ones(2, length, dtype=torch.long)
+        inputs = {"items": GraphInput(numbers, free), "padding": padding}
+        inputs["seen"] = GraphInput(torch.ones(2, 9, dtype=torch.long), {0: BATCH, 1: f"{name}_seen"})
+        return inputs | ({"gaps": GraphInput(numbers.clone(), free)} if spec.gaps else {})
     if modality.kind == "series":
         return _window_fields(spec) if spec.horizon else _series_fields(name, spec, patch)
     raise UserError(f"{name} is an input of kind {modality.kind}, which has no graph: use --format safetensors")

@@ -14,6 +14,7 @@ from mla_train.data.sampling import evaluation_batches
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Head
 from mla_train.heads.base import Predictions, merge
+from mla_train.heads.ranking_metrics import ranked
 from mla_train.inference.export.inputs import to_graph
 from mla_train.inference.export.runtime.infer_onnx import Model as OnnxModel
 from mla_train.inference.predictor import Predictor
@@ -30,7 +31,7 @@ def onnx_metrics(folder: Path, predictor: Predictor, split: Split) -> dict[str, 
     for places in evaluation_batches(len(split), 32, lengths=data.lengths("test")):
         batch: Batch = data.collate([split[place] for place in places], training=False)
         columns = {"index": batch.index.numpy()} | head.labels(batch)
-        parts.append(columns | _predictions(model, head, arrays_of(predictor, batch)))
+        parts.append(columns | _predictions(model, head, arrays_of(predictor, batch), columns))
     return head.metrics(merge(parts))
 
 
@@ -39,12 +40,15 @@ def arrays_of(predictor: Predictor, batch: Batch) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in to_graph(predictor.network, batch).items()}
 
 
-def _predictions(model: OnnxModel, head: Head, arrays: Mapping[str, np.ndarray]) -> Predictions:
-    """Columns of `Head.predict` from what graphs answer."""
+def _predictions(model: OnnxModel, head: Head, arrays: Mapping[str, np.ndarray], labels: Predictions) -> Predictions:
+    """Columns of `Head.predict` from what graphs answer, and from the labels where these are ranked."""
     if head.kind == "generation":
         rows = len(next(iter(arrays.values())))
         records = [model.write({name: a[row : row + 1] for name, a in arrays.items()}) for row in range(rows)]
         return {"predicted": [each["prediction"] for each in records], "score": np.array([r["score"] for r in records])}
+    if head.kind == "ranking":
+        with np.errstate(divide="ignore"):
+            return ranked(np.log(model.run("model", dict(arrays))["probability"]), labels["label"])
     answers = {name: torch.from_numpy(array) for name, array in model.run("model", dict(arrays)).items()}
     return head.read_outputs(_outputs(head, answers))
 

@@ -14,7 +14,7 @@ from mla_train.inference.serve.limits import Limits
 
 PREDICTIONS: Mapping[str, Any] = {
     "classification": str, "multilabel": list[str], "regression": float, "generation": str,
-    "forecast": dict[str, list[float]], "next_tokens": str, "masked_patches": float,
+    "forecast": dict[str, list[float]], "next_tokens": str, "masked_patches": float, "ranking": list[str],
 }  # fmt: skip
 """Type of `prediction`, by kind of answer."""
 BESIDE: Mapping[str, dict[str, Any]] = {
@@ -22,6 +22,7 @@ BESIDE: Mapping[str, dict[str, Any]] = {
     "multilabel": {"probabilities": dict[str, float]},
     "generation": {"score": float},
     "next_tokens": {"score": float},
+    "ranking": {"probabilities": dict[str, float], "based_on": str, "unknown": list[str]},
     "forecast": {"quantiles": dict[str, dict[str, list[float]]]},
 }
 """Fields of a record beside its prediction, by kind of answer, with their types."""
@@ -39,6 +40,8 @@ SHOWN = (
     "known",
     "observed",
     "frequency",
+    "popular",
+    "gaps",
 )
 """Fields of an input's spec that /metadata lists."""
 

@@ -56,7 +56,7 @@ class ExampleReader:
 
     def __init__(self, spec: ModelSpec, limits: Limits) -> None:
         self.spec, self.limits = spec, limits
-        self.is_slow = any(modality.kind != "text" for modality in spec.inputs.values())
+        self.is_slow = any(modality.kind not in ("text", "items") for modality in spec.inputs.values())
         fields: dict[str, Any] = {}
         for number, (name, modality) in enumerate(spec.inputs.items()):  # a name need not be one of Python
             kind = input_type(modality, limits)
@@ -168,6 +168,11 @@ def input_type(modality: Modality, limits: Limits) -> Any:
         steps: Any = Field(max_length=limits.series_steps)
         rows = Annotated[list[Annotated[list[Gap], Field(fail_fast=True)]], steps]
         return Annotated[rows | Annotated[list[Gap], steps], Field(description=text)]
+    if modality.kind == "items":
+        text = "A list of items, the oldest first"
+        text += "; each a pair of its name and its time in seconds." if spec.gaps else ", by name; [] is a new user."
+        item: Any = tuple[str, Number] if spec.gaps else Annotated[str, Field(max_length=limits.text_characters)]
+        return Annotated[list[item], Field(description=text, max_length=limits.series_steps, fail_fast=True)]
     if modality.kind == "features":
         text = f"A list of {len(spec.mean)} numbers, or of steps, each such a list."
         numbers = Annotated[list[Number], Field(fail_fast=True)]

@@ -20,11 +20,21 @@ function steps(text) {
   }));
 }
 
+function items(text) {
+  const lines = text.split("\n").map(line => line.trim()).filter(Boolean);
+  return lines.map(line => {
+    const [, name, seconds] = line.match(/^(.*?)(?:\|\s*(-?[\d.]+))?$/);
+    return seconds === undefined ? name : [name.trim(), Number(seconds)];
+  });
+}
+
 async function example() {
   const values = {};
   for (const field of fields) {
     if (field.dataset.kind === "file") {
       if (field.files.length) values[field.dataset.name] = await base64(field.files[0]);
+    } else if (field.dataset.kind === "items") {
+      values[field.dataset.name] = items(field.value);
     } else if (field.value.trim()) {
       values[field.dataset.name] = field.dataset.kind === "numbers" ? steps(field.value) : field.value;
     }
@@ -88,6 +98,8 @@ async function predict(body) {
   const labels = Array.isArray(record.prediction) ? record.prediction.join(", ") || "no label" : number(record.prediction);
   const text = Object.assign(element("p", labels, "prediction"), {dir: "auto"});
   answer.append(element("h2", "Prediction"), text);
+  if (record.based_on === "popularity") answer.append(element("p", "No item of the history is known: these are the most popular.", "note"));
+  if (record.unknown) answer.append(element("p", `Not in the catalogue: ${record.unknown.join("; ")}`, "note"));
   if (record.probabilities) answer.append(bars(record.probabilities));
 }
 
@@ -132,6 +144,13 @@ for (const file of form.querySelectorAll("input[type=file]")) {
     if (!file.files.length) return;
     if (target.tagName === "TEXTAREA") target.value = await file.files[0].text();
     else Object.assign(target, {src: URL.createObjectURL(file.files[0]), hidden: false});
+  });
+}
+for (const choice of form.querySelectorAll("input[list]")) {  // a chosen item becomes a line of the history
+  const target = choice.nextElementSibling.nextElementSibling;
+  choice.addEventListener("change", () => {
+    target.value += `${target.value && !target.value.endsWith("\n") ? "\n" : ""}${choice.value}\n`;
+    choice.value = "";
   });
 }
 for (const area of form.querySelectorAll("textarea[data-kind=text]")) {

@@ -4,10 +4,13 @@
     python infer_onnx.py digit.png
     python infer_onnx.py word.wav
     python infer_onnx.py load.csv
+    python infer_onnx.py "Heat (1995) | Casino (1995)"
     python infer_onnx.py '{"text": "so nice", "image": "cat.png"}' examples.jsonl
 
 Several inputs, and arrays of numbers, are written as JSON, in the argument or line by line in a .jsonl file. It needs
 onnxruntime and numpy; tokenizers for texts, Pillow for images, soundfile for recordings; for forecasts the file series_table.py beside it.
+onnxruntime and numpy; tokenizers for texts, Pillow for images; for forecasts the file series_table.py beside it, for
+recommendations item_histories.py.
 """
 
 import json
@@ -59,6 +62,15 @@ class Model:
             for name, spec in self.inputs.items()
             for field, array in READERS[spec["kind"]]([row.get(name) for row in rows], spec).items()
         }
+        if self.head["kind"] == "ranking":
+            from item_histories import best_items
+
+            name = self.head["history"]
+            probabilities = self.run("model", tensors)["probability"]
+            return [
+                best_items(*pair, self.inputs[name])
+                for pair in zip(probabilities, [row[name] for row in rows], strict=True)
+            ]
         if self.head["kind"] != "generation":
             return answers(self.run("model", tensors), self.head, self.options)
         return [self.write({k: v[place : place + 1] for k, v in tensors.items()}) for place in range(len(rows))]
@@ -399,8 +411,15 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
     return {"past": past.transpose(0, 2, 1), "real": real.transpose(0, 2, 1), "padding": padding}
 
 
+def read_items(values: Sequence[Any], spec: Spec) -> Arrays:
+    """Histories of items."""
+    from item_histories import read_histories
+
+    return read_histories(values, spec)
+
+
 READERS: dict[str, Any] = {
-    "text": read_texts, "image": read_images, "audio": read_recordings, "features": read_features, "series": read_series,
+    "text": read_texts, "image": read_images, "audio": read_recordings, "features": read_features, "series": read_series, "items": read_items,
 }  # fmt: skip
 
 

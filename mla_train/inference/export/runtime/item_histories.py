@@ -1,0 +1,58 @@
+"""Histories of items as arrays that a graph reads, and its answer as a record: used by infer_onnx.py beside it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Spec = dict[str, Any]
+
+
+def items_of(history: Any) -> list[Any]:
+    """Items of a history: a list of names, or of pairs of name and seconds, or a text with bars between names."""
+    return [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
+
+
+def name_of(item: Any) -> str:
+    """Name of an item, or of a pair of name and seconds."""
+    return str(item[0] if isinstance(item, list) else item).strip()
+
+
+def read_histories(values: Sequence[Any], spec: Spec) -> Arrays:
+    """Numbers of the newest items of histories, and of all."""
+    numbers = {name: number for number, name in enumerate(spec["catalogue"], 1)}
+    rows, classes = [], []
+    for value in values:
+        items = items_of(value)
+        known = [place for place, item in enumerate(items) if name_of(item) in numbers]
+        rows.append([numbers[name_of(items[place])] for place in known])
+        if spec["gaps"]:
+            if not all(isinstance(item, list) for item in items):
+                raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
+            times = np.array([item[1] for item in items], float)
+            gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
+            gaps[:1] = 0
+            classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])
+    newest = pad([row[-spec["max_length"] :] for row in rows])
+    arrays = {"items": newest, "padding": newest == 0, "seen": pad(rows)}
+    return arrays | ({"gaps": pad(classes)} if spec["gaps"] else {})
+
+
+def best_items(probabilities: np.ndarray, history: Any, spec: Spec) -> Spec:
+    """The ten most probable items of those that the history has not, what they rest on, and names that are not in the catalogue."""
+    catalogue, names = spec["catalogue"], [name_of(item) for item in items_of(history)]
+    best = [place for place in np.argsort(-probabilities, kind="stable")[:10] if probabilities[place] > 0]
+    unknown = [name for name in names if name not in set(catalogue)]
+    record: Spec = {"prediction": [catalogue[place] for place in best]}
+    record["probabilities"] = {catalogue[place]: float(f"{probabilities[place]:.4g}") for place in best}
+    record["based_on"] = "history" if len(unknown) < len(names) else "popularity"
+    return record | ({"unknown": unknown} if unknown else {})
+
+
+def pad(rows: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
+    """Rows of numbers filled up with zeros, `(batch, longest)`."""
+    values = np.zeros((len(rows), max(1, *map(len, rows))), np.int64)
+    for place, row in enumerate(rows):
+        values[place, : len(row)] = row
+    return values

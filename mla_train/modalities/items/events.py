@@ -1,0 +1,235 @@
+"""From events, who had what and when, to histories with the item that comes next, in three splits."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mla_train.config import HistorySplit, OnError
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.readers import find_column
+from mla_train.data.splits import SPLITS
+from mla_train.data.tables.cells import as_label, is_missing
+from mla_train.data.tables.splits import named_files, report_broken
+from mla_train.data.tables.table import Table, concatenate, read_table
+from mla_train.errors import UserError, few, require
+from mla_train.modalities.series.times import times_of
+
+USER_NAMES = (
+    "user",
+    "user_id",
+    "userid",
+    "customer_id",
+    "customerid",
+    "visitorid",
+    "session_id",
+    "sessionid",
+    "reviewerid",
+)
+ITEM_NAMES = (
+    "item",
+    "item_id",
+    "itemid",
+    "product_id",
+    "productid",
+    "movieid",
+    "movie_id",
+    "asin",
+    "stockcode",
+    "track_id",
+)
+TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "invoicedate", "created_at")
+NO_TIME = "none"  # value of data.time_column
+
+
+@dataclass
+class Events:
+    """What users had, an event a row, in the order of the data.
+
+    Attributes:
+        users: User of each event.
+        items: Name of its item.
+        times: Its time in seconds, or a number that orders it, `(events,)`; None where the order of the rows is all that is known.
+    """
+
+    users: list[str]
+    items: list[str]
+    times: np.ndarray | None
+
+
+def read_event_files(options: Any) -> RawData:
+    """Reads events from tables.
+
+    Args:
+        options: `data` options of the run: path, columns, splits.
+
+    Raises:
+        UserError: A file or a column is not there, or a row cannot be read.
+    """
+    require(
+        bool(options.path), "the events are missing: name data.path=FILE, a table with a user and an item in each row"
+    )
+    notes: list[str] = []
+    tables = [read_table(file, options) for file in named_files(options.path, "path", notes)]
+    table = concatenate(tables, f"{options.path}")
+    notes += report_broken({"train": table}, options.on_error)
+    columns = {
+        "user": find_column(table, options.user_column, USER_NAMES, "data.user_column"),
+        "item": find_column(table, options.item_column, ITEM_NAMES, "data.item_column"),
+    }
+    table = _without_empty(table, list(columns.values()), options, notes)
+    users, items = ([as_label(cell) for cell in table.column(column)] for column in columns.values())
+    has_time = options.time_column != NO_TIME
+    plain = {name.strip().lower(): name for name in table.columns}
+    time = options.time_column or next((plain[name] for name in TIME_NAMES if name in plain), None)
+    times = None
+    if has_time and time is not None:
+        columns["time"] = find_column(table, time, (), "data.time_column")
+        times = _times(table, columns["time"], options.time_format)
+    if options.title_column is not None:
+        columns["title"] = find_column(table, options.title_column, (), "data.title_column")
+        titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
+        items = unique_titles(items, titles)
+    notes.append(f"{table.file}: " + ", ".join(f"{what} is read from column {name}" for what, name in columns.items()))
+    unused = [name for name in table.columns if name not in columns.values()]
+    if unused:
+        notes.append(f"{table.file}: column {few(unused)} is not used: each row counts as much, whatever it says")
+    return split_events(Events(users, items, times), options, notes)
+
+
+def _without_empty(table: Table, columns: Sequence[str], options: Any, notes: list[str]) -> Table:
+    """The rows that have a user and an item."""
+    cells = [table.column(name) for name in columns]
+    empty = [
+        row
+        for row, values in enumerate(zip(*cells, strict=True))
+        if any(is_missing(v, options.na_values) for v in values)
+    ]
+    if not empty:
+        return table
+    problem = f"{len(empty):,} rows of {table.file} lack {' or '.join(columns)}, the first is {table.places[empty[0]]}"
+    require(
+        options.on_error is not OnError.stop,
+        f"{problem}: correct or remove them, or leave them out with data.on_error=skip",
+    )
+    notes.append(f"{problem}; they are left out")
+    lacking = set(empty)
+    return table.select([row for row in range(len(table)) if row not in lacking])
+
+
+def _times(table: Table, column: str, form: str | None) -> np.ndarray:
+    """Times in seconds, or numbers as they are, `(events,)`."""
+    cells = table.column(column)
+    numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
+    lacking = np.flatnonzero(np.isnan(numbers))
+    if form is None and not len(lacking):
+        return numbers
+    if form is None and 2 * len(lacking) < len(cells):
+        raise UserError(
+            f"{table.file} {table.places[lacking[0]]}: {column} is {cells[lacking[0]]!r:.60}, and most times are numbers: correct or "
+            "remove the row, or name another column with data.time_column="
+        )
+    series = pd.Series(cells, index=pd.Index(table.places, dtype=object), name=column)
+    return (
+        times_of(series, str(table.file), form, in_order=False).times.to_numpy().astype("datetime64[s]").astype(float)
+    )
+
+
+def unique_titles(items: Sequence[str], titles: Sequence[str]) -> list[str]:
+    """A name for each item: its title, behind which its identifier stands where several items have one title, or where it has none."""
+    first = dict(zip(reversed(items), reversed(titles), strict=True))  # the first title of an item, if it has several
+    counts = Counter(first.values())
+    named = {
+        item: title if title and counts[title] == 1 else f"{title} [{item}]".strip() for item, title in first.items()
+    }
+    return [named[item] for item in items]
+
+
+def split_events(events: Events, options: Any, notes: list[str]) -> RawData:
+    """Histories with the item that comes next: of each user one in train, which is trained at each place.
+
+    Args:
+        events: What users had.
+        options: `data` options of the run, a `HistoryOptions`.
+        notes: Lines for the user, of which the data gets the lot.
+
+    Raises:
+        UserError: There is too little to split.
+    """
+    histories = _histories(events, options, notes)
+    examples: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
+    if options.split is HistorySplit.last:
+        short = 0
+        for user, rows in histories.items():
+            ends = {"train": 2, "val": 1, "test": 0} if len(rows) > 2 else {"train": 0}
+            short += len(rows) <= 2
+            for split, left in ends.items():
+                place = len(rows) - 1 - left
+                if place > 0:  # else there is nothing in front of it
+                    examples[split].append((user, rows[:place], rows[place, 0]))
+        if short:
+            notes.append(f"{short:,} of {len(histories):,} users have one or two events: they are in train alone")
+    else:
+        _split_by_time(histories, examples, options, notes)
+    counts = {split: len(each) for split, each in examples.items()}
+    require(
+        all(counts.values()),
+        f"there is nothing to {' and '.join(s for s, count in counts.items() if not count)} on: needed are users with three events or more"
+        + ("" if options.split is HistorySplit.last else ", before and after the times that part the splits"),
+    )
+    notes.append(
+        f"{len(histories):,} users, {len({name for rows in histories.values() for name in rows[:, 0]}):,} items, "
+        f"{sum(map(len, histories.values())):,} events; {counts['val']:,} validation and {counts['test']:,} test histories"
+    )
+    splits = {}
+    for split, parts in examples.items():
+        users, values, targets = zip(*parts, strict=True)
+        inputs = [history if options.gaps else history[:, 0] for history in values]
+        splits[split] = Examples({"history": inputs}, list(targets), [f"user {user}" for user in users])
+    return RawData(splits, notes)
+
+
+def _histories(events: Events, options: Any, notes: list[str]) -> dict[str, np.ndarray]:
+    """Rows of item and time of each user, in order, each item once, `(events, 2)`."""
+    times = events.times
+    if times is None:
+        needs = "data.gaps=true" if options.gaps else "data.split=time" if options.split is HistorySplit.time else ""
+        require(not needs, f"{needs} needs times, and the data has none: name their column with data.time_column=")
+        notes.append("there are no times: the rows of each user are taken to be in order (data.time_column)")
+        times = np.arange(len(events.users), dtype=float)
+    order = np.argsort(times, kind="stable")
+    of_user: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in order:
+        of_user[events.users[row]].setdefault(events.items[row], times[row])
+    repeated = len(order) - sum(map(len, of_user.values()))
+    if repeated:
+        notes.append(f"left out {repeated:,} events of an item that the user had before: an item is recommended once")
+    histories = {}
+    for user, first in of_user.items():
+        rows = histories[user] = np.empty((len(first), 2), dtype=object)
+        rows[:, 0], rows[:, 1] = list(first), list(first.values())
+    return histories
+
+
+def _split_by_time(histories: dict[str, np.ndarray], examples: dict[str, Any], options: Any, notes: list[str]) -> None:
+    """Each event of the newest times is one to be found, from all that its user had before."""
+    times = np.sort(np.concatenate([rows[:, 1] for rows in histories.values()]).astype(float))
+    until_test = times[int((1 - options.test_share) * len(times))]
+    until_val = times[int((1 - options.test_share) * (1 - options.val_share) * len(times))]
+    first = 0
+    for user, rows in histories.items():
+        split_of = np.searchsorted([until_val, until_test], rows[:, 1].astype(float), side="right")
+        trained = int((split_of == 0).sum())
+        if trained > 1:
+            examples["train"].append((user, rows[: trained - 1], rows[trained - 1, 0]))
+        for place in range(trained, len(rows)):
+            first += place == 0
+            if place:
+                examples[SPLITS[split_of[place]]].append((user, rows[:place], rows[place, 0]))
+    if first:
+        notes.append(
+            f"{first:,} events of val and test are the first of a new user: there is no history to rank them from"
+        )

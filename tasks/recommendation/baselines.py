@@ -1,0 +1,161 @@
+"""Simple recommenders on the same histories: what is popular, what users have together, and a linear autoencoder."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+
+from mla_train.baselines import Baseline, Baselines, Limit
+from mla_train.dataset import Dataset, Split
+from mla_train.heads import Predictions
+from mla_train.heads.ranking_metrics import TOP, metrics_of, ranked
+from mla_train.modalities.items.neighbours import Neighbours
+
+HISTORY = "history"
+DECAYS, DAMPINGS, STRENGTHS = (0.7, 0.6, 0.8), (10.0, 3.0, 30.0), (500.0, 200.0, 1000.0)
+CHUNK = 128  # histories that are scored at a time
+Score = Callable[[list[np.ndarray]], np.ndarray]
+"""From numbers of the items of some histories to scores of all items, `(histories, catalogue)`."""
+
+
+def ranking_baselines(data: Dataset) -> Baselines:
+    """The most popular items, item-kNN over whole and over the last items, and EASE."""
+    return {
+        "popularity": partial(_popularity, data),
+        "item_knn": partial(_linear, data, item_knn, "damping", DAMPINGS),
+        "decayed_item_knn": partial(_decayed_item_knn, data),
+        "ease": partial(_linear, data, ease, "l2", STRENGTHS),
+    }
+
+
+def training_histories(data: Dataset) -> list[np.ndarray]:
+    """Numbers of the items of each training user, with the last one."""
+    column = data.train.columns[HISTORY]
+    return [
+        np.append(column[place].seen, target) if target else column[place].seen
+        for place, target in enumerate(data.train.targets)
+    ]
+
+
+def predictions_of(split: Split, score: Score) -> Predictions:
+    """The columns of `Ranking.predict` that metrics need."""
+    column, parts = split.columns[HISTORY], []
+    for start in range(0, len(split.targets), CHUNK):
+        histories = [column[place].seen for place in range(start, min(start + CHUNK, len(split.targets)))]
+        scores = np.array(score(histories))
+        for row, history in zip(scores, histories, strict=True):
+            row[history - 1] = -np.inf
+        parts.append(ranked(scores, split.targets[start : start + CHUNK]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def best(data: Dataset, candidates: Iterable[tuple[dict[str, Any], Score]], limit: Limit) -> Baseline:
+    """The candidate with the best monitored metric on val; without time the first, the usual one."""
+    chosen: tuple[float, dict[str, Any], Score, Predictions] | None = None
+    for settings, score in candidates:
+        val = predictions_of(data.val, score)
+        value = metrics_of(val["rank"])[f"ndcg@{TOP}"]
+        if chosen is None or value > chosen[0]:
+            chosen = value, settings, score, val
+        if limit.is_over:
+            break
+    assert chosen is not None
+    return Baseline(chosen[3], predictions_of(data.test, chosen[2]), chosen[1])
+
+
+def _popularity(data: Dataset, limit: Limit) -> Baseline:
+    counts = np.array(data.spec.inputs[HISTORY].spec.counts, float)
+    return best(data, [({}, lambda histories: np.tile(counts, (len(histories), 1)))], limit)
+
+
+def _decayed_item_knn(data: Dataset, limit: Limit) -> Baseline:
+    knn = Neighbours(len(data.spec.inputs[HISTORY].spec.catalogue), len(data.train))
+    settings = fit_neighbours(knn, data, limit)
+    score = partial(knn_scores, knn)
+    return Baseline(predictions_of(data.val, score), predictions_of(data.test, score), settings)
+
+
+def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit) -> dict[str, float]:
+    """Fits item-kNN to the training histories, and sets its damping and decay to the best on val.
+
+    Returns:
+        The settings; the first ones, which are usual, where there is no time to choose.
+    """
+    knn.learn(training_histories(data))
+    found: list[tuple[float, float, float]] = []
+    for damping, decay in product(DAMPINGS, DECAYS):
+        knn.set(damping, decay)
+        val = predictions_of(data.val, partial(knn_scores, knn))
+        found.append((metrics_of(val["rank"])[f"ndcg@{TOP}"], damping, decay))
+        if limit.is_over:
+            break
+    _, damping, decay = max(found, key=lambda each: each[0])
+    knn.set(damping, decay)
+    return {"damping": damping, "decay": decay}
+
+
+@torch.no_grad()
+def knn_scores(knn: Neighbours, histories: list[np.ndarray]) -> np.ndarray:
+    """Scores by item-kNN."""
+    recent = torch.zeros(len(histories), knn.lags, dtype=torch.long)
+    for row, history in zip(recent, histories, strict=True):
+        newest = torch.from_numpy(history[::-1][: knn.lags].copy())
+        row[: len(newest)] = newest
+    return knn(recent).numpy()
+
+
+def _linear(
+    data: Dataset, model: Callable[[Any, float], Score], name: str, values: Sequence[float], limit: Limit
+) -> Baseline:
+    """A model of whole histories as rows of 0 and 1, sparse, `(histories, catalogue)`, and of one number."""
+    from scipy.sparse import csr_matrix
+
+    histories, size = training_histories(data), len(data.spec.inputs[HISTORY].spec.catalogue)
+
+    def rows(histories: list[np.ndarray]) -> Any:
+        places = np.repeat(np.arange(len(histories)), [len(each) for each in histories])
+        columns = np.concatenate(histories) - 1
+        return csr_matrix((np.ones(len(places)), (places, columns)), shape=(len(histories), size))
+
+    train = rows(histories)
+
+    def candidates() -> Iterable[tuple[dict[str, Any], Score]]:
+        for value in values:
+            scores = model(train, value)
+            yield {name: value}, lambda histories, scores=scores: scores(rows(histories))  # type: ignore[misc]
+
+    return best(data, candidates(), limit)
+
+
+def item_knn(train: Any, damping: float) -> Callable[[Any], np.ndarray]:
+    """From histories to the sums of damped cosine similarities to their items (Sarwar et al. 2001).
+
+    Args:
+        train: 1 where a training user has an item, sparse, `(users, catalogue)`.
+        damping: Added to numbers of users.
+    """
+    scale = 1 / np.sqrt(np.asarray(train.sum(0)).ravel() + damping)
+    return lambda histories: (histories.multiply(scale).tocsr() @ train.T @ train).toarray() * scale
+
+
+def ease(train: Any, strength: float) -> Callable[[Any], np.ndarray]:
+    """From histories h to h (I - P / diag(P)), where P is the inverse of X'X + strength (EASE, Steck 2019).
+
+    The inverse is computed for users x users: P = (I - X' (XX' + strength)^-1 X) / strength.
+
+    Args:
+        train: X, 1 where a training user has an item, sparse, `(users, catalogue)`.
+        strength: Strength of the penalty.
+    """
+    kernel = np.linalg.inv((train @ train.T).toarray() + strength * np.eye(train.shape[0]))
+    projected = train.T @ kernel  # (catalogue, users)
+    diagonal = (1 - np.asarray(train.T.multiply(projected).sum(1)).ravel()) / strength
+
+    def scores(histories: Any) -> np.ndarray:
+        inverse = (histories.toarray() - (histories @ projected) @ train) / strength
+        return histories.toarray() - inverse / diagonal
+
+    return scores

@@ -1,0 +1,302 @@
+"""Events become histories in splits that know no future, baselines are what they are called, and a run can be used."""
+
+import csv
+import io
+import json
+import lzma
+import os
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+import mla_train
+from mla_train.baselines import Limit
+from mla_train.errors import UserError
+from mla_train.heads.ranking_metrics import metrics_of
+from mla_train.task import build_task
+from tasks.recommendation.baselines import ease, item_knn, ranking_baselines
+from tasks.recommendation.movielens import FrameReader, read_columns
+from tests.helpers import SMALL, check_report, config, load, python, run_here, train
+
+HEADER = ("user", "item", "time")
+
+
+def write(file, rows, header=HEADER):
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return file
+
+
+def made_events(users=24, items=12, length=7):
+    """Users who go round the items in steps of one or two."""
+    return [
+        (f"u{user}", f"i{(user * 5 + step * (1 + user % 2)) % items}", 1_000 * user + step)
+        for user in range(users)
+        for step in range(length + user % 3)
+    ]
+
+
+def read(file, *words):
+    return load("task=recommendation", "data=event_files", f"data.path={file}", *words)
+
+
+def examples(data, split):
+    part = getattr(data, split)
+    catalogue = [None, *data.spec.inputs["history"].spec.catalogue]
+    return {
+        name.removeprefix("user "): (part.columns["history"].raw(place), catalogue[part.targets[place]])
+        for place, name in enumerate(part.names)
+    }
+
+
+ROWS = [
+    ("a", "x", 3), ("b", "y", 1), ("a", "y", 1), ("a", "z", 2), ("b", "x", 2), ("a", "w", 4), ("a", "y", 9), ("b", "w", 3),
+    ("c", "x", 1), ("d", "w", 1), ("d", "x", 2),
+]  # fmt: skip
+
+
+def test_the_last_item_of_each_user_is_test_and_the_one_before_val(tmp_path):
+    data = read(write(tmp_path / "e.csv", ROWS))
+    assert examples(data, "train") == {"a": (["y"], "z"), "d": (["w"], "x")}
+    assert examples(data, "val") == {"a": (["y", "z"], "x"), "b": (["y"], "x")}
+    assert examples(data, "test") == {"a": (["y", "z", "x"], None), "b": (["y", "x"], "w")} | {
+        "a": (["y", "z", "x"], "w")
+    }
+    notes = "\n".join(data.notes)
+    assert "left out 1 events of an item that the user had before" in notes
+    assert "2 of 4 users have one or two events: they are in train alone" in notes
+    assert "user is read from column user, item is read from column item, time is read from column time" in notes
+    assert "4 users, 4 items, 10 events; 2 validation and 2 test histories" in notes
+
+
+def test_a_split_by_time_knows_nothing_of_what_comes_later(tmp_path):
+    rows = [(f"u{(number * 7) % 5}", f"i{number % 30}", 10 * number) for number in range(100)]
+    data = read(write(tmp_path / "e.csv", rows), "data.split=time", "data.test_share=0.2", "data.val_share=0.25")
+    catalogue = data.spec.inputs["history"].spec.catalogue
+    times = {(user, item): 0.0 for user, item, _ in rows}
+    times |= {(user, item): time for user, item, time in reversed(rows)}  # the first of each
+    starts = np.quantile(sorted(times.values()), [0.6, 0.8])
+    for split, first, last in (("val", *starts), ("test", starts[1], np.inf)):
+        part = getattr(data, split)
+        for place, name in enumerate(part.names):
+            user, target = name.removeprefix("user "), part.targets[place]
+            history = part.columns["history"].raw(place)
+            if target:
+                moment = times[user, catalogue[target - 1]]
+                assert first - 10 <= moment <= last + 10
+                assert all(times[user, item] < moment for item in history)
+        assert part.groups is not None
+        assert len(np.unique(part.groups)) == len(set(part.names))
+
+
+def test_rows_without_times_are_taken_in_order_and_gaps_need_times(tmp_path):
+    rows = [row[:2] for row in made_events()]
+    file = write(tmp_path / "e.csv", rows, HEADER[:2])
+    assert any("the rows of each user are taken to be in order" in note for note in read(file).notes)
+    with pytest.raises(UserError, match=r"data.gaps=true needs times.*data.time_column="):
+        read(file, "data.gaps=true")
+
+
+def test_titles_name_items_and_those_of_several_items_keep_their_identifier(tmp_path):
+    rows = [
+        (user, item, time, {"i1": "Heat", "i2": "Heat"}.get(item, f"film {item}")) for user, item, time in made_events()
+    ]
+    file = write(tmp_path / "e.csv", rows, ("customer_id", "product_id", "date", "name"))
+    names = set(read(file, "data.title_column=name").spec.inputs["history"].spec.catalogue)
+    assert {"Heat [i1]", "Heat [i2]", "film i3"} <= names
+    data = read(file)
+    assert "i1" in data.spec.inputs["history"].spec.catalogue
+    assert any("column name is not used" in note for note in data.notes)
+
+
+def test_dates_are_times(tmp_path):
+    rows = [(user, item, f"2024-01-{1 + time % 1000:02} 10:00") for user, item, time in made_events()]
+    plain = examples(read(write(tmp_path / "a.csv", made_events())), "test")
+    assert examples(read(write(tmp_path / "b.csv", rows)), "test") == plain
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "words", "message"),
+    [
+        (
+            ROWS,
+            ("who", "item", "time"),
+            [],
+            r"has no column user; there are who, item, time. Name the one with data.user_column=",
+        ),
+        (ROWS, HEADER, ["data.time_column=when"], "has no column when"),
+        (
+            [*ROWS, ("", "x", 3)],
+            HEADER,
+            [],
+            r"1 rows of .* lack user or item, the first is line 13.*data.on_error=skip",
+        ),
+        ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with three events or more"),
+        ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(tmp_path, rows, header, words, message):
+    with pytest.raises(UserError, match=message) as error:
+        read(write(tmp_path / "e.csv", rows, header), *words)
+    assert "\n" not in str(error.value)
+
+
+def test_no_file_is_named():
+    with pytest.raises(UserError, match=r"name data\.path=FILE"):
+        load("task=recommendation", "data=event_files")
+
+
+def test_rows_without_user_or_item_are_left_out_if_asked(tmp_path):
+    file = write(tmp_path / "e.csv", [*made_events(), ("u1", "", 5)])
+    assert any("they are left out" in note for note in read(file, "data.on_error=skip").notes)
+
+
+# MovieLens, and its pickle.
+
+
+def test_movielens_is_read_without_unpickling_anything_but_a_table(tmp_path):
+    data = load("task=recommendation")
+    assert [len(data.train), len(data.val), len(data.test)] == [671, 671, 671]
+    assert "671 users, 9,066 items, 100,004 events; 671 validation and 671 test histories" in data.notes
+    assert data.spec.inputs["history"].spec.catalogue[:2] == ["Forrest Gump (1994)", "Pulp Fiction (1994)"]
+
+
+def test_another_pickle_is_refused(tmp_path):
+    class Bad:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'owned'}",)
+
+    for number, value in enumerate((Bad(), [Bad()], {"a": 1}, pd.Series([1]))):
+        file = tmp_path / f"{number}.xz"
+        file.write_bytes(lzma.compress(pickle.dumps(value)))
+        with pytest.raises(UserError, match="is not the table that it was"):
+            read_columns(file)
+    assert not (tmp_path / "owned").exists()
+    with pytest.raises(pickle.UnpicklingError, match="is no part of a table"):
+        FrameReader(io.BytesIO(pickle.dumps(os.system))).load()
+
+
+# Baselines.
+
+
+def test_ease_through_users_is_ease_through_items():
+    generator = np.random.default_rng(0)
+    train, new = ((generator.random((count, 9)) < 0.4).astype(float) for count in (14, 5))
+    inverse = np.linalg.inv(train.T @ train + 3.0 * np.eye(9))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    assert ease(csr_matrix(train), 3.0)(csr_matrix(new)) == pytest.approx(new @ weights, abs=1e-9)
+
+
+def test_item_knn_is_the_sum_of_damped_cosines():
+    generator = np.random.default_rng(1)
+    train, new = ((generator.random((count, 9)) < 0.4).astype(float) for count in (14, 5))
+    counts = train.sum(0)
+    cosines = (train.T @ train) / np.sqrt(np.outer(counts + 2, counts + 2))
+    assert item_knn(csr_matrix(train), 2.0)(csr_matrix(new)) == pytest.approx(new @ cosines)
+
+
+def test_baselines_rank_what_a_user_has_not_had(tmp_path):
+    data = read(write(tmp_path / "e.csv", made_events()))
+    for name, baseline in ranking_baselines(data).items():
+        done = baseline(Limit())
+        assert len(done.test["rank"]) == len(data.test)
+        for place, row in enumerate(done.test["predicted"]):
+            assert not set(row[row >= 0] + 1) & set(data.test.columns["history"][place].seen)
+        if name == "decayed_item_knn":
+            assert metrics_of(done.test["rank"])["hr@10"] == 1
+    popular = ranking_baselines(data)["popularity"](Limit(quick=True)).test
+    assert popular["predicted"][0, 0] == next(n for n in range(12) if n + 1 not in data.test.columns["history"][0].seen)
+
+
+def test_the_network_begins_as_item_knn(tmp_path):
+    data = read(write(tmp_path / "e.csv", made_events()))
+    task = build_task(config("task=recommendation", "data=event_files", f"data.path={tmp_path / 'e.csv'}", *SMALL))
+    model = task.build_model(data.spec).eval()
+    assert task.init_from_data(model, data) == "decayed_item_knn_and_popularity"
+    batch = data.collate([data.test[place] for place in range(len(data.test))], training=False)
+    predicted = model.predict(batch)
+    expected = ranking_baselines(data)["decayed_item_knn"](Limit()).test
+    assert predicted["rank"].tolist() == expected["rank"].tolist()
+
+
+# A run, and what is done with it.
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recommendation")
+    file = write(folder / "events.csv", made_events())
+    words = ["task=recommendation", "data=event_files", f"data.path={file}", "epochs=2", "run_dir=mine"]
+    train(*words, *SMALL, "baselines=quick", cwd=folder, pages=True)
+    return folder
+
+
+def test_a_run_leaves_scores_baselines_figures_and_examples(run):
+    results = json.loads((run / "mine" / "results.json").read_text())
+    assert results["baselines"].keys() == {"popularity", "item_knn", "decayed_item_knn", "ease"}
+    assert results["metrics"]["test"].keys() == {"loss", "ndcg@10", "hr@10", "mrr", "coverage@10"}
+    assert set(results["intervals"]) == {"ndcg@10", "hr@10", "mrr"}
+    assert {"history_length", "item_users"} <= results["details"].keys()
+    assert (run / "mine" / "figures" / "groups.png").is_file()
+    table = (run / "mine" / "figures" / "examples.md").read_text().splitlines()
+    assert table[2].startswith("| newest items | the next one | its rank |")
+    assert len(table) == 4 + 12
+    check_report(run / "mine")
+    rows = [json.loads(line) for line in (run / "mine" / "predictions.jsonl").read_text().splitlines()]
+    for row in rows:
+        assert (row["label"] in row["prediction"]) == (row["rank"] <= 10)
+        assert not set(row["history"]) & set(row["prediction"])
+
+
+def test_predictions_from_the_command_line_and_files(run):
+    def ask(*words):
+        return python("scripts/predict.py", "--run", "mine", *words, cwd=run)
+
+    record = json.loads(ask("--text", "i1 | i3 | nothing", "--top", "3").stdout)
+    assert len(record["prediction"]) == 3
+    assert (record["based_on"], record["unknown"]) == ("history", ["nothing"])
+    assert json.loads(ask("--text", "").stdout)["based_on"] == "popularity"
+    (run / "histories.csv").write_text("who,history\na,i1|i3\nb,\nc,what\n")
+    ask("--input", "histories.csv", "--output", "answers.csv")
+    rows = list(csv.DictReader((run / "answers.csv").open()))
+    assert [row["based_on"] for row in rows] == ["history", "popularity", "popularity"]
+    assert [row["unknown"] for row in rows] == ["", "", "what"]
+    assert rows[1]["prediction"].split("|") == mla_train.load(run / "mine").spec.inputs["history"].spec.catalogue[:10]
+
+
+def test_labelled_histories_are_evaluated(run):
+    (run / "labelled.jsonl").write_text(
+        "".join(json.dumps({"history": ["i1", "i3"], "label": label}) + "\n" for label in ("i5", "i2", "never seen"))
+    )
+    done = python("scripts/evaluate.py", "--run", "mine", "--input", "labelled.jsonl", "--draws", "20", cwd=run)
+    assert "ndcg@10" in done.stdout
+    assert "1 of 3 items to be found in evaluation are in no training history" in done.stdout + done.stderr
+
+
+def test_items_of_a_history_explain_what_is_recommended(run):
+    words = ["--input", '{"history": ["i1", "i3", "i5"]}', "--method", "attention", "occlusion", "--out", "seen"]
+    python("scripts/attention.py", "--run", "mine", *words, cwd=run)
+    content = json.loads((run / "seen" / "attribution.json").read_text())
+    assert content["units"] == ["i1", "i3", "i5"]
+    new = python("scripts/attention.py", "--run", "mine", "--input", '{"history": []}', cwd=run, check=False)
+    assert "no known item" in new.stderr
+
+
+def test_latents_read_all_items_at_once_and_are_refused(run):
+    done = train("task=recommendation", "encoder.latent=array", cwd=run, check=False)
+    assert "encoder.latent=plain" in done.stderr
+
+
+def test_gaps_and_pretrained_embeddings(run):
+    file = run / "events.csv"
+    words = ["task=recommendation", "data=event_files", f"data.path={file}", "epochs=1", "task.neighbours=0"]
+    first = run_here(run / "gaps", *words, "data.gaps=true")
+    assert first["model"]["side_paths"] == 0
+    record = mla_train.load(run / "gaps").predict([[("i1", 5), ("i2", 9.5)]])[0]
+    assert record["based_on"] == "history"
+    with pytest.raises(UserError, match="pair of name and time"):
+        mla_train.load(run / "gaps").predict([["i1"]])
