@@ -22,10 +22,9 @@ SHOWN = 80  # characters
 
 
 def find_files(
-    cells: Sequence[Any], origins: Sequence[tuple[str, str]], kind: FileKind, notes: list[str]
-def find_images(
     cells: Sequence[Any],
     origins: Sequence[tuple[str, str]],
+    kind: FileKind,
     notes: list[str],
     folders: Mapping[str, Path] | None = None,
 ) -> tuple[list[Any], list[str]]:
@@ -33,9 +32,8 @@ def find_images(
 
     Args:
         cells: Cells of the column.
-        origins: File of each row, whose folder paths are relative to, and the place of the row there.
-        kind: Kind of the files.
         origins: File of each row, and the place of the row there.
+        kind: Kind of the files.
         notes: Lines for the user: paths that are written otherwise than the files.
         folders: Folder that the paths of each file are relative to; None is the folder of the file.
 

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from mla_train.modalities.text import Text
 
 __all__ = [
-    "MODALITIES", "Audio", "Column", "Embedding", "Features", "Image", "Modality", "ModalityFeatures", "Series", "Text",
-]  # fmt: skip
-__all__ = [
     "MODALITIES",
+    "Audio",
     "Column",
     "Embedding",
     "Features",

@@ -11,7 +11,8 @@ import numpy as np
 
 from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.image_paths import find_images
+from mla_train.data.file_kinds import IMAGES
+from mla_train.data.image_paths import find_files
 from mla_train.data.readers import INPUT_NAMES, find_column, with_target_texts
 from mla_train.data.rows import row_keys, row_names
 from mla_train.data.splits import split_of
@@ -95,7 +96,7 @@ def _captioned(split: str, table: Table, options: CaptionFilesConfig, notes: lis
     caption = find_column(table, options.target_column, (), "data.target_column")
     folders = {file: _images_of(Path(file), options) for file, _ in table.origins}
     notes += [f"{file}: images are read from {each}" for file, each in folders.items() if each != Path(file).parent]
-    images, shown = find_images(table.column(image), table.origins, notes, folders)
+    images, shown = find_files(table.column(image), table.origins, IMAGES, notes, folders)
     for cell, place in zip(table.column(caption), table.places, strict=True):
         require(
             not isinstance(cell, str) or written_list(cell) is None,

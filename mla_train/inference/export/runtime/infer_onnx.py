@@ -8,9 +8,8 @@
     python infer_onnx.py '{"text": "so nice", "image": "cat.png"}' examples.jsonl
 
 Several inputs, and arrays of numbers, are written as JSON, in the argument or line by line in a .jsonl file. It needs
-onnxruntime and numpy; tokenizers for texts, Pillow for images, soundfile for recordings; for forecasts the file series_table.py beside it.
-onnxruntime and numpy; tokenizers for texts, Pillow for images; for forecasts the file series_table.py beside it, for
-recommendations item_histories.py.
+onnxruntime and numpy; tokenizers for texts, Pillow for images, soundfile for recordings; for forecasts the file
+series_table.py beside it, for recommendations item_histories.py.
 """
 
 import json
