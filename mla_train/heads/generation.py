@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from mla_train.heads.text_targets import GeneratedText, GenerationSpec, Generati
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.text import clean
 from mla_train.modalities.text.augment import HIDDEN, hide_tokens
-from mla_train.nn import Decoder, Hypothesis, beam_search, observe, sample
+from mla_train.nn import CopyAttention, Decoder, Hypothesis, beam_search, observe, sample
 from mla_train.nn.seq2seq import GruDecoder
 
 MOST_TOKENS = 10_000  # that are written of a text, whatever a stored model says
@@ -27,11 +27,33 @@ if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
     from mla_train.heads.text_metrics import TextMetrics
 
 
+class Memory(NamedTuple):
+    """What a decoder reads of the inputs.
+
+    Attributes:
+        states: Encoded tokens of all inputs side by side, `(rows, length, dim)`.
+        padding: True at padding, `(rows, length)`; None where there is none.
+        ids: Number of each token that can be copied, `(rows, length)`, 0 at others; None where nothing is copied.
+    """
+
+    states: Tensor
+    padding: Tensor | None = None
+    ids: Tensor | None = None
+
+    def select(self, rows: Tensor) -> "Memory":
+        """Some of the rows."""
+        return Memory(*(None if each is None else each[rows] for each in self))  # type: ignore[arg-type]
+
+
 class Generation(TextTargets):
     """Scores of the next token after each.
 
     The decoder attends to the encoded tokens of all inputs side by side. Its embeddings are the output matrix too (Press
-    and Wolf 2017), and those of a text input where both share one vocabulary.
+    and Wolf 2017), and those of a text input where both share one vocabulary. With `task.copy` tokens of that input are
+    copied, too; the scores are log probabilities then.
+
+    Which metrics there are is a choice of `directions`, names of `text_metrics.METRICS`, and `monitor`: a task with others
+    derives its head from this one and sets both.
 
     Attributes:
         n_best: Number of texts that are predicted for an example.
@@ -43,7 +65,7 @@ class Generation(TextTargets):
     directions = {"bleu": "max", "bleu_tokenized": "max", "chrf": "max", "exact_match": "max"}
     monitor = "bleu"
     draws_sums = True
-    units = dict.fromkeys(("bleu", "bleu_tokenized", "chrf"), "of 100")
+    units = dict.fromkeys(("bleu", "bleu_tokenized", "chrf", "rouge1", "rouge2", "rougeL"), "of 100")
 
     def __init__(
         self, config: TrainConfig, spec: GenerationSpec, embeddings: Embeddings, sequences: bool = False
@@ -69,6 +91,7 @@ class Generation(TextTargets):
             shape = replace(config.encoder, depth=options.depth or config.encoder.depth)
             own, cross = (attention_of(kind, config.attention) for kind in (options.self, options.cross))
             self.decoder = Decoder(shape, own, cross, config.regularization)
+        self.copying = CopyAttention(dim, self.decoder.memory_dim) if self.options.copy else None
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -81,10 +104,22 @@ class Generation(TextTargets):
         spec = self._shared[0].spec if self.spec.shared_with else self.spec
         return read_tokenizer(spec.tokenizer, spec.vocab_size)
 
-    def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
+    def logits(self, tokens: Tensor, memory: Memory, cache: Any = None) -> Tensor:
         """Scores of the token after each, `(rows, length, vocab_size)`; see `Decoder.forward`."""
+        return self.score(self.decode_states(tokens, memory, cache), memory)
+
+    def decode_states(self, tokens: Tensor, memory: Memory, cache: Any = None) -> Tensor:
+        """Output of the decoder for each token, `(rows, length, dim)`; see `Decoder.forward`."""
         x = self.dropout(self.embedding(tokens) * self.scale)
-        return self.decoder(x, memory, padding, cache) @ self.embedding.weight.T
+        return self.decoder(x, memory.states, memory.padding, cache)
+
+    def score(self, x: Tensor, memory: Memory) -> Tensor:
+        """Scores of the token after each output of the decoder, `(rows, length, vocab_size)`."""
+        logits = x @ self.embedding.weight.T
+        if self.copying is None:
+            return logits
+        assert memory.ids is not None
+        return self.copying(logits, x, memory.states, memory.ids == PAD_ID, memory.ids)
 
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor | None:
         """Scores of the next tokens, `(batch, length, vocab_size)`; None where there is no target to read."""
@@ -93,7 +128,23 @@ class Generation(TextTargets):
         tokens = batch.targets.tokens[:, :-1]
         if self.training and self.hidden:
             tokens = hide_tokens(tokens, self.hidden)
-        return self.logits(tokens, *join_features(features))
+        return self.logits(tokens, self.memory(features))
+
+    def memory(self, features: dict[str, ModalityFeatures]) -> Memory:
+        """What the decoder reads of encoded inputs."""
+        states, padding = join_features(features)
+        if self.copying is None:
+            return Memory(states, padding)
+        ids = []
+        for name, each in features.items():
+            is_padding = padding_of(each)
+            shared = each.ids if name == self.spec.shared_with else None
+            ids.append(
+                torch.full_like(is_padding, PAD_ID, dtype=torch.long)
+                if shared is None
+                else shared.masked_fill(is_padding, PAD_ID)
+            )
+        return Memory(states, padding, torch.cat(ids, 1))
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy, smoothed in training only, and the number of tokens."""
@@ -113,8 +164,7 @@ class Generation(TextTargets):
 
     def generate(
         self,
-        memory: Tensor,
-        padding: Tensor | None,
+        memory: Memory,
         beams: int = 1,
         temperature: float | None = None,
         top_p: float = 1.0,
@@ -123,18 +173,19 @@ class Generation(TextTargets):
         """Texts for each row, the best that beam search finds or a random one.
 
         Args:
-            memory: Encoded tokens of all inputs, `(rows, length, dim)`.
-            padding: True at padding, `(rows, length)`.
+            memory: Encoded inputs.
             beams: Number of beams; 1 is greedy.
             temperature: Divisor of the log probabilities that random texts are drawn by; None searches the best.
             top_p: Probability of the most probable tokens that random texts are drawn from.
             n_best: Number of texts for each row, at most the number of beams.
         """
-        length = memory.new_full((len(memory),), memory.size(1)) if padding is None else (~padding).sum(1)
-        growth, state = self.spec.growth, Decoding(self, memory, padding)
-        usual = [self.spec.max_length + 1 if growth is None else growth * n + 10 for n in length.tolist()]
-        limits = [int(min(limit, MOST_TOKENS)) for limit in usual]
-        ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "device": memory.device}
+        rows, keys = memory.states.shape[:2]
+        lengths = [keys] * rows if memory.padding is None else (~memory.padding).sum(1).tolist()
+        growth, least, most = self.spec.growth, self.options.min_tokens, self.options.max_tokens
+        usual = [self.spec.max_length + 1 if growth is None else growth * n + 10 for n in lengths]
+        limits = [int(max(least + 1, min(limit, MOST_TOKENS if most is None else most + 1))) for limit in usual]
+        ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "min_length": least, "device": memory.states.device}
+        state = Decoding(self, memory)
         if temperature is not None:
             return [[text] for text in sample(state, limits, temperature=temperature, top_p=top_p, **ends)]
         penalty = self.options.length_penalty
@@ -155,12 +206,9 @@ class Generation(TextTargets):
         scores = np.full(len(batch), np.nan)
         others: list[list[tuple[str, float]]] = [[] for _ in texts]
         if len(rows):
-            memory, padding = join_features(features)
-            padding = None if padding is None else padding[rows]
+            memory = self.memory(features).select(rows)
             beams = 1 if val_size is not None else self.options.beams
-            for row, hypotheses in zip(
-                rows.tolist(), self.generate(memory[rows], padding, beams, n_best=self.n_best), strict=True
-            ):
+            for row, hypotheses in zip(rows.tolist(), self.generate(memory, beams, n_best=self.n_best), strict=True):
                 written = self.tokenizer.decode_batch([list(each.tokens) for each in hypotheses])
                 texts[row], scores[row] = written[0], hypotheses[0].score
                 others[row] = [(text, each.score) for text, each in zip(written[1:], hypotheses[1:], strict=True)]
@@ -175,10 +223,10 @@ class Generation(TextTargets):
         """Metrics of the language."""
         from mla_train.heads.text_metrics import TextMetrics
 
-        return TextMetrics(self.spec.language, self.spec.lowercase)
+        return TextMetrics(self.spec.language, self.spec.lowercase, self.directions)
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """BLEU and chrF of the texts that are written, and the share that equals a reference.
+        """Metrics of the texts that are written.
 
         Examples of the same inputs count once, against all their references.
         """
@@ -217,7 +265,7 @@ class Generation(TextTargets):
         return 100 - self.text_metrics.chrf.sentence_score(record["prediction"], [record["label"]]).score
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
-        """What exactly the metrics are, in sacrebleu's words."""
+        """What exactly the metrics are."""
         return {"signatures": self.text_metrics.signatures}
 
     @torch.no_grad()
@@ -226,14 +274,24 @@ class Generation(TextTargets):
 
         The mean over the heads of the last block's cross-attention, which is nearest to what is written.
         """
-        memory, padding = join_features(features)
+        memory = self.memory(features)
         tokens = batch.targets.tokens[:, :-1]
         if isinstance(self.decoder, GruDecoder):
-            return self.decoder.decode(self.embedding(tokens) * self.scale, memory, padding)[1]
+            return self.decoder.decode(self.embedding(tokens) * self.scale, memory.states, memory.padding)[1]
         last: Any = self.decoder.blocks[-1]
         with observe([last.cross_attention], "weights") as (record,):
-            self.logits(tokens, memory, padding)
+            self.decode_states(tokens, memory)
         return record.weights[0].mean(1)
+
+    @torch.no_grad()
+    def copy_map(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
+        """Probability that each token of the targets is copied from each encoded token, `(batch, length, memory_length)`."""
+        assert self.copying is not None
+        memory = self.memory(features)
+        assert memory.ids is not None
+        x = self.decode_states(batch.targets.tokens[:, :-1], memory)
+        weights, copies = self.copying.attend(x, memory.states, memory.ids == PAD_ID)
+        return weights * copies
 
     def explain(self, outputs: Tensor, batch: Batch) -> Explained:
         """The log probability of the target."""
@@ -251,7 +309,7 @@ class Generation(TextTargets):
         target = clean(raw.get("target") or "")
         if target:
             return target
-        best = self.generate(*join_features(features), beams=self.options.beams)
+        best = self.generate(self.memory(features), beams=self.options.beams)
         return clean(self.tokenizer.decode(list(best[0][0].tokens)))
 
     def encode_answers(self, answers: Sequence[str]) -> GenerationTargets:
@@ -271,18 +329,15 @@ class Generation(TextTargets):
 
 
 class Decoding:
-    """The state of a decoding under way, on the caches of a head's decoder; see `DecoderState`.
+    """The state of a decoding under way, on the caches of a head's decoder; see `DecoderState`."""
 
-    The memory are the encoded tokens of all inputs `(sources, length, dim)`, with True at padding, `(sources, length)`.
-    """
-
-    def __init__(self, head: Generation, memory: Tensor, padding: Tensor | None) -> None:
-        self.head, self.memory, self.padding = head, memory, padding
+    def __init__(self, head: Generation, memory: Memory) -> None:
+        self.head, self.memory = head, memory
         self.cache = head.decoder.new_cache()
 
     def step(self, tokens: Tensor) -> Tensor:
         """Scores of the next token of each row, `(rows, vocab_size)`."""
-        return self.head.logits(tokens.unsqueeze(1), self.memory, self.padding, self.cache)[:, -1]
+        return self.head.logits(tokens.unsqueeze(1), self.memory, self.cache)[:, -1]
 
     def reorder(self, rows: Tensor) -> None:
         """Keeps these beams."""
@@ -291,8 +346,7 @@ class Decoding:
     def keep(self, sources: Tensor) -> None:
         """Keeps these sources."""
         self.cache.keep(sources)
-        self.memory = self.memory[sources]
-        self.padding = None if self.padding is None else self.padding[sources]
+        self.memory = self.memory.select(sources)
 
 
 def _written(predictions: Predictions) -> dict[int, tuple[str, str, Sequence[str]]]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, RegularizationConfig
-from mla_train.heads.generation import Decoding
+from mla_train.heads.generation import Decoding, Memory
 from mla_train.nn import Decoder, beam_search
 from mla_train.studies.timing import by_turns
 
@@ -31,9 +31,9 @@ class LanguageModel(nn.Module):
         with torch.no_grad():
             self.head.bias[END] = -1e4
 
-    def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
+    def logits(self, tokens: Tensor, memory: Memory, cache: Any = None) -> Tensor:
         """Logits of the token after each, `(rows, length, VOCAB)`."""
-        return self.head(self.decoder(self.embedding(tokens), memory, padding, cache))
+        return self.head(self.decoder(self.embedding(tokens), memory.states, memory.padding, cache))
 
 
 class UncachedDecoding(Decoding):
@@ -45,7 +45,7 @@ class UncachedDecoding(Decoding):
         """Logits of the next tokens, `(rows, VOCAB)`."""
         new = tokens.unsqueeze(1)
         self.tokens = new if self.tokens is None else torch.cat([self.tokens, new], 1)
-        return self.head.logits(self.tokens, self.memory, self.padding)[:, -1]
+        return self.head.logits(self.tokens, self.memory)[:, -1]
 
     def reorder(self, rows: Tensor) -> None:
         """Selects beams."""
@@ -55,7 +55,7 @@ class UncachedDecoding(Decoding):
 
 def generation_speed(model: Any, memory: Tensor, cached: bool, length: int, beams: int) -> tuple[float, int]:
     """Tokens a second of all beams of a `LanguageModel`, and bytes of the cache; memory is `(sources, length, dim)`."""
-    state: Any = (Decoding if cached else UncachedDecoding)(model, memory, None)
+    state: Any = (Decoding if cached else UncachedDecoding)(model, Memory(memory))
     start = time.perf_counter()
     hypotheses = beam_search(state, [length] * len(memory), start=START, end=END, beams=beams)
     seconds = time.perf_counter() - start

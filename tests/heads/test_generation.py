@@ -23,7 +23,10 @@ from mla_train.nn.attention.multihead import GroupedQueryAttention
 from mla_train.task import Task, build_task
 from tests.helpers import SMALL, config, example_data
 
-MODELS = [[], ["task.model=seq2seq"], ["attention=mha"]]
+MODELS = [
+    [], ["task.model=seq2seq"], ["attention=mha"], ["task.copy=true"], ["task.copy=true", "attention=mha"],
+    ["task.copy=true", "task.model=seq2seq"],
+]  # fmt: skip
 
 
 def network(*words):
@@ -38,7 +41,7 @@ def batch_of(data, count=4):
 
 
 def memory_of(model, batch):
-    return join_features(model.encode(batch))
+    return model.head.memory(model.encode(batch))
 
 
 @pytest.mark.parametrize("words", MODELS)
@@ -46,9 +49,9 @@ def memory_of(model, batch):
 def test_steps_give_what_training_sees(words):
     model, data = network(*words)
     batch = batch_of(data)
-    memory, padding = memory_of(model, batch)
-    assert padding is not None
-    state = Decoding(model.head, memory, padding)
+    memory = memory_of(model, batch)
+    assert memory.padding is not None
+    state = Decoding(model.head, memory)
     tokens = torch.randint(END_ID + 1, 9, (4, 5))
     batch.targets.tokens = torch.cat([tokens, tokens[:, :1]], 1)
     steps = torch.stack([state.step(column) for column in tokens.unbind(1)], 1)
@@ -59,8 +62,8 @@ def test_steps_give_what_training_sees(words):
 @torch.no_grad()
 def test_beams_that_go_on_take_their_past_along(words):
     model, data = network(*words)
-    memory, padding = memory_of(model, batch_of(data, 3))
-    state = Decoding(model.head, memory, padding)
+    memory = memory_of(model, batch_of(data, 3))
+    state = Decoding(model.head, memory)
     beams = torch.randint(END_ID + 1, 9, (6, 4))
     for column in beams[:, :3].unbind(1):
         state.step(column)
@@ -68,7 +71,7 @@ def test_beams_that_go_on_take_their_past_along(words):
     state.reorder(rows)
     state.keep(torch.tensor([0, 2]))
     logits = state.step(beams[rows, 3])
-    expected = model.head.logits(beams, memory.repeat_interleave(2, 0), padding.repeat_interleave(2, 0))[rows, -1]
+    expected = model.head.logits(beams, memory.select(torch.tensor([0, 0, 1, 1, 2, 2])))[rows, -1]
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -80,7 +83,7 @@ def test_padding_and_other_texts_change_nothing(words):
     together, alone = (
         model.encode(raw_batch(data.spec, [{"source": t} for t in some])) for some in (texts, texts[1:2])
     )
-    written = [model.head.generate(*join_features(features), beams=3) for features in (together, alone)]
+    written = [model.head.generate(model.head.memory(features), beams=3) for features in (together, alone)]
     written = [[texts[0] for texts in each] for each in written]
     assert written[0][1].tokens == written[1][0].tokens
     assert written[0][1].score == pytest.approx(written[1][0].score, abs=1e-5)
@@ -91,16 +94,16 @@ def test_predictions_are_those_of_beam_search_and_random_ones_follow_the_seed():
     model, data = network()
     batch = batch_of(data)
     predictions = model.predict(batch)
-    memory, padding = memory_of(model, batch)
+    memory = memory_of(model, batch)
     growth = data.spec.target.growth
-    limits = [int(growth * length) + 10 for length in (~padding).sum(1).tolist()]
-    best = beam_search(Decoding(model.head, memory, padding), limits, start=START_ID, end=END_ID, beams=5)
+    limits = [int(growth * length) + 10 for length in (~memory.padding).sum(1).tolist()]
+    best = beam_search(Decoding(model.head, memory), limits, start=START_ID, end=END_ID, beams=5)
     assert predictions["predicted"] == [model.head.tokenizer.decode(list(each[0].tokens)) for each in best]
     np.testing.assert_allclose(predictions["score"], [each[0].score for each in best])
     drawn = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        drawn.append([texts[0].tokens for texts in model.head.generate(memory, padding, temperature=1.0)])
+        drawn.append([texts[0].tokens for texts in model.head.generate(memory, temperature=1.0)])
     assert drawn[0] == drawn[1] != drawn[2]
 
 
@@ -109,7 +112,7 @@ def test_predictions_are_those_of_beam_search_and_random_ones_follow_the_seed():
 def test_attention_maps_are_shares_of_real_tokens(words):
     model, data = network(*words)
     batch = batch_of(data)
-    _, padding = memory_of(model, batch)
+    padding = memory_of(model, batch).padding
     weights = model.head.attention_map(model.encode(batch), batch)
     assert weights.shape == (4, batch.targets.following.size(1), padding.size(1))
     torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))

@@ -1,0 +1,55 @@
+"""Options of the task and of its data sets; no torch here."""
+
+from dataclasses import dataclass
+
+from mla_train.config import FileOptions, GeneratedTextOptions, GenerationOptions, SplitOptions, number
+from mla_train.errors import require
+
+
+@dataclass
+class SummarizationConfig(GenerationOptions):
+    """Summaries of texts."""
+
+    _target_: str = "tasks.summarization.Summarization"
+    name: str = "summarization"
+    copy: bool = True
+
+
+@dataclass
+class DocstringsConfig(GeneratedTextOptions):
+    """Docstrings of installed packages: name and body to the first line.
+
+    Attributes:
+        min_words: Fewest words of a body.
+    """
+
+    _target_: str = "tasks.summarization.read_docstrings"
+    name: str = "docstrings"
+    vocab_size: int = number(6000, least=2, usual="6000")
+    max_length: int = number(80, least=2)
+    min_words: int = number(15, least=1)
+
+
+@dataclass
+class SummaryFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
+    """Tables with a text and its summary in each row, or a data set on the hub.
+
+    Attributes:
+        text_column: Column of the text; null finds text, article, document, dialogue and the like.
+        summary_column: Column of the summary; null finds summary, highlights, abstract and the like.
+    """
+
+    _target_: str = "tasks.summarization.read_summary_files"
+    name: str = "summary_files"
+    text_column: str | None = None
+    summary_column: str | None = None
+    max_length: int = number(400, least=2)
+    val_share: float = 0.05
+    test_share: float = 0.05
+
+    def check(self) -> None:
+        """Raises UserError where both columns are one."""
+        require(
+            self.text_column is None or self.text_column != self.summary_column,
+            f"data.text_column and data.summary_column are both {self.text_column}",
+        )

@@ -1,0 +1,52 @@
+"""Texts with their summaries in tables, or on the Hugging Face hub."""
+
+import numpy as np
+
+from mla_train.data.examples import Examples, RawData
+from mla_train.data.readers import find_column, read_texts
+from mla_train.data.rows import row_keys, row_names
+from mla_train.data.splits import PART_NAMES
+from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.splits import read_tables, report_broken
+from mla_train.data.tables.table import Table
+from mla_train.errors import UserError
+from tasks.summarization.config import SummaryFilesConfig
+
+USUAL = {
+    "text": ("text", "article", "document", "dialogue", "body", "content", "source"),
+    "summary": ("summary", "highlights", "abstract", "headline", "title", "target"),
+}
+"""Usual names of the columns, as those of CNN/DailyMail, XSum and SAMSum."""
+
+
+def read_summary_files(options: SummaryFilesConfig) -> RawData:
+    """Tables with a text and its summary in each row; rows that lack either are left out and counted.
+
+    Raises:
+        UserError: A file or column does not exist, a row is broken, or no row is complete.
+    """
+    tables = read_tables(options, "texts and summaries")
+    notes = report_broken(tables, options.on_error)
+    splits = {split: _pairs(tables[split], split, options, notes) for split in PART_NAMES if split in tables}
+    if "train" not in splits:
+        raise UserError(f"there is no train split, only {', '.join(splits)}: name it with data.train=FILE")
+    return RawData(splits, notes)
+
+
+def _pairs(table: Table, split: str, options: SummaryFilesConfig, notes: list[str]) -> Examples:
+    asked = {"text": options.text_column, "summary": options.summary_column}
+    columns = {side: find_column(table, asked[side], USUAL[side], f"data.{side}_column") for side in USUAL}
+    if not any(asked.values()) and set(columns.values()) != set(USUAL):
+        notes.append(f"{table.file}: the column {columns['text']} is the text, {columns['summary']} its summary")
+    texts, summaries = (
+        read_texts(table.column(column), f"{table.file} column {column}", table.places, notes, options)
+        for column in columns.values()
+    )
+    part = Examples({"text": texts}, summaries, row_names(table, options, notes), **row_keys(table, options))
+    pairs = enumerate(zip(texts, summaries, strict=True))
+    complete = np.array([place for place, pair in pairs if not any(map(is_empty, pair))], dtype=int)
+    if len(complete) < len(texts):
+        notes.append(f"left out {len(texts) - len(complete):,} rows of {split} without a text or a summary")
+    if not len(complete):
+        raise UserError(f"{table.file}: no row has a {columns['text']} and a {columns['summary']}; each row needs both")
+    return part.select(complete)
