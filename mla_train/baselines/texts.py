@@ -1,6 +1,7 @@
 """Generated texts without a network: those of the most similar training text."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,10 @@ def nearest_texts(texts: list[str], known: list[str], unit: str) -> np.ndarray:
     """
     from sklearn.feature_extraction.text import TfidfVectorizer  # a model that writes does not need it
 
-    sizes = {"pieces": {"analyzer": "char_wb", "ngram_range": (2, 4)}, "words": {"ngram_range": (1, 2)}}
+    sizes: dict[str, dict[str, Any]] = {
+        "pieces": {"analyzer": "char_wb", "ngram_range": (2, 4)},
+        "words": {"ngram_range": (1, 2)},
+    }
     vectorizer = TfidfVectorizer(min_df=2, sublinear_tf=True, dtype=np.float32, **sizes[unit])
     try:
         table = vectorizer.fit_transform(known)

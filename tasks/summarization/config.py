@@ -36,13 +36,13 @@ class SummaryFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
 
     Attributes:
         text_column: Column of the text; null finds text, article, document, dialogue and the like.
-        summary_column: Column of the summary; null finds summary, highlights, abstract and the like.
+        target_column: Column of the summary; null finds summary, highlights, abstract or headline.
     """
 
     _target_: str = "tasks.summarization.read_summary_files"
     name: str = "summary_files"
     text_column: str | None = None
-    summary_column: str | None = None
+    target_column: str | None = None
     max_length: int = number(400, least=2)
     val_share: float = 0.05
     test_share: float = 0.05
@@ -50,6 +50,6 @@ class SummaryFilesConfig(FileOptions, GeneratedTextOptions, SplitOptions):
     def check(self) -> None:
         """Raises UserError where both columns are one."""
         require(
-            self.text_column is None or self.text_column != self.summary_column,
-            f"data.text_column and data.summary_column are both {self.text_column}",
+            self.text_column is None or self.text_column != self.target_column,
+            f"data.text_column and data.target_column are both {self.text_column}",
         )

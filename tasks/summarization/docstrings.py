@@ -53,14 +53,15 @@ def read_docstrings(options: DocstringsConfig) -> RawData:
         *([each[place] for place in order] for each in (texts, summaries, names)),
     )
     repeated = np.zeros(len(texts), bool)
-    repeated[cached(near_texts)(texts)[:, 1]] = True
+    bodies = [text.partition(". ")[2] for text in texts]
+    repeated[cached(near_texts)(bodies)[:, 1]] = True
     known = {normalized(text) for text, part in zip(summaries, parts, strict=True) if part == 0}
     is_known = np.array([normalized(text) in known for text in summaries])
     kept = (parts == 0) | ~(repeated | is_known)
     counts = [f"{(kept & (parts == number)).sum():,} {split}" for number, split in enumerate(SPLITS)]
     notes = [
         f"docstrings of {', '.join(roots)}: {', '.join(counts)}, split by file",
-        f"left out {(~kept).sum():,} of val and test: {((parts > 0) & repeated).sum():,} nearly repeat an earlier text, "
+        f"left out {(~kept).sum():,} of val and test: {((parts > 0) & repeated).sum():,} nearly repeat an earlier body, "
         f"{((parts > 0) & is_known).sum():,} have the summary of a training text",
     ]
     if missing := [PACKAGES[name] for name in PACKAGES if name not in roots]:

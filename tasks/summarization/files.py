@@ -3,7 +3,7 @@
 import numpy as np
 
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import find_column, read_texts
+from mla_train.data.readers import INPUT_NAMES, TARGET_NAMES, find_column, read_texts
 from mla_train.data.rows import row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
@@ -11,12 +11,6 @@ from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError
 from tasks.summarization.config import SummaryFilesConfig
-
-USUAL = {
-    "text": ("text", "article", "document", "dialogue", "body", "content", "source"),
-    "summary": ("summary", "highlights", "abstract", "headline", "title", "target"),
-}
-"""Usual names of the columns, as those of CNN/DailyMail, XSum and SAMSum."""
 
 
 def read_summary_files(options: SummaryFilesConfig) -> RawData:
@@ -34,13 +28,17 @@ def read_summary_files(options: SummaryFilesConfig) -> RawData:
 
 
 def _pairs(table: Table, split: str, options: SummaryFilesConfig, notes: list[str]) -> Examples:
-    asked = {"text": options.text_column, "summary": options.summary_column}
-    columns = {side: find_column(table, asked[side], USUAL[side], f"data.{side}_column") for side in USUAL}
-    if not any(asked.values()) and set(columns.values()) != set(USUAL):
-        notes.append(f"{table.file}: the column {columns['text']} is the text, {columns['summary']} its summary")
+    columns = (
+        find_column(table, options.text_column, INPUT_NAMES["text"], "data.text_column"),
+        find_column(table, options.target_column, TARGET_NAMES[1:], "data.target_column"),
+    )
+    if columns[0] == columns[1]:
+        raise UserError(f"{table.file}: {columns[0]} is both text and summary: name another with data.target_column=")
+    if options.text_column is None or options.target_column is None:
+        notes.append(f"{table.file}: the texts are in the column {columns[0]}, their summaries in {columns[1]}")
     texts, summaries = (
         read_texts(table.column(column), f"{table.file} column {column}", table.places, notes, options)
-        for column in columns.values()
+        for column in columns
     )
     part = Examples({"text": texts}, summaries, row_names(table, options, notes), **row_keys(table, options))
     pairs = enumerate(zip(texts, summaries, strict=True))
@@ -48,5 +46,5 @@ def _pairs(table: Table, split: str, options: SummaryFilesConfig, notes: list[st
     if len(complete) < len(texts):
         notes.append(f"left out {len(texts) - len(complete):,} rows of {split} without a text or a summary")
     if not len(complete):
-        raise UserError(f"{table.file}: no row has a {columns['text']} and a {columns['summary']}; each row needs both")
+        raise UserError(f"{table.file}: no row has a {columns[0]} and a {columns[1]}; each row needs both")
     return part.select(complete)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.baselines.texts import nearest_targets, text_predictions
@@ -58,7 +59,7 @@ class Summarization(Task):
         """ROUGE-L by length of the text, and what is copied from where, or attended to."""
         from mla_train.heads.generation_figures import draw_by_length, draw_copies, draw_cross_attention
 
-        texts, metrics = data.test.columns["text"].texts, model.head.text_metrics
+        texts, metrics = data.test.columns["text"].texts, cast(Summary, model.head).text_metrics
         draw_by_length(
             predictions, texts, lambda *pairs: metrics(*pairs)["rougeL"], "ROUGE-L", folder / "rouge_by_length.png"
         )
