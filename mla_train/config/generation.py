@@ -50,6 +50,7 @@ class GenerationOptions(HeadOptions):
         decoder: Decoder of the transformer.
         beams: Number of beams when the test split is generated; 1 is greedy.
         length_penalty: Exponent of the length; 0 prefers short texts, 1 compares means of log probabilities.
+        coverage_penalty: Weight of what a text copies a second time, in the score of beams; 0 is none.
         min_tokens: Fewest tokens of a generated text.
         max_tokens: Most tokens of a generated text; null is what is usual for texts and inputs of that length.
         val_sample: Number of validation texts that are generated, greedily, after each epoch; null is all.
@@ -60,6 +61,7 @@ class GenerationOptions(HeadOptions):
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     beams: int = number(5, least=1)
     length_penalty: float = number(1.0, least=0)
+    coverage_penalty: float = number(0.0, least=0)
     min_tokens: int = number(0, least=0)
     max_tokens: int | None = number(None, least=1)
     val_sample: int | None = number(500, least=1)
@@ -70,6 +72,10 @@ class GenerationOptions(HeadOptions):
         require(
             self.model is Architecture.transformer or self.decoder == DecoderConfig(),
             "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
+        )
+        require(
+            self.copy or not self.coverage_penalty,
+            f"task.coverage_penalty={self.coverage_penalty:g} counts copies: add task.copy=true",
         )
         require(
             self.max_tokens is None or self.min_tokens <= self.max_tokens,

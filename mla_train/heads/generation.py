@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from mla_train.config import Architecture, TrainConfig, attention_of
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
 from mla_train.heads.base import Embeddings, Explained, Predictions, columns_of, padding_of
+from mla_train.heads.decoding import Decoding, Memory, join_features
 from mla_train.heads.text_targets import GeneratedText, GenerationSpec, GenerationTargets, TextTargets
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.text import clean
@@ -27,24 +28,6 @@ if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
     from mla_train.heads.text_metrics import TextMetrics
 
 
-class Memory(NamedTuple):
-    """What a decoder reads of the inputs.
-
-    Attributes:
-        states: Encoded tokens of all inputs side by side, `(rows, length, dim)`.
-        padding: True at padding, `(rows, length)`; None where there is none.
-        ids: Number of each token that can be copied, `(rows, length)`, 0 at others; None where nothing is copied.
-    """
-
-    states: Tensor
-    padding: Tensor | None = None
-    ids: Tensor | None = None
-
-    def select(self, rows: Tensor) -> "Memory":
-        """Some of the rows."""
-        return Memory(*(None if each is None else each[rows] for each in self))  # type: ignore[arg-type]
-
-
 class Generation(TextTargets):
     """Scores of the next token after each.
 
@@ -52,7 +35,7 @@ class Generation(TextTargets):
     and Wolf 2017), and those of a text input where both share one vocabulary. With `task.copy` tokens of that input are
     copied, too; the scores are log probabilities then.
 
-    Which metrics there are is a choice of `directions`, names of `text_metrics.METRICS`, and `monitor`: a task with others
+    Which metrics there are is a choice of `directions`, names of `text_metrics.TRANSLATION` and `ROUGE`, and `monitor`: a task with others
     derives its head from this one and sets both.
 
     Attributes:
@@ -120,6 +103,21 @@ class Generation(TextTargets):
             return logits
         assert memory.ids is not None
         return self.copying(logits, x, memory.states, memory.ids == PAD_ID, memory.ids)
+
+    def copies(self, x: Tensor, memory: Memory) -> Tensor:
+        """Probability that the token after each output of the decoder is copied from each encoded token.
+
+        Args:
+            x: Output of the decoder, `(rows, length, dim)`; the rows are the beams of each source.
+            memory: Encoded inputs.
+
+        Returns:
+            `(sources, beams * length, memory_length)`.
+        """
+        assert self.copying is not None
+        assert memory.ids is not None
+        weights, copies = self.copying.attend(x, memory.states, memory.ids == PAD_ID)
+        return weights * copies
 
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor | None:
         """Scores of the next tokens, `(batch, length, vocab_size)`; None where there is no target to read."""
@@ -286,12 +284,8 @@ class Generation(TextTargets):
     @torch.no_grad()
     def copy_map(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
         """Probability that each token of the targets is copied from each encoded token, `(batch, length, memory_length)`."""
-        assert self.copying is not None
         memory = self.memory(features)
-        assert memory.ids is not None
-        x = self.decode_states(batch.targets.tokens[:, :-1], memory)
-        weights, copies = self.copying.attend(x, memory.states, memory.ids == PAD_ID)
-        return weights * copies
+        return self.copies(self.decode_states(batch.targets.tokens[:, :-1], memory), memory)
 
     def explain(self, outputs: Tensor, batch: Batch) -> Explained:
         """The log probability of the target."""
@@ -328,39 +322,9 @@ class Generation(TextTargets):
         return self.decoder.cache_width
 
 
-class Decoding:
-    """The state of a decoding under way, on the caches of a head's decoder; see `DecoderState`."""
-
-    def __init__(self, head: Generation, memory: Memory) -> None:
-        self.head, self.memory = head, memory
-        self.cache = head.decoder.new_cache()
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token of each row, `(rows, vocab_size)`."""
-        return self.head.logits(tokens.unsqueeze(1), self.memory, self.cache)[:, -1]
-
-    def reorder(self, rows: Tensor) -> None:
-        """Keeps these beams."""
-        self.cache.reorder(rows)
-
-    def keep(self, sources: Tensor) -> None:
-        """Keeps these sources."""
-        self.cache.keep(sources)
-        self.memory = self.memory.select(sources)
-
-
 def _written(predictions: Predictions) -> dict[int, tuple[str, str, Sequence[str]]]:
     """Text, reference and further references of each example that counts, by its place."""
     texts, references = predictions["predicted"], predictions["label"]
     others = predictions.get("other_labels") or [()] * len(texts)
     rows = enumerate(zip(texts, references, others, strict=True))
     return {place: row for place, row in rows if row[0] is not None and row[2] is not None}
-
-
-def join_features(features: Mapping[str, ModalityFeatures]) -> tuple[Tensor, Tensor | None]:
-    """Encoded tokens of all inputs side by side, `(batch, length, dim)`, and True at padding, `(batch, length)`."""
-    tokens = torch.cat([each.tokens for each in features.values() if each.tokens is not None], 1)
-    if all(each.padding is None for each in features.values()):
-        return tokens, None
-    padding = torch.cat([padding_of(each) for each in features.values()], 1)
-    return tokens, padding & ~padding.all(1, keepdim=True)  # attention needs something to attend to

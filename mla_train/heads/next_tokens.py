@@ -209,7 +209,7 @@ class Continuation:
         return self.encoder.new_cache() if self.encoder.can_cache else None
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token of each row, `(rows, vocab_size)`; the first call reads the texts instead of the tokens."""
+        """Log probabilities of the next token of each row, `(rows, vocab_size)`; the first call reads the texts instead of the tokens."""
         if self.unread is None:
             self.tokens = torch.cat([self.tokens, tokens.unsqueeze(1)], dim=1)
             self.unread = self.tokens[:, -1:]
@@ -223,7 +223,7 @@ class Continuation:
         self.unread = None
         scores = self.head.scores(encoded[:, -1]).float()
         scores[:, :END_ID] = -torch.inf  # neither padding nor a start is ever written
-        return scores
+        return scores.log_softmax(-1)
 
     def reorder(self, rows: Tensor) -> None:
         """Keeps these texts."""

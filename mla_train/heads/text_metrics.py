@@ -11,11 +11,10 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacremoses import MosesTokenizer
 
 from mla_train.data.languages import bleu_tokenizer, scored_language
+from mla_train.errors import require
 
 TRANSLATION = ("bleu", "bleu_tokenized", "chrf", "exact_match")
 ROUGE = ("rouge1", "rouge2", "rougeL")
-OF_100 = ("bleu", "bleu_tokenized", "chrf", *ROUGE)
-"""Metrics from 0 to 100; `exact_match` is a share of 1."""
 
 
 class TextMetrics:
@@ -33,9 +32,15 @@ class TextMetrics:
             scored first, their own counts.
         lowercase: Whether the texts are in lower case: references are brought there too.
         names: Names of the metrics that are computed, of `TRANSLATION` and `ROUGE`.
+
+    Raises:
+        UserError: There is no metric of a name.
     """
 
     def __init__(self, language: str, lowercase: bool, names: Collection[str] = TRANSLATION) -> None:
+        known = (*TRANSLATION, *ROUGE)
+        for name in names:
+            require(name in known, f"{name} is no metric of texts; there are {', '.join(known)}")
         self.language, self.lowercase, self.names = language, lowercase, names
         self.chrf = CHRF(lowercase=lowercase)
         self.bleu_tokenized = BLEU(tokenize="none", force=True)
@@ -137,13 +142,13 @@ class TextMetrics:
     @property
     def signatures(self) -> dict[str, str]:
         """Versions and options of the metrics, those of sacrebleu as it writes them; known after the first call."""
-        assert self.bleu is not None
-        signatures = {
-            "bleu": str(self.bleu.get_signature()),
-            "bleu_tokenized": f"{self.bleu_tokenized.get_signature()}, after {self.cut} and lower-casing",
-            "chrf": str(self.chrf.get_signature()),
-        }
-        if self.rouge is not None:
-            how = "stemmed" if self.rouge._tokenizer is not self else f"words by {self.cut}"
-            signatures |= dict.fromkeys(ROUGE, f"rouge-score {version('rouge-score')}, F1, {how}, mean over texts")
-        return {name: signature for name, signature in signatures.items() if name in self.names}
+        signatures = {}
+        for name in self.names:
+            if name in ROUGE:
+                how = f"words by {self.cut}" if self.rouge._tokenizer is self else "stemmed"
+                signatures[name] = f"rouge-score {version('rouge-score')}, F1, {how}, mean over texts"
+            elif name != "exact_match":
+                signatures[name] = str(getattr(self, name).get_signature())
+        if "bleu_tokenized" in signatures:
+            signatures["bleu_tokenized"] += f", after {self.cut} and lower-casing"
+        return signatures

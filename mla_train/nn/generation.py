@@ -12,7 +12,11 @@ class DecoderState(Protocol):
     """The state of a decoding: the caches of all rows, source by source, beam by beam."""
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Reads the newest token of each row, `(rows,)`, and returns logits of the next, `(rows, vocab)`."""
+        """Reads the newest token of each row, `(rows,)`.
+
+        Returns:
+            Log probabilities of the next, less any penalty of the row, `(rows, vocab)`.
+        """
 
     def reorder(self, rows: Tensor) -> None:
         """Keeps these rows, in this order."""
@@ -27,7 +31,8 @@ class Hypothesis:
 
     Attributes:
         tokens: Token ids without start and end.
-        score: Sum of log probabilities, including the end token, over its length to the power of the length penalty.
+        score: Sum of log probabilities less penalties, including the end token, over its length to the power of the length
+            penalty.
     """
 
     tokens: tuple[int, ...]
@@ -84,8 +89,7 @@ def beam_search(
     length = 0
     while len(alive):
         length += 1
-        logits = state.step(tokens[..., -1].flatten()).float()
-        log_probs = logits.log_softmax(-1).view(len(alive), beams, -1)
+        log_probs = state.step(tokens[..., -1].flatten()).float().view(len(alive), beams, -1)
         vocab = log_probs.size(-1)
         ending = torch.full((vocab,), -torch.inf, device=device)
         ending[end] = 0
@@ -174,7 +178,7 @@ def sample(
     length = 0
     while len(alive):
         length += 1
-        log_probs = state.step(tokens[:, -1]).float().log_softmax(-1)
+        log_probs = state.step(tokens[:, -1]).float()
         if length <= min_length:
             log_probs = log_probs.index_fill(1, torch.tensor([end], device=device), -torch.inf)
         occurred = tokens[:, 1:] if read is None else torch.cat([read[alive], tokens[:, 1:]], dim=1)

@@ -25,8 +25,8 @@ class DocstringsConfig(GeneratedTextOptions):
 
     _target_: str = "tasks.summarization.read_docstrings"
     name: str = "docstrings"
-    vocab_size: int = number(6000, least=2, usual="6000")
-    max_length: int = number(80, least=2)
+    vocab_size: int = number(4000, least=2, usual="4000")
+    max_length: int = number(64, least=2)
     min_words: int = number(15, least=1)
 
 

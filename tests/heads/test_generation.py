@@ -13,6 +13,7 @@ from mla_train.data.batch import Batch
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID
 from mla_train.dataset import raw_batch
+from mla_train.errors import UserError
 from mla_train.heads.generation import Decoding, Generation, join_features
 from mla_train.heads.text_metrics import TextMetrics
 from mla_train.modalities import Image, Text
@@ -55,7 +56,7 @@ def test_steps_give_what_training_sees(words):
     tokens = torch.randint(END_ID + 1, 9, (4, 5))
     batch.targets.tokens = torch.cat([tokens, tokens[:, :1]], 1)
     steps = torch.stack([state.step(column) for column in tokens.unbind(1)], 1)
-    torch.testing.assert_close(steps, model(batch), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(steps, model(batch).log_softmax(-1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("words", MODELS)
@@ -72,7 +73,7 @@ def test_beams_that_go_on_take_their_past_along(words):
     state.keep(torch.tensor([0, 2]))
     logits = state.step(beams[rows, 3])
     expected = model.head.logits(beams, memory.select(torch.tensor([0, 0, 1, 1, 2, 2])))[rows, -1]
-    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits, expected.log_softmax(-1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("words", MODELS)
@@ -87,6 +88,28 @@ def test_padding_and_other_texts_change_nothing(words):
     written = [[texts[0] for texts in each] for each in written]
     assert written[0][1].tokens == written[1][0].tokens
     assert written[0][1].score == pytest.approx(written[1][0].score, abs=1e-5)
+
+
+@torch.no_grad()
+def test_the_penalty_of_beams_is_what_they_copy_again():
+    model, data = network("task.copy=true", "task.coverage_penalty=0.7")
+    head, memory = model.head, memory_of(model, batch_of(data, 3))
+    torch.nn.init.normal_(head.copying.query.weight)
+    state, plain = Decoding(head, memory), Decoding(head, memory)
+    beams = torch.randint(END_ID + 1, 9, (6, 4))
+    for column in beams[:, :3].unbind(1):
+        state.step(column)
+        plain.step(column)
+    rows = torch.tensor([1, 0, 5, 5])
+    for each in (state, plain):
+        each.reorder(rows)
+        each.keep(torch.tensor([0, 2]))
+    penalized, head.options.coverage_penalty = state.step(beams[rows, 3]), 0.0
+    every = memory.select(torch.tensor([0, 0, 1, 1, 2, 2]))
+    copies = head.copies(head.decode_states(beams, every), every)[rows]
+    expected = torch.minimum(copies[:, 3], copies[:, :3].sum(1)).sum(-1, keepdim=True)
+    assert expected.min() > 0.01
+    torch.testing.assert_close(penalized, plain.step(beams[rows, 3]) - 0.7 * expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -238,6 +261,18 @@ def test_explanations_score_the_given_text():
     expected = sum(outputs[0, i].log_softmax(-1)[token] for i, token in enumerate(targets.following[0]))
     torch.testing.assert_close(explained.score(outputs)[0], expected)
     assert explained.prediction == "b a"
+
+
+def test_rouge_knows_stems_references_and_other_languages():
+    metrics = TextMetrics("en", False, ["rouge1", "rougeL"])
+    scores = metrics(["dogs run", "a cat"], ["a dog runs", "no"], [(), ("the cat",)])
+    assert scores == {"rouge1": pytest.approx(100 * (0.8 + 0.5) / 2), "rougeL": pytest.approx(65)}
+    assert metrics.signatures.keys() == {"rouge1", "rougeL"}
+    german = TextMetrics("de", False, ["rougeL"])
+    assert german(["Über die Straße."], ["über Straße!"])["rougeL"] == pytest.approx(80)
+    assert "words by sacremoses" in german.signatures["rougeL"]
+    with pytest.raises(UserError, match=r"rouge9 is no metric of texts; there are bleu, .*rougeL"):
+        TextMetrics("en", False, ["rouge9"])
 
 
 def test_metrics_are_those_of_sacrebleu():
