@@ -177,6 +177,8 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     )
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    news = [f"It is said that film {i} is good. It is long.,film {i} good" for i in range(60)]
+    (tmp_path / "news.csv").write_text("\n".join(["text,summary", *news]) + "\n")
     write_aligned(tmp_path, "train", number_pairs(60))
     waves = np.random.default_rng(0).normal(size=(40, 12)).round(3)
     lines = ["@data", *(f"{','.join(map(str, wave))}:{'ab'[i % 2]}" for i, wave in enumerate(waves))]

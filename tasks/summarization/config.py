@@ -26,7 +26,7 @@ class DocstringsConfig(GeneratedTextOptions):
     _target_: str = "tasks.summarization.read_docstrings"
     name: str = "docstrings"
     vocab_size: int = number(4000, least=2, usual="4000")
-    max_length: int = number(64, least=2)
+    max_length: int = number(48, least=2)
     min_words: int = number(15, least=1)
 
 

@@ -30,6 +30,7 @@ CASES = [
     ("text_classification", ["data.tfidf_features=0", "data.tokens=bpe"]),
     ("translation", []),
     ("translation", ["task.model=seq2seq", "data.joint=false"]),
+    ("summarization", []),
     ("forecasting", []),
     ("forecasting", ["task.channels=mixing", "task.patch=7"]),
     ("forecasting", ["task.use_encoder=false"]),

@@ -14,14 +14,14 @@ from tests.helpers import SMALL, config, example_data, randomize
 
 TASKS = (
     "text_classification", "image_classification", "series_classification", "forecasting", "multimodal_sentiment",
-    "translation",
+    "translation", "summarization",
 )  # fmt: skip
 
 
 def random_predictor(task):
     """A model of a task."""
     words = ["data.look_back=48", "data.horizon=6", "data.period=24"] if task == "forecasting" else []
-    words += ["task.beams=1"] if task == "translation" else []
+    words += ["task.beams=1"] if task in ("translation", "summarization") else []
     settings = config(f"task={task}", *SMALL, *words)
     kind = build_task(settings)
     data = example_data(kind)
@@ -56,6 +56,7 @@ def as_json(task, number=0):
     return {
         "text_classification": {"text": f"good film number {number}"},
         "translation": {"source": f"bad film number {number}"},
+        "summarization": {"text": f"bad film number {number}"},
         "image_classification": {"image": base64.b64encode(png(number=number)).decode()},
         "multimodal_sentiment": {"text": f"good film {number}", "image": base64.b64encode(png(number=number)).decode()},
         "series_classification": {"series": [[i / 7, number] for i in range(30)]},

@@ -26,6 +26,7 @@ from mla_train.task import build_task
 from tests.helpers import SMALL, build, config, forecasting_config, hourly_table, made_data, randomize
 
 TINY = [*SMALL, "encoder.depth=1", "regularization=none"]
+WRITE = ("translation", "summary")
 IMAGE = ["task.downsample_log2=1"]
 TASKS = {
     "text": ["task=text_classification"],
@@ -34,6 +35,7 @@ TASKS = {
     "forecast": ["task=forecasting", "data=series_csv", "data.path=a.csv", "data.look_back=48", "data.horizon=6"],
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
     "translation": ["task=translation"],
+    "summary": ["task=summarization", "task.min_tokens=3", "task.max_tokens=9"],
     "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
@@ -62,7 +64,7 @@ def kinds(*slow):
     return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in TASKS]
 
 
-@pytest.fixture(scope="module", params=kinds("features", "multilabel", "multimodal", "translation"))
+@pytest.fixture(scope="module", params=kinds("features", "multilabel", "multimodal", "translation", "summary"))
 def traced(request, tmp_path_factory):
     """A model, its graphs, and raw examples."""
     artifact, data = make_artifact(request.param)
@@ -126,7 +128,7 @@ def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
     for count in (1, len(examples)):
         batch = raw_batch(model.spec, examples[:count])
         inputs = list(to_graph(model, batch).values())
-        if kind == "translation":
+        if kind in WRITE:
             check_decoding(model, programs, batch, inputs)
             continue
         outputs = model(batch)
@@ -145,10 +147,9 @@ def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
 
 def check_decoding(model, programs, batch, inputs):
     """Two steps of the graphs give what the decoder gives."""
-    features = model.encode(batch)["source"]
     padding, *memory = programs["encoder"](*inputs)
     tokens = torch.randint(4, model.head.spec.vocab_size, (2, len(inputs[0])))
-    expected = model.head.logits(tokens.T, features.tokens, padding).log_softmax(-1)
+    expected = model.head.logits(tokens.T, model.head.memory(model.encode(batch))).log_softmax(-1)
     states = [torch.zeros(len(padding), 0, model.head.decoder.blocks[0].attention.cache_width)]
     for step, newest in enumerate(tokens):
         scores, *states = programs["decoder_step"](newest, padding, *memory, *states)
@@ -174,7 +175,7 @@ def test_a_folder_predicts_without_torch(exported):
     ]
     (folder / "examples.jsonl").write_text("".join(json.dumps(example) + "\n" for example in plain))
     model = mla_train.load(folder)
-    if kind == "translation":
+    if kind in WRITE:
         model.network.head.options.beams = 1
     expected = model.predict(examples)
     if kind == "text":
@@ -202,8 +203,8 @@ def test_a_changed_file_of_a_folder_is_noticed(exported, tmp_path):
 def test_a_folder_has_what_belongs_to_the_model(exported):
     kind, folder, _ = exported
     files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
-    graphs = {"encoder.onnx", "decoder_step.onnx"} if kind == "translation" else {"model.onnx"}
-    texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", "translation") else set()
+    graphs = {"encoder.onnx", "decoder_step.onnx"} if kind in WRITE else {"model.onnx"}
+    texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", *WRITE) else set()
     tables = {"series_table.py"} if kind == "forecast" else set()
     assert files == {SPEC, CONFIG, CHECKSUMS, "infer_onnx.py"} | graphs | texts | tables
 
