@@ -35,8 +35,8 @@ class Generation(TextTargets):
     and Wolf 2017), and those of a text input where both share one vocabulary. With `task.copy` tokens of that input are
     copied, too; the scores are log probabilities then.
 
-    Which metrics there are is a choice of `directions`, names of `text_metrics.TRANSLATION` and `ROUGE`, and `monitor`: a task with others
-    derives its head from this one and sets both.
+    Its metrics are those of `text_metrics.METRICS` that `directions` names: a task with others derives its head from this one and
+    sets `directions` and `monitor`.
 
     Attributes:
         n_best: Number of texts that are predicted for an example.
@@ -133,15 +133,12 @@ class Generation(TextTargets):
         states, padding = join_features(features)
         if self.copying is None:
             return Memory(states, padding)
-        ids = []
-        for name, each in features.items():
-            is_padding = padding_of(each)
-            shared = each.ids if name == self.spec.shared_with else None
-            ids.append(
-                torch.full_like(is_padding, PAD_ID, dtype=torch.long)
-                if shared is None
-                else shared.masked_fill(is_padding, PAD_ID)
-            )
+        ids = [
+            each.ids.masked_fill(padding_of(each), PAD_ID)
+            if name == self.spec.shared_with and each.ids is not None
+            else torch.full_like(padding_of(each), PAD_ID, dtype=torch.long)
+            for name, each in features.items()
+        ]
         return Memory(states, padding, torch.cat(ids, 1))
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -219,9 +216,10 @@ class Generation(TextTargets):
     @cached_property
     def text_metrics(self) -> "TextMetrics":
         """Metrics of the language."""
-        from mla_train.heads.text_metrics import TextMetrics
+        from mla_train.heads.text_metrics import METRICS, TextMetrics
 
-        return TextMetrics(self.spec.language, self.spec.lowercase, self.directions)
+        names = [name for name in self.directions if name in METRICS]
+        return TextMetrics(self.spec.language, self.spec.lowercase, names)
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
         """Metrics of the texts that are written.

@@ -15,6 +15,7 @@ from mla_train.errors import require
 
 TRANSLATION = ("bleu", "bleu_tokenized", "chrf", "exact_match")
 ROUGE = ("rouge1", "rouge2", "rougeL")
+METRICS = (*TRANSLATION, *ROUGE)
 
 
 class TextMetrics:
@@ -31,16 +32,15 @@ class TextMetrics:
         language: Language of the texts, such as de; where its tokenizer is blind for the script of the references that are
             scored first, their own counts.
         lowercase: Whether the texts are in lower case: references are brought there too.
-        names: Names of the metrics that are computed, of `TRANSLATION` and `ROUGE`.
+        names: Names of the metrics that are computed, of `METRICS`.
 
     Raises:
         UserError: There is no metric of a name.
     """
 
     def __init__(self, language: str, lowercase: bool, names: Collection[str] = TRANSLATION) -> None:
-        known = (*TRANSLATION, *ROUGE)
         for name in names:
-            require(name in known, f"{name} is no metric of texts; there are {', '.join(known)}")
+            require(name in METRICS, f"{name} is no metric of texts; there are {', '.join(METRICS)}")
         self.language, self.lowercase, self.names = language, lowercase, names
         self.chrf = CHRF(lowercase=lowercase)
         self.bleu_tokenized = BLEU(tokenize="none", force=True)
