@@ -71,7 +71,13 @@ def quick(words):
     """What makes a command short: few steps of a small network, few made sentences, few visual words."""
     made = "task=translation" in words and not any(word.startswith(("data=", "experiment=")) for word in words)
     drawn = "task=multimodal_sentiment" in words and not any(word.startswith("task.visual_words=") for word in words)
-    return [*QUICK, *["data.train_size=3000"] * made, *["task.visual_words=16"] * drawn]
+    bundled = "task=summarization" in words and not any(word.startswith("data=") for word in words)
+    return [
+        *QUICK,
+        *["data.train_size=3000"] * made,
+        *["data.packages=[networkx]"] * bundled,
+        *["task.visual_words=16"] * drawn,
+    ]
 
 
 def blocks(document, language):

@@ -1,9 +1,14 @@
 """Options of the task and of its data sets; no torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mla_train.config import FileOptions, GeneratedTextOptions, GenerationOptions, SplitOptions, number
 from mla_train.errors import require
+
+PACKAGES = (
+    "django", "matplotlib", "networkx", "numpy", "pandas", "scipy", "sklearn", "statsmodels", "sympy", "torch", "torchmetrics",
+    "torchvision",
+)  # fmt: skip
 
 
 @dataclass
@@ -20,6 +25,7 @@ class DocstringsConfig(GeneratedTextOptions):
     """Docstrings of installed packages: name and body to the first line.
 
     Attributes:
+        packages: Names of packages, as they are imported; those that are not installed are left out and named.
         min_words: Fewest words of a body.
     """
 
@@ -27,6 +33,7 @@ class DocstringsConfig(GeneratedTextOptions):
     name: str = "docstrings"
     vocab_size: int = number(4000, least=2, usual="4000")
     max_length: int = number(48, least=2)
+    packages: list[str] = field(default_factory=lambda: [*PACKAGES])
     min_words: int = number(15, least=1)
 
 

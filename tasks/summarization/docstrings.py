@@ -15,15 +15,11 @@ from mla_train.checks.near_duplicates import near_texts, normalized
 from mla_train.data.cache import cached
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.splits import SPLITS
-from mla_train.errors import UserError
+from mla_train.errors import UserError, require
 from tasks.summarization.config import DocstringsConfig
 
-PACKAGES = {
-    "django": "Django", "matplotlib": "matplotlib", "networkx": "networkx", "numpy": "numpy", "pandas": "pandas",
-    "scipy": "scipy", "sklearn": "scikit-learn", "statsmodels": "statsmodels", "sympy": "sympy", "torch": "torch",
-    "torchmetrics": "torchmetrics", "torchvision": "torchvision",
-}  # fmt: skip
-"""Folder of each package, and its name on the package index."""
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+"""Names on the package index, where they differ from that of the folder."""
 LEFT_OUT = {"migrations", "test", "testing", "tests", "_vendor", "vendor"}
 ENDS = {"train": 0.88, "val": 0.92, "test": 1.0}
 SUMMARY = re.compile(r"[A-Z`*]\S*( \S+){2,24}")
@@ -37,13 +33,16 @@ def read_docstrings(options: DocstringsConfig) -> RawData:
     """Name and body of each docstring with its first line; the files of the packages are cut into splits.
 
     Raises:
-        UserError: None of the packages is installed.
+        UserError: None of the packages is installed, or they have too few docstrings.
     """
-    installed = {name: find_spec(name) for name in PACKAGES}
+    installed = {name: find_spec(name) for name in options.packages}
     roots = {name: str(Path(spec.origin).parent) for name, spec in installed.items() if spec and spec.origin}
     if not roots:
-        raise UserError("data=docstrings reads the sources of packages such as scipy: pip install -e '.[demo]'")
-    key = [Path(__file__).read_text("utf-8"), *(f"{name} {version(PACKAGES[name])}" for name in roots)]
+        raise UserError(
+            f"data=docstrings reads sources of installed packages, and has none of {', '.join(options.packages)}: pip install -e "
+            "'.[demo]', or name others with data.packages="
+        )
+    key = [Path(__file__).read_text("utf-8"), *(f"{name} {version(DISTRIBUTIONS.get(name, name))}" for name in roots)]
     names, texts, summaries = cached(collect_pairs, ignore=("roots",))(roots, options.min_words, key)
     share = np.array([_share(name.rpartition(":")[0]) for name in names])
     parts = np.searchsorted(list(ENDS.values()), share, side="right")
@@ -58,13 +57,17 @@ def read_docstrings(options: DocstringsConfig) -> RawData:
     known = {normalized(text) for text, part in zip(summaries, parts, strict=True) if part == 0}
     is_known = np.array([normalized(text) in known for text in summaries])
     kept = (parts == 0) | ~(repeated | is_known)
+    require(
+        all((kept & (parts == number)).any() for number in range(len(SPLITS))),
+        f"data.packages={options.packages} have too few docstrings for three splits: name more",
+    )
     counts = [f"{(kept & (parts == number)).sum():,} {split}" for number, split in enumerate(SPLITS)]
     notes = [
         f"docstrings of {', '.join(roots)}: {', '.join(counts)}, split by file",
         f"left out {(~kept).sum():,} of val and test: {((parts > 0) & repeated).sum():,} nearly repeat an earlier body, "
         f"{((parts > 0) & is_known).sum():,} have the summary of a training text",
     ]
-    if missing := [PACKAGES[name] for name in PACKAGES if name not in roots]:
+    if missing := [name for name in options.packages if name not in roots]:
         notes.append(f"not installed, and left out: {', '.join(missing)}; scores are of other data then")
     whole = Examples({"text": texts}, summaries, names)
     return RawData(
@@ -82,8 +85,7 @@ def collect_pairs(roots: dict[str, str], min_words: int, key: list[str]) -> tupl
                 rows += [
                     (f"{path.as_posix()}:{name}", *pair) for name, *pair in find_pairs(file.read_bytes(), min_words)
                 ]
-    names, texts, summaries = zip(*rows, strict=True)
-    return list(names), list(texts), list(summaries)
+    return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
 
 def find_pairs(source: bytes, min_words: int) -> Iterator[tuple[str, str, str]]:

@@ -63,6 +63,9 @@ def test_words_of_names(name, words):
     assert " ".join(words_of(name)) == words
 
 
+NAMES = ["amber", "birch", "cedar"]
+
+
 def function(name, summary, body):
     return f'def {name}():\n    """{summary}\n\n    {body}\n    """\n\n'
 
@@ -70,12 +73,11 @@ def function(name, summary, body):
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
     """Two made packages; a third one is not installed."""
-    names, chance = ["amber", "birch", "cedar"], Random(0)
+    chance = Random(0)
     monkeypatch.setattr(docstrings, "ENDS", {"train": 0.5, "val": 0.75, "test": 1.0})
-    monkeypatch.setattr(docstrings, "PACKAGES", {name: name for name in names})
     monkeypatch.setattr(docstrings, "version", lambda name: str(tmp_path))  # part of the key of the cache
     monkeypatch.setattr(docstrings, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
-    for package in names[:2]:
+    for package in NAMES[:2]:
         for number in range(30):
             body = " ".join("".join(chance.choices("abcdefghij", k=6)) for _ in range(12))
             file = tmp_path / package / ("tests" if number == 29 else "") / f"m{number}.py"
@@ -89,7 +91,7 @@ def packages(tmp_path, monkeypatch):
 
 
 def test_files_of_packages_are_split_and_no_package_is_imported(packages):
-    raw = read_docstrings(DocstringsConfig(min_words=5))
+    raw = read_docstrings(DocstringsConfig(packages=NAMES, min_words=5))
     files = {s: {name.rpartition(":")[0] for name in part.names} for s, part in raw.splits.items()}
     assert not files["train"] & files["test"]
     assert not files["train"] & files["val"]
@@ -97,7 +99,7 @@ def test_files_of_packages_are_split_and_no_package_is_imported(packages):
     assert not any("tests" in file for each in files.values() for file in each)
     assert "amber" not in sys.modules
     assert any("not installed, and left out: cedar" in note for note in raw.notes)
-    again = read_docstrings(DocstringsConfig(min_words=5))
+    again = read_docstrings(DocstringsConfig(packages=NAMES, min_words=5))
     assert again.splits["test"].targets == raw.splits["test"].targets
 
 
@@ -108,7 +110,7 @@ def test_what_nearly_repeats_training_is_left_out_of_val_and_test(packages):
         body = " ".join("".join(chance.choices("klmnopqrst", k=6)) for _ in range(12))
         with file.open("a") as stream:
             stream.write(function("known", "Say what is known.", body))
-    raw = read_docstrings(DocstringsConfig(min_words=5))
+    raw = read_docstrings(DocstringsConfig(packages=NAMES, min_words=5))
     for split in ("val", "test"):
         assert raw.splits[split].targets
         assert "Say what is known." not in raw.splits[split].targets
@@ -116,10 +118,18 @@ def test_what_nearly_repeats_training_is_left_out_of_val_and_test(packages):
     assert "Say what is known." in raw.splits["train"].targets
 
 
-def test_no_package_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr(docstrings, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install -e '\.\[demo\]'"):
-        read_docstrings(DocstringsConfig())
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cedar"], r"none of cedar: pip install -e '\.\[demo\]', or name others with data\.packages="),
+        (["dwarf"], "too few"),
+    ],
+)
+def test_packages_without_docstrings_are_a_clear_error(names, message, packages):
+    (packages / "dwarf").mkdir()
+    (packages / "dwarf" / "__init__.py").write_text(function("a", "Say it once.", "word " * 20))
+    with pytest.raises(UserError, match=message):
+        read_docstrings(DocstringsConfig(packages=names))
 
 
 ROWS = {"text": ["a long text about dogs", "another about cats", "  "], "summary": ["dogs", "cats", "nothing"]}
