@@ -53,7 +53,7 @@ def test_names_that_were_never_read_are_copied(run):
     results = json.loads((run / "results.json").read_text())
     scores, baselines = results["metrics"]["test"], results["baselines"]
     assert scores.keys() >= {"rouge1", "rouge2", "rougeL"}
-    assert results["monitor"]["name"] == "rougeL"
+    assert results["monitor"]["name"] == "val/rougeL"
     assert baselines.keys() == {"lead", "nearest"}
     assert scores["rougeL"] > 70 > 55 > max(each["rougeL"] for each in baselines.values())
     assert results["details"]["signatures"].keys() == {"rouge1", "rouge2", "rougeL"}
@@ -106,7 +106,7 @@ def test_the_trained_model_is_used(run, tmp_path, capsys, monkeypatch):
     news(30, seed=1).to_csv(tmp_path / "new.csv", index=False)
     for command, words in (
         (predict, ["--input", str(tmp_path / "new.csv"), "--output", str(tmp_path / "out.csv")]),
-        (evaluate, ["--data", str(tmp_path / "new.csv")]),
+        (evaluate, ["--input", str(tmp_path / "new.csv")]),
     ):
         monkeypatch.setattr("sys.argv", ["script", "--run", str(run), *words])
         command.main()
