@@ -89,8 +89,9 @@ class Task:
 
     @property
     def architecture(self) -> str:
-        """The network in a word: its kind of attention."""
-        return self.config.attention.kind.value
+        """The network in a word: its kind of attention, or those of encoder, decoder and between them."""
+        name = getattr(self.config.task, "architecture_name", None)
+        return self.config.attention.kind.value if name is None else name(self.config.attention)
 
     def build_model(self, spec: ModelSpec) -> Model:
         """The network; raises UserError where sizes do not fit each other."""

@@ -69,7 +69,7 @@ POSSIBLE = [
 @pytest.mark.parametrize("task", TASKS)
 def test_all_tasks_take_a_step_with_what_the_toolbox_has(task, words):
     words = [*words.split(), "encoder.dim=32", "encoder.num_heads=4", "encoder.depth=1", f"task={task}"]
-    if task in ("translation", "image_captioning"):
+    if task in ("translation", "image_captioning", "summarization"):
         words += ["task.decoder.self=mha", "task.decoder.cross=mha"]
     module, data = build(*words)
     # Heads begin at zero, so that their first step comes before those of what lies behind.

@@ -76,7 +76,13 @@ def quick(words):
     """What makes a command short: few steps of a small network, few made sentences, few visual words."""
     made = "task=translation" in words and not any(word.startswith(("data=", "experiment=")) for word in words)
     drawn = "task=multimodal_sentiment" in words and not any(word.startswith("task.visual_words=") for word in words)
-    return [*QUICK, *["data.train_size=3000"] * made, *["task.visual_words=16"] * drawn]
+    bundled = "task=summarization" in words and not any(word.startswith("data=") for word in words)
+    return [
+        *QUICK,
+        *["data.train_size=3000"] * made,
+        *["data.packages=[networkx]"] * bundled,
+        *["task.visual_words=16"] * drawn,
+    ]
 
 
 def blocks(document, language):
@@ -188,6 +194,8 @@ def test_every_command_in_the_documents_runs(document, words, tmp_path, shared_d
     write_events(tmp_path / "events.csv")
     table().to_csv(tmp_path / "load.csv", index=False)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
+    news = [f"It is said that film {i} is good. It is long.,film {i} good" for i in range(60)]
+    (tmp_path / "news.csv").write_text("\n".join(["text,summary", *news]) + "\n")
     write_aligned(tmp_path, "train", number_pairs(60))
     waves = np.random.default_rng(0).normal(size=(40, 12)).round(3)
     lines = ["@data", *(f"{','.join(map(str, wave))}:{'ab'[i % 2]}" for i, wave in enumerate(waves))]

@@ -6,7 +6,7 @@ from enum import Enum
 from mla_train.config.checks import number
 from mla_train.config.data import DataOptions
 from mla_train.config.inputs import TokenizerKind, TokenizerOptions
-from mla_train.config.network import AttentionConfig, AttentionKind
+from mla_train.config.network import AttentionConfig, AttentionKind, Latent
 from mla_train.config.run import TrainConfig
 from mla_train.config.task import HeadOptions
 from mla_train.errors import require
@@ -50,14 +50,22 @@ class GenerationOptions(HeadOptions):
         decoder: Decoder of the transformer.
         beams: Number of beams when the test split is generated; 1 is greedy.
         length_penalty: Exponent of the length; 0 prefers short texts, 1 compares means of log probabilities.
+        coverage_penalty: Weight of what a text copies a second time, in the score of beams; 0 is none.
+        min_tokens: Fewest tokens of a generated text.
+        max_tokens: Most tokens of a generated text; null is what is usual for texts and inputs of that length.
         val_sample: Number of validation texts that are generated, greedily, after each epoch; null is all.
+        copy: Whether tokens of the text input can be copied (See et al. 2017), which shares its vocabulary then.
     """
 
     model: Architecture = Architecture.transformer
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     beams: int = number(5, least=1)
     length_penalty: float = number(1.0, least=0)
+    coverage_penalty: float = number(0.0, least=0)
+    min_tokens: int = number(0, least=0)
+    max_tokens: int | None = number(None, least=1)
     val_sample: int | None = number(500, least=1)
+    copy: bool = False
 
     def check(self) -> None:
         """Raises UserError where options exclude each other."""
@@ -65,9 +73,34 @@ class GenerationOptions(HeadOptions):
             self.model is Architecture.transformer or self.decoder == DecoderConfig(),
             "task.decoder belongs to task.model=transformer; a seq2seq decoder is one GRU",
         )
+        require(
+            self.copy or not self.coverage_penalty,
+            f"task.coverage_penalty={self.coverage_penalty:g} counts copies: add task.copy=true",
+        )
+        require(
+            self.max_tokens is None or self.min_tokens <= self.max_tokens,
+            f"task.min_tokens={self.min_tokens} is more than task.max_tokens={self.max_tokens}: lower the first",
+        )
+
+    def architecture_name(self, attention: AttentionConfig) -> str:
+        """The kinds of attention of encoder, decoder and between them, or that the network is recurrent."""
+        if self.model is Architecture.seq2seq:
+            return "seq2seq"
+        kinds = (attention.kind, self.decoder.self, self.decoder.cross)
+        return "+".join(dict.fromkeys(kind.value for kind in kinds if kind is not None))
 
     def check_run(self, run: TrainConfig) -> None:
         """Raises UserError where options of the run do not fit the network."""
+        if self.copy:
+            require(
+                run.data.joint,
+                "task.copy=true writes tokens of the source, which data.joint=false gives a vocabulary "
+                "of its own: use data.joint=true, or task.copy=false",
+            )
+            require(
+                run.encoder.latent is not Latent.array,
+                "task.copy=true copies tokens, and encoder.latent=array keeps none: use encoder.latent=plain, or task.copy=false",
+            )
         if self.model is Architecture.seq2seq:
             require(
                 not run.encoder.masked_modeling,

@@ -21,9 +21,11 @@ from mla_train.errors import UserError
 LABEL_NAMES = (
     "label", "label_coarse_original", "label_coarse", "coarse_label", "fine_label", "labels", "class", "category",
 )  # fmt: skip
+TARGET_NAMES = ("target", "summary", "highlights", "abstract", "headline")
+"""Usual names of the column of a text that is to be written."""
 NO_LABELS = "none"  # value of data.label_column
 INPUT_NAMES = {
-    "text": ("text", "sentence", "review", "content", "message"),
+    "text": ("text", "sentence", "review", "content", "message", "article", "document", "dialogue"),
     "image": ("image", "img", "picture", "photo", "file", "path", "file_name", "filename", "image_path"),
     "audio": ("audio", "recording", "sound", "wav", "file", "path", "file_name", "filename", "audio_path"),
 }

@@ -34,14 +34,14 @@ class Continuation:
         self.cache = self._new_cache()
         self.lookup = lookup if self.cache is not None and len(tokens) == 1 else 0
         self.guessed: list[int] = []  # tokens in the cache behind those of the text
-        self.ahead: list[Tensor] = []  # scores of the next token behind each of them
+        self.ahead: list[Tensor] = []  # log probabilities of the next token behind each of them
         self.steps_saved = 0
 
     def _new_cache(self) -> Any:
         return self.encoder.new_cache() if self.encoder.can_cache else None
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token of each row, `(rows, vocab_size)`; the first call reads the texts instead of the tokens."""
+        """Log probabilities of the next token of each row, `(rows, vocab_size)`; the first call reads the texts, not the tokens."""
         if self.unread is None:
             self.tokens = torch.cat([self.tokens, tokens.unsqueeze(1)], dim=1)
             self.unread = self.tokens[:, -1:]
@@ -63,8 +63,9 @@ class Continuation:
         self.unread = None
         scores = self.head.scores(encoded[:, certain:]).float()
         scores[..., :END_ID] = -torch.inf  # neither padding nor a start is ever written
-        self.ahead = list(scores[:, 1:].unbind(1))
-        return scores[:, 0]
+        log_probs = scores.log_softmax(-1)
+        self.ahead = list(log_probs[:, 1:].unbind(1))
+        return log_probs[:, 0]
 
     def _forget_guesses(self) -> None:
         """Leaves in the cache what the text has without its newest token."""

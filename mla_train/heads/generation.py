@@ -14,11 +14,12 @@ from mla_train.config import Architecture, TrainConfig, attention_of
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
 from mla_train.heads.base import Embeddings, Explained, Predictions, columns_of, padding_of
+from mla_train.heads.decoding import Decoding, Memory, join_features
 from mla_train.heads.text_targets import GeneratedText, GenerationSpec, GenerationTargets, TextTargets
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.text import clean
 from mla_train.modalities.text.augment import HIDDEN, hide_tokens
-from mla_train.nn import Decoder, Hypothesis, beam_search, observe, sample
+from mla_train.nn import CopyAttention, Decoder, Hypothesis, beam_search, observe, sample
 from mla_train.nn.seq2seq import GruDecoder
 
 MOST_TOKENS = 10_000  # that are written of a text, whatever a stored model says
@@ -31,7 +32,11 @@ class Generation(TextTargets):
     """Scores of the next token after each.
 
     The decoder attends to the encoded tokens of all inputs side by side. Its embeddings are the output matrix too (Press
-    and Wolf 2017), and those of a text input where both share one vocabulary.
+    and Wolf 2017), and those of a text input where both share one vocabulary. With `task.copy` tokens of that input are
+    copied, too; the scores are log probabilities then.
+
+    Its metrics are those of `text_metrics.METRICS` that `directions` names: a task with others derives its head from this one and
+    sets `directions` and `monitor`.
 
     Attributes:
         n_best: Number of texts that are predicted for an example.
@@ -43,7 +48,7 @@ class Generation(TextTargets):
     directions = {"bleu": "max", "bleu_tokenized": "max", "chrf": "max", "exact_match": "max"}
     monitor = "bleu"
     draws_sums = True
-    units = dict.fromkeys(("bleu", "bleu_tokenized", "chrf"), "of 100")
+    units = dict.fromkeys(("bleu", "bleu_tokenized", "chrf", "rouge1", "rouge2", "rougeL"), "of 100")
 
     def __init__(
         self, config: TrainConfig, spec: GenerationSpec, embeddings: Embeddings, sequences: bool = False
@@ -69,6 +74,7 @@ class Generation(TextTargets):
             shape = replace(config.encoder, depth=options.depth or config.encoder.depth)
             own, cross = (attention_of(kind, config.attention) for kind in (options.self, options.cross))
             self.decoder = Decoder(shape, own, cross, config.regularization)
+        self.copying = CopyAttention(dim, self.decoder.memory_dim) if self.options.copy else None
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -81,10 +87,37 @@ class Generation(TextTargets):
         spec = self._shared[0].spec if self.spec.shared_with else self.spec
         return read_tokenizer(spec.tokenizer, spec.vocab_size)
 
-    def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
+    def logits(self, tokens: Tensor, memory: Memory, cache: Any = None) -> Tensor:
         """Scores of the token after each, `(rows, length, vocab_size)`; see `Decoder.forward`."""
+        return self.score(self.decode_states(tokens, memory, cache), memory)
+
+    def decode_states(self, tokens: Tensor, memory: Memory, cache: Any = None) -> Tensor:
+        """Output of the decoder for each token, `(rows, length, dim)`; see `Decoder.forward`."""
         x = self.dropout(self.embedding(tokens) * self.scale)
-        return self.decoder(x, memory, padding, cache) @ self.embedding.weight.T
+        return self.decoder(x, memory.states, memory.padding, cache)
+
+    def score(self, x: Tensor, memory: Memory) -> Tensor:
+        """Scores of the token after each output of the decoder, `(rows, length, vocab_size)`."""
+        logits = x @ self.embedding.weight.T
+        if self.copying is None:
+            return logits
+        assert memory.ids is not None
+        return self.copying(logits, x, memory.states, memory.ids == PAD_ID, memory.ids)
+
+    def copies(self, x: Tensor, memory: Memory) -> Tensor:
+        """Probability that the token after each output of the decoder is copied from each encoded token.
+
+        Args:
+            x: Output of the decoder, `(rows, length, dim)`; the rows are the beams of each source.
+            memory: Encoded inputs.
+
+        Returns:
+            `(sources, beams * length, memory_length)`.
+        """
+        assert self.copying is not None
+        assert memory.ids is not None
+        weights, copies = self.copying.attend(x, memory.states, memory.ids == PAD_ID)
+        return weights * copies
 
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor | None:
         """Scores of the next tokens, `(batch, length, vocab_size)`; None where there is no target to read."""
@@ -93,7 +126,20 @@ class Generation(TextTargets):
         tokens = batch.targets.tokens[:, :-1]
         if self.training and self.hidden:
             tokens = hide_tokens(tokens, self.hidden)
-        return self.logits(tokens, *join_features(features))
+        return self.logits(tokens, self.memory(features))
+
+    def memory(self, features: dict[str, ModalityFeatures]) -> Memory:
+        """What the decoder reads of encoded inputs."""
+        states, padding = join_features(features)
+        if self.copying is None:
+            return Memory(states, padding)
+        ids = [
+            each.ids.masked_fill(padding_of(each), PAD_ID)
+            if name == self.spec.shared_with and each.ids is not None
+            else torch.full_like(padding_of(each), PAD_ID, dtype=torch.long)
+            for name, each in features.items()
+        ]
+        return Memory(states, padding, torch.cat(ids, 1))
 
     def loss(self, outputs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy, smoothed in training only, and the number of tokens."""
@@ -113,8 +159,7 @@ class Generation(TextTargets):
 
     def generate(
         self,
-        memory: Tensor,
-        padding: Tensor | None,
+        memory: Memory,
         beams: int = 1,
         temperature: float | None = None,
         top_p: float = 1.0,
@@ -123,18 +168,19 @@ class Generation(TextTargets):
         """Texts for each row, the best that beam search finds or a random one.
 
         Args:
-            memory: Encoded tokens of all inputs, `(rows, length, dim)`.
-            padding: True at padding, `(rows, length)`.
+            memory: Encoded inputs.
             beams: Number of beams; 1 is greedy.
             temperature: Divisor of the log probabilities that random texts are drawn by; None searches the best.
             top_p: Probability of the most probable tokens that random texts are drawn from.
             n_best: Number of texts for each row, at most the number of beams.
         """
-        length = memory.new_full((len(memory),), memory.size(1)) if padding is None else (~padding).sum(1)
-        growth, state = self.spec.growth, Decoding(self, memory, padding)
-        usual = [self.spec.max_length + 1 if growth is None else growth * n + 10 for n in length.tolist()]
-        limits = [int(min(limit, MOST_TOKENS)) for limit in usual]
-        ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "device": memory.device}
+        rows, keys = memory.states.shape[:2]
+        lengths = [keys] * rows if memory.padding is None else (~memory.padding).sum(1).tolist()
+        growth, least, most = self.spec.growth, self.options.min_tokens, self.options.max_tokens
+        usual = [self.spec.max_length + 1 if growth is None else growth * n + 10 for n in lengths]
+        limits = [int(max(least + 1, min(limit, MOST_TOKENS if most is None else most + 1))) for limit in usual]
+        ends: dict[str, Any] = {"start": START_ID, "end": END_ID, "min_length": least, "device": memory.states.device}
+        state = Decoding(self, memory)
         if temperature is not None:
             return [[text] for text in sample(state, limits, temperature=temperature, top_p=top_p, **ends)]
         penalty = self.options.length_penalty
@@ -155,12 +201,9 @@ class Generation(TextTargets):
         scores = np.full(len(batch), np.nan)
         others: list[list[tuple[str, float]]] = [[] for _ in texts]
         if len(rows):
-            memory, padding = join_features(features)
-            padding = None if padding is None else padding[rows]
+            memory = self.memory(features).select(rows)
             beams = 1 if val_size is not None else self.options.beams
-            for row, hypotheses in zip(
-                rows.tolist(), self.generate(memory[rows], padding, beams, n_best=self.n_best), strict=True
-            ):
+            for row, hypotheses in zip(rows.tolist(), self.generate(memory, beams, n_best=self.n_best), strict=True):
                 written = self.tokenizer.decode_batch([list(each.tokens) for each in hypotheses])
                 texts[row], scores[row] = written[0], hypotheses[0].score
                 others[row] = [(text, each.score) for text, each in zip(written[1:], hypotheses[1:], strict=True)]
@@ -173,12 +216,13 @@ class Generation(TextTargets):
     @cached_property
     def text_metrics(self) -> "TextMetrics":
         """Metrics of the language."""
-        from mla_train.heads.text_metrics import TextMetrics
+        from mla_train.heads.text_metrics import METRICS, TextMetrics
 
-        return TextMetrics(self.spec.language, self.spec.lowercase)
+        names = [name for name in self.directions if name in METRICS]
+        return TextMetrics(self.spec.language, self.spec.lowercase, names)
 
     def metrics(self, predictions: Predictions) -> dict[str, float]:
-        """BLEU and chrF of the texts that are written, and the share that equals a reference.
+        """Metrics of the texts that are written.
 
         Examples of the same inputs count once, against all their references.
         """
@@ -217,7 +261,7 @@ class Generation(TextTargets):
         return 100 - self.text_metrics.chrf.sentence_score(record["prediction"], [record["label"]]).score
 
     def details(self, predictions: Predictions) -> dict[str, Any]:
-        """What exactly the metrics are, in sacrebleu's words."""
+        """What exactly the metrics are."""
         return {"signatures": self.text_metrics.signatures}
 
     @torch.no_grad()
@@ -226,14 +270,20 @@ class Generation(TextTargets):
 
         The mean over the heads of the last block's cross-attention, which is nearest to what is written.
         """
-        memory, padding = join_features(features)
+        memory = self.memory(features)
         tokens = batch.targets.tokens[:, :-1]
         if isinstance(self.decoder, GruDecoder):
-            return self.decoder.decode(self.embedding(tokens) * self.scale, memory, padding)[1]
+            return self.decoder.decode(self.embedding(tokens) * self.scale, memory.states, memory.padding)[1]
         last: Any = self.decoder.blocks[-1]
         with observe([last.cross_attention], "weights") as (record,):
-            self.logits(tokens, memory, padding)
+            self.decode_states(tokens, memory)
         return record.weights[0].mean(1)
+
+    @torch.no_grad()
+    def copy_map(self, features: dict[str, ModalityFeatures], batch: Batch) -> Tensor:
+        """Probability that each token of the targets is copied from each encoded token, `(batch, length, memory_length)`."""
+        memory = self.memory(features)
+        return self.copies(self.decode_states(batch.targets.tokens[:, :-1], memory), memory)
 
     def explain(self, outputs: Tensor, batch: Batch) -> Explained:
         """The log probability of the target."""
@@ -251,7 +301,7 @@ class Generation(TextTargets):
         target = clean(raw.get("target") or "")
         if target:
             return target
-        best = self.generate(*join_features(features), beams=self.options.beams)
+        best = self.generate(self.memory(features), beams=self.options.beams)
         return clean(self.tokenizer.decode(list(best[0][0].tokens)))
 
     def encode_answers(self, answers: Sequence[str]) -> GenerationTargets:
@@ -270,43 +320,9 @@ class Generation(TextTargets):
         return self.decoder.cache_width
 
 
-class Decoding:
-    """The state of a decoding under way, on the caches of a head's decoder; see `DecoderState`.
-
-    The memory are the encoded tokens of all inputs `(sources, length, dim)`, with True at padding, `(sources, length)`.
-    """
-
-    def __init__(self, head: Generation, memory: Tensor, padding: Tensor | None) -> None:
-        self.head, self.memory, self.padding = head, memory, padding
-        self.cache = head.decoder.new_cache()
-
-    def step(self, tokens: Tensor) -> Tensor:
-        """Scores of the next token of each row, `(rows, vocab_size)`."""
-        return self.head.logits(tokens.unsqueeze(1), self.memory, self.padding, self.cache)[:, -1]
-
-    def reorder(self, rows: Tensor) -> None:
-        """Keeps these beams."""
-        self.cache.reorder(rows)
-
-    def keep(self, sources: Tensor) -> None:
-        """Keeps these sources."""
-        self.cache.keep(sources)
-        self.memory = self.memory[sources]
-        self.padding = None if self.padding is None else self.padding[sources]
-
-
 def _written(predictions: Predictions) -> dict[int, tuple[str, str, Sequence[str]]]:
     """Text, reference and further references of each example that counts, by its place."""
     texts, references = predictions["predicted"], predictions["label"]
     others = predictions.get("other_labels") or [()] * len(texts)
     rows = enumerate(zip(texts, references, others, strict=True))
     return {place: row for place, row in rows if row[0] is not None and row[2] is not None}
-
-
-def join_features(features: Mapping[str, ModalityFeatures]) -> tuple[Tensor, Tensor | None]:
-    """Encoded tokens of all inputs side by side, `(batch, length, dim)`, and True at padding, `(batch, length)`."""
-    tokens = torch.cat([each.tokens for each in features.values() if each.tokens is not None], 1)
-    if all(each.padding is None for each in features.values()):
-        return tokens, None
-    padding = torch.cat([padding_of(each) for each in features.values()], 1)
-    return tokens, padding & ~padding.all(1, keepdim=True)  # attention needs something to attend to

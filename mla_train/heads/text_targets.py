@@ -197,7 +197,7 @@ def _language(options: Any, texts: Sequence[str], notes: list[str]) -> str:
     """Language of the targets: that of the options, of the name of their column or file, or of their script."""
     files = getattr(options, "train", None)
     endings = Path(str(files[1])).suffixes if isinstance(files, Sequence) and len(files) == 2 else []
-    names = [getattr(options, "target_column", ""), *(ending[1:] for ending in reversed(endings))]
+    names = [getattr(options, "target_column", None) or "", *(ending[1:] for ending in reversed(endings))]
     named = options.target_language or next(filter(is_language, names), "en")
     language = scored_language(named, texts)
     if language != language_code(named):

@@ -10,7 +10,7 @@ import torch
 
 from mla_train.data.batch import Batch
 from mla_train.data.file_kinds import FILE_KINDS
-from mla_train.data.readers import LABEL_NAMES
+from mla_train.data.readers import LABEL_NAMES, TARGET_NAMES
 from mla_train.data.sampling import evaluation_batches
 from mla_train.data.tables.cells import is_empty, is_missing
 from mla_train.dataset import Dataset, Split
@@ -57,7 +57,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     source = open_examples(predictor, path, label=label)
     notes: list[str] = []
     where = {} if source.has_values else find_columns(predictor, source.columns, columns, source.name, notes)
-    kept = ["target"] if spec.head.kind == "generation" else LABEL_NAMES
+    kept = TARGET_NAMES if spec.head.kind == "generation" else LABEL_NAMES
     usual = [label or getattr(options, "label_column", None) or getattr(options, "target_column", None), *kept]
     label = next((name for name in usual[: 1 if label else None] if name in source.columns), None)
     if label is None:

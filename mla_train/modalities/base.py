@@ -204,6 +204,7 @@ class ModalityFeatures:
         side: Features of the paths beside the encoder, `(batch, side_dim)`; None where there are none.
         context: Further values that the head needs.
         windows: Number of the example that each row of tokens is a window of, `(rows,)`; None where each row is an example.
+        ids: Number of each token in a vocabulary, 0 at padding, `(batch, length)`; None where tokens have none.
     """
 
     tokens: Tensor | None
@@ -212,6 +213,7 @@ class ModalityFeatures:
     side: Tensor | None = None
     context: Any = None
     windows: Tensor | None = None
+    ids: Tensor | None = None
 
     def without(self) -> "ModalityFeatures":
         """The same as if the input were missing throughout."""

@@ -13,6 +13,7 @@ from mla_train.nn.attention import (
     observe,
     rotate,
 )
+from mla_train.nn.copying import CopyAttention
 from mla_train.nn.decoder import Decoder, DecoderCache
 from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
 from mla_train.nn.encoder import Encoder, EncoderBlock

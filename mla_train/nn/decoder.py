@@ -106,6 +106,7 @@ class Decoder(nn.Module):
         rope_dim = blocks[0].attention.rope_dim
         self.rotary = RotaryEmbedding(rope_dim, 1, attention.rope_theta) if rope_dim else None
         init_stack(self, branches=3 * len(blocks))
+        self.memory_dim = decoder.dim
         # Numbers that decoding keeps for each target token, and once for each source token.
         self.cache_width = sum(block.attention.cache_width for block in blocks)
         self.memory_width = sum(block.cross_attention.cache_width for block in blocks)

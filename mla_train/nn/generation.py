@@ -12,7 +12,11 @@ class DecoderState(Protocol):
     """The state of a decoding: the caches of all rows, source by source, beam by beam."""
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Reads the newest token of each row, `(rows,)`, and returns logits of the next, `(rows, vocab)`."""
+        """Reads the newest token of each row, `(rows,)`.
+
+        Returns:
+            Log probabilities of the next, less any penalty of the row, `(rows, vocab)`.
+        """
 
     def reorder(self, rows: Tensor) -> None:
         """Keeps these rows, in this order."""
@@ -27,7 +31,8 @@ class Hypothesis:
 
     Attributes:
         tokens: Token ids without start and end.
-        score: Sum of log probabilities, including the end token, over its length to the power of the length penalty.
+        score: Sum of log probabilities less penalties, including the end token, over its length to the power of the length
+            penalty.
     """
 
     tokens: tuple[int, ...]
@@ -44,6 +49,7 @@ def beam_search(
     beams: int = 5,
     length_penalty: float = 1.0,
     n_best: int = 1,
+    min_length: int = 0,
     early_stopping: bool = False,
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
@@ -61,6 +67,7 @@ def beam_search(
         beams: Number of beams; 1 is greedy.
         length_penalty: Exponent of the length; 0 prefers short sequences, 1 compares mean log probabilities.
         n_best: Maximum number of sequences returned for each source.
+        min_length: Number of tokens before which a sequence does not end, unless it is at its limit.
         early_stopping: Stop as soon as `beams` sequences are finished; always so with one beam.
         device: Device of the decoder state.
 
@@ -82,11 +89,12 @@ def beam_search(
     length = 0
     while len(alive):
         length += 1
-        logits = state.step(tokens[..., -1].flatten()).float()
-        log_probs = logits.log_softmax(-1).view(len(alive), beams, -1)
+        log_probs = state.step(tokens[..., -1].flatten()).float().view(len(alive), beams, -1)
         vocab = log_probs.size(-1)
         ending = torch.full((vocab,), -torch.inf, device=device)
         ending[end] = 0
+        if length <= min_length:
+            log_probs = log_probs.masked_fill((ending == 0) & (limits[alive] > length).view(-1, 1, 1), -torch.inf)
         at_limit = (limits[alive] <= length).view(-1, 1, 1)
         total = scores.unsqueeze(-1) + torch.where(at_limit, log_probs + ending, log_probs)
         best, index = total.flatten(1).topk(min(2 * beams, beams * vocab))
@@ -134,6 +142,7 @@ def sample(
     top_k: int | None = None,
     min_p: float = 0.0,
     repetition_penalty: float = 1.0,
+    min_length: int = 0,
     read: Tensor | None = None,
     chances: Tensor | None = None,
     stops: Callable[[tuple[int, ...]], bool] | None = None,
@@ -152,6 +161,7 @@ def sample(
         min_p: Least probability of a token, as a share of the most probable one's (Nguyen et al. 2024, arXiv 2407.01082).
         repetition_penalty: Factor that lowers the scores of tokens that occurred before (Keskar et al. 2019, arXiv
             1909.05858); 1 is none.
+        min_length: Number of tokens before which a sequence does not end, unless it is at its limit.
         read: Tokens that the state reads before the sequence, which count as occurred, `(sources, length)`.
         chances: Random numbers between 0 and 1, `(sources, longest)`, each of which chooses a token; None draws them.
         stops: Whether a sequence ends with its last token.
@@ -168,7 +178,9 @@ def sample(
     length = 0
     while len(alive):
         length += 1
-        log_probs = state.step(tokens[:, -1]).float().log_softmax(-1)
+        log_probs = state.step(tokens[:, -1]).float()
+        if length <= min_length:
+            log_probs = log_probs.index_fill(1, torch.tensor([end], device=device), -torch.inf)
         occurred = tokens[:, 1:] if read is None else torch.cat([read[alive], tokens[:, 1:]], dim=1)
         sharp, order = sharpened(penalized(log_probs, occurred, repetition_penalty), temperature, top_k, top_p, min_p)
         if chances is None:

@@ -74,7 +74,7 @@ class GruDecoder(nn.Module):
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.memory_dim = dim, 2 * dim
         self.first_state = nn.Linear(dim, dim)
         self.query = nn.Linear(dim, dim, bias=False)
         self.key = nn.Linear(2 * dim, dim)

@@ -94,6 +94,8 @@ def _metadata(artifact: Artifact, format_name: str, metrics: Mapping[str, float]
     config, spec = artifact.config, artifact.model.spec
     kinds = {modality.kind for modality in spec.inputs.values()}
     pipeline = PIPELINES.get((next(iter(kinds)), spec.head.kind)) if len(kinds) == 1 else None
+    if config.task.name == "summarization":
+        pipeline = "summarization"
     metadata: dict[str, Any] = {"library_name": "mla-train"}
     if config.data.name in LICENSES:
         metadata["license"] = LICENSES[config.data.name]

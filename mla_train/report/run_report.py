@@ -34,6 +34,8 @@ CAPTIONS = {
     "errors": "Error by step ahead, and by series",
     "attention": "Attention of the steps to forecast over the past, mean over test windows",
     "bleu_by_length": "BLEU by length of the source",
+    "rouge_by_length": "ROUGE-L by length of the text",
+    "copies": "Probability that each generated token is copied from the text",
     "cross_attention": "Attention of each generated token to the source",
     "words_over_images": "Attention of words over their image",
     "ablation": "Metric with all inputs, with each alone and without each",

@@ -33,7 +33,7 @@ from mla_train.training.scores import advice, are_scores, read_score, scored_spl
 
 PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
-    "pandas", "autots", "wandb",
+    "rouge-score", "pandas", "autots", "wandb",
 )  # fmt: skip
 NEEDED = {
     "task": str, "data": str, "attention": str, "seed": int, "metrics": dict, "directions": dict, "monitor": dict,

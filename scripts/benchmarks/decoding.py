@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, RegularizationConfig
-from mla_train.heads.generation import Decoding
+from mla_train.config import AttentionConfig, AttentionKind, EncoderConfig, GenerationOptions, RegularizationConfig
+from mla_train.heads.decoding import Decoding, Memory
 from mla_train.nn import Decoder, beam_search
 from mla_train.studies.timing import by_turns
 
@@ -24,6 +24,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, kind: AttentionKind, sizes: EncoderConfig) -> None:
         super().__init__()
+        self.options = GenerationOptions()
         attention = AttentionConfig(kind)
         self.embedding = nn.Embedding(VOCAB, sizes.dim)
         self.decoder = Decoder(sizes, attention, attention, RegularizationConfig())
@@ -31,9 +32,13 @@ class LanguageModel(nn.Module):
         with torch.no_grad():
             self.head.bias[END] = -1e4
 
-    def logits(self, tokens: Tensor, memory: Tensor, padding: Tensor | None, cache: Any = None) -> Tensor:
+    def decode_states(self, tokens: Tensor, memory: Memory, cache: Any = None) -> Tensor:
+        """Output of the decoder for each token, `(rows, length, dim)`."""
+        return self.decoder(self.embedding(tokens), memory.states, memory.padding, cache)
+
+    def score(self, x: Tensor, memory: Memory) -> Tensor:
         """Logits of the token after each, `(rows, length, VOCAB)`."""
-        return self.head(self.decoder(self.embedding(tokens), memory, padding, cache))
+        return self.head(x)
 
 
 class UncachedDecoding(Decoding):
@@ -42,10 +47,10 @@ class UncachedDecoding(Decoding):
     tokens: Tensor | None = None
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Logits of the next tokens, `(rows, VOCAB)`."""
+        """Log probabilities of the next tokens, `(rows, VOCAB)`."""
         new = tokens.unsqueeze(1)
         self.tokens = new if self.tokens is None else torch.cat([self.tokens, new], 1)
-        return self.head.logits(self.tokens, self.memory, self.padding)[:, -1]
+        return self.head.score(self.head.decode_states(self.tokens, self.memory), self.memory)[:, -1].log_softmax(-1)
 
     def reorder(self, rows: Tensor) -> None:
         """Selects beams."""
@@ -55,7 +60,7 @@ class UncachedDecoding(Decoding):
 
 def generation_speed(model: Any, memory: Tensor, cached: bool, length: int, beams: int) -> tuple[float, int]:
     """Tokens a second of all beams of a `LanguageModel`, and bytes of the cache; memory is `(sources, length, dim)`."""
-    state: Any = (Decoding if cached else UncachedDecoding)(model, memory, None)
+    state: Any = (Decoding if cached else UncachedDecoding)(model, Memory(memory))
     start = time.perf_counter()
     hypotheses = beam_search(state, [length] * len(memory), start=START, end=END, beams=beams, device=memory.device)
     seconds = time.perf_counter() - start

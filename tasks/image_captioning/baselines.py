@@ -11,7 +11,7 @@ from mla_train.baselines.tables import pixel_tables
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Predictions
-from tasks.image_captioning.metrics import word_f1
+from mla_train.heads.text_metrics import word_f1
 
 MAX_CELLS = 20_000_000  # similarities that are held at a time
 MOST_WORDS = 12

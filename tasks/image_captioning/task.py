@@ -1,31 +1,26 @@
 """Images to sentences that say what they show."""
 
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from torch import Tensor
+import torch
 
 from mla_train.baselines import Baselines
 from mla_train.config import TrainConfig
 from mla_train.dataset import Dataset
 from mla_train.heads import Generation, GenerationSpec, Predictions
 from mla_train.heads.base import Embeddings
-from mla_train.heads.generation import Decoding
+from mla_train.heads.decoding import Decoding, Memory
 from mla_train.modalities import Image
 from mla_train.model import Model, ModelSpec
 from mla_train.nn import Hypothesis
 from mla_train.task import Task
 from tasks.image_captioning.keywords import DRAWS, agreed_words, draw_tokens, until_end
 
-if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
-    from mla_train.heads.text_metrics import TextMetrics
-
 
 class Captions(Generation):
     """A generated text that is scored by its words, too: most captions are shorter than the four words that BLEU counts."""
 
-    directions = {"word_f1": "max", **Generation.directions}
+    directions = {"word_f1": "max", "rougeL": "max", **Generation.directions}
     monitor = "word_f1"
 
     def __init__(
@@ -36,8 +31,7 @@ class Captions(Generation):
 
     def generate(
         self,
-        memory: Tensor,
-        padding: Tensor | None,
+        memory: Memory,
         beams: int = 1,
         temperature: float | None = None,
         top_p: float = 1.0,
@@ -48,11 +42,10 @@ class Captions(Generation):
         Their score is the F1 of words that is expected.
         """
         if not self.keywords or temperature is not None:
-            return super().generate(memory, padding, beams, temperature, top_p, n_best)
-        rows, is_padding = memory.repeat_interleave(DRAWS, 0), None
-        if padding is not None:
-            is_padding = padding.repeat_interleave(DRAWS, 0)
-        draws = draw_tokens(Decoding(self, rows, is_padding), len(memory), self.spec.max_length + 1, memory.device)
+            return super().generate(memory, beams, temperature, top_p, n_best)
+        count, device = len(memory.states), memory.states.device
+        rows = memory.select(torch.arange(count, device=device).repeat_interleave(DRAWS))
+        draws = draw_tokens(Decoding(self, rows), count, self.spec.max_length + 1, device)
         best = []
         for each in draws.tolist():
             captions = self.tokenizer.decode_batch([until_end(tokens) for tokens in each])
@@ -60,15 +53,8 @@ class Captions(Generation):
             best.append([Hypothesis(tuple(self.tokenizer.encode(" ".join(words)).ids), score)])
         if n_best == 1:
             return best
-        others = super().generate(memory, padding, beams, n_best=n_best - 1)
+        others = super().generate(memory, beams, n_best=n_best - 1)
         return [[*first, *more] for first, more in zip(best, others, strict=True)]
-
-    @cached_property
-    def text_metrics(self) -> "TextMetrics":
-        """Those of every text, and how many words agree."""
-        from tasks.image_captioning.metrics import CaptionMetrics
-
-        return CaptionMetrics(self.spec.language, self.spec.lowercase)
 
 
 class ImageCaptioning(Task):

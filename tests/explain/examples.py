@@ -41,6 +41,10 @@ def own_data(task, folder):
     if task == "image_captioning":
         write_captions(folder)
         return [f"task={task}", "data=caption_files", f"data.root={folder}", "data.vocab_size=300"]
+    if task == "summarization":
+        rows = [f"It is said that film {i} is good. It is long.,film {i} good" for i in range(60)]
+        (folder / "a.csv").write_text("\n".join(["text,summary", *rows]) + "\n")
+        return [f"task={task}", "data=summary_files", f"data.train={folder / 'a.csv'}", "data.vocab_size=300"]
     if task == "forecasting":
         table().to_csv(folder / "a.csv", index=False)
         return [

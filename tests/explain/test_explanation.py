@@ -32,6 +32,7 @@ CASES = [
     ("translation", ["task.model=seq2seq", "data.joint=false"]),
     ("image_captioning", []),
     ("image_captioning", ["task.model=seq2seq", "task.decoder.depth=null"]),
+    ("summarization", []),
     ("forecasting", []),
     ("forecasting", ["task.channels=mixing", "task.patch=7"]),
     ("forecasting", ["task.use_encoder=false"]),

@@ -8,7 +8,7 @@ from scipy import stats
 
 from mla_train.heads.base import columns_of, rows_of
 from mla_train.heads.bootstrap import affordable, block_places, bounds_of, drawn_metrics, drawn_places
-from mla_train.heads.text_metrics import TextMetrics
+from mla_train.heads.text_metrics import ROUGE, TRANSLATION, TextMetrics
 from mla_train.training.confidence import compare_to_baseline, is_better
 from tests.helpers import build_forecaster, hourly_table
 
@@ -120,7 +120,7 @@ def test_text_metrics_of_draws_are_those_of_the_drawn_texts():
     texts = ["the cat sat on the mat", "a dog", "two birds in a tree", "one fish"] * 3
     references = ["the cat sat on a mat", "a dog", "two birds in the tree", "no fish"] * 3
     others = [["the cat is on the mat"], [], ["birds in a tree"], []] * 3
-    metrics = TextMetrics("en", lowercase=False)
+    metrics = TextMetrics("en", False, [*TRANSLATION, *ROUGE])
     draws = [np.random.default_rng(seed).integers(0, 12, 12) for seed in range(4)]
     for places, computed in zip(draws, metrics.of_draws(texts, references, others, draws), strict=True):
         chosen = [[column[place] for place in places] for column in (texts, references, others)]

@@ -13,6 +13,7 @@ from mla_train.data.batch import Batch
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, UNK_ID
 from mla_train.dataset import raw_batch
+from mla_train.errors import UserError
 from mla_train.heads.generation import Decoding, Generation, join_features
 from mla_train.heads.text_metrics import TextMetrics
 from mla_train.modalities import Image, Text
@@ -23,7 +24,10 @@ from mla_train.nn.attention.multihead import GroupedQueryAttention
 from mla_train.task import Task, build_task
 from tests.helpers import SMALL, config, example_data
 
-MODELS = [[], ["task.model=seq2seq"], ["attention=mha"]]
+MODELS = [
+    [], ["task.model=seq2seq"], ["attention=mha"], ["task.copy=true"], ["task.copy=true", "attention=mha"],
+    ["task.copy=true", "task.model=seq2seq"],
+]  # fmt: skip
 
 
 def network(*words):
@@ -38,7 +42,7 @@ def batch_of(data, count=4):
 
 
 def memory_of(model, batch):
-    return join_features(model.encode(batch))
+    return model.head.memory(model.encode(batch))
 
 
 @pytest.mark.parametrize("words", MODELS)
@@ -46,21 +50,21 @@ def memory_of(model, batch):
 def test_steps_give_what_training_sees(words):
     model, data = network(*words)
     batch = batch_of(data)
-    memory, padding = memory_of(model, batch)
-    assert padding is not None
-    state = Decoding(model.head, memory, padding)
+    memory = memory_of(model, batch)
+    assert memory.padding is not None
+    state = Decoding(model.head, memory)
     tokens = torch.randint(END_ID + 1, 9, (4, 5))
     batch.targets.tokens = torch.cat([tokens, tokens[:, :1]], 1)
     steps = torch.stack([state.step(column) for column in tokens.unbind(1)], 1)
-    torch.testing.assert_close(steps, model(batch), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(steps, model(batch).log_softmax(-1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("words", MODELS)
 @torch.no_grad()
 def test_beams_that_go_on_take_their_past_along(words):
     model, data = network(*words)
-    memory, padding = memory_of(model, batch_of(data, 3))
-    state = Decoding(model.head, memory, padding)
+    memory = memory_of(model, batch_of(data, 3))
+    state = Decoding(model.head, memory)
     beams = torch.randint(END_ID + 1, 9, (6, 4))
     for column in beams[:, :3].unbind(1):
         state.step(column)
@@ -68,8 +72,8 @@ def test_beams_that_go_on_take_their_past_along(words):
     state.reorder(rows)
     state.keep(torch.tensor([0, 2]))
     logits = state.step(beams[rows, 3])
-    expected = model.head.logits(beams, memory.repeat_interleave(2, 0), padding.repeat_interleave(2, 0))[rows, -1]
-    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    expected = model.head.logits(beams, memory.select(torch.tensor([0, 0, 1, 1, 2, 2])))[rows, -1]
+    torch.testing.assert_close(logits, expected.log_softmax(-1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("words", MODELS)
@@ -80,10 +84,32 @@ def test_padding_and_other_texts_change_nothing(words):
     together, alone = (
         model.encode(raw_batch(data.spec, [{"source": t} for t in some])) for some in (texts, texts[1:2])
     )
-    written = [model.head.generate(*join_features(features), beams=3) for features in (together, alone)]
+    written = [model.head.generate(model.head.memory(features), beams=3) for features in (together, alone)]
     written = [[texts[0] for texts in each] for each in written]
     assert written[0][1].tokens == written[1][0].tokens
     assert written[0][1].score == pytest.approx(written[1][0].score, abs=1e-5)
+
+
+@torch.no_grad()
+def test_the_penalty_of_beams_is_what_they_copy_again():
+    model, data = network("task.copy=true", "task.coverage_penalty=0.7")
+    head, memory = model.head, memory_of(model, batch_of(data, 3))
+    torch.nn.init.normal_(head.copying.query.weight)
+    state, plain = Decoding(head, memory), Decoding(head, memory)
+    beams = torch.randint(END_ID + 1, 9, (6, 4))
+    for column in beams[:, :3].unbind(1):
+        state.step(column)
+        plain.step(column)
+    rows = torch.tensor([1, 0, 5, 5])
+    for each in (state, plain):
+        each.reorder(rows)
+        each.keep(torch.tensor([0, 2]))
+    penalized, head.options.coverage_penalty = state.step(beams[rows, 3]), 0.0
+    every = memory.select(torch.tensor([0, 0, 1, 1, 2, 2]))
+    copies = head.copies(head.decode_states(beams, every), every)[rows]
+    expected = torch.minimum(copies[:, 3], copies[:, :3].sum(1)).sum(-1, keepdim=True)
+    assert expected.min() > 0.01
+    torch.testing.assert_close(penalized, plain.step(beams[rows, 3]) - 0.7 * expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -91,16 +117,16 @@ def test_predictions_are_those_of_beam_search_and_random_ones_follow_the_seed():
     model, data = network()
     batch = batch_of(data)
     predictions = model.predict(batch)
-    memory, padding = memory_of(model, batch)
+    memory = memory_of(model, batch)
     growth = data.spec.target.growth
-    limits = [int(growth * length) + 10 for length in (~padding).sum(1).tolist()]
-    best = beam_search(Decoding(model.head, memory, padding), limits, start=START_ID, end=END_ID, beams=5)
+    limits = [int(growth * length) + 10 for length in (~memory.padding).sum(1).tolist()]
+    best = beam_search(Decoding(model.head, memory), limits, start=START_ID, end=END_ID, beams=5)
     assert predictions["predicted"] == [model.head.tokenizer.decode(list(each[0].tokens)) for each in best]
     np.testing.assert_allclose(predictions["score"], [each[0].score for each in best])
     drawn = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        drawn.append([texts[0].tokens for texts in model.head.generate(memory, padding, temperature=1.0)])
+        drawn.append([texts[0].tokens for texts in model.head.generate(memory, temperature=1.0)])
     assert drawn[0] == drawn[1] != drawn[2]
 
 
@@ -109,7 +135,7 @@ def test_predictions_are_those_of_beam_search_and_random_ones_follow_the_seed():
 def test_attention_maps_are_shares_of_real_tokens(words):
     model, data = network(*words)
     batch = batch_of(data)
-    _, padding = memory_of(model, batch)
+    padding = memory_of(model, batch).padding
     weights = model.head.attention_map(model.encode(batch), batch)
     assert weights.shape == (4, batch.targets.following.size(1), padding.size(1))
     torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
@@ -235,6 +261,18 @@ def test_explanations_score_the_given_text():
     expected = sum(outputs[0, i].log_softmax(-1)[token] for i, token in enumerate(targets.following[0]))
     torch.testing.assert_close(explained.score(outputs)[0], expected)
     assert explained.prediction == "b a"
+
+
+def test_rouge_knows_stems_references_and_other_languages():
+    metrics = TextMetrics("en", False, ["rouge1", "rougeL"])
+    scores = metrics(["dogs run", "a cat"], ["a dog runs", "no"], [(), ("the cat",)])
+    assert scores == {"rouge1": pytest.approx(100 * (0.8 + 0.5) / 2), "rougeL": pytest.approx(65)}
+    assert metrics.signatures.keys() == {"rouge1", "rougeL"}
+    german = TextMetrics("de", False, ["rougeL"])
+    assert german(["Über die Straße."], ["über Straße!"])["rougeL"] == pytest.approx(80)
+    assert "words by sacremoses" in german.signatures["rougeL"]
+    with pytest.raises(UserError, match=r"rouge9 is no metric of texts; there are bleu, .*rougeL"):
+        TextMetrics("en", False, ["rouge9"])
 
 
 def test_metrics_are_those_of_sacrebleu():

@@ -15,14 +15,14 @@ from tests.helpers import SMALL, config, example_data, randomize
 
 TASKS = (
     "text_classification", "image_classification", "series_classification", "forecasting", "multimodal_sentiment",
-    "translation", "speech_classification", "image_captioning", "recommendation",
+    "translation", "speech_classification", "image_captioning", "recommendation", "summarization",
 )  # fmt: skip
 
 
 def random_predictor(task):
     """A model of a task."""
     words = ["data.look_back=48", "data.horizon=6", "data.period=24"] if task == "forecasting" else []
-    words += ["task.beams=1"] if task in ("translation", "image_captioning") else []
+    words += ["task.beams=1"] if task in ("translation", "image_captioning", "summarization") else []
     settings = config(f"task={task}", *SMALL, *words)
     kind = build_task(settings)
     data = example_data(kind)
@@ -66,6 +66,7 @@ def as_json(task, number=0):
         "text_classification": {"text": f"good film number {number}"},
         "recommendation": {"history": [f"item {number + 1}", "item 4"]},
         "translation": {"source": f"bad film number {number}"},
+        "summarization": {"text": f"bad film number {number}"},
         "image_classification": {"image": base64.b64encode(png(number=number)).decode()},
         "speech_classification": {"audio": base64.b64encode(wav(number=number)).decode()},
         "image_captioning": {"image": base64.b64encode(png(number=number)).decode()},

@@ -38,11 +38,12 @@ TASKS = {
     "multimodal": ["task=multimodal_sentiment", "task.fusion=cross_attention", "task.visual_words=8", *IMAGE],
     "translation": ["task=translation"],
     "captioning": ["task=image_captioning", "data.keywords=false", *IMAGE],
+    "summary": ["task=summarization", "task.min_tokens=3", "task.max_tokens=9"],
     "features": ["task=multimodal_sentiment", "data=feature_table", "data.path=a.npz"],
     "ranking": ["task=recommendation", "data.gaps=true"],
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
-WRITTEN = ("translation", "captioning")  # texts, token by token
+WRITTEN = ("translation", "captioning", "summary")  # texts, token by token
 
 
 def make_artifact(kind):
@@ -162,10 +163,9 @@ def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
 
 def check_decoding(model, programs, batch, inputs):
     """Two steps of the graphs give what the decoder gives."""
-    (features,) = model.encode(batch).values()
     padding, *memory = programs["encoder"](*inputs)
     tokens = torch.randint(4, model.head.spec.vocab_size, (2, len(inputs[0])))
-    expected = model.head.logits(tokens.T, features.tokens, padding).log_softmax(-1)
+    expected = model.head.logits(tokens.T, model.head.memory(model.encode(batch))).log_softmax(-1)
     states = [torch.zeros(len(padding), 0, model.head.decoder.blocks[0].attention.cache_width)]
     for step, newest in enumerate(tokens):
         scores, *states = programs["decoder_step"](newest, padding, *memory, *states)
@@ -220,7 +220,7 @@ def test_a_folder_has_what_belongs_to_the_model(exported):
     kind, folder, _ = exported
     files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
     graphs = {"encoder.onnx", "decoder_step.onnx"} if kind in WRITTEN else {"model.onnx"}
-    texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", *WRITTEN) else set()
+    texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", *WRITTEN * WRITE) else set()
     tables = {"forecast": {"series_table.py"}, "ranking": {"item_histories.py"}}.get(kind, set())
     assert files == {SPEC, CONFIG, CHECKSUMS, "infer_onnx.py"} | graphs | texts | tables
 

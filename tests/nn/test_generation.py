@@ -36,7 +36,7 @@ class ToyStepper:
 
     def step(self, tokens):
         self.rows.append(len(tokens))
-        return self.model(tokens.unsqueeze(1), self.memory, self.mask, self.cache)[:, -1]
+        return self.model(tokens.unsqueeze(1), self.memory, self.mask, self.cache)[:, -1].log_softmax(-1)
 
     def reorder(self, rows):
         self.cache.reorder(rows)
@@ -46,14 +46,14 @@ class ToyStepper:
         self.memory, self.mask = self.memory[sources], self.mask[sources]
 
 
-def plain_beam_search(model, memory, mask, limit, beams, penalty):
+def plain_beam_search(model, memory, mask, limit, beams, penalty, least=0):
     """Follows the definition, for one source."""
     running, finished = [((START,), 0.0)], []
     for length in range(1, limit + 1):
         candidates = []
         for tokens, score in running:
             log_probs = model(torch.tensor([tokens]), memory, mask)[0, -1].log_softmax(-1).tolist()
-            following = [END] if length == limit else range(VOCAB)
+            following = [END] if length == limit else [t for t in range(VOCAB) if t != END or length > least]
             candidates += [((*tokens, token), score + log_probs[token]) for token in following]
         candidates.sort(key=lambda c: -c[1])
         candidates = candidates[: 2 * beams]
@@ -89,6 +89,21 @@ def test_equal_to_a_plain_uncached_search(kind, beams, penalty, sources):
         assert [f.score for f in found[i]] == pytest.approx([score for _, score in expected], abs=1e-5)
     assert stepper.rows[0] == 6 * beams
     assert stepper.rows[-1] < 6 * beams  # finished sources have left
+
+
+@torch.no_grad()
+def test_sequences_are_as_long_as_asked_for_unless_at_their_limit(sources):
+    memory, mask, limits = sources
+    model = Toy(AttentionKind.mla).eval()
+    for beams in (1, 3):
+        stepper = ToyStepper(model, memory, mask)
+        found = beam_search(stepper, limits, start=START, end=END, beams=beams, min_length=5)
+        for i, limit in enumerate(limits):
+            expected = plain_beam_search(model, memory[i : i + 1], mask[i : i + 1], limit, beams, 1.0, least=5)
+            assert found[i][0].tokens == expected[0][0]
+            assert len(found[i][0].tokens) >= min(5, limit - 1)
+    drawn = sample(ToyStepper(model, memory, mask), limits, start=START, end=END, min_length=5)
+    assert all(min(5, limit - 1) <= len(each.tokens) < limit for each, limit in zip(drawn, limits, strict=True))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from mla_train.config import Block, Pattern
 from mla_train.errors import UserError, require
-from mla_train.heads.generation import join_features
+from mla_train.heads.generation import Memory
 from mla_train.inference.export.inputs import BATCH, GraphInput, from_graph, graph_inputs, series_scales
 from mla_train.modalities.series.transforms import restored
 from mla_train.model import Model
@@ -110,15 +110,19 @@ def answer_names(head: Any) -> list[str]:
 
 
 class EncoderGraph(InputsGraph):
-    """From inputs to the states that each block of the decoder attends to, and True at their padding first."""
+    """From inputs to the states that each block of the decoder attends to, and True at their padding first.
+
+    Where tokens are copied, what is copied from stands between both: encoded tokens, and their numbers.
+    """
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Padding `(batch, keys)`, and states `(batch, ..., keys, width)`."""
-        memory, padding = join_features(self.model.encode(self.batch(tensors)))
+        head: Any = self.model.head
+        memory, padding, ids = head.memory(self.model.encode(self.batch(tensors)))
         if padding is None:
             padding = torch.zeros(memory.shape[:2], dtype=torch.bool)
-        decoder: Any = self.model.head.decoder
-        return padding, *(state for block in decoder.blocks for state in block.cross_attention.states(memory))
+        states = [state for block in head.decoder.blocks for state in block.cross_attention.states(memory)]
+        return padding, *(() if ids is None else (memory, ids)), *states
 
 
 class StepCache:
@@ -155,12 +159,14 @@ class DecoderStep(nn.Module):
         Args:
             tokens: Newest tokens, `(batch,)`.
             padding: True at padding of the memory, `(batch, keys)`.
-            states: Those of the memory block by block, then those of earlier tokens block by block.
+            states: What is copied from, see `EncoderGraph`; states of the memory block by block, then those of earlier tokens
+                block by block.
 
         Returns:
             Log probabilities of the next token, `(batch, vocab_size)`, and the states of all tokens.
         """
         head, decoder = self.head, self.head.decoder
+        copied, states = (states[:2], states[2:]) if head.copying is not None else ((), states)
         width = len(states) // len(decoder.blocks) - self.cross
         memory, earlier = states[: self.cross * len(decoder.blocks)], states[self.cross * len(decoder.blocks) :]
         x = head.embedding(tokens).unsqueeze(1) * head.scale
@@ -172,8 +178,8 @@ class DecoderStep(nn.Module):
             cross = StepCache(memory[number * self.cross : (number + 1) * self.cross])
             x = block(x, memory[0], rotation, padding, own, cross)
             kept += own.states
-        logits = decoder.norm(x).squeeze(1) @ head.embedding.weight.T
-        return logits.log_softmax(-1), *kept
+        scores = head.score(decoder.norm(x), Memory(copied[0] if copied else memory[0], padding, *copied[1:]))
+        return scores.squeeze(1).log_softmax(-1), *kept
 
 
 def trace(module: nn.Module, inputs: dict[str, GraphInput], outputs: list[str]) -> Graph:
@@ -228,9 +234,10 @@ def build_graphs(model: Model) -> dict[str, Graph]:
     decoder: Any = head.decoder
     encoder = EncoderGraph(model, inputs)
     with torch.no_grad():
-        padding, *cross = encoder(*(each.example for each in inputs.values()))
+        padding, *read = encoder(*(each.example for each in inputs.values()))
         rotation = None if decoder.rotary is None else decoder.rotary(torch.arange(3))
         x = torch.zeros(2, 3, decoder.norm.weight.numel())
+        copied, cross = (read[:2], read[2:]) if head.copying is not None else ([], read)
         own = [state for block in decoder.blocks for state in block.attention.states(x, rotation)]
     blocks = len(decoder.blocks)
 
@@ -240,7 +247,10 @@ def build_graphs(model: Model) -> dict[str, Graph]:
             for number, state in enumerate(states)
         }
 
-    memory = named("memory", cross, "keys")
+    memory = {
+        name: GraphInput(state.clone(), {0: BATCH, 1: "keys"})
+        for name, state in zip(("source", "source_tokens"), copied, strict=False)
+    } | named("memory", cross, "keys")
     step = {
         "tokens": GraphInput(torch.ones(2, dtype=torch.long), {0: BATCH}),
         "padding": GraphInput(padding, {0: BATCH, 1: "keys"}),

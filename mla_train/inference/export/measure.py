@@ -83,9 +83,8 @@ def latencies(folders: Mapping[str, Path], predictor: Predictor, split: Split) -
     def eager(place: int) -> None:
         with torch.inference_mode():
             if network.head.kind == "generation":
-                from mla_train.heads.generation import join_features
-
-                network.head.generate(*join_features(network.encode(batches[place])))  # type: ignore[operator]
+                head: Any = network.head
+                head.generate(head.memory(network.encode(batches[place])))
             else:
                 network(batches[place])
 

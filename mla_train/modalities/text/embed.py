@@ -104,7 +104,8 @@ class TextEmbedding(Embedding):
         if "convolutions" in self.side_paths:
             x, largest = self.side_paths["convolutions"](x, padding)
             side.append(mean_of_windows(largest, tensors.windows))
-        return ModalityFeatures(x, padding, side=torch.cat(side, -1) if side else None, windows=tensors.windows)
+        side_features = torch.cat(side, -1) if side else None
+        return ModalityFeatures(x, padding, side=side_features, windows=tensors.windows, ids=tensors.tokens)
 
     def reconstruction_target(self, tensors: TextTensors) -> ReconstructionTarget:
         """Tokens that are neither padding nor unknown."""

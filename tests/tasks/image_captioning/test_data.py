@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from mla_train.errors import UserError
+from mla_train.heads.text_metrics import TextMetrics, word_f1
 from tasks.image_captioning import icons
-from tasks.image_captioning.metrics import CaptionMetrics, word_f1
 from tests.helpers import load, write_captions, write_coco, write_jsonl
 
 FILES = ["task=image_captioning", "data=caption_files", "data.vocab_size=300", "data.cache=false"]
@@ -143,7 +143,7 @@ def test_scores_of_words_are_those_of_the_best_reference():
     others = [(), ("dog",), ("nothing", "a cat"), (), ()]
     assert word_f1(texts, references, others) == pytest.approx([1, 6 / 8, 1, 1, 4 / 6])
     assert word_f1(["don't stop"], ["Don't, 2"]).tolist() == [pytest.approx(4 / 6)]
-    metrics, places = CaptionMetrics("en", False), [np.array([0, 1, 2]), np.array([1, 1, 4])]
+    metrics, places = TextMetrics("en", False, ["word_f1", "bleu"]), [np.array([0, 1, 2]), np.array([1, 1, 4])]
     for drawn, row in zip(places, metrics.of_draws(texts, references, others, places), strict=True):
         rows = ([column[place] for place in drawn] for column in (texts, references, others))
         assert row == pytest.approx(metrics(*rows))

@@ -45,7 +45,7 @@ def run(tmp_path_factory):
 def test_captions_say_what_images_show(run):
     folder, results = run
     scores = results["metrics"]["test"]
-    assert scores.keys() - {"loss"} == {"word_f1", "bleu", "bleu_tokenized", "chrf", "exact_match"}
+    assert scores.keys() - {"loss"} == {"word_f1", "rougeL", "bleu", "bleu_tokenized", "chrf", "exact_match"}
     assert (scores["exact_match"], scores["word_f1"]) == (1, 1)
     assert results["monitor"]["name"] == "val/word_f1"
     assert results["baselines"]["nearest"]["word_f1"] == 1  # bright and dark are near to their like

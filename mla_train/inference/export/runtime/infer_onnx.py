@@ -95,6 +95,8 @@ class Model:
         step = self.run("encoder", tensors)
         growth, read = self.head["growth"], int((~step["padding"]).sum())
         limit = self.head["max_length"] + 1 if growth is None else int(growth * read) + 10
+        least, most = self.options["min_tokens"], self.options["max_tokens"]
+        limit = max(least + 1, limit if most is None else min(limit, most + 1))
         for each in self.graphs["decoder_step"].get_inputs():
             if each.name.startswith("states"):  # of no token yet
                 step[each.name] = np.zeros([1, *(n if isinstance(n, int) else 0 for n in each.shape[1:])], np.float32)
@@ -102,6 +104,8 @@ class Model:
         while tokens[-1] != END:
             outputs = self.run("decoder_step", step | {"tokens": np.array(tokens[-1:])})
             row = outputs["log_probabilities"][0]
+            if len(tokens) <= least:
+                row[END] = -np.inf
             tokens.append(END if len(tokens) == limit else int(row.argmax()))
             score += float(row[tokens[-1]])
             step |= {name.removeprefix("next_"): states for name, states in outputs.items()}
