@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import zip_longest
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ class TextMetrics:
                 name: metric._compute_score_from_stats(rows[p].sum(0).tolist()).score
                 for name, (metric, rows) in sums.items()
             }
-            | {name: float(values[p].mean()) for name, values in means.items()}
+            | {name: float(values[p].mean()) if len(p) else nan for name, values in means.items()}
             for p in draws
         ]
 
