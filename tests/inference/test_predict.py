@@ -534,3 +534,30 @@ def test_halves_of_characters_are_replaced_in_answers(tmp_path, kind):
         rows.write([{"text": "a \ud83d fine", "of": ["\ud83d"]}])
     content = (tmp_path / f"a.{kind}").read_bytes()
     assert b"a ? fine" in content
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_columns_of_late_rows_are_kept(text_run, tmp_path, predict, ending):
+    rows = [{"text": f"film {i}"} for i in range(CHUNK + 5)]
+    rows[-2] = {"text": "good film", "note": "late"}
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    predict("--run", text_run, "--input", tmp_path / "a.jsonl", "--output", tmp_path / f"b.{ending}")
+    file = tmp_path / f"b.{ending}"
+    table = pd.read_parquet(file) if ending == "parquet" else pd.read_csv(file, sep={"csv": ",", "tsv": "\t"}[ending])
+    assert table["note"].dropna().to_dict() == {CHUNK + 3: "late"}
+    assert list(table.columns)[:2] == ["text", "note"]
+
+
+def test_late_rows_with_a_name_twice_or_that_of_an_answer_are_refused(text_run, tmp_path, predict):
+    rows = [json.dumps({"text": f"film {i}", "label": "a"}) for i in range(CHUNK + 5)]
+    rows[-2] = '{"text": "good", "text": "bad", "label": "a"}'
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(rows))
+    predict("--run", text_run, "--input", file, "--output", tmp_path / "b.jsonl")
+    errors = [row["error"] for row in read_jsonl(tmp_path / "b.jsonl")]
+    assert "there are several text" in errors[-2]
+    assert not any([*errors[:-2], errors[-1]])
+    rows[-2] = '{"text": "good", "prediction": "mine"}'
+    file.write_text("\n".join(rows))
+    said = predict("--run", text_run, "--input", file, "--output", tmp_path / "b.jsonl", fails=True).err
+    assert f"line {CHUNK + 4} has a column prediction of its own" in said
