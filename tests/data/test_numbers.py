@@ -171,6 +171,8 @@ def test_how_numbers_are_written_is_known_where_it_shows():
 
 
 def test_a_number_of_thousands_of_digits_is_named():
+    with pytest.raises(UserError, match="load holds a number of more digits than can be read"):
+        as_numbers("load", ["1.5", 10**400], TableOptions(), [])
     with pytest.raises(UserError, match="in row 2 is no number of so many signs") as caught:
         as_numbers("load", ["1.5", "9" * 5000, "2"], TableOptions(), [])
     assert len(str(caught.value)) < 300

@@ -128,7 +128,10 @@ def read_numbers(
             not as those of the training data.
     """
     if any(isinstance(cell, str | bytes) for cell in cells):
-        numbers = _from_texts(name, cells, options, notes, places, known)
+        try:
+            numbers = _from_texts(name, cells, options, notes, places, known)
+        except OverflowError as error:  # of a whole number of JSON
+            raise UserError(f"{name} holds a number of more digits than can be read: {error}; correct it") from error
     else:
         plain = [None if _is_missing(c, options) else float(c) if isinstance(c, Decimal) else c for c in cells]
         values = pd.Series(plain)
