@@ -320,6 +320,22 @@ def test_marks_of_missing_texts_are_those_of_training(tmp_path, columns):
     assert texts[4] == ([None, "good film 4"] if several else "good film 4")
 
 
+def test_percents_of_some_steps_are_those_of_training(tmp_path):
+    """The first steps are written with %, the others without: so they are in new tables, and nowhere else."""
+    table = pd.DataFrame({f"t{step}": [(i * 7 + step) % 50 for i in range(30)] for step in range(4)}).astype(str)
+    table[["t0", "t1"]] += "%"
+    table["label"] = ["a", "b"] * 15
+    table.to_csv(tmp_path / "a.csv", index=False)
+    reader = reader_of("task=series_classification", "data=series_files", f"data.train={tmp_path / 'a.csv'}")
+    rows = list(open_examples(reader, str(tmp_path / "a.csv")).rows)
+    assert rows[1].values["series"][:, 0].tolist() == [7, 8, 9, 10]
+    table["t1"] = "0.5"
+    table.to_csv(tmp_path / "b.csv", index=False)
+    errors = {row.error for row in open_examples(reader, str(tmp_path / "b.csv")).rows}
+    assert len(errors) == 1
+    assert "t1 has numbers without a unit, and in the training data they are in %" in errors.pop()
+
+
 def steps_of(reader, file):
     rows = open_examples(reader, str(file)).rows
     return {row.cells["id"]: row.error or row.values["series"][:, 0].tolist() for row in rows}
