@@ -5,10 +5,12 @@ from pathlib import Path
 
 from mla_train.config import CorpusOptions, Documents
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.packed import UNREADABLE
 from mla_train.data.readers import INPUT_NAMES, find_column, read_texts
 from mla_train.data.rows import refuse_row_options
 from mla_train.data.splits import PART_NAMES
-from mla_train.data.tables.source import OTHER_ENCODING, format_of, is_undecoded, read_lines
+from mla_train.data.tables.first_bytes import FIRST, fault_of
+from mla_train.data.tables.source import OTHER_ENCODING, format_of, is_undecoded, open_bytes, read_lines
 from mla_train.data.tables.splits import named_files, read_tables, report_broken, unread_of
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
@@ -61,6 +63,13 @@ def read_corpus(options: CorpusOptions) -> RawData:
 
 def _documents(file: Path, options: CorpusOptions) -> Iterator[str]:
     """The texts of a plain text file as they stand there, without empty ones and the ends of lines behind a text."""
+    try:
+        with open_bytes(str(file)) as stream:
+            fault = fault_of(stream.read(FIRST), "text")
+    except UNREADABLE as error:
+        raise UserError(f"{file} cannot be read: {error}") from error
+    if fault:
+        raise UserError(f"{file} is {fault}")
     lines: list[str] = []
     for number, line in enumerate(read_lines(str(file), str(file), options.encoding, newline=""), 1):
         if is_undecoded(line):

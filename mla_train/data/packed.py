@@ -11,7 +11,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,8 @@ import numpy as np
 from mla_train.errors import UserError
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+UNPACKERS: dict[str, Callable[[], Any]] = {".xz": lzma.LZMADecompressor, ".bz2": bz2.BZ2Decompressor}
+"""What unpacks formats whose openers skip bytes behind the end."""
 UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
 MAX_BYTES = 200_000_000
 TIMES = 30
@@ -122,8 +124,53 @@ def open_packed(path: str | Path) -> BinaryIO:
     return io.BufferedReader(_Limited(_opener(path), size, str(path)), PIECE)
 
 
+class _Streams(io.RawIOBase):
+    """Unpacked bytes of compressed streams one behind the other; other bytes behind them, which bz2 and lzma skip, are an error.
+
+    Args:
+        path: File.
+        unpacker: Makes what unpacks a stream.
+    """
+
+    def __init__(self, path: str | Path, unpacker: Callable[[], Any]) -> None:
+        self.file, self.unpacker = open(path, "rb"), unpacker  # noqa: SIM115
+        self.stream, self.place = unpacker(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data:
+            packed = self.stream.unused_data if self.stream.eof else b""
+            if self.stream.eof:
+                while not (packed := packed.lstrip(b"\0")):  # which may fill up a file
+                    if not (packed := self.file.read(PIECE)):
+                        return 0
+                self.stream = self.unpacker()
+                try:
+                    data = self.stream.decompress(packed, len(buffer))
+                except (OSError, lzma.LZMAError) as error:
+                    raise OSError("there are bytes behind its end that are not compressed") from error
+                continue
+            if self.stream.needs_input and not (packed := self.file.read(PIECE)):
+                raise EOFError("it ends before its end is marked")
+            data = self.stream.decompress(packed, len(buffer))
+        buffer[: len(data)] = data
+        self.place += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
 def _opener(path: str | Path) -> BinaryIO:
-    stream: BinaryIO = OPENERS[Path(path).suffix.lower()](path, "rb")
+    ending = Path(path).suffix.lower()
+    stream: Any = _Streams(path, UNPACKERS[ending]) if ending in UNPACKERS else OPENERS[ending](path, "rb")
     return stream
 
 

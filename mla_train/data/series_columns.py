@@ -21,6 +21,7 @@ def read_columns(
     """Columns of numbers, `(rows,)` each, NaN where a cell is empty, and how they are written; those that are known by name."""
     columns, left, signs, infinite = {}, [], list[str](), 0
     formats: dict[str, NumberFormat | None] = {}
+    bare = set[str]()  # of numbers without signs and units
     others = [name for name in table.columns if name not in roles]
     for name in known_columns(known, others, str(table.file), not options.series_column, notes) if known else others:
         column_numbers = read_numbers(
@@ -42,6 +43,8 @@ def read_columns(
             infinite += int(np.isinf(numbers).sum())
             columns[name] = np.where(np.isinf(numbers), np.nan, numbers)
             formats[name] = None if column_numbers is None else column_numbers.format
+            if column_numbers is not None and column_numbers.format is None:
+                bare.add(name)
     notes += first_of(signs)
     if infinite:
         notes.append(f"{table.file}: {infinite:,} infinite values are read as missing")
@@ -49,7 +52,8 @@ def read_columns(
         notes.append(f"{table.file}: {', '.join(left)} are not numbers and are left out")
     alike = set(filter(None, formats.values()))
     if not options.series_column and len(alike) == 1:  # steps are of one quantity
-        formats = dict.fromkeys(formats, alike.pop())
+        shared = alike.pop()
+        formats = {name: shared._replace(unit="") if name in bare else shared for name in formats}
     return columns, known or formats
 
 

@@ -133,6 +133,8 @@ def raw_value(
         texts = [raw_value(kind, cells, each, folder, na_values) for each in column]
         return texts if any(text is not None for text in texts) else None
     cell = cells.get(column)
+    if f"{column} (2)" in cells:
+        raise UserError(f"there are several {column}: give each a name of its own")
     if is_missing(cell, na_values if kind == "text" else (), TEXT_WORDS):
         return [] if kind == "items" else None  # a new user has no history
     if kind == "text":

@@ -70,6 +70,8 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     for number, row in enumerate(source.rows, 1):
         fault = row.error
         example: dict[str, Any] = {}
+        if not fault and f"{label} (2)" in row.cells:
+            fault = f"there are several {label}: give each a name of its own"
         if not fault and is_missing(row.cells.get(label), na_values) and spec.head.kind != "multilabel":
             fault = f"no {label}"
         try:

@@ -192,8 +192,11 @@ def _values(rows: Sequence[Row], formats: Formats, options: Any) -> list[np.ndar
         _column(name, [row.cells.get(name) for row in rows], places, options, known) for name, known in formats.items()
     ]
     values: list[np.ndarray | str] = []
-    for cells in zip(*read, strict=True) if read else ((),) * len(rows):
-        fault = next((cell for cell in cells if isinstance(cell, str)), None)
+    for row, cells in zip(rows, zip(*read, strict=True) if read else ((),) * len(rows), strict=True):
+        twice = (
+            f"there are several {name}: give each a name of its own" for name in formats if f"{name} (2)" in row.cells
+        )
+        fault = next((cell for cell in cells if isinstance(cell, str)), next(twice, None))
         values.append(np.array(cells, dtype=float) if fault is None else fault)
     return values
 

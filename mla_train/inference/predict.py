@@ -1,7 +1,7 @@
 """From a file of examples to a file of answers: every row keeps its place and its columns."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,16 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         UserError: A column is missing or would be written over, a row is at fault and errors stop.
     """
     notes: list[str] = []
+    if source.format == "jsonl" and kind not in ("jsonl", "json", "txt"):  # later rows may have columns of their own
+        held = list(source.rows)
+        source.columns = list(dict.fromkeys([*source.columns, *(name for row in held for name in row.cells)]))
+        source.rows = iter(held)
     where = {} if source.has_values else find_columns(predictor, source.columns, answers.columns, source.name, notes)
     for note in [*source.notes, *(notes if source.format not in ("txt", "files") else ())]:
         bar.write(printable(note), file=sys.stderr)
     notes_before = len(source.notes)
     own = answer_columns(predictor, answers)
-    twice = sorted(set(own) & set(source.columns))
-    if twice:
-        raise UserError(
-            f"{source.name} has a column {', '.join(twice)} of its own, which the answer would hide: rename it, or "
-            "leave it out of the file"
-        )
+    _refuse_hidden(own, source.columns, source.name)
     separator = (
         "\t" if kind == "tsv" else source.separator if source.format == "csv" and len(source.separator) == 1 else ","
     )
@@ -51,6 +50,8 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         columns = ["score", "prediction"] if answers.scores else ["prediction"]
     with Writer(output, kind, columns, separator, source.schema) as writer:
         for chunk in chunks(source.rows):
+            for row in chunk if source.format == "jsonl" else ():
+                _refuse_hidden(own, row.cells, f"{source.name} {row.place}")
             rows = list(answered(predictor, chunk, where, source.folder, answers))
             numbered = enumerate(zip(chunk, rows, strict=True), count + 1)
             errors += [located(each, number, row["error"]) for number, (each, row) in numbered if row["error"]]
@@ -63,6 +64,15 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         bar.write(printable(note), file=sys.stderr)
     summary = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
     return summary + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
+
+
+def _refuse_hidden(own: Sequence[str], columns: Iterable[str], where: str) -> None:
+    """Raises a UserError where columns of a source are named as those of answers."""
+    hidden = sorted(set(own).intersection(columns))
+    if hidden:
+        raise UserError(
+            f"{where} has a column {', '.join(hidden)} of its own, which the answer would hide: rename it, or leave it out of the file"
+        )
 
 
 def answered(

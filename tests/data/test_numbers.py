@@ -144,6 +144,11 @@ def test_what_means_a_missing_value_is_compared_as_a_number_too(mark, cells):
         (".", ["1.029", "987"], [1.029, 987], ""),
         (",", ["1.029"], None, "'1.029' in row 1 is no number with a decimal comma"),
         (".", ["1,029", "987"], None, "'1,029' in row 1 is no number with a decimal point"),
+        ((".", "", "%"), ["33.1%", "4%"], [33.1, 4], "without its unit %"),
+        ((".", "", "%"), ["0.331", "0.04"], None, "has numbers without a unit, and in the training data they are in %"),
+        ((".", "", "%"), [0.331, None], None, "write it as there, as in 33.1%"),
+        ((".", "", "%"), ["33", "4"], None, "has numbers without a unit"),
+        ((".", "", "kg"), ["33.5", "4"], [33.5, 4], "without a unit, which are read in kg, as in the training data"),
         (".", ["3 kg", "4.5 kg"], None, "is in kg, and in the training data without a unit"),
     ],
 )
@@ -166,6 +171,8 @@ def test_how_numbers_are_written_is_known_where_it_shows():
 
 
 def test_a_number_of_thousands_of_digits_is_named():
+    with pytest.raises(UserError, match="load holds a number of more digits than can be read"):
+        as_numbers("load", ["1.5", 10**400], TableOptions(), [])
     with pytest.raises(UserError, match="in row 2 is no number of so many signs") as caught:
         as_numbers("load", ["1.5", "9" * 5000, "2"], TableOptions(), [])
     assert len(str(caught.value)) < 300

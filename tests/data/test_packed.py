@@ -17,7 +17,9 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from mla_train.config import CorpusOptions
 from mla_train.data import packed
+from mla_train.data.corpus import read_corpus
 from mla_train.data.image_files import FORMATS, note_links
 from mla_train.data.packed import check_regular, limit_unpacking
 from mla_train.data.tables import open_source
@@ -410,3 +412,25 @@ def test_links_out_of_the_folder_are_said(tmp_path):
     notes = []
     note_links([tmp_path / "own" / "cat" / "0.png"], tmp_path / "own", notes)
     assert not notes
+
+
+@pytest.mark.parametrize("ending", sorted(packed.OPENERS))
+def test_bytes_behind_the_end_are_refused(tmp_path, ending):
+    """Several streams, and zeros that fill up a file, are one text; other bytes are an error in all formats."""
+    compress = {".gz": gzip, ".xz": lzma, ".bz2": bz2}[ending].compress
+    file = tmp_path / f"a.txt{ending}"
+    file.write_bytes(compress(b"one" * 10_000 + b"\n") + compress(b"two\n") + bytes(8) * (ending != ".bz2"))
+    assert list(read_lines(str(file), "a")) == ["one" * 10_000 + "\n", "two\n"]
+    for rest in (b"garbage", b"B"):
+        file.write_bytes(compress(b"one\n") + rest)
+        with pytest.raises(UserError, match="a cannot be read"):
+            list(read_lines(str(file), "a"))
+    file.write_bytes(compress(b"one\n" * 1000)[:-4])
+    with pytest.raises(UserError, match="a cannot be read"):
+        list(read_lines(str(file), "a"))
+
+
+def test_a_packed_corpus_is_named(tmp_path):
+    (tmp_path / "a.txt.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(range(200)))
+    with pytest.raises(UserError, match=r"a.txt.zst is compressed by zstd and no text: unpack it"):
+        read_corpus(CorpusOptions(train=str(tmp_path / "a.txt.zst")))

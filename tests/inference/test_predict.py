@@ -320,6 +320,22 @@ def test_marks_of_missing_texts_are_those_of_training(tmp_path, columns):
     assert texts[4] == ([None, "good film 4"] if several else "good film 4")
 
 
+def test_percents_of_some_steps_are_those_of_training(tmp_path):
+    """The first steps are written with %, the others without: so they are in new tables, and nowhere else."""
+    table = pd.DataFrame({f"t{step}": [(i * 7 + step) % 50 for i in range(30)] for step in range(4)}).astype(str)
+    table[["t0", "t1"]] += "%"
+    table["label"] = ["a", "b"] * 15
+    table.to_csv(tmp_path / "a.csv", index=False)
+    reader = reader_of("task=series_classification", "data=series_files", f"data.train={tmp_path / 'a.csv'}")
+    rows = list(open_examples(reader, str(tmp_path / "a.csv")).rows)
+    assert rows[1].values["series"][:, 0].tolist() == [7, 8, 9, 10]
+    table["t1"] = "0.5"
+    table.to_csv(tmp_path / "b.csv", index=False)
+    errors = {row.error for row in open_examples(reader, str(tmp_path / "b.csv")).rows}
+    assert len(errors) == 1
+    assert "t1 has numbers without a unit, and in the training data they are in %" in errors.pop()
+
+
 def steps_of(reader, file):
     rows = open_examples(reader, str(file)).rows
     return {row.cells["id"]: row.error or row.values["series"][:, 0].tolist() for row in rows}
@@ -534,3 +550,30 @@ def test_halves_of_characters_are_replaced_in_answers(tmp_path, kind):
         rows.write([{"text": "a \ud83d fine", "of": ["\ud83d"]}])
     content = (tmp_path / f"a.{kind}").read_bytes()
     assert b"a ? fine" in content
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_columns_of_late_rows_are_kept(text_run, tmp_path, predict, ending):
+    rows = [{"text": f"film {i}"} for i in range(CHUNK + 5)]
+    rows[-2] = {"text": "good film", "note": "late"}
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    predict("--run", text_run, "--input", tmp_path / "a.jsonl", "--output", tmp_path / f"b.{ending}")
+    file = tmp_path / f"b.{ending}"
+    table = pd.read_parquet(file) if ending == "parquet" else pd.read_csv(file, sep={"csv": ",", "tsv": "\t"}[ending])
+    assert table["note"].dropna().to_dict() == {CHUNK + 3: "late"}
+    assert list(table.columns)[:2] == ["text", "note"]
+
+
+def test_late_rows_with_a_name_twice_or_that_of_an_answer_are_refused(text_run, tmp_path, predict):
+    rows = [json.dumps({"text": f"film {i}", "label": "a"}) for i in range(CHUNK + 5)]
+    rows[-2] = '{"text": "good", "text": "bad", "label": "a"}'
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(rows))
+    predict("--run", text_run, "--input", file, "--output", tmp_path / "b.jsonl")
+    errors = [row["error"] for row in read_jsonl(tmp_path / "b.jsonl")]
+    assert "there are several text" in errors[-2]
+    assert not any([*errors[:-2], errors[-1]])
+    rows[-2] = '{"text": "good", "prediction": "mine"}'
+    file.write_text("\n".join(rows))
+    said = predict("--run", text_run, "--input", file, "--output", tmp_path / "b.jsonl", fails=True).err
+    assert f"line {CHUNK + 4} has a column prediction of its own" in said

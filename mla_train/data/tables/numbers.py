@@ -20,6 +20,7 @@ NEGATIVE = re.compile(r"\(([\d.,'\s]+)\)|(\d[\d.,'\s]*)-")
 GROUPED = {sign: re.compile(rf"[-+]?[1-9]\d{{0,2}}{re.escape(sign)}\d{{3}}") for sign in ",."}
 """Numbers whose only sign may part thousands."""
 MARKS = {",": "comma", ".": "point"}
+FRACTIONS = "%‰"
 LONGEST = 1_000
 """Characters of a number; Python reads no more than 4,300 digits."""
 NARROWER, MUCH_NARROWER = 10, 100
@@ -127,7 +128,10 @@ def read_numbers(
             not as those of the training data.
     """
     if any(isinstance(cell, str | bytes) for cell in cells):
-        numbers = _from_texts(name, cells, options, notes, places, known)
+        try:
+            numbers = _from_texts(name, cells, options, notes, places, known)
+        except OverflowError as error:  # of a whole number of JSON
+            raise UserError(f"{name} holds a number of more digits than can be read: {error}; correct it") from error
     else:
         plain = [None if _is_missing(c, options) else float(c) if isinstance(c, Decimal) else c for c in cells]
         values = pd.Series(plain)
@@ -135,8 +139,21 @@ def read_numbers(
             return None
         numbers = Numbers(values)
     if numbers is not None:
+        _check_unit(name, numbers, known, notes)
         _note_sentinels(name, numbers.values, notes)
     return numbers
+
+
+def _check_unit(name: str, numbers: Numbers, known: NumberFormat | None, notes: list[str]) -> None:
+    """Says that numbers lack the unit of the training data; a UserError for percents, which may be parts of 1, too."""
+    unit = known.unit if known is not None else ""
+    if not unit or (numbers.format is not None and numbers.format.unit) or not numbers.values.notna().any():
+        return
+    if unit in FRACTIONS:
+        raise UserError(
+            f"{name} has numbers without a unit, and in the training data they are in {unit}: write it as there, as in 33.1{unit}"
+        )
+    notes.append(f"{name} has numbers without a unit, which are read in {unit}, as in the training data")
 
 
 def _with_usual_signs(text: str) -> str:

@@ -5,6 +5,7 @@ A server opens no file that a request names: images and tables are inside the re
 
 import base64
 import binascii
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -72,6 +73,7 @@ class ExampleReader:
         """
         try:
             content = from_json(body, allow_inf_nan=False)
+            json.loads(body, object_pairs_hook=_refuse_repeated)  # of which the one before takes the last
         except ValueError as error:
             raise RequestError(400, f"the body is not JSON: {error}") from error
         if not isinstance(content, dict):
@@ -125,6 +127,13 @@ class ExampleReader:
             modality = self.spec.inputs[name]
             if modality.kind == "series" and modality.spec.horizon:
                 check_table(value, modality.spec, self.limits)
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    """Raises ValueError where a name occurs twice in an object."""
+    if len(names := {name for name, _ in pairs}) < len(pairs):
+        twice = next(name for name in names if sum(name == each for each, _ in pairs) > 1)
+        raise ValueError(f"{twice[:100]} occurs twice in an object, which is ambiguous: send it once")
 
 
 def input_type(modality: Modality, limits: Limits) -> Any:
