@@ -1,13 +1,13 @@
 """What captions images without a network: the most similar training image, and the most frequent words."""
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.baselines.tables import pixel_tables
+from mla_train.baselines.texts import text_predictions
 from mla_train.data.cache import cached
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Predictions
@@ -27,7 +27,7 @@ def _nearest(data: Dataset, limit: Limit) -> Baseline:
 
     def captioned(split: Split, table: np.ndarray) -> Predictions:
         places = cached(nearest_rows)(table, train)
-        return _predictions(split, [data.train.targets[place].text for place in places])
+        return text_predictions(split, [data.train.targets[place].text for place in places])
 
     return Baseline(captioned(data.val, val), captioned(data.test, test))
 
@@ -46,10 +46,5 @@ def _frequent(data: Dataset, limit: Limit) -> Baseline:
     references = [target.text for target in scored], [target.others for target in scored]
     texts = [" ".join(ranked[:count]) for count in range(1, len(ranked) + 1)]
     best = max(texts, key=lambda text: float(word_f1([text] * len(scored), *references).mean()))
-    val, test = (_predictions(split, [best] * len(split.targets)) for split in (data.val, data.test))
+    val, test = (text_predictions(split, [best] * len(split.targets)) for split in (data.val, data.test))
     return Baseline(val, test, {"caption": best})
-
-
-def _predictions(split: Split, texts: Sequence[str]) -> Predictions:
-    labels = {"label": [target.text for target in split.targets]}
-    return labels | {"other_labels": [target.others for target in split.targets], "predicted": texts}

@@ -38,7 +38,14 @@ def read_captions(options: CaptionFilesConfig) -> RawData:
     # A row that is broken as a whole cannot be kept without its image.
     on_error = OnError.skip if options.on_error is OnError.missing else options.on_error
     notes = report_broken(tables, on_error)
-    return RawData({split: _captioned(split, table, options, notes) for split, table in tables.items()}, notes)
+    splits = {split: _captioned(split, table, options, notes) for split, table in tables.items()}
+    return RawData(
+        splits, notes, columns={"image": _image_column(tables["train"], options)} if "train" in tables else {}
+    )
+
+
+def _image_column(table: Table, options: CaptionFilesConfig) -> str:
+    return find_column(table, options.image_column, INPUT_NAMES["image"], "data.image_column")
 
 
 def _with_layout(options: CaptionFilesConfig) -> CaptionFilesConfig:
@@ -92,7 +99,7 @@ def _coco_table(file: Path, content: dict[str, Any]) -> Table:
 
 def _captioned(split: str, table: Table, options: CaptionFilesConfig, notes: list[str]) -> Examples:
     """The rows of a table that have a caption."""
-    image = find_column(table, options.image_column, INPUT_NAMES["image"], "data.image_column")
+    image = _image_column(table, options)
     caption = find_column(table, options.target_column, (), "data.target_column")
     folders = {file: _images_of(Path(file), options) for file, _ in table.origins}
     notes += [f"{file}: images are read from {each}" for file, each in folders.items() if each != Path(file).parent]

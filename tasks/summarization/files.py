@@ -24,14 +24,17 @@ def read_summary_files(options: SummaryFilesConfig) -> RawData:
     splits = {split: _pairs(tables[split], split, options, notes) for split in PART_NAMES if split in tables}
     if "train" not in splits:
         raise UserError(f"there is no train split, only {', '.join(splits)}: name it with data.train=FILE")
-    return RawData(splits, notes)
+    return RawData(splits, notes, columns={"text": _columns(tables["train"], options)[0]})
+
+
+def _columns(table: Table, options: SummaryFilesConfig) -> tuple[str, str]:
+    """The columns of texts and of their summaries."""
+    text = find_column(table, options.text_column, INPUT_NAMES["text"], "data.text_column")
+    return text, find_column(table, options.target_column, TARGET_NAMES[1:], "data.target_column")
 
 
 def _pairs(table: Table, split: str, options: SummaryFilesConfig, notes: list[str]) -> Examples:
-    columns = (
-        find_column(table, options.text_column, INPUT_NAMES["text"], "data.text_column"),
-        find_column(table, options.target_column, TARGET_NAMES[1:], "data.target_column"),
-    )
+    columns = _columns(table, options)
     if columns[0] == columns[1]:
         raise UserError(f"{table.file}: {columns[0]} is both text and summary: name another with data.target_column=")
     if options.text_column is None or options.target_column is None:
