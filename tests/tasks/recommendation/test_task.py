@@ -206,7 +206,7 @@ def test_baselines_rank_what_a_user_has_not_had(tmp_path):
         assert len(done.test["rank"]) == len(data.test)
         for place, row in enumerate(done.test["predicted"]):
             assert not set(row[row >= 0] + 1) & set(data.test.columns["history"][place].seen)
-        if name == "decayed_item_knn":
+        if name == "sequential_item_knn":
             assert metrics_of(done.test["rank"])["hr@10"] == 1
     popular = ranking_baselines(data)["popularity"](Limit(quick=True)).test
     assert popular["predicted"][0, 0] == next(n for n in range(12) if n + 1 not in data.test.columns["history"][0].seen)
@@ -216,10 +216,10 @@ def test_the_network_begins_as_item_knn(tmp_path):
     data = read(write(tmp_path / "e.csv", made_events()))
     task = build_task(config("task=recommendation", "data=event_files", f"data.path={tmp_path / 'e.csv'}", *SMALL))
     model = task.build_model(data.spec).eval()
-    assert task.init_from_data(model, data) == "decayed_item_knn_and_popularity"
+    assert task.init_from_data(model, data) == "sequential_item_knn"
     batch = data.collate([data.test[place] for place in range(len(data.test))], training=False)
     predicted = model.predict(batch)
-    expected = ranking_baselines(data)["decayed_item_knn"](Limit()).test
+    expected = ranking_baselines(data)["sequential_item_knn"](Limit()).test
     assert predicted["rank"].tolist() == expected["rank"].tolist()
 
 
@@ -237,7 +237,7 @@ def run(tmp_path_factory):
 
 def test_a_run_leaves_scores_baselines_figures_and_examples(run):
     results = json.loads((run / "mine" / "results.json").read_text())
-    assert results["baselines"].keys() == {"popularity", "item_knn", "decayed_item_knn", "ease"}
+    assert results["baselines"].keys() == {"popularity", "item_knn", "decayed_item_knn", "sequential_item_knn", "ease"}
     assert results["metrics"]["test"].keys() == {"loss", "ndcg@10", "hr@10", "mrr", "coverage@10"}
     assert set(results["intervals"]) == {"ndcg@10", "hr@10", "mrr"}
     assert {"history_length", "item_users"} <= results["details"].keys()
