@@ -235,6 +235,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_scores_baselines_figures_and_examples(run):
     results = json.loads((run / "mine" / "results.json").read_text())
     assert results["baselines"].keys() == {"popularity", "item_knn", "decayed_item_knn", "sequential_item_knn", "ease"}
@@ -252,6 +253,7 @@ def test_a_run_leaves_scores_baselines_figures_and_examples(run):
         assert not set(row["history"]) & set(row["prediction"])
 
 
+@pytest.mark.slow
 def test_predictions_from_the_command_line_and_files(run):
     def ask(*words):
         return python("scripts/predict.py", "--run", "mine", *words, cwd=run)
@@ -268,6 +270,7 @@ def test_predictions_from_the_command_line_and_files(run):
     assert rows[1]["prediction"].split("|") == mla_train.load(run / "mine").spec.inputs["history"].spec.catalogue[:10]
 
 
+@pytest.mark.slow
 def test_labelled_histories_are_evaluated(run):
     (run / "labelled.jsonl").write_text(
         "".join(json.dumps({"history": ["i1", "i3"], "label": label}) + "\n" for label in ("i5", "i2", "never seen"))
@@ -277,6 +280,7 @@ def test_labelled_histories_are_evaluated(run):
     assert "1 of 3 items to be found in evaluation are in no training history" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_items_of_a_history_explain_what_is_recommended(run):
     words = ["--input", '{"history": ["i1", "i3", "i5"]}', "--method", "attention", "occlusion", "--out", "seen"]
     python("scripts/attention.py", "--run", "mine", *words, cwd=run)
@@ -286,11 +290,13 @@ def test_items_of_a_history_explain_what_is_recommended(run):
     assert "no known item" in new.stderr
 
 
+@pytest.mark.slow
 def test_latents_read_all_items_at_once_and_are_refused(run):
     done = train("task=recommendation", "encoder.latent=array", cwd=run, check=False)
     assert "encoder.latent=plain" in done.stderr
 
 
+@pytest.mark.slow
 def test_gaps_and_pretrained_embeddings(run):
     file = run / "events.csv"
     words = ["task=recommendation", "data=event_files", f"data.path={file}", "epochs=1", "task.neighbours=0"]
