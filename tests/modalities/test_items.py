@@ -1,5 +1,7 @@
 """Histories as users write them, the time between items, and item-kNN against its definition."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -101,3 +103,21 @@ def test_fewer_histories_are_spread_over_the_users_and_keep_their_newest_items()
 def test_the_last_items_stand_newest_first():
     items = torch.tensor([[5, 6, 7, 0], [4, 0, 0, 0]])
     assert last_items(items, torch.tensor([2, 0]), 2).tolist() == [[7, 6], [4, 0]]
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_requests_hold_names_or_pairs(gaps):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from mla_train.heads import Ranking
+    from mla_train.heads.ranking import RankingSpec
+    from mla_train.inference.serve.examples import ExampleReader
+    from mla_train.inference.serve.limits import Limits
+    from mla_train.model import ModelSpec
+
+    items = Items(ItemSpec(SPEC.catalogue, SPEC.counts, 3, 5, gaps=gaps))
+    reader = ExampleReader(ModelSpec({"history": items}, Ranking, RankingSpec()), Limits())
+    history = [["a", 5.5], [7, 9]] if gaps else ["a", 7]
+    assert reader.read(json.dumps({"history": history}).encode()).examples == [{"history": history}]
+    assert reader.read(b'{"history": []}').examples == [{"history": []}]
+    other = reader.read(json.dumps({"history": ["a"] if gaps else [["a", 1]]}).encode()).examples[0]
+    assert str(other).startswith("history[0]")
