@@ -15,7 +15,8 @@ from mla_train.heads.ranking_metrics import TOP, metrics_of, ranked
 from mla_train.modalities.items.neighbours import Neighbours
 
 HISTORY = "history"
-DECAYS, DAMPINGS, STRENGTHS = (0.7, 0.6, 0.8), (10.0, 3.0, 30.0), (500.0, 200.0, 1000.0)
+DECAYS, DAMPINGS, STRENGTHS = (0.6, 0.7), (10.0, 3.0, 30.0), (500.0, 200.0, 1000.0)
+NEAR = (0.3, 0.5, 0.0)  # shares of what is near in item-kNN
 CHUNK = 128  # histories that are scored at a time
 Score = Callable[[list[np.ndarray]], np.ndarray]
 """From numbers of the items of some histories to scores of all items, `(histories, catalogue)`."""
@@ -26,7 +27,8 @@ def ranking_baselines(data: Dataset) -> Baselines:
     return {
         "popularity": partial(_popularity, data),
         "item_knn": partial(_linear, data, item_knn, "damping", DAMPINGS),
-        "decayed_item_knn": partial(_decayed_item_knn, data),
+        "decayed_item_knn": partial(_neighbours, data, (0.0,)),
+        "sequential_item_knn": partial(_neighbours, data, NEAR),
         "ease": partial(_linear, data, ease, "l2", STRENGTHS),
     }
 
@@ -71,30 +73,31 @@ def _popularity(data: Dataset, limit: Limit) -> Baseline:
     return best(data, [({}, lambda histories: np.tile(counts, (len(histories), 1)))], limit)
 
 
-def _decayed_item_knn(data: Dataset, limit: Limit) -> Baseline:
-    knn = Neighbours(len(data.spec.inputs[HISTORY].spec.catalogue), len(data.train))
-    settings = fit_neighbours(knn, data, limit)
+def _neighbours(data: Dataset, near: Sequence[float], limit: Limit) -> Baseline:
+    spec: Any = data.spec.inputs[HISTORY].spec
+    knn = Neighbours(len(spec.catalogue), len(data.train), spec.longest)
+    settings = fit_neighbours(knn, data, limit, near)
     score = partial(knn_scores, knn)
     return Baseline(predictions_of(data.val, score), predictions_of(data.test, score), settings)
 
 
-def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit) -> dict[str, float]:
-    """Fits item-kNN to the training histories, and sets its damping and decay to the best on val.
+def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit, near: Sequence[float] = NEAR) -> dict[str, float]:
+    """Fits item-kNN to the training histories, and chooses its settings on val: damping and decay, then the share of what is near.
 
     Returns:
         The settings; the first ones, which are usual, where there is no time to choose.
     """
     knn.learn(training_histories(data))
-    found: list[tuple[float, float, float]] = []
-    for damping, decay in product(DAMPINGS, DECAYS):
-        knn.set(damping, decay)
-        val = predictions_of(data.val, partial(knn_scores, knn))
-        found.append((metrics_of(val["rank"])[f"ndcg@{TOP}"], damping, decay))
+    best = (-1.0, DAMPINGS[0], DECAYS[0], near[0])
+    for damping, decay, share in [*product(DAMPINGS, DECAYS, near[:1]), *((0.0, 0.0, share) for share in near[1:])]:
+        chosen = (damping, decay, share) if damping else (*best[1:3], share)
+        knn.set(*chosen)
+        value = metrics_of(predictions_of(data.val, partial(knn_scores, knn))["rank"])[f"ndcg@{TOP}"]
+        best = max(best, (value, *chosen))
         if limit.is_over:
             break
-    _, damping, decay = max(found, key=lambda each: each[0])
-    knn.set(damping, decay)
-    return {"damping": damping, "decay": decay}
+    knn.set(*best[1:])
+    return dict(zip(("damping", "decay", "near"), best[1:], strict=True))
 
 
 @torch.no_grad()

@@ -26,30 +26,20 @@ class Frame:
     _mgr: Any
 
 
-def _keep(*values: Any) -> Any:
-    return values
-
-
-def _empty(_: Any, shape: Any, dtype: Any) -> np.ndarray:
-    return np.ndarray(shape, dtype)
-
-
-def _array(buffer: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
-
-
 KNOWN: dict[str, Any] = {
     "pandas.core.frame.DataFrame": Frame,
-    "pandas.core.internals.managers.BlockManager": _keep,  # blocks, axes
-    "pandas._libs.internals._unpickle_block": _keep,  # values, place among the columns, dimensions
-    "pandas.core.indexes.base._new_Index": _keep,  # kind, values
+    "pandas.core.internals.managers.BlockManager": lambda *parts: parts,  # blocks, axes
+    "pandas._libs.internals._unpickle_block": lambda *parts: parts,  # values, place among the columns, dimensions
+    "pandas.core.indexes.base._new_Index": lambda *parts: parts,  # kind, values
     "pandas.core.indexes.base.Index": None,
     "pandas.core.indexes.range.RangeIndex": None,
     "builtins.slice": slice,
     "numpy.dtype": np.dtype,
     "numpy.ndarray": np.ndarray,
-    "numpy.core.multiarray._reconstruct": _empty,
-    "numpy.core.numeric._frombuffer": _array,
+    "numpy.core.multiarray._reconstruct": lambda _, shape, dtype: np.ndarray(shape, dtype),
+    "numpy.core.numeric._frombuffer": lambda data, dtype, shape, order: np.frombuffer(data, dtype).reshape(
+        shape, order=order
+    ),
 }
 """All names that the file may hold, and what is taken for each."""
 

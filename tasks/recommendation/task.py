@@ -39,9 +39,9 @@ class Recommendation(Task):
         path: Any = model.embeddings[HISTORY].side_paths
         if "neighbours" not in path:
             return ""
-        fit_neighbours(path["neighbours"], data, limit=Limit(quick=self.config.debug.fast))
+        fit_neighbours(path["neighbours"], data, Limit(quick=self.config.debug.fast))
         is_start = self.config.task.start is not Start.none and not self.config.debug.overfit
-        return "decayed_item_knn_and_popularity" if is_start else ""
+        return "sequential_item_knn" if is_start else ""
 
     def baselines(self, data: Dataset) -> Baselines:
         """Popularity, item-kNN, EASE."""

@@ -1,5 +1,7 @@
 """Histories as users write them, the time between items, and item-kNN against its definition."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -64,29 +66,58 @@ def test_times_are_read_as_gaps_where_the_model_reads_them():
         items.preprocess([["a"]])
 
 
-def test_neighbours_are_damped_cosines_that_decay():
+@pytest.mark.parametrize("near", [0.0, 0.4, 1.0])
+def test_neighbours_are_those_of_the_definition(near):
     generator = np.random.default_rng(0)
-    histories = [np.flatnonzero(row) + 1 for row in generator.random((12, 8)) < 0.4]
-    knn = Neighbours(8, 12, lags=3, damping=2.0, decay=0.5)
+    histories = [generator.permutation(60)[: generator.integers(3, 55)] + 1 for _ in range(12)]
+    knn = Neighbours(60, 12, longest=54, lags=3)
+    knn.set(damping=2.0, decay=0.5, near=near)
     knn.learn(histories)
-    has = np.array([[number + 1 in history for number in range(8)] for history in histories], float)
-    counts = has.sum(0)
-    similarity = (has.T @ has) / np.sqrt(np.outer(counts + 2, counts + 2))
+    common, close = np.zeros((60, 60)), np.zeros((60, 60))
+    for history in histories:
+        for one, first in enumerate(history):
+            for other, second in enumerate(history):
+                common[first - 1, second - 1] += 1
+                distance = abs(one - other)
+                close[first - 1, second - 1] += 1 / distance if 0 < distance <= 20 else 0
+    counts = np.diag(common)
+    scale = np.sqrt(np.outer(counts + 2, counts + 2))
     recent = torch.tensor([[3, 1, 8], [2, 0, 0], [0, 0, 0]])
-    expected = np.zeros((3, 8))
-    for row, items in enumerate(recent.tolist()):
-        for lag, item in enumerate(items):
-            expected[row] += 0.5**lag * similarity[item - 1] if item else 0
-    expected /= expected.sum(1, keepdims=True).clip(min=1e-9)
+    expected = np.zeros((3, 60))
+    for similarity, share in ((common / scale, 1 - near), (close / scale, near)):
+        worth = np.zeros((3, 60))
+        for row, items in enumerate(recent.tolist()):
+            for lag, item in enumerate(items):
+                worth[row] += 0.5**lag * similarity[item - 1] if item else 0
+        expected += share * worth / worth.sum(1, keepdims=True).clip(min=1e-9)
     assert knn(recent).numpy() == pytest.approx(expected, abs=1e-6)
 
 
-def test_fewer_voters_are_spread_over_the_users():
-    knn = Neighbours(9, 3)
-    knn.learn([np.array([user + 1]) for user in range(9)])
-    assert knn.has.sum(1).tolist() == [0, 1, 0, 0, 0, 1, 0, 0, 0, 1]
+def test_fewer_histories_are_spread_over_the_users_and_keep_their_newest_items():
+    knn = Neighbours(9, 3, longest=2)
+    knn.learn([np.array([9, user + 1, 8]) if user == 4 else np.array([user + 1]) for user in range(9)])
+    assert (knn.places > 0).sum(1).tolist() == [0, 1, 0, 0, 0, 1, 0, 0, 1, 1]
+    assert knn.sequences[:, 20:22].tolist() == [[1, 0], [5, 8], [9, 0]]
 
 
 def test_the_last_items_stand_newest_first():
     items = torch.tensor([[5, 6, 7, 0], [4, 0, 0, 0]])
     assert last_items(items, torch.tensor([2, 0]), 2).tolist() == [[7, 6], [4, 0]]
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_requests_hold_names_or_pairs(gaps):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from mla_train.heads import Ranking
+    from mla_train.heads.ranking import RankingSpec
+    from mla_train.inference.serve.examples import ExampleReader
+    from mla_train.inference.serve.limits import Limits
+    from mla_train.model import ModelSpec
+
+    items = Items(ItemSpec(SPEC.catalogue, SPEC.counts, 3, 5, gaps=gaps))
+    reader = ExampleReader(ModelSpec({"history": items}, Ranking, RankingSpec()), Limits())
+    history = [["a", 5.5], [7, 9]] if gaps else ["a", 7]
+    assert reader.read(json.dumps({"history": history}).encode()).examples == [{"history": history}]
+    assert reader.read(b'{"history": []}').examples == [{"history": []}]
+    other = reader.read(json.dumps({"history": ["a"] if gaps else [["a", 1]]}).encode()).examples[0]
+    assert str(other).startswith("history[0]")

@@ -180,7 +180,9 @@ def input_type(modality: Modality, limits: Limits) -> Any:
     if modality.kind == "items":
         text = "A list of items, the oldest first"
         text += "; each a pair of its name and its time in seconds." if spec.gaps else ", by name; [] is a new user."
-        item: Any = tuple[str, Number] if spec.gaps else Annotated[str, Field(max_length=limits.text_characters)]
+        item: Any = Annotated[str, Field(max_length=limits.text_characters)] | int
+        if spec.gaps:
+            item = Annotated[list[item | Number], Field(min_length=2, max_length=2)]
         return Annotated[list[item], Field(description=text, max_length=limits.series_steps, fail_fast=True)]
     if modality.kind == "features":
         text = f"A list of {len(spec.mean)} numbers, or of steps, each such a list."

@@ -33,7 +33,7 @@ class ItemEmbedding(Embedding):
         self.register_buffer("log_popularity", torch.tensor(spec.counts, dtype=torch.float).log().log_softmax(0))
         self.side_paths = nn.ModuleDict()
         if getattr(options, "side_paths", True) and getattr(options, "neighbours", 0):
-            self.side_paths["neighbours"] = Neighbours(size, min(options.neighbours, spec.users))
+            self.side_paths["neighbours"] = Neighbours(size, min(options.neighbours, spec.users), spec.longest)
 
     def forward(self, tensors: ItemTensors) -> ModalityFeatures:
         """Tokens `(batch, length, dim)`."""

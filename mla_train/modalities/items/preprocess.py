@@ -92,7 +92,8 @@ class Items(Modality[ItemSpec]):
         counts = Counter(name for history in train.values for name in names_of(history))
         catalogue = sorted(counts, key=lambda name: (-counts[name], name))
         users = [counts[name] for name in catalogue]
-        return cls(ItemSpec(catalogue, users, len(train), options.max_length, options.gaps))
+        longest = max(map(len, train.values))
+        return cls(ItemSpec(catalogue, users, len(train), longest, options.max_length, options.gaps))
 
     def prepare(self, column: ItemColumn, notes: list[str]) -> ItemColumn:
         """Numbers of the items; those that are not in the catalogue are left out."""

@@ -18,15 +18,17 @@ class ItemSpec:
         catalogue: Name of each item.
         counts: Number of training users of each.
         users: Number of training users.
+        longest: Number of items of the longest training history.
         max_length: Number of items of a history that the encoder reads, the newest.
         gaps: Whether the time since the item before is read, too.
     """
 
-    carried: ClassVar = ("catalogue", "counts", "users", "gaps")
+    carried: ClassVar = ("catalogue", "counts", "users", "longest", "gaps")
 
     catalogue: list[str] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     users: int = 0
+    longest: int = 0
     max_length: int = 200
     gaps: bool = False
 

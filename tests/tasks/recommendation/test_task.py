@@ -206,7 +206,7 @@ def test_baselines_rank_what_a_user_has_not_had(tmp_path):
         assert len(done.test["rank"]) == len(data.test)
         for place, row in enumerate(done.test["predicted"]):
             assert not set(row[row >= 0] + 1) & set(data.test.columns["history"][place].seen)
-        if name == "decayed_item_knn":
+        if name == "sequential_item_knn":
             assert metrics_of(done.test["rank"])["hr@10"] == 1
     popular = ranking_baselines(data)["popularity"](Limit(quick=True)).test
     assert popular["predicted"][0, 0] == next(n for n in range(12) if n + 1 not in data.test.columns["history"][0].seen)
@@ -216,10 +216,10 @@ def test_the_network_begins_as_item_knn(tmp_path):
     data = read(write(tmp_path / "e.csv", made_events()))
     task = build_task(config("task=recommendation", "data=event_files", f"data.path={tmp_path / 'e.csv'}", *SMALL))
     model = task.build_model(data.spec).eval()
-    assert task.init_from_data(model, data) == "decayed_item_knn_and_popularity"
+    assert task.init_from_data(model, data) == "sequential_item_knn"
     batch = data.collate([data.test[place] for place in range(len(data.test))], training=False)
     predicted = model.predict(batch)
-    expected = ranking_baselines(data)["decayed_item_knn"](Limit()).test
+    expected = ranking_baselines(data)["sequential_item_knn"](Limit()).test
     assert predicted["rank"].tolist() == expected["rank"].tolist()
 
 
@@ -235,9 +235,10 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_scores_baselines_figures_and_examples(run):
     results = json.loads((run / "mine" / "results.json").read_text())
-    assert results["baselines"].keys() == {"popularity", "item_knn", "decayed_item_knn", "ease"}
+    assert results["baselines"].keys() == {"popularity", "item_knn", "decayed_item_knn", "sequential_item_knn", "ease"}
     assert results["metrics"]["test"].keys() == {"loss", "ndcg@10", "hr@10", "mrr", "coverage@10"}
     assert set(results["intervals"]) == {"ndcg@10", "hr@10", "mrr"}
     assert {"history_length", "item_users"} <= results["details"].keys()
@@ -252,6 +253,7 @@ def test_a_run_leaves_scores_baselines_figures_and_examples(run):
         assert not set(row["history"]) & set(row["prediction"])
 
 
+@pytest.mark.slow
 def test_predictions_from_the_command_line_and_files(run):
     def ask(*words):
         return python("scripts/predict.py", "--run", "mine", *words, cwd=run)
@@ -268,6 +270,7 @@ def test_predictions_from_the_command_line_and_files(run):
     assert rows[1]["prediction"].split("|") == mla_train.load(run / "mine").spec.inputs["history"].spec.catalogue[:10]
 
 
+@pytest.mark.slow
 def test_labelled_histories_are_evaluated(run):
     (run / "labelled.jsonl").write_text(
         "".join(json.dumps({"history": ["i1", "i3"], "label": label}) + "\n" for label in ("i5", "i2", "never seen"))
@@ -277,6 +280,7 @@ def test_labelled_histories_are_evaluated(run):
     assert "1 of 3 items to be found in evaluation are in no training history" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_items_of_a_history_explain_what_is_recommended(run):
     words = ["--input", '{"history": ["i1", "i3", "i5"]}', "--method", "attention", "occlusion", "--out", "seen"]
     python("scripts/attention.py", "--run", "mine", *words, cwd=run)
@@ -286,11 +290,13 @@ def test_items_of_a_history_explain_what_is_recommended(run):
     assert "no known item" in new.stderr
 
 
+@pytest.mark.slow
 def test_latents_read_all_items_at_once_and_are_refused(run):
     done = train("task=recommendation", "encoder.latent=array", cwd=run, check=False)
     assert "encoder.latent=plain" in done.stderr
 
 
+@pytest.mark.slow
 def test_gaps_and_pretrained_embeddings(run):
     file = run / "events.csv"
     words = ["task=recommendation", "data=event_files", f"data.path={file}", "epochs=1", "task.neighbours=0"]
