@@ -15,7 +15,7 @@ from mla_train.config import stored
 from mla_train.data.sampling import DataPosition
 from mla_train.errors import UserError
 from mla_train.masking import mask, mask_command, mask_options, mask_values
-from mla_train.studies.compare import _claim
+from mla_train.studies import compare
 from mla_train.studies.launch import Running
 from mla_train.studies.search_space import SweepOptions
 from mla_train.studies.sweep import Goal, Sweep
@@ -174,10 +174,12 @@ def test_a_sweep_leaves_no_secret(tmp_path, capsys):
     assert not files_with(tmp_path, CANARY)
 
 
-def test_a_comparison_leaves_no_secret(tmp_path):
+def test_a_comparison_leaves_no_secret(tmp_path, monkeypatch):
     variant = SimpleNamespace(name="a", overrides=(f"data.root=https://me:{CANARY}@host/x",))
-    plan = SimpleNamespace(run_dir=tmp_path / "c")
+    checked = SimpleNamespace(variant=variant, config=SimpleNamespace(hardware=SimpleNamespace(threads=1)))
+    plan = SimpleNamespace(run_dir=tmp_path / "c", n_jobs=1)
+    monkeypatch.setattr(compare, "_run", lambda *_: None)
     for _ in range(2):  # the second time it is the same comparison
-        _claim(plan, [SimpleNamespace(variant=variant)], 1, f"compare.py data.root=https://me:{CANARY}@host/x")
+        compare.compare(plan, [checked], tmp_path, f"compare.py data.root=https://me:{CANARY}@host/x")
     assert "(hidden)@host" in (tmp_path / "c" / "comparison.yaml").read_text()
     assert not files_with(tmp_path, CANARY)

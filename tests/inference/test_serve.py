@@ -298,7 +298,9 @@ def test_inputs_of_any_name_and_kind_have_a_form_or_are_refused():
 
     with pytest.raises(UserError, match="inputs of kind video are not served"):
         input_type(Video(features.spec), LIMITS)
-    assert set(MODALITIES) == {"text", "image", "audio", "series", "features"}, "give the new kind a form in input_type"
+    assert set(MODALITIES) == {"text", "image", "audio", "series", "features", "items"}, (
+        "give the new kind a form in input_type"
+    )
 
 
 def test_paths_and_methods_that_are_not_there_are_said(text):
