@@ -1,9 +1,11 @@
 """Fixtures of all tests."""
 
 import os
+import sys
 
 import pytest
 import torch
+from absl import logging
 
 from tests.helpers import SHARED_DATA
 
@@ -13,6 +15,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 os.environ.pop("MLA_TRAIN_RUN_DIR", None)
+
+# rouge-score loads absl, whose handler closes the stream that it found, here pytest's own, when logging is configured anew, as
+# by uvicorn; it leaves the real one open.
+logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(autouse=True, scope="session")
