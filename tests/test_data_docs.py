@@ -71,6 +71,7 @@ def write_tables(folder):
     many = pd.concat([TEXTS.assign(text=TEXTS["text"] + f", seen {i} times") for i in range(6)], ignore_index=True)
     many.assign(label=np.where(np.arange(360) % 20, "usual", "rare")).to_csv(folder / "rare.csv", index=False)
     TEXTS.assign(label=["bad", "odd"] * 30).to_csv(folder / "other.csv", index=False)
+    TEXTS.assign(summary=TEXTS["text"].str[:12]).drop(columns="label").to_csv(folder / "reports.csv", index=False)
     write_sequences(folder)
 
 

@@ -197,7 +197,8 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Writes last.ckpt; the next micro-batch is the first of the next epoch."""
         self._epoch, self._batch, self._is_due = trainer.current_epoch + 1, 0, False
-        self._look_at_the_clock()
+        if not trainer.should_stop and self._epoch != trainer.max_epochs:  # else the training is over
+            self._look_at_the_clock()
         self._write_last(trainer)
 
     def _write_last(self, trainer: L.Trainer) -> None:
