@@ -45,9 +45,9 @@ def read_corpus(options: CorpusOptions) -> RawData:
     else:
         tables = read_tables(options, "texts")
         notes = report_broken(tables, options.on_error)
-        found = {split: _columns(table, options) for split, table in tables.items()}
-        chosen = {"text": found["train"][0]} if len(found["train"]) == 1 else {}
-        texts = {split: _texts(table, found[split], options, notes) for split, table in tables.items()}
+        columns = {split: _columns(table, options) for split, table in tables.items()}
+        chosen = {"text": columns["train"][0]} if len(columns["train"]) == 1 else {}
+        texts = {split: _texts(table, columns[split], options, notes) for split, table in tables.items()}
     for split, those in texts.items():
         if not any(text and text.strip() for text in those):
             raise UserError(f"data.{split} has no text")

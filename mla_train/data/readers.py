@@ -9,8 +9,8 @@ import numpy as np
 
 from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.file_cells import find_files
 from mla_train.data.file_kinds import FILE_KINDS
-from mla_train.data.image_paths import find_files
 from mla_train.data.rows import Labels, row_keys, row_names
 from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_written_object, written_list
 from mla_train.data.tables.splits import read_tables, report_broken

@@ -83,12 +83,12 @@ def read_prices(package: str, file: str, install: str) -> pd.DataFrame:
     Raises:
         UserError: The package is not installed.
     """
-    found = find_spec(package)
-    if found is None or found.origin is None:
+    module = find_spec(package)
+    if module is None or module.origin is None:
         raise UserError(
             f"this data set is read from a file of the package {package}, which is not installed: {install}"
         )
-    return pd.read_csv(Path(found.origin).parent / file, parse_dates=["Date"], index_col="Date")
+    return pd.read_csv(Path(module.origin).parent / file, parse_dates=["Date"], index_col="Date")
 
 
 DATASETS = {each.__name__: each for each in (sp500_volatility, sp500_returns, stock_volatility)}

@@ -11,8 +11,8 @@ import numpy as np
 
 from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.file_cells import find_files
 from mla_train.data.file_kinds import IMAGES
-from mla_train.data.image_paths import find_files
 from mla_train.data.readers import INPUT_NAMES, find_column, with_target_texts
 from mla_train.data.rows import row_keys, row_names
 from mla_train.data.splits import split_of

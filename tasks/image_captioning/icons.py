@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageFont
 
 from mla_train.data.cache import cached
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.glyphs import draw_text
 from mla_train.errors import UserError
 from tasks.image_captioning.config import IconsConfig
 
@@ -60,15 +61,8 @@ def draw_icons(fonts: list[tuple[str, Path, Path]], height: int) -> tuple[np.nda
     for font, file, table in fonts:
         sizes = [ImageFont.truetype(str(file), size) for size in range(height, 3, -1)]
         for name, code in json.loads(table.read_text("utf-8")).items():
-            sign = chr(int(code, 16))
-            for face in sizes:
-                left, top, right, bottom = face.getbbox(sign)
-                if right - left <= height and bottom - top <= height:
-                    break
-            image = Image.new("L", (height, height), 0)
-            place = (height - right - left) / 2, (height - bottom - top) / 2
-            ImageDraw.Draw(image).text(place, sign, fill=255, font=face)
-            if image.getbbox() is not None:  # some are blank
-                images.append(np.asarray(image)[None])
+            image = draw_text(chr(int(code, 16)), sizes, height, height)
+            if image.any():  # some are blank
+                images.append(image[None])
                 names.append((font, name))
     return np.stack(images), names

@@ -10,10 +10,11 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.ft2font import FT2Font
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageFont
 
 from mla_train.data.cache import cached
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.glyphs import draw_text
 from mla_train.errors import UserError
 from mla_train.modalities.text import clean
 from tasks.multimodal_sentiment.config import KaomojiConfig
@@ -62,12 +63,5 @@ def draw_faces(texts: list[str], font: Path, height: int) -> np.ndarray:
     sizes = [ImageFont.truetype(str(font), size) for size in range(height, 3, -1)]
     images = np.empty((len(texts), 1, height, width), dtype=np.uint8)
     for i, text in enumerate(texts):
-        for face in sizes:
-            left, top, right, bottom = face.getbbox(text)
-            if right - left <= width and bottom - top <= height:
-                break
-        image = Image.new("L", (width, height), 0)
-        place = (width - right - left) / 2, (height - bottom - top) / 2
-        ImageDraw.Draw(image).text(place, text, fill=255, font=face)
-        images[i, 0] = np.asarray(image)
+        images[i, 0] = draw_text(text, sizes, width, height)
     return images
