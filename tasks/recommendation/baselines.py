@@ -6,7 +6,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 
 from mla_train.baselines import Baseline, Baselines, Limit
 from mla_train.dataset import Dataset, Split
@@ -77,8 +76,8 @@ def _neighbours(data: Dataset, near: Sequence[float], limit: Limit) -> Baseline:
     spec: Any = data.spec.inputs[HISTORY].spec
     knn = Neighbours(len(spec.catalogue), len(data.train), spec.longest)
     settings = fit_neighbours(knn, data, limit, near)
-    score = partial(knn_scores, knn)
-    return Baseline(predictions_of(data.val, score), predictions_of(data.test, score), settings)
+    val, test = (predictions_of(split, knn.of_histories) for split in (data.val, data.test))
+    return Baseline(val, test, settings)
 
 
 def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit, near: Sequence[float] = NEAR) -> dict[str, float]:
@@ -92,22 +91,12 @@ def fit_neighbours(knn: Neighbours, data: Dataset, limit: Limit, near: Sequence[
     for damping, decay, share in [*product(DAMPINGS, DECAYS, near[:1]), *((0.0, 0.0, share) for share in near[1:])]:
         chosen = (damping, decay, share) if damping else (*best[1:3], share)
         knn.set(*chosen)
-        value = metrics_of(predictions_of(data.val, partial(knn_scores, knn))["rank"])[f"ndcg@{TOP}"]
+        value = metrics_of(predictions_of(data.val, knn.of_histories)["rank"])[f"ndcg@{TOP}"]
         best = max(best, (value, *chosen))
         if limit.is_over:
             break
     knn.set(*best[1:])
     return dict(zip(("damping", "decay", "near"), best[1:], strict=True))
-
-
-@torch.no_grad()
-def knn_scores(knn: Neighbours, histories: list[np.ndarray]) -> np.ndarray:
-    """Scores by item-kNN."""
-    recent = torch.zeros(len(histories), knn.lags, dtype=torch.long)
-    for row, history in zip(recent, histories, strict=True):
-        newest = torch.from_numpy(history[::-1][: knn.lags].copy())
-        row[: len(newest)] = newest
-    return knn(recent).numpy()
 
 
 def _linear(

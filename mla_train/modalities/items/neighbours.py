@@ -78,6 +78,19 @@ class Neighbours(nn.Module):
         near = self._near(recent, weights)
         return (1 - self.near) * shares(together * scale) + self.near * shares(near * scale)
 
+    @torch.no_grad()
+    def of_histories(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+        """What each item is worth to each history, `(histories, catalogue)`.
+
+        Args:
+            histories: Numbers of items, the newest last.
+        """
+        recent = torch.zeros(len(histories), self.lags, dtype=torch.long)
+        for row, history in zip(recent, histories, strict=True):
+            newest = torch.from_numpy(history[::-1][: self.lags].copy())
+            row[: len(newest)] = newest
+        return self(recent).numpy()
+
     def _near(self, recent: Tensor, weights: Tensor) -> Tensor:
         """Sums of weights over distances, `(places, 1 + catalogue)`."""
         steps = torch.arange(1, REACH + 1, device=recent.device)

@@ -14,11 +14,11 @@ import mla_train
 from mla_train.commands import evaluate, predict
 from mla_train.data.examples import Examples, RawData
 from mla_train.dataset import raw_batch
+from mla_train.heads.keywords import agreed_words
 from mla_train.modalities import Image
 from mla_train.report.run_report import report_run
 from mla_train.task import build_task
 from tasks.image_captioning.baselines import nearest_rows
-from tasks.image_captioning.keywords import agreed_words
 from tests.helpers import (
     SMALL,
     check_report,
