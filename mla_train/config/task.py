@@ -17,9 +17,10 @@ class Pooling(Enum):
 
 
 class ImageTokenizer(Enum):
-    """From an image to tokens: overlapping convolutions, or square patches."""
+    """From an image to tokens: overlapping convolutions, the same with batch normalization, or square patches."""
 
     conv = "conv"
+    conv_norm = "conv_norm"
     patch = "patch"
 
 
@@ -141,7 +142,7 @@ class ImageNetworkOptions:
     """How images become tokens.
 
     Attributes:
-        tokenizer: Image tokenizer: convolutional stem or patches.
+        tokenizer: How images become tokens: by convolutions, without or with batch normalization, or as patches.
         downsample_log2: Downsampling before the encoder by 2**N per side; null gives about 8 x 8 tokens.
         positions: Positions of image tokens.
         flatten_dim: Width of a layer that reads all image tokens at their places, as a plain convolutional network does; 0 is

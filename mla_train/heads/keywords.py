@@ -6,6 +6,7 @@ Kumar and Byrne 2004; for the F1 of sets, Dembczynski et al. 2011, which is exac
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mla_train.config import TrainConfig
+from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, START_ID
 from mla_train.heads.base import Embeddings
 from mla_train.heads.decoding import Decoding, Memory
@@ -21,6 +23,7 @@ from mla_train.heads.text_targets import GenerationSpec
 from mla_train.nn import Hypothesis
 
 DRAWS = 32  # texts of an example
+SHUFFLED = 0.5  # share of the training texts whose words are put into a random order
 
 
 class Keywords(Generation):
@@ -58,6 +61,22 @@ class Keywords(Generation):
             return best
         others = super().generate(memory, beams, n_best=n_best - 1)
         return [[*first, *more] for first, more in zip(best, others, strict=True)]
+
+
+def shuffle_words(batch: Batch, starts: Tensor) -> None:
+    """Puts the words of some target texts into a random order, so that lists are not learnt by heart.
+
+    Args:
+        batch: Training batch.
+        starts: True for tokens that begin a word, `(vocab_size,)`.
+    """
+    tokens = batch.targets.tokens.clone()
+    for place in (torch.rand(len(tokens)) < SHUFFLED).nonzero().flatten().tolist():
+        row = tokens[place]
+        words = row[1 : int((row == END_ID).nonzero()[0])]
+        chances = torch.rand(len(words) + 1)[starts[words].cumsum(0)]  # one for all tokens of a word
+        words.copy_(words[chances.argsort(stable=True)])
+    batch.targets = replace(batch.targets, tokens=tokens)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from mla_train.config import (
     GenerationOptions,
     ImageNetworkOptions,
     ImageOptions,
+    ImageTokenizer,
     Positions,
     SplitOptions,
 )
@@ -24,6 +25,7 @@ class ImageCaptioningConfig(GenerationOptions, ImageNetworkOptions):
 
     _target_: str = "tasks.image_captioning.ImageCaptioning"
     name: str = "image_captioning"
+    tokenizer: ImageTokenizer = ImageTokenizer.conv_norm
     downsample_log2: int | None = 3
     positions: Positions = Positions.learned
 

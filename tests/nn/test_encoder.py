@@ -162,6 +162,21 @@ def test_pictures_become_at_most_64_tokens(size, halvings):
         assert tokens(torch.randn(2, 3, size, size)).shape == (2, rows * columns, 32)
 
 
+def test_batch_statistics_are_frozen_with_their_weights():
+    images = 3 + torch.randn(8, 1, 8, 8)
+    tokens = ConvTokenizer(1, 32, (8, 8), 1, norm=True)
+    before = tokens.steps[1].running_mean.clone()
+    alone, together = tokens(images[:4]), tokens(images)[:4]
+    assert not torch.allclose(alone, together)  # an image is read with its batch
+    after = tokens.steps[1].running_mean.clone()
+    assert not torch.equal(before, after)
+    for weight in tokens.parameters():
+        weight.requires_grad_(False)
+    torch.testing.assert_close(tokens(images[:4]), tokens(images)[:4])
+    torch.testing.assert_close(tokens(images), tokens.eval()(images))
+    assert torch.equal(tokens.steps[1].running_mean, after)
+
+
 @pytest.mark.parametrize("grid", [(3, 2), (11, 8)])
 def test_flattened_cells_are_read_at_their_places(grid):
     rows, columns = grid

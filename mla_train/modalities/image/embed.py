@@ -77,10 +77,11 @@ class ImageEmbedding(Embedding):
                 f"task.downsample_log2={log2} does not suit images of {size[0]} x {size[1]} pixels; leave it at null"
             )
         self.tokenizer: ConvTokenizer | PatchEmbedding
-        if network.tokenizer is ImageTokenizer.conv:
-            self.tokenizer = ConvTokenizer(spec.channels, dim, size, log2)
-        else:
+        if network.tokenizer is ImageTokenizer.patch:
             self.tokenizer = PatchEmbedding(spec.channels, dim, size, 2**log2)
+        else:
+            norm = network.tokenizer is ImageTokenizer.conv_norm
+            self.tokenizer = ConvTokenizer(spec.channels, dim, size, log2, norm)
         self.reconstruction_size = spec.channels * self.tokenizer.side**2
         rows, columns = self.tokenizer.grid
         rotary = network.positions is Positions.rotary

@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from itertools import combinations
+from collections import Counter
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 
 import mla_train
 from mla_train.commands import evaluate, predict
+from mla_train.data.batch import Batch
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID
 from mla_train.dataset import raw_batch
-from mla_train.heads.keywords import agreed_words
+from mla_train.heads.keywords import agreed_words, shuffle_words
+from mla_train.heads.text_targets import GenerationTargets
 from mla_train.modalities import Image
 from mla_train.report.run_report import report_run
 from mla_train.task import build_task
@@ -137,6 +141,18 @@ def test_keywords_of_an_image_do_not_depend_on_other_images():
     several = model.predict(raw_batch(data.spec, images[:1]))
     assert several["predicted"] == together["predicted"][:1]
     assert len(several["others"][0]) == 2
+
+
+def test_words_of_lists_are_shuffled_whole_and_in_half_of_the_texts():
+    starts = torch.tensor([False] * 4 + [True, False] * 3)  # 4 5, 6 7, 8 9 are words of two tokens
+    text = [START_ID, 4, 5, 6, 7, 8, 9, END_ID, PAD_ID]
+    batch = Batch(torch.arange(400), {}, GenerationTargets(torch.tensor([text] * 400), ["a b c"] * 400))
+    torch.manual_seed(0)
+    shuffle_words(batch, starts)
+    orders = Counter(tuple(row[1:7]) for row in batch.targets.tokens.tolist())
+    assert set(orders) == {sum(order, ()) for order in permutations([(4, 5), (6, 7), (8, 9)])}
+    assert orders[4, 5, 6, 7, 8, 9] == pytest.approx(400 * (1 / 2 + 1 / 12), rel=0.15)
+    assert (batch.targets.tokens[:, [0, 7, 8]] == torch.tensor([START_ID, END_ID, PAD_ID])).all()
 
 
 def test_the_nearest_row_is_that_of_the_least_distance():
