@@ -1,9 +1,11 @@
 """How sure scores are: bootstrap intervals of metrics, and of the difference of two models on the same examples.
 
 Examples are drawn with replacement (Efron 1979): within each class, so that a rare one is in every draw; whole groups where
-the data has groups. Windows of a series overlap, so that their errors resemble each other over a horizon at least: they are
-drawn as blocks of three horizons, which begin anywhere and go on at the first window behind the last (circular block
-bootstrap, Politis and Romano 1992). Blocks of one horizon would give two thirds of the variance.
+the data has groups; of few groups the intervals are too narrow, of eleven by a sixth. Windows of a series overlap, so that their
+errors resemble each other over a horizon at least: they are drawn as blocks of three horizons, which begin anywhere and go on at
+the first window behind the last (circular block bootstrap, Politis and Romano 1992). Blocks of one horizon would give two thirds
+of the variance. Errors of neighbouring windows that share no step resemble each other, too: where horizons are short, a block has
+as many windows as the cube root of their number, the rate of Hall, Horowitz and Jing (1995).
 """
 
 from collections.abc import Iterator
@@ -33,7 +35,7 @@ def drawn_places(head: Head, predictions: Predictions, draws: int, seed: int = 0
     """
     generator = np.random.default_rng(seed)
     count, horizon = _count(predictions), _windows_apart(head, predictions)
-    if horizon > 1 and "group" not in predictions:
+    if horizon and "group" not in predictions:
         for _ in range(draws):
             yield block_places(count, horizon, generator)
         return
@@ -46,15 +48,15 @@ def drawn_places(head: Head, predictions: Predictions, draws: int, seed: int = 0
 
 
 def _windows_apart(head: Head, predictions: Predictions) -> int:
-    """Number of windows from one to the next that shares no step with it; 1 where examples are no windows."""
+    """Number of windows from one to the next that shares no step with it; 0 where examples are no windows."""
     now = predictions.get("now", ())
     apart = max(1, int(np.abs(np.diff(now)).min())) if len(now) > 1 else 1
-    return -(-getattr(head.spec, "horizon", 1) // apart)
+    return -(-getattr(head.spec, "horizon", 0) // apart)
 
 
 def block_places(count: int, horizon: int, generator: np.random.Generator) -> np.ndarray:
     """Places of windows that follow each other, drawn as blocks, `(count,)`; blocks are shorter where there are few windows."""
-    length = max(1, min(HORIZONS * horizon, count // LEAST_BLOCKS))
+    length = max(1, min(max(HORIZONS * horizon, round(count ** (1 / 3))), count // LEAST_BLOCKS))
     starts = generator.integers(0, count, -(-count // length))
     return (starts[:, None] + np.arange(length)).ravel()[:count] % count
 

@@ -56,25 +56,33 @@ class Row:
 
 
 def rows_of_runs(runs: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Finished runs with a test split by their command, in the order of task and data set.
+    """Finished runs with a test split by their command and test examples, in the order of task and data set.
+
+    Commands do not name the places of data, so that those of two data sets may read alike.
 
     Raises:
         ValueError: A seed or score is no number, or a command is none; results of a stranger raise other errors, too.
     """
-    grouped: dict[str, dict[int, Mapping[str, Any]]] = {}
+    grouped: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
     for results in runs:
         if "test" in results["metrics"] and not results.get("debug"):
             score = read_score(results)
             if not (isinstance(results["seed"], int) and isfinite(score.value) and isfinite(score.gain or 0.0)):
                 raise ValueError("its seed or its score is no number")
-            grouped.setdefault(general_command(results["environment"]["command"]), {})[results["seed"]] = results
-    rows = [Row(command, dict(sorted(seeds.items()))) for command, seeds in grouped.items()]
+            same = general_command(results["environment"]["command"]), _test_targets(results)
+            grouped.setdefault(same, {})[results["seed"]] = results
+    rows = [Row(command, dict(sorted(seeds.items()))) for (command, _), seeds in grouped.items()]
 
     def order(row: Row) -> tuple[str, str, str]:
         first = next(iter(row.runs.values()))
         return first["task"], first["data"], row.command
 
     return sorted(rows, key=order)
+
+
+def _test_targets(results: Mapping[str, Any]) -> str:
+    """Hash of the labels of test; empty in results of an earlier version."""
+    return str((results.get("fingerprint") or {}).get("targets", {}).get("test", ""))
 
 
 def general_command(command: str) -> str:

@@ -61,7 +61,8 @@ def retrain(
 ) -> None:
     """Trains the best trials again with three seeds and writes their scores on val and test to top.csv.
 
-    The value of the best of many trials is biased upwards; these scores are not.
+    The value of the best of many trials is biased upwards, and by less the scores on val, which chose the settings; those on
+    test are not.
     """
     shared = [each for each in overrides if not each.startswith("seed=")]
     jobs = {

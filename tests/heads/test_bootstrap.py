@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.signal import lfilter
 
 from mla_train.heads.base import columns_of, rows_of
 from mla_train.heads.bootstrap import affordable, block_places, bounds_of, drawn_metrics, drawn_places
@@ -61,6 +62,19 @@ def test_blocks_of_windows_know_how_much_their_errors_resemble_each_other():
         means.append(windows.mean())
         said.append(np.std([windows[block_places(len(windows), horizon, chance)].mean() for _ in range(100)]))
     assert 0.85 < np.mean(said) / np.std(means) < 1.15
+
+
+def test_single_steps_are_drawn_as_blocks_since_days_resemble_their_neighbours():
+    chance = np.random.default_rng(0)
+    head, draws = SimpleNamespace(kind="forecast", spec=SimpleNamespace(horizon=1)), {"forecast": np.zeros(1000)}
+    means, said, single = [], [], []
+    for seed in range(100):
+        errors = lfilter([1], [1, -0.3], chance.normal(size=1100))[100:]
+        means.append(errors.mean())
+        said.append(np.std([errors[places].mean() for places in drawn_places(head, draws, 100, seed)]))
+        single.append(stats.sem(errors))
+    assert 0.85 < np.mean(said) / np.std(means) < 1.15
+    assert np.mean(single) < 0.8 * np.mean(said)
 
 
 def test_a_difference_is_surer_than_both_scores():

@@ -36,6 +36,17 @@ def test_seeds_of_a_command_are_a_row_and_their_spread_widens_the_interval():
     assert both.verdict == "level"  # two seeds say little of a spread
 
 
+def test_a_command_of_other_data_is_a_row_of_its_own():
+    words = "task=a data.path={}"
+    first, second, other = (
+        run(0.84, seed, 0.01, 0.07, words.format(file), fingerprint={"targets": {"test": digest}})
+        for seed, file, digest in ((0, "a.csv", "12"), (1, "b.csv", "34"), (1, "a.csv", "12"))
+    )
+    rows = rows_of_runs([first, second, other])
+    assert [list(row.runs) for row in rows] == [[0, 1], [1]]
+    assert {row.command for row in rows} == {"python train.py task=a data.path=FILE"}
+
+
 @pytest.mark.parametrize(
     ("score", "low", "high", "verdict"),
     [
