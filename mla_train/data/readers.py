@@ -16,7 +16,7 @@ from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_writ
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 
 LABEL_NAMES = (
     "label", "label_coarse_original", "label_coarse", "coarse_label", "fine_label", "labels", "class", "category",
@@ -50,7 +50,13 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     chosen: dict[str, str] = {}
     for split, table in tables.items():
         label_column, labels = read_labels(table, options, notes)
-        classes = table.class_names.get(label_column, classes)
+        named = table.class_names.get(label_column, classes)
+        if classes not in (None, named):
+            raise UserError(
+                f"{table.file} names the classes of {label_column} {few(named or [], 4)}, and the split before it {few(classes or [], 4)}: "
+                "write the names in place of the numbers"
+            )
+        classes = named
         beside = None
         values: dict[str, Sequence[Any]] = {}
         for name in inputs:

@@ -13,11 +13,12 @@ from mla_train.data.readers import NO_LABELS, read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.series_archives import archive_files, is_archive, read_archives
 from mla_train.data.series_columns import Formats, read_columns
-from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps, without_end
+from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, without_end
 from mla_train.data.splits import SPLITS
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, few
+from mla_train.modalities.series.times import order_of_times
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -154,7 +155,7 @@ def _read_long(table: Table, options: Any, known: Formats, form: str, notes: lis
     if options.time_column:
         cells = pd.Series(table.column(options.time_column), index=pd.Index(table.places, dtype=object))
         cells = cells.rename(options.time_column)
-        times, form = times_of_steps(cells, str(table.file), options.time_format, form)
+        times, form = order_of_times(cells, str(table.file), options.time_format, form)
         rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
         for name, places in rows.items():
             if twice := repeated_step(name, places, times, cells):

@@ -79,7 +79,12 @@ def _coco_table(file: Path, content: dict[str, Any]) -> Table:
     """The image and the caption of each annotation."""
     table = Table(file, {"image": [], "caption": []}, [])
     try:
-        files = {image["id"]: image["file_name"] for image in content["images"]}
+        files: dict[Any, str] = {}
+        for image in content["images"]:
+            if files.setdefault(image["id"], image["file_name"]) != image["file_name"]:
+                raise UserError(
+                    f"{file}: the id {image['id']} is of several images, {files[image['id']]} and {image['file_name']}: give each its own"
+                )
         captions = [(each["image_id"], each["caption"]) for each in content["annotations"]]
     except (KeyError, TypeError) as error:
         raise UserError(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mla_train.data.tables.cells import is_missing
 from mla_train.errors import UserError
-from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
+from mla_train.modalities.series.time_numbers import COUNTS, Reading, ordered_numbers, read_numbers
 from mla_train.modalities.series.time_texts import UNIVERSAL, read_texts
 
 MOMENTS = ("s", "ms", "us", "ns", "min", "h", "filetime", "ticks")
@@ -75,6 +75,31 @@ def _read(column: pd.Series, path: str | None, where: str, form: str | None, usu
     reading = read_texts(texts, where, form, usual, in_order)
     _refuse_others(texts, reading.times, where, path, form)
     return reading
+
+
+def order_of_times(
+    cells: pd.Series, path: str | None, form: str | None = None, usual: str = "", in_order: bool = True
+) -> tuple[np.ndarray, str]:
+    """Numbers in the order of times, `(rows,)`: cells that are numbers as they are, other times in nanoseconds.
+
+    Args:
+        cells: Numbers, or times of any usual way to write them; the index tells where they stand in the file.
+        path: See `times_of`, as the others.
+        form: Value of `data.time_format`.
+        usual: Form that is taken where cells may be several times.
+        in_order: Whether rows follow each other in time.
+
+    Returns:
+        The numbers, and how times were read, as `data.time_format` names it; empty where there is one way alone.
+
+    Raises:
+        UserError: A cell is no time, or all may be several times.
+    """
+    numbers = pd.to_numeric(cells, errors="coerce").astype(float)
+    if form is None and np.isfinite(numbers).all():
+        return ordered_numbers(numbers, f"{path} column {cells.name}" if path else str(cells.name)), ""
+    reading = times_of(cells, path, form, usual, in_order)
+    return reading.times.asi8.astype(float), reading.form
 
 
 def place_of(rows: pd.Series | pd.DataFrame, row: int, path: str | None = "") -> str:

@@ -77,6 +77,33 @@ def test_arff_and_ts_files_are_the_same_series(channels, tmp_path):
         np.testing.assert_array_equal(one.targets, other.targets)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "line", "message"),
+    [
+        (["target {a,b}", "x numeric", "y numeric"], "a,1,2", "the class is not the last attribute"),
+        (
+            ["x numeric", "y numeric", "target{a,b}"],
+            "1\t2\ta",
+            "has 1 values with commas between, and the header 3 attributes",
+        ),
+        (["x numeric", "'y z' numeric", "target { a,b}"], "1,2,3,a", "has 4 values .* the header 3 attributes"),
+        (["x numeric", "y numeric", "target {a,b}"], "1,inf,a", "line 5: a value is infinite"),
+    ],
+)
+def test_arff_files_that_would_be_read_otherwise_are_refused(attributes, line, message, tmp_path):
+    header = [f"@attribute {each}" for each in attributes]
+    (tmp_path / "a.arff").write_text("\n".join([*header, "@data", line]) + "\n")
+    with pytest.raises(UserError, match=message):
+        load(f"data.train={tmp_path / 'a.arff'}")
+
+
+def test_the_first_number_of_series_without_labels_is_said_to_be_left_out(tmp_path):
+    write_tsv(tmp_path / "a.tsv", [(series[:10, 1:], i % 2) for i, (series, _) in enumerate(waves())])
+    words = ["task=masked_series", "data=series_files", f"data.train={tmp_path / 'a.tsv'}", "data.label_column=none"]
+    notes = build_task(config(*words)).load_data().notes
+    assert any("the first number of each line is taken for its label and is no step" in note for note in notes)
+
+
 def write_archive(root, write, ending, name="ECG200"):
     """Folder of an archive with one made data set of heartbeats of a fixed length."""
     (root / name).mkdir(parents=True)

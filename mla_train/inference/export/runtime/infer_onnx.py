@@ -80,7 +80,9 @@ class Model:
             example = dict.fromkeys(self.inputs, example)
         if not isinstance(example, dict) or example.keys() - self.inputs.keys():
             raise ValueError(f"an example is a JSON object with {names}, of which some may be missing")
-        if all(value is None or (isinstance(value, str) and not value.strip()) for value in example.values()):
+        if self.head["kind"] != "ranking" and all(
+            value is None or (isinstance(value, str) and not value.strip()) for value in example.values()
+        ):
             raise ValueError(f"an example has no {names}")
         return example
 
@@ -345,6 +347,10 @@ def read_samples(file: str, spec: Spec) -> np.ndarray:
             if opened.format not in RECORDINGS or not 4_000 <= rate <= 384_000:
                 raise ValueError(f"{file}: recordings of {opened.format} and {rate:,} Hz are not read: convert it")
             wanted = min(opened.frames, ceil(spec["max_seconds"] * rate))
+            said = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", opened.extra_info, re.MULTILINE)
+            whole = opened.frames * int(said[1]) / max(1, int(said[2])) if said and int(said[1]) < 2_147_000_000 else 0
+            if min(whole, spec["max_seconds"] * rate) - wanted > rate / 100:
+                raise ValueError(f"{file} ends after {opened.frames:,} of {whole:,.0f} samples: it is damaged")
             samples = opened.read(wanted, dtype="float32", always_2d=True).mean(1)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{file} cannot be read as a recording: {error}") from error
