@@ -11,7 +11,7 @@ from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.file_cells import find_files
 from mla_train.data.file_kinds import FILE_KINDS
-from mla_train.data.rows import Labels, row_keys, row_names
+from mla_train.data.rows import Labels, note_unused, row_keys, row_names
 from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_written_object, written_list
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
@@ -59,11 +59,13 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
         classes = named
         beside = None
         values: dict[str, Sequence[Any]] = {}
+        used = [label_column]
         for name in inputs:
             option = f"{name}_column"
             asked = getattr(options, option)
             if isinstance(asked, list):
                 columns = [find_column(table, each, (), f"data.{option}") for each in asked]
+                used += columns
                 wheres = [f"{table.file} column {each}" for each in columns]
                 texts = [
                     read_texts(table.column(each), where, table.places, notes, options)
@@ -72,6 +74,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
                 values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
                 continue
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
+            used.append(column)
             if split == "train":
                 chosen[name] = column
             cells = table.column(column)
@@ -79,6 +82,8 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
                 values[name], beside = find_files(cells, table.origins, FILE_KINDS[name], notes)
             else:
                 values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes, options)
+        if split == "train":
+            note_unused(table, used, options, notes)
         names = row_names(table, options, notes, beside)
         splits[split] = Examples(values, labels, names, **row_keys(table, options))
     if "train" not in splits:

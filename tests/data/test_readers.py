@@ -199,6 +199,15 @@ def test_names_of_classes_come_with_tables_of_the_hub(tmp_path):
             read(*words, inputs=["text"])
 
 
+def test_columns_that_are_not_used_are_said(tmp_path):
+    file = write_jsonl(
+        tmp_path / "a.jsonl", [{"text": f"a {i}", "label": "ab"[i % 2], "mood": 1, "by": i} for i in range(8)]
+    )
+    assert read(f"data.train={file}", "data.group_column=by", inputs=["text"]).notes == [
+        f"{file}: not used: column mood"
+    ]
+
+
 @pytest.mark.parametrize("on_error", list(OnError))
 def test_broken_rows_stop_or_are_left_out(on_error, tmp_path):
     file = write_jsonl(tmp_path / "a.jsonl", rows())

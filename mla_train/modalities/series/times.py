@@ -95,10 +95,10 @@ def order_of_times(
     Raises:
         UserError: A cell is no time, or all may be several times.
     """
-    numbers = pd.to_numeric(cells, errors="coerce").astype(float)
+    numbers = pd.to_numeric(cells.astype(object), errors="coerce").astype(float)  # in which dates are no numbers
     if form is None and np.isfinite(numbers).all():
         return ordered_numbers(numbers, f"{path} column {cells.name}" if path else str(cells.name)), ""
-    reading = times_of(cells, path, form, usual, in_order)
+    reading = times_of(cells.infer_objects(), path, form, usual, in_order)
     return reading.times.asi8.astype(float), reading.form
 
 
