@@ -34,8 +34,14 @@ def read_series_files(options: Any) -> RawData:
         UserError: A file or a column does not exist, a cell is no number, or labels are missing.
     """
     files = {} if options.root is None else archive_files(Path(options.root))
-    files |= {split: Path(getattr(options, split)) for split in SPLITS if getattr(options, split)}
-    if any(is_archive(file) for file in files.values()):
+    named = {split: value for split in SPLITS if (value := getattr(options, split))}
+    lists = [split for split, value in named.items() if isinstance(value, list)]
+    files |= {split: Path(value) for split, value in named.items() if split not in lists}
+    if any(is_archive(file) for file in [*files.values(), *(Path(each) for split in lists for each in named[split])]):
+        if lists:
+            raise UserError(
+                f"data.{lists[0]}={named[lists[0]]}: of the files of the UCR and UEA archives a split is one; lists are of tables"
+            )
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         refuse_row_options(options, "files of the UCR and UEA archives")

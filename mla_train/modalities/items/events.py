@@ -13,11 +13,11 @@ from mla_train.config import HistorySplit, OnError
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import find_column
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import as_label, is_missing
+from mla_train.data.tables.cells import as_label, is_missing, written_list
 from mla_train.data.tables.splits import named_files, report_broken
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError, few, require
-from mla_train.modalities.series.times import order_of_times, reading_note, times_of
+from mla_train.modalities.series.times import order_of_times, plain_numbers, reading_note, times_of
 
 USER_NAMES = (
     "user",
@@ -44,6 +44,7 @@ ITEM_NAMES = (
 )
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "invoicedate", "created_at")
 NANOSECONDS = 1e9  # of a second
+SEPARATOR = "|"  # between the items of a history that is written as one text
 NO_TIME = "none"  # value of data.time_column
 
 
@@ -83,7 +84,7 @@ def read_event_files(options: Any) -> RawData:
         "item": find_column(table, options.item_column, ITEM_NAMES, "data.item_column"),
     }
     table = _without_empty(table, list(columns.values()), options, notes)
-    users, items = ([as_label(cell) for cell in table.column(column)] for column in columns.values())
+    users, items = (_names(table, column) for column in columns.values())
     has_time = options.time_column != NO_TIME
     plain = {name.strip().lower(): name for name in table.columns}
     time = options.time_column or next((plain[name] for name in TIME_NAMES if name in plain), None)
@@ -95,6 +96,12 @@ def read_event_files(options: Any) -> RawData:
         columns["title"] = find_column(table, options.title_column, (), "data.title_column")
         titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
         items = unique_titles(items, titles)
+    barred = [item for item in dict.fromkeys(items) if SEPARATOR in item]
+    if barred:
+        notes.append(
+            f"{len(barred):,} items have a bar in their names, such as {barred[0]:.60}: histories to predict from are lists then, and "
+            "not texts with bars between items"
+        )
     notes.append(f"{table.file}: " + ", ".join(f"{what} is read from column {name}" for what, name in columns.items()))
     unused = [name for name in table.columns if name not in columns.values()]
     if unused:
@@ -122,11 +129,24 @@ def _without_empty(table: Table, columns: Sequence[str], options: Any, notes: li
     return table.select([row for row in range(len(table)) if row not in lacking])
 
 
+def _names(table: Table, column: str) -> list[str]:
+    """Names of users or items, one in each row."""
+    cells = table.column(column)
+    for cell, place in zip(cells, table.places, strict=True):
+        if isinstance(cell, list | tuple | dict | np.ndarray) or (
+            isinstance(cell, str) and written_list(cell) is not None
+        ):
+            raise UserError(
+                f"{table.file} {place}: {column} is {cell!r:.60}, and a row is one event: write a row for each"
+            )
+    return [as_label(cell) for cell in cells]
+
+
 def _times(table: Table, column: str, options: Any, notes: list[str]) -> np.ndarray:
     """Times in seconds, or numbers in their order, `(events,)`; seconds where gaps are read."""
     cells, form = table.column(column), options.time_format
     series = pd.Series(cells, index=pd.Index(table.places, dtype=object), name=column, dtype=object)
-    numbers = pd.to_numeric(series, errors="coerce").astype(float)
+    numbers = plain_numbers(series, str(table.file))
     lacking = np.flatnonzero(~np.isfinite(numbers))
     if form is None and 0 < 2 * len(lacking) < len(cells):
         raise UserError(

@@ -16,9 +16,8 @@ from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation, WordUnits
 from mla_train.modalities.items.embed import GAPS, ItemEmbedding
+from mla_train.modalities.items.events import SEPARATOR
 from mla_train.modalities.items.spec import PADDING, ItemSpec, ItemTensors
-
-SEPARATOR = "|"  # between the items of a history that is written as one text
 
 
 class ItemExample(NamedTuple):

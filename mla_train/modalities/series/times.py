@@ -95,11 +95,21 @@ def order_of_times(
     Raises:
         UserError: A cell is no time, or all may be several times.
     """
-    numbers = pd.to_numeric(cells.astype(object), errors="coerce").astype(float)  # in which dates are no numbers
+    numbers = plain_numbers(cells, path)
     if form is None and np.isfinite(numbers).all():
         return ordered_numbers(numbers, f"{path} column {cells.name}" if path else str(cells.name)), ""
     reading = times_of(cells.infer_objects(), path, form, usual, in_order)
     return reading.times.asi8.astype(float), reading.form
+
+
+def plain_numbers(cells: pd.Series, path: str | None) -> pd.Series:
+    """Cells as numbers, NaN where one is none, as a date; a UserError where one has more digits than can be read."""
+    try:
+        return pd.to_numeric(cells.astype(object), errors="coerce").astype(float)
+    except OverflowError as error:
+        raise UserError(
+            f"{path or ''} column {cells.name} holds a number of too many digits: correct it".strip()
+        ) from error
 
 
 def place_of(rows: pd.Series | pd.DataFrame, row: int, path: str | None = "") -> str:

@@ -108,6 +108,12 @@ def test_titles_name_items_and_those_of_several_items_keep_their_identifier(tmp_
     file = write(tmp_path / "e.csv", rows, ("customer_id", "product_id", "date", "name"))
     names = set(read(file, "data.title_column=name").spec.inputs["history"].spec.catalogue)
     assert {"Heat [i1]", "Heat [i2]", "film i3"} <= names
+    assert not any("bar in their names" in note for note in read(file).notes)
+    rows = [(*row[:3], row[3].replace("film ", "film|")) for row in rows]
+    barred = read(
+        write(tmp_path / "bars.csv", rows, ("customer_id", "product_id", "date", "name")), "data.title_column=name"
+    )
+    assert any("10 items have a bar in their names, such as film|i" in note for note in barred.notes)
     data = read(file)
     assert "i1" in data.spec.inputs["history"].spec.catalogue
     assert any("column name is not used" in note for note in data.notes)
@@ -147,6 +153,23 @@ def test_equal_times_are_said_and_infinite_ones_refused(tmp_path):
     assert any(note.startswith("27 events have the same time as another of their user") for note in notes)
     with pytest.raises(UserError, match="line 2: time is 'inf'"):
         read(write(tmp_path / "f.csv", [(*rows[0][:2], "inf"), *rows[1:]]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"item": ["i1", "i2"]}, r"line 1: item is \['i1', 'i2'\], and a row is one event"),
+        ({"item": "['i1', 'i2']"}, "line 1: item is .* and a row is one event"),
+        ({"user": {"id": 1}}, r"line 1: user is \{'id': 1\}, and a row is one event"),
+        ({"time": 10**400}, "column time holds a number of too many digits"),
+    ],
+)
+def test_cells_that_are_no_event_are_named(tmp_path, cells, message):
+    rows = [dict(zip(HEADER, row, strict=True)) for row in made_events()]
+    file = tmp_path / "e.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in [rows[0] | cells, *rows[1:]]))
+    with pytest.raises(UserError, match=message):
+        read(file)
 
 
 @pytest.mark.parametrize(

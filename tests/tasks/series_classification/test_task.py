@@ -386,3 +386,17 @@ def test_ts_files_without_labels(tmp_path):
 def test_numbers_of_python_are_none(tmp_path, name):
     with pytest.raises(UserError, match=r"line 2.*'1_0'"):
         write_lines(tmp_path / name, [("1", 1, 2), ("2", "1_0", 2)])
+
+
+def test_a_split_in_several_tables_and_no_archive_in_a_list(tmp_path):
+    for name, mark, first in (("a", ".", 0), ("b", ",", 30)):
+        rows = [f"{'xy'[i % 2]};{i}{mark}5;{i * i % 7}{mark}25" for i in range(first, first + 30)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["label;t0;t1", *rows]) + "\n")
+    write_tsv(tmp_path / "c.tsv", [(series[:10, 1:], i % 2) for i, (series, _) in enumerate(waves())])
+    data = load(f"data.train=[{tmp_path / 'a.csv'},{tmp_path / 'b.csv'}]")
+    series = [
+        each[:, 0].tolist() for split in (data.train, data.val, data.test) for each in split.columns["series"].values
+    ]
+    assert sorted(series) == [[i + 0.5, i * i % 7 + 0.25] for i in range(60)]
+    with pytest.raises(UserError, match="a split is one; lists are of tables"):
+        load(f"data.train=[{tmp_path / 'a.csv'},{tmp_path / 'c.tsv'}]")
