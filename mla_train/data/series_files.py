@@ -18,7 +18,7 @@ from mla_train.data.splits import SPLITS
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, few
-from mla_train.modalities.series.times import order_of_times
+from mla_train.modalities.series.times import order_of_times, seconds_of
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -161,7 +161,8 @@ def _read_long(table: Table, options: Any, known: Formats, form: str, notes: lis
     if options.time_column:
         cells = pd.Series(table.column(options.time_column), index=pd.Index(table.places, dtype=object))
         cells = cells.rename(options.time_column)
-        times, form = order_of_times(cells, str(table.file), options.time_format, form)
+        moments, form = order_of_times(cells, str(table.file), options.time_format, form)
+        times = seconds_of(moments)
         rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
         for name, places in rows.items():
             if twice := repeated_step(name, places, times, cells):

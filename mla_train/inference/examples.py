@@ -24,7 +24,7 @@ from mla_train.errors import UserError, few
 from mla_train.inference.files import CHUNK, chunks, open_input, table_options
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import Series
-from mla_train.modalities.series.times import order_of_times
+from mla_train.modalities.series.times import order_of_times, seconds_of
 
 
 def open_examples(predictor: Predictor, path: str, kind: str | None = None, label: str | None = None) -> Source:
@@ -165,7 +165,7 @@ def _long(
     if time is not None and good:
         cells = pd.Series([row.cells.get(time) for row in rows], index=[row.place for row in rows], name=time)
         times = np.zeros(len(rows))
-        times[good], _ = order_of_times(cells.iloc[good], name, options.time_format, form)
+        times[good] = seconds_of(order_of_times(cells.iloc[good], name, options.time_format, form)[0])
         groups = {series: sorted(places, key=times.__getitem__) for series, places in groups.items()}
         errors = {
             series: errors[series] or repeated_step(series, places, times, cells) for series, places in groups.items()

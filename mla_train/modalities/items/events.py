@@ -17,7 +17,7 @@ from mla_train.data.tables.cells import as_label, is_missing, written_list
 from mla_train.data.tables.splits import named_files, report_broken
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError, few, require
-from mla_train.modalities.series.times import order_of_times, plain_numbers, reading_note, times_of
+from mla_train.modalities.series.times import order_of_times, plain_numbers, reading_note, seconds_of, times_of
 
 USER_NAMES = (
     "user",
@@ -43,7 +43,6 @@ ITEM_NAMES = (
     "track_id",
 )
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "invoicedate", "created_at")
-NANOSECONDS = 1e9  # of a second
 SEPARATOR = "|"  # between the items of a history that is written as one text
 NO_TIME = "none"  # value of data.time_column
 
@@ -154,14 +153,14 @@ def _times(table: Table, column: str, options: Any, notes: list[str]) -> np.ndar
             "remove the row, or name another column with data.time_column="
         )
     if len(lacking) or form is not None:
-        return order_of_times(series, str(table.file), form, in_order=False)[0] / NANOSECONDS
+        return seconds_of(order_of_times(series, str(table.file), form, in_order=False)[0])
     if options.gaps:
         with suppress(UserError):  # of numbers that only count
             reading = times_of(numbers.rename(column), str(table.file), in_order=False)
             notes.append(reading_note(numbers, reading))
-            return reading.times.asi8 / NANOSECONDS
+            return seconds_of(reading.times.to_numpy())
         notes.append(f"{table.file}: the numbers of column {column} are taken for seconds (data.time_format)")
-    return order_of_times(numbers, str(table.file))[0]
+    return seconds_of(order_of_times(numbers, str(table.file))[0])
 
 
 def unique_titles(items: Sequence[str], titles: Sequence[str]) -> list[str]:

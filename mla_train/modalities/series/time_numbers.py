@@ -154,7 +154,7 @@ def ordered_numbers(values: pd.Series, where: str) -> np.ndarray:
     """
     months = _as_decimal_years(values)
     if months is not None and months.form == "%m.%Y":
-        return months.times.asi8.astype(float)
+        return months.times.to_numpy()
     if (values % 1 == 0).all() and values.between(1_01_1900, 31_12_2100).all():
         for form in ("%d%m%Y", "%m%d%Y"):
             texts = with_zeros(values.astype("int64").astype(str), form)

@@ -80,7 +80,7 @@ def _read(column: pd.Series, path: str | None, where: str, form: str | None, usu
 def order_of_times(
     cells: pd.Series, path: str | None, form: str | None = None, usual: str = "", in_order: bool = True
 ) -> tuple[np.ndarray, str]:
-    """Numbers in the order of times, `(rows,)`: cells that are numbers as they are, other times in nanoseconds.
+    """Times, `(rows,)`, or numbers in their order where cells are numbers.
 
     Args:
         cells: Numbers, or times of any usual way to write them; the index tells where they stand in the file.
@@ -90,7 +90,7 @@ def order_of_times(
         in_order: Whether rows follow each other in time.
 
     Returns:
-        The numbers, and how times were read, as `data.time_format` names it; empty where there is one way alone.
+        Times or numbers, and how times were read, as `data.time_format` names it; empty where there is one way alone.
 
     Raises:
         UserError: A cell is no time, or all may be several times.
@@ -99,7 +99,12 @@ def order_of_times(
     if form is None and np.isfinite(numbers).all():
         return ordered_numbers(numbers, f"{path} column {cells.name}" if path else str(cells.name)), ""
     reading = times_of(cells.infer_objects(), path, form, usual, in_order)
-    return reading.times.asi8.astype(float), reading.form
+    return reading.times.to_numpy(), reading.form
+
+
+def seconds_of(times: np.ndarray) -> np.ndarray:
+    """Times in seconds since 1970; numbers as they are."""
+    return times.astype("datetime64[ns]").astype("int64") / 1e9 if times.dtype.kind == "M" else times
 
 
 def plain_numbers(cells: pd.Series, path: str | None) -> pd.Series:
