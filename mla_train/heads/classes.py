@@ -38,8 +38,8 @@ class ClassSpec:
         written: Labels as the data has them, in the order of the names, where it or `data.labels` gives the classes other names.
     """
 
-    equally_long: ClassVar = ((("classes",), "counts"),)
-    may_be_empty: ClassVar = ("counts",)
+    equally_long: ClassVar = ((("classes",), "counts"), (("classes", "unseen"), "written"))
+    may_be_empty: ClassVar = ("counts", "written")
 
     classes: list[str]
     counts: list[int] = field(default_factory=list)

@@ -64,7 +64,7 @@ class Regression(PooledHead):
     @classmethod
     def read_targets(cls, spec: NumberSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Numbers in the signs of the training data."""
-        known = NumberFormat(*spec.signs) if spec.signs else None
+        known = NumberFormat(*spec.signs[:3]) if spec.signs else None
         return cls._read({"train": targets}, options, [], known)[1]["train"], np.ones(len(targets), dtype=bool)
 
     @classmethod

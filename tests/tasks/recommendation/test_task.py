@@ -204,7 +204,7 @@ def test_gaps_are_seconds_whatever_the_numbers_count(tmp_path, times, gap):
             [],
             r"1 rows of .* lack user or item, the first is line 13.*data.on_error=skip",
         ),
-        ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with three events or more"),
+        ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with events of four items or more"),
         ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
     ],
 )
