@@ -41,7 +41,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
         class_names = {str(number): name for number, name in enumerate(raw.classes)}
         # A number without a name, such as -1 for unlabelled, stays.
         known, unseen = ([class_names.get(n, n) for n in numbers] for numbers in (target.classes, target.unseen))
-        target = replace(target, classes=known, unseen=unseen)
+        target = replace(target, classes=known, unseen=unseen, written=target.names)
 
     ends = np.cumsum([0, *(len(part.targets) for part in parts)])
     rows = {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(raw.splits)}

@@ -19,7 +19,7 @@ from mla_train.data.splits import (
 )
 from mla_train.data.tables.cells import as_label, is_empty
 from mla_train.errors import UserError
-from mla_train.modalities.series.times import times_of
+from mla_train.modalities.series.times import order_of_times
 
 Places = dict[str, np.ndarray]
 """Places of the examples of each split, where the examples of all splits stand behind each other."""
@@ -93,16 +93,9 @@ def read_times(
     empty = next((place for place, cell in enumerate(cells) if is_empty(cell)), None)
     if empty is not None:
         raise UserError(f"{names[empty]}: {where} is empty; correct the row, or remove data.time_column")
-    times = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
-    if np.isnan(times).any() or form is not None:
-        # Rows in any order do not tell whether the day or the month comes first.
-        reading = times_of(
-            pd.Series(cells, index=pd.Index(names, dtype=object), name=f"{column} (data.time_column)"),
-            "",
-            form,
-            in_order=False,
-        )
-        times = reading.times.to_numpy()
+    rows = pd.Series(cells, index=pd.Index(names, dtype=object), name=f"{column} (data.time_column)")
+    # Rows in any order do not tell whether the day or the month comes first.
+    times, _ = order_of_times(rows, "", form, in_order=False)
     return np.concatenate([times if split == "train" else np.repeat(times[:1], size) for split, size in sizes.items()])
 
 

@@ -11,12 +11,12 @@ from mla_train.config import OnError, TableOptions
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.file_cells import find_files
 from mla_train.data.file_kinds import FILE_KINDS
-from mla_train.data.rows import Labels, row_keys, row_names
+from mla_train.data.rows import Labels, note_unused, row_keys, row_names
 from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_written_object, written_list
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 
 LABEL_NAMES = (
     "label", "label_coarse_original", "label_coarse", "coarse_label", "fine_label", "labels", "class", "category",
@@ -50,14 +50,22 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     chosen: dict[str, str] = {}
     for split, table in tables.items():
         label_column, labels = read_labels(table, options, notes)
-        classes = table.class_names.get(label_column, classes)
+        named = table.class_names.get(label_column, classes)
+        if classes not in (None, named):
+            raise UserError(
+                f"{table.file} names the classes of {label_column} {few(named or [], 4)}, and the split before it {few(classes or [], 4)}: "
+                "write the names in place of the numbers"
+            )
+        classes = named
         beside = None
         values: dict[str, Sequence[Any]] = {}
+        used = [label_column]
         for name in inputs:
             option = f"{name}_column"
             asked = getattr(options, option)
             if isinstance(asked, list):
                 columns = [find_column(table, each, (), f"data.{option}") for each in asked]
+                used += columns
                 wheres = [f"{table.file} column {each}" for each in columns]
                 texts = [
                     read_texts(table.column(each), where, table.places, notes, options)
@@ -66,6 +74,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
                 values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
                 continue
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
+            used.append(column)
             if split == "train":
                 chosen[name] = column
             cells = table.column(column)
@@ -73,6 +82,8 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
                 values[name], beside = find_files(cells, table.origins, FILE_KINDS[name], notes)
             else:
                 values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes, options)
+        if split == "train":
+            note_unused(table, used, options, notes)
         names = row_names(table, options, notes, beside)
         splits[split] = Examples(values, labels, names, **row_keys(table, options))
     if "train" not in splits:

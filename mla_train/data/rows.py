@@ -6,8 +6,9 @@ from typing import Any
 
 from mla_train.config import RowOptions
 from mla_train.data.tables.cells import as_label, is_empty, is_missing
+from mla_train.data.tables.fasta import COLUMNS
 from mla_train.data.tables.table import Table
-from mla_train.errors import UserError
+from mla_train.errors import UserError, few
 
 
 class RowName(str):
@@ -82,6 +83,15 @@ def row_keys(table: Table, options: RowOptions) -> dict[str, Any]:
         key: None if column is None else [None if is_missing(c, na_values) else c for c in table.column(column)]
         for key, column in columns.items()
     }
+
+
+def note_unused(table: Table, used: Iterable[str], options: RowOptions, notes: list[str]) -> None:
+    """A note on columns of a table that nothing is read from."""
+    roles = (getattr(options, f"{role}_column", None) for role in ("id", "group", "time", "split"))
+    known = {*used, *roles, *(COLUMNS if set(COLUMNS) <= set(table.columns) else ())}  # of FASTA files
+    unused = [name for name in table.columns if name not in known]
+    if unused:
+        notes.append(f"{table.file}: not used: column {few(unused)}")
 
 
 def refuse_row_options(options: RowOptions, what: str) -> None:

@@ -14,6 +14,9 @@ from mla_train.data.splits import SPLITS
 from mla_train.data.tables.source import is_undecoded, read_lines
 from mla_train.errors import UserError, did_you_mean
 
+ATTRIBUTE = re.compile(r"\s*@attribute\s+(?:'[^']*'|\"[^\"]*\"|[^\s{]+)\s*(\{|\S+)", re.IGNORECASE)
+"""An attribute of an .arff file, and its kind."""
+
 
 def archive_files(root: Path) -> dict[str, Path]:
     """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv, .arff or .txt.
@@ -56,7 +59,12 @@ def read_archives(files: Mapping[str, Path], unlabelled: bool = False) -> RawDat
     without = next((str(files[split]) for split, part in splits.items() if None in part.targets), None)
     if without is not None and not unlabelled:
         raise UserError(f"{without} says @classLabel false, so that its series have no labels to learn from: add them")
-    return RawData(splits)
+    notes = [
+        f"{file}: the first number of each line is taken for its label and is no step; series without labels are read from .csv and .ts"
+        for split, file in files.items()
+        if unlabelled and None not in splits[split].targets and file.suffix in (".tsv", ".txt")
+    ]
+    return RawData(splits, notes)
 
 
 def is_archive(file: Path) -> bool:
@@ -82,6 +90,7 @@ def read_archive_file(file: Path) -> Examples:
     names: list[str] = []
     lines: list[list[str]] = []
     said: dict[str, bool] = {}
+    attributes = list[str]()
     for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
         if is_undecoded(line):
             raise UserError(f"{file} line {number} is not UTF-8: save it as UTF-8")
@@ -98,9 +107,12 @@ def read_archive_file(file: Path) -> Examples:
                 raise UserError(f"{file}: series with time stamps are not read; write the values alone")
             if match := re.match("@(class|target)label(true|false)", header):
                 said[match[1]] = match[2] == "true"
+            if match := ATTRIBUTE.match(line):
+                attributes.append(match[1].lower())
             continue
         elif file.suffix == ".arff":
             relation, _, label = line.strip().rpartition(",")
+            _check_attributes(attributes, relation, f"{file} line {number}")
             channels = [part.split(",") for part in relation.strip("'\"").split("\\n")]
             label = label.strip().strip("'\"")
         else:
@@ -115,6 +127,8 @@ def read_archive_file(file: Path) -> Examples:
                 steps[: len(cells), i] = [_number(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]
         except ValueError as error:
             raise UserError(f"{file} line {number}: {error}") from None
+        if np.isinf(steps).any():
+            raise UserError(f"{file} line {number}: a value is infinite: correct it, or write NaN where it is missing")
         series.append(without_end(steps))
         labels.append(label and _plain_label(label.strip(), file.suffix))
         names.append(RowName(str(file), f"line {number}"))
@@ -126,6 +140,22 @@ def read_archive_file(file: Path) -> Examples:
             "header=False in pandas"
         )
     return Examples({"series": series}, labels, names)
+
+
+def _check_attributes(kinds: Sequence[str], values: str, where: str) -> None:
+    """Refuses a line of an .arff file whose last value is not the class, or that has other values than the header has attributes.
+
+    Args:
+        kinds: Kind of each attribute, those inside a relation among them.
+        values: The line without its last value.
+        where: File and line.
+    """
+    is_named = any(kind.startswith("{") for kind in kinds)  # the class lists its values
+    if is_named and not kinds[-1].startswith("{"):
+        raise UserError(f"{where}: the class is not the last attribute, where it is read: move it there")
+    count = values.count(",") + 2 if values else 1
+    if count < 2 or (is_named and "relational" not in kinds and count != len(kinds)):
+        raise UserError(f"{where} has {count:,} values with commas between, and the header {len(kinds):,} attributes")
 
 
 def _plain_label(label: str, ending: str) -> str:

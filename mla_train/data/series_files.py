@@ -13,11 +13,12 @@ from mla_train.data.readers import NO_LABELS, read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.series_archives import archive_files, is_archive, read_archives
 from mla_train.data.series_columns import Formats, read_columns
-from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, times_of_steps, without_end
+from mla_train.data.series_steps import repeated_step, rows_of_series, series_name, without_end
 from mla_train.data.splits import SPLITS
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.errors import UserError, few
+from mla_train.modalities.series.times import order_of_times, seconds_of
 
 MOST_COLUMNS_OF_STEPS = 12
 """Columns of a table up to which its rows may be steps of series."""
@@ -33,8 +34,14 @@ def read_series_files(options: Any) -> RawData:
         UserError: A file or a column does not exist, a cell is no number, or labels are missing.
     """
     files = {} if options.root is None else archive_files(Path(options.root))
-    files |= {split: Path(getattr(options, split)) for split in SPLITS if getattr(options, split)}
-    if any(is_archive(file) for file in files.values()):
+    named = {split: value for split in SPLITS if (value := getattr(options, split))}
+    lists = [split for split, value in named.items() if isinstance(value, list)]
+    files |= {split: Path(value) for split, value in named.items() if split not in lists}
+    if any(is_archive(file) for file in [*files.values(), *(Path(each) for split in lists for each in named[split])]):
+        if lists:
+            raise UserError(
+                f"data.{lists[0]}={named[lists[0]]}: of the files of the UCR and UEA archives a split is one; lists are of tables"
+            )
         if "train" not in files:
             raise UserError("data.train is missing: name the training file")
         refuse_row_options(options, "files of the UCR and UEA archives")
@@ -154,7 +161,8 @@ def _read_long(table: Table, options: Any, known: Formats, form: str, notes: lis
     if options.time_column:
         cells = pd.Series(table.column(options.time_column), index=pd.Index(table.places, dtype=object))
         cells = cells.rename(options.time_column)
-        times, form = times_of_steps(cells, str(table.file), options.time_format, form)
+        moments, form = order_of_times(cells, str(table.file), options.time_format, form)
+        times = seconds_of(moments)
         rows = {name: sorted(places, key=times.__getitem__) for name, places in rows.items()}
         for name, places in rows.items():
             if twice := repeated_step(name, places, times, cells):

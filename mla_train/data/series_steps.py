@@ -9,7 +9,6 @@ import pandas as pd
 
 from mla_train.data.tables.cells import is_missing
 from mla_train.errors import UserError
-from mla_train.modalities.series.times import times_of
 
 
 def rows_of_series(
@@ -39,28 +38,6 @@ def rows_of_series(
 def series_name(cell: Any) -> str:
     """The one form of the name of a series: 3, 3.0 and "3 " are one."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
-
-
-def times_of_steps(cells: pd.Series, path: str, form: str | None = None, usual: str = "") -> tuple[np.ndarray, str]:
-    """Numbers in the order of times, which are numbers or times of any usual way to write them, `(rows,)`.
-
-    Args:
-        cells: Times of all series; the index tells where they stand in the file.
-        path: Name of the file, for messages.
-        form: Value of `data.time_format`.
-        usual: Form of the training data, which is taken where cells may be several times.
-
-    Returns:
-        The numbers, and how times were read, as `data.time_format` names it; empty where there is one way alone.
-
-    Raises:
-        UserError: A cell is no time, or all may be several times.
-    """
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
-    if form is None and not np.isnan(numbers).any():
-        return numbers, ""
-    reading = times_of(cells, path, form, usual)
-    return reading.times.asi8.astype(float), reading.form
 
 
 def repeated_step(name: str, rows: Sequence[int], times: np.ndarray, cells: pd.Series) -> str:

@@ -35,21 +35,29 @@ class ClassSpec:
         unseen: Names of classes of val and test that train lacks; their numbers follow those of the classes.
         threshold: Probability from which the positive one of two classes is predicted; None predicts the more probable.
         temperature: Divisor of the scores, by which the probabilities of val were most true.
+        written: Labels as the data has them, in the order of the names, where it or `data.labels` gives the classes other names.
     """
 
-    equally_long: ClassVar = ((("classes",), "counts"),)
-    may_be_empty: ClassVar = ("counts",)
+    equally_long: ClassVar = ((("classes",), "counts"), (("classes", "unseen"), "written"))
+    may_be_empty: ClassVar = ("counts", "written")
 
     classes: list[str]
     counts: list[int] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     threshold: float | None = None
     temperature: float = 1.0
+    written: list[str] = field(default_factory=list)
 
     @property
     def names(self) -> list[str]:
         """Names of all labels by their numbers."""
         return [*self.classes, *self.unseen]
+
+    def numbers_of(self, labels: Iterable[str]) -> dict[str, int]:
+        """Number of each label that new data may have: labels as the training data has them, or names if more of them are."""
+        ways = [{label: number for number, label in enumerate(each)} for each in (self.written, self.names)]
+        there = set(labels)
+        return max(ways, key=lambda way: len(there & way.keys()))
 
     @property
     def positive(self) -> int:
@@ -163,7 +171,7 @@ def number_classes(
     twice = [name for name, count in Counter([*names, *strange]).items() if count > 1]
     if twice:
         raise UserError(f"two labels are both written {', '.join(twice)}: give each class one spelling")
-    return ClassSpec(names, unseen=strange), numbers
+    return ClassSpec(names, unseen=strange, written=[] if given is None else [*written, *strange]), numbers
 
 
 def note_alike(classes: Iterable[str], notes: list[str]) -> None:

@@ -80,8 +80,9 @@ class Classification(ClassHead):
     @classmethod
     def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, -1 where the class is unknown."""
-        numbers = {name: number for number, name in enumerate(spec.names)}
-        class_ids = np.array([numbers.get(as_label(label), -1) for label in targets], dtype=int)
+        labels = [as_label(label) for label in targets]
+        numbers = spec.numbers_of(labels)
+        class_ids = np.array([numbers.get(label, -1) for label in labels], dtype=int)
         return class_ids, class_ids >= 0
 
     @classmethod

@@ -62,8 +62,11 @@ class MultilabelClassification(ClassHead):
         sets = _label_sets(targets, options, is_vector)
         if is_vector:
             sets = [{spec.classes[int(place)] for place in places} for places in sets]
-        has_label = np.array([[name in labels for name in spec.classes] for labels in sets], dtype=np.float32)
-        return has_label, np.array([labels <= set(spec.classes) for labels in sets], dtype=bool)
+        numbers = spec.numbers_of(set().union(*sets))
+        has_label = np.zeros((len(sets), len(spec.classes)), dtype=np.float32)
+        for row, labels in zip(has_label, sets, strict=True):
+            row[[numbers[label] for label in labels if label in numbers]] = 1
+        return has_label, np.array([labels <= numbers.keys() for labels in sets], dtype=bool)
 
     @classmethod
     def fit_targets(cls, spec: ClassSpec, train: np.ndarray) -> ClassSpec:

@@ -1,7 +1,7 @@
 """A number: absolute error of the scaled target, MAE, RMSE, R squared, correlations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from mla_train.config import TableOptions
 from mla_train.data.batch import Batch
 from mla_train.data.rows import Labels
-from mla_train.data.tables.numbers import as_numbers
+from mla_train.data.tables.numbers import NumberFormat, as_numbers, read_numbers
 from mla_train.errors import UserError
 from mla_train.heads.base import Explained, Predictions, RawTargets
 from mla_train.heads.pooled import PooledHead
@@ -21,10 +21,17 @@ from mla_train.heads.pooled import PooledHead
 
 @dataclass
 class NumberSpec:
-    """Mean and standard deviation of the numbers over the training split; the latter is 1 where all are alike."""
+    """What is known of the numbers.
+
+    Attributes:
+        mean: Mean over the training split.
+        std: Standard deviation over the training split; 1 where all are alike.
+        signs: Decimal sign, thousands sign and unit of the labels; empty where that does not show.
+    """
 
     mean: float = 0.0
     std: float = 1.0
+    signs: list[str] = field(default_factory=list)
 
 
 class Regression(PooledHead):
@@ -52,10 +59,22 @@ class Regression(PooledHead):
         cls, targets: RawTargets, options: Any, notes: list[str]
     ) -> tuple[NumberSpec, dict[str, np.ndarray]]:
         """Numbers of all splits, which must be finite."""
+        return cls._read(targets, options, notes)
+
+    @classmethod
+    def read_targets(cls, spec: NumberSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers in the signs of the training data."""
+        known = NumberFormat(*spec.signs[:3]) if spec.signs else None
+        return cls._read({"train": targets}, options, [], known)[1]["train"], np.ones(len(targets), dtype=bool)
+
+    @classmethod
+    def _read(
+        cls, targets: RawTargets, options: Any, notes: list[str], known: NumberFormat | None = None
+    ) -> tuple[NumberSpec, dict[str, np.ndarray]]:
         cells = [value for values in targets.values() for value in values]
         places = [place for split, values in targets.items() for place in _places(split, values)]
         table = options if isinstance(options, TableOptions) else TableOptions()
-        numbers = as_numbers("label", cells, table, notes, places)
+        numbers = read_numbers("label", cells, table, notes, places, known)
         if numbers is None:
             odd = next(
                 place for place, cell in enumerate(cells) if as_numbers("label", [cell], TableOptions(), []) is None
@@ -63,7 +82,7 @@ class Regression(PooledHead):
             raise UserError(
                 f"{places[odd]}: the label {cells[odd]!r} is no number: correct it, or set task.head=classification"
             )
-        values = numbers.to_numpy(dtype=float, na_value=np.nan)
+        values = numbers.values.to_numpy(dtype=float, na_value=np.nan)
         infinite = np.flatnonzero(~np.isfinite(values))
         if len(infinite):
             raise UserError(
@@ -71,12 +90,12 @@ class Regression(PooledHead):
             )
         ends = np.cumsum([len(each) for each in targets.values()])
         arrays = dict(zip(targets, np.split(values, ends[:-1]), strict=True))
-        return NumberSpec(), arrays
+        return NumberSpec(signs=list(numbers.format or ())), arrays
 
     @classmethod
     def fit_targets(cls, spec: NumberSpec, train: np.ndarray) -> NumberSpec:
         """Mean and standard deviation."""
-        return NumberSpec(float(train.mean()), float(train.std()) or 1.0)
+        return replace(spec, mean=float(train.mean()), std=float(train.std()) or 1.0)
 
     @classmethod
     def collate(cls, spec: NumberSpec, targets: Sequence[Any], training: bool) -> Tensor:

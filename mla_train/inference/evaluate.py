@@ -12,7 +12,7 @@ from mla_train.data.batch import Batch
 from mla_train.data.file_kinds import FILE_KINDS
 from mla_train.data.readers import LABEL_NAMES, TARGET_NAMES
 from mla_train.data.sampling import evaluation_batches
-from mla_train.data.tables.cells import is_empty, is_missing
+from mla_train.data.tables.cells import LABEL_WORDS, TEXT_WORDS, as_text, is_empty, is_missing
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
@@ -65,6 +65,14 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             f"{source.name} has no column {usual[0] or usual[1]} of labels; there are {', '.join(source.columns)}. Name it "
             "with --label COLUMN"
         )
+    meanings = {str(number): name for number, name in enumerate(source.class_names.get(label, ()))}
+    pairs = zip(getattr(spec.target, "written", ()), getattr(spec.target, "names", ()), strict=False)
+    odd = next(((number, name) for number, name in pairs if meanings.get(number, name) != name), None)
+    if odd is not None:
+        raise UserError(
+            f"{source.name}: {label} {odd[0]} is {meanings[odd[0]]}, and {odd[1]} in the training data: write the names in place of the "
+            "numbers"
+        )
     rows, names, values, labels, faults = [], [], [], [], []
     na_values = getattr(options, "na_values", ())
     for number, row in enumerate(source.rows, 1):
@@ -72,9 +80,10 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         example: dict[str, Any] = {}
         if not fault and f"{label} (2)" in row.cells:
             fault = f"there are several {label}: give each a name of its own"
-        if not fault and is_missing(row.cells.get(label), na_values) and spec.head.kind != "multilabel":
-            fault = f"no {label}"
+        found: list[Any] = []
         try:
+            found = _targets(row.cells.get(label), label, spec.head.kind, options)
+            fault = fault or ("" if found else f"no {label}")
             example = dict(row.values or {})
             example |= {
                 n: raw_value(spec.inputs[n].kind, row.cells, c, source.folder, na_values) for n, c in where.items()
@@ -89,10 +98,11 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         if fault:
             faults.append(located(row, number, fault))
             continue
-        rows.append(dict(row.cells))
-        names.append(f"{source.name} {row.place}".strip())
-        values.append(example)
-        labels.append(row.cells[label])
+        for target in found:
+            rows.append(dict(row.cells))
+            names.append(f"{source.name} {row.place}".strip())
+            values.append(example)
+            labels.append(target)
     notes = [*source.notes, *notes]
     if faults:
         notes.append(f"left out {len(faults):,} rows that cannot be read, the first: {faults[0]}")
@@ -110,6 +120,30 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     prepared = spec.head.prepare_targets(spec.target, chosen, "evaluation", spec.inputs, inputs, notes)
     split = Split(inputs, prepared, [names[place] for place in places])
     return Labelled(split, [rows[place] for place in places], notes)
+
+
+def _targets(cell: Any, label: str, kind: str, options: Any) -> list[Any]:
+    """What a cell says of its example, as training reads it: of written texts each of a list; nothing where it is missing.
+
+    Args:
+        cell: Cell of the labels.
+        label: Name of their column.
+        kind: Kind of the head.
+        options: `data` options of the run.
+
+    Raises:
+        UserError: The cell is no text, where one is needed.
+    """
+    if kind == "multilabel":  # an empty cell is an example without any label
+        return [cell]
+    is_text = kind == "generation"
+    cells = list(cell) if is_text and isinstance(cell, list | tuple | np.ndarray) else [cell]
+    words, na_values = TEXT_WORDS if is_text else LABEL_WORDS, getattr(options, "na_values", ())
+    found = [each for each in cells if not is_missing(each, na_values, words)]
+    try:
+        return [as_text(each, getattr(options, "encoding", None)) for each in found] if is_text else found
+    except TypeError as error:
+        raise UserError(f"{label}: {error}") from error
 
 
 def read_measured(predictor: Predictor, path: str) -> Labelled:

@@ -16,7 +16,7 @@ from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.series_archives import is_archive, is_number, read_archive_file
 from mla_train.data.series_columns import Formats, first_of, known_columns
 from mla_train.data.series_files import row_columns
-from mla_train.data.series_steps import repeated_step, rows_of_series, times_of_steps, without_end
+from mla_train.data.series_steps import repeated_step, rows_of_series, without_end
 from mla_train.data.tables.cells import NUMBER_WORDS, is_empty, is_missing
 from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.source import Row, Source
@@ -24,6 +24,7 @@ from mla_train.errors import UserError, few
 from mla_train.inference.files import CHUNK, chunks, open_input, table_options
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import Series
+from mla_train.modalities.series.times import order_of_times, seconds_of
 
 
 def open_examples(predictor: Predictor, path: str, kind: str | None = None, label: str | None = None) -> Source:
@@ -164,7 +165,7 @@ def _long(
     if time is not None and good:
         cells = pd.Series([row.cells.get(time) for row in rows], index=[row.place for row in rows], name=time)
         times = np.zeros(len(rows))
-        times[good], _ = times_of_steps(cells.iloc[good], name, options.time_format, form)
+        times[good] = seconds_of(order_of_times(cells.iloc[good], name, options.time_format, form)[0])
         groups = {series: sorted(places, key=times.__getitem__) for series, places in groups.items()}
         errors = {
             series: errors[series] or repeated_step(series, places, times, cells) for series, places in groups.items()

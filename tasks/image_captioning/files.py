@@ -14,7 +14,7 @@ from mla_train.data.examples import Examples, RawData
 from mla_train.data.file_cells import find_files
 from mla_train.data.file_kinds import IMAGES
 from mla_train.data.readers import INPUT_NAMES, find_column, with_target_texts
-from mla_train.data.rows import row_keys, row_names
+from mla_train.data.rows import note_unused, row_keys, row_names
 from mla_train.data.splits import split_of
 from mla_train.data.tables import open_source
 from mla_train.data.tables.cells import is_empty, written_list
@@ -79,7 +79,12 @@ def _coco_table(file: Path, content: dict[str, Any]) -> Table:
     """The image and the caption of each annotation."""
     table = Table(file, {"image": [], "caption": []}, [])
     try:
-        files = {image["id"]: image["file_name"] for image in content["images"]}
+        files: dict[Any, str] = {}
+        for image in content["images"]:
+            if files.setdefault(image["id"], image["file_name"]) != image["file_name"]:
+                raise UserError(
+                    f"{file}: the id {image['id']} is of several images, {files[image['id']]} and {image['file_name']}: give each its own"
+                )
         captions = [(each["image_id"], each["caption"]) for each in content["annotations"]]
     except (KeyError, TypeError) as error:
         raise UserError(
@@ -101,6 +106,8 @@ def _captioned(split: str, table: Table, options: CaptionFilesConfig, notes: lis
     """The rows of a table that have a caption."""
     image = _image_column(table, options)
     caption = find_column(table, options.target_column, (), "data.target_column")
+    if split == "train":
+        note_unused(table, [image, caption], options, notes)
     folders = {file: _images_of(Path(file), options) for file, _ in table.origins}
     notes += [f"{file}: images are read from {each}" for file, each in folders.items() if each != Path(file).parent]
     images, shown = find_files(table.column(image), table.origins, IMAGES, notes, folders)

@@ -4,7 +4,7 @@ import numpy as np
 
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import INPUT_NAMES, TARGET_NAMES, find_column, read_texts
-from mla_train.data.rows import row_keys, row_names
+from mla_train.data.rows import note_unused, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.splits import read_tables, report_broken
@@ -39,6 +39,8 @@ def _pairs(table: Table, split: str, options: SummaryFilesConfig, notes: list[st
         raise UserError(f"{table.file}: {columns[0]} is both text and summary: name another with data.target_column=")
     if options.text_column is None or options.target_column is None:
         notes.append(f"{table.file}: the texts are in the column {columns[0]}, their summaries in {columns[1]}")
+    if split == "train":
+        note_unused(table, columns, options, notes)
     texts, summaries = (
         read_texts(table.column(column), f"{table.file} column {column}", table.places, notes, options)
         for column in columns

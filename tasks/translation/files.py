@@ -8,7 +8,7 @@ import numpy as np
 
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import find_column, read_texts, with_target_texts
-from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
+from mla_train.data.rows import RowName, note_unused, refuse_row_options, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
 from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.source import OPENERS, OTHER_ENCODING, format_of, is_undecoded, read_lines
@@ -42,7 +42,7 @@ def read_pair_files(options: PairFilesConfig) -> RawData:
     else:
         tables = read_tables(options, "sentence pairs")
     notes = [*links, *report_broken(tables, options.on_error)]
-    pairs = {split: _table_pairs(table, options, notes) for split, table in tables.items()}
+    pairs = {split: _table_pairs(table, split, options, notes) for split, table in tables.items()}
     pairs |= {
         split: _aligned_pairs(*file, options.encoding) for split, file in files.items() if isinstance(file, tuple)
     }
@@ -161,7 +161,7 @@ def _lines(file: Path, encoding: str | None) -> list[str]:
     return lines
 
 
-def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Examples:
+def _table_pairs(table: Table, split: str, options: PairFilesConfig, notes: list[str]) -> Examples:
     names, keys = row_names(table, options, notes), row_keys(table, options)
     nested = table.cells.get("translation", [None])
     if all(
@@ -172,6 +172,8 @@ def _table_pairs(table: Table, options: PairFilesConfig, notes: list[str]) -> Ex
         find_column(table, getattr(options, option), (), f"data.{option}")
         for option in ("source_column", "target_column")
     ]
+    if split == "train":
+        note_unused(table, columns, options, notes)
     where = f"{table.file} column {columns[0]}"
     sources = read_texts(table.column(columns[0]), where, table.places, notes, options)
     return with_target_texts(Examples({"source": sources}, [], names, **keys), table, columns[1], notes, options)

@@ -37,12 +37,12 @@ def read(file, **options):
 
 def test_a_record_is_a_row(tmp_path):
     file = tmp_path / "genes.v2.fsa"
-    file.write_text("; a comment\n>sp|P1 a protein OS=Man\nMKV L\r\nTA*\n\n>two\nACGT\n")
+    file.write_text("; a comment\n>sp|P1 a protein OS=Man\nMKV L\r\nTA*\n\n>two\tof a kind\nACGT\n")
     table = read(file)
     assert table.cells == {
         "text": ["MKVLTA*", "ACGT"],
         "name": ["sp|P1", "two"],
-        "header": ["sp|P1 a protein OS=Man", "two"],
+        "header": ["sp|P1 a protein OS=Man", "two\tof a kind"],
         "file": ["genes.v2"] * 2,
     }
     assert table.places == ["line 2", "line 6"]

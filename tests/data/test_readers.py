@@ -191,6 +191,21 @@ def test_names_of_classes_come_with_tables_of_the_hub(tmp_path):
     raw = read(f"data.root={tmp_path}", inputs=["text"])
     assert raw.classes == ["no", "yes"]
     assert raw.splits["train"].targets == [1, 0]
+    features["label"] = ClassLabel(names=["yes", "no"])
+    Dataset.from_dict({"text": ["c", "d"], "label": [1, 0]}, features).to_parquet(str(tmp_path / "other.parquet"))
+    first, other = tmp_path / "train.parquet", tmp_path / "other.parquet"
+    for words in ([f"data.train={first}", f"data.test={other}"], [f"data.train=[{first},{other}]"]):
+        with pytest.raises(UserError, match=r"classes of label .*write the names in place of the numbers"):
+            read(*words, inputs=["text"])
+
+
+def test_columns_that_are_not_used_are_said(tmp_path):
+    file = write_jsonl(
+        tmp_path / "a.jsonl", [{"text": f"a {i}", "label": "ab"[i % 2], "mood": 1, "by": i} for i in range(8)]
+    )
+    assert read(f"data.train={file}", "data.group_column=by", inputs=["text"]).notes == [
+        f"{file}: not used: column mood"
+    ]
 
 
 @pytest.mark.parametrize("on_error", list(OnError))

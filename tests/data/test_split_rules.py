@@ -149,6 +149,18 @@ def test_numbers_are_times_too(tmp_path):
     assert lines(data.test) == set(range(101, 121))
 
 
+def test_numbers_that_are_dates_in_another_order_are_read_or_refused(tmp_path):
+    content = [{**row, "month": f"{1 + i % 12}.{2014 + i // 12}"} for i, row in enumerate(rows())]
+    data = files(tmp_path, "data.time_column=month", content=content)
+    assert lines(data.test) == set(range(97, 121))
+    assert any("the newest, from 2022-01-01" in note for note in data.notes)
+    content = [{**row, "day": f"{1 + i % 28:02}{1 + i // 28:02}2024"} for i, row in enumerate(rows())]
+    with pytest.raises(UserError, match=r"1012024, may be dates whose year comes last.*data\.time_format=%d%m%Y"):
+        files(tmp_path, "data.time_column=day", content=content)
+    data = files(tmp_path, "data.time_column=day", "data.time_format=%d%m%Y", content=content)
+    assert lines(data.test) == set(range(97, 121))
+
+
 def test_what_is_no_time_is_named_with_its_row(tmp_path):
     content = rows()
     content[6]["day"] = "soon"

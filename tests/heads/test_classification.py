@@ -335,3 +335,11 @@ def test_figures_are_drawn_for_few_and_many_classes_with_and_without_mistakes(tm
     rows = (tmp_path / "mistakes.md").read_text().splitlines()
     assert rows[0].count("|") == 5
     assert all(row.replace(r"\|", "").count("|") == 5 for row in rows if row.startswith("|"))
+
+
+def test_labels_of_new_data_are_those_of_the_training_data_or_names_of_classes():
+    spec = ClassSpec(["1", "2", "3"], unseen=["9"], written=["0", "1", "2", "8"])
+    for labels in ([0, 1.0, "2", "8"], ["1", "2", "3", "9"]):
+        numbers, known = Classification.read_targets(spec, labels, None)
+        assert numbers.tolist() == [0, 1, 2, 3]
+        assert known.all()

@@ -165,3 +165,14 @@ def test_lists_written_as_text_are_read_with_a_separator():
     spec, targets = load(["['a', 'b']", '["c"]', "a,c"], "data.label_separator=','")
     assert spec.classes == ["a", "b", "c"]
     assert targets["train"].tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 1]]
+
+
+def test_named_labels_of_new_data_are_read_as_in_training():
+    spec, trained = MultilabelClassification.load_targets(
+        {"train": [["0"], ["1", "0"], []]}, options("data.labels=[good,bad]"), []
+    )
+    assert spec.classes == ["good", "bad"]
+    for labels in ([["0"], ["1", "0"], []], [["good"], ["bad", "good"], []]):
+        has_label, known = MultilabelClassification.read_targets(spec, labels, options("data.labels=[good,bad]"))
+        assert has_label.tolist() == trained["train"].tolist() == [[1, 0], [1, 1], [0, 0]]
+        assert known.all()

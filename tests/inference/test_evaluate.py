@@ -153,6 +153,18 @@ def test_numbers_labels_and_translations_are_evaluated(tmp_path, evaluate):
     _, found = evaluate("--run", tmp_path / "t", "--input", tmp_path / "pairs.csv")
     assert found["slices"]["all"]["examples"] == 60
     assert found["worst"][0]["source"]
+    pairs = number_pairs(20)
+    lists = [{"source": source, "target": [target, "None", None, ""]} for source, target in pairs]
+    write_jsonl(tmp_path / "lists.jsonl", lists)
+    write_pairs(
+        tmp_path / "rows.csv", [pair for source, target in pairs for pair in ((source, target), (source, "None"))]
+    )
+    (said, listed), (_, rows) = (
+        evaluate("--run", tmp_path / "t", "--input", tmp_path / name) for name in ("lists.jsonl", "rows.csv")
+    )
+    assert listed["slices"]["all"]["examples"] == 40
+    assert "20 inputs of evaluation have several targets" in said.err
+    assert values(listed) == values(rows)
 
 
 def test_forecasts_are_evaluated_on_the_test_split(tmp_path, evaluate):

@@ -14,12 +14,14 @@ import torch
 from PIL import Image
 
 import mla_train
+from mla_train.data.tables.numbers import NumberFormat
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, Artifact, save_model
 from mla_train.inference.export.folder import write_model
 from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
+from mla_train.inference.export.runtime import series_table
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import MODALITIES
 from mla_train.safe_files import CHECKSUMS
@@ -44,6 +46,23 @@ TASKS = {
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
 WRITTEN = ("translation", "captioning", "summary")  # texts, token by token
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize(
+    ("signs", "cell"),
+    [
+        ((".", ","), "1,002"), ((",", "."), "1.002"), ((",", "."), "-1.234.567,5"), ((".", ","), "1,234.5"), ((",", ""), "1,002"),
+        ((".", ""), "1.002"), ((",", ""), "1.5"), ((".", ","), "1002"), ((".", ""), "1,002"), ((",", ""), "1.002"),
+    ],
+)  # fmt: skip
+def test_exported_forecasts_read_numbers_in_the_signs_of_the_training_data(signs, cell, separator):
+    expected = NumberFormat(*signs).plain(cell)
+    if expected is None:
+        with pytest.raises(ValueError, match=f"the signs of the training data, a decimal {signs[0]}"):
+            series_table.to_number(cell, separator, [], *signs)
+    else:
+        assert series_table.to_number(cell, separator, [], *signs) == float(expected)
 
 
 def make_artifact(kind):

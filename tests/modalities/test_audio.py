@@ -126,6 +126,7 @@ def header_of_wav(rate, channels=1, count=8):
 
 def test_recordings_that_cannot_be_read_say_why(tmp_path):
     nan = tone()
+    cut = {kind: write(tmp_path / f"whole.{kind}", tone()).read_bytes() for kind in ("wav", "aiff")}
     nan[7] = np.nan
     os.mkfifo(tmp_path / "pipe.wav")
     whole = write(tmp_path / "whole.flac", np.random.default_rng(0).normal(0, 0.1, 9000)).read_bytes()
@@ -138,6 +139,8 @@ def test_recordings_that_cannot_be_read_say_why(tmp_path):
         b"no sound": "damaged, or no recording",
         b"": "damaged",
         whole[:900]: "damaged",
+        cut["wav"][: len(cut["wav"]) // 2]: "ends after .* samples: it is damaged",
+        cut["aiff"][: len(cut["aiff"]) // 2]: "ends after .* samples: it is damaged",
         header_of_wav(2): "2 Hz",
         header_of_wav(2**31 - 1): "Hz",
     }
@@ -152,6 +155,14 @@ def test_recordings_that_cannot_be_read_say_why(tmp_path):
     column = load([*cases][:6], [str(place) for place in range(6)], [], other=write(tmp_path / "good.wav", tone()))
     assert list(column.broken) == [0, 1, 2, 3, 4, 5]
     assert column.is_missing().tolist() == [True] * 6 + [False]
+
+
+def test_headers_that_were_written_before_the_recording_are_read(tmp_path):
+    content = write(tmp_path / "a.wav", tone()).read_bytes()
+    start = content.index(b"data") + 4
+    for said in (0xFFFFFFFF, 0x7FFFFFFF, int.from_bytes(content[start : start + 4], "little") + 20):
+        stream = content[:start] + said.to_bytes(4, "little") + content[start + 4 :]
+        np.testing.assert_array_equal(*(read_recording(each, RATE, 40, 10.0)[0] for each in (content, stream)))
 
 
 @settings(max_examples=60, deadline=None)

@@ -137,6 +137,8 @@ def test_colours_of_16_bits_are_read_by_their_upper_half_or_refused(tmp_path, ki
     modality = Image.fit(column, None)
     with pytest.raises(UserError, match=rf"dark\.{kind} has 16 bits for each colour"):
         modality.preprocess([dark])
+    with pytest.raises(ValueError, match=rf"dark\.{kind} has 16 bits for each colour"):
+        exported(modality, dark)
     assert torch.equal(modality.preprocess([bright]).images[0], column.images[1])
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mla_train.errors import UserError
+from mla_train.inference.export.runtime import item_histories
 from mla_train.modalities.items import Items, ItemSpec
 from mla_train.modalities.items.neighbours import Neighbours, last_items
 from mla_train.modalities.items.preprocess import gap_classes, read_history
@@ -24,11 +25,16 @@ SPEC = ItemSpec(["b", "a", "c"], [3, 2, 1], users=3, max_length=2)
         ([["a", 3], ("b", 4.5)], ["a", "b"]),
         ([], []),
         (None, []),
+        (["a", "b", "a"], ["a", "b"]),
+        ("b|a|b| a", ["b", "a"]),
+        ([["a", 3], ["b", 4], ["a", 9]], ["a", "b"]),
     ],
 )
 def test_histories_of_all_forms_are_names(value, names):
     history = read_history(value)
     assert (history if history.ndim == 1 else history[:, 0]).tolist() == names
+    exported = json.loads(json.dumps(value))
+    assert [item_histories.name_of(item) for item in item_histories.items_of(exported)] == names
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def open_fasta(path: str, name: str, kind: str, options: TableOptions) -> Source
             header, sequence = (readable(part) if fault else part for part in (header, sequence))
             match = pattern.search(header)
             count, unmatched = count + 1, unmatched + (match is None)
-            cells = {"text": sequence, "name": header.split(" ")[0], "header": header, "file": stem}
+            cells = {"text": sequence, "name": (header.split() or [""])[0], "header": header, "file": stem}
             yield Row(cells | (match.groupdict() if match else dict.fromkeys(groups)), fault, place)
         if unmatched:
             notes.append(

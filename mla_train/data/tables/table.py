@@ -135,7 +135,7 @@ def concatenate(tables: Sequence[Table], name: str) -> Table:
         name: Name of all of them, for messages.
 
     Raises:
-        UserError: A table has other columns.
+        UserError: A table has other columns, or other names of classes.
     """
     first = tables[0]
     if len(tables) == 1:
@@ -144,6 +144,11 @@ def concatenate(tables: Sequence[Table], name: str) -> Table:
         other = set(table.columns) ^ set(first.columns)
         if other:
             raise UserError(f"{first.file} and {table.file} have different columns: {', '.join(sorted(other))}")
+        odd = next((c for c in first.columns if table.class_names.get(c) != first.class_names.get(c)), None)
+        if odd is not None:
+            raise UserError(
+                f"{first.file} and {table.file} name the classes of {odd} otherwise: write the names in place of the numbers"
+            )
     return Table(
         Path(name),
         {column: [cell for table in tables for cell in table.cells[column]] for column in first.columns},

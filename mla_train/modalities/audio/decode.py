@@ -1,6 +1,7 @@
 """Reading recordings of any rate and number of channels, whole or broken."""
 
 import io
+import re
 from collections.abc import Sequence
 from math import ceil, gcd
 from pathlib import Path
@@ -19,6 +20,14 @@ FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3")
 RATES = 4_000, 384_000
 """Lowest and highest sample rate: of others resampling makes no sense, or fills the memory."""
 SAMPLE = 4  # bytes of a sample while a recording is read
+
+
+DECLARED = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""Bytes of samples that a header says, and that there are, where they differ, in the log of libsndfile."""
+STREAMED = 2_147_000_000
+"""Bytes above which a header says nothing: it was written before the recording was."""
+LACKING = 0.01
+"""Seconds that may lack at the end, less than a frame."""
 
 
 class UnreadableError(Exception):
@@ -58,6 +67,10 @@ def read_recording(source: Source, sample_rate: int, bands: int, max_seconds: fl
                 raise UnreadableError(
                     f"its sample rate is {file.samplerate:,} Hz: from {RATES[0]:,} to {RATES[1]:,} are read, convert it"
                 )
+            said = DECLARED.search(file.extra_info)
+            whole = int(file.frames * int(said[1]) / max(1, int(said[2]))) if said and int(said[1]) < STREAMED else 0
+            if min(whole, ceil(max_seconds * file.samplerate)) - wanted > LACKING * file.samplerate:
+                raise UnreadableError(f"it ends after {file.frames:,} of {whole:,} samples: it is damaged")
             check_unpacked(wanted * file.channels * SAMPLE, size, f"a recording of {file.channels} channels")
             samples = file.read(wanted, dtype="float32", always_2d=True)
     except UserError as error:

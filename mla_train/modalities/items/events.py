@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,11 @@ from mla_train.config import HistorySplit, OnError
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import find_column
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import as_label, is_missing
+from mla_train.data.tables.cells import as_label, is_missing, written_list
 from mla_train.data.tables.splits import named_files, report_broken
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError, few, require
-from mla_train.modalities.series.times import times_of
+from mla_train.modalities.series.times import order_of_times, plain_numbers, reading_note, seconds_of, times_of
 
 USER_NAMES = (
     "user",
@@ -42,6 +43,7 @@ ITEM_NAMES = (
     "track_id",
 )
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "invoicedate", "created_at")
+SEPARATOR = "|"  # between the items of a history that is written as one text
 NO_TIME = "none"  # value of data.time_column
 
 
@@ -81,18 +83,24 @@ def read_event_files(options: Any) -> RawData:
         "item": find_column(table, options.item_column, ITEM_NAMES, "data.item_column"),
     }
     table = _without_empty(table, list(columns.values()), options, notes)
-    users, items = ([as_label(cell) for cell in table.column(column)] for column in columns.values())
+    users, items = (_names(table, column) for column in columns.values())
     has_time = options.time_column != NO_TIME
     plain = {name.strip().lower(): name for name in table.columns}
     time = options.time_column or next((plain[name] for name in TIME_NAMES if name in plain), None)
     times = None
     if has_time and time is not None:
         columns["time"] = find_column(table, time, (), "data.time_column")
-        times = _times(table, columns["time"], options.time_format)
+        times = _times(table, columns["time"], options, notes)
     if options.title_column is not None:
         columns["title"] = find_column(table, options.title_column, (), "data.title_column")
         titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
         items = unique_titles(items, titles)
+    barred = [item for item in dict.fromkeys(items) if SEPARATOR in item]
+    if barred:
+        notes.append(
+            f"{len(barred):,} items have a bar in their names, such as {barred[0]:.60}: histories to predict from are lists then, and "
+            "not texts with bars between items"
+        )
     notes.append(f"{table.file}: " + ", ".join(f"{what} is read from column {name}" for what, name in columns.items()))
     unused = [name for name in table.columns if name not in columns.values()]
     if unused:
@@ -120,22 +128,39 @@ def _without_empty(table: Table, columns: Sequence[str], options: Any, notes: li
     return table.select([row for row in range(len(table)) if row not in lacking])
 
 
-def _times(table: Table, column: str, form: str | None) -> np.ndarray:
-    """Times in seconds, or numbers as they are, `(events,)`."""
+def _names(table: Table, column: str) -> list[str]:
+    """Names of users or items, one in each row."""
     cells = table.column(column)
-    numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
-    lacking = np.flatnonzero(np.isnan(numbers))
-    if form is None and not len(lacking):
-        return numbers
-    if form is None and 2 * len(lacking) < len(cells):
+    for cell, place in zip(cells, table.places, strict=True):
+        if isinstance(cell, list | tuple | dict | np.ndarray) or (
+            isinstance(cell, str) and written_list(cell) is not None
+        ):
+            raise UserError(
+                f"{table.file} {place}: {column} is {cell!r:.60}, and a row is one event: write a row for each"
+            )
+    return [as_label(cell) for cell in cells]
+
+
+def _times(table: Table, column: str, options: Any, notes: list[str]) -> np.ndarray:
+    """Times in seconds, or numbers in their order, `(events,)`; seconds where gaps are read."""
+    cells, form = table.column(column), options.time_format
+    series = pd.Series(cells, index=pd.Index(table.places, dtype=object), name=column, dtype=object)
+    numbers = plain_numbers(series, str(table.file))
+    lacking = np.flatnonzero(~np.isfinite(numbers))
+    if form is None and 0 < 2 * len(lacking) < len(cells):
         raise UserError(
             f"{table.file} {table.places[lacking[0]]}: {column} is {cells[lacking[0]]!r:.60}, and most times are numbers: correct or "
             "remove the row, or name another column with data.time_column="
         )
-    series = pd.Series(cells, index=pd.Index(table.places, dtype=object), name=column)
-    return (
-        times_of(series, str(table.file), form, in_order=False).times.to_numpy().astype("datetime64[s]").astype(float)
-    )
+    if len(lacking) or form is not None:
+        return seconds_of(order_of_times(series, str(table.file), form, in_order=False)[0])
+    if options.gaps:
+        with suppress(UserError):  # of numbers that only count
+            reading = times_of(numbers.rename(column), str(table.file), in_order=False)
+            notes.append(reading_note(numbers, reading))
+            return seconds_of(reading.times.to_numpy())
+        notes.append(f"{table.file}: the numbers of column {column} are taken for seconds (data.time_format)")
+    return seconds_of(order_of_times(numbers, str(table.file))[0])
 
 
 def unique_titles(items: Sequence[str], titles: Sequence[str]) -> list[str]:
@@ -162,22 +187,27 @@ def split_events(events: Events, options: Any, notes: list[str]) -> RawData:
     histories = _histories(events, options, notes)
     examples: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
     if options.split is HistorySplit.last:
-        short = 0
+        short = lost = 0
         for user, rows in histories.items():
             ends = {"train": 2, "val": 1, "test": 0} if len(rows) > 2 else {"train": 0}
             short += len(rows) <= 2
+            lost += len(rows) in (1, 3)
             for split, left in ends.items():
                 place = len(rows) - 1 - left
                 if place > 0:  # else there is nothing in front of it
                     examples[split].append((user, rows[:place], rows[place, 0]))
         if short:
-            notes.append(f"{short:,} of {len(histories):,} users have one or two events: they are in train alone")
+            notes.append(f"{short:,} of {len(histories):,} users have one or two events: they are not in val and test")
+        if lost:
+            notes.append(
+                f"{lost:,} users are not in train: of one event, or of three, there is no item behind another to train on"
+            )
     else:
         _split_by_time(histories, examples, options, notes)
     counts = {split: len(each) for split, each in examples.items()}
     require(
         all(counts.values()),
-        f"there is nothing to {' and '.join(s for s, count in counts.items() if not count)} on: needed are users with three events or more"
+        f"there is nothing to {' and '.join(s for s, count in counts.items() if not count)} on: needed are users with events of four items or more"
         + ("" if options.split is HistorySplit.last else ", before and after the times that part the splits"),
     )
     notes.append(
@@ -200,6 +230,12 @@ def _histories(events: Events, options: Any, notes: list[str]) -> dict[str, np.n
         require(not needs, f"{needs} needs times, and the data has none: name their column with data.time_column=")
         notes.append("there are no times: the rows of each user are taken to be in order (data.time_column)")
         times = np.arange(len(events.users), dtype=float)
+    else:
+        same = sum(count - 1 for count in Counter(zip(events.users, times, strict=True)).values())
+        if same:
+            notes.append(
+                f"{same:,} events have the same time as another of their user: these are taken in the order of the rows"
+            )
     order = np.argsort(times, kind="stable")
     of_user: dict[str, dict[str, float]] = defaultdict(dict)
     for row in order:

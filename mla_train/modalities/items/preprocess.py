@@ -16,9 +16,8 @@ from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation, WordUnits
 from mla_train.modalities.items.embed import GAPS, ItemEmbedding
+from mla_train.modalities.items.events import SEPARATOR
 from mla_train.modalities.items.spec import PADDING, ItemSpec, ItemTensors
-
-SEPARATOR = "|"  # between the items of a history that is written as one text
 
 
 class ItemExample(NamedTuple):
@@ -175,7 +174,7 @@ def names_of(history: np.ndarray) -> Sequence[str]:
 
 
 def read_history(value: Any) -> np.ndarray:
-    """A history as an array of names `(length,)`, or of rows of name and time `(length, 2)`.
+    """A history as an array of names `(length,)`, or of rows of name and time `(length, 2)`, each item where it is first, as in training.
 
     Args:
         value: Names, pairs of name and time, or a text with a bar between names; None and an empty text are nothing.
@@ -195,7 +194,11 @@ def read_history(value: Any) -> np.ndarray:
     history = np.empty((len(value), 2) if pairs else len(value), dtype=object)
     for place, item in enumerate(value):
         history[place] = (_name(item[0]), _seconds(item[1])) if pairs else _name(item)
-    return history
+    first = dict.fromkeys(names_of(history))
+    if len(first) == len(history):
+        return history
+    names = list(names_of(history))
+    return history[[names.index(name) for name in first]]
 
 
 def _name(item: Any) -> str:

@@ -146,6 +146,27 @@ def _named(values: pd.Series, where: str, form: str) -> Reading:
     )
 
 
+def ordered_numbers(values: pd.Series, where: str) -> np.ndarray:
+    """Numbers that grow with time: those of a column as they are, but for months before years, as 12.2023, which are read.
+
+    Raises:
+        UserError: The numbers may be dates whose year comes last, as 31122023.
+    """
+    months = _as_decimal_years(values)
+    if months is not None and months.form == "%m.%Y":
+        return months.times.to_numpy()
+    if (values % 1 == 0).all() and values.between(1_01_1900, 31_12_2100).all():
+        for form in ("%d%m%Y", "%m%d%Y"):
+            texts = with_zeros(values.astype("int64").astype(str), form)
+            times = pd.DatetimeIndex(pd.to_datetime(texts, format=form, errors="coerce"))
+            if times.notna().all() and (times.year >= 1900).all() and (times.year <= 2100).all():
+                raise UserError(
+                    f"{where}: the numbers, such as {values.iloc[0]:.15g}, may be dates whose year comes last, and would be in another "
+                    f"order as numbers: data.time_format={form} reads them so; write other numbers smaller, as counted from the first"
+                )
+    return values.to_numpy(float)
+
+
 def digits_of(form: str) -> int:
     """Number of signs of a time in a form such as %m%d%Y, where no zero is left out."""
     return next((each.digits for each in DIGITS if each.form == form), len(MIDDAY.strftime(form)))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mla_train.data.tables.cells import is_missing
 from mla_train.errors import UserError
-from mla_train.modalities.series.time_numbers import COUNTS, Reading, read_numbers
+from mla_train.modalities.series.time_numbers import COUNTS, Reading, ordered_numbers, read_numbers
 from mla_train.modalities.series.time_texts import UNIVERSAL, read_texts
 
 MOMENTS = ("s", "ms", "us", "ns", "min", "h", "filetime", "ticks")
@@ -75,6 +75,46 @@ def _read(column: pd.Series, path: str | None, where: str, form: str | None, usu
     reading = read_texts(texts, where, form, usual, in_order)
     _refuse_others(texts, reading.times, where, path, form)
     return reading
+
+
+def order_of_times(
+    cells: pd.Series, path: str | None, form: str | None = None, usual: str = "", in_order: bool = True
+) -> tuple[np.ndarray, str]:
+    """Times, `(rows,)`, or numbers in their order where cells are numbers.
+
+    Args:
+        cells: Numbers, or times of any usual way to write them; the index tells where they stand in the file.
+        path: See `times_of`, as the others.
+        form: Value of `data.time_format`.
+        usual: Form that is taken where cells may be several times.
+        in_order: Whether rows follow each other in time.
+
+    Returns:
+        Times or numbers, and how times were read, as `data.time_format` names it; empty where there is one way alone.
+
+    Raises:
+        UserError: A cell is no time, or all may be several times.
+    """
+    numbers = plain_numbers(cells, path)
+    if form is None and np.isfinite(numbers).all():
+        return ordered_numbers(numbers, f"{path} column {cells.name}" if path else str(cells.name)), ""
+    reading = times_of(cells.infer_objects(), path, form, usual, in_order)
+    return reading.times.to_numpy(), reading.form
+
+
+def seconds_of(times: np.ndarray) -> np.ndarray:
+    """Times in seconds since 1970; numbers as they are."""
+    return times.astype("datetime64[ns]").astype("int64") / 1e9 if times.dtype.kind == "M" else times
+
+
+def plain_numbers(cells: pd.Series, path: str | None) -> pd.Series:
+    """Cells as numbers, NaN where one is none, as a date; a UserError where one has more digits than can be read."""
+    try:
+        return pd.to_numeric(cells.astype(object), errors="coerce").astype(float)
+    except OverflowError as error:
+        raise UserError(
+            f"{path or ''} column {cells.name} holds a number of too many digits: correct it".strip()
+        ) from error
 
 
 def place_of(rows: pd.Series | pd.DataFrame, row: int, path: str | None = "") -> str:

@@ -115,6 +115,7 @@ def test_what_is_lacking_is_left_out_and_said(tmp_path):
         ("a.csv", "image,caption\n0.png,\"['a dog', 'a cat']\"\n", r"line 2: caption is a list that is written as text.*jsonl"),
         ("a.csv", "image,caption\n0.png,\n", r"no caption in column caption: .*data\.target_column="),
         ("captions_train.json", '{"images": [{"id": 1}], "annotations": []}', r"images need id and file_name, .*lacking: 'file_name'"),
+        ("captions_train.json", '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], "annotations": []}', r"id 1 is of several images, a and b"),
         ("captions_train.json", '{"images": [], "annotations": [{"image_id": 4, "caption": "a"}]}', r"annotation 1: no image has the id 4.*data\.on_error=skip"),
     ],
 )  # fmt: skip

@@ -67,7 +67,8 @@ def test_the_last_item_of_each_user_is_test_and_the_one_before_val(tmp_path):
     }
     notes = "\n".join(data.notes)
     assert "left out 1 events of an item that the user had before" in notes
-    assert "2 of 4 users have one or two events: they are in train alone" in notes
+    assert "2 of 4 users have one or two events: they are not in val and test" in notes
+    assert "2 users are not in train: of one event, or of three" in notes
     assert "user is read from column user, item is read from column item, time is read from column time" in notes
     assert "4 users, 4 items, 10 events; 2 validation and 2 test histories" in notes
 
@@ -107,6 +108,12 @@ def test_titles_name_items_and_those_of_several_items_keep_their_identifier(tmp_
     file = write(tmp_path / "e.csv", rows, ("customer_id", "product_id", "date", "name"))
     names = set(read(file, "data.title_column=name").spec.inputs["history"].spec.catalogue)
     assert {"Heat [i1]", "Heat [i2]", "film i3"} <= names
+    assert not any("bar in their names" in note for note in read(file).notes)
+    rows = [(*row[:3], row[3].replace("film ", "film|")) for row in rows]
+    barred = read(
+        write(tmp_path / "bars.csv", rows, ("customer_id", "product_id", "date", "name")), "data.title_column=name"
+    )
+    assert any("10 items have a bar in their names, such as film|i" in note for note in barred.notes)
     data = read(file)
     assert "i1" in data.spec.inputs["history"].spec.catalogue
     assert any("column name is not used" in note for note in data.notes)
@@ -116,6 +123,69 @@ def test_dates_are_times(tmp_path):
     rows = [(user, item, f"2024-01-{1 + time % 1000:02} 10:00") for user, item, time in made_events()]
     plain = examples(read(write(tmp_path / "a.csv", made_events())), "test")
     assert examples(read(write(tmp_path / "b.csv", rows)), "test") == plain
+
+
+MOMENTS = {
+    "within a second": [f"2024-01-01 10:00:00.{part}" for part in (900, 100, 500, 700)],
+    "months before years": ["12.2023", "1.2024", "2.2024", "11.2023"],
+    "days before years": ["31122023", "01012024", "02012024", "30122023"],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"), [("within a second", "xyz"), ("months before years", "wxy"), ("days before years", "wxy")]
+)
+def test_times_that_look_like_other_numbers_or_are_close_keep_their_order(tmp_path, kind, order):
+    items = "wxyz" if kind == "within a second" else "xyzw"
+    rows = [(f"u{u}", item, time) for u in range(9) for item, time in zip(items, MOMENTS[kind], strict=True)]
+    file, words = write(tmp_path / "e.csv", rows), []
+    if kind == "days before years":
+        with pytest.raises(UserError, match=r"31122023, may be dates whose year comes last.*data.time_format=%d%m%Y"):
+            read(file)
+        words = ["data.time_format=%d%m%Y"]
+    history, _ = examples(read(file, *words), "test")["u0"]
+    assert "".join(history) == order
+
+
+def test_equal_times_are_said_and_infinite_ones_refused(tmp_path):
+    rows = [(f"u{u}", f"i{(u + i) % 7}", i // 2) for u in range(9) for i in range(6)]
+    notes = read(write(tmp_path / "e.csv", rows)).notes
+    assert any(note.startswith("27 events have the same time as another of their user") for note in notes)
+    with pytest.raises(UserError, match="line 2: time is 'inf'"):
+        read(write(tmp_path / "f.csv", [(*rows[0][:2], "inf"), *rows[1:]]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ({"item": ["i1", "i2"]}, r"line 1: item is \['i1', 'i2'\], and a row is one event"),
+        ({"item": "['i1', 'i2']"}, "line 1: item is .* and a row is one event"),
+        ({"user": {"id": 1}}, r"line 1: user is \{'id': 1\}, and a row is one event"),
+        ({"time": 10**400}, "column time holds a number of too many digits"),
+    ],
+)
+def test_cells_that_are_no_event_are_named(tmp_path, cells, message):
+    rows = [dict(zip(HEADER, row, strict=True)) for row in made_events()]
+    file = tmp_path / "e.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in [rows[0] | cells, *rows[1:]]))
+    with pytest.raises(UserError, match=message):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("times", "gap"),
+    [
+        (lambda day: f"202401{day:02}", 86_400),
+        (lambda day: 1_700_000_000_000 + 5_000 * day, 5),
+        (lambda day: 3 * day, 3),
+    ],
+)
+def test_gaps_are_seconds_whatever_the_numbers_count(tmp_path, times, gap):
+    rows = [(f"u{u}", f"i{(u + i) % 7}", times(1 + i)) for u in range(9) for i in range(6)]
+    data = read(write(tmp_path / "e.csv", rows), "data.gaps=true")
+    history = data.test.columns["history"].raw(0)
+    assert history[1][1] - history[0][1] == gap
+    assert any("column time are" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +204,7 @@ def test_dates_are_times(tmp_path):
             [],
             r"1 rows of .* lack user or item, the first is line 13.*data.on_error=skip",
         ),
-        ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with three events or more"),
+        ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with events of four items or more"),
         ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
     ],
 )

@@ -77,6 +77,33 @@ def test_arff_and_ts_files_are_the_same_series(channels, tmp_path):
         np.testing.assert_array_equal(one.targets, other.targets)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "line", "message"),
+    [
+        (["target {a,b}", "x numeric", "y numeric"], "a,1,2", "the class is not the last attribute"),
+        (
+            ["x numeric", "y numeric", "target{a,b}"],
+            "1\t2\ta",
+            "has 1 values with commas between, and the header 3 attributes",
+        ),
+        (["x numeric", "'y z' numeric", "target { a,b}"], "1,2,3,a", "has 4 values .* the header 3 attributes"),
+        (["x numeric", "y numeric", "target {a,b}"], "1,inf,a", "line 5: a value is infinite"),
+    ],
+)
+def test_arff_files_that_would_be_read_otherwise_are_refused(attributes, line, message, tmp_path):
+    header = [f"@attribute {each}" for each in attributes]
+    (tmp_path / "a.arff").write_text("\n".join([*header, "@data", line]) + "\n")
+    with pytest.raises(UserError, match=message):
+        load(f"data.train={tmp_path / 'a.arff'}")
+
+
+def test_the_first_number_of_series_without_labels_is_said_to_be_left_out(tmp_path):
+    write_tsv(tmp_path / "a.tsv", [(series[:10, 1:], i % 2) for i, (series, _) in enumerate(waves())])
+    words = ["task=masked_series", "data=series_files", f"data.train={tmp_path / 'a.tsv'}", "data.label_column=none"]
+    notes = build_task(config(*words)).load_data().notes
+    assert any("the first number of each line is taken for its label and is no step" in note for note in notes)
+
+
 def write_archive(root, write, ending, name="ECG200"):
     """Folder of an archive with one made data set of heartbeats of a fixed length."""
     (root / name).mkdir(parents=True)
@@ -359,3 +386,17 @@ def test_ts_files_without_labels(tmp_path):
 def test_numbers_of_python_are_none(tmp_path, name):
     with pytest.raises(UserError, match=r"line 2.*'1_0'"):
         write_lines(tmp_path / name, [("1", 1, 2), ("2", "1_0", 2)])
+
+
+def test_a_split_in_several_tables_and_no_archive_in_a_list(tmp_path):
+    for name, mark, first in (("a", ".", 0), ("b", ",", 30)):
+        rows = [f"{'xy'[i % 2]};{i}{mark}5;{i * i % 7}{mark}25" for i in range(first, first + 30)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["label;t0;t1", *rows]) + "\n")
+    write_tsv(tmp_path / "c.tsv", [(series[:10, 1:], i % 2) for i, (series, _) in enumerate(waves())])
+    data = load(f"data.train=[{tmp_path / 'a.csv'},{tmp_path / 'b.csv'}]")
+    series = [
+        each[:, 0].tolist() for split in (data.train, data.val, data.test) for each in split.columns["series"].values
+    ]
+    assert sorted(series) == [[i + 0.5, i * i % 7 + 0.25] for i in range(60)]
+    with pytest.raises(UserError, match="a split is one; lists are of tables"):
+        load(f"data.train=[{tmp_path / 'a.csv'},{tmp_path / 'c.tsv'}]")

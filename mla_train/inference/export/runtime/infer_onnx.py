@@ -80,7 +80,9 @@ class Model:
             example = dict.fromkeys(self.inputs, example)
         if not isinstance(example, dict) or example.keys() - self.inputs.keys():
             raise ValueError(f"an example is a JSON object with {names}, of which some may be missing")
-        if all(value is None or (isinstance(value, str) and not value.strip()) for value in example.values()):
+        if self.head["kind"] != "ranking" and all(
+            value is None or (isinstance(value, str) and not value.strip()) for value in example.values()
+        ):
             raise ValueError(f"an example has no {names}")
         return example
 
@@ -295,9 +297,13 @@ def read_image(file: str, spec: Spec) -> np.ndarray:
     size, bilinear = (spec["width"], spec["height"]), Image.Resampling.BILINEAR
     try:
         opened = Image.open(file, formats=[name for name in Image.ID if name in FORMATS])
+        pieces = [piece for *_, how in opened.tile for piece in (how if isinstance(how, tuple) else (how,))]
         image: Any = ImageOps.exif_transpose(opened)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{file}: {error}") from error
+    deep = any(";16" in str(piece) for piece in pieces) or (
+        opened.format == "PPM" and any(type(p) is int and p > 255 for p in pieces)
+    )
     wide = image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
     if wide != (spec["value_range"] is not None):
         raise ValueError(f"{file} has {'more than 8' if wide else '8'} bits, unlike the training images: convert it")
@@ -305,7 +311,17 @@ def read_image(file: str, spec: Spec) -> np.ndarray:
         image = Image.fromarray(np.asarray(image, dtype=np.float32))
         if not np.isfinite(image).all():
             raise ValueError(f"{file}: a pixel is no finite number")
-    elif image.has_transparency_data:  # on white
+    elif (
+        deep
+        and max(
+            band.getextrema()[1] for name, band in zip(image.getbands(), image.split(), strict=True) if name not in "Aa"
+        )
+        < 128
+    ):
+        raise ValueError(
+            f"{file} has 16 bits for each colour, of which the upper 8 are hardly used: save it with 8 bits"
+        )
+    if not wide and image.has_transparency_data:  # on white
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     if not wide:
         image = image.convert("L" if spec["channels"] == 1 else "RGB")
@@ -345,6 +361,10 @@ def read_samples(file: str, spec: Spec) -> np.ndarray:
             if opened.format not in RECORDINGS or not 4_000 <= rate <= 384_000:
                 raise ValueError(f"{file}: recordings of {opened.format} and {rate:,} Hz are not read: convert it")
             wanted = min(opened.frames, ceil(spec["max_seconds"] * rate))
+            said = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", opened.extra_info, re.MULTILINE)
+            whole = opened.frames * int(said[1]) / max(1, int(said[2])) if said and int(said[1]) < 2_147_000_000 else 0
+            if min(whole, spec["max_seconds"] * rate) - wanted > rate / 100:
+                raise ValueError(f"{file} ends after {opened.frames:,} of {whole:,.0f} samples: it is damaged")
             samples = opened.read(wanted, dtype="float32", always_2d=True).mean(1)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{file} cannot be read as a recording: {error}") from error

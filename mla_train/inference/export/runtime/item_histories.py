@@ -1,5 +1,7 @@
 """Histories of items as arrays that a graph reads, and its answer as a record: used by infer_onnx.py beside it."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +13,17 @@ Spec = dict[str, Any]
 
 def items_of(history: Any) -> list[Any]:
     """Items of a history: a list of names, or of pairs of name and seconds, or a text with bars between names."""
-    return [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
+    items = [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
+    first: dict[str, Any] = {}
+    for item in items:  # an item counts where it is first
+        first.setdefault(name_of(item), item)
+    return list(first.values())
 
 
 def name_of(item: Any) -> str:
-    """Name of an item, or of a pair of name and seconds."""
-    return str(item[0] if isinstance(item, list) else item).strip()
+    """Name of an item, or of a pair of name and seconds; 7, 7.0 and "7.0" are one."""
+    name = unicodedata.normalize("NFC", str(item[0] if isinstance(item, list) else item)).strip()
+    return re.sub(r"^([-+]?(?:0|[1-9]\d*))\.0+$", r"\1", name)
 
 
 def read_histories(values: Sequence[Any], spec: Spec) -> Arrays:

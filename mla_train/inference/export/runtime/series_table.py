@@ -71,16 +71,33 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
         raise ValueError(f"{file} has no column {', '.join(lacking)}")
     usual = [spec["time_column"], *(name for name in header if name.lower() in TIME_NAMES), *header]
     time = next(name for name in usual if name and name not in names)
-    cells = [[to_number(row[name], separator, spec["na_values"]) for name in names] for row in rows]
+    signs = [(spec["formats"].get(name) or [None, ""])[:2] for name in names]
+    cells = [
+        [to_number(row[name], separator, spec["na_values"], *each) for name, each in zip(names, signs, strict=True)]
+        for row in rows
+    ]
     return np.array([to_seconds(row[time]) for row in rows]), np.array(cells)
 
 
-def to_number(cell: str, separator: str, missing: Sequence[str]) -> float:
-    """A cell as a number; NaN where it is empty, infinite or a word for a missing value."""
+def to_number(
+    cell: str, separator: str, missing: Sequence[str], decimal: str | None = None, thousands: str = ""
+) -> float:
+    """A cell as a number, with the signs of the training data; NaN where it is empty, infinite or a word for a missing value."""
     if cell.strip() in missing or re.sub(r"[.,]0+$", "", cell.strip()) in missing:
         return np.nan
-    cell = cell.strip() if separator == "," else cell.strip().replace(",", ".")
-    value = np.nan if cell.lower() in EMPTY_CELLS else float(cell)
+    if (text := cell.strip()).lower() in EMPTY_CELLS:
+        return np.nan
+    other = "." if decimal == "," else ","
+    if decimal and other in text:
+        if re.fullmatch(rf"[-+]?\d{{1,3}}({re.escape(other)}\d{{3}})+", text.partition(decimal)[0]):
+            if thousands != other:
+                raise ValueError(
+                    f"{cell} has not the signs of the training data, a decimal {decimal}: it needs mla_train.load"
+                )
+            text = text.replace(other, "")
+        elif decimal in text:
+            raise ValueError(f"{cell} is no number")
+    value = float(text if separator == "," and decimal != "," else text.replace(",", "."))
     return value if np.isfinite(value) else np.nan
 
 
