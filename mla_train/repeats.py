@@ -1,6 +1,6 @@
 """Examples of equal inputs: repeated ones are left out of train, and those that stay are in one split."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,17 @@ def equal_inputs(columns: Mapping[str, Column], repeated: bool = False) -> np.nd
         columns: Inputs by name.
         repeated: Whether only those are equal that the data names twice, and not two files of one content.
     """
-    keys = [column.keys() if repeated else column.contents() for column in columns.values()]
-    if any(key is None for key in keys):
+    asked = [column.keys() if repeated else column.contents() for column in columns.values()]
+    keys = [key for key in asked if key is not None]
+    if len(keys) < len(asked):
         return None
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(values, len(numbers)) for values in zip(*keys, strict=True)])
+    return numbered(keys[0] if len(keys) == 1 else zip(*keys, strict=True))
+
+
+def numbered(values: Iterable[Hashable]) -> np.ndarray:
+    """A number for each value that equal ones share, in the order in which they first occur, `(values,)`."""
+    numbers: dict[Hashable, int] = {}
+    return np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int64)
 
 
 def has_repeats(places: np.ndarray, equal: np.ndarray | None) -> bool:
@@ -51,23 +57,21 @@ def leave_out_repeats(
     """
     if equal is None:
         return
-    labels = [target.tobytes() if isinstance(target, np.ndarray) else target for target in targets]
+    labels = numbered(target.tobytes() if isinstance(target, np.ndarray) else target for target in targets)
+    count = labels.max(initial=0) + 1
     for split, places in () if have_several else rows.items():
-        labels_of: dict[Any, set[Any]] = {}
-        for place in places:
-            labels_of.setdefault(equal[place], set()).add(labels[place])
-        several = sum(len(different) > 1 for different in labels_of.values())
+        different = np.unique(equal[places] * count + labels[places]) // count
+        several = int((np.unique(different, return_counts=True)[1] > 1).sum())
         if several:
             notes.append(f"{several:,} examples of {split} occur with more than one label; all are kept")
+    train = rows["train"]
     if repeated is not None:
-        first = {(repeated[place], labels[place]): place for place in reversed(rows["train"])}
-        lost = len(rows["train"]) - len(first)
-        if lost:
-            notes.append(f"left out {lost:,} repeated examples of train")
-        rows["train"] = np.array(sorted(first.values()))
-    known = {equal[place] for place in rows["train"]}
+        first = np.unique(repeated[train] * count + labels[train], return_index=True)[1]
+        if len(first) < len(train):
+            notes.append(f"left out {len(train) - len(first):,} repeated examples of train")
+        train = rows["train"] = train[np.sort(first)]
     for split in ("val", "test"):
-        shared = sum(equal[place] in known for place in rows.get(split, ()))
+        shared = int(np.isin(equal[rows[split]], equal[train]).sum()) if split in rows else 0
         if shared:
             notes.append(f"{shared:,} examples of {split} are in train too; they stay, so that scores can be compared")
 

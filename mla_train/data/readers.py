@@ -197,7 +197,7 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
     if options.label_column == NO_LABELS:
         return "", [None] * len(table.origins)
     column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
-    labels = Labels(table.column(column), [" ".join(origin) for origin in table.origins])
+    labels = Labels(table.column(column), table.origins)
     empty = [i for i, label in enumerate(labels) if is_missing(label, options.na_values)]
     if empty and options.label_separator is not None:
         notes.append(f"{len(empty):,} rows of {table.file} have an empty {column}: they are examples without any label")

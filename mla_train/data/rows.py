@@ -20,6 +20,8 @@ class RowName(str):
         id: Identifier that the user's table gives the row; empty where it gives none.
     """
 
+    __slots__ = ("file", "id", "row")
+
     file: str
     row: str
     id: str
@@ -41,12 +43,17 @@ class Labels(list[Any]):
 
     Args:
         labels: Labels.
-        places: File and place of each.
+        origins: File and place of each.
     """
 
-    def __init__(self, labels: Iterable[Any], places: Sequence[str]) -> None:
+    def __init__(self, labels: Iterable[Any], origins: Sequence[tuple[str, str]]) -> None:
         super().__init__(labels)
-        self.places = places
+        self.origins = origins
+
+    @property
+    def places(self) -> list[str]:
+        """File and place of each label, as texts for messages."""
+        return [" ".join(origin) for origin in self.origins]
 
 
 def row_names(

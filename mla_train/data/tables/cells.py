@@ -104,7 +104,12 @@ def as_text(cell: Any, encoding: str | None = None) -> str:
         return cell.decode(encoding or "utf-8", "replace")
     if isinstance(cell, list | tuple | dict | np.ndarray):
         raise TypeError(f"a text is needed, not {type(cell).__name__}")
-    return str(cell).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = str(cell)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text  # the same object, so that millions of texts are held once
 
 
 @lru_cache(1 << 16, typed=True)

@@ -17,6 +17,25 @@ UNNAMED = re.compile(r"( \(\d+\))?")
 """Columns without a name, as `numbered` tells several apart."""
 
 
+class OneFile(Sequence[tuple[str, str]]):
+    """The file of all rows and the place of each, as pairs that are made when they are asked for.
+
+    Args:
+        file: File.
+        places: Place of each row.
+    """
+
+    def __init__(self, file: str, places: Sequence[str]) -> None:
+        self.file, self.places = file, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One pair."""
+        return self.file, self.places[index]
+
+
 @dataclass
 class Table:
     """A table in memory.
@@ -50,9 +69,9 @@ class Table:
         return list(self.cells)
 
     @property
-    def origins(self) -> list[tuple[str, str]]:
+    def origins(self) -> Sequence[tuple[str, str]]:
         """File of each row, and its place there."""
-        return self.files or [(str(self.file), place) for place in self.places]
+        return self.files or OneFile(str(self.file), self.places)
 
     def select(self, rows: Sequence[int]) -> "Table":
         """Some of the rows; notes on the whole table are left out."""

@@ -1,8 +1,8 @@
 """From texts to token numbers and TF-IDF weights."""
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -14,6 +14,7 @@ from mla_train.config import Augmentation, TextOptions, Texts, TokenizerKind
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
 from mla_train.data.choose_tokens import choose_tokens
+from mla_train.data.ragged import Ragged
 from mla_train.data.tables.cells import as_text
 from mla_train.data.texts import join_texts
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
@@ -37,7 +38,8 @@ MANY_UNKNOWN = 0.25
 
 def clean(text: str) -> str:
     """One form for what looks the same (Unicode NFC), with single spaces and without halves of characters."""
-    return " ".join(unicodedata.normalize("NFC", as_text(text)).split())
+    cleaned = " ".join(unicodedata.normalize("NFC", as_text(text)).split())
+    return text if cleaned == text else cleaned  # the same object, so that millions of texts are held once
 
 
 def in_kmers(text: str, size: int) -> str:
@@ -70,7 +72,7 @@ class TextColumn(ListColumn):
         tfidf: TF-IDF weights, `(texts, features)`.
     """
 
-    tokens: list[np.ndarray] = field(default_factory=list)
+    tokens: Sequence[np.ndarray] = ()
     tfidf: "scipy.sparse.csr_matrix | None" = None
 
     @property
@@ -90,7 +92,7 @@ class TextColumn(ListColumn):
 
     def select(self, index: np.ndarray) -> Self:
         """Some of the texts."""
-        tokens = [self.tokens[i] for i in index] if self.tokens else []
+        tokens = Ragged(self.tokens[i] for i in index) if self.tokens else ()
         return replace(super().select(index), tokens=tokens, tfidf=None if self.tfidf is None else self.tfidf[index])
 
     def lengths(self) -> np.ndarray:
@@ -156,27 +158,27 @@ class Text(Modality[TextSpec]):
         """Computes tokens and TF-IDF weights of texts."""
         tokens = tokenize(column.texts, self.tokenizer)  # faster than a cache of them
         tfidf = cached(weigh_texts)(column.texts, self.spec.tfidf) if self.spec.tfidf else None
-        cut, count = (
-            [len(n) - self.spec.max_length for n in tokens if len(n) > self.spec.max_length],
-            sum(map(len, tokens)),
-        )
-        if cut and self.spec.long_texts == "windows":
+        over, count = tokens.lengths - self.spec.max_length, len(tokens.values)
+        cut = over[over > 0]
+        if len(cut) and self.spec.long_texts == "windows":
             notes.append(
                 f"{len(cut):,} of {len(tokens):,} texts are read in windows of at most {self.spec.max_length} tokens"
             )
-        elif cut:
+        elif len(cut):
             off = "off" if self.spec.long_texts == "head" else "between beginning and end"
             notes.append(
                 f"cut {len(cut):,} texts {off} at {self.spec.max_length} tokens, {len(cut) / len(tokens):.1%} of the texts and "
-                f"{sum(cut) / count:.1%} of all tokens (data.max_length, data.long_texts)"
+                f"{cut.sum() / count:.1%} of all tokens (data.max_length, data.long_texts)"
             )
-        unknown = sum(int((numbers == UNK_ID).sum()) for numbers in tokens)
+        unknown = int((tokens.values == UNK_ID).sum())
         if unknown > MANY_UNKNOWN * count:
             notes.append(
                 f"{unknown / count:.0%} of the tokens of {len(tokens):,} texts are unknown, the encoder does not see them: "
                 "data.tokens=char or bpe knows scripts without blanks and rare words"
             )
-        return replace(column, tokens=[self._limited(numbers) for numbers in tokens], tfidf=tfidf)
+        is_changed = self.spec.end_token or (len(cut) and self.spec.long_texts != "windows")
+        limited = Ragged(map(self._limited, tokens)) if is_changed else tokens
+        return replace(column, tokens=limited, tfidf=tfidf)
 
     def _limited(self, tokens: np.ndarray) -> np.ndarray:
         """What is read of the tokens, with the end token where texts have one."""
@@ -296,11 +298,13 @@ def weigh_texts(texts: Sequence[str], tfidf: str) -> "scipy.sparse.csr_matrix":
     return features.matrix(texts)
 
 
-def tokenize(texts: Sequence[str], tokenizer: Any) -> list[np.ndarray]:
+def tokenize(texts: Sequence[str], tokenizer: Any) -> Ragged:
     """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none."""
-    tokens = []
-    for start in range(0, len(texts), 1000):
-        batch = list(texts[start : start + 1000])
-        for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
-            tokens.append(np.array((encoding.ids or [UNK_ID]) if text else [], dtype=np.int32))
-    return tokens
+
+    def tokens() -> Iterator[np.ndarray]:
+        for start in range(0, len(texts), 1000):
+            batch = list(texts[start : start + 1000])
+            for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
+                yield np.array((encoding.ids or [UNK_ID]) if text else [], dtype=np.int32)
+
+    return Ragged(tokens())
