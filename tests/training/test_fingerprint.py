@@ -143,9 +143,11 @@ def test_a_run_whose_table_has_changed_is_not_resumed(tmp_path):
     words = ["task=text_classification", "data=text_files", f"data.train={file}", "epochs=2", "data.tfidf_features=0"]
     run_here(tmp_path / "run", *words)
     (tmp_path / "run" / "results.json").unlink()
+    splits = (tmp_path / "run" / "data_splits.csv").read_bytes()
     write_jsonl(file, rows(60))
     with pytest.raises(UserError, match=r"run began: 29 train examples then, 43 now.*run_dir="):
         run_here(tmp_path / "run", *words, "resume=auto")
+    assert (tmp_path / "run" / "data_splits.csv").read_bytes() == splits
     write_jsonl(file, rows())
     assert run_here(tmp_path / "run", *words, "resume=auto")["examples"]["train"] == 29
     (tmp_path / "run" / "results.json").unlink()
