@@ -42,7 +42,11 @@ def find_source(key: str, path: str) -> Path:
     try:
         return find_model(path)
     except UserError as error:
-        remedy = "" if "resume=" in str(error) or "Restore" in str(error) else ". Name a run folder or a model folder"
+        remedy = (
+            ""
+            if "resume=" in str(error) or "Restore" in str(error)
+            else ". Name a run folder or a model folder; to resume a run, put it back"
+        )
         raise UserError(f"{key}={path}: {error}{remedy}") from error
 
 

@@ -28,6 +28,10 @@ class Averaging(WeightAveraging):
         if trainer.state.fn == "fit":
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Ends with the average also where a resumed run had no step left, so that Lightning calls no `on_train_end`."""
+        self._copy_average_to_current(pl_module)
+
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Swaps the average in, while training."""
         if trainer.state.fn == "fit":

@@ -63,11 +63,11 @@ class Checkpoints(Checkpoint):
         self.validated = 0  # step of the last validation
         self._epoch, self._batch = 0, 0
         self._is_due = False  # whether last.ckpt is written after the validation of this step
+        self._stopping = False  # whether the training is to end as early as trainer.min_epochs and min_steps allow
         self._written = time.monotonic()
         minutes = config.hardware.max_minutes
         self._end = math.inf if minutes is None else time.monotonic() + 60 * minutes
         self._signal: int | None = None
-        self._handlers: dict[int, Any] = {}
 
     @property
     def finished_epochs(self) -> int:
@@ -80,6 +80,7 @@ class Checkpoints(Checkpoint):
         """Best score so far, the next micro-batch, and what the data is."""
         best = {"best_score": self.best_score, "best_epoch": self.best_epoch, "validated": self.validated}
         return best | {
+            "stopping": self._stopping,
             "epoch": self._epoch,
             "batch": self._batch,
             "data": self.data,
@@ -93,12 +94,16 @@ class Checkpoints(Checkpoint):
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
         self.start, self.validated = state.get("start", ""), state.get("validated", 0)
         self._epoch, self._batch = state["epoch"], state["batch"]
+        self._stopping = state.get("stopping", False)
         self.position.set(self._epoch, self._batch)
 
     # When it is written.
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Handles Ctrl-C, SIGTERM and SIGUSR1, and stops at once if early stopping had decided so before the interruption."""
+        """Handles Ctrl-C, SIGTERM and SIGUSR1 until Lightning puts the handlers before them back, at the end of the training.
+
+        Stops at once if early stopping had decided so before the interruption.
+        """
         self._written = time.monotonic()
         for logger in trainer.loggers:
             if isinstance(logger, CsvLogger):
@@ -108,16 +113,10 @@ class Checkpoints(Checkpoint):
             signal.SIGTERM,
             signal.SIGUSR1,
         ):  # the last is Slurm's, some minutes before the end
-            self._handlers[number] = signal.signal(number, self._on_signal)
-        stopper = trainer.early_stopping_callback
-        if isinstance(stopper, EarlyStopping) and stopper.wait_count >= stopper.patience:
-            trainer.should_stop = True
-
-    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        """Restores the handlers of signals."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+            signal.signal(number, self._on_signal)
+        stopper = trainer.early_stopping_callback  # which a checkpoint of an earlier version has to be asked
+        has_decided = isinstance(stopper, EarlyStopping) and stopper.wait_count >= stopper.patience
+        trainer.should_stop = trainer.should_stop or self._stopping or has_decided
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:  # asked twice: do not wait for the end of the step
@@ -166,7 +165,8 @@ class Checkpoints(Checkpoint):
             self._write(trainer, "start.ckpt")
             return
         self._offer(trainer, module)
-        if self._is_due and not trainer.should_stop:  # else at the end of the epoch, which comes next
+        ends_here = trainer.should_stop and trainer.fit_loop._can_stop_early
+        if self._is_due and not ends_here:  # else at the end of the epoch, which comes next
             self._is_due = False
             self._write_last(trainer)
 
@@ -221,7 +221,7 @@ class Checkpoints(Checkpoint):
         trainer.lightning_module.stop_if_not_finite(weights=True)
         if trainer.is_global_zero:
             require_owned(RunFolder(self.folder.parent))
-        self._written = time.monotonic()
+        self._written, self._stopping = time.monotonic(), trainer.should_stop
         try:
             for logger in trainer.loggers:
                 if isinstance(logger, CsvLogger):

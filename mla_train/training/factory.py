@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.profilers import PyTorchProfiler
 
 from mla_train.config import HardwareConfig, TrainConfig
@@ -90,7 +91,7 @@ def build_trainer(
             checkpoints,
         ],
         logger=loggers,
-        plugins=[CheckpointFiles(), *(plugins if isinstance(plugins, list) else [plugins])],
+        plugins=[CheckpointFiles(), *_cluster(), *(plugins if isinstance(plugins, list) else [plugins])],
         profiler=profiler,
         default_root_dir=folder.path,
         use_distributed_sampler=False,
@@ -99,6 +100,11 @@ def build_trainer(
         log_every_n_steps=config.logger.every,
         **arguments,
     )
+
+
+def _cluster() -> list[Any]:
+    """Slurm without Lightning's own requeueing, whose checkpoint would take the place of those that are evaluated."""
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() and launched() is None else []
 
 
 def build_strategy(hardware: HardwareConfig) -> Any:

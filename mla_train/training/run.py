@@ -105,7 +105,11 @@ def run(
         with lock_run(folder, config) as folder, log_file(folder.path / "log.txt"):
             if folder.results.exists() and not had_results:  # another process has just finished it
                 return _show_finished(folder)
-            return _train(config, folder, tracker, report)
+            try:
+                return _train(config, folder, tracker, report)
+            except OSError:
+                require_owned(folder)  # else there is nothing wrong with the disk
+                raise
     except (KeyboardInterrupt, Interrupted):
         if folder.results.exists() and not had_results:  # its pages are not complete: as where it was killed
             folder.lock.touch()
@@ -154,22 +158,28 @@ def _train(
     torch.manual_seed(config.seed)
     module = TrainingModule(config, task, task.build_model(data.spec))
     data = replace(data, notes=[*data.notes, *module.model.head.choices()])
-    if not (config.debug.overfit or is_child()):
-        write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
     last = folder.last if folder.resumed else None
     known, taken = fingerprint(data), None
     if last is not None:
         accept = config.resume_data is ResumeData.accept
         checkpoint = read_checkpoint(last)
         for state in checkpoint.get("callbacks", {}).values():
-            changes = check_same_data(state.get("data", known), known, folder.path, accept)
-            data.notes.extend(f"resumed on other data: {change} (resume_data)" for change in changes)
+            before = state.get("data", known)
+            changes = check_same_data(before, known, folder.path, accept)
+            accepted = [f"resumed on other data: {change} (resume_data)" for change in changes]
+            if accepted := [*before.get("accepted", []), *accepted]:
+                known["accepted"] = (
+                    accepted  # for the next resumption, which finds the data as it is in this checkpoint
+                )
             taken = state.get("init", taken)
             require_config(state.get("config"), config, folder)
+        data.notes.extend(known.get("accepted", []))
         require_kept(checkpoint, folder)
         check_fits(checkpoint, module)
     elif not is_child():
         require_room(folder, module)
+    if not (config.debug.overfit or is_child()):
+        write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
     start = task.init_from_data(module.model, data) if last is None else ""
     if last is None and config.init.source is not None:
         taken = load_start(module.model, config)

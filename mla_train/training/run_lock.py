@@ -72,11 +72,10 @@ def lock_run(folder: RunFolder, config: TrainConfig) -> Iterator[RunFolder]:
 
 
 def require_owned(folder: RunFolder) -> None:
-    """Raises a UserError where the folder was moved while the run went on, and another run has begun in its place."""
-    if folder.lock.exists() and not is_child() and not holds(folder.lock):
+    """Raises a UserError where the folder was moved while the run went on; another run may have begun in its place."""
+    if not is_child() and not holds(folder.lock):
         raise UserError(
-            f"{folder.path} was moved while it was trained, and another run has begun there: this one ends. Continue it where "
-            "it was moved to"
+            f"{folder.path} was moved or removed while it was trained: this run ends. Continue it where it was moved to, with resume="
         )
 
 

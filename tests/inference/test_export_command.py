@@ -1,6 +1,8 @@
 """scripts/export.py: the folder, its card, 8-bit weights, and the Hugging Face Hub on the way out and in."""
 
 import json
+import multiprocessing
+import resource
 import shutil
 
 import huggingface_hub
@@ -97,9 +99,30 @@ def test_int8_is_measured(run, call):
         assert shown in text
     assert "| 8 test examples | float32 | int8 |" in text
     assert "onnxruntime int8" in text
-    call("--run", run, "--format", "torch_export", "--output", folder)  # in the place of the other export
+    for _ in range(2):  # in the place of the other export, and of its own
+        call("--run", run, "--format", "torch_export", "--output", folder)
     assert {file.name for file in folder.iterdir()} == {"model.pt2", SPEC, CONFIG, CHECKSUMS, "README.md"}
     assert "torch.export.load" in card_of(folder)[1]
+
+
+def on_small_disk(function):
+    """Calls a function in a process whose files may have 20 kB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))
+    function()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["onnx", "torch_export"])
+def test_a_full_disk_leaves_the_export_before_as_it_was(kind, run, call, tmp_path):
+    call("--run", run, "--format", "safetensors", "--output", tmp_path / "out")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    words = ("--run", run, "--format", kind, "--output", tmp_path / "out")
+    process = multiprocessing.get_context("fork").Process(target=on_small_disk, args=(lambda: call(*words),))
+    process.start()
+    process.join()
+    assert process.exitcode == 1
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
+    assert not list(tmp_path.glob(".unfinished*"))
 
 
 def test_what_cannot_be_exported_is_said(run, call, tmp_path, monkeypatch):

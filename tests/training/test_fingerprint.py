@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import torch
 from PIL import Image
 
 from mla_train.errors import UserError
+from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.fingerprint import _digest, check_same_data, fingerprint
-from tests.helpers import ROOT, load, run_here, write_jsonl, write_pictures
+from tests.helpers import ROOT, load, run_here, stop_in_epoch, write_jsonl, write_pictures
 
 
 def rows(count=40):
@@ -143,9 +145,11 @@ def test_a_run_whose_table_has_changed_is_not_resumed(tmp_path):
     words = ["task=text_classification", "data=text_files", f"data.train={file}", "epochs=2", "data.tfidf_features=0"]
     run_here(tmp_path / "run", *words)
     (tmp_path / "run" / "results.json").unlink()
+    splits = (tmp_path / "run" / "data_splits.csv").read_bytes()
     write_jsonl(file, rows(60))
     with pytest.raises(UserError, match=r"run began: 29 train examples then, 43 now.*run_dir="):
         run_here(tmp_path / "run", *words, "resume=auto")
+    assert (tmp_path / "run" / "data_splits.csv").read_bytes() == splits
     write_jsonl(file, rows())
     assert run_here(tmp_path / "run", *words, "resume=auto")["examples"]["train"] == 29
     (tmp_path / "run" / "results.json").unlink()
@@ -163,3 +167,14 @@ def test_a_run_whose_table_has_changed_is_not_resumed(tmp_path):
     write_jsonl(file, [{**row, "text": f"{row['text']} and word{i % 7}"} for i, row in enumerate(rows())])
     with pytest.raises(UserError, match=r"does not fit the network.*embed.*begin anew"):
         run_here(tmp_path / "run", *accept)
+
+
+def test_accepted_data_is_said_in_the_results_of_each_later_resumption(tmp_path):
+    file = write_jsonl(tmp_path / "a.jsonl", rows())
+    words = ["task=text_classification", "data=text_files", f"data.train={file}", "epochs=3", "data.tfidf_features=0"]
+    for epoch, extra in ((1, []), (2, ["resume=auto", "resume_data=accept"])):
+        with mock.patch.object(Checkpoints, "on_train_epoch_start", stop_in_epoch(epoch)), pytest.raises(RuntimeError):
+            run_here(tmp_path / "run", *words, *extra)
+        write_jsonl(file, [{**row, "text": " ".join(reversed(row["text"].split()))} for row in rows()])
+    results = run_here(tmp_path / "run", *words, "resume=auto")  # its checkpoint knows the new data alone
+    assert any("resumed on other data: values of text" in note for note in results["notes"])

@@ -3,12 +3,14 @@
 import csv
 import json
 import signal
+from typing import Any, ClassVar
 
+import lightning as L
 import pytest
 import torch
 
 from mla_train.errors import UserError
-from tests.helpers import SMALL, config, train
+from tests.helpers import SMALL, config, run_here, train
 from tests.training.test_resume import assert_same_end
 
 WORDS = [*SMALL, "regularization=strong", "regularization.early_stopping=0", "batch_size=128", "baselines=none"]
@@ -24,6 +26,15 @@ class AtEnd(L.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         if trainer.should_stop:
             os.kill(os.getpid(), signal.SIGTERM)
+
+class AtLast(L.Callback):
+    def on_train_epoch_end(self, trainer, module):
+        if {step} >= 0 and trainer.current_epoch + 1 == trainer.max_epochs:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+class Decided(AtStep):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        trainer.should_stop = trainer.should_stop or trainer.global_step == 3
 """
 
 
@@ -51,6 +62,54 @@ def test_a_run_that_is_stopped_before_a_validation_within_an_epoch_does_not_leav
     stopped(words, "AtStep", tmp_path, step)
     assert validated_steps(tmp_path / "run") == validated_steps(tmp_path / "whole")
     assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("averaging", ["ema_decay=0.99", "average_epochs=2"])
+def test_a_run_that_is_stopped_after_its_last_step_scores_the_average(averaging, tmp_path):
+    words = [
+        *WORDS,
+        "regularization=none",
+        f"regularization.{averaging}",
+        "epochs=3",
+        "trainer.check_val_every_n_epoch=2",
+    ]
+    train(*words, "run_dir=whole", cwd=tmp_path)
+    stopped(words, "AtLast", tmp_path)
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_stop_that_was_decided_before_the_least_number_of_epochs_outlives_an_interruption(tmp_path):
+    words = [*WORDS, "epochs=5", "trainer.min_epochs=2"]
+    train(*words, "run_dir=all", cwd=tmp_path)
+    stopped(words, "Decided", tmp_path, 5)
+    assert validated_steps(tmp_path / "run") == validated_steps(tmp_path / "all")[:2]
+
+
+class Handlers(L.Callback):
+    """Notes who handles SIGUSR1 while a run is validated."""
+
+    seen: ClassVar[list[Any]] = []
+
+    def on_validation_start(self, trainer, module):
+        self.seen.append(signal.getsignal(signal.SIGUSR1))
+
+
+def test_on_slurm_lightning_writes_no_checkpoint_of_its_own(tmp_path, monkeypatch):
+    values = {"NTASKS": 1, "JOB_NAME": "train", "JOB_ID": 7, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "NNODES": 1}
+    for name, value in values.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    Handlers.seen.clear()
+    run_here(tmp_path / "run", "debug=fast", "trainer.callbacks=[{_target_: tests.training.test_last_steps.Handlers}]")
+    assert Handlers.seen[-1] is signal.SIG_DFL  # of the evaluation; a checkpoint of Lightning would be evaluated then
+
+
+def test_after_the_training_signals_do_what_they_did_before(tmp_path):
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    after = {}
+    run_here(tmp_path / "run", "debug=fast", report=lambda _: after.update({n: signal.getsignal(n) for n in before}))
+    assert after == before
 
 
 @pytest.mark.slow

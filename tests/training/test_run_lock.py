@@ -158,11 +158,12 @@ def test_a_run_whose_folder_was_moved_leaves_the_one_in_its_place_alone(tmp_path
     with suppress(KeyError), lock_run(find_run(settings), settings) as run:
         require_owned(run)
         run.path.rename(tmp_path / "moved")
-        require_owned(run)  # there is nothing that it could harm
+        with pytest.raises(UserError, match="was moved or removed"):  # it would make a second folder there
+            require_owned(run)
         run.path.mkdir()
         for name in (".lock", "config.yaml"):
             (run.path / name).write_text("of another process")
-        with pytest.raises(UserError, match="was moved while it was trained"):
+        with pytest.raises(UserError, match="was moved or removed while it was trained"):
             require_owned(run)
         raise KeyError
     assert (tmp_path / "run" / "config.yaml").is_file()

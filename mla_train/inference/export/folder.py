@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from fnmatch import fnmatch
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def write_model(artifact: Artifact, folder: Path, name: str) -> dict[str, Graph]
         write_atomically(folder / file, tokenizer)
     for graph_name, graph in graphs.items():
         if name == "torch_export":
-            torch.export.save(graph.program, folder / f"{graph_name}.pt2")
+            content = BytesIO()  # torch's own writer of files ends the process where the disk is full
+            torch.export.save(graph.program, content)
+            write_atomically(folder / f"{graph_name}.pt2", content.getvalue(), checked=True)
         else:
             save_onnx(graph, folder / f"{graph_name}.onnx")
     if name == "onnx":
