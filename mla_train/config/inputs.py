@@ -150,7 +150,7 @@ class AudioOptions:
 
     sample_rate: int = number(16_000, least=4_000)
     mel_bands: int = number(40, least=8)
-    max_seconds: float = number(10.0, above=0)
+    max_seconds: float = number(10.0, above=0, below=1e9)
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""

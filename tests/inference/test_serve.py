@@ -34,7 +34,7 @@ from mla_train.inference.serve.examples import ExampleReader, input_type
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.inference.serve.service import Service
 
-LIMITS = Limits(body_bytes=1_000_000, examples=4, text_characters=500, image_pixels=10_000, series_steps=50)
+LIMITS = Limits(body_bytes=1_000_000, examples=4, lists=6000, text_characters=500, image_pixels=10_000, series_steps=50)
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -158,6 +158,8 @@ def test_the_page_needs_nothing_from_elsewhere_and_is_escaped(served):
         (b"", 400, "the body is not JSON"),
         (b'{"text": ', 400, "the body is not JSON"),
         (b"\xff\xfe", 400, "the body is not JSON"),
+        (b'{"text": [' + b"[]," * 6000 + b"[]]}", 413, "more than 6,000 lists and objects (lists)"),
+        (b'{"text": [' + b"{}," * 6000 + b"{}]}", 413, "more than 6,000 lists and objects (lists)"),
         (b"[" * 5000 + b"]" * 5000, 400, "recursion limit"),
         (b'{"text": ' + b"[" * 150 + b"]" * 150 + b"}", 422, "text: input should be a valid string"),
         (b'{"text": NaN}', 400, "the body is not JSON"),
