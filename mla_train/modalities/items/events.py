@@ -42,6 +42,9 @@ ITEM_NAMES = (
     "track_id",
 )
 TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "invoicedate", "created_at")
+UNITS = {"ms": (1e11, 1e14), "us": (1e14, 1e17), "ns": (1e17, 1e20)}
+"""Numbers that are times from 1973 to the year 5138 in parts of a second."""
+MOST_TIME = 1e20
 NO_TIME = "none"  # value of data.time_column
 
 
@@ -88,7 +91,7 @@ def read_event_files(options: Any) -> RawData:
     times = None
     if has_time and time is not None:
         columns["time"] = find_column(table, time, (), "data.time_column")
-        times = _times(table, columns["time"], options.time_format)
+        times = _times(table, columns["time"], options.time_format, notes)
     if options.title_column is not None:
         columns["title"] = find_column(table, options.title_column, (), "data.title_column")
         titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
@@ -120,13 +123,26 @@ def _without_empty(table: Table, columns: Sequence[str], options: Any, notes: li
     return table.select([row for row in range(len(table)) if row not in lacking])
 
 
-def _times(table: Table, column: str, form: str | None) -> np.ndarray:
-    """Times in seconds, or numbers as they are, `(events,)`."""
+def _times(table: Table, column: str, form: str | None, notes: list[str]) -> np.ndarray:
+    """Times in seconds, or numbers that are no times as they are, `(events,)`."""
     cells = table.column(column)
     numbers = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
     lacking = np.flatnonzero(np.isnan(numbers))
     if form is None and not len(lacking):
-        return numbers
+        odd = np.flatnonzero(~(np.abs(numbers) < MOST_TIME))
+        if len(odd):
+            raise UserError(
+                f"{table.file} {table.places[odd[0]]}: {column} is {cells[odd[0]]!r:.60}, which is no time: correct or remove the row"
+            )
+        unit = next(
+            (unit for unit, (least, most) in UNITS.items() if ((least <= numbers) & (numbers < most)).all()), None
+        )
+        if unit is None:
+            return numbers
+        notes.append(
+            f"{table.file}: numbers of column {column} are read as times in {unit}; data.time_format=s reads them as seconds"
+        )
+        return numbers / {"ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
     if form is None and 2 * len(lacking) < len(cells):
         raise UserError(
             f"{table.file} {table.places[lacking[0]]}: {column} is {cells[lacking[0]]!r:.60}, and most times are numbers: correct or "

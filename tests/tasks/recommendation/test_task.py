@@ -118,6 +118,20 @@ def test_dates_are_times(tmp_path):
     assert examples(read(write(tmp_path / "b.csv", rows)), "test") == plain
 
 
+@pytest.mark.parametrize(("unit", "parts"), [("ms", 1000), ("us", 10**6), ("ns", 10**9)])
+def test_parts_of_a_second_are_said_and_read_as_seconds(unit, parts, tmp_path):
+    seconds = [(user, item, 1_600_000_000 + 60 * time) for user, item, time in made_events()]
+    plain = examples(read(write(tmp_path / "a.csv", seconds), "data.gaps=true"), "test")
+    file = write(tmp_path / "b.csv", [(*event, time * parts) for *event, time in seconds])
+    data = read(file, "data.gaps=true")
+    assert examples(data, "test") == plain
+    assert (
+        f"{file}: numbers of column time are read as times in {unit}; data.time_format=s reads them as seconds"
+        in data.notes
+    )
+    assert not any("are read as times" in note for note in read(tmp_path / "a.csv").notes)
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "words", "message"),
     [
@@ -136,6 +150,18 @@ def test_dates_are_times(tmp_path):
         ),
         ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with three events or more"),
         ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
+        (
+            [*ROWS, ("e", "x", "inf")],
+            HEADER,
+            [],
+            r"line 13: time is 'inf', which is no time: correct or remove the row",
+        ),
+        (
+            [*ROWS, ("e", "x", "9" * 400)],
+            HEADER,
+            [],
+            r"line 13: time is '9+.*, which is no time: correct or remove the row",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path, rows, header, words, message):
