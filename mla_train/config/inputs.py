@@ -150,11 +150,12 @@ class AudioOptions:
 
     sample_rate: int = number(16_000, least=4_000)
     mel_bands: int = number(40, least=8)
-    max_seconds: float = number(10.0, above=0, below=1e9)
+    max_seconds: float = number(10.0, above=0)
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""
         require(self.sample_rate <= 48_000, f"data.sample_rate={self.sample_rate}: from 4000 to 48000 samples a second")
+        require(self.max_seconds <= 1e9, f"data.max_seconds={self.max_seconds}: at most 1e9 seconds")
         require(self.mel_bands <= 80, f"data.mel_bands={self.mel_bands}: from 8 to 80, more hold no frequency each")
 
 
