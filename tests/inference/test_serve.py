@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -428,3 +428,25 @@ def test_a_client_that_has_gone_frees_the_model():
     assert pieces_read == ["0", "1", "2"]
     assert batcher.alive
     batcher.close()
+
+
+def test_a_client_that_is_slower_than_the_time_of_an_answer_is_told_so():
+    service = Service.__new__(Service)
+    service.limits = replace(LIMITS, seconds=0.05)
+
+    def submit(examples, on_piece):
+        on_piece("a")
+        return Future()
+
+    service.batcher = SimpleNamespace(submit=submit)
+
+    async def take():
+        parts = []
+        async for part in service.write({"text": "a"}):
+            parts.append(part)
+            await asyncio.sleep(0.1)
+        return parts
+
+    first, last = asyncio.run(take())
+    assert first == {"text": "a"}
+    assert last["error"].startswith("no end of the answer within 0.05 seconds")
