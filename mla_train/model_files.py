@@ -55,7 +55,11 @@ def is_deepseek(path: str | Path) -> bool:
     file = Path(path) / CONFIG
     if not file.is_file() or (Path(path) / SPEC).exists():
         return False
-    kind = read_json(file).get("model_type")
+    try:
+        config = read_json(file)
+    except ValueError as error:
+        raise UserError(f"{file} cannot be read: {error}") from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
     return isinstance(kind, str) and kind.startswith("deepseek_v")
 
 

@@ -77,6 +77,8 @@ def typed(cls: type[Spec], values: Mapping[str, Any], key: str) -> Spec:
     spec = cls(**values)
     for name, known_names in getattr(cls, "one_of", {}).items():
         require(getattr(spec, name) in known_names, f"{key}.{name} must be one of {', '.join(known_names)}")
+    for name, (least, most) in getattr(cls, "within", {}).items():
+        require(least <= getattr(spec, name) <= most, f"{key}.{name} must be from {least:,} to {most:,}")
     for names, *others in getattr(cls, "equally_long", ()):
         size = sum(len(getattr(spec, name)) for name in names)
         fitting = {name: (size, 0) if name in getattr(cls, "may_be_empty", ()) else (size,) for name in others}

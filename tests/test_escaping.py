@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import re
 import sys
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from mla_train.report.run_report import report_run
 from mla_train.report.tables import Cell, Table, Tone, as_rich, terminal
 from mla_train.training import curves
 from mla_train.training.results import show
+from mla_train.training.run import log_file
 from tests.helpers import ROOT, hourly_table, run_here, write_jsonl
 
 ODD = ["cost $x_{$ and $\\frac$", "[/b] [red]", "\x1b[31mred\x07", "=HYPERLINK(1)", "<script>alert(1)</script>|"]
@@ -33,6 +35,13 @@ def run(tmp_path_factory):
     words = ["task=text_classification", "data=text_files", f"data.train={file}", "epochs=1", "baselines=quick"]
     run_here(folder / "run", *words, report=report_run)
     return folder / "run"
+
+
+def test_the_log_steers_no_terminal(tmp_path):
+    with log_file(tmp_path / "log.txt"):
+        logging.getLogger("library").warning("no glyph for \x1b[31mred\x07\nnext line")
+    log = (tmp_path / "log.txt").read_text()
+    assert "no glyph for \\x1b[31mred\\x07\nnext line\n" in log
 
 
 def test_a_run_with_odd_names_is_whole(run, capsys):

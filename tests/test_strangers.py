@@ -17,6 +17,7 @@ from mla_train.inference.artifact import load_model
 from mla_train.inference.files import Writer
 from mla_train.locks import lock
 from mla_train.masking import mask, mask_command
+from mla_train.modalities.series.spec import SeriesSpec, first_time
 from mla_train.modalities.series.time_words import in_english
 from mla_train.modalities.series.times import times_of
 from mla_train.report.page import data_uri
@@ -184,3 +185,15 @@ def test_a_long_cell_is_no_time_at_once():
     with pytest.raises(UserError, match=r"row 2: '1\.1\..*column time is no time: it has 200,000 characters"):
         times_of(column, None)
     assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("start", ["\x1b[31m", "9999-99-99", "", "nan"])
+def test_a_start_of_a_stranger_that_is_no_time_is_named(start):
+    spec = SeriesSpec(["load"], [0.0], [1.0], start=start)
+    with pytest.raises(UserError, match=r"start of the model's series is '.*', which is no time"):
+        first_time(spec)
+
+
+def test_a_form_of_times_that_is_no_pattern_is_named():
+    with pytest.raises(UserError, match=r"'2024' in column time is no time.*data\.time_format="):
+        times_of(pd.Series(["2024", "2025"], name="time"), None, "%Y%Y")

@@ -11,6 +11,8 @@ from mla_train.config.run import TrainConfig
 from mla_train.config.task import HeadOptions
 from mla_train.errors import require
 
+MOST_TOKENS = 10_000  # that are written of a text, whatever a stored model says
+
 
 class Architecture(Enum):
     """transformer: encoder and decoder of attention blocks; seq2seq: GRUs with additive attention (Bahdanau 2014)."""
@@ -59,11 +61,11 @@ class GenerationOptions(HeadOptions):
 
     model: Architecture = Architecture.transformer
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
-    beams: int = number(5, least=1)
+    beams: int = number(5, least=1, below=1_000)
     length_penalty: float = number(1.0, least=0)
     coverage_penalty: float = number(0.0, least=0)
-    min_tokens: int = number(0, least=0)
-    max_tokens: int | None = number(None, least=1)
+    min_tokens: int = number(0, least=0, below=MOST_TOKENS)
+    max_tokens: int | None = number(None, least=1, below=MOST_TOKENS + 1)
     val_sample: int | None = number(500, least=1)
     copy: bool = False
 

@@ -155,6 +155,7 @@ class AudioOptions:
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""
         require(self.sample_rate <= 48_000, f"data.sample_rate={self.sample_rate}: from 4000 to 48000 samples a second")
+        require(self.max_seconds <= 1e9, f"data.max_seconds={self.max_seconds}: at most 1e9 seconds")
         require(self.mel_bands <= 80, f"data.mel_bands={self.mel_bands}: from 8 to 80, more hold no frequency each")
 
 

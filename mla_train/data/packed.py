@@ -31,6 +31,8 @@ TIMES = 30
 PIECE = 1 << 20  # bytes
 CELL = 8  # bytes of the shortest cell in memory
 LINE = 60  # bytes of the shortest line in memory
+MARKS = {",": CELL, ";": CELL, "\t": CELL, "|": CELL, "[": LINE, "{": LINE}
+"""Bytes in memory of what begins or ends at a sign of a line: a cell, a list or an object of JSON."""
 
 _most = MAX_BYTES
 
@@ -73,13 +75,15 @@ def check_cells(rows: int, columns: int, size: int, name: str, cell: int = CELL)
 
 
 def check_lines(lines: Iterator[str], size: int, name: str) -> Iterator[str]:
-    """The lines of a packed file of a size; raises UserError where they are more than may be held in memory as texts."""
-    most = max(_most, TIMES * size) // LINE
-    for number, line in enumerate(lines):
-        if number >= most:
+    """The lines of a packed file of a size; raises UserError where they and their cells are more than may be held in memory."""
+    most, held = max(_most, TIMES * size), 0
+    for line in lines:
+        held += LINE + sum(cost * line.count(mark) for mark, cost in MARKS.items())
+        if held > most:
             raise UserError(
-                f"{name} has {size:,} bytes and unpacks to more than {most:,} lines: it may be made to fill the memory. If you "
-                "trust it, unpack it first, or set data.max_bytes= higher"
+                f"{name} has {size:,} bytes and unpacks to more than {most // LINE:,} lines, or as many cells or lists as would "
+                "take their place: it may be made to fill the memory. If you trust it, unpack it first, or set data.max_bytes= "
+                "higher"
             )
         yield line
 

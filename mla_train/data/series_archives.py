@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.data.examples import Examples, RawData
+from mla_train.data.packed import CELL, check_regular, check_unpacked
 from mla_train.data.rows import RowName
 from mla_train.data.series_steps import without_end
 from mla_train.data.splits import SPLITS
@@ -91,6 +92,7 @@ def read_archive_file(file: Path) -> Examples:
     lines: list[list[str]] = []
     said: dict[str, bool] = {}
     attributes = list[str]()
+    size, count = check_regular(file), 0
     for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
         if is_undecoded(line):
             raise UserError(f"{file} line {number} is not UTF-8: save it as UTF-8")
@@ -121,7 +123,10 @@ def read_archive_file(file: Path) -> Examples:
             channels = [part.split(",") for part in parts]
         if not channels or not channels[0] or (label is not None and not label.strip()):
             raise UserError(f"{file} line {number}: a series needs values and a label")
-        steps = np.full((max(map(len, channels)), len(channels)), np.nan)
+        longest = max(map(len, channels))
+        count += longest * len(channels) * CELL
+        check_unpacked(count, size, str(file))  # of channels of one step beside a long one
+        steps = np.full((longest, len(channels)), np.nan)
         try:
             for i, cells in enumerate(channels):
                 steps[: len(cells), i] = [_number(cell) if cell.strip() not in ("", "?") else np.nan for cell in cells]

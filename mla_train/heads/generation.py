@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Architecture, TrainConfig, attention_of
+from mla_train.config import MOST_TOKENS, Architecture, TrainConfig, attention_of
 from mla_train.data.batch import Batch
 from mla_train.data.tokenizers import END_ID, PAD_ID, START_ID, read_tokenizer
 from mla_train.heads.base import Embeddings, Explained, Predictions, columns_of, padding_of
@@ -21,8 +21,6 @@ from mla_train.modalities.text import clean
 from mla_train.modalities.text.augment import HIDDEN, hide_tokens
 from mla_train.nn import CopyAttention, Decoder, Hypothesis, beam_search, observe, sample
 from mla_train.nn.seq2seq import GruDecoder
-
-MOST_TOKENS = 10_000  # that are written of a text, whatever a stored model says
 
 if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
     from mla_train.heads.text_metrics import TextMetrics

@@ -43,12 +43,13 @@ def from_deepseek_v3(
         scale: Factor on the scores where YaRN changes it.
 
     Raises:
-        ValueError: The layer has biases, which are not supported.
+        ValueError: The layer has biases, which are not supported, or its weights have other sizes.
     """
     biases = [name for name in weights if name.endswith(".bias")]
     if biases:
         raise ValueError(f"attention biases are not supported, found {', '.join(biases)}")
     kv_down = weights["kv_a_proj_with_mqa.weight"]
+    _check_sizes(weights, num_heads, qk_nope_head_dim, qk_rope_head_dim, v_head_dim)
     layer = MultiheadLatentAttention(
         dim=kv_down.size(1),
         num_heads=num_heads,
@@ -65,6 +66,22 @@ def from_deepseek_v3(
     names = _names(layer)
     layer.load_state_dict(_reordered(layer, {ours: weights[theirs] for ours, theirs in names.items()}, order))
     return layer
+
+
+def _check_sizes(weights: Mapping[str, Tensor], heads: int, nope: int, rope: int, value: int) -> None:
+    """Raises ValueError where weights are not of these sizes; a layer that is made first might fill the memory."""
+    query = "q_b_proj.weight" if "q_a_proj.weight" in weights else "q_proj.weight"
+    rows = {"kv_b_proj.weight": heads * (nope + value), query: heads * (nope + rope)}
+    for name in ("kv_a_proj_with_mqa.weight", "o_proj.weight", *rows, *({"q_a_proj.weight"} & weights.keys())):
+        shape = tuple(weights[name].shape)
+        if len(shape) != 2 or shape[0] != rows.get(name, shape[0]):
+            raise ValueError(
+                f"{name} is {shape}, and has {rows.get(name, 'any')} rows and two dimensions by the config"
+            )
+    if not rope < len(weights["kv_a_proj_with_mqa.weight"]):
+        raise ValueError(
+            f"kv_a_proj_with_mqa.weight has {len(weights['kv_a_proj_with_mqa.weight'])} rows, {rope} of them for positions"
+        )
 
 
 def to_deepseek_v3(layer: MultiheadLatentAttention, rope_interleave: bool = True) -> dict[str, Tensor]:

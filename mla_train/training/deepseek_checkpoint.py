@@ -15,6 +15,12 @@ from mla_train.model_files import WEIGHTS
 from mla_train.nn.deepseek import from_deepseek_v3
 
 INDEX = f"{WEIGHTS}.index.json"
+SIZES = (
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim",
+)  # fmt: skip
+"""Sizes in the config, those of attention last."""
+MOST_SIZE, MOST_THETA = 2**31, 2**63
 LAYER = {
     "input_layernorm.weight": "attention_norm.weight",
     "post_attention_layernorm.weight": "feed_forward_norm.weight",
@@ -25,30 +31,38 @@ def deepseek_sizes(folder: Path) -> dict[str, Any]:
     """Options of encoder and attention of a network of the sizes of a checkpoint, such as `encoder.dim`.
 
     Raises:
-        UserError: The config lacks a size, or says of positions or biases what this project's attention does not have.
+        UserError: The config lacks a size, or says of positions, biases or feed-forward layers what this project does not have.
     """
     file = folder / "config.json"
     config = read_json(file)
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    require(isinstance(rope, dict), f"{file}: rope_parameters are no object")
     kind = rope.get("rope_type", rope.get("type", "default"))
     require(kind == "default", f"{file}: positions are scaled by {kind}, which attention=mla does not do")
+    theta = rope.get("rope_theta", config.get("rope_theta", 10_000.0))
+    require(type(theta) in (int, float) and 0 < theta < MOST_THETA, f"{file}: rope_theta must be a positive number")
     require(not config.get("attention_bias"), f"{file}: attention has biases, which attention=mla has not")
-    try:
-        dim = config["hidden_size"]
-        names = ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
-        return {
-            "encoder.dim": dim,
-            "encoder.depth": config["num_hidden_layers"],
-            "encoder.num_heads": config["num_attention_heads"],
-            "encoder.mlp_ratio": 1.5 * config["intermediate_size"] / dim,
-            "encoder.norm": "rmsnorm",
-            "encoder.activation": "swiglu",
-            "attention.kind": "mla",
-            **{f"attention.{name}": config[name] for name in names},
-            "attention.rope_theta": float(rope.get("rope_theta", config.get("rope_theta", 10_000.0))),
-        }
-    except (KeyError, TypeError, ZeroDivisionError) as error:
-        raise UserError(f"{file} lacks a size of the network: {error}") from error
+    activation = config.get("hidden_act", "silu")
+    require(activation == "silu", f"{file}: hidden_act is {activation}, and blocks have silu here")
+    for name in SIZES:
+        size = config.get(name)
+        is_size = type(size) is int and 0 < size < MOST_SIZE
+        require(
+            is_size or (size is None and name == "q_lora_rank"),
+            f"{file} lacks a size of the network: {name}, a whole number above 0",
+        )
+    dim = config["hidden_size"]
+    return {
+        "encoder.dim": dim,
+        "encoder.depth": config["num_hidden_layers"],
+        "encoder.num_heads": config["num_attention_heads"],
+        "encoder.mlp_ratio": 1.5 * config["intermediate_size"] / dim,
+        "encoder.norm": "rmsnorm",
+        "encoder.activation": "swiglu",
+        "attention.kind": "mla",
+        **{f"attention.{name}": config.get(name) for name in SIZES[4:]},
+        "attention.rope_theta": float(theta),
+    }
 
 
 def read_deepseek(folder: Path) -> dict[str, Tensor]:
@@ -104,4 +118,6 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
                 if ".experts." not in key and ".shared_experts." not in key:
                     weight = opened.get_tensor(key)
                     require(weight.element_size() > 1, f"{file}: {key} has 8 bits: convert the checkpoint to bfloat16")
+                    is_real = weight.is_floating_point() and bool(weight.isfinite().all())
+                    require(is_real, f"{file}: {key} has weights that are no finite real numbers")
                     yield key, weight

@@ -302,10 +302,10 @@ class _LogFile(logging.FileHandler):
 
 
 class _Formatter(logging.Formatter):
-    """Messages and tracebacks without secrets."""
+    """Messages and tracebacks without secrets and without control characters, which could steer a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        return printable(mask(super().format(record)))
 
 
 @contextmanager

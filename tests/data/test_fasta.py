@@ -1,6 +1,7 @@
 """FASTA files: rows of the one reader of tables, classes by file or header, groups held out, k-mers as words."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -46,6 +47,16 @@ def test_a_record_is_a_row(tmp_path):
         "file": ["genes.v2"] * 2,
     }
     assert table.places == ["line 2", "line 6"]
+
+
+def test_a_long_line_of_pieces_is_not_held_piece_by_piece(tmp_path):
+    (tmp_path / "a.fasta").write_text(">one\n" + "AC \t\u2003" * 200_000 + "\n")
+    tracemalloc.start()
+    (text,) = read(tmp_path / "a.fasta").cells["text"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert text == "AC" * 200_000
+    assert peak < 20 * len(text)  # pieces would be 60 bytes for each of two letters
 
 
 def test_parts_of_headers_are_columns(tmp_path):

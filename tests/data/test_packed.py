@@ -22,6 +22,7 @@ from mla_train.data import packed
 from mla_train.data.corpus import read_corpus
 from mla_train.data.image_files import FORMATS, note_links
 from mla_train.data.packed import check_regular, limit_unpacking
+from mla_train.data.series_archives import read_archive_file
 from mla_train.data.tables import open_source
 from mla_train.data.tables.source import read_lines
 from mla_train.data.tables.table import read_table
@@ -102,6 +103,17 @@ def write_no_bytes(file):
         archive.writestr("text.npy", header.getvalue())
 
 
+def with_part(file, part, before, content):
+    """A spreadsheet with more in one of its parts."""
+    plain = io.BytesIO()
+    book = openpyxl.Workbook()
+    book.active.append(["text", "label"])
+    book.save(plain)
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(before, content + before) if part in name else old.read(name))
+
+
 BOMBS = {
     "a.csv.gz": lambda file: file.write_bytes(gzip.compress(text())),
     "a.csv.xz": lambda file: file.write_bytes(lzma.compress(text())),
@@ -121,8 +133,11 @@ BOMBS = {
     "stream.arrow": lambda file: write_arrow(file, pyarrow.ipc.new_stream),
     "dictionary.arrow": lambda file: write_arrow(file, as_dictionary=True),
     "a.xlsx": write_sheet,
-    "empty.npz": write_no_bytes,
-    "a.npz": lambda file: np.savez_compressed(file, text=np.zeros(3 * MOST, np.uint8)),
+    "styles.xlsx": lambda file: with_part(file, "styles", b"</styleSheet>", b"<a/>" * (MOST // 20)),
+    "types.xlsx": lambda file: with_part(file, "Content_Types", b"</Types>", b"<a/>" * (MOST // 20)),
+    "row.xlsx": lambda file: with_part(file, "sheet1", b"</row>", b"<c/>" * (MOST // 20)),
+    "cell.xlsx": lambda file: with_part(file, "sheet1", b"</c>", b"<a/>" * (MOST // 20)),
+    "attributes.xlsx": lambda file: with_part(file, "sheet1", b"</row>", b"<c %s/>" % (b'a="" ' * (MOST // 40))),
 }
 
 
@@ -135,8 +150,36 @@ def test_a_small_file_that_unpacks_to_much_is_refused(name, tmp_path, monkeypatc
         with pytest.raises(UserError, match=r"unpacks to more than .*data\.max_bytes="):
             read_table(tmp_path / name)
     limit_unpacking(1000 * MOST)
-    if name != "a.xlsx":
+    if not name.endswith(".xlsx"):
         assert next(open_source(tmp_path / name).rows).cells
+
+
+CELLS = {
+    "a.csv.gz": b"text,label\n%s\n" % (b"a," * (MOST // 3)),
+    "a.tsv.gz": b"text\tlabel\n%s\n" % (b"a\t" * (MOST // 3)),
+    "lines.csv.gz": b"text,label\n" + (b"a," * 1000 + b"\n") * (MOST // 3000),
+    "a.json.gz": b'[{"text": [%s[]]}]' % (b"[]," * (MOST // 10)),
+    "a.jsonl.gz": b'{"text": [%s{}]}\n' % (b"{}," * (MOST // 10)),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_small_file_of_many_cells_or_lists_is_refused(name, tmp_path):
+    assert len(CELLS[name]) < MOST
+    (tmp_path / name).write_bytes(gzip.compress(CELLS[name]))
+    with pytest.raises(UserError, match=r"unpacks to more than .* cells or lists.*data\.max_bytes="):
+        read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "line"), [("a.ts", "{long}:{short}:a\n"), ("a.arff", "'{long}\\n{arff}',a\n")])
+def test_a_long_channel_beside_many_short_ones_is_refused(name, line, tmp_path):
+    count = 1 + int((MOST / packed.CELL) ** 0.5)
+    many = ["1"] * count
+    (tmp_path / name).write_text(
+        "@data\n" + line.format(long=",".join(many), short=":".join(many), arff="\\n".join(many))
+    )
+    with pytest.raises(UserError, match=r"unpacks to more than .*data\.max_bytes="):
+        read_archive_file(tmp_path / name)
 
 
 @pytest.mark.parametrize("ending", sorted(packed.OPENERS))

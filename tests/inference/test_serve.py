@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -34,7 +34,7 @@ from mla_train.inference.serve.examples import ExampleReader, input_type
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.inference.serve.service import Service
 
-LIMITS = Limits(body_bytes=1_000_000, examples=4, text_characters=500, image_pixels=10_000, series_steps=50)
+LIMITS = Limits(body_bytes=1_000_000, examples=4, lists=6000, text_characters=500, image_pixels=10_000, series_steps=50)
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -158,7 +158,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_is_escaped(served):
         (b"", 400, "the body is not JSON"),
         (b'{"text": ', 400, "the body is not JSON"),
         (b"\xff\xfe", 400, "the body is not JSON"),
-        (b"[" * 5000 + b"]" * 5000, 400, "recursion limit"),
+        (b'{"text": [' + b"[]," * 6000 + b"[]]}", 413, "more than 6,000 lists and objects (lists)"),
+        (b'{"text": [' + b"{}," * 6000 + b"{}]}", 413, "more than 6,000 lists and objects (lists)"),
+        (b"[" * 5000 + b"]" * 5000, 400, "recursion"),
         (b'{"text": ' + b"[" * 150 + b"]" * 150 + b"}", 422, "text: input should be a valid string"),
         (b'{"text": NaN}', 400, "the body is not JSON"),
         (b'{"text": "a", "text": "b"}', 400, "text occurs twice in an object"),
@@ -426,3 +428,25 @@ def test_a_client_that_has_gone_frees_the_model():
     assert pieces_read == ["0", "1", "2"]
     assert batcher.alive
     batcher.close()
+
+
+def test_a_client_that_is_slower_than_the_time_of_an_answer_is_told_so():
+    service = Service.__new__(Service)
+    service.limits = replace(LIMITS, seconds=0.05)
+
+    def submit(examples, on_piece):
+        on_piece("a")
+        return Future()
+
+    service.batcher = SimpleNamespace(submit=submit)
+
+    async def take():
+        parts = []
+        async for part in service.write({"text": "a"}):
+            parts.append(part)
+            await asyncio.sleep(0.1)
+        return parts
+
+    first, last = asyncio.run(take())
+    assert first == {"text": "a"}
+    assert last["error"].startswith("no end of the answer within 0.05 seconds")

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 import warnings
 
 import numpy as np
@@ -21,6 +22,7 @@ from mla_train.modalities.audio.decode import UnreadableError, read_recording, r
 from mla_train.modalities.audio.log_mel import is_silent, log_mel, mel_filters
 from mla_train.modalities.audio.spec import AudioSpec
 from mla_train.model import Model
+from mla_train.stored_spec import typed
 from tests.helpers import SMALL, batch_of, config, made_data, randomize
 
 RATE = 16_000
@@ -112,7 +114,27 @@ def test_resampling_keeps_a_tone_and_removes_what_the_rate_cannot_hold():
     assert np.abs(resampled(high, 48_000, RATE)[800:-800]).max() < 2e-3
 
 
-@pytest.mark.parametrize(("old", "new"), [(22_050, RATE), (44_100, RATE), (8000, RATE), (48_000, RATE), (11_025, 8000)])
+def test_a_rate_without_a_common_factor_takes_no_time():
+    resampled(tone(), 48_000, RATE)  # what is imported late
+    start = time.perf_counter()
+    heard = resampled(tone(1000, 0.5, 383_999), 383_999, RATE)
+    assert time.perf_counter() - start < 1
+    np.testing.assert_allclose(heard[800:7200], tone(1000, 0.5)[800:7200], atol=1e-2)
+
+
+def test_rates_and_lengths_of_a_stranger_are_within_what_can_be_chosen():
+    values = {"sample_rate": RATE, "mel_bands": 40, "max_seconds": 10.0}
+    assert typed(AudioSpec, values, "spec") == AudioSpec(**values)
+    for name, odd in (("sample_rate", 2_000_000_000), ("sample_rate", 1), ("max_seconds", 1e307)):
+        with pytest.raises(UserError, match=rf"spec\.{name} must be from"):
+            typed(AudioSpec, values | {name: odd}, "spec")
+        with pytest.raises(UserError, match=rf"data\.{name}="):
+            config("task=speech_classification", f"data.{name}={odd}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(22_050, RATE), (44_100, RATE), (8000, RATE), (48_000, RATE), (11_025, 8000), (383_999, RATE)]
+)
 def test_exported_models_resample_alike(old, new):
     samples = np.random.default_rng(0).normal(0, 0.1, 5000).astype(np.float32)
     np.testing.assert_allclose(infer_onnx.resampled(samples, old, new), resampled(samples, old, new), atol=1e-5)

@@ -96,6 +96,15 @@ def test_experts_are_left_out(folder, tmp_path):
         ({"attention_bias": True}, "attention has biases"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "positions are scaled by yarn"),
         ({"hidden_size": None}, "lacks a size"),
+        ({"num_attention_heads": "4"}, "lacks a size of the network: num_attention_heads"),
+        ({"qk_rope_head_dim": 6.0}, "lacks a size of the network: qk_rope_head_dim"),
+        ({"intermediate_size": 10**400}, "lacks a size of the network: intermediate_size"),
+        ({"rope_parameters": ["default"]}, "rope_parameters are no object"),
+        ({"rope_parameters": {"rope_theta": "much"}}, "rope_theta must be a positive number"),
+        ({"hidden_act": "gelu"}, "hidden_act is gelu"),
+        # Layers of these sizes would have 100 TB.
+        ({"num_attention_heads": 10**6, "v_head_dim": 10**6}, r"kv_b_proj\.weight is .* and has 1000008000000 rows"),
+        ({"qk_rope_head_dim": 10**9}, r"q_b_proj\.weight is .* and has 4000000032 rows"),
         ({"kv_lora_rank": 9}, r"attention\.kv_lora_rank"),
     ],
 )
@@ -122,6 +131,22 @@ def test_weights_of_eight_bits_and_missing_files_are_said(folder, tmp_path):
     save_file(small, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="has 8 bits: convert the checkpoint to bfloat16"):
         started(*options)
+
+
+def test_weights_that_are_no_real_numbers_and_other_files_are_said(folder, tmp_path):
+    (tmp_path / "config.json").symlink_to(folder / "whole" / "config.json")
+    options = [word.replace(str(folder / "whole"), str(tmp_path)) for word in words(folder)]
+    weights = load_file(folder / "whole" / "model.safetensors")
+    norm = weights["model.norm.weight"]
+    for odd in (norm / 0, norm.int(), norm.to(torch.complex64)):
+        save_file(weights | {"model.norm.weight": odd}, tmp_path / "model.safetensors")
+        with pytest.raises(UserError, match=r"model\.norm\.weight has weights that are no finite real numbers"):
+            started(*options)
+    (tmp_path / "config.json").unlink()
+    for content, message in (("[]", "holds no finished model"), ("{", "cannot be read")):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(UserError, match=message):
+            check_models(config(*options))
 
 
 def test_its_embedding_is_not_taken(folder):

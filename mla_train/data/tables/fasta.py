@@ -10,6 +10,7 @@ from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecod
 from mla_train.errors import UserError
 
 COLUMNS = ("text", "name", "header", "file")
+BLANKS = {sign: None for sign in range(0x3001) if chr(sign).isspace()}  # splitting a long line would fill the memory
 
 
 def open_fasta(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -62,7 +63,7 @@ def _records(lines: Iterator[str], name: str) -> Iterator[tuple[str, str, str]]:
                 yield place, header, "".join(pieces)
             place, header, pieces = f"line {number}", line[1:].strip(), []
         elif place:
-            pieces.append("".join(line.split()))
+            pieces.append(line.translate(BLANKS))
         else:
             raise UserError(f"{name} line {number} belongs to no sequence: in a FASTA file a header begins with >")
     if place:

@@ -27,6 +27,7 @@ from mla_train.data.tables.source import (
     read_lines,
     readable,
 )
+from mla_train.data.tables.workbook import Workbook
 from mla_train.errors import UserError
 
 CHUNK = 1024
@@ -138,7 +139,7 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
     The names of the columns are in its first row with several cells; where rows have one cell, in the first that is not empty.
     """
     try:
-        from openpyxl import load_workbook
+        from openpyxl.reader.excel import ExcelReader
     except ImportError as error:
         raise UserError(
             f"{name}: a spreadsheet needs the package openpyxl: pip install openpyxl, or save it as csv"
@@ -147,7 +148,10 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
         content = BytesIO(open_bytes(path).read()) if is_packed(path) else path
         size = content.getbuffer().nbytes if isinstance(content, BytesIO) else check_regular(path)
         check_zip(content, size, name)
-        book = load_workbook(content, read_only=True, data_only=True)
+        reader = ExcelReader(content, read_only=True, data_only=True)
+        reader.archive = Workbook(content, size, name)
+        reader.read()
+        book = reader.wb
     except UserError:
         raise
     except Exception as error:  # a broken file raises errors of many kinds
@@ -156,7 +160,7 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
     if not sheets:
         raise UserError(f"{name} has no sheet with cells: write the table as the first sheet, or save it as csv")
     for sheet in sheets:  # some begin with an empty one
-        filled = _filled_rows(sheet, size, name)
+        filled = _filled_rows(sheet, reader.archive)
         first = list(islice(filled, TITLES))
         if first:
             break
@@ -193,19 +197,21 @@ def _padded(row: tuple[Any, ...], width: int) -> tuple[Any, ...]:
     return row + (None,) * (width - len(row))
 
 
-def _filled_rows(sheet: Any, size: int, name: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def _filled_rows(sheet: Any, file: Workbook) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Rows of a sheet that are not empty, with their numbers, up to their last cell; the file may lie about its dimension.
 
     Raises:
         UserError: Rows are further down or have more cells than they may: each cell names its place.
     """
     sheet.reset_dimensions()
-    count = 0
+    count = file.held = 0
     for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
         if number > MOST_ROWS:
-            raise UserError(f"{name} has a cell below row {MOST_ROWS:,}, the last of a spreadsheet: save it as csv")
-        count += len(row)
-        check_cells(number, count // number, size, name, SHEET_CELL)
+            raise UserError(
+                f"{file.name} has a cell below row {MOST_ROWS:,}, the last of a spreadsheet: save it as csv"
+            )
+        count, file.held = count + len(row), 0
+        check_cells(number, count // number, file.size, file.name, SHEET_CELL)
         if any(cell is not None and not is_empty(cell) for cell in row):
             yield number, row
 

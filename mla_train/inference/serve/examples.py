@@ -69,12 +69,16 @@ class ExampleReader:
         """The examples of a body.
 
         Raises:
-            RequestError: The body is no JSON object, or has too many examples.
+            RequestError: The body is no JSON object, or has too many examples or lists.
         """
+        if body.count(b"[") + body.count(b"{") > self.limits.lists:  # an empty one has 20 times its bytes in memory
+            raise RequestError(
+                413, f"the body has more than {self.limits.lists:,} lists and objects (lists): send fewer examples"
+            )
         try:
+            json.loads(body, object_pairs_hook=_refuse_repeated)  # of which the next one takes the last
             content = from_json(body, allow_inf_nan=False)
-            json.loads(body, object_pairs_hook=_refuse_repeated)  # of which the one before takes the last
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RequestError(400, f"the body is not JSON: {error}") from error
         if not isinstance(content, dict):
             raise RequestError(422, f'write {{"{next(iter(self.spec.inputs))}": ...}} or {{"examples": [...]}}')

@@ -12,6 +12,7 @@ class Limits:
     Attributes:
         body_bytes: Size of a body.
         examples: Number of examples in a request.
+        lists: Number of lists and objects in a body, with brackets in texts.
         text_characters: Length of a text.
         image_pixels: Width times height of an image.
         request_pixels: That of all images of a request.
@@ -22,6 +23,7 @@ class Limits:
 
     body_bytes: int = 16 * 2**20
     examples: int = 256
+    lists: int = 500_000
     text_characters: int = 100_000
     image_pixels: int = 50_000_000
     request_pixels: int = 200_000_000

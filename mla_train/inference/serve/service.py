@@ -136,10 +136,14 @@ class Service:
         future = self.batcher.submit([example], on_piece)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(parts.put_nowait, None))
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                while (part := await parts.get()) is not None:
+            end = loop.time() + self.limits.seconds
+            part: dict[str, Any] | None = {}
+            while part is not None:
+                async with asyncio.timeout_at(end):  # not while a client takes a piece: its end would be no error there
+                    part = await parts.get()
+                if part is not None:
                     yield part
-                yield (await asyncio.wrap_future(future))[0]
+            yield (await asyncio.wrap_future(future))[0]
         except TimeoutError:
             yield {"error": f"no end of the answer within {self.limits.seconds:g} seconds (seconds)"}
         except Exception:

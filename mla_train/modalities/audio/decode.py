@@ -3,7 +3,8 @@
 import io
 import re
 from collections.abc import Sequence
-from math import ceil, gcd
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from mla_train.modalities.sources import Source
 FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3")
 RATES = 4_000, 384_000
 """Lowest and highest sample rate: of others resampling makes no sense, or fills the memory."""
+MOST_STEPS = 50_000  # of the denominator of two rates; the nearest such fraction is off by 1 in 50,000 at most
 SAMPLE = 4  # bytes of a sample while a recording is read
 
 
@@ -92,8 +94,10 @@ def resampled(samples: np.ndarray, old: int, new: int) -> np.ndarray:
         return samples
     from scipy.signal import resample_poly
 
-    common = gcd(old, new)
-    return resample_poly(samples, new // common, old // common).astype(np.float32)
+    ratio = Fraction(new, old)
+    if ratio.denominator > MOST_STEPS:  # of a rate such as 383,999: the filter would have millions of taps
+        ratio = ratio.limit_denominator(MOST_STEPS)
+    return resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32)
 
 
 def read_recordings(

@@ -20,6 +20,7 @@ class AudioSpec:
 
     carried: ClassVar = ("mean", "std")
     equally_long: ClassVar = ((("mean",), "std"),)
+    within: ClassVar = {"sample_rate": (4_000, 48_000), "max_seconds": (0, 1e9)}
 
     sample_rate: int
     mel_bands: int

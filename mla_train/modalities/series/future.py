@@ -11,7 +11,7 @@ from mla_train.data.tables.numbers import NumberFormat
 from mla_train.errors import UserError
 from mla_train.modalities.series.frequency import are_alike, following_times, frequency_of
 from mla_train.modalities.series.spacing import evenly_spaced, in_order
-from mla_train.modalities.series.spec import SeriesSpec, own_column, table_columns
+from mla_train.modalities.series.spec import SeriesSpec, first_time, own_column, table_columns
 from mla_train.modalities.series.tables import SeriesTable, listed, read_numeric_table
 from mla_train.modalities.series.times import times_of
 from mla_train.modalities.series.windows import Window, scale
@@ -121,7 +121,7 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
         notes.append(f"{file}: left out series that the model has not learned from: {listed(strange)}")
     frame = _with_own_columns(frame, spec, numeric.own, file)
     if spec.resample != Resample.refuse.value:
-        frame = evenly_spaced(frame, numeric.spacing, notes, origin=pd.Timestamp(spec.start))
+        frame = evenly_spaced(frame, numeric.spacing, notes, origin=first_time(spec))
         if spec.resample == Resample.fill.value:
             last = frame[spec.names].last_valid_index()
             frame[:last] = frame[:last].ffill()

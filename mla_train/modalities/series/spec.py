@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+from mla_train.errors import require
 
 if TYPE_CHECKING:  # tables of series are read before torch is loaded
     from torch import Tensor
@@ -104,6 +106,18 @@ class SeriesSpec:
     def num_known(self) -> int:
         """Number of covariates that are known ahead, the calendar included."""
         return (6 if self.yearly else 4) + len(self.known)
+
+
+def first_time(spec: SeriesSpec) -> Any:
+    """Time from which cycles are counted; a UserError where a stored spec has none."""
+    import pandas as pd
+
+    try:
+        time = pd.Timestamp(spec.start)
+    except ValueError:
+        time = pd.NaT
+    require(not pd.isna(time), f"the start of the model's series is {spec.start!r:.60}, which is no time")
+    return time
 
 
 def mean_and_std(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

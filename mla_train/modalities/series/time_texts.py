@@ -133,7 +133,7 @@ def _parsed(texts: Any, **how: Any) -> pd.DatetimeIndex:
         warnings.simplefilter("ignore")  # of forms that are found text by text
         try:
             times = pd.to_datetime(texts, utc=True, errors="coerce", **how)
-        except (ValueError, TypeError, OverflowError, pd.errors.ParserError):
+        except (ValueError, TypeError, OverflowError, re.error, pd.errors.ParserError):
             return pd.DatetimeIndex([pd.NaT] * len(texts)).tz_localize("UTC").tz_localize(None)
     return pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None)
 

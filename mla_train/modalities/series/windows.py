@@ -18,7 +18,7 @@ from mla_train.errors import UserError
 from mla_train.modalities.base import Column
 from mla_train.modalities.series.calendar import calendar
 from mla_train.modalities.series.frequency import steps_between
-from mla_train.modalities.series.spec import SeriesSpec
+from mla_train.modalities.series.spec import SeriesSpec, first_time
 from mla_train.modalities.series.tables import SeriesTable
 from mla_train.modalities.series.transforms import transformed
 
@@ -195,7 +195,7 @@ def scale(table: SeriesTable, spec: SeriesSpec) -> ScaledSeries:
     known, observed = np.split(covariates, [len(spec.known)], -1)
     days = calendar(table.times, spec.yearly).astype(np.float32)[:, None]
     known = np.concatenate([np.broadcast_to(days, (*known.shape[:2], days.shape[2])), known], -1)
-    phase = steps_between(pd.Timestamp(spec.start), table.times[0], spec.frequency) % spec.period
+    phase = steps_between(first_time(spec), table.times[0], spec.frequency) % spec.period
     return ScaledSeries(table, values, ~np.isnan(table.values), known, observed, phase)
 
 

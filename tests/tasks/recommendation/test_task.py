@@ -206,6 +206,18 @@ def test_gaps_are_seconds_whatever_the_numbers_count(tmp_path, times, gap):
         ),
         ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with events of four items or more"),
         ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
+        (
+            [*ROWS, ("e", "x", "inf")],
+            HEADER,
+            [],
+            r"line 13: time is 'inf', which is no time: correct or remove the row",
+        ),
+        (
+            [*ROWS, ("e", "x", "9" * 400)],
+            HEADER,
+            [],
+            r"line 13: time is '9+.*, which is no time: correct or remove the row",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path, rows, header, words, message):

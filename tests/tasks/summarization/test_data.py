@@ -193,6 +193,9 @@ def test_bad_tables_are_named(frame, options, message, tmp_path):
         (["data.joint=false"], r"task\.copy=true .*data\.joint=true, or task\.copy=false"),
         (["encoder.latent=array"], r"encoder\.latent=array keeps none: use encoder\.latent=plain, or task\.copy=false"),
         (["task.min_tokens=9", "task.max_tokens=8"], r"task\.min_tokens=9 is more than task\.max_tokens=8"),
+        (["task.max_tokens=2000000000"], r"task\.max_tokens=2000000000: must be 1 or more and below 10001"),
+        (["task.min_tokens=2000000000"], r"task\.min_tokens=2000000000: must be 0 or more and below 10000"),
+        (["task.beams=1000000"], r"task\.beams=1000000: must be 1 or more and below 1000"),
     ],
 )
 def test_options_that_exclude_each_other(words, message):

@@ -18,10 +18,11 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import cache
 from hashlib import sha256
 from itertools import pairwise
-from math import ceil, gcd
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -375,7 +376,10 @@ def read_samples(file: str, spec: Spec) -> np.ndarray:
 
 def resampled(samples: np.ndarray, old: int, new: int) -> np.ndarray:
     """Samples at another rate, by a filter of ten zero crossings on each side, as `scipy.signal.resample_poly`."""
-    up, down = new // gcd(old, new), old // gcd(old, new)
+    ratio = Fraction(new, old)
+    if ratio.denominator > 50_000:  # the filter would have millions of taps
+        ratio = ratio.limit_denominator(50_000)
+    up, down = ratio.as_integer_ratio()
     half = 10 * max(up, down)
     taps = np.sinc(np.arange(-half, half + 1) / max(up, down)) * np.kaiser(2 * half + 1, 5.0)
     taps *= up / taps.sum()
