@@ -116,6 +116,21 @@ def test_files_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatch
     assert load([file]).images[0, 0, 0, 0] == 250
 
 
+def test_a_file_of_several_examples_is_decoded_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLA_TRAIN_CACHE", str(tmp_path / "cache"))
+    files = [tmp_path / f"{value}.png" for value in (50, 250)]
+    for file in files:
+        file.write_bytes(png(int(file.stem)))
+    read, to_array = [], decode.to_array
+    monkeypatch.setattr(decode, "to_array", lambda *values: read.append(None) or to_array(*values))
+    nowhere = tmp_path / "none.png"
+    column = load([files[1], files[0], None, files[1], nowhere, files[0], None, nowhere])
+    assert len(read) == 2
+    assert column.images[:, 0, 0, 0].tolist() == [250, 50, 0, 250, 0, 50, 0, 0]
+    assert column.missing.tolist() == [False, False, True, False, True, False, True, True]
+    assert list(column.broken) == [4, 7]
+
+
 def test_training_and_prediction_read_images_alike(tmp_path):
     file = tmp_path / "a.png"
     file.write_bytes(png(30, size=(30, 20)))

@@ -99,8 +99,12 @@ class Image(Modality[ImageSpec]):
         headers_of, decode = read_headers, decode_images
         if not in_memory:
             headers_of, decode = (cached(each, ignore=["sources"]) for each in (read_headers, decode_images))
-        stamps, fit = stamps_of(sources), getattr(options, "fit", Fit.crop)
-        headers = [header and Header(*header) for header in headers_of(sources, stamps)]
+        place_of: dict[Any, int] = {}  # an image with several captions is decoded once
+        copies = [place_of.setdefault(source, len(place_of)) for source in sources]
+        files, fit = list(place_of), getattr(options, "fit", Fit.crop)
+        stamps = stamps_of(files)
+        known_headers = [header and Header(*header) for header in headers_of(files, stamps)]
+        headers = [known_headers[place] for place in copies]
         size, channels = getattr(options, "image_size", None), getattr(options, "channels", None)
         shape = common_shape(headers, size, channels, fit, notes)
         wide = check_one_kind([header and header.mode for header in headers], names, notes)
@@ -110,7 +114,10 @@ class Image(Modality[ImageSpec]):
             notes.append(
                 f"{len(several):,} images have several frames or pages, of which the first is read: {few(several)}"
             )
-        images, missing, broken = decode(sources, shape, fit, wide, stamps)
+        images, missing, faults = decode(files, shape, fit, wide, stamps)
+        if len(files) < len(sources):
+            images, missing = images[copies], missing[copies]
+        broken = {place: faults[copy] for place, copy in enumerate(copies) if copy in faults}
         strange = [i for i, (value, source) in enumerate(zip(values, sources, strict=True)) if value and not source]
         broken = dict(sorted((broken | dict.fromkeys(strange, "it is neither a path nor bytes")).items()))
         if missing.all():
