@@ -5,8 +5,9 @@ none. So the words are chosen whose expected F1 is largest, by texts that are dr
 Kumar and Byrne 2004; for the F1 of sets, Dembczynski et al. 2011, which is exact).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from torch import Tensor
 
 from mla_train.config import TrainConfig
 from mla_train.data.batch import Batch
-from mla_train.data.tokenizers import END_ID, START_ID
+from mla_train.data.tokenizers import END_ID, START_ID, read_tokenizer
 from mla_train.heads.base import Embeddings
 from mla_train.heads.decoding import Decoding, Memory
 from mla_train.heads.generation import Generation
+from mla_train.heads.masked_tokens import word_starts
 from mla_train.heads.text_targets import GenerationSpec
 from mla_train.nn import Hypothesis
 
@@ -61,6 +63,11 @@ class Keywords(Generation):
             return best
         others = super().generate(memory, beams, n_best=n_best - 1)
         return [[*first, *more] for first, more in zip(best, others, strict=True)]
+
+
+def word_shuffler(spec: GenerationSpec) -> Callable[[Batch], None]:
+    """`shuffle_words` for the tokens of target texts."""
+    return partial(shuffle_words, starts=word_starts(read_tokenizer(spec.tokenizer)))
 
 
 def shuffle_words(batch: Batch, starts: Tensor) -> None:

@@ -13,7 +13,6 @@ from mla_train.dataset import Dataset, Split
 from mla_train.heads import Predictions
 from mla_train.heads.text_metrics import word_f1
 
-MAX_CELLS = 20_000_000  # similarities that are held at a time
 MOST_WORDS = 12
 
 
@@ -23,20 +22,15 @@ def caption_baselines(data: Dataset) -> Baselines:
 
 
 def _nearest(data: Dataset, limit: Limit) -> Baseline:
+    from sklearn.metrics import pairwise_distances_argmin
+
     train, val, test = pixel_tables(data, next(iter(data.spec.inputs)))
 
     def captioned(split: Split, table: np.ndarray) -> Predictions:
-        places = cached(nearest_rows)(table, train)
+        places = cached(pairwise_distances_argmin)(table, train)
         return text_predictions(split, [data.train.targets[place].text for place in places])
 
     return Baseline(captioned(data.val, val), captioned(data.test, test))
-
-
-def nearest_rows(table: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Place of the known row that is nearest to each row."""
-    squares, rows = (known**2).sum(1) / 2, max(1, MAX_CELLS // len(known))
-    parts = (table[row : row + rows] for row in range(0, len(table), rows))
-    return np.concatenate([(part @ known.T - squares).argmax(1) for part in parts])
 
 
 def _frequent(data: Dataset, limit: Limit) -> Baseline:

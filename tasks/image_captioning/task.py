@@ -1,16 +1,13 @@
 """Images to sentences that say what they show."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from mla_train.baselines import Baselines
 from mla_train.data.examples import RawData
-from mla_train.data.tokenizers import read_tokenizer
 from mla_train.dataset import Dataset
 from mla_train.heads import Generation, Predictions
-from mla_train.heads.keywords import Keywords, shuffle_words
-from mla_train.heads.masked_tokens import word_starts
+from mla_train.heads.keywords import Keywords, word_shuffler
 from mla_train.modalities import Image
 from mla_train.model import Model, ModelSpec
 from mla_train.task import Task
@@ -32,10 +29,8 @@ class ImageCaptioning(Task):
     def prepare(self, raw: RawData) -> Dataset:
         """Words of lists have a random order in half of the training captions."""
         data = super().prepare(raw)
-        if not getattr(self.config.data, "keywords", False):
-            return data
-        starts = word_starts(read_tokenizer(data.spec.target.tokenizer))
-        return replace(data, vary=partial(shuffle_words, starts=starts))
+        has_keywords = getattr(self.config.data, "keywords", False)
+        return replace(data, vary=word_shuffler(data.spec.target)) if has_keywords else data
 
     def raw_inputs(self, spec: ModelSpec) -> list[str]:
         """The image; and a target, whose probability is explained in place of the model's own caption."""

@@ -22,7 +22,6 @@ from mla_train.heads.text_targets import GenerationTargets
 from mla_train.modalities import Image
 from mla_train.report.run_report import report_run
 from mla_train.task import build_task
-from tasks.image_captioning.baselines import nearest_rows
 from tests.helpers import (
     SMALL,
     check_report,
@@ -153,13 +152,6 @@ def test_words_of_lists_are_shuffled_whole_and_in_half_of_the_texts():
     assert set(orders) == {sum(order, ()) for order in permutations([(4, 5), (6, 7), (8, 9)])}
     assert orders[4, 5, 6, 7, 8, 9] == pytest.approx(400 * (1 / 2 + 1 / 12), rel=0.15)
     assert (batch.targets.tokens[:, [0, 7, 8]] == torch.tensor([START_ID, END_ID, PAD_ID])).all()
-
-
-def test_the_nearest_row_is_that_of_the_least_distance():
-    generator = np.random.default_rng(0)
-    rows, known = generator.normal(size=(20, 5)), generator.normal(size=(30, 5))
-    distances = ((rows[:, None] - known) ** 2).sum(-1)
-    assert nearest_rows(rows, known).tolist() == distances.argmin(1).tolist()
 
 
 def test_the_most_frequent_words_are_as_many_as_are_best_on_val():
