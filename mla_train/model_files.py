@@ -16,6 +16,7 @@ def find_model(path: str | Path) -> Path:
     root = Path(path)
     if isinstance(path, str) and is_repository(path):
         root = download(path, [WEIGHTS, SPEC, CONFIG, CHECKSUMS])
+    require(root.exists(), f"{path} holds no finished model: there is no such folder ({root.resolve()})")
     folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
     for name in (WEIGHTS, SPEC, CONFIG):
         if not (folder / name).is_file():

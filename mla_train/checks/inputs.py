@@ -7,7 +7,8 @@ import numpy as np
 
 from mla_train.checks.base import Check, LoadedExamples
 from mla_train.data.splits import SPLITS
-from mla_train.data.tokenizers import UNK_ID
+from mla_train.data.tokenizers import PAD_ID, UNK_ID
+from mla_train.heads.masked_tokens import MaskedTokens
 
 IMBALANCE = 10  # size of the largest class by that of the smallest
 MANY_UNKNOWN, MANY_CUT = 0.25, 0.05
@@ -83,9 +84,13 @@ def check_texts(examples: LoadedExamples, name: str) -> Check:
     limit = modality.spec.max_length
     for split, column in zip(SPLITS, examples.columns(name), strict=True):
         lengths = column.lengths() - modality.spec.end_token
+        read = column.tokens
+        if examples.data.spec.head.kind == MaskedTokens.kind:  # what is hidden is known
+            hidden = getattr(examples.data, split).targets
+            read = [np.where(under != PAD_ID, under, over) for under, over in zip(hidden, read, strict=True)]
         full = [text for text, length in zip(column.texts, lengths, strict=True) if length == limit]
         cut = sum(len(modality.tokenizer.encode(text).ids) > limit for text in full)
-        unknown = sum(int((tokens == UNK_ID).sum()) for tokens in column.tokens)
+        unknown = sum(int((tokens == UNK_ID).sum()) for tokens in read)
         check.values[split] = {
             "median_tokens": float(np.median(lengths)),
             "longest": int(lengths.max()),

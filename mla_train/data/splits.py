@@ -41,8 +41,12 @@ def stratified_cut(
     if fewest < 2 or cut < len(counts) or len(labels) - cut < len(counts):
         raise UserError(
             f"cannot cut {share:.0%} of {len(labels)} examples in {len(counts)} classes off for evaluation: "
-            f"{name} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes; "
-            "raise the share, or give that split yourself"
+            f"{name:.60} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes: "
+            + (
+                "so many classes are seldom meant, name the column of the labels with data.label_column="
+                if 2 * len(counts) > len(labels)
+                else "raise data.val_share or data.test_share, or give that split yourself"
+            )
         )
     return train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)[1]
 

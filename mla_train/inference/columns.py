@@ -66,10 +66,12 @@ def find_columns(
         column_of = {next(iter(inputs)): columns[0]}
     if not column_of:
         first = next(iter(inputs))
-        raise UserError(
-            f"{where} has no column for {' or '.join(inputs)}; there are {', '.join(columns)}. Name it with --column "
-            f"{first}=COLUMN"
-        )
+        remedy = f"Name it with --column {first}=COLUMN"
+        if inputs[first].kind == "items":
+            remedy = (
+                f"It needs a row for each user, and the items in a column {first}, such as 'one | another'; no events"
+            )
+        raise UserError(f"{where} has no column for {' or '.join(inputs)}; there are {', '.join(columns)}. {remedy}")
     twice = next((name for name in named(column_of) if f"{name} (2)" in columns), None)
     if twice is not None:
         raise UserError(f"{where} has several columns {twice}: give each a name of its own")

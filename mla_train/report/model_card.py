@@ -1,5 +1,6 @@
 """The model card of an exported model: README.md with metadata as the Hugging Face Hub reads it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,10 +149,11 @@ def _usage(artifact: Artifact, format_name: str, graphs: Mapping[str, Graph]) ->
 def _example(artifact: Artifact) -> str:
     """One example as it is written in JSON."""
     inputs = artifact.model.spec.inputs
+    items = [item for each in inputs.values() for item in getattr(each.spec, "catalogue", ()) if item.isalnum()][:2]
+    history = json.dumps(items or ["an item"], ensure_ascii=False)
+    kinds = {"text": '"a text"', "image": '"image.png"', "audio": '"word.wav"', "items": history}
     values = {
-        name: {"text": '"a text"', "image": '"image.png"', "audio": '"word.wav"'}.get(each.kind, "[[0.1, 0.2]]")
-        if each.kind != "series" or not each.spec.horizon
-        else '"table.csv"'
+        name: kinds.get(each.kind, "[[0.1, 0.2]]") if each.kind != "series" or not each.spec.horizon else '"table.csv"'
         for name, each in inputs.items()
     }
     if len(values) == 1:

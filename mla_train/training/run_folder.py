@@ -23,6 +23,8 @@ from mla_train.program import program
 from mla_train.safe_files import UNFINISHED
 from mla_train.training.launched import launched
 
+MOST_SHOWN = 5  # differences between configs
+
 RUNS = Path("runs")
 OF_COMMAND = ("run_dir", "resume", "resume_data")
 """Keys that belong to a command, not to the run that it starts or resumes."""
@@ -211,12 +213,17 @@ def _newest_unfinished(config: TrainConfig) -> RunFolder | None:
 def _check_config(folder: RunFolder, config: TrainConfig) -> None:
     differing = _differences(folder, config)
     if differing:
+        shown = few([f"{key} ({old} there, {new} now)" for key, old, new in _main_first(differing)], MOST_SHOWN)
         raise UserError(
-            f"{folder.path} was started with another config; it differs in "
-            + ", ".join(f"{key} ({old} there, {new} now)" for key, old, new in differing)
-            + ". Give the same options, or no options but resume="
-            + str(folder.path)
+            f"{folder.path} was started with another config: give the same options, or none but resume={folder.path}. It "
+            f"differs in {shown}"
         )
+
+
+def _main_first(differing: list[Any]) -> list[Any]:
+    """Differences, those of which others follow in front."""
+    main = ["task.name", "data.name"]
+    return sorted(differing, key=lambda each: main.index(each[0]) if each[0] in main else len(main))
 
 
 def require_config(stored: Mapping[str, Any] | None, config: TrainConfig, folder: RunFolder) -> None:
