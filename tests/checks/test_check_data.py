@@ -110,6 +110,15 @@ def test_long_and_unknown_texts_and_rare_classes_name_their_options(tmp_path):
     assert 0.2 < share < 0.3
 
 
+def test_hidden_words_are_not_unknown(tmp_path):
+    file = tmp_path / "corpus.txt"
+    file.write_text("\n".join(texts(200)))
+    hidden = checks_of("task=masked_lm", "data=text_lines", f"data.train={file}", "data.tokens=word")["texts_text"]
+    assert "unknown" not in " ".join(hidden.problems)
+    for split in ("train", "val", "test"):
+        assert hidden.values[split]["unknown_share"] < 0.1
+
+
 def write_images(folder, side_of):
     generator = np.random.default_rng(0)
     for name, level in (("cat", 60), ("dog", 120)):

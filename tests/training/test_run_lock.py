@@ -88,6 +88,10 @@ def test_a_refused_command_leaves_the_folder_of_the_other_alone(tmp_path):
         assert sorted(run.path.rglob("*")) == before
         with pytest.raises(UserError, match=r"lr .*\n?.*0\.5"):  # another config is refused before the lock, too
             find_run(auto(tmp_path / "run", "lr=0.5"))
+        other = config("task=text_classification", f"run_dir={tmp_path / 'run'}", "resume=auto")
+        expected = rf"none but resume={tmp_path / 'run'}. It differs in task.name \(image_\w+ there, text_\w+ now\), data.name .*\.\.\.$"
+        with pytest.raises(UserError, match=expected):
+            find_run(other)
 
 
 def test_two_runs_without_a_name_have_two_folders(tmp_path, monkeypatch):
