@@ -26,7 +26,7 @@ from mla_train.training.results import read_results
 from mla_train.training.run import log_file
 from mla_train.training.run_folder import RunFolder
 from mla_train.training.run_lock import _write_config
-from mla_train.training.start_weights import _kept_start
+from mla_train.training.scores import read_kept_start
 from tests.helpers import ROOT, config, example_results, python, run_here
 
 
@@ -132,7 +132,7 @@ def test_results_are_read_within_a_size_and_from_regular_files_alone(make, said,
     make(file)
     with pytest.raises(UserError, match=rf"results\.json cannot be read: .*{said}.*Remove it"):
         read_results(file)
-    assert not _kept_start(str(tmp_path))
+    assert not read_kept_start(str(tmp_path))
     if "score" not in said and "has no" not in said:
         with pytest.raises(UserError, match=r"results\.json cannot be read: "):
             read_stored(file)

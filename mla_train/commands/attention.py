@@ -19,6 +19,7 @@ NAME=VALUE gives one input, each in its own --input; one JSON object with all in
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def draw(options: argparse.Namespace) -> None:
 
     from mla_train.explain.attribution_figures import write_attributions
     from mla_train.explain.draw_attention import draw_attention
+    from mla_train.training.scores import attention_of_kept_start, read_kept_start
 
     model = predictor.network
     explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
@@ -82,6 +84,9 @@ def draw(options: argparse.Namespace) -> None:
         raise UserError(f"{folder} is a link, which may lead anywhere: remove it, or name a folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     print(printable(str(explanation.prediction)))
+    start = read_kept_start(options.run)
+    if start and ATTENTION in options.method:
+        print(printable(attention_of_kept_start(start)), file=sys.stderr)  # files alone follow the prediction
     files = draw_attention(model, explanation, options.layer, folder) if ATTENTION in options.method else []
     methods = [method for method in dict.fromkeys(options.method) if method != ATTENTION]
     files += write_attributions(model, explanation, methods, folder) if methods else []

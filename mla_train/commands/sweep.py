@@ -155,7 +155,7 @@ def sweep(command: Command) -> None:
     from mla_train.studies.launch import Launcher
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
-    from mla_train.studies.sweep_results import best_recipe, retrain, settings
+    from mla_train.studies.sweep_results import best_recipe, best_trial, retrain, settings
 
     config, options, folder = command.config, command.options, command.folder
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)
@@ -210,4 +210,4 @@ def sweep(command: Command) -> None:
         sys.exit(130)
     print(f"Page: {folder / 'sweep.html'}")
     require(finished, f"no trial finished: see the errors in {folder / 'trials.csv'}")
-    print(f"Best: {study.best_value:.4f} with {' '.join(settings(study.best_trial))}\nTrain it: {command.train_best()}")
+    print(printable("\n".join([*best_trial(study), f"Train it: {command.train_best()}"])))

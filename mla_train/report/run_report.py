@@ -19,7 +19,15 @@ from mla_train.report.tables import Cell, Table, Tone, value_cell
 from mla_train.safe_files import write_atomically
 from mla_train.training.results import read_results
 from mla_train.training.run import FinishedRun
-from mla_train.training.scores import advice, read_score, scored_split, written
+from mla_train.training.scores import (
+    advice,
+    attention_of_kept_start,
+    kept_start,
+    kept_start_sentence,
+    read_score,
+    scored_split,
+    written,
+)
 
 MISTAKES = 20
 MOST_SERIES, WORST_SERIES = 50, 10  # in the table by series; results.json has all
@@ -89,10 +97,12 @@ def write_report(folder: Path, config: TrainConfig | None = None) -> Path:
     worst = worst_rows(load_model(folder, config=config).model.head, read_rows(folder))
     environment, score = results["environment"], read_score(results)
     split = "test" if scored_split(results) == "test" else "validation"
+    drawn = figures(folder / "figures")
     html = render(
         "report",
         f"{results['task']} on {results['data']}",
         verdict=score.verdict,
+        start=kept_start_sentence(results),
         debug=",".join(results["debug"]),
         scores=score_table(results),
         score_notes=[
@@ -108,7 +118,8 @@ def write_report(folder: Path, config: TrainConfig | None = None) -> Path:
         notes=results.get("notes", []),
         problems=[p for check in results.get("data_checks", {}).values() for p in check["problems"]],
         data_report=DATA_REPORT if (folder / DATA_REPORT).is_file() else "",
-        figures=figures(folder / "figures"),
+        figures=drawn,
+        figure_notes=attention_notes(drawn, kept_start(results)),
         details=detail_tables(results["details"], results.get("units", {})),
         mistakes=mistake_table(worst, folder / "figures") if worst else None,
         mistakes_note=f"The {len(worst)} test examples with the largest errors, the worst first.",
@@ -224,6 +235,13 @@ def figures(folder: Path) -> dict[str, list[tuple[Path, str]]]:
             else:
                 room -= size
     return {section: files for section, files in sections.items() if files}
+
+
+def attention_notes(sections: Mapping[str, Sequence[tuple[Path, str]]], start: str) -> dict[str, str]:
+    """Sections that hold attention maps, each with what these are worth where a start of this name is the model."""
+    texts = {section: [section, *(caption for _, caption in files)] for section, files in sections.items() if start}
+    held = [section for section, own in texts.items() if any(text.startswith("Attention") for text in own)]
+    return dict.fromkeys(held, attention_of_kept_start(start))
 
 
 def detail_tables(details: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Table]:

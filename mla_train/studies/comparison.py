@@ -8,7 +8,16 @@ from typing import Any
 
 from scipy import stats
 
-from mla_train.training.scores import Score, margin_over_seeds, read_score, signed, standing_of, written
+from mla_train.training.scores import (
+    Score,
+    kept_start,
+    kept_starts_sentence,
+    margin_over_seeds,
+    read_score,
+    signed,
+    standing_of,
+    written,
+)
 
 CONFIDENCE = 0.95
 SIGNIFICANCE_LEVEL = 0.05
@@ -249,7 +258,9 @@ def conclusion(comparison: Comparison) -> str:
         return "No run finished: there is nothing to compare."
     means = [] if len(comparison.variants) > 1 or not comparison.folds else [_mean_over_folds(comparison, score)]
     against = [*_against_first(comparison, score.higher_is_better), *_against_baseline(comparison, score)]
-    return " ".join([*comparison.warnings, *means, *against])
+    names = [kept_start(results) for variant in comparison.variants for results in variant.runs.values()]
+    kept = kept_starts_sentence(names, "runs", "compares the networks")
+    return " ".join([*comparison.warnings, *means, *against, *[kept] * bool(kept)])
 
 
 def _mean_over_folds(comparison: Comparison, score: Score) -> str:

@@ -34,6 +34,7 @@ from mla_train.task import build_task
 from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import quoted
+from mla_train.training.scores import read_kept_start
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,7 @@ class Sweep:
         trial.set_user_attr("seconds", round(time.monotonic() - start, 1))
         score = validation_score(folder, self.goal.metric)
         if score is not None and isfinite(score):
+            trial.set_user_attr("kept_start", read_kept_start(folder))
             study.tell(trial, score)
         elif pruned:
             study.tell(trial, state=TrialState.PRUNED)

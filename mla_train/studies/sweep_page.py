@@ -12,7 +12,7 @@ from mla_train.report.tables import Cell, Table, Tone
 from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.studies.search_space import as_override
 from mla_train.studies.sweep_figures import sweep_figures
-from mla_train.studies.sweep_results import ranked, settings
+from mla_train.studies.sweep_results import best_trial, ranked
 
 TONES = {"complete": Tone.plain, "fail": Tone.bad}
 
@@ -49,7 +49,7 @@ def write_page(study: optuna.Study, title: str, folder: Path, commands: list[str
     html = render(
         "sweep",
         title,
-        best=f"Best: {best[0].value:.4f} with {' '.join(settings(best[0]))}" if best else "",
+        best=best_trial(study),
         commands="\n".join(commands),
         states=count_states(study),
         figures=sweep_figures(study, metric, best).items(),

@@ -15,6 +15,7 @@ from mla_train.masking import mask_options
 from mla_train.safe_files import atomic_path, write_atomically
 from mla_train.studies.jobs import Job, run_jobs
 from mla_train.studies.search_space import as_override
+from mla_train.training.scores import kept_starts_sentence
 
 SEEDS = (0, 1, 2)
 
@@ -29,6 +30,19 @@ def ranked(study: optuna.Study) -> list[FrozenTrial]:
 def settings(trial: FrozenTrial) -> list[str]:
     """Overrides that a trial chose."""
     return [f"{name}={as_override(value)}" for name, value in trial.params.items()]
+
+
+def best_trial(study: optuna.Study) -> list[str]:
+    """Value and settings of the best trial, and what says that it is not better than others, as lines; none without one."""
+    done = ranked(study)
+    if not done:
+        return []
+    lines = [f"Best: {done[0].value:.4f} with {' '.join(settings(done[0]))}"]
+    if len(done) > 1 and len({trial.value for trial in done}) == 1:
+        lines.append(f"All {len(done)} complete trials have this value: none of their settings is better than another.")
+    names = [str(trial.user_attrs.get("kept_start", "")) for trial in done]
+    kept = kept_starts_sentence(names, "complete trials", "searches for the best network")
+    return [*lines, *[kept] * bool(kept)]
 
 
 def best_recipe(study: optuna.Study, overrides: list[str], groups: set[str], file: Path) -> None:

@@ -29,7 +29,7 @@ from mla_train.training.confidence import compare_to_baseline, score_intervals
 from mla_train.training.module import Evaluation, TrainingModule
 from mla_train.training.progress import RunProgress
 from mla_train.training.run_folder import RunFolder
-from mla_train.training.scores import advice, are_scores, read_score, scored_split, signed, written
+from mla_train.training.scores import advice, are_scores, kept_start_sentence, read_score, scored_split, written
 
 PACKAGES = (
     "torch", "lightning", "hydra-core", "torchvision", "scikit-learn", "numpy", "datasets", "tokenizers", "sacrebleu",
@@ -196,12 +196,8 @@ def read_results(file: Path) -> dict[str, Any]:
 
 def _facts(results: dict[str, Any]) -> list[str]:
     """What training added to its start, and how many values the intervals of a forecast hold."""
-    lines, begun, interval = [], results.get("start"), results.get("details", {}).get("interval")
-    if begun and begun["kept"]:
-        lines.append(
-            f"The start ({begun['name']}) is the model: training did not better it on val by more than one standard error "
-            f"({signed(begun['gain'])} +- {written(begun['standard_error'])}; task.start=none trains without it)."
-        )
+    interval = results.get("details", {}).get("interval")
+    lines = [line for line in (kept_start_sentence(results),) if line]
     if interval:
         lines.append(
             f"{interval['nominal']:.0%} intervals hold {interval['coverage']:.1%} of the measured values; "

@@ -1,10 +1,14 @@
 """The score of a run in its results.json, and its difference to the best baseline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+from mla_train.config.stored import read_json
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def advice(results: Mapping[str, Any]) -> str:
     if score.gain is None or score.standing == "ahead of" or (score.difference_interval is None and score.gain > 0):
         return ""
     epochs, epoch = results.get("epochs", 0), monitor["epoch"]
-    if (results.get("start") or {}).get("kept"):
+    if kept_start(results):
         return (
             "Try: more training data, a longer training (epochs=), or a search of the usual options (scripts/sweep.py)."
         )
@@ -149,6 +153,57 @@ def advice(results: Mapping[str, Any]) -> str:
     if epochs and epoch <= epochs / 3:
         return "Try: an early epoch was the best on val, so regularize more (regularization=strong), or learn slower (lr=)."
     return "Try: a search of the usual options (scripts/sweep.py, same words); or use the baseline, which is cheaper."
+
+
+def kept_start(results: Mapping[str, Any]) -> str:
+    """Name of the simple model as which a run began, where it is the model as training did not better it; else empty."""
+    begun = results.get("start") or {}
+    return str(begun["name"]) if begun.get("kept") else ""
+
+
+def read_kept_start(path: str | Path) -> str:
+    """The same of a run folder, or of the folder `model` in it; empty where there is no results.json that tells it."""
+    folder = Path(path)
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        return kept_start(read_json((folder.parent if folder.name == "model" else folder) / "results.json"))
+    return ""
+
+
+def kept_start_sentence(results: Mapping[str, Any]) -> str:
+    """That the start is the model, and by how much training changed it; empty where it is not."""
+    name, begun = kept_start(results), results.get("start") or {}
+    if not name:
+        return ""
+    return (
+        f"The start ({name}) is the model: training did not better it on val by more than one standard error "
+        f"({signed(begun['gain'])} +- {written(begun['standard_error'])}; task.start=none trains without it)."
+    )
+
+
+def attention_of_kept_start(name: str) -> str:
+    """What attention maps show where the start of this name is the model."""
+    return (
+        f"The start ({name}) is the model: attention maps are of an encoder that this run did not train and whose part in "
+        "the answer is zero, so they explain nothing of it."
+    )
+
+
+def kept_starts_sentence(names: Iterable[str], runs: str, remedy: str) -> str:
+    """How many runs of a study kept their start; empty where none did.
+
+    Args:
+        names: Result of `kept_start` for each finished run.
+        runs: Plural of what the study calls a run.
+        remedy: What `task.start=none` does instead.
+    """
+    all_names = list(names)
+    kept = [name for name in all_names if name]
+    if not kept:
+        return ""
+    return (
+        f"{len(kept)} of {len(all_names)} {runs} kept the simple model as which they begin ({', '.join(sorted({*kept}))}), so that "
+        f"neither attention nor training had an effect in them; task.start=none {remedy}."
+    )
 
 
 def scored_split(results: Mapping[str, Any]) -> str:

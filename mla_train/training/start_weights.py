@@ -1,7 +1,6 @@
 """Weights that a run takes from another one, `init.from`."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mla_train.config import InitPart, TrainConfig
-from mla_train.config.stored import read_json
 from mla_train.config.typed import flatten
 from mla_train.errors import UserError, require
 from mla_train.inference.artifact import load_model
@@ -20,6 +18,7 @@ from mla_train.model import Model
 from mla_train.model_files import find_source, is_deepseek
 from mla_train.training.deepseek_checkpoint import deepseek_sizes, read_deepseek
 from mla_train.training.run_folder import plain
+from mla_train.training.scores import read_kept_start
 
 UNUSED = ("encoder.masked_modeling",)
 """Options of the network that change the training alone, not what its weights mean."""
@@ -113,7 +112,7 @@ def load_start(model: Model, config: TrainConfig) -> dict[str, Any]:
         "from": str(options.source),
         "task": source.task,
         "data": source.data,
-        "kept_start": _kept_start(options.source),
+        "kept_start": bool(read_kept_start(options.source)),  # its encoder was not trained
         "loaded": count,
         "not_loaded": left,
         "problems": taken.problems,
@@ -200,13 +199,6 @@ def _word(value: Any) -> str:
 def _first(problems: list[str], count: int = 3) -> str:
     """The first problems, and the number of the others."""
     return ", ".join(problems[:count]) + f" and {len(problems) - count:,} more" * (len(problems) > count)
-
-
-def _kept_start(path: str) -> bool:
-    """Whether the model of a run is the simple model as which it began, so that its encoder was not trained."""
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        return bool(read_json(Path(path) / "results.json")["start"]["kept"])
-    return False
 
 
 def describe_start(record: Mapping[str, Any] | None) -> list[str]:

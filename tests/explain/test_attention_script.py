@@ -1,6 +1,7 @@
 """The command that draws: files that are named, and mistakes that are answered in a line."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -37,6 +38,43 @@ def test_maps_statistics_and_attributions_of_a_picture(run, tmp_path):
     assert [len(layer["entropy"]) for layer in layers] == [2, 2]
     content = json.loads((tmp_path / "seen" / "attribution.json").read_text())
     assert len(content["units"]) == len(content["occlusion"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("method", "kept", "folder", "is_said"),
+    [
+        ("attention", True, ".", True),
+        ("attention", True, "model", True),
+        ("attention", False, ".", False),
+        ("occlusion", True, ".", False),
+    ],
+)
+def test_maps_of_a_run_that_kept_its_start_explain_nothing(
+    method, kept, folder, is_said, run, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    file = tmp_path / "run" / "results.json"
+    results = json.loads(file.read_text())
+    file.write_text(json.dumps(results | {"start": {"kept": kept, "name": "linear"}}))
+    words = [
+        "--run",
+        str(tmp_path / "run" / folder),
+        "--index",
+        "0",
+        "--method",
+        method,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["attention.py", *words])
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import attention as script
+
+    script.main()
+    said = capsys.readouterr()
+    assert ("The start (linear) is the model: attention maps are of an encoder" in said.err) == is_said
+    assert all((tmp_path / line).is_file() for line in said.out.splitlines()[1:])  # files alone, after the prediction
 
 
 @pytest.mark.parametrize(

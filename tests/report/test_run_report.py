@@ -47,6 +47,23 @@ def test_a_finished_run_is_reported_again_from_its_files_alone(run, tmp_path):
         write_report(copy)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_that_kept_its_start_says_what_its_attention_is_worth(kept, run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("checkpoints", "report.html"))
+    results = json.loads((copy / "results.json").read_text())
+    start = {"kept": kept, "name": "<b>", "gain": 0.01, "standard_error": 0.02}
+    (copy / "results.json").write_text(json.dumps(results | {"start": start}))
+    page = write_report(copy).read_text()
+    under = page[page.index('<p class="lead">') : page.index("<table")]
+    sentence = "training did not better it on val by more than one standard error (+0.0100 +- 0.0200; task.start=none"
+    assert (f"<p>The start (&lt;b&gt;) is the model: {sentence} trains without it).</p>" in under) == kept
+    note = "whose part in the answer is zero, so they explain nothing of it.</p>"
+    assert page.count(note) == kept
+    if kept:
+        assert page.index("<h2>Attention of test examples") < page.index(note) < page.index("Test example ")
+
+
 def test_intervals_and_notes_are_in_the_results(run):
     results = json.loads((run / "results.json").read_text())
     for name, (low, high) in results["intervals"].items():

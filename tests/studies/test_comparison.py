@@ -215,6 +215,21 @@ def test_what_is_written_holds_the_numbers(tmp_path):
     assert (tmp_path / "comparison.png").stat().st_size > 1000
 
 
+def test_runs_that_kept_their_start_are_told(tmp_path):
+    start = {"kept": True, "name": "linear"}
+    runs = {seed: results(score) | {"start": start | {"kept": seed < 2}} for seed, score in enumerate(MLA)}
+    result = Comparison("attention", 3, [VariantResults("mla", 1234, runs), variant("mha", CLOSE)])
+    write_page(result, how(tmp_path, "mla", "mha"), tmp_path)
+    said = (
+        "2 of 6 runs kept the simple model as which they begin (linear), so that neither attention nor training had an effect "
+        "in them; task.start=none compares the networks."
+    )
+    assert conclusion(result).endswith(said)  # which is what the terminal shows
+    assert said in (tmp_path / "comparison.md").read_text()
+    assert said in (tmp_path / "comparison.html").read_text()
+    assert "task.start" not in conclusion(comparison(mla=MLA, mha=CLOSE))
+
+
 def test_a_comparison_of_which_nothing_finished_has_a_page_too(tmp_path):
     result = Comparison("attention", 3, [variant("mla", [], {0: "error: x"}), variant("mha", [], {0: "error: x"})])
     write_page(result, how(tmp_path, "mla", "mha"), tmp_path)

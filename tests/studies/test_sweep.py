@@ -35,7 +35,7 @@ from mla_train.studies.search_space import (
 )
 from mla_train.studies.sweep import Goal, Sweep
 from mla_train.studies.sweep_page import write_page, write_trials
-from mla_train.studies.sweep_results import best_recipe, ranked
+from mla_train.studies.sweep_results import best_recipe, best_trial, ranked
 from tests.helpers import ROOT, SMALL, train, write_jsonl
 
 # A run of train.py without the training: x = .7 is best; options make trials fail.
@@ -56,7 +56,8 @@ for epoch in range(int(options.get("epochs", 1))):
     os.replace(folder / "part", folder / "metrics.csv")  # whole or not at all, as a run writes it
     time.sleep(60 if str(number) in options.get("long", "").split("+") else float(options.get("pause", 0)))
 value = float("nan") if str(number) in options.get("nan", "").split("+") else 1 - abs(x - 0.7)
-(folder / "results.json").write_text(json.dumps({"metrics": {"val": {"score": value}, "test": {"score": value}}}))
+start = {"name": "linear", "kept": str(number) in options.get("kept", "").split("+")}
+(folder / "results.json").write_text(json.dumps({"metrics": {"val": {"score": value}, "test": {"score": value}}, "start": start}))
 """
 
 
@@ -400,6 +401,24 @@ def test_the_page_needs_nothing_beside_it(tmp_path, launcher):
     assert not re.search(r"https?://", page)
 
 
+def test_a_best_trial_that_is_not_better_than_others_says_so(tmp_path, launcher):
+    space = {"y": CategoricalDistribution(["a", "b"])}  # which changes nothing
+    study, _ = go(sweep(tmp_path / "s", "kept=0+2", space=space, trials=3, pruner=Pruner.none), launcher)
+    best, *doubts = best_trial(study)
+    assert best.startswith("Best: 1.0000 with y=")
+    assert doubts == [
+        "All 3 complete trials have this value: none of their settings is better than another.",
+        "2 of 3 complete trials kept the simple model as which they begin (linear), so that neither attention nor training had "
+        "an effect in them; task.start=none searches for the best network.",
+    ]
+    write_trials(study, tmp_path / "s" / "trials.csv")
+    write_page(study, "mine", tmp_path / "s", [])
+    page = (tmp_path / "s" / "sweep.html").read_text()
+    assert all(f'<p class="lead">{line}</p>' in page for line in (best, *doubts))
+    study, _ = go(sweep(tmp_path / "other", trials=3, pruner=Pruner.none), launcher)
+    assert len(best_trial(study)) == 1
+
+
 # Several machines.
 
 
@@ -516,6 +535,8 @@ def test_a_sweep_from_the_command_to_the_recipe(tmp_path, command):
     words = ["sweep=quick", *SMALL, "debug=fast", "hardware.threads=1", "trials=2", "run_dir=s", "retrain=1"]
     output = command(*words).out
     assert "up to 2 trials in s" in output
+    said = output[output.index("Best: ") : output.index("\nTrain it: ")].splitlines()
+    assert said == re.findall('<p class="lead">(.*)</p>', (tmp_path / "s" / "sweep.html").read_text())
     assert "Train it: python train.py --config-dir s task=image_classification experiment=best" in output
     names = {file.name for file in (tmp_path / "s").iterdir()}
     assert names >= {"trials.csv", "sweep.html", "study.db", "experiment", "trials", "top.csv"}
