@@ -13,6 +13,7 @@ from mla_train.errors import UserError
 
 SPLITS = ("train", "val", "test")
 MIN_GROUPS = 20  # groups of examples of which a split is cut
+MOST_CLASSES = 20  # that labels of few examples each are believed to have
 PART_NAMES = {
     "train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing"),
 }  # fmt: skip
@@ -44,8 +45,8 @@ def stratified_cut(
             f"{name:.60} has {fewest}. Needed are 2 of each class and as many in the cut ({cut} now) as there are classes: "
             + (
                 "so many classes are seldom meant, name the column of the labels with data.label_column="
-                if 2 * len(counts) > len(labels)
-                else "raise data.val_share or data.test_share, or give that split yourself"
+                if MOST_CLASSES < len(counts) > len(labels) / 2
+                else "raise the share (data.val_share, data.test_share), or give that split yourself"
             )
         )
     return train_test_split(np.arange(len(labels)), test_size=cut, random_state=split_seed, stratify=labels)[1]

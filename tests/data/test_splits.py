@@ -67,5 +67,5 @@ def test_what_is_too_small_is_named():
 def test_a_column_that_is_different_in_each_row_is_no_label():
     with pytest.raises(UserError, match=r"in 600 classes .*data\.label_column="):
         stratified_cut(list(range(600)), 0.2, 0)
-    with pytest.raises(UserError, match=r"raise data\.val_share or data\.test_share"):
+    with pytest.raises(UserError, match=r"raise the share \(data\.val_share, data\.test_share\)"):
         stratified_cut([0] * 10 + [1], 0.1, 0)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -334,8 +335,8 @@ def test_what_takes_too_long_or_is_too_much_is_refused(text, monkeypatch):
 
     with TestClient(create_app(predictor, {}, replace(LIMITS, seconds=3, queued_examples=2))) as client:
         monkeypatch.setattr(predictor, "predict_batches", slow)
-        with ThreadPoolExecutor(4) as pool:
-            responses = list(pool.map(lambda _: client.post("/predict", json={"text": "a"}), range(4)))
+        with ThreadPoolExecutor(12) as pool:  # many, as a busy machine sends them one after the other
+            responses = list(pool.map(lambda _: client.post("/predict", json={"text": "a"}), range(12)))
         released.set()
         assert {response.status_code for response in responses} == {503, 504}
         refused = next(response for response in responses if response.status_code == 503)
@@ -343,7 +344,12 @@ def test_what_takes_too_long_or_is_too_much_is_refused(text, monkeypatch):
         assert "waiting" in refused.json()["error"]
         late = next(response for response in responses if response.status_code == 504)
         assert late.json()["error"].startswith("no answer within 3 seconds")
-        assert client.post("/predict", json={"text": "a"}).json() == {"prediction": "a"}
+        for _ in range(100):  # until those are answered that nobody waits for
+            answer = client.post("/predict", json={"text": "a"})
+            if answer.status_code != 503:
+                break
+            time.sleep(0.05)
+        assert answer.json() == {"prediction": "a"}
 
 
 def test_requests_and_batches_are_counted(text):

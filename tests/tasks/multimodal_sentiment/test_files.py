@@ -135,9 +135,12 @@ def test_what_is_repeated_depends_on_what_is_read(tmp_path):
     file = write_jsonl(tmp_path / "a.jsonl", [*content, *again])
     repeats = {"[text]": 38 + 1, "[image]": 40, "[text,image]": 1}
     for names, count in repeats.items():
-        assert read(f"data.train={file}", f"data.modalities={names}").notes[0] == (
-            f"left out {count} repeated examples of train"
-        )
+        notes = read(f"data.train={file}", f"data.modalities={names}").notes
+        assert f"left out {count} repeated examples of train" in notes
+        lacking = [name for name in ("text", "image") if name not in names]
+        assert [note for note in notes if "not used" in note] == [
+            f"{file}: not used: column {name}" for name in lacking
+        ]
 
 
 def test_images_are_decoded_once_and_again_when_they_change(tmp_path, monkeypatch):
