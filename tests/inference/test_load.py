@@ -199,7 +199,7 @@ def test_what_is_no_finished_model_is_said(finished, missing, tmp_path):
     run, _ = finished
     with pytest.raises(UserError, match="holds no finished model"):
         mla_train.load(tmp_path)
-    with pytest.raises(UserError, match="nowhere holds no finished model: there is no such folder"):
+    with pytest.raises(UserError, match=r"nowhere.*no such folder"):
         mla_train.load(tmp_path / "nowhere")
     shutil.copytree(run / "model", tmp_path / "run" / "model")
     (tmp_path / "run" / "model" / missing).unlink()

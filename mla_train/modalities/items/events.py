@@ -207,7 +207,7 @@ def split_events(events: Events, options: Any, notes: list[str]) -> RawData:
     counts = {split: len(each) for split, each in examples.items()}
     require(
         all(counts.values()),
-        f"there is nothing to {' and '.join(s for s, count in counts.items() if not count)} on: needed are users with events of four items or more"
+        f"no history is left for {' and '.join(s for s, count in counts.items() if not count)}: needed are users with events of four items or more"
         + ("" if options.split is HistorySplit.last else ", before and after the times that part the splits"),
     )
     notes.append(

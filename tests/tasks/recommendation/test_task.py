@@ -16,6 +16,8 @@ import mla_train
 from mla_train.baselines import Limit
 from mla_train.errors import UserError
 from mla_train.heads.ranking_metrics import metrics_of
+from mla_train.inference.artifact import load_model
+from mla_train.report.model_card import _example
 from mla_train.task import build_task
 from tasks.recommendation.baselines import ease, item_knn, ranking_baselines
 from tasks.recommendation.movielens import FrameReader, read_columns
@@ -349,6 +351,10 @@ def test_predictions_from_the_command_line_and_files(run):
     rows = list(csv.DictReader((run / "answers.csv").open()))
     assert [row["based_on"] for row in rows] == ["history", "popularity", "popularity"]
     assert [row["unknown"] for row in rows] == ["", "", "what"]
+    (run / "new_events.csv").write_text("user,item,time\na,i1,1\na,i3,2\n")
+    refused = python("scripts/predict.py", "--run", "mine", "--input", "new_events.csv", cwd=run, check=False)
+    assert "a row for each user" in refused.stderr
+    assert all(each in {f"i{i}" for i in range(100)} for each in json.loads(_example(load_model(run / "mine"))))
     assert rows[1]["prediction"].split("|") == mla_train.load(run / "mine").spec.inputs["history"].spec.catalogue[:10]
 
 
