@@ -46,7 +46,9 @@ def parse_arguments() -> argparse.Namespace:
     add_run(parser)
     parser.add_argument("--input", help="file, folder of images or recordings, or - for the standard input")
     parser.add_argument("--output", default="-", help="file; - is the standard output (default)")
-    parser.add_argument("--text", help="one text, instead of a file; of a recommender, items with a bar between them")
+    parser.add_argument(
+        "--text", help="one text, instead of a file; of a recommender, items with a bar between them, or a list as JSON"
+    )
     parser.add_argument("--image", help="one image file, instead of a file of examples")
     parser.add_argument("--audio", help="one recording, instead of a file of examples")
     parser.add_argument("--format", choices=FORMATS, help="format of the input, where its name does not tell")
@@ -170,7 +172,7 @@ def example_of(arguments: argparse.Namespace, inputs: Mapping[str, Any]) -> Any:
     if kinds == list(given):
         return next(iter(given.values()))
     if kinds == ["items"] and list(given) == ["text"]:
-        return [name for name in given["text"].split("|") if name.strip()]
+        return given["text"] or []  # of a new user
     raise UserError(f"this model reads {', '.join(inputs)}: name a file with --input")
 
 
@@ -247,7 +249,7 @@ def predict(arguments: argparse.Namespace) -> None:
         from mla_train.inference.examples import open_examples
         from mla_train.inference.predict import predict_file
 
-        source = open_examples(predictor, arguments.input, arguments.format)
+        source = open_examples(predictor, arguments.input, arguments.format, columns=answers.columns)
         lines = "txt" if head.kind == "generation" else "jsonl" if head.kind == "next_tokens" else "csv"
         same = source.format if source.format in WRITTEN and source.format != "parquet" else "csv"
         kind = asked or (lines if source.format == "txt" else same)

@@ -255,3 +255,26 @@ class HistoryOptions(DataOptions):
     test_share: float = number(0.1, above=0, below=1)
     max_length: int = number(100, least=1)
     gaps: bool = False
+
+
+@dataclass
+class EventTableOptions(TableOptions):
+    """Tables of events: user, item and time in each row.
+
+    Attributes:
+        path: File, list of files, or pattern.
+        user_column: Column of the user; null finds user, user_id and the like.
+        item_column: Column of the item; null finds item, item_id, product_id and the like.
+        time_column: Column of the time; null finds time, timestamp, date and the like, none takes the order of the rows.
+        time_format: How times are written where that is not to be found, as for tables of series.
+        title_column: Column of the item's title, by which answers name it.
+        on_error: Handling of rows that cannot be read, or lack user or item.
+    """
+
+    path: Any = None
+    user_column: str | None = None
+    item_column: str | None = None
+    time_column: str | None = None
+    time_format: str | None = None
+    title_column: str | None = None
+    on_error: OnError = OnError.stop

@@ -69,7 +69,8 @@ def find_columns(
         remedy = f"Name it with --column {first}=COLUMN"
         if inputs[first].kind == "items":
             remedy = (
-                f"It needs a row for each user, and the items in a column {first}, such as 'one | another'; no events"
+                f"It needs a row for each user with the items in a column {first}, such as 'one | another', or a row for each event "
+                "with a user and an item (--column user=COLUMN --column item=COLUMN)"
             )
         raise UserError(f"{where} has no column for {' or '.join(inputs)}; there are {', '.join(columns)}. {remedy}")
     twice = next((name for name in named(column_of) if f"{name} (2)" in columns), None)

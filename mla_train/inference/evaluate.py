@@ -19,6 +19,7 @@ from mla_train.heads.base import Head, Predictions, merge
 from mla_train.heads.bootstrap import DRAWS, bounds_of, drawn_metrics
 from mla_train.inference.columns import find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
+from mla_train.inference.histories import NEXT
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import read_windows
 from mla_train.modalities.series.windows import WindowColumn
@@ -54,11 +55,11 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         UserError: A column is missing, or no row can be used.
     """
     spec, options = predictor.spec, predictor.config.data
-    source = open_examples(predictor, path, label=label)
+    source = open_examples(predictor, path, label=label, columns=columns, is_labelled=True)
     notes: list[str] = []
     where = {} if source.has_values else find_columns(predictor, source.columns, columns, source.name, notes)
     kept = TARGET_NAMES if spec.head.kind == "generation" else LABEL_NAMES
-    usual = [label or getattr(options, "label_column", None) or getattr(options, "target_column", None), *kept]
+    usual = [label or getattr(options, "label_column", None) or getattr(options, "target_column", None), *kept, NEXT]
     label = next((name for name in usual[: 1 if label else None] if name in source.columns), None)
     if label is None:
         raise UserError(

@@ -1,6 +1,6 @@
 """Files as rows that are predicted, an example each: tables, folders of images, arrays, whole series."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -22,12 +22,20 @@ from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError, few
 from mla_train.inference.files import CHUNK, chunks, open_input, table_options
+from mla_train.inference.histories import event_options, from_events, has_events
 from mla_train.inference.predictor import Predictor
-from mla_train.modalities import Series
+from mla_train.modalities import Items, Series
 from mla_train.modalities.series.times import order_of_times, seconds_of
 
 
-def open_examples(predictor: Predictor, path: str, kind: str | None = None, label: str | None = None) -> Source:
+def open_examples(
+    predictor: Predictor,
+    path: str,
+    kind: str | None = None,
+    label: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    is_labelled: bool = False,
+) -> Source:
     """Opens a file as a source with a row for each example.
 
     Args:
@@ -35,6 +43,8 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
         path: Path, or "-" for the standard input.
         kind: Format of a table, see `open_input`.
         label: Column of the labels; None takes that of the training data or one of a usual name.
+        columns: Column by input, or by what an event consists of, where the usual names do not fit.
+        is_labelled: Whether labels are needed: the last of the events of each user is one.
 
     Raises:
         UserError: There is no such file, or it holds no examples.
@@ -43,7 +53,13 @@ def open_examples(predictor: Predictor, path: str, kind: str | None = None, labe
     if all(each.kind != Series.kind for each in inputs.values()):
         files = next((FILE_KINDS[each.kind] for each in inputs.values() if each.kind in FILE_KINDS), IMAGES)
         source = open_input(path, kind, table_options(options), files)
-        return _arrays(source, list(inputs)) if source.format == "npz" else source
+        if source.format == "npz":
+            return _arrays(source, list(inputs))
+        (name, modality), *_ = inputs.items()
+        events = event_options(options, columns or {})
+        if modality.kind == Items.kind and name not in (columns or {}) and has_events(source, events, name):
+            return from_events(source, events, name, modality.spec.gaps, is_labelled)
+        return source
     spec = next(each.spec for each in inputs.values() if each.kind == Series.kind)
     formats = {name: NumberFormat(*signs) if signs else None for name, signs in spec.formats.items()}
     return _open_series(options, formats, spec.time_format, path, kind, label)

@@ -157,9 +157,10 @@ def whole(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """A value as a cell: lists as texts with a bar between, nothing as an empty cell."""
+    """A value as a cell: lists as texts with a bar between, as JSON where a text has a bar; nothing as an empty cell."""
     if isinstance(value, list | tuple):
-        return "|".join(map(str, value))
+        texts = [str(each) for each in value]
+        return json.dumps(texts, ensure_ascii=False) if any("|" in text for text in texts) else "|".join(texts)
     return "" if value is None else json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mla_train.config import HistoryOptions, Latent, OnError, TableOptions, TaskOptions, number
+from mla_train.config import EventTableOptions, HistoryOptions, Latent, TaskOptions, number
 from mla_train.errors import require
 
 
@@ -38,25 +38,8 @@ class MovieLensConfig(HistoryOptions):
 
 
 @dataclass
-class EventFilesConfig(HistoryOptions, TableOptions):
-    """Events in tables: user, item and time in each row.
-
-    Attributes:
-        path: File, list of files, or pattern.
-        user_column: Column of the user; null finds user, user_id and the like.
-        item_column: Column of the item; null finds item, item_id, product_id and the like.
-        time_column: Column of the time; null finds time, timestamp, date and the like, none takes the order of the rows.
-        time_format: How times are written where that is not to be found, as for tables of series.
-        title_column: Column of the item's title, by which answers name it.
-        on_error: Handling of rows that cannot be read, or lack user or item.
-    """
+class EventFilesConfig(HistoryOptions, EventTableOptions):
+    """Events in the user's own tables."""
 
     _target_: str = "tasks.recommendation.read_event_files"
     name: str = "event_files"
-    path: Any = None
-    user_column: str | None = None
-    item_column: str | None = None
-    time_column: str | None = None
-    time_format: str | None = None
-    title_column: str | None = None
-    on_error: OnError = OnError.stop

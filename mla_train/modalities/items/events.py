@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mla_train.config import HistorySplit, OnError
+from mla_train.config import EventTableOptions, HistorySplit, OnError
 from mla_train.data.examples import Examples, RawData
 from mla_train.data.readers import find_column
 from mla_train.data.splits import SPLITS
@@ -76,11 +76,29 @@ def read_event_files(options: Any) -> RawData:
     )
     notes: list[str] = []
     tables = [read_table(file, options) for file in named_files(options.path, "path", notes)]
-    table = concatenate(tables, f"{options.path}")
+    events = read_events(concatenate(tables, f"{options.path}"), options, options.gaps, notes)
+    return split_events(events, options, notes)
+
+
+def read_events(
+    table: Table, options: EventTableOptions, gaps: bool, notes: list[str], option: str = "data.{}_column"
+) -> Events:
+    """The events of a table.
+
+    Args:
+        table: Table with an event in each row.
+        options: Its columns.
+        gaps: Whether times are needed in seconds.
+        notes: Lines for the user: what was guessed and left out.
+        option: How the user names a column, for messages.
+
+    Raises:
+        UserError: A column is not there, or a row cannot be read.
+    """
     notes += report_broken({"train": table}, options.on_error)
     columns = {
-        "user": find_column(table, options.user_column, USER_NAMES, "data.user_column"),
-        "item": find_column(table, options.item_column, ITEM_NAMES, "data.item_column"),
+        "user": find_column(table, options.user_column, USER_NAMES, option.format("user")),
+        "item": find_column(table, options.item_column, ITEM_NAMES, option.format("item")),
     }
     table = _without_empty(table, list(columns.values()), options, notes)
     users, items = (_names(table, column) for column in columns.values())
@@ -89,23 +107,23 @@ def read_event_files(options: Any) -> RawData:
     time = options.time_column or next((plain[name] for name in TIME_NAMES if name in plain), None)
     times = None
     if has_time and time is not None:
-        columns["time"] = find_column(table, time, (), "data.time_column")
-        times = _times(table, columns["time"], options, notes)
+        columns["time"] = find_column(table, time, (), option.format("time"))
+        times = _times(table, columns["time"], options.time_format, gaps, notes)
     if options.title_column is not None:
-        columns["title"] = find_column(table, options.title_column, (), "data.title_column")
+        columns["title"] = find_column(table, options.title_column, (), option.format("title"))
         titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
         items = unique_titles(items, titles)
     barred = [item for item in dict.fromkeys(items) if SEPARATOR in item]
     if barred:
         notes.append(
-            f"{len(barred):,} items have a bar in their names, such as {barred[0]:.60}: histories to predict from are lists then, and "
-            "not texts with bars between items"
+            f"{len(barred):,} items have a bar in their names, such as {barred[0]:.60}: histories to predict from are lists then, such "
+            'as ["one", "another"], and not texts with bars between items'
         )
     notes.append(f"{table.file}: " + ", ".join(f"{what} is read from column {name}" for what, name in columns.items()))
     unused = [name for name in table.columns if name not in columns.values()]
     if unused:
         notes.append(f"{table.file}: column {few(unused)} is not used: each row counts as much, whatever it says")
-    return split_events(Events(users, items, times), options, notes)
+    return Events(users, items, times)
 
 
 def _without_empty(table: Table, columns: Sequence[str], options: Any, notes: list[str]) -> Table:
@@ -141,9 +159,9 @@ def _names(table: Table, column: str) -> list[str]:
     return [as_label(cell) for cell in cells]
 
 
-def _times(table: Table, column: str, options: Any, notes: list[str]) -> np.ndarray:
+def _times(table: Table, column: str, form: str | None, gaps: bool, notes: list[str]) -> np.ndarray:
     """Times in seconds, or numbers in their order, `(events,)`; seconds where gaps are read."""
-    cells, form = table.column(column), options.time_format
+    cells = table.column(column)
     series = pd.Series(cells, index=pd.Index(table.places, dtype=object), name=column, dtype=object)
     numbers = plain_numbers(series, str(table.file))
     lacking = np.flatnonzero(~np.isfinite(numbers))
@@ -154,7 +172,7 @@ def _times(table: Table, column: str, options: Any, notes: list[str]) -> np.ndar
         )
     if len(lacking) or form is not None:
         return seconds_of(order_of_times(series, str(table.file), form, in_order=False)[0])
-    if options.gaps:
+    if gaps:
         with suppress(UserError):  # of numbers that only count
             reading = times_of(numbers.rename(column), str(table.file), in_order=False)
             notes.append(reading_note(numbers, reading))
@@ -184,7 +202,10 @@ def split_events(events: Events, options: Any, notes: list[str]) -> RawData:
     Raises:
         UserError: There is too little to split.
     """
-    histories = _histories(events, options, notes)
+    if events.times is None:
+        needs = "data.gaps=true" if options.gaps else "data.split=time" if options.split is HistorySplit.time else ""
+        require(not needs, f"{needs} needs times, and the data has none: name their column with data.time_column=")
+    histories = histories_of(events, notes)
     examples: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
     if options.split is HistorySplit.last:
         short = lost = 0
@@ -222,12 +243,10 @@ def split_events(events: Events, options: Any, notes: list[str]) -> RawData:
     return RawData(splits, notes)
 
 
-def _histories(events: Events, options: Any, notes: list[str]) -> dict[str, np.ndarray]:
+def histories_of(events: Events, notes: list[str]) -> dict[str, np.ndarray]:
     """Rows of item and time of each user, in order, each item once, `(events, 2)`."""
     times = events.times
     if times is None:
-        needs = "data.gaps=true" if options.gaps else "data.split=time" if options.split is HistorySplit.time else ""
-        require(not needs, f"{needs} needs times, and the data has none: name their column with data.time_column=")
         notes.append("there are no times: the rows of each user are taken to be in order (data.time_column)")
         times = np.arange(len(events.users), dtype=float)
     else:

@@ -11,7 +11,7 @@ import torch
 
 from mla_train.config import Augmentation
 from mla_train.data.batch import pad_stack
-from mla_train.data.tables.cells import as_label, is_empty
+from mla_train.data.tables.cells import as_label, is_empty, written_list
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
 from mla_train.modalities.explanation import InputExplanation, WordUnits
@@ -177,13 +177,16 @@ def read_history(value: Any) -> np.ndarray:
     """A history as an array of names `(length,)`, or of rows of name and time `(length, 2)`, each item where it is first, as in training.
 
     Args:
-        value: Names, pairs of name and time, or a text with a bar between names; None and an empty text are nothing.
+        value: Names, pairs of name and time, such a list as JSON, or a text with a bar between names; None and an empty text
+            are nothing.
 
     Raises:
         UserError: The value is something else.
     """
     if isinstance(value, np.ndarray) and value.dtype == object:
         return value
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = written_list(value) or value
     if value is None or isinstance(value, str):
         value = [name for name in (value or "").split(SEPARATOR) if not is_empty(name)]
     if not isinstance(value, list | tuple):

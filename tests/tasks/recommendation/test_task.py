@@ -351,9 +351,10 @@ def test_predictions_from_the_command_line_and_files(run):
     rows = list(csv.DictReader((run / "answers.csv").open()))
     assert [row["based_on"] for row in rows] == ["history", "popularity", "popularity"]
     assert [row["unknown"] for row in rows] == ["", "", "what"]
-    (run / "new_events.csv").write_text("user,item,time\na,i1,1\na,i3,2\n")
-    refused = python("scripts/predict.py", "--run", "mine", "--input", "new_events.csv", cwd=run, check=False)
-    assert "a row for each user" in refused.stderr
+    assert json.loads(ask("--text", '["i1", "i3", "nothing"]', "--top", "3").stdout) == record
+    (run / "no_items.csv").write_text("user,thing,time\na,i1,1\na,i3,2\n")
+    refused = python("scripts/predict.py", "--run", "mine", "--input", "no_items.csv", cwd=run, check=False)
+    assert "--column item=COLUMN" in refused.stderr
     assert all(each in {f"i{i}" for i in range(100)} for each in json.loads(_example(load_model(run / "mine"))))
     assert rows[1]["prediction"].split("|") == mla_train.load(run / "mine").spec.inputs["history"].spec.catalogue[:10]
 
@@ -366,6 +367,43 @@ def test_labelled_histories_are_evaluated(run):
     done = python("scripts/evaluate.py", "--run", "mine", "--input", "labelled.jsonl", "--draws", "20", cwd=run)
     assert "ndcg@10" in done.stdout
     assert "1 of 3 items to be found in evaluation are in no training history" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_events_are_histories_of_their_users_when_they_are_predicted_and_evaluated(run):
+    (run / "new_events.csv").write_text("who,item,time\na,i3,2\nb,i2,1\na,i1,1\na,i5,9\nc,,4\n")
+    said = python(
+        *(
+            "scripts/predict.py",
+            "--run",
+            "mine",
+            "--input",
+            "new_events.csv",
+            "--output",
+            "new.csv",
+            "--column",
+            "user=who",
+        ),
+        cwd=run,
+    )
+    assert "1 rows of new_events.csv lack who or item" in said.stderr
+    rows = list(csv.DictReader((run / "new.csv").open()))
+    model = mla_train.load(run / "mine")
+    expected = ["|".join(each["prediction"]) for each in model.predict([["i1", "i3", "i5"], ["i2"]])]
+    assert [(row["user"], row["prediction"]) for row in rows] == list(zip("ab", expected, strict=True))
+    words = ["--input", "new_events.csv", "--column", "user=who", "--draws", "20", "--output", "scores"]
+    done = python("scripts/evaluate.py", "--run", "mine", *words, cwd=run)
+    assert "left out 1 rows that cannot be read, the first: user b has one event" in done.stderr
+    assert json.loads((run / "scores" / "evaluation.json").read_text())["slices"]["all"]["examples"] == 1
+    # The last item of each user is what test asks for.
+    python(
+        "scripts/evaluate.py", "--run", "mine", "--input", "events.csv", "--draws", "20", "--output", "again", cwd=run
+    )
+    again = json.loads((run / "again" / "evaluation.json").read_text())["slices"]["all"]["metrics"]
+    test = json.loads((run / "mine" / "results.json").read_text())["metrics"]["test"]
+    assert {name: again[name]["value"] for name in ("ndcg@10", "hr@10", "mrr")} == pytest.approx(
+        {name: test[name] for name in ("ndcg@10", "hr@10", "mrr")}, abs=1e-6
+    )
 
 
 @pytest.mark.slow
