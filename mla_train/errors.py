@@ -70,12 +70,18 @@ def require(good: bool, message: str) -> None:
         raise UserError(message)
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Names the close ones among choices, else all of them (if they are few): the tail of an error message."""
+def did_you_mean(word: str, choices: Iterable[str], prefix: str = "") -> str:
+    """Names the close ones among choices, else all of them (if they are few): the tail of an error message.
+
+    Args:
+        word: What was written.
+        choices: What there is.
+        prefix: What is written in front of each choice.
+    """
     choices = sorted(choices)
     close = get_close_matches(word, choices, n=3, cutoff=0.85) or get_close_matches(word, choices, n=3, cutoff=0.6)
     if close:
-        return f"Did you mean {' or '.join(close)}?"
+        return f"Did you mean {' or '.join(f'{prefix}{name}' for name in close)}?"
     return f"Choose from {', '.join(choices)}." if len(choices) <= 40 else ""
 
 

@@ -14,9 +14,9 @@ from tests.helpers import ROOT, train
 
 MISTAKES = {
     "epohcs=3": ["Did you mean epochs?"],
-    "encoder.dpeth=3": ["encoder.dpeth", "Did you mean depth"],
+    "encoder.dpeth=3": ["encoder.dpeth", "Did you mean encoder.depth"],
     "kv_lora_rank=3": ["Did you mean attention.kv_lora_rank?"],
-    "task.poling=mean": ["task.poling", "Did you mean pooling"],
+    "task.poling=mean": ["task.poling", "Did you mean task.pooling"],
     "data.rot=x": ["data.rot", "split_seed"],
     "encoder=tinny": ["Did you mean tiny? All: base, shallow, small, tiny."],
     "task=image_clasification": ["Did you mean image_classification?"],
@@ -138,6 +138,10 @@ def test_help_is_one_screen_and_explains_a_key(tmp_path):
     text = train("task=translation", "--help", "task.decoder", cwd=tmp_path).stdout
     assert {line.split("=")[0].strip() for line in text.splitlines() if "=" in line} >= {"task.decoder.depth"}
     assert "encoder.dim" not in text
+    text = train("--help", "data.user_column", cwd=tmp_path).stdout  # of another data set
+    assert text.startswith("An option of data=event_files:\n  data.user_column=null")
+    other = train("data.look_back=3", cwd=tmp_path, check=False).stderr
+    assert "unknown key data.look_back: it is an option of data=series_csv" in other
     wrong = train("--help", "attention.patern", cwd=tmp_path, check=False)
     assert "Did you mean attention.pattern?" in wrong.stderr
 

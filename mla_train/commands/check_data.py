@@ -72,8 +72,11 @@ def check(arguments: argparse.Namespace) -> None:
     problems = problems_of(checks)
     print(printable("\n".join(f"look at: {problem}" for problem in problems)) or "the checks found nothing wrong")
     write_data_report(output, f"Data of {config.task.name} on {config.data.name}", data, checks)
-    for file in (output, *write_listings(output.parent, checks)):
+    written, old = write_listings(output.parent, checks)
+    for file in (output, *written):
         print(f"written: {file}")
+    for file in old:
+        print(f"{file} is of an earlier check; now there is nothing to list")
 
 
 def main() -> None:

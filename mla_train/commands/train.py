@@ -52,8 +52,9 @@ def main() -> None:
             extend_import_path(words)
             if help_wanted:  # shows the options of the choices that are given
                 config = compose_overrides(CONF, words)
-                choices = find_choices(config_folders(CONF, words))
-                texts = [help_of(config, key) for key in keys]
+                folders = config_folders(CONF, words)
+                choices = find_choices(folders)
+                texts = [help_of(config, key, folders) for key in keys]
                 print(
                     "\n".join(texts or [as_started(help_text(config, choices, "--help-all" in sys.argv))]), flush=True
                 )

@@ -3,11 +3,13 @@
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from mla_train.config.overrides import listed_owners, owners_of
 from mla_train.config.run import TrainConfig
 from mla_train.errors import UserError, did_you_mean
 
@@ -61,14 +63,25 @@ def help_text(config: TrainConfig, groups: dict[str, set[str]], everything: bool
     return "\n".join([*lines, "", FOOTER])
 
 
-def help_of(config: TrainConfig, key: str) -> str:
+def help_of(config: TrainConfig, key: str, folders: Iterable[Path] = ()) -> str:
     """The lines of one option, or of those of a group.
+
+    Args:
+        config: Composed config, whose values are shown.
+        key: Option or group.
+        folders: Folders of choices, some of which may have an option that the config lacks.
 
     Raises:
         UserError: There is no such key.
     """
     options = dict(option_lines(config))
     lines = [line for name, texts in options.items() if f"{name}.".startswith(f"{key}.") for line in texts]
+    if not lines and (owners := owners_of(folders, key)):
+        node, _, name = key.partition(".")
+        texts = dict(_section(f"{node}.", [name], next(iter(owners.values()))()))
+        return "\n".join(
+            [f"An option of {listed_owners(key, owners)}:", *(line for each in texts.values() for line in each)]
+        )
     if not lines:
         groups = {name[:place] for name in options for place, sign in enumerate(name) if sign == "."}
         raise UserError(f"--help {key}: there is no such key. {did_you_mean(key, {*options, *groups})}")

@@ -3,9 +3,11 @@
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -18,8 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mla_train.config.compose import explain_error, to_typed_config
 from mla_train.config.run import TrainConfig
 from mla_train.config.stored import trust
-from mla_train.config.typed import flatten
-from mla_train.errors import UserError, did_you_mean, require
+from mla_train.config.typed import TARGETS, flatten, options_class
+from mla_train.errors import UserError, did_you_mean, few, require
 from mla_train.program import program
 
 LAUNCHERS = {"slurm": "hydra_plugins.hydra_submitit_launcher", "ray": "hydra_plugins.hydra_ray_launcher"}
@@ -100,7 +102,11 @@ def _explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterabl
         config = OmegaConf.to_container(_compose(config_dir, words, plain))
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain_error(error)) from error
-    check_overrides(words_of_config, choices, {*flatten(config), *known})  # type: ignore[arg-type]
+    keys = {*flatten(config), *known}  # type: ignore[arg-type]
+    for key in (override.key_or_group for override in overrides):
+        if key not in keys and (owners := owners_of(config_folders(config_dir, words), key)):
+            raise UserError(f"unknown key {key}: it is an option of {listed_owners(key, owners)}")
+    check_overrides(words_of_config, choices, keys)
 
 
 def _compose(config_dir: Path, words: Sequence[str], overrides: list[str]) -> DictConfig:
@@ -127,6 +133,26 @@ def find_choices(folders: Iterable[Path]) -> dict[str, set[str]]:
             if names:
                 choices.setdefault(group.name, set()).update(names)
     return choices
+
+
+def owners_of(folders: Iterable[Path], key: str) -> dict[str, type]:
+    """Choices of `task` or `data` that have a key as `data.look_back`, and the dataclass of their options."""
+    node, _, name = key.partition(".")
+    owners = {}
+    for file in (
+        sorted(file for folder in folders for file in (folder / node).glob("*.yaml")) if node in TARGETS else ()
+    ):
+        with suppress(UserError, OmegaConfBaseException, OSError):
+            values: Any = OmegaConf.load(file)
+            options = options_class((values.get(node) or values).get("_target_"), node)
+            if name in {field.name for field in fields(options)}:
+                owners[file.stem] = options
+    return owners
+
+
+def listed_owners(key: str, owners: Iterable[str]) -> str:
+    """The first choices that have a key, as words of a command line."""
+    return few([f"{key.partition('.')[0]}={name}" for name in owners])
 
 
 def check_overrides(overrides: list[str], choices: dict[str, set[str]], keys: set[str]) -> None:
@@ -224,7 +250,7 @@ def _nearest_key(key: str, keys: set[str]) -> str:
         return f"Did you mean {' or '.join(elsewhere[:3])}?"
     beside = {known.rpartition(".")[2] for known in leaves if known.rpartition(".")[0] == parent}
     if parent in parents and parent:
-        return did_you_mean(leaf, {name for name in beside if not name.startswith("_")})
+        return did_you_mean(leaf, {name for name in beside if not name.startswith("_")}, f"{parent}.")
     close_groups = get_close_matches(key, parents - {""}, n=1, cutoff=0.75)
     if close_groups:
         return f"Did you mean {close_groups[0]}?"

@@ -12,7 +12,7 @@ from mla_train.errors import require
 class Resample(Enum):
     """Handling of rows that are not evenly spaced in time.
 
-    refuse: An error. mean, sum, last: The mean, the sum or the last of the values of a step; steps without a row stay gaps,
+    refuse: An error; up to one step in twenty without a row is a gap where all rows stand at whole steps. mean, sum, last: The mean, the sum or the last of the values of a step; steps without a row stay gaps,
     and covariates take the mean where series are summed. fill: The mean, with gaps filled by the last value.
     """
 

@@ -1,5 +1,6 @@
 """Files as rows that are predicted, an example each: tables, folders of images, arrays, whole series."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -44,7 +45,7 @@ def open_examples(
         kind: Format of a table, see `open_input`.
         label: Column of the labels; None takes that of the training data or one of a usual name.
         columns: Column by input, or by what an event consists of, where the usual names do not fit.
-        is_labelled: Whether labels are needed: the last of the events of each user is one.
+        is_labelled: Whether labels are needed: the last of the events of each user is one, the folder of a file another.
 
     Raises:
         UserError: There is no such file, or it holds no examples.
@@ -59,10 +60,25 @@ def open_examples(
         events = event_options(options, columns or {})
         if modality.kind == Items.kind and name not in (columns or {}) and has_events(source, events, name):
             return from_events(source, events, name, modality.spec.gaps, is_labelled)
-        return source
+        return _labelled_by_folder(source) if is_labelled and source.format == "files" else source
     spec = next(each.spec for each in inputs.values() if each.kind == Series.kind)
     formats = {name: NumberFormat(*signs) if signs else None for name, signs in spec.formats.items()}
     return _open_series(options, formats, spec.time_format, path, kind, label)
+
+
+def _labelled_by_folder(source: Source) -> Source:
+    """A folder of files with the name of the folder of each as its label, as data sets of class folders have them."""
+    column = source.columns[0]
+
+    def labelled(row: Row) -> Row:
+        folder, *below = Path(row.cells[column]).parts
+        label = unicodedata.normalize("NFC", folder) if below else None
+        return row._replace(
+            cells={**row.cells, "label": label}, error=row.error or ("" if below else "in no folder of a class")
+        )
+
+    source.notes.append(f"labels are the names of the folders in {source.name}")
+    return replace(source, columns=[*source.columns, "label"], rows=map(labelled, source.rows))
 
 
 def _arrays(source: Source, inputs: Sequence[str]) -> Source:

@@ -44,12 +44,13 @@ def write_data_report(file: Path, title: str, data: Dataset, checks: Sequence[Ch
     write_atomically(file, html)
 
 
-def write_listings(folder: Path, checks: Sequence[Check]) -> list[Path]:
-    """Writes NAME.csv for each check that lists examples; returns the files."""
-    files = []
+def write_listings(folder: Path, checks: Sequence[Check]) -> tuple[list[Path], list[Path]]:
+    """Writes NAME.csv for each check that lists examples; returns the files, and those of earlier checks that now list none."""
+    files, old = [], []
     for check in checks:
         file = folder / f"{check.name}.csv"
         if not check.listing:
+            old += [file] * file.exists()
             continue
         with (
             atomic_path(file) as part,
@@ -59,7 +60,7 @@ def write_listings(folder: Path, checks: Sequence[Check]) -> list[Path]:
             writer.writeheader()
             writer.writerows({key: spreadsheet_cell(value) for key, value in row.items()} for row in check.listing)
         files.append(file)
-    return files
+    return files, old
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], room: list[int]) -> Table:

@@ -144,10 +144,10 @@ def advice(results: Mapping[str, Any]) -> str:
     if score.gain is None or score.standing == "ahead of" or (score.difference_interval is None and score.gain > 0):
         return ""
     epochs, epoch = results.get("epochs", 0), monitor["epoch"]
+    if kept_start(results) and results["start"]["gain"] < 0:
+        return "Try: training made the start worse on val, so learn slower (lr=) or regularize more (regularization=strong)."
     if kept_start(results):
-        return (
-            "Try: more training data, a longer training (epochs=), or a search of the usual options (scripts/sweep.py)."
-        )
+        return "Try: training bettered the start a little on val, so train longer (epochs=) or on more data."
     if epochs and epoch == epochs:
         return "Try: the last epoch was the best on val, so train longer (epochs=)."
     if epochs and epoch <= epochs / 3:

@@ -201,15 +201,19 @@ def _first(problems: list[str], count: int = 3) -> str:
     return ", ".join(problems[:count]) + f" and {len(problems) - count:,} more" * (len(problems) > count)
 
 
+def _part(name: str) -> str:
+    """The part of the network that a weight belongs to, such as `embeddings.text` or its side paths."""
+    parts = name.split(".")
+    count = 3 if parts[2:3] == ["side_paths"] else 2 if parts[0] in ("embeddings", "head") else 1
+    return ".".join(parts[:count])
+
+
 def describe_start(record: Mapping[str, Any] | None) -> list[str]:
     """What was taken from another run and what was not, as lines for the user."""
     if not record:
         return []
     loaded = ", ".join(f"{part} ({count:,} weights)" for part, count in record["loaded"].items() if count)
-    tops = dict.fromkeys(
-        ".".join(name.split(".")[: 2 if name.startswith(("embeddings", "head")) else 1])
-        for name in record["not_loaded"]
-    )
+    tops = dict.fromkeys(map(_part, record["not_loaded"]))
     lines = [
         f"starts from {record['from']} ({record['task']}{record['data'] and ' on '}{record['data']}): {loaded} taken; new: "
         f"{', '.join(tops) or 'nothing'} (init.from)"

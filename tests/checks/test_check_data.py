@@ -187,6 +187,22 @@ def test_the_command_writes_the_report_and_the_lists(files, tmp_path, monkeypatc
     run_command(monkeypatch, tmp_path, "--no-label-errors", "task=text_classification", "data=text_files", *files)
     assert (tmp_path / "data_report.html").is_file()
     assert not (tmp_path / "label_errors.csv").exists()
+    (tmp_path / "duplicates.csv").write_text("of an earlier check\n")
+    capsys.readouterr()
+    alone = write_jsonl(tmp_path / "b.jsonl", [{"text": text, "label": i % 2} for i, text in enumerate(texts(60))])
+    run_command(
+        monkeypatch, tmp_path, "task=text_classification", "data=text_files", f"data.train={alone}", "--no-label-errors"
+    )
+    assert "duplicates.csv is of an earlier check; now there is nothing to list" in capsys.readouterr().out
+
+
+def test_histories_that_users_share_are_no_fault(tmp_path):
+    rows = [f"u{user},i{item},{item}" for user in range(20) for item in range(5)]
+    file = tmp_path / "events.csv"
+    file.write_text("\n".join(["user,item,time", *rows]) + "\n")
+    checks = checks_of("task=recommendation", "data=event_files", f"data.path={file}")
+    assert "duplicates" not in checks
+    assert not problems_of(list(checks.values()))
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_an_option_that_only_the_dataclass_has_is_accepted(folder):
 @pytest.mark.parametrize(
     ("word", "parts"),
     [
-        ("data.splt_seed=1", ["data.splt_seed", "Did you mean split_seed?"]),
-        ("task.widht=1", ["task.widht", "Did you mean widths?"]),
+        ("data.splt_seed=1", ["data.splt_seed", "Did you mean data.split_seed?"]),
+        ("task.widht=1", ["task.widht", "Did you mean task.widths?"]),
         ("task.size=huge", ["task.size", "'huge'", "[small, large]"]),
         ("data.count=0", ["data.count=0", "1 or more"]),
         ("data=oka", ["data=oka", "Did you mean oak?"]),
@@ -89,7 +89,7 @@ def test_the_command_knows_them_too(folder, tmp_path):
     assert job.data == {"_target_": "plants.LeavesData", "name": "leaves", "count": 20, "split_seed": 7}
     wrong = train("--config-dir", folder, "task=plants", "data.splt_seed=1", cwd=tmp_path, check=False)
     note = f"note: the code in {folder} runs: plants.py\n"
-    error = "error: unknown key data.splt_seed. Did you mean split_seed?\n"
+    error = "error: unknown key data.splt_seed. Did you mean data.split_seed?\n"
     assert (wrong.returncode, wrong.stderr) == (2, note + error)
 
 

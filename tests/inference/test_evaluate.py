@@ -201,3 +201,11 @@ def test_images_of_a_table_are_evaluated_and_broken_ones_counted(tmp_path, evalu
     assert values(written)["accuracy"] == pytest.approx(np.mean(right))
     assert written["slices"]["all"]["examples"] == 24
     assert "left out 2 rows that cannot be read" in said.err
+    (tmp_path / "images" / "broken.png").unlink()
+    said, of_folders = evaluate("--run", tmp_path / "run", "--input", tmp_path / "images")
+    assert values(of_folders)["accuracy"] == values(written)["accuracy"]
+    assert f"labels are the names of the folders in {tmp_path / 'images'}" in said.err
+    assert (
+        "in no folder of a class"
+        in evaluate("--run", tmp_path / "run", "--input", tmp_path / "images" / "cat", fails=True)[0].err
+    )

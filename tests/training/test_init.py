@@ -357,5 +357,5 @@ def test_the_command_starts_another_task_from_a_run(tmp_path):
     resumed = train("resume=runs/images", cwd=tmp_path)
     assert "starts from runs/texts" in resumed.stdout
     wrong = train("init.form=runs/texts", cwd=tmp_path, check=False)
-    assert "Did you mean from?" in wrong.stderr
+    assert "Did you mean init.from?" in wrong.stderr
     assert "init.from=null" in train("--help", "init", cwd=tmp_path).stdout

@@ -39,7 +39,8 @@ def test_the_model_is_compared_to_the_best_baseline(mode, score, interval, diffe
         (9, None, "train longer (epochs=)"),
         (2, None, "regularization=strong"),
         (6, None, "scripts/sweep.py"),
-        (0, {"kept": True, "name": "linear_svm", "gain": 0.01, "standard_error": 0.02}, "more training data"),
+        (0, {"kept": True, "name": "linear_svm", "gain": 0.01, "standard_error": 0.02}, "on more data"),
+        (0, {"kept": True, "name": "linear_svm", "gain": -0.01, "standard_error": 0.02}, "learn slower (lr=)"),
     ],
 )
 def test_a_run_that_is_behind_says_what_to_try(epoch, start, remedy, tmp_path, capsys):

@@ -21,6 +21,9 @@ MOST_GROWTH = 20
 """Rows that resampling makes of one, at most."""
 JITTER = 0.25
 """Part of the distance that rows are off their usual times where they are moved to the nearest."""
+MOST_LACKING = 0.05
+"""Share of the steps that may have no row and are gaps, where all rows stand at whole steps."""
+UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 MOSTLY = 0.9
 """Share of the rows that are no further off."""
 
@@ -141,6 +144,14 @@ def in_order(
     return frame, places
 
 
+def in_words(distance: pd.Timedelta) -> str:
+    """A distance in time, such as "an hour" or "2 days"."""
+    seconds = distance.total_seconds()
+    unit, size = next(((unit, size) for unit, size in UNITS if not seconds % size), ("second", 1))
+    count = f"{seconds / size:g}"
+    return f"{'an' if unit == 'hour' else 'a'} {unit}" if count == "1" else f"{count} {unit}s"
+
+
 def _place(index: pd.DatetimeIndex, places: Sequence[str] | None, row: int) -> str:
     return places[row] if places else f"at {index[row]}"
 
@@ -176,9 +187,17 @@ def _even_rows(
     odd = np.flatnonzero(np.diff(index) != usual.to_timedelta64())
     if len(odd):
         row = int(odd[0]) + 1
+        first = f"{index[row]} after {index[row - 1]}"
+        steps = (int(index.asi8[-1]) - int(index.asi8[0])) // usual.value + 1  # centuries overflow
+        if not ((after - before) % usual.value).any() and steps - len(index) <= MOST_LACKING * steps:
+            notes.append(
+                f"rows are {in_words(usual)} apart; {steps - len(index):,} of {steps:,} are not there and are gaps, the first "
+                f"before {index[row]}"
+            )
+            return frame.reindex(pd.date_range(index[0], index[-1], freq=usual))
         raise UserError(
-            f"{path} {place(row)}: rows are usually {usual} apart, but {len(odd)} are not; the first is {index[row]} after "
-            f"{index[row - 1]}. Choose data.resample=mean, sum, last (gaps stay gaps) or fill, at a distance of "
+            f"{path} {place(row)}: rows are usually {in_words(usual)} apart, but {len(odd):,} {'are' if len(odd) > 1 else 'is'} not; "
+            f"the first is {first}. Choose data.resample=mean, sum, last (gaps stay gaps) or fill, at a distance of "
             f"data.frequency={frequency}"
         )
     return frame

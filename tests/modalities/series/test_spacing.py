@@ -55,6 +55,23 @@ def test_the_newest_row_may_be_the_first(tmp_path):
     assert any("turned round" in note for note in data.notes)
 
 
+def test_a_few_steps_without_a_row_are_gaps_and_many_or_odd_ones_an_error(tmp_path):
+    lacking = hourly_table().drop(index=[20, 21, 300])
+    data = read(tmp_path, lacking)
+    table = table_of(data)
+    assert len(table.times) == 400
+    assert np.flatnonzero(np.isnan(table.values[:, 0])).tolist() == [20, 21, 300]
+    assert any("an hour apart; 3 of 400 are not there and are gaps" in note for note in data.notes)
+    same = read(tmp_path, lacking, "data.resample=last")
+    np.testing.assert_array_equal(table_of(same).values, table.values)
+    with pytest.raises(UserError, match=r"data\.resample=mean"):
+        read(tmp_path, hourly_table().drop(index=range(20, 41)))  # 21 of 400
+    half = hourly_table()
+    half.loc[7, "date"] += pd.Timedelta("30min")
+    with pytest.raises(UserError, match=r"usually an hour apart, but 2 are not.*data.resample=mean"):
+        read(tmp_path, half)
+
+
 def test_errors_name_the_line_and_how_times_were_read(tmp_path):
     shuffled = hourly_table()
     shuffled.loc[[5, 6]] = shuffled.loc[[6, 5]].to_numpy()
