@@ -74,7 +74,7 @@ def match_inputs(own: Mapping[str, str], stored: Mapping[str, str]) -> dict[str,
 
 def _read_inputs(key: str, path: str, kinds: Kinds) -> dict[str, Modality]:
     """Those inputs of a stored model whose kinds this run has, by name."""
-    file: Path = find_source(key, path) / SPEC
+    file: Path = find_source(key, path, [SPEC]) / SPEC
     known = {kind.kind: kind for kind in kinds.values()}
     try:
         inputs = read_json(file)["inputs"]

@@ -1,5 +1,8 @@
 """The files of a trained model: where they are, and whether they are whole. No torch here: a wrong path is answered before."""
 
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 from mla_train.config import InitPart, TrainConfig
@@ -11,14 +14,19 @@ from mla_train.safe_files import CHECKSUMS, is_whole
 WEIGHTS, SPEC, CONFIG = "model.safetensors", "spec.json", "config.json"
 
 
-def find_model(path: str | Path) -> Path:
-    """The folder of the three files of a model, downloaded if need be and checked; `path` as `load_model` takes it."""
+def find_model(path: str | Path, names: Sequence[str] = (WEIGHTS, SPEC, CONFIG)) -> Path:
+    """The folder of the files of a model, downloaded if need be and checked.
+
+    Args:
+        path: As `load_model` takes it.
+        names: Files that are needed.
+    """
     root = Path(path)
     if isinstance(path, str) and is_repository(path):
         root = download(path, [WEIGHTS, SPEC, CONFIG, CHECKSUMS])
     require(root.exists(), f"{path} holds no finished model: there is no such folder ({root.resolve()})")
     folder = root / "model" if (root / "model" / WEIGHTS).is_file() else root
-    for name in (WEIGHTS, SPEC, CONFIG):
+    for name in names:
         if not (folder / name).is_file():
             remedy = ""
             if (root / "results.json").exists():
@@ -34,14 +42,19 @@ def find_model(path: str | Path) -> Path:
     return folder
 
 
-def find_source(key: str, path: str) -> Path:
+def find_source(key: str, path: str, names: Sequence[str] = (WEIGHTS, SPEC, CONFIG)) -> Path:
     """The folder of a model that an option names; see `find_model`.
+
+    Args:
+        key: The option.
+        path: What it names.
+        names: Files that are needed.
 
     Raises:
         UserError: Names the option, and what it takes.
     """
     try:
-        return find_model(path)
+        return find_model(path, names)
     except UserError as error:
         remedy = (
             ""
@@ -49,6 +62,15 @@ def find_source(key: str, path: str) -> Path:
             else ". Name a run folder or a model folder; to resume a run, put it back"
         )
         raise UserError(f"{key}={path}: {error}{remedy}") from error
+
+
+def independent(config: TrainConfig, folder: Path) -> TrainConfig:
+    """A config that takes what another run gave, such as a vocabulary, from the run's own model: the other may be gone."""
+    config = replace(config, data=copy(config.data), init=copy(config.init))
+    for options, key in ((config.data, "tokenizer"), (config.init, "from")):
+        if getattr(options, key, None) is not None:
+            setattr(options, key, str(folder))
+    return config
 
 
 def is_deepseek(path: str | Path) -> bool:

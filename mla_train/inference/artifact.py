@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from mla_train.config.typed import from_dict
 from mla_train.errors import UserError, require
 from mla_train.masking import mask_values
 from mla_train.model import Model, ModelSpec
-from mla_train.model_files import CONFIG, SPEC, WEIGHTS, find_model
+from mla_train.model_files import CONFIG, SPEC, WEIGHTS, find_model, independent
 from mla_train.safe_files import write_atomically
 from mla_train.task import Task, build_task
 
@@ -101,16 +100,7 @@ def load_model(path: str | Path, trusted: str | Path | None = None, config: Trai
                 f"{folder} was written by mla_train {written}, this is {package_version()}: {message}"
             ) from error
         raise UserError(f"{folder} cannot be read: {message}") from error
-    return Artifact(config, build_task(_independent(config, folder)), model.eval())
-
-
-def _independent(config: TrainConfig, folder: Path) -> TrainConfig:
-    """A config that takes what another run gave, such as a vocabulary, from the model itself: the other may be gone."""
-    config = replace(config, data=copy(config.data), init=copy(config.init))
-    for options, key in ((config.data, "tokenizer"), (config.init, "from")):
-        if getattr(options, key, None) is not None:
-            setattr(options, key, str(folder))
-    return config
+    return Artifact(config, build_task(independent(config, folder)), model.eval())
 
 
 def _require_fit(task: Task, spec: ModelSpec, weights: Mapping[str, Tensor]) -> None:

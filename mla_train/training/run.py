@@ -22,8 +22,9 @@ from mla_train.data.split_file import SPLITS_FILE, write_splits
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import FILE_ERRORS, Interrupted, UserError, printable
-from mla_train.inference.artifact import save_model
+from mla_train.inference.artifact import save_description, save_model
 from mla_train.masking import mask, mask_command
+from mla_train.model_files import SPEC, independent
 from mla_train.safe_files import finished_name, open_own
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
@@ -151,7 +152,8 @@ def _train(
     if not is_child():
         recover(folder)
         print("reading the data ...", flush=True)
-    task = build_task(config)
+    has_inputs = folder.resumed and (folder.model / SPEC).is_file()
+    task = build_task(independent(config, folder.model) if has_inputs else config)
     data = task.load_data()
     if config.debug.overfit:
         data = data.overfit(config.debug.overfit)
@@ -180,6 +182,10 @@ def _train(
         require_room(folder, module)
     if not (config.debug.overfit or is_child()):
         write_splits({split: getattr(data, split).names for split in SPLITS}, folder.path / SPLITS_FILE)
+    if not (has_inputs or is_child()) and (config.init.source or getattr(config.data, "tokenizer", None)):
+        save_description(
+            data.spec, config, folder.model
+        )  # the run that gave its vocabulary may be gone when this is resumed
     start = task.init_from_data(module.model, data) if last is None else ""
     if last is None and config.init.source is not None:
         taken = load_start(module.model, config)

@@ -17,7 +17,7 @@ from mla_train.safe_files import remove_unfinished, write_atomically
 from mla_train.training.launched import launched
 from mla_train.training.run_folder import CHOSEN, RunFolder, check_folder, find_run, is_child, plain
 
-MADE_FIRST = ("config.yaml", "log.txt", "data_splits.csv", "checkpoints", "figures", "tensorboard", "wandb")
+MADE_FIRST = ("config.yaml", "log.txt", "data_splits.csv", "model", "checkpoints", "figures", "tensorboard", "wandb")
 """Names of what a run makes before its first step."""
 
 

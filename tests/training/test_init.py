@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from mla_train.commands import train as command
-from mla_train.errors import UserError
+from mla_train.errors import Interrupted, UserError
 from mla_train.inference.artifact import load_model
 from mla_train.known_inputs import match_inputs
 from mla_train.task import build_task
@@ -103,6 +103,22 @@ def test_a_finished_run_is_evaluated_where_its_source_is_gone(key, sources, tmp_
     artifact = load_model(tmp_path / "run")
     data = artifact.task.load_data()
     assert data.spec.inputs["text"].spec.tokenizer == artifact.model.spec.inputs["text"].spec.tokenizer
+
+
+@pytest.mark.parametrize("key", ["init.from", "data.tokenizer"])
+def test_a_run_is_resumed_where_its_source_is_gone(key, sources, tmp_path):
+    shutil.copytree(sources / "texts", tmp_path / "source")
+    words = [*TEXTS, f"data.train={sources / 'b.csv'}", f"{key}={tmp_path / 'source'}", "epochs=3"]
+    whole = run_here(tmp_path / "whole", *words)
+    with pytest.raises(Interrupted):
+        run_here(tmp_path / "run", *words, "hardware.max_minutes=0.00001")
+    assert not (tmp_path / "run" / "model" / "model.safetensors").exists()
+    shutil.rmtree(tmp_path / "source")
+    with pytest.raises(UserError, match=r"the run is not finished, continue it with resume="):
+        load_model(tmp_path / "run")
+    resumed = run_here(tmp_path / "run", *words, "resume=auto")
+    assert resumed["metrics"] == whole["metrics"]
+    assert resumed["init"] == whole["init"]
 
 
 def test_a_translator_gives_encoder_embedding_and_decoder(sources):
