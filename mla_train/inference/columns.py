@@ -151,8 +151,9 @@ class Files:
             self.source.notes.append(
                 f"paths of {FILE_KINDS[kind].name}s are written otherwise than the files, such as {written!r} for {actual}"
             )
-        is_there = isinstance(found, bytes) or (found is not None and exists(found))
-        return found if is_there else self.source.folder / cell[:LONGEST_PATH]
+        if found is None or (isinstance(found, Path) and not exists(found)):
+            return self.source.folder / cell[:LONGEST_PATH]
+        return found
 
 
 def raw_value(kind: str, row: Row, column: str | list[str], files: Files, na_values: Sequence[str] = ()) -> Any:
