@@ -44,27 +44,16 @@ def find_files(
         UserError: A cell is no such file, a web address, or a path outside of the folder or of several files.
     """
     files, shown, coded = [], [], 0
-    finders: dict[str, _Finder] = {}
+    finders: dict[str, FileFinder] = {}
     for cell, (file, place) in zip(cells, origins, strict=True):
         name = f"{file} {place}"
         if file not in finders:
-            finders[file] = _Finder((folders[file] if folders else Path(file).parent).resolve(), kind)
-        value = (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
-        text = ""
-        if is_empty(value):
-            value = None
-        elif isinstance(value, str):
-            content = _decoded(value) if kind is IMAGES else None
-            text = "" if content else _short(value)
-            coded += content is not None
-            value = content or finders[file].find(value, name)
-        elif not isinstance(value, bytes):
-            raise UserError(
-                f"{name}: the {kind.name} is no path but {type(value).__name__}: write the path of a file, or name another "
-                f"column with data.{kind.input}_column="
-            )
-        files.append(value)
-        shown.append(text)
+            finders[file] = FileFinder(folders[file] if folders else Path(file).parent, kind)
+        value = content_of(cell)
+        files.append(finders[file].read(cell, name))
+        is_coded = isinstance(value, str) and isinstance(files[-1], bytes)
+        coded += is_coded
+        shown.append(_short(value) if isinstance(value, str) and not is_coded and not is_empty(value) else "")
     if coded:
         notes.append(f"{coded:,} images are texts in base64, which are decoded")
     for file, finder in finders.items():
@@ -77,17 +66,49 @@ def find_files(
     return files, shown
 
 
-class _Finder:
+def content_of(cell: Any) -> Any:
+    """Bytes or path of a cell, also where it is an object, as data sets of the hub keep files."""
+    return (cell.get("bytes") or cell.get("path")) if isinstance(cell, Mapping) else cell
+
+
+class FileFinder:
     """Finds the files that paths name, relative to a folder, also where blanks, signs, case or the ending differ.
+
+    Args:
+        folder: The folder, outside of which no file is read.
+        kind: Kind of the files.
 
     Attributes:
         others: Paths that are written otherwise than the file that was found.
     """
 
     def __init__(self, folder: Path, kind: FileKind) -> None:
-        self.folder, self.kind = folder, kind
+        self.folder, self.kind = folder.resolve(), kind
         self.others: list[tuple[str, Path]] = []
         self.listed: dict[Path, dict[str, list[str]]] = {}
+
+    def read(self, cell: Any, name: str) -> Path | bytes | None:
+        """The file that a cell names, or the bytes that it holds; None where it is empty.
+
+        Args:
+            cell: Cell of a table.
+            name: Where it stands, for messages.
+
+        Raises:
+            UserError: See `find_files`.
+        """
+        value = content_of(cell)
+        if is_empty(value):
+            return None
+        if isinstance(value, str):
+            content = _decoded(value) if self.kind is IMAGES else None
+            return content or self.find(value, name)
+        if not isinstance(value, bytes):
+            raise UserError(
+                f"{name}: the {self.kind.name} is no path but {type(value).__name__}: write the path of a file, or name another "
+                f"column with data.{self.kind.input}_column="
+            )
+        return value
 
     def find(self, path: str, name: str) -> Path:
         """The file, links followed, which must lie in the folder; where there is none, the one that was meant."""

@@ -1,19 +1,22 @@
 """Which column of a table is which input of a model, and what a cell means for it."""
 
 from collections.abc import Mapping, Sequence
+from os.path import exists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mla_train.data.file_cells import FileFinder, content_of
 from mla_train.data.file_kinds import FILE_KINDS
 from mla_train.data.readers import INPUT_NAMES
 from mla_train.data.tables.cells import TEXT_WORDS, is_missing
-from mla_train.data.tables.source import Row
+from mla_train.data.tables.source import STDIN, Row, Source
 from mla_train.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:  # options are checked before torch is loaded
     from mla_train.inference.predictor import Predictor
 
-
+LONGEST_PATH = 200
+"""Characters of a path that is not there, in messages."""
 Columns = dict[str, str | list[str]]
 """Column of each input; a list where the texts of several become one."""
 
@@ -117,23 +120,59 @@ def parse_columns(words: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def raw_value(
-    kind: str, cells: Mapping[str, Any], column: str | list[str], folder: Path, na_values: Sequence[str] = ()
-) -> Any:
+class Files:
+    """Images and recordings that the cells of a source name, found as in training where it is a table: in its folder alone.
+
+    Args:
+        source: Table, folder, or lines; notes of paths that are written otherwise than the files are added.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.finders = source, dict[str, FileFinder]()
+        self.is_table = source.format not in ("files", "txt") and source.name != STDIN
+
+    def read(self, kind: str, cell: str | bytes, place: str) -> Path | bytes:
+        """The file that a cell names, or the bytes that it holds.
+
+        Args:
+            kind: Kind of the input.
+            cell: Cell of a row.
+            place: Where the row stands, for messages.
+
+        Raises:
+            UserError: The file lies outside of the folder, or is an address on the web.
+        """
+        if isinstance(cell, bytes) or not self.is_table:
+            return cell if isinstance(cell, bytes) else self.source.folder / cell
+        finder = self.finders.setdefault(kind, FileFinder(self.source.folder, FILE_KINDS[kind]))
+        is_first = not finder.others
+        found = finder.read(cell, place)
+        if is_first and finder.others:
+            written, actual = finder.others[0]
+            self.source.notes.append(
+                f"paths of {FILE_KINDS[kind].name}s are written otherwise than the files, such as {written!r} for {actual}"
+            )
+        if found is None or (isinstance(found, Path) and not exists(found)):
+            return self.source.folder / cell[:LONGEST_PATH]
+        return found
+
+
+def raw_value(kind: str, row: Row, column: str | list[str], files: Files, na_values: Sequence[str] = ()) -> Any:
     """The raw value of an input in a row; None where it is empty.
 
     Args:
         kind: Kind of the input.
-        cells: Cells of the row by column.
+        row: The row.
         column: Column of the input; a list where the texts of several become one.
-        folder: Folder that paths of files are relative to.
+        files: Files that cells name.
         na_values: What the user of the training data said to mean a missing text.
 
     Raises:
         UserError: The cell cannot be an input of this kind.
     """
+    cells = row.cells
     if isinstance(column, list):
-        texts = [raw_value(kind, cells, each, folder, na_values) for each in column]
+        texts = [raw_value(kind, row, each, files, na_values) for each in column]
         return texts if any(text is not None for text in texts) else None
     cell = cells.get(column)
     if f"{column} (2)" in cells:
@@ -145,9 +184,8 @@ def raw_value(
             raise UserError(f"a text is needed, not {type(cell).__name__}")
         return str(cell)
     if kind in FILE_KINDS:
-        if isinstance(cell, Mapping):  # as data sets of the hub keep files
-            cell = cell.get("bytes") or cell.get("path")
+        cell = content_of(cell)
         if not isinstance(cell, str | bytes):
             raise UserError(f"the path of a file ({FILE_KINDS[kind].example}) is needed, not {type(cell).__name__}")
-        return folder / cell if isinstance(cell, str) else cell
+        return files.read(kind, cell, row.place)
     return cell

@@ -17,7 +17,7 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
 from mla_train.heads.bootstrap import DRAWS, bounds_of, drawn_metrics
-from mla_train.inference.columns import find_columns, located, named, raw_value
+from mla_train.inference.columns import Files, find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.histories import NEXT
 from mla_train.inference.predictor import Predictor
@@ -75,7 +75,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             "numbers"
         )
     rows, names, values, labels, faults = [], [], [], [], []
-    na_values = getattr(options, "na_values", ())
+    na_values, files = getattr(options, "na_values", ()), Files(source)
     for number, row in enumerate(source.rows, 1):
         fault = row.error
         example: dict[str, Any] = {}
@@ -86,9 +86,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
             found = _targets(row.cells.get(label), label, spec.head.kind, options)
             fault = fault or ("" if found else f"no {label}")
             example = dict(row.values or {})
-            example |= {
-                n: raw_value(spec.inputs[n].kind, row.cells, c, source.folder, na_values) for n, c in where.items()
-            }
+            example |= {n: raw_value(spec.inputs[n].kind, row, c, files, na_values) for n, c in where.items()}
             if not fault and all(value is None for value in example.values()):
                 fault = f"no {' or '.join(named(where))}"
             for name, value in example.items() if not fault else ():

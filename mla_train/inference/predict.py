@@ -2,13 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError, printable
 from mla_train.inference.answers import Answers, answer_columns, flat
-from mla_train.inference.columns import Columns, find_columns, located, named, raw_value
+from mla_train.inference.columns import Columns, Files, find_columns, located, named, raw_value
 from mla_train.inference.files import Writer, chunks
 from mla_train.inference.predictor import Predictor
 
@@ -44,7 +43,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
     separator = (
         "\t" if kind == "tsv" else source.separator if source.format == "csv" and len(source.separator) == 1 else ","
     )
-    count, errors = 0, []
+    count, errors, files = 0, [], Files(source)
     columns = [*source.columns, *own]
     if kind == "txt":
         columns = ["score", "prediction"] if answers.scores else ["prediction"]
@@ -52,7 +51,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         for chunk in chunks(source.rows):
             for row in chunk if source.format == "jsonl" else ():
                 _refuse_hidden(own, row.cells, f"{source.name} {row.place}")
-            rows = list(answered(predictor, chunk, where, source.folder, answers))
+            rows = list(answered(predictor, chunk, where, files, answers))
             numbered = enumerate(zip(chunk, rows, strict=True), count + 1)
             errors += [located(each, number, row["error"]) for number, (each, row) in numbered if row["error"]]
             if errors and not answers.keep_errors:
@@ -76,7 +75,7 @@ def _refuse_hidden(own: Sequence[str], columns: Iterable[str], where: str) -> No
 
 
 def answered(
-    predictor: Predictor, chunk: Sequence[Row], where: Columns, folder: Path, answers: Answers
+    predictor: Predictor, chunk: Sequence[Row], where: Columns, files: Files, answers: Answers
 ) -> Iterator[dict[str, Any]]:
     """Rows with their answers, in order.
 
@@ -84,10 +83,10 @@ def answered(
         predictor: Trained model.
         chunk: Rows.
         where: Column of each input.
-        folder: Folder that paths are relative to.
+        files: Files that cells name.
         answers: What is written.
     """
-    examples = [_example(predictor, row, where, folder) for row in chunk]
+    examples = [_example(predictor, row, where, files) for row in chunk]
     good = [example for example in examples if not isinstance(example, str)]
     records = predictor.predict_batches(good, answers.batch_size, keep_errors=True)
     for row, example in zip(chunk, examples, strict=True):
@@ -95,7 +94,7 @@ def answered(
         yield {**row.cells, **flat(record, answers)}
 
 
-def _example(predictor: Predictor, row: Row, where: Columns, folder: Path) -> Mapping[str, Any] | str:
+def _example(predictor: Predictor, row: Row, where: Columns, files: Files) -> Mapping[str, Any] | str:
     """Raw values of a row; what is wrong with it where it cannot be read."""
     if row.error:
         return row.error
@@ -103,9 +102,7 @@ def _example(predictor: Predictor, row: Row, where: Columns, folder: Path) -> Ma
         return row.values
     inputs, na_values = predictor.spec.inputs, getattr(predictor.config.data, "na_values", ())
     try:
-        example = {
-            name: raw_value(inputs[name].kind, row.cells, column, folder, na_values) for name, column in where.items()
-        }
+        example = {name: raw_value(inputs[name].kind, row, column, files, na_values) for name, column in where.items()}
     except UserError as error:
         return str(error)
     return example if any(value is not None for value in example.values()) else f"no {' or '.join(named(where))}"

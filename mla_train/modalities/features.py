@@ -73,6 +73,16 @@ class FeatureEmbedding(Embedding):
         return ReconstructionTarget(values, (~tensors.padding).unsqueeze(-1).expand_as(values))
 
 
+@dataclass
+class FeatureColumn(ListColumn):
+    """Vectors, or sequences of vectors, of a split."""
+
+    def raw(self, index: int) -> np.ndarray:
+        """A vector `(width,)`, or several `(length, width)`; a vector of zeros is no padding."""
+        value = self.values[index]
+        return value[0] if len(value) == 1 else value
+
+
 class Features(Modality[FeatureSpec]):
     """Vectors, or sequences of vectors; columns hold arrays `(length, width)`, unscaled, a vector with length 1."""
 
@@ -82,12 +92,19 @@ class Features(Modality[FeatureSpec]):
 
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> ListColumn:
-        """Takes arrays `(width,)` or `(length, width)` of one width; None and empty ones are missing."""
+        """Takes arrays `(width,)` or `(length, width)` of one width; None, empty ones, and several steps of zeros are missing."""
         arrays = load_arrays(values, names, _vectors, "features")
+        padded = sum(
+            np.ndim(value) == 2 and len(value) > len(array) for value, array in zip(values, arrays, strict=True)
+        )
+        if padded:
+            notes.append(
+                f"{padded:,} sequences of features have steps of zeros at their ends, which are taken for padding and not read"
+            )
         broken = [i for i, array in enumerate(arrays) if not np.isfinite(array).all()]
         for i in broken:
             arrays[i] = arrays[i][:0]
-        return ListColumn(arrays, broken)
+        return FeatureColumn(arrays, broken)
 
     @classmethod
     def fit(cls, train: ListColumn, options: Any) -> Self:
@@ -106,7 +123,7 @@ class Features(Modality[FeatureSpec]):
         for value, array in zip(values, arrays, strict=True):
             if not np.isfinite(array).all():
                 raise UserError(f"features with a value that is no finite number: {value!r:.60}")
-        return ListColumn(arrays)
+        return FeatureColumn(arrays)
 
     def collate(self, examples: Sequence[np.ndarray | None]) -> FeatureTensors:
         """Pads sequences to the longest."""
@@ -136,5 +153,10 @@ class Features(Modality[FeatureSpec]):
 
 
 def _vectors(value: Any) -> np.ndarray:
+    """`(length, width)`, of several steps without those of zeros at both ends: MMSA pads CMU-MOSI so, missing examples throughout."""
     with np.errstate(over="ignore"):  # too large numbers become infinite, and are refused as such
-        return np.atleast_2d(np.asarray(value, dtype=np.float32))
+        steps = np.asarray(value, dtype=np.float32)
+    if steps.ndim == 1:
+        return steps[None]
+    present = np.flatnonzero(steps.any(1))
+    return steps[present[0] : present[-1] + 1] if len(present) else steps[:0]

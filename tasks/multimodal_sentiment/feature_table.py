@@ -185,7 +185,7 @@ def _check_whole(file: Path, splits: np.ndarray, sequences: np.ndarray, names: n
 
 
 def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:
-    """Features of each row, `(length, width)`; a single vector has length 1, a missing one 0.
+    """Features of each row, `(width,)` or `(length, width)`; a missing one has length 0.
 
     An array of npz is `(examples, width)` or `(examples, steps, width)`; else it is a column of parquet.
     """
@@ -205,15 +205,9 @@ def _features(file: Path, name: str, column: Any) -> list[np.ndarray]:
             value = row.astype(np.float32, copy=False)
         if not np.isfinite(value).all():
             broken.append(i)
-        values.append(_without_padding(value) if value.ndim == 2 else value[None])
+        values.append(value)
     _refuse(file, name, "NaN or inf", broken)
     return values
-
-
-def _without_padding(steps: np.ndarray) -> np.ndarray:
-    """Removes steps of zeros at both ends: MMSA pads CMU-MOSI in front or behind, and missing examples throughout."""
-    present = np.flatnonzero(steps.any(1))
-    return steps[present[0] : present[-1] + 1] if len(present) else steps[:0]
 
 
 def _from_array(file: Path, name: str, array: np.ndarray) -> list[np.ndarray | None]:

@@ -23,6 +23,18 @@ def test_numbers_of_accounts_and_spreadsheets(written, expected):
     np.testing.assert_array_equal(as_numbers("a", written, TableOptions(), []), expected)
 
 
+@pytest.mark.parametrize(
+    "stored", [[0.123, 0.5, np.nan], [Decimal("0.123"), None, Decimal("2.5")], ["0.123", "0.5", "2"]]
+)
+def test_numbers_that_were_stored_without_a_unit_are_not_read_with_one(stored):
+    known = read_numbers("a", stored, TableOptions(), []).format
+    assert known == NumberFormat()
+    for cells in (["12.3%", "50.0%"], ["1.5 kWh", "2.5 kWh"]):
+        with pytest.raises(UserError, match="in the training data without a unit"):
+            read_numbers("a", cells, TableOptions(), [], None, known)
+    assert read_numbers("a", [1, 2, 3], TableOptions(), []).format is None
+
+
 def test_numbers_beside_percents_are_said():
     notes = []
     as_numbers("a", ["5%", 0.02, "7%", "3%"], TableOptions(), notes)

@@ -65,6 +65,39 @@ def test_exported_forecasts_read_numbers_in_the_signs_of_the_training_data(signs
         assert series_table.to_number(cell, separator, [], *signs) == float(expected)
 
 
+@pytest.mark.parametrize("cell", ["1,029", "-12,345,678", "1_0"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_exported_forecasts_refuse_what_may_be_thousands(separator, cell):
+    with pytest.raises(ValueError, match="it needs"):
+        series_table.to_number(cell, separator, [])
+
+
+def test_exported_forecasts_read_times_with_a_zone_as_training_does():
+    days = ["2024-03-30 00:00:00+05:30", "2024-03-31T00:00:00+05:30"]
+    midnight = series_table.to_seconds(["2024-03-30", "2024-03-31"], "local")
+    assert series_table.to_seconds(days, "local").tolist() == midnight.tolist()
+    hours = ["2024-03-30 00:00:00+01:00", "2024-03-30 01:00:00+01:00"]
+    assert series_table.to_seconds(hours, "UTC").tolist() == [midnight[0] - 3600, midnight[0]]
+    with pytest.raises(ValueError, match="have a zone"):
+        series_table.to_seconds(hours, "local")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("date,load,load\n2024-01-01,1,2\n", "several columns load"),
+        ("day,load\n2024-01-01,1\n", "no column date"),
+        ("date,load\n2024-01-01,1,2\n", "row 1 has more or fewer cells"),
+        ("date,load\n2024-01-01\n", "row 1 has more or fewer cells"),
+    ],
+)
+def test_exported_forecasts_refuse_tables_of_other_columns(text, message, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    spec = {"time_column": "date", "formats": {}, "na_values": [], "time_zone": "local"}
+    with pytest.raises(ValueError, match=message):
+        series_table.read_table(str(tmp_path / "a.csv"), ["load"], spec)
+
+
 def make_artifact(kind):
     """A model of random weights, in evaluation mode, and raw examples of different length."""
     words, data = [*TASKS[kind], *TINY], None
@@ -118,6 +151,12 @@ def make_examples(kind, data, folder):
         table.drop(index=[50, 51]).to_csv(folder / "a.csv", index=False)
         table[:-30].to_csv(folder / "b.csv", index=False, sep=";")
         examples = [{"series": str(folder / name)} for name in ("a.csv", "b.csv")]
+    if kind == "features":  # with padding in front and behind
+        examples[0] = {name: np.pad(np.atleast_2d(value), ((2, 1), (0, 0))) for name, value in examples[0].items()}
+    if kind == "series":
+        examples[1]["series"] = np.pad(examples[1]["series"], ((0, 9), (0, 0)), constant_values=np.nan)
+    if kind == "multilabel":
+        examples[0]["text"] += "\u2028in a further line\x85"
     if kind == "ranking":
         examples[1]["history"] = []
         examples[2]["history"] = [*examples[2]["history"], ["item nobody had", 1e6]]
@@ -208,7 +247,9 @@ def test_a_folder_predicts_without_torch(exported):
     plain = [
         {name: np.asarray(v).tolist() if isinstance(v, np.ndarray) else v for name, v in e.items()} for e in examples
     ]
-    (folder / "examples.jsonl").write_text("".join(json.dumps(example) + "\n" for example in plain))
+    (folder / "examples.jsonl").write_text(
+        "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in plain), "utf-8"
+    )
     model = mla_train.load(folder)
     if kind in WRITTEN:
         model.network.head.options.beams = 1

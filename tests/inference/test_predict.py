@@ -1,5 +1,6 @@
 """scripts/predict.py: a file in, the same rows with answers out."""
 
+import base64
 import csv
 import gzip
 import io
@@ -15,7 +16,7 @@ from PIL import Image
 import mla_train
 from mla_train.commands.predict import main
 from mla_train.errors import UserError
-from mla_train.inference.columns import find_columns
+from mla_train.inference.columns import Files, find_columns, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.files import CHUNK, Writer, open_source
 from mla_train.inference.predict import _example as example_of
@@ -284,11 +285,36 @@ def dated(tmp_path_factory):
     return reader_of("task=series_classification", "data=series_files", f"data.train={file}", *columns), table
 
 
+def test_images_of_a_table_are_found_as_in_training_and_in_its_folder_alone(tmp_path):
+    (tmp_path / "in" / "Pics").mkdir(parents=True)
+    for file in (tmp_path / "in" / "Pics" / "A.PNG", tmp_path / "secret.png"):
+        Image.new("L", (4, 4)).save(file)
+    actual = tmp_path / "in" / "Pics" / "A.PNG"
+    coded = base64.b64encode(actual.read_bytes()).decode()
+    missing = "x" * 5000
+    outside = "../secret.png", str(tmp_path / "secret.png"), "https://example.org/a.png"
+    cells = [r"pics\a.png", "Pics/A.PNG", coded, missing, *outside]
+    pd.DataFrame({"image": cells}).to_csv(tmp_path / "in" / "a.csv", index=False)
+    source = open_source(tmp_path / "in" / "a.csv")
+    files, (written, plain, content, lost, *others) = Files(source), source.rows
+
+    def found(row):
+        return raw_value("image", row, "image", files)
+
+    assert found(written) == found(plain) == actual.resolve()
+    assert found(content) == actual.read_bytes()
+    assert not found(lost).exists()
+    for row in others:
+        with pytest.raises(UserError, match=f"{row.place}: the image .* (outside|web)"):
+            found(row)
+    assert [note for note in source.notes if "written otherwise" in note and r"pics\\a.png" in note]
+
+
 def texts_of(reader, file):
     """Raw texts of a file, or what is wrong with a row, and the notes on its columns."""
     notes, source = [], open_examples(reader, str(file))
     where = find_columns(reader, source.columns, {}, source.name, notes)
-    examples = [example_of(reader, row, where, source.folder) for row in source.rows]
+    examples = [example_of(reader, row, where, Files(source)) for row in source.rows]
     return [each if isinstance(each, str) else each["text"] for each in examples], notes
 
 

@@ -31,7 +31,7 @@ from starlette.requests import ClientDisconnect
 
 from mla_train.inference.serve.app import create_app
 from mla_train.inference.serve.batching import Batcher, ClientGoneError
-from mla_train.inference.serve.examples import ExampleReader, input_type
+from mla_train.inference.serve.examples import ExampleReader, input_type, read_window
 from mla_train.inference.serve.limits import Limits, RequestError
 from mla_train.inference.serve.service import Service
 
@@ -249,6 +249,20 @@ def test_tables_are_rows_or_csv_text(served):
         [{}],
     ):
         assert "/tmp" not in error_of(client.post("/predict", json={"series": value}), 422)
+
+
+@pytest.mark.parametrize("served", ["forecasting"], indirect=True)
+def test_rows_of_a_table_are_read_in_the_signs_of_the_training_data(served):
+    _, predictor, _ = served
+    ((_, modality),) = predictor.spec.inputs.items()
+    days = [f"2024-01-{1 + hour // 24:02d} {hour % 24:02d}:00" for hour in range(60)]
+    rows = [{"date": day, "rise": f"{step % 9},{100 + step}", "wave": 0.5} for step, day in enumerate(days)]
+    comma = replace(modality.spec, formats={"rise": [",", "", ""]})
+    read = read_window(rows, comma).series.table.frame["rise"]
+    assert read.tolist()[:60] == pytest.approx([step % 9 + (100 + step) / 1000 for step in range(60)])
+    percents = replace(modality.spec, formats={"wave": [".", "", "%"]})
+    with pytest.raises(UserError, match="in the training data they are in %"):
+        read_window(rows, percents)
 
 
 @pytest.mark.parametrize("served", ["forecasting"], indirect=True)

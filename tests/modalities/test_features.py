@@ -53,6 +53,12 @@ def test_training_and_prediction_read_features_alike():
     assert torch.equal(target.known, (~batch.padding).unsqueeze(-1).expand(3, 3, 2))
 
 
+def test_a_vector_of_zeros_is_no_padding_and_stays_one_when_it_is_read_again():
+    column = load([np.zeros(2), np.zeros((3, 2)), np.array([[0, 0], [1, 2], [0, 0]])])
+    again = Features(FeatureSpec([0.0, 0.0], [1.0, 1.0])).preprocess([column.raw(place) for place in range(3)])
+    assert column.lengths().tolist() == again.lengths().tolist() == [1, 0, 1]
+
+
 def test_a_value_without_finite_numbers_is_broken_and_missing():
     column = load([[1.0, 2.0], [np.nan, 1.0], [[1.0, 2.0], [np.inf, 0.0]], [1e300, 0.0]])
     assert column.broken == [1, 2, 3]

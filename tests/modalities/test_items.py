@@ -127,3 +127,12 @@ def test_requests_hold_names_or_pairs(gaps):
     assert reader.read(b'{"history": []}').examples == [{"history": []}]
     other = reader.read(json.dumps({"history": ["a"] if gaps else [["a", 1]]}).encode()).examples[0]
     assert str(other).startswith("history[0]")
+
+
+def test_arrays_are_read_as_lists_and_times_are_finite():
+    assert read_history(np.array([1, 2, 1])).tolist() == ["1", "2"]
+    assert read_history(np.array([1, "2 ", 1.0], dtype=object)).tolist() == ["1", "2"]
+    assert read_history(np.array([["1", 0.0], ["2", 5]], dtype=object)).tolist() == [["1", 0.0], ["2", 5.0]]
+    for time in (float("nan"), float("inf"), 10**400, None):
+        with pytest.raises(UserError, match="the time of an item is a number of seconds"):
+            read_history([["1", 0], ["2", time]])

@@ -10,7 +10,7 @@ from mla_train.data.tables.first_bytes import FIRST, fault_of
 from mla_train.data.tables.formats import open_arrays, open_columns, open_lines, open_sheet
 from mla_train.data.tables.json_rows import open_json
 from mla_train.data.tables.separated import open_separated
-from mla_train.data.tables.source import FORMATS, Source, format_of, open_bytes
+from mla_train.data.tables.source import FORMATS, STDIN, Source, format_of, open_bytes
 from mla_train.errors import UserError
 
 OPEN: dict[str, Callable[[str, str, str, TableOptions], Source]] = {
@@ -31,7 +31,7 @@ def open_source(path: str | Path, kind: str | None = None, options: TableOptions
     Raises:
         UserError: There is no such file, it is empty, or of an unknown format.
     """
-    path, name = str(path), "standard input" if path == "-" else str(path)
+    path, name = str(path), STDIN if path == "-" else str(path)
     file = Path(path)
     if path == "-":
         kind = kind or "txt"

@@ -137,11 +137,16 @@ def read_numbers(
         values = pd.Series(plain)
         if not pd.api.types.is_numeric_dtype(values.convert_dtypes()):
             return None
-        numbers = Numbers(values)
+        numbers = Numbers(values, _plain_format(values))
     if numbers is not None:
         _check_unit(name, numbers, known, notes)
         _note_sentinels(name, numbers.values, notes)
     return numbers
+
+
+def _plain_format(values: pd.Series) -> NumberFormat | None:
+    """That of numbers with a decimal point and without a unit; None where they are whole, which do not show it."""
+    return NumberFormat() if (values.dropna().astype(float) % 1 != 0).any() else None
 
 
 def _check_unit(name: str, numbers: Numbers, known: NumberFormat | None, notes: list[str]) -> None:
@@ -178,7 +183,7 @@ def _from_texts(
             if not values.notna().any():
                 return None
             if known is not None or not _may_be_thousands(cells):
-                return Numbers(values, NumberFormat() if (values.dropna() % 1 != 0).any() else None)
+                return Numbers(values, _plain_format(values))
     texts = [_with_usual_signs(cell.strip()) if isinstance(cell, str) else cell for cell in cells]
     missing = {text: _is_missing(text, options) for text in set(filter(_is_text, texts))}
     counts = Counter(text for text in texts if isinstance(text, str) and not missing[text])

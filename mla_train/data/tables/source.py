@@ -19,6 +19,8 @@ ENDINGS = {
     "fa": "fasta", "fas": "fasta", "fsa": "fasta", "fna": "fasta", "ffn": "fasta", "faa": "fasta", "frn": "fasta",
 }  # fmt: skip
 """Other endings of a format."""
+STDIN = "standard input"
+"""Name of a source that is no file."""
 
 
 class Row(NamedTuple):

@@ -8,7 +8,7 @@ import binascii
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -274,15 +274,12 @@ def check_table(table: Any, spec: Any, limits: Limits) -> None:
 
 def read_window(table: str | Sequence[dict[str, Any]], spec: Any) -> Any:
     """Where the forecast of a table begins, CSV text or rows; a UserError where it does not fit the model."""
-    import pandas as pd
-
     from mla_train.modalities.series.future import read_windows
 
+    is_text = isinstance(table, str)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "table.csv")
-        file.write_text(table if isinstance(table, str) else pd.DataFrame(table).to_csv(index=False))
-        if not isinstance(table, str):  # numbers, which are written here
-            spec = replace(spec, formats={})
+        file = Path(folder, "table.csv" if is_text else "table.json")
+        file.write_text(str(table) if is_text else json.dumps(table), "utf-8", "replace")
         try:
             return read_windows(file, spec)[0]
         except UserError as error:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Self
@@ -80,8 +81,9 @@ class Items(Modality[ItemSpec]):
 
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> ItemColumn:
-        """Takes histories as arrays."""
-        return ItemColumn([read_history(value) for value in values])
+        """Takes histories as arrays; those of objects are names and times already."""
+        is_read = [isinstance(value, np.ndarray) and value.dtype == object for value in values]
+        return ItemColumn([v if read else read_history(v) for v, read in zip(values, is_read, strict=True)])
 
     @classmethod
     def fit(cls, train: ItemColumn, options: Any) -> Self:
@@ -183,8 +185,8 @@ def read_history(value: Any) -> np.ndarray:
     Raises:
         UserError: The value is something else.
     """
-    if isinstance(value, np.ndarray) and value.dtype == object:
-        return value
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = written_list(value) or value
     if value is None or isinstance(value, str):
@@ -211,10 +213,10 @@ def _name(item: Any) -> str:
 
 
 def _seconds(time: Any) -> float:
-    try:
-        return float(time)
-    except (TypeError, ValueError):
-        raise UserError(f"the time of an item is a number of seconds, not {time!r:.60}") from None
+    with suppress(TypeError, ValueError, OverflowError):
+        if np.isfinite(seconds := float(time)):
+            return seconds
+    raise UserError(f"the time of an item is a number of seconds, not {time!r:.60}")
 
 
 def gap_classes(times: np.ndarray) -> np.ndarray:

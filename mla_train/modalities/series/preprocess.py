@@ -10,6 +10,7 @@ import torch
 
 from mla_train.config import TrainConfig
 from mla_train.data.examples import TableSeries
+from mla_train.data.series_steps import without_end
 from mla_train.errors import UserError
 from mla_train.modalities.arrays import load_arrays, preprocess_arrays
 from mla_train.modalities.base import Embedding, ListColumn, Modality
@@ -147,7 +148,9 @@ class Series(Modality[SeriesSpec]):
 
 
 def _channels(value: Any) -> np.ndarray:
-    """`(length, channels)` of finite numbers and NaN."""
+    """`(length, channels)` of finite numbers and NaN, which ends with a step that has a value, unless none has."""
     array = np.asarray(value, dtype=np.float64)
     array = array[:, None] if array.ndim == 1 else array
-    return np.where(np.isinf(array), np.nan, array)
+    array = np.where(np.isinf(array), np.nan, array)
+    ended = without_end(array)
+    return ended if len(ended) else array

@@ -108,7 +108,10 @@ def test_steps_of_zeros_at_the_ends_are_padding(tmp_path):
     assert np.array_equal(values[3], vision[3, 1:3])
     assert data.train.columns["vision"].is_missing()[:6].tolist() == [False] * 4 + [True, False]
     assert not data.train.columns["audio"].is_missing().any()
-    assert data.notes == ["1 of 18 examples of train have no vision"]
+    padded = "4 sequences of features have steps of zeros at their ends, which are taken for padding and not read"
+    assert data.notes == [padded, "1 of 18 examples of train have no vision"]
+    predicted = data.spec.inputs["vision"].preprocess(list(vision[:18])).values
+    assert all(map(np.array_equal, predicted, values))
 
 
 @pytest.mark.parametrize(

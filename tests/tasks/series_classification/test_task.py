@@ -11,6 +11,8 @@ import torch
 from mla_train.baselines.start import begin_as_linear
 from mla_train.data.series_archives import read_archive_file
 from mla_train.errors import UserError
+from mla_train.modalities import Series
+from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.statistics import STATISTICS, summarize
 from mla_train.task import build_task
 from tests.helpers import SMALL, check_report, config, train
@@ -208,6 +210,12 @@ def test_padding_changes_no_answer(tmp_path):
     alone = [model(data.collate([data.train[i]], training=False)) for i in range(6)]
     together = model(data.collate([data.train[i] for i in range(6)], training=False))
     torch.testing.assert_close(torch.cat(alone), together)
+
+
+def test_steps_without_a_value_at_the_end_are_no_steps():
+    spec = SeriesSpec(["1"], [0.0], [1.0])
+    values = Series(spec).preprocess([[1, None, 2, None], [[1.0], [np.nan]], [None, 1, float("inf")], [None]]).values
+    assert [len(value) for value in values] == [3, 1, 2, 1]
 
 
 def test_a_run_on_own_files(tmp_path):

@@ -415,10 +415,26 @@ def log_mel(samples: np.ndarray, spec: Spec) -> np.ndarray:
 # Arrays of numbers.
 
 
+def without_padding(steps: np.ndarray) -> np.ndarray:
+    """A vector as one step, or steps without those of zeros at both ends, as in training."""
+    if steps.ndim == 1:
+        return steps[None]
+    present = np.flatnonzero(steps.any(1))
+    return steps[present[0] : present[-1] + 1] if len(present) else steps[:0]
+
+
+def without_end(steps: np.ndarray) -> np.ndarray:
+    """A series without the steps at its end that have no value, unless none has."""
+    real = np.flatnonzero(np.isfinite(steps).any(1))
+    return steps[: real[-1] + 1] if len(real) else steps
+
+
 def read_features(values: Sequence[Any], spec: Spec) -> Arrays:
     """Vectors `(width,)` or `(length, width)`."""
     width = len(spec["mean"])
-    rows = [np.zeros((0, width)) if value is None else np.atleast_2d(np.float32(value)) for value in values]
+    rows = [
+        np.zeros((0, width)) if value is None else without_padding(np.asarray(value, np.float32)) for value in values
+    ]
     features, padding = pad(rows, np.float32, (width,))
     return {"values": features, "padding": padding}
 
@@ -431,7 +447,10 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
         windows = [read_window(value, spec) for value in values]
         return {field: np.stack([window[field] for window in windows]) for field in windows[0]}
     channels = len(spec["mean"])
-    rows = [np.zeros((0, channels)) if v is None else np.array(v, dtype=float).reshape(len(v), -1) for v in values]
+    rows = [
+        np.zeros((0, channels)) if v is None else without_end(np.array(v, dtype=float).reshape(len(v), -1))
+        for v in values
+    ]
     past, padding = pad(rows, float, (channels,), spec["patch"])
     real = np.isfinite(past) & ~padding[..., None]
     past = np.where(real, past, spec["mean"])
@@ -453,7 +472,7 @@ READERS: dict[str, Any] = {
 def parse(argument: str) -> list[Any]:
     """The examples of an argument: lines of a file, JSON, or a text or the name of a file as it is."""
     if argument.endswith(".jsonl"):
-        return [json.loads(line) for line in Path(argument).read_text("utf-8").splitlines() if line.strip()]
+        return [json.loads(line) for line in Path(argument).read_text("utf-8").split("\n") if line.strip()]
     try:
         value = json.loads(argument) if argument.startswith(("{", "[")) else argument
     except ValueError:  # a text that begins like JSON

@@ -1,8 +1,10 @@
 """Histories of items as arrays that a graph reads, and its answer as a record: used by infer_onnx.py beside it."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,10 @@ Spec = dict[str, Any]
 
 
 def items_of(history: Any) -> list[Any]:
-    """Items of a history: a list of names, or of pairs of name and seconds, or a text with bars between names."""
+    """Items of a history: a list of names, or of pairs of name and seconds, also as JSON, or a text with bars between names."""
+    if isinstance(history, str) and history.lstrip().startswith("["):
+        with suppress(ValueError):
+            history = json.loads(history)
     items = [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
     first: dict[str, Any] = {}
     for item in items:  # an item counts where it is first
@@ -38,6 +43,8 @@ def read_histories(values: Sequence[Any], spec: Spec) -> Arrays:
             if not all(isinstance(item, list) for item in items):
                 raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
             times = np.array([item[1] for item in items], float)
+            if not np.isfinite(times).all():
+                raise ValueError("the time of an item is a number of seconds, and one of them is not finite")
             gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
             gaps[:1] = 0
             classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])

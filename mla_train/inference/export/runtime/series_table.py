@@ -7,7 +7,7 @@ Rows are in order and evenly spaced, seconds to weeks apart; missing ones are ga
 import csv
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     means = RESTORE[spec["transform"]](np.array(spec["mean"]))
     table = filled(table, np.concatenate([means, spec["covariate_mean"]]))
     seconds = times[0] + np.arange(len(table)) * step
-    first = round((times[0] - to_seconds(spec["start"])) / step)
+    first = round((times[0] - to_seconds([spec["start"]], "UTC")[0]) / step)
     return {
         "past": table[start:now, :series].T,
         "real": real[start:now].T,
@@ -64,19 +64,26 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
     with open(file, encoding="utf-8-sig", newline="") as stream:
         separator = max(",;\t|", key=stream.readline().count)
         stream.seek(0)
-        rows = list(csv.DictReader(stream, delimiter=separator))
+        reader = csv.DictReader(stream, delimiter=separator)
+        rows, first = list(reader), list(reader.fieldnames or [])
+    odd = next((number for number, row in enumerate(rows, 1) if None in row or None in row.values()), None)
+    if odd is not None:
+        raise ValueError(f"{file}: row {odd} has more or fewer cells than the header")
     header = list(rows[0]) if rows else []
-    lacking = [name for name in names if name not in header]
+    usual = [name for name in header if name.lower() in TIME_NAMES]
+    moment = spec["time_column"] or next((name for name in [*usual, *header] if name not in names), "of times")
+    lacking = [name for name in (moment, *names) if name not in header]
     if lacking:
         raise ValueError(f"{file} has no column {', '.join(lacking)}")
-    usual = [spec["time_column"], *(name for name in header if name.lower() in TIME_NAMES), *header]
-    time = next(name for name in usual if name and name not in names)
+    twice = [name for name in (moment, *names) if first.count(name) > 1]
+    if twice:
+        raise ValueError(f"{file} has several columns {twice[0]}: give each a name of its own")
     signs = [(spec["formats"].get(name) or [None, ""])[:2] for name in names]
     cells = [
         [to_number(row[name], separator, spec["na_values"], *each) for name, each in zip(names, signs, strict=True)]
         for row in rows
     ]
-    return np.array([to_seconds(row[time]) for row in rows]), np.array(cells)
+    return to_seconds([row[moment] for row in rows], spec["time_zone"]), np.array(cells)
 
 
 def to_number(
@@ -97,14 +104,26 @@ def to_number(
             text = text.replace(other, "")
         elif decimal in text:
             raise ValueError(f"{cell} is no number")
+    if "_" in text or (not decimal and re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+", text)):
+        raise ValueError(f"{cell} may be written in thousands, or is no number: it needs mla_train.load")
     value = float(text if separator == "," and decimal != "," else text.replace(",", "."))
     return value if np.isfinite(value) else np.nan
 
 
-def to_seconds(time: str) -> float:
-    """Seconds since 1970 of a time as in 2024-03-01 or 2024-03-01 12:00:00."""
-    moment = datetime.fromisoformat(time.strip())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def to_seconds(times: Sequence[str], zone: str) -> np.ndarray:
+    """Seconds since 1970 of times as in 2024-03-01 or 2024-03-01 12:00:00; days with a zone are those of its place.
+
+    Args:
+        times: All times of a table.
+        zone: Whether those of the training data have a zone, "UTC", or none, "local".
+    """
+    moments = [datetime.fromisoformat(time.strip()) for time in times]
+    are_days = all(moment.time() == time() for moment in moments)
+    if zone == "local" and not are_days and any(moment.tzinfo for moment in moments):
+        raise ValueError("times have a zone, and those of the training data have none: write them without it")
+    if are_days:
+        moments = [moment.replace(tzinfo=None) for moment in moments]
+    return np.array([(moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() for moment in moments])
 
 
 def filled(table: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
