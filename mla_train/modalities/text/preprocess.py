@@ -16,7 +16,7 @@ from mla_train.data.cache import cached
 from mla_train.data.choose_tokens import choose_tokens
 from mla_train.data.ragged import Ragged
 from mla_train.data.tables.cells import as_text
-from mla_train.data.texts import join_texts
+from mla_train.data.texts import in_batches, in_pieces, join_texts
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
@@ -302,9 +302,14 @@ def tokenize(texts: Sequence[str], tokenizer: Any) -> Ragged:
     """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none."""
 
     def tokens() -> Iterator[np.ndarray]:
-        for start in range(0, len(texts), 1000):
-            batch = list(texts[start : start + 1000])
-            for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
-                yield np.array((encoding.ids or [UNK_ID]) if text else [], dtype=np.int32)
+        for batch in in_batches(texts):
+            if len(batch) == 1:
+                parts = [np.array(tokenizer.encode_batch_fast([each])[0].ids, np.int32) for each in in_pieces(batch[0])]
+                numbers = [np.concatenate(parts)]
+            else:
+                numbers = [np.array(encoding.ids, np.int32) for encoding in tokenizer.encode_batch_fast(batch)]
+            for text, each in zip(batch, numbers, strict=True):
+                is_unknown = text and not len(each)
+                yield np.array([UNK_ID], np.int32) if is_unknown else each[: None if text else 0]
 
     return Ragged(tokens())
