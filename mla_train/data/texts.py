@@ -40,6 +40,18 @@ def in_pieces(text: str) -> Iterator[str]:
     yield text[start:]
 
 
+def with_single_blanks(text: str) -> str:
+    """The words of a text with one blank between each two."""
+    parts, is_apart = list[str](), False
+    for piece in in_pieces(text):
+        words = " ".join(piece.split())
+        if words and parts and (is_apart or piece[0].isspace()):
+            parts.append(" ")
+        parts += [words] * bool(words)
+        is_apart = piece[-1:].isspace()
+    return "".join(parts)
+
+
 def in_batches(texts: Sequence[str], most: int = 1000) -> Iterator[list[str]]:
     """Texts in groups of at most so many, and of at most `PIECE` characters; a longer text is alone."""
     batch, held = list[str](), 0

@@ -16,7 +16,7 @@ from mla_train.data.cache import cached
 from mla_train.data.choose_tokens import choose_tokens
 from mla_train.data.ragged import Ragged
 from mla_train.data.tables.cells import as_text
-from mla_train.data.texts import in_batches, in_pieces, join_texts
+from mla_train.data.texts import PIECE, in_batches, in_pieces, join_texts, with_single_blanks
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
@@ -38,7 +38,7 @@ MANY_UNKNOWN = 0.25
 
 def clean(text: str) -> str:
     """One form for what looks the same (Unicode NFC), with single spaces and without halves of characters."""
-    cleaned = " ".join(unicodedata.normalize("NFC", as_text(text)).split())
+    cleaned = with_single_blanks(unicodedata.normalize("NFC", as_text(text)))
     return text if cleaned == text else cleaned  # the same object, so that millions of texts are held once
 
 
@@ -46,7 +46,12 @@ def in_kmers(text: str, size: int) -> str:
     """A text with the overlapping pieces of each word as words: ACGTA is ACG CGT GTA; 0 leaves words whole."""
     if not size:
         return text
-    return " ".join(word[i : i + size] for word in text.split() for i in range(max(1, len(word) - size + 1)))
+    return " ".join(
+        " ".join(word[i : i + size] for i in range(start, min(start + PIECE, count)))
+        for word in text.split()
+        for count in [max(1, len(word) - size + 1)]
+        for start in range(0, count, PIECE)
+    )
 
 
 class TextExample(NamedTuple):
