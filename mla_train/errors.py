@@ -18,6 +18,8 @@ FILE_ERRORS = {
 }  # fmt: skip
 """Numbers of errors of a disk, and of what lies where a file or a folder should be; none of the code."""
 
+LONGEST_MESSAGE = 10_000  # characters
+
 
 def printable(text: str) -> str:
     """A text of somebody's data for the terminal: control characters, which could steer it, are written out.
@@ -29,11 +31,17 @@ def printable(text: str) -> str:
     )
 
 
+def _shortened(message: str) -> str:
+    """A message without its middle, where somebody's data is a name of a million letters."""
+    half = LONGEST_MESSAGE // 2
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:half]} ... {message[-half:]}"
+
+
 class UserError(Exception):
     """Something in the command, the config or the data is not as it must be."""
 
     def __str__(self) -> str:
-        return printable(mask(super().__str__()))
+        return printable(_shortened(mask(super().__str__())))
 
 
 class Interrupted(UserError):  # noqa: N818 - it is a request, not a fault

@@ -14,6 +14,8 @@ CHECKSUMS = "SHA256SUMS"
 """File beside checked files: one line for each content that a file may have, as `sha256sum` writes it."""
 UNFINISHED = ".unfinished."
 """Prefix of a file that is being written."""
+LONGEST_CHECKSUMS = 1_000_000
+"""Characters that are read of it: a stranger's may have no end."""
 MOST_CHECKSUMS = 16
 """Of one file: one for each kill between the writing of a checksum and of its file, before the next one is complete."""
 
@@ -111,8 +113,10 @@ def keep_checksum(file: Path) -> None:
 
 def checksums(folder: Path) -> defaultdict[str, list[str]]:
     """Checksums of each file of a folder, the newest last."""
-    known, file = defaultdict(list), folder / CHECKSUMS
-    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    known, file, text = defaultdict(list), folder / CHECKSUMS, ""
+    if file.is_file():
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            text = stream.read(LONGEST_CHECKSUMS)
     for digest, name in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.MULTILINE):
         known[name].append(digest)
     return known

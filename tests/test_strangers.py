@@ -2,26 +2,39 @@
 
 import json
 import os
+import pickle
 import shutil
+import sqlite3
 import time
+import tracemalloc
+import zipfile
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import torch
 
 from mla_train.config.stored import read_stored
+from mla_train.data.tables.cells import as_label, written_list
 from mla_train.data.tables.dialect import announced_separator
+from mla_train.data.tfidf import TfidfFeatures
 from mla_train.errors import UserError
 from mla_train.escaping import markdown_cell, spreadsheet_cell
 from mla_train.inference.artifact import load_model
 from mla_train.inference.files import Writer
 from mla_train.locks import lock
 from mla_train.masking import mask, mask_command
+from mla_train.modalities.items.preprocess import read_history
 from mla_train.modalities.series.spec import SeriesSpec, first_time
 from mla_train.modalities.series.time_words import in_english
 from mla_train.modalities.series.times import times_of
 from mla_train.report.page import data_uri
+from mla_train.safe_files import checksums
 from mla_train.studies.launch import Launcher
+from mla_train.studies.sweep import _check_database
+from mla_train.training.checkpoint_files import read_checkpoint
+from mla_train.training.loggers import read_curve
 from mla_train.training.results import read_results
 from mla_train.training.run import log_file
 from mla_train.training.run_folder import RunFolder
@@ -88,6 +101,7 @@ def test_a_stored_sweep_chooses_nothing_but_what_its_space_has(tmp_path):
         lambda: in_english("1:11" + " " * 100_000 + "x"),
         lambda: spreadsheet_cell("+" + "1" * 100_000 + "x"),
         lambda: mask("://a:" * 20_000),
+        lambda: read_history([*map(str, range(100_000)), "1"]),
     ],
 )
 def test_long_texts_do_not_take_long(read):
@@ -106,6 +120,7 @@ def test_yaml_that_grows_is_refused(tmp_path):
         read_stored(tmp_path / "config.yaml")
 
 
+FEATURES = TfidfFeatures({"pieces": ["x"]}, {"pieces": np.ones(1)})
 REST = {"examples": {}, "debug": [], "details": {}}
 
 
@@ -197,3 +212,83 @@ def test_a_start_of_a_stranger_that_is_no_time_is_named(start):
 def test_a_form_of_times_that_is_no_pattern_is_named():
     with pytest.raises(UserError, match=r"'2024' in column time is no time.*data\.time_format="):
         times_of(pd.Series(["2024", "2025"], name="time"), None, "%Y%Y")
+
+
+def _pack(file):
+    """The parts of a checkpoint, packed."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def _make_bytes(file):
+    """A pickle of a few bytes that becomes many."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            is_pickle = name.endswith("data.pkl")
+            archive.writestr(name, pickle.dumps(bytearray(10_000), 2) if is_pickle else content)
+
+
+@pytest.mark.parametrize(("change", "said"), [(_pack, "packed"), (_make_bytes, "makes bytes")])
+def test_a_checkpoint_of_a_stranger_takes_no_more_memory_than_it_has_bytes(change, said, tmp_path):
+    file = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {"a": torch.zeros(100_000)}}, file)
+    assert read_checkpoint(file)["state_dict"]["a"].shape == (100_000,)
+    change(file)
+    with pytest.raises(UserError, match="is broken or holds more than data") as error:
+        read_checkpoint(file)
+    assert said in str(error.value.__cause__)
+
+
+def test_files_of_a_stranger_without_end_are_not_read_whole(tmp_path):
+    for name in ("SHA256SUMS", "metrics.csv"):
+        _write_sparse(tmp_path / name)
+    tracemalloc.start()
+    assert not checksums(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+    with pytest.raises(UserError, match=r"metrics\.csv cannot be read: it is larger than"):
+        read_curve(tmp_path / "metrics.csv", "val/loss")
+
+
+def test_a_study_of_a_stranger_has_tables_alone(tmp_path):
+    file = tmp_path / "study.db"
+    _check_database(file)
+    database = sqlite3.connect(file)
+    database.execute("create table studies (id integer primary key)")
+    database.commit()
+    _check_database(file)
+    database.execute(
+        "create view trials as with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
+    )
+    database.commit()
+    with pytest.raises(UserError, match=r"study\.db is no study: it has view"):
+        _check_database(file)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: written_list("(" + "1," * 1_000_000 + "1)"),
+        lambda: [as_label(f"{place} " + "x" * 100_000) for place in range(500)],
+        lambda: FEATURES.matrix(["x" * 300_000, "x" * 300_001]),
+    ],
+)
+def test_long_texts_take_little_memory_and_are_not_kept(read):
+    tracemalloc.start()
+    read()
+    kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 60_000_000
+    assert kept < 1_000_000
+
+
+def test_a_long_name_makes_no_long_message():
+    message = str(UserError("begins " + "x" * 1_000_000 + " ends"))
+    assert len(message) < 20_000
+    assert message.startswith("begins xxx")
+    assert message.endswith("xxx ends")

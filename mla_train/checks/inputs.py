@@ -9,6 +9,7 @@ from mla_train.checks.base import Check, LoadedExamples
 from mla_train.data.splits import SPLITS
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.heads.masked_tokens import MaskedTokens
+from mla_train.modalities.text.preprocess import tokenize
 
 IMBALANCE = 10  # size of the largest class by that of the smallest
 MANY_UNKNOWN, MANY_CUT = 0.25, 0.05
@@ -89,7 +90,7 @@ def check_texts(examples: LoadedExamples, name: str) -> Check:
             hidden = getattr(examples.data, split).targets
             read = [np.where(under != PAD_ID, under, over) for under, over in zip(hidden, read, strict=True)]
         full = [text for text, length in zip(column.texts, lengths, strict=True) if length == limit]
-        cut = sum(len(modality.tokenizer.encode(text).ids) > limit for text in full)
+        cut = int((tokenize(full, modality.tokenizer).lengths > limit).sum())
         unknown = sum(int((tokens == UNK_ID).sum()) for tokens in read)
         check.values[split] = {
             "median_tokens": float(np.median(lengths)),

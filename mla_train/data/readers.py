@@ -222,7 +222,7 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
                 )
             if written_list(label) is not None:
                 raise UserError(
-                    f"{labels.places[place]}: {column} is a list that is written as text, {label}: several labels are read from "
+                    f"{labels.places[place]}: {column} is a list that is written as text, {label:.80}: several labels are read from "
                     "it with data.label_separator=','"
                 )
     return column, labels

@@ -8,29 +8,33 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import scipy.sparse
 
+from mla_train.data.texts import in_pieces
 from mla_train.errors import UserError
 
 # Pieces of words of more text than this would take minutes and gigabytes.
 MAX_CHARACTERS = 10_000_000
 LONGEST_PIECE = 5
-MOST_WORDS = 100_000  # whose pieces are kept
+MOST_WORDS, LONGEST_WORD = 100_000, 50  # whose pieces are kept
 
 
 def words(text: str) -> Iterator[str]:
     """Words and pairs of them. Punctuation marks count as words: a question mark is a strong feature."""
-    tokens = re.findall(r"\w+|[^\w\s]", text.lower())
-    yield from tokens
-    yield from map(" ".join, pairwise(tokens))
+    last: list[str] = []
+    for piece in in_pieces(text.lower()):
+        tokens = [*last, *re.findall(r"\w+|[^\w\s]", piece)]
+        yield from tokens[len(last) :]
+        yield from map(" ".join, pairwise(tokens))
+        last = tokens[-1:]
 
 
 def pieces(text: str) -> Iterator[str]:
     """Up to five consecutive characters of a word with a space on both sides; a shorter word is one piece."""
-    for word in text.lower().split():
+    for word in chain.from_iterable(map(str.split, in_pieces(text.lower()))):
         word = f" {word} "
         for size in range(1, min(LONGEST_PIECE, len(word)) + 1):
             for start in range(len(word) - size + 1):
@@ -76,24 +80,27 @@ class TfidfFeatures:
         """TF-IDF weights of each text, `(texts, features)`; each kind of n-gram has length one."""
         return scipy.sparse.hstack([self._matrix(kind, texts) for kind in self.terms]).tocsr()
 
-    def _term_numbers(self, kind: str, text: str) -> list[int]:
-        """Numbers of the terms of a text; the pieces of a word are looked up once."""
-        numbers, term_numbers = self.numbers[kind], list[int]()
+    def _count(self, kind: str, text: str) -> Counter[int]:
+        """How often each term occurs in a text, by its number; the pieces of a word are looked up once."""
+        numbers, counted = self.numbers[kind], Counter[int]()
         if kind != "pieces":
-            return [numbers[term] for term in KINDS[kind](text) if term in numbers]
-        for word in text.lower().split():
-            own = self._pieces.get(word)
-            if own is None:
-                own = [numbers[piece] for piece in pieces(word) if piece in numbers]
-                if len(self._pieces) < MOST_WORDS:
-                    self._pieces[word] = own
-            term_numbers += own
-        return term_numbers
+            return Counter(numbers[term] for term in KINDS[kind](text) if term in numbers)
+        for part in in_pieces(text.lower()):
+            term_numbers = list[int]()
+            for word in part.split():
+                own = self._pieces.get(word)
+                if own is None:
+                    own = [numbers[piece] for piece in pieces(word) if piece in numbers]
+                    if len(self._pieces) < MOST_WORDS and len(word) <= LONGEST_WORD:
+                        self._pieces[word] = own
+                term_numbers += own
+            counted.update(term_numbers)
+        return counted
 
     def _matrix(self, kind: str, texts: Sequence[str]) -> scipy.sparse.csr_matrix:
         numbers, columns, counts, ends = self.numbers[kind], [], [], [0]
         for text in texts:
-            counted = Counter(self._term_numbers(kind, text))
+            counted = self._count(kind, text)
             row = sorted(counted)
             columns += row
             counts += [counted[column] for column in row]

@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mla_train.config import TokenizerKind
+from mla_train.data.texts import in_pieces
 from mla_train.errors import UserError, require
 
 PAD, UNK, START, END = "[PAD]", "[UNK]", "[START]", "[END]"
@@ -66,7 +68,7 @@ def learn_tokenizer(
         trainer = trainers.WordLevelTrainer(**training)
     steps = [normalizers.NFC() if to_write else normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.train_from_iterator(map(_without_endless_words, texts), trainer)
+    tokenizer.train_from_iterator(chain.from_iterable(map(in_pieces, map(_without_endless_words, texts))), trainer)
     return _literal(tokenizer)
 
 

@@ -1,12 +1,12 @@
 """Attention of one sequence over another, between units that people read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from mla_train.modalities.explanation import InputExplanation, Units
+from mla_train.modalities.explanation import InputExplanation, Units, WordUnits
 
 
 @dataclass
@@ -46,11 +46,27 @@ class AttentionView:
         members = members / members.sum(-1, keepdim=True).clamp(min=1)
         return members @ weights @ _members(self.key_units, self.keys).to(weights).T
 
+    def of_read_words(self) -> "AttentionView":
+        """The view without words that have no token: a long text may have any number of them behind those that are read."""
+        queries, query_units = _with_tokens(self.queries, self.query_units)
+        keys, key_units = _with_tokens(self.keys, self.key_units)
+        return replace(self, queries=queries, keys=keys, query_units=query_units, key_units=key_units)
+
     def received(self, weights: Tensor) -> Tensor:
         """Attention that each key receives from all queries together, `(heads, keys)`; see `by_unit`."""
         query_weights = (self.query_units >= 0).float() if self.query_weights is None else self.query_weights
         received = (query_weights / query_weights.sum()).to(weights) @ weights
         return received @ _members(self.key_units, self.keys).to(weights).T
+
+
+def _with_tokens(units: Units, token_units: Tensor) -> tuple[Units, Tensor]:
+    """Words that have a token, and the word of each token among them."""
+    if not isinstance(units, WordUnits):
+        return units, token_units
+    kept, places = token_units[token_units >= 0].unique(return_inverse=True)
+    numbers = token_units.clone()
+    numbers[token_units >= 0] = places
+    return WordUnits([units.labels[place] for place in kept.tolist()]), numbers
 
 
 def _members(token_units: Tensor, units: Units) -> Tensor:

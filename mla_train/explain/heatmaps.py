@@ -28,7 +28,7 @@ SMALLEST = 0.1  # attention relative to uniform: smaller values have the colour 
 
 def draw_attention_view(view: AttentionView, weights: Tensor, title: str, file: Path | IO[bytes]) -> None:
     """Draws attention of the heads of one layer, `(heads, query_tokens, key_tokens)`, and their mean."""
-    weights = weights.float().cpu()
+    weights, view = weights.float().cpu(), view.of_read_words()
     if isinstance(view.keys, CellUnits) and isinstance(view.queries, CellUnits):
         figure = _over_image(view.keys, with_mean(view.received(weights)))
     elif isinstance(view.keys, CellUnits):

@@ -5,10 +5,12 @@ Optuna's storage, so that the same command continues after any interruption.
 """
 
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
@@ -113,6 +115,8 @@ class Sweep:
 
     def _open(self, storage: Any) -> optuna.Study:
         direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
+        if not self.options.storage:
+            _check_database(self.folder / "study.db")
         # A file of the sweep's own holds one study: the folder may have had another name when it was made.
         names = [] if self.options.storage else optuna.get_all_study_names(storage)
         study_name = names[0] if len(names) == 1 else self.folder.name
@@ -287,6 +291,14 @@ def _database(file: Path) -> str:
     address, path = f"sqlite:///{file.resolve()}", str(file.resolve())
     require(make_url(address).database == path, f"run_dir={file.parent}: name a folder without ? and % in its path")
     return address
+
+
+def _check_database(file: Path) -> None:
+    """Raises a UserError where a database has views or triggers, which Optuna never makes: a stranger's may have no end."""
+    if file.exists():
+        with closing(sqlite3.connect(file)) as database:
+            kinds = {kind for (kind,) in database.execute("select type from sqlite_master")}
+        require(kinds <= {"table", "index"}, f"{file} is no study: it has {few(sorted(kinds - {'table', 'index'}))}")
 
 
 def _has(choice: Choice, value: Any) -> bool:

@@ -1,6 +1,8 @@
 """Files of checkpoints: written completely or not at all, and used only when they are whole."""
 
 import os
+import pickletools
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from torch import Tensor, nn
 from mla_train.errors import UserError, few
 from mla_train.safe_files import CHECKSUMS, atomic_path, is_whole
 from mla_train.training.run_folder import RunFolder
+
+GROWING = {"builtins bytearray", "__builtin__ bytearray", "_codecs encode"}
+"""What a pickle of data may call, by which a few bytes of it become gigabytes."""
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -78,12 +83,32 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
     """Contents of a checkpoint; a UserError where it is damaged or holds more than data."""
     require_whole(checkpoint)
     try:
+        _check_content(checkpoint)
         return torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(
             f"{checkpoint} cannot be read: it is broken or holds more than data. Remove {checkpoint.parent} to start this run "
             "again from its first step"
         ) from error
+
+
+def _check_content(checkpoint: Path) -> None:
+    """Raises a ValueError where a checkpoint could take more memory than it has bytes.
+
+    Its parts may be neither packed nor read twice, and its pickle may make no bytes of a number or of other bytes: torch writes no
+    such for what a run keeps.
+    """
+    with zipfile.ZipFile(checkpoint) as archive:
+        parts = archive.infolist()
+        if (
+            any(part.compress_type for part in parts)
+            or sum(part.file_size for part in parts) > checkpoint.stat().st_size
+        ):
+            raise ValueError("it is packed")
+        for part in parts:
+            operations = pickletools.genops(archive.read(part)) if part.filename.endswith("data.pkl") else ()
+            if any(operation.name == "GLOBAL" and argument in GROWING for operation, argument, _ in operations):
+                raise ValueError("its pickle makes bytes")
 
 
 def check_fits(checkpoint: Mapping[str, Any], module: nn.Module) -> None:

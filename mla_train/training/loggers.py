@@ -1,6 +1,7 @@
 """metrics.csv, which every run writes."""
 
 import csv
+import io
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from mla_train.config.stored import read_text
 from mla_train.errors import UserError
 from mla_train.safe_files import atomic_path
+
+LARGEST = 200_000_000  # bytes of metrics.csv: a row has a few hundred
 
 
 def read_curve(file: Path, metric: str, by: str = "step") -> dict[int, float]:
@@ -23,8 +27,7 @@ def read_curve(file: Path, metric: str, by: str = "step") -> dict[int, float]:
 def _rows(file: Path) -> list[dict[str, str]]:
     """Rows of metrics.csv."""
     try:
-        with file.open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = list(csv.DictReader(io.StringIO(read_text(file, LARGEST), newline="")))
         for row in rows:
             if None in row or None in row.values():
                 raise ValueError("a row has more or fewer cells than the first")

@@ -1,11 +1,17 @@
 """Tokenizers: what a token is, what is unknown, and that they survive as JSON."""
 
 import json
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from mla_train.config import TokenizerKind
+from mla_train.data import texts as data_texts
+from mla_train.data.texts import in_batches, in_pieces, with_single_blanks
+from mla_train.data.tfidf import KINDS
 from mla_train.data.tokenizers import (
     PAD_ID,
     UNK_ID,
@@ -15,6 +21,8 @@ from mla_train.data.tokenizers import (
     token_bytes,
 )
 from mla_train.errors import UserError
+from mla_train.modalities.text import preprocess
+from mla_train.modalities.text.preprocess import in_kmers, tokenize
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "ein Hund saß"] * 3
 REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10_000}
@@ -49,6 +57,54 @@ def test_rare_tokens_and_case():
     tokenizer = learn_tokenizer([*TEXTS, "unicorn"], TokenizerKind.word, 400, lowercase=True)
     assert tokenizer.encode("unicorn").ids == [UNK_ID]
     assert tokenizer.encode("THE Cat").tokens == ["the", "cat"]
+
+
+SPACED = "  the cat, sat  on\n   the mat; 1999 DOG'S  été\t" * 9
+PLAIN = " ".join(SPACED.split())
+
+
+@pytest.mark.parametrize("size", [7, 16, 40])
+@pytest.mark.parametrize("kind", [*TokenizerKind, "exact"])
+def test_tokens_of_a_long_text_are_those_of_its_pieces(kind, size, monkeypatch):
+    def learn():
+        some = [*TEXTS, SPACED if kind == "exact" else PLAIN]
+        return learn_exact_tokenizer(some, 400) if kind == "exact" else learn_tokenizer(some, kind, 400)
+
+    tokenizer = learn()
+    texts = [SPACED if kind == "exact" else PLAIN, "", "cat", "zebra " * 9]
+    whole = [tokenizer.encode(text).ids if text else [] for text in texts]
+    terms = [sorted(kind(PLAIN)) for kind in KINDS.values()]
+    monkeypatch.setattr(data_texts, "PIECE", size if kind != "exact" else 45)
+    assert [list(numbers) for numbers in tokenize(texts, tokenizer)] == whole
+    assert [sorted(kind(PLAIN)) for kind in KINDS.values()] == terms
+    assert learn().to_str() == tokenizer.to_str()
+
+
+@given(st.text("a b\n\u2003", max_size=60), st.integers(2, 9))
+def test_blanks_of_a_long_text_are_those_of_its_pieces(text, size):
+    with mock.patch.object(data_texts, "PIECE", size):
+        assert with_single_blanks(text) == " ".join(text.split())
+
+
+def test_pieces_of_a_long_word_are_those_of_a_short_one(monkeypatch):
+    words = "ACGTACG TT ACGTA"
+    whole = in_kmers(words, 3)
+    monkeypatch.setattr(preprocess, "PIECE", 2)
+    assert in_kmers(words, 3) == whole == "ACG CGT GTA TAC ACG TT ACG CGT GTA"
+
+
+def test_a_long_text_is_read_in_pieces_and_many_texts_in_batches(monkeypatch):
+    monkeypatch.setattr(data_texts, "PIECE", 10)
+    text = "ab " * 20 + "x" * 35
+    assert "".join(in_pieces(text)) == text
+    assert max(map(len, in_pieces(text))) <= 10
+    assert list(in_batches(["a" * 6, "b" * 6, "c", "d" * 30, "e", ""])) == [
+        ["a" * 6],
+        ["b" * 6, "c"],
+        ["d" * 30],
+        ["e", ""],
+    ]
+    assert list(in_batches(["a"] * 5, 2)) == [["a", "a"], ["a", "a"], ["a"]]
 
 
 def test_a_word_without_end_takes_no_minutes():

@@ -10,6 +10,7 @@ import torch
 from mla_train.config import SeriesNetworkOptions
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
+from mla_train.explain.attention_view import AttentionView
 from mla_train.explain.explanation import explain_example
 from mla_train.explain.heatmaps import draw_attention_view
 from mla_train.explain.raw_example import parse_raw
@@ -129,6 +130,15 @@ def test_a_given_translation_is_explained(tmp_path):
     assert explanation.prediction == "eins zwei"
     names = [view.name for view in explanation.attention]
     assert names == ["source over source", "target over source", "target over target"]
+
+
+def test_words_behind_those_that_are_read_are_not_drawn():
+    words, tokens = WordUnits([f"w{place}" for place in range(30_000)]), torch.tensor([0, 0, 2, -1])
+    few = AttentionView("text", [], WordUnits(["w0", "w1", "w2"]), WordUnits(["w0", "w1", "w2"]), tokens, tokens)
+    weights = torch.rand(2, 4, 4)
+    read = AttentionView("text", [], words, words, tokens, tokens).of_read_words()
+    assert read.queries.labels == read.keys.labels == ["w0", "w2"]
+    assert torch.equal(read.by_unit(weights), few.by_unit(weights)[:, [0, 2]][..., [0, 2]])
 
 
 def test_features_and_numbers(tmp_path):

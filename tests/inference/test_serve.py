@@ -187,6 +187,14 @@ def test_bad_bodies_are_refused_in_a_line(text, body, status, message):
     assert message in error_of(text[1].post("/predict", content=body), status)
 
 
+def test_a_name_that_occurs_twice_among_many_is_found_at_once(text):
+    body = "{" + ",".join(f'"{place}": 1' for place in range(100_000)) + ', "7": 2}'
+    start = time.process_time()
+    with pytest.raises(RequestError, match="7 occurs twice in an object"):
+        ExampleReader(text[0].spec, Limits()).read(body.encode())
+    assert time.process_time() - start < 5
+
+
 @pytest.mark.parametrize("served", ["image_classification"], indirect=True)
 def test_images_are_decoded_from_the_request_alone(served):
     client = served[2]

@@ -37,6 +37,10 @@ UNSEEN = "\0\u00ad\u200b\u200e\u200f\u2060\ufeff"
 """Signs that nobody sees; those that join letters or emojis are not among them."""
 INVISIBLE = re.compile(f"[{UNSEEN}]")
 JOINERS = "\u200c\u200d"
+LONG = 200
+"""Characters of a label above which its form is not remembered: a server would keep the long ones of all requests."""
+LONGEST_WRITTEN = 100_000
+"""Characters of what is read as written in Python, which takes 200 times its size in memory; JSON may be longer."""
 INTEGER = re.compile(r"([-+]?(?:0|[1-9]\d*))\.0+")
 """A whole number that is written with zeros behind the point."""
 
@@ -112,7 +116,6 @@ def as_text(cell: Any, encoding: str | None = None) -> str:
     return text  # the same object, so that millions of texts are held once
 
 
-@lru_cache(1 << 16, typed=True)
 def as_label(label: Any) -> str:
     """A label in the one form that all files give it: 1, 1.0, "1.0" and " 1 " are the same label.
 
@@ -121,6 +124,10 @@ def as_label(label: Any) -> str:
     Raises:
         TypeError: The label is a list, an object or an array.
     """
+    return _label(label) if isinstance(label, str | bytes) and len(label) > LONG else _remembered_label(label)
+
+
+def _label(label: Any) -> str:
     if isinstance(label, np.generic):
         label = label.item()
     if isinstance(label, Decimal):
@@ -133,6 +140,9 @@ def as_label(label: Any) -> str:
     text = text.strip()
     whole = INTEGER.fullmatch(text)
     return whole[1] if whole else text
+
+
+_remembered_label = lru_cache(1 << 16, typed=True)(_label)
 
 
 def written_list(text: str) -> list[Any] | None:
@@ -151,7 +161,7 @@ def _written(text: str) -> Any:
     text = text.strip()
     if not text or text[0] + text[-1] not in ("[]", "()", "{}"):
         return None
-    for read in (json.loads, ast.literal_eval):
+    for read in (json.loads, ast.literal_eval) if len(text) <= LONGEST_WRITTEN else (json.loads,):
         try:
             return read(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

@@ -135,9 +135,11 @@ class ExampleReader:
 
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
     """Raises ValueError where a name occurs twice in an object."""
-    if len(names := {name for name, _ in pairs}) < len(pairs):
-        twice = next(name for name in names if sum(name == each for each, _ in pairs) > 1)
-        raise ValueError(f"{twice[:100]} occurs twice in an object, which is ambiguous: send it once")
+    names = set[str]()
+    for name, _ in pairs:
+        if name in names:
+            raise ValueError(f"{name[:100]} occurs twice in an object, which is ambiguous: send it once")
+        names.add(name)
 
 
 def input_type(modality: Modality, limits: Limits) -> Any:

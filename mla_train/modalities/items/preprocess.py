@@ -199,11 +199,10 @@ def read_history(value: Any) -> np.ndarray:
     history = np.empty((len(value), 2) if pairs else len(value), dtype=object)
     for place, item in enumerate(value):
         history[place] = (_name(item[0]), _seconds(item[1])) if pairs else _name(item)
-    first = dict.fromkeys(names_of(history))
-    if len(first) == len(history):
-        return history
-    names = list(names_of(history))
-    return history[[names.index(name) for name in first]]
+    first: dict[str, int] = {}
+    for place, name in enumerate(names_of(history)):
+        first.setdefault(name, place)
+    return history if len(first) == len(history) else history[list(first.values())]
 
 
 def _name(item: Any) -> str:

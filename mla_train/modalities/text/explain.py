@@ -113,15 +113,16 @@ def explain_text(
     inputs = [GradientInput(embedding.tokens(tensors.tokens), embedding.tokens(unknown), units.gather, put_tokens)]
     if "tfidf" in embedding.side_paths and tfidf and tensors.features is not None and len(tensors.features):
         assert tensors.weights is not None
-        weights = tensors.weights.unsqueeze(0)
-        shares = units.tfidf_shares(tfidf, tensors.features.numpy())
+        weights, numbers, known = tensors.weights.unsqueeze(0), tensors.features.numpy(), tfidf
+
+        def gather(weights: Tensor) -> Tensor:
+            # Only here, where they are asked for: the shares of a long text take gigabytes.
+            return units.tfidf_shares(known, numbers) @ weights[0]
 
         def put_weights(_: ExitStack, batch: Batch, values: Tensor) -> None:
             batch.inputs[name].weights = values.flatten()
 
-        inputs.append(
-            GradientInput(weights, torch.zeros_like(weights), lambda weights: shares @ weights[0], put_weights)
-        )
+        inputs.append(GradientInput(weights, torch.zeros_like(weights), gather, put_weights))
     token_units = torch.cat([units.token_units, torch.full((int(is_end.sum()),), -1)])
     positions = torch.arange(len(token_units)).unsqueeze(1)
 

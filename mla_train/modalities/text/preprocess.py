@@ -16,7 +16,7 @@ from mla_train.data.cache import cached
 from mla_train.data.choose_tokens import choose_tokens
 from mla_train.data.ragged import Ragged
 from mla_train.data.tables.cells import as_text
-from mla_train.data.texts import join_texts
+from mla_train.data.texts import PIECE, in_batches, in_pieces, join_texts, with_single_blanks
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
@@ -38,7 +38,7 @@ MANY_UNKNOWN = 0.25
 
 def clean(text: str) -> str:
     """One form for what looks the same (Unicode NFC), with single spaces and without halves of characters."""
-    cleaned = " ".join(unicodedata.normalize("NFC", as_text(text)).split())
+    cleaned = with_single_blanks(unicodedata.normalize("NFC", as_text(text)))
     return text if cleaned == text else cleaned  # the same object, so that millions of texts are held once
 
 
@@ -46,7 +46,12 @@ def in_kmers(text: str, size: int) -> str:
     """A text with the overlapping pieces of each word as words: ACGTA is ACG CGT GTA; 0 leaves words whole."""
     if not size:
         return text
-    return " ".join(word[i : i + size] for word in text.split() for i in range(max(1, len(word) - size + 1)))
+    return " ".join(
+        " ".join(word[i : i + size] for i in range(start, min(start + PIECE, count)))
+        for word in text.split()
+        for count in [max(1, len(word) - size + 1)]
+        for start in range(0, count, PIECE)
+    )
 
 
 class TextExample(NamedTuple):
@@ -302,9 +307,14 @@ def tokenize(texts: Sequence[str], tokenizer: Any) -> Ragged:
     """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none."""
 
     def tokens() -> Iterator[np.ndarray]:
-        for start in range(0, len(texts), 1000):
-            batch = list(texts[start : start + 1000])
-            for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
-                yield np.array((encoding.ids or [UNK_ID]) if text else [], dtype=np.int32)
+        for batch in in_batches(texts):
+            if len(batch) == 1:
+                parts = [np.array(tokenizer.encode_batch_fast([each])[0].ids, np.int32) for each in in_pieces(batch[0])]
+                numbers = [np.concatenate(parts)]
+            else:
+                numbers = [np.array(encoding.ids, np.int32) for encoding in tokenizer.encode_batch_fast(batch)]
+            for text, each in zip(batch, numbers, strict=True):
+                is_unknown = text and not len(each)
+                yield np.array([UNK_ID], np.int32) if is_unknown else each[: None if text else 0]
 
     return Ragged(tokens())
