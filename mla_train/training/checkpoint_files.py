@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mla_train.errors import UserError, few
 from mla_train.safe_files import CHECKSUMS, atomic_path, is_whole
+from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import RunFolder
 
 
@@ -38,7 +39,7 @@ def recover(folder: RunFolder) -> None:
     """Checks the checkpoints of a run that is resumed; previous.ckpt takes the place of a damaged or missing last.ckpt.
 
     Raises:
-        UserError: A checkpoint is damaged, and there is no other in its place.
+        UserError: A checkpoint is damaged, and there is no other in its place; or none is left to resume from.
     """
     last, previous = folder.last, folder.checkpoints / "previous.ckpt"
     if not is_whole(last) and is_whole(previous):
@@ -47,6 +48,13 @@ def recover(folder: RunFolder) -> None:
         os.replace(previous, last)
     for name in ("last.ckpt", "best.ckpt", "start.ckpt"):
         require_whole(folder.checkpoints / name)
+    others = [file.name for file in sorted(folder.checkpoints.glob("*.ckpt"))]
+    # Written at the end of each epoch: a run that was killed in its first one need not have it.
+    if others and not last.exists() and any(read_curve(folder.path / "metrics.csv", "epoch").values()):
+        raise UserError(
+            f"{last} is missing, and {few(others)} would be written over. Restore it, or remove {folder.checkpoints} to start this "
+            "run again from its first step"
+        )
 
 
 def require_kept(last: Mapping[str, Any], folder: RunFolder) -> None:

@@ -69,3 +69,33 @@ def test_a_damaged_checkpoint_without_another_is_said_before_training(name, run)
     flip(run / "checkpoints" / name, 20_001)
     with pytest.raises(UserError, match=rf"{name} is damaged.* Remove .*checkpoints to start.*SHA256SUMS"):
         run_here(run, *WORDS, "resume=auto")
+
+
+def test_finished_epochs_without_a_checkpoint_to_resume_from_are_not_written_over(run, tmp_path):
+    files = run / "checkpoints"
+    for name in ("last.ckpt", "previous.ckpt"):
+        (files / name).unlink()
+    best = (files / "best.ckpt").read_bytes()
+    with pytest.raises(
+        UserError, match=r"last.ckpt is missing, and best.ckpt\S* .*Restore it, or remove .*checkpoints"
+    ):
+        run_here(run, *WORDS, "resume=auto")
+    assert (files / "best.ckpt").read_bytes() == best
+    shutil.rmtree(files)
+    run_here(run, *WORDS, "resume=auto")  # as the message says
+
+
+def test_a_run_that_was_killed_between_its_first_best_and_its_first_last_checkpoint_starts_again(
+    whole, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("mla_train.training.checkpoints.Checkpoints._write_last", stop)
+        with pytest.raises(RuntimeError, match="interrupted"):
+            run_here(tmp_path / "run", *WORDS)
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
+    again = run_here(tmp_path / "run", *WORDS, "resume=auto")
+    assert again["metrics"] == whole["metrics"]
+
+
+def stop(*arguments):
+    raise RuntimeError("interrupted")
