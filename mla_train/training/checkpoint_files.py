@@ -62,15 +62,19 @@ def require_kept(last: Mapping[str, Any], folder: RunFolder) -> None:
 
     Without best.ckpt a worse epoch would become the model, or none; without start.ckpt nothing would be compared to training.
     """
-    for state in last.get("callbacks", {}).values():
-        if "best_epoch" not in state:  # that of another callback; early stopping has a best_score too
-            continue
-        kept = {"best.ckpt": state.get("best_score") is not None, "start.ckpt": bool(state.get("start"))}
-        for name in (name for name, wanted in kept.items() if wanted and not (folder.checkpoints / name).exists()):
-            raise UserError(
-                f"{folder.checkpoints / name} is missing. Restore it, or remove {folder.checkpoints} to start this run again "
-                "from its first step"
-            )
+    state = own_state(last)
+    kept = {"best.ckpt": state.get("best_score") is not None, "start.ckpt": bool(state.get("start"))}
+    for name in (name for name, wanted in kept.items() if wanted and not (folder.checkpoints / name).exists()):
+        raise UserError(
+            f"{folder.checkpoints / name} is missing. Restore it, or remove {folder.checkpoints} to start this run again "
+            "from its first step"
+        )
+
+
+def own_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `Checkpoints` has kept in a checkpoint, beside which other callbacks keep what they like."""
+    states: Mapping[str, Mapping[str, Any]] = checkpoint.get("callbacks", {})
+    return states.get("Checkpoints", {})
 
 
 def require_whole(checkpoint: Path) -> None:
