@@ -152,7 +152,7 @@ def sweep(command: Command) -> None:
 
     from mla_train.data.reading import import_object
     from mla_train.studies.jobs import group_overrides
-    from mla_train.studies.launch import Launcher
+    from mla_train.studies.launch import Launcher, terminated_as_exit
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
     from mla_train.studies.sweep_results import best_recipe, best_trial, retrain, settings
@@ -173,14 +173,20 @@ def sweep(command: Command) -> None:
     print(f"{title}: up to {search.budget} trials in {folder}")
     bar = tqdm(total=search.budget, initial=search.started(study), unit="trial", disable=not sys.stderr.isatty())
 
-    def on_trial(trial: FrozenTrial) -> None:
+    def write_best() -> bool:
+        """Writes the table of trials and the best recipe so far; whether a trial is finished."""
         write_trials(study, folder / "trials.csv")
+        finished = any(trial.state is TrialState.COMPLETE for trial in study.get_trials(deepcopy=False))
+        if finished:
+            best_recipe(study, command.overrides, command.groups, folder / "experiment" / "best.yaml")
+        return finished
+
+    def on_trial(trial: FrozenTrial) -> None:
         value = "" if trial.value is None else f"{trial.value:.4f}"
         notes = [" ".join(settings(trial)), *([trial.user_attrs["error"]] if "error" in trial.user_attrs else [])]
         seconds = trial.user_attrs.get("seconds", 0)
         line = f"{trial.number:4d} {state(trial):8s} {value:6s} {seconds:5.0f} s  {'  '.join(notes)}"
-        if any(t.state is TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
-            best_recipe(study, command.overrides, command.groups, folder / "experiment" / "best.yaml")
+        if write_best():
             best = study.best_trial
             line += "  *" if best.number == trial.number else ""
             bar.set_postfix_str(f"best {best.value:.4f} ({best.number})")
@@ -190,24 +196,24 @@ def sweep(command: Command) -> None:
 
     def report() -> bool:
         """Writes the report so far; returns whether a trial is finished."""
-        write_trials(study, folder / "trials.csv")
-        finished = any(trial.state is TrialState.COMPLETE for trial in study.trials)
+        finished = write_best()
         write_page(study, title, folder, [command.resume, *([command.train_best()] if finished else [])])
         return finished
 
     try:
-        search.run(study, launcher, on_trial)
-        bar.close()
-        finished = report()
-        if finished and options.retrain:
-            shared = [*command.flags, *command.overrides, *group]
-            retrain(study, shared, options.retrain, folder, TRAIN, options.n_jobs, threads)
-            report()
-    except KeyboardInterrupt:
+        with terminated_as_exit():
+            search.run(study, launcher, on_trial)
+            bar.close()
+            finished = report()
+            if finished and options.retrain:
+                shared = [*command.flags, *command.overrides, *group]
+                retrain(study, shared, options.retrain, folder, TRAIN, options.n_jobs, threads)
+                report()
+    except (KeyboardInterrupt, SystemExit) as request:
         bar.close()
         report()
         print(f"Interrupted. Continue with: {command.resume}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(request.code if isinstance(request, SystemExit) else 130)
     print(f"Page: {folder / 'sweep.html'}")
     require(finished, f"no trial finished: see the errors in {folder / 'trials.csv'}")
     print(printable("\n".join([*best_trial(study), f"Train it: {command.train_best()}"])))

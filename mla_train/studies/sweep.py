@@ -190,10 +190,17 @@ class Sweep:
             )
 
     def _retire(self, study: optuna.Study) -> None:
-        """Marks trials of this machine whose process has ended as retired; their settings are tried again."""
+        """Marks trials of this machine whose process has ended as retired; their settings are tried again.
+
+        Those whose run has finished, and of which the sweep did not come to take note, are complete.
+        """
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             host, locked = trial.user_attrs.get("where", [socket.gethostname(), ""])
-            if host == socket.gethostname() and not is_locked(Path(str(locked))):
+            if (
+                host == socket.gethostname()
+                and not is_locked(Path(str(locked)))
+                and not self._complete(study, trial)[0]
+            ):
                 study._storage.set_trial_user_attr(trial._trial_id, "retired", True)
                 study.tell(trial.number, state=TrialState.FAIL)
                 if trial.params:
@@ -251,7 +258,7 @@ class Sweep:
 
     def _try(self, study: optuna.Study, trial: Trial, launcher: Launcher, stop: Event) -> None:
         """Runs one trial and records its value."""
-        folder = self.folder / "trials" / f"{trial.number:04d}"
+        folder = self._folder(trial)
         overrides = [*self.overrides, *(f"{name}={as_override(value)}" for name, value in trial.params.items())]
         start = time.monotonic()
         process = launcher.start([*overrides, f"run_dir={quoted(folder)}"], folder.with_suffix(".log"))
@@ -270,11 +277,10 @@ class Sweep:
                 process.stop(STOP_TIMEOUT)
                 break
         trial.set_user_attr("seconds", round(time.monotonic() - start, 1))
-        score = validation_score(folder, self.goal.metric)
-        if score is not None and isfinite(score):
-            trial.set_user_attr("kept_start", read_kept_start(folder))
-            study.tell(trial, score)
-        elif pruned:
+        is_complete, score = self._complete(study, trial)
+        if is_complete:
+            return
+        if pruned:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             error = process.last_line() if score is None else f"{self.goal.metric} is {score}"
@@ -284,6 +290,18 @@ class Sweep:
                 study.enqueue_trial(trial.params)
             trial.set_user_attr("error", error)
             study.tell(trial, state=TrialState.FAIL)
+
+    def _folder(self, trial: Trial | FrozenTrial) -> Path:
+        return self.folder / "trials" / f"{trial.number:04d}"
+
+    def _complete(self, study: optuna.Study, trial: Trial | FrozenTrial) -> tuple[bool, float | None]:
+        """Records the score of a trial whose run has finished; whether it has one that counts, and the score."""
+        score = validation_score(self._folder(trial), self.goal.metric)
+        if score is None or not isfinite(score):
+            return False, score
+        study._storage.set_trial_user_attr(trial._trial_id, "kept_start", read_kept_start(self._folder(trial)))
+        study.tell(trial.number, score)
+        return True, score
 
 
 def _database(file: Path) -> str:

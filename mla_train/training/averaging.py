@@ -78,7 +78,8 @@ class EpochAveraging(Averaging):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes where epochs end: the average is taken before they are validated."""
         super().on_train_start(trainer, pl_module)
-        self.steps_per_epoch = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
+        # The last step of an epoch may have fewer micro-batches, with `trainer.limit_train_batches`.
+        self.steps_per_epoch = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """After the last step of an epoch."""

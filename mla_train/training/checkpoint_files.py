@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mla_train.errors import UserError, few
 from mla_train.safe_files import CHECKSUMS, atomic_path, is_whole
+from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import RunFolder
 
 GROWING = {"builtins bytearray", "__builtin__ bytearray", "_codecs encode"}
@@ -43,7 +44,7 @@ def recover(folder: RunFolder) -> None:
     """Checks the checkpoints of a run that is resumed; previous.ckpt takes the place of a damaged or missing last.ckpt.
 
     Raises:
-        UserError: A checkpoint is damaged, and there is no other in its place.
+        UserError: A checkpoint is damaged, and there is no other in its place; or none is left to resume from.
     """
     last, previous = folder.last, folder.checkpoints / "previous.ckpt"
     if not is_whole(last) and is_whole(previous):
@@ -52,6 +53,13 @@ def recover(folder: RunFolder) -> None:
         os.replace(previous, last)
     for name in ("last.ckpt", "best.ckpt", "start.ckpt"):
         require_whole(folder.checkpoints / name)
+    others = [file.name for file in sorted(folder.checkpoints.glob("*.ckpt"))]
+    # Written at the end of each epoch: a run that was killed in its first one need not have it.
+    if others and not last.exists() and any(read_curve(folder.path / "metrics.csv", "epoch").values()):
+        raise UserError(
+            f"{last} is missing, and {few(others)} would be written over. Restore it, or remove {folder.checkpoints} to start this "
+            "run again from its first step"
+        )
 
 
 def require_kept(last: Mapping[str, Any], folder: RunFolder) -> None:
@@ -59,15 +67,19 @@ def require_kept(last: Mapping[str, Any], folder: RunFolder) -> None:
 
     Without best.ckpt a worse epoch would become the model, or none; without start.ckpt nothing would be compared to training.
     """
-    for state in last.get("callbacks", {}).values():
-        if "best_epoch" not in state:  # that of another callback; early stopping has a best_score too
-            continue
-        kept = {"best.ckpt": state.get("best_score") is not None, "start.ckpt": bool(state.get("start"))}
-        for name in (name for name, wanted in kept.items() if wanted and not (folder.checkpoints / name).exists()):
-            raise UserError(
-                f"{folder.checkpoints / name} is missing. Restore it, or remove {folder.checkpoints} to start this run again "
-                "from its first step"
-            )
+    state = own_state(last)
+    kept = {"best.ckpt": state.get("best_score") is not None, "start.ckpt": bool(state.get("start"))}
+    for name in (name for name, wanted in kept.items() if wanted and not (folder.checkpoints / name).exists()):
+        raise UserError(
+            f"{folder.checkpoints / name} is missing. Restore it, or remove {folder.checkpoints} to start this run again "
+            "from its first step"
+        )
+
+
+def own_state(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `Checkpoints` has kept in a checkpoint, beside which other callbacks keep what they like."""
+    states: Mapping[str, Mapping[str, Any]] = checkpoint.get("callbacks", {})
+    return states.get("Checkpoints", {})
 
 
 def require_whole(checkpoint: Path) -> None:

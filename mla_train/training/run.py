@@ -29,7 +29,14 @@ from mla_train.safe_files import finished_name, open_own
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.budget import Budget
-from mla_train.training.checkpoint_files import check_fits, model_weights, read_checkpoint, recover, require_kept
+from mla_train.training.checkpoint_files import (
+    check_fits,
+    model_weights,
+    own_state,
+    read_checkpoint,
+    recover,
+    require_kept,
+)
 from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
@@ -165,16 +172,14 @@ def _train(
     if last is not None:
         accept = config.resume_data is ResumeData.accept
         checkpoint = read_checkpoint(last)
-        for state in checkpoint.get("callbacks", {}).values():
-            before = state.get("data", known)
-            changes = check_same_data(before, known, folder.path, accept)
-            accepted = [f"resumed on other data: {change} (resume_data)" for change in changes]
-            if accepted := [*before.get("accepted", []), *accepted]:
-                known["accepted"] = (
-                    accepted  # for the next resumption, which finds the data as it is in this checkpoint
-                )
-            taken = state.get("init", taken)
-            require_config(state.get("config"), config, folder)
+        state = own_state(checkpoint)
+        before = state.get("data", known)
+        changes = check_same_data(before, known, folder.path, accept)
+        accepted = [f"resumed on other data: {change} (resume_data)" for change in changes]
+        if accepted := [*before.get("accepted", []), *accepted]:
+            known["accepted"] = accepted  # for the next resumption, which finds the data as it is in this checkpoint
+        taken = state.get("init", taken)
+        require_config(state.get("config"), config, folder)
         data.notes.extend(known.get("accepted", []))
         require_kept(checkpoint, folder)
         check_fits(checkpoint, module)

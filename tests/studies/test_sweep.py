@@ -199,6 +199,20 @@ search.run(search.open(), Launcher(Path(sys.argv[2]), warm=False), lambda trial:
 """
 
 
+def test_a_trial_whose_run_has_finished_counts_where_the_sweep_was_killed_before_it_took_note(tmp_path, launcher):
+    search = sweep(tmp_path / "s", trials=2, sampler=Sampler.random)
+    study = search.open()
+    trial = study.ask(search.space)
+    run = tmp_path / "s" / "trials" / "0000"
+    done = launcher.start([f"x={trial.params['x']}", f"run_dir={run}"], tmp_path / "log")
+    assert done.process.wait(60) == 0
+    study, finished = go(search, launcher)
+    assert [each.number for each in finished] == [1]
+    assert states(study) == ["COMPLETE"] * 2
+    assert study.trials[0].value == pytest.approx(1 - abs(trial.params["x"] - 0.7))
+    assert study.trials[0].user_attrs["kept_start"] == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_is_cut_off_goes_on_and_loses_what_was_running_alone(tmp_path, launcher, number):
     folder = tmp_path / "s"
@@ -511,6 +525,18 @@ def test_mistakes_are_one_line(words, message, tmp_path, command):
     assert message in output
     assert len(output.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_stop_the_command_says_how_to_go_on(number, code, tmp_path, command, monkeypatch):
+    def stopped(self, study, launcher, on_trial):
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    monkeypatch.setattr(Sweep, "run", stopped)
+    output = command("sweep=quick", *SMALL, "hardware.devices=1", "run_dir=s", code=code)
+    assert "Continue with: python scripts/sweep.py" in output.err.splitlines()[-1]
+    assert (tmp_path / "s" / "sweep.html").is_file()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import shutil
 from random import Random
 
+import lightning as L
 import pytest
 import torch
 
@@ -69,3 +70,56 @@ def test_a_damaged_checkpoint_without_another_is_said_before_training(name, run)
     flip(run / "checkpoints" / name, 20_001)
     with pytest.raises(UserError, match=rf"{name} is damaged.* Remove .*checkpoints to start.*SHA256SUMS"):
         run_here(run, *WORDS, "resume=auto")
+
+
+def test_finished_epochs_without_a_checkpoint_to_resume_from_are_not_written_over(run, tmp_path):
+    files = run / "checkpoints"
+    for name in ("last.ckpt", "previous.ckpt"):
+        (files / name).unlink()
+    best = (files / "best.ckpt").read_bytes()
+    with pytest.raises(
+        UserError, match=r"last.ckpt is missing, and best.ckpt\S* .*Restore it, or remove .*checkpoints"
+    ):
+        run_here(run, *WORDS, "resume=auto")
+    assert (files / "best.ckpt").read_bytes() == best
+    shutil.rmtree(files)
+    run_here(run, *WORDS, "resume=auto")  # as the message says
+
+
+def test_a_run_that_was_killed_between_its_first_best_and_its_first_last_checkpoint_starts_again(
+    whole, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("mla_train.training.checkpoints.Checkpoints._write_last", stop)
+        with pytest.raises(RuntimeError, match="interrupted"):
+            run_here(tmp_path / "run", *WORDS)
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").exists()
+    again = run_here(tmp_path / "run", *WORDS, "resume=auto")
+    assert again["metrics"] == whole["metrics"]
+
+
+class Keeping(L.Callback):
+    """A callback of the user's own, which keeps what it likes."""
+
+    def state_dict(self):
+        return {"data": [1, 2], "config": "mine", "init": 3, "best_epoch": 7, "best_score": 1.0, "start": "mine"}
+
+
+def test_what_other_callbacks_keep_is_not_taken_for_the_runs_own(whole, tmp_path, monkeypatch):
+    words = [*WORDS, f"trainer.callbacks=[{{_target_: {__name__}.Keeping}}]"]
+    with monkeypatch.context() as patch:
+        patch.setattr("mla_train.training.checkpoints.Checkpoints.on_train_epoch_start", stop_in_epoch(1))
+        with pytest.raises(RuntimeError, match="interrupted"):
+            run_here(tmp_path / "run", *words)
+    assert run_here(tmp_path / "run", *words, "resume=auto")["metrics"] == whole["metrics"]
+
+
+def test_epochs_whose_last_step_has_fewer_micro_batches_are_averaged_at_their_ends(tmp_path):
+    averaged = ["regularization.ema_decay=0", "regularization.average_epochs=2"]
+    run_here(tmp_path / "run", *WORDS, *averaged, "trainer.limit_train_batches=3", "hardware.accumulate_grad_batches=2")
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (int(last["averaging_state"]["n_averaged"]), last["global_step"]) == (3, 6)
+
+
+def stop(*arguments):
+    raise RuntimeError("interrupted")

@@ -122,11 +122,11 @@ def test_a_missing_start_is_said_before_training(finished, tmp_path):
     run = RunFolder(folder)
     state = {"best_score": 0.5, "best_epoch": 1, "start": "linear"}
     with pytest.raises(UserError, match=r"start\.ckpt is missing\. Restore it, or remove .*checkpoints to start"):
-        require_kept({"callbacks": {"any": state}}, run)
+        require_kept({"callbacks": {"Checkpoints": state}}, run)
     (run.checkpoints / "start.ckpt").touch()
-    require_kept({"callbacks": {"any": state, "other": {}}}, run)
+    require_kept({"callbacks": {"Checkpoints": state, "other": {}}}, run)
     (run.checkpoints / "best.ckpt").unlink()
     with pytest.raises(UserError, match=r"best\.ckpt is missing"):
-        require_kept({"callbacks": {"any": state}}, run)
+        require_kept({"callbacks": {"Checkpoints": state}}, run)
     early_stopping = {"best_score": torch.tensor(0.5), "wait_count": 0}  # which says nothing about files
-    require_kept({"callbacks": {"any": early_stopping}}, run)
+    require_kept({"callbacks": {"EarlyStopping": early_stopping}}, run)

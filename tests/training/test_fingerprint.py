@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from mla_train.errors import UserError
+from mla_train.task import build_task
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.fingerprint import _digest, check_same_data, fingerprint
-from tests.helpers import ROOT, load, run_here, stop_in_epoch, write_jsonl, write_pictures
+from mla_train.training.fingerprint import _digest, check_same_data, differences, fingerprint
+from tests.helpers import ROOT, config, example_data, load, run_here, stop_in_epoch, write_jsonl, write_pictures
 
 
 def rows(count=40):
@@ -178,3 +179,21 @@ def test_accepted_data_is_said_in_the_results_of_each_later_resumption(tmp_path)
         write_jsonl(file, [{**row, "text": " ".join(reversed(row["text"].split()))} for row in rows()])
     results = run_here(tmp_path / "run", *words, "resume=auto")  # its checkpoint knows the new data alone
     assert any("resumed on other data: values of text" in note for note in results["notes"])
+
+
+def test_series_are_the_same_in_a_terminal_of_any_width_and_each_value_counts(monkeypatch):
+    data = example_data(build_task(config("task=forecasting")))
+    monkeypatch.setenv("COLUMNS", "300")
+    before = fingerprint(data)
+    monkeypatch.setenv("COLUMNS", "20")
+    assert fingerprint(data) == before
+    frame = data.train.targets.series.table.frame
+    frame.iloc[len(frame) // 2, 0] += 1e-9
+    assert differences(before, fingerprint(data)) == ["series of train, val, test differ"]
+
+
+def test_a_forecaster_of_an_earlier_version_is_resumed(tmp_path):
+    now = fingerprint(example_data(build_task(config("task=forecasting"))))
+    before = {key: value for key, value in now.items() if key != "windows"}
+    before["targets"] = dict.fromkeys(("train", "val", "test"), "of another terminal")
+    assert check_same_data(before, now, tmp_path) == []
