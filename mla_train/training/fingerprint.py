@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def _bytes(value: Any) -> Iterator[bytes]:
     if isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
-    elif isinstance(value, list | tuple | np.ndarray):
+    elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
         yield f"{len(value)}".encode()
         for each in value:
             yield from _bytes(each)
