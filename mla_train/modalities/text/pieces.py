@@ -38,7 +38,12 @@ class PieceColumn(TextColumn):
 
     def contents(self) -> Any:
         """The texts; of many their lengths, as the targets say the rest."""
-        return self.lengths() if self.pieces.is_large else self.values
+        return self.lengths() if self.is_large else self.values
+
+    @property
+    def is_large(self) -> bool:  # type: ignore[override]
+        """See `Column`."""
+        return self.pieces.is_large
 
 
 def decoded(tokens: np.ndarray, tokenizer: Any) -> str:

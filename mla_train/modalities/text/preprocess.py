@@ -363,8 +363,9 @@ def tokenize(texts: Sequence[str], tokenizer: Any, end: int | None = None) -> Ra
     def tokens() -> Iterator[np.ndarray]:
         for batch in _batches(texts):
             if len(batch[0]) > PART:  # it is alone
-                ids = [tokenizer.encode(part).ids for part in _parts(batch[0])]
-                yield np.concatenate([np.array(each, np.int32) for each in (*ids, behind)])
+                parts = [np.array(tokenizer.encode(part).ids, np.int32) for part in _parts(batch[0])]
+                ids = np.concatenate(parts)
+                yield np.append(ids if len(ids) else np.int32(UNK_ID), behind).astype(np.int32)
                 continue
             for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
                 yield np.array(((encoding.ids or [UNK_ID]) if text else []) + behind, dtype=np.int32)
