@@ -21,7 +21,7 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Head
 from mla_train.known_inputs import known_specs
-from mla_train.modalities.base import Modality
+from mla_train.modalities.base import Column, Modality
 from mla_train.model import ModelSpec
 from mla_train.repeats import cut_together, equal_inputs, has_repeats, leave_out_repeats
 from mla_train.splitting import Places, check_classes, cut_splits, draw_train, split_keys
@@ -59,7 +59,9 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     _leave_out_broken(rows, all_columns, shown, getattr(options, "on_error", OnError.stop), notes)
     _leave_out_empty(rows, all_columns, notes)
     groups = head.groups(all_columns, options)
-    repeated, equal = (equal_inputs(all_columns, each) if groups is None else groups for each in (True, False))
+    equal = equal_inputs(all_columns) if groups is None else groups
+    have_other_names = any(type(column).contents is not Column.contents for column in all_columns.values())
+    repeated = equal_inputs(all_columns, repeated=True) if groups is None and have_other_names else equal
     leave_out_repeats(rows, repeated, equal, all_targets, groups is not None, notes)
     by_group = raw.splits["train"].groups is not None and has_repeats(rows["train"], equal)
     keys = split_keys(raw.splits, shown, equal if by_group else groups, head.strata(all_targets), options, notes)
@@ -221,7 +223,8 @@ def _with_shares(options: Any, raw: RawData, notes: list[str]) -> Any:
     for split in ("test", "val"):
         name = f"{split}_share"
         share = getattr(usual, name)
-        if split not in raw.splits and getattr(options, name, None) == share > raw.most_share:
+        is_cut_by_share = split not in raw.splits and not (split == "test" and getattr(options, "folds", None))
+        if is_cut_by_share and getattr(options, name, None) == share > raw.most_share:
             options = replace(options, **{name: raw.most_share})
             notes.append(
                 f"{split} is {raw.most_share:.2%} of the training texts: of a large corpus {share:.0%} would take long to evaluate "

@@ -64,17 +64,17 @@ def leave_out_repeats(
         targets = [target.tobytes() if isinstance(target, np.ndarray) else target for target in targets]
     labels = numbered(targets)
     count = labels.max(initial=0) + 1
-    for split, places in () if have_several else rows.items():
+    for split, places in () if have_several or count == 1 else rows.items():
         different = np.unique(equal[places] * count + labels[places]) // count
         several = int((np.unique(different, return_counts=True)[1] > 1).sum())
         if several:
             notes.append(f"{several:,} examples of {split} occur with more than one label; all are kept")
     train = rows["train"]
     if repeated is not None:
-        first = np.unique(repeated[train] * count + labels[train], return_index=True)[1]
+        first = np.flatnonzero(~pd.Series(repeated[train] * count + labels[train]).duplicated().to_numpy())
         if len(first) < len(train):
             notes.append(f"left out {len(train) - len(first):,} repeated examples of train")
-        train = rows["train"] = train[np.sort(first)]
+        train = rows["train"] = train[first]
     for split in ("val", "test"):
         shared = int(np.isin(equal[rows[split]], equal[train]).sum()) if split in rows else 0
         if shared:

@@ -79,17 +79,16 @@ class GrowingBuffer:
                 if folder is None:
                     self._stays = True
                     return
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+                self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
             for part in self._parts:
-                self._file.write(part.data)
-            self._file.flush()
+                left = memoryview(part).cast("B")
+                while left:
+                    left = left[self._file.write(left) :]
             self._parts = []
         except OSError as error:
             say_once(f"a temporary file cannot be written ({error.strerror}), so that large data stays in memory")
             self._stays = True
             if self._file is not None:
-                file, self._file = self._file, None
-                with open(os.dup(file.fileno()), "rb") as stream:
-                    stream.seek(0)
-                    content = stream.read(written * self.dtype.itemsize)
+                content = os.pread(self._file.fileno(), written * self.dtype.itemsize, 0)
                 self._parts.insert(0, np.frombuffer(content, self.dtype))
+                self._file = None

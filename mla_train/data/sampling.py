@@ -157,9 +157,8 @@ class TrainSampler(Sampler[list[SampleIndex]]):
         """Micro-batches from the position to the end of its epoch."""
         epoch, start = self.position.epoch, self.position.start
         batches = self.schedule(epoch)
-        drawn = np.zeros(
-            1 + max(int(batch.max(initial=0)) for batch in batches), np.int32
-        )  # how often each was, so far
+        last = max(int(batch.max(initial=0)) for batch in batches)
+        drawn = np.zeros(last + 1, np.int32)  # how often each example was, so far
         for number, places in enumerate(piece for batch in batches for piece in np.array_split(batch, self.parts)):
             if number % self.world_size == self.rank and number // self.world_size >= start:
                 before, piece = drawn[places].tolist(), places.tolist()

@@ -80,7 +80,7 @@ def pieces(split: Split, text: ExactText) -> Split:
     texts = Mapped(partial(decoded, tokenizer=text.tokenizer), following)
     column = PieceColumn(texts, tokens=Mapped(_read_before, following), pieces=following)
     names = [split.names[place] for place in places] if split.names else []
-    own = places.astype(np.int64) if split.groups is None else split.groups[places]
+    own = places if split.groups is None else split.groups[places]
     is_alone = len(np.unique(own)) == len(own)
     return Split({TEXT: column}, following, names, groups=None if is_alone else own)
 

@@ -38,7 +38,8 @@ class ExactText(Text):
             f"data.kmer={options.kmer}: a text is not restored from pieces that overlap; leave it out",
         )
         texts, note = train.to_learn_from()
-        tokenizer, size = cached(learn_vocabulary)(texts, options.vocab_size, options.lowercase, options.min_frequency)
+        learn = learn_vocabulary if note else cached(learn_vocabulary)  # so many texts would be hashed as one
+        tokenizer, size = learn(texts, options.vocab_size, options.lowercase, options.min_frequency)
         text = cls(TextSpec(size, tokenizer, options.max_length, end_token=True))
         text.fit_notes = list(
             filter(None, (note, "texts are in lower case (data.lowercase)" if options.lowercase else ""))

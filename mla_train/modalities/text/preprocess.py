@@ -175,7 +175,8 @@ class Text(Modality[TextSpec]):
         (texts, sample_note), kind, note, known = train.to_learn_from(), options.tokens, "", train.known
         if kind is TokenizerKind.auto and known is None:
             kind, note = choose_tokens(texts, options.min_frequency, options.lowercase)
-        tokenizer, tfidf, tfidf_size = cached(learn_vocabulary)(
+        learn = learn_vocabulary if sample_note else cached(learn_vocabulary)  # so many texts would be hashed as one
+        tokenizer, tfidf, tfidf_size = learn(
             texts,
             kind,
             options.vocab_size,
