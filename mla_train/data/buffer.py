@@ -39,8 +39,8 @@ def _received(descriptor: Any, dtype: Any) -> Buffer:
     return _mapped(os.fdopen(descriptor.detach(), "rb"), dtype)
 
 
-def _mapped(file: Any, dtype: Any) -> Buffer:
-    return Buffer(np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype), file)
+def _mapped(file: Any, dtype: Any, count: int = -1) -> Buffer:
+    return Buffer(np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype, count), file)
 
 
 class GrowingBuffer:
@@ -88,7 +88,6 @@ class GrowingBuffer:
         except OSError as error:
             say_once(f"a temporary file cannot be written ({error.strerror}), so that large data stays in memory")
             self._stays = True
-            if self._file is not None:
-                content = os.pread(self._file.fileno(), written * self.dtype.itemsize, 0)
-                self._parts.insert(0, np.frombuffer(content, self.dtype))
-                self._file = None
+            if written:
+                self._parts.insert(0, _mapped(self._file, self.dtype, written).numbers.copy())
+            self._file = None

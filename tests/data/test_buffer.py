@@ -7,7 +7,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mla_train.data import buffer
@@ -105,6 +105,7 @@ def test_a_buffer_in_memory_is_pickled():
 
 
 @pytest.mark.parametrize("bound", [0, 10**9])
+@settings(deadline=None)
 @given(cells=CELLS, data=st.data())
 def test_a_store_holds_the_cells_of_a_list(bound, cells, data):
     with mock.patch.object(buffer, "MOST_IN_MEMORY", bound), mock.patch("mla_train.data.text_store.PIECE", 5):
@@ -125,6 +126,7 @@ def test_a_store_holds_the_cells_of_a_list(bound, cells, data):
             store[len(cells)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), max_size=9), max_size=6), st.integers(1, 4), st.booleans(), st.data())
 def test_pieces_are_those_of_a_plain_loop(rows, size, even, data):
     order = data.draw(st.permutations(range(len(rows))))
