@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mla_train.data.ragged import PIECE, Ragged
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
@@ -97,6 +98,10 @@ def _bytes(value: Any) -> Iterator[bytes]:
     if isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
+    elif isinstance(value, Ragged) and value.is_large:
+        yield from _bytes(value.lengths)
+        for start in range(0, len(value), PIECE):
+            yield np.concatenate(value[start : start + PIECE]).tobytes()
     elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
         yield f"{len(value)}".encode()
         for each in value:
