@@ -81,7 +81,7 @@ class GrowingBuffer:
                     return
                 self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
             for part in self._parts:
-                left = memoryview(part).cast("B")
+                left = part.data.cast("B")
                 while left:
                     left = left[self._file.write(left) :]
             self._parts = []
