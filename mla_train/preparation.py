@@ -10,16 +10,18 @@ import numpy as np
 import torch
 
 from mla_train.checks.cleaning import clean_labels
-from mla_train.config import ClassOptions, Clean, OnError, PooledHeadOptions, Rare, TrainConfig
+from mla_train.config import ClassOptions, Clean, OnError, PooledHeadOptions, Rare, SplitOptions, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.examples import RawData, selected
+from mla_train.data.mapped import Joined, Mapped
 from mla_train.data.splits import SPLITS
 from mla_train.data.tables.cells import as_label, is_empty
+from mla_train.data.text_store import TextStore
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Head
 from mla_train.known_inputs import known_specs
-from mla_train.modalities.base import Modality
+from mla_train.modalities.base import Column, Modality
 from mla_train.model import ModelSpec
 from mla_train.repeats import cut_together, equal_inputs, has_repeats, leave_out_repeats
 from mla_train.splitting import Places, check_classes, cut_splits, draw_train, split_keys
@@ -31,7 +33,8 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     Raises:
         UserError: The data is not as it must be.
     """
-    options, notes = config.data, list(raw.notes)
+    notes = list(raw.notes)
+    options = _with_shares(config.data, raw, notes)
     _check_class_options(head, config)
     if head.kind == "classification" and getattr(options, "rare", Rare.keep_in_train) is not Rare.keep_in_train:
         raw = _without_rare(raw, options, notes)
@@ -47,9 +50,8 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     rows = {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(raw.splits)}
     all_targets = _concatenated([targets_of[split] for split in raw.splits])
     names = [name for part in parts for name in part.names]
-    shown: list[str] = names or [
-        f"{split} example {i + 1}" for split, places in rows.items() for i in range(len(places))
-    ]
+    counted = {split: range(1, len(places) + 1) for split, places in rows.items()}
+    shown = names or Joined([Mapped(f"{split} example {{}}".format, numbers) for split, numbers in counted.items()])
     all_columns = {
         name: kind.load(_concatenated([part.inputs[name] for part in parts]), shown, options, notes)
         for name, kind in modalities.items()
@@ -57,7 +59,9 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     _leave_out_broken(rows, all_columns, shown, getattr(options, "on_error", OnError.stop), notes)
     _leave_out_empty(rows, all_columns, notes)
     groups = head.groups(all_columns, options)
-    repeated, equal = (equal_inputs(all_columns, each) if groups is None else groups for each in (True, False))
+    equal = equal_inputs(all_columns) if groups is None else groups
+    have_other_names = any(type(column).contents is not Column.contents for column in all_columns.values())
+    repeated = equal_inputs(all_columns, repeated=True) if groups is None and have_other_names else equal
     leave_out_repeats(rows, repeated, equal, all_targets, groups is not None, notes)
     by_group = raw.splits["train"].groups is not None and has_repeats(rows["train"], equal)
     keys = split_keys(raw.splits, shown, equal if by_group else groups, head.strata(all_targets), options, notes)
@@ -213,11 +217,29 @@ def _without_rare(raw: RawData, options: Any, notes: list[str]) -> RawData:
     return replace(raw, splits=splits)
 
 
+def _with_shares(options: Any, raw: RawData, notes: list[str]) -> Any:
+    """The options with smaller shares for val and test where the data is large and the user names none."""
+    usual = SplitOptions()
+    for split in ("test", "val"):
+        name = f"{split}_share"
+        share = getattr(usual, name)
+        is_cut_by_share = split not in raw.splits and not (split == "test" and getattr(options, "folds", None))
+        if is_cut_by_share and getattr(options, name, None) == share > raw.most_share:
+            options = replace(options, **{name: raw.most_share})
+            notes.append(
+                f"{split} is {raw.most_share:.2%} of the training texts: of a large corpus {share:.0%} would take long to evaluate "
+                f"(another data.{name}=, or data.{split}=FILE)"
+            )
+    return options
+
+
 def _concatenated(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], torch.Tensor):
         return torch.cat(list(parts))
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
+    if isinstance(parts[0], TextStore):
+        return parts[0] if len(parts) == 1 else TextStore(text for part in parts for text in part)
     return [value for part in parts for value in part]
 
 

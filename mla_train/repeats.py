@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mla_train.errors import UserError
 from mla_train.modalities.base import Column
@@ -26,6 +27,8 @@ def equal_inputs(columns: Mapping[str, Column], repeated: bool = False) -> np.nd
 
 def numbered(values: Iterable[Hashable]) -> np.ndarray:
     """A number for each value that equal ones share, in the order in which they first occur, `(values,)`."""
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        return pd.factorize(values)[0]
     numbers: dict[Hashable, int] = {}
     return np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int64)
 
@@ -57,19 +60,21 @@ def leave_out_repeats(
     """
     if equal is None:
         return
-    labels = numbered(target.tobytes() if isinstance(target, np.ndarray) else target for target in targets)
+    if not (isinstance(targets, np.ndarray) and targets.ndim == 1):
+        targets = [target.tobytes() if isinstance(target, np.ndarray) else target for target in targets]
+    labels = numbered(targets)
     count = labels.max(initial=0) + 1
-    for split, places in () if have_several else rows.items():
+    for split, places in () if have_several or count == 1 else rows.items():
         different = np.unique(equal[places] * count + labels[places]) // count
         several = int((np.unique(different, return_counts=True)[1] > 1).sum())
         if several:
             notes.append(f"{several:,} examples of {split} occur with more than one label; all are kept")
     train = rows["train"]
     if repeated is not None:
-        first = np.unique(repeated[train] * count + labels[train], return_index=True)[1]
+        first = np.flatnonzero(~pd.Series(repeated[train] * count + labels[train]).duplicated().to_numpy())
         if len(first) < len(train):
             notes.append(f"left out {len(train) - len(first):,} repeated examples of train")
-        train = rows["train"] = train[np.sort(first)]
+        train = rows["train"] = train[first]
     for split in ("val", "test"):
         shared = int(np.isin(equal[rows[split]], equal[train]).sum()) if split in rows else 0
         if shared:

@@ -33,3 +33,8 @@ def test_repeats_are_those_of_a_plain_count(examples, border):
     if shared := sum(each in inputs[:border] for each in inputs[border:]):
         expected.append(f"{shared} examples of test are in train too; they stay, so that scores can be compared")
     assert notes == expected
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5)))
+def test_numbers_of_an_array_are_those_of_a_list(values):
+    assert numbered(np.array(values, np.uint64)).tolist() == numbered(values).tolist()

@@ -2,7 +2,7 @@
 
 import logging
 
-from mla_train.checks.base import Check, LoadedExamples, plain_values, problems_of
+from mla_train.checks.base import MOST_CHECKED, Check, LoadedExamples, first_of_large, plain_values, problems_of
 from mla_train.checks.duplicates import check_duplicates
 from mla_train.checks.inputs import check_images, check_inputs, check_labels, check_texts
 from mla_train.checks.leakage import check_leakage
@@ -16,6 +16,7 @@ def check_data(data: Dataset, thorough: bool = True) -> list[Check]:
     """All checks but that of label errors; those that are not `thorough` take about a second."""
     if data.spec.head.kind == "forecast":
         return [check_series(data)]
+    data, shortened = first_of_large(data)
     examples = LoadedExamples(data)
     checks = [check_inputs(examples), check_labels(examples)]
     if data.spec.head.kind != "ranking":  # users may have the same history, and each goes on in its own way
@@ -25,7 +26,11 @@ def check_data(data: Dataset, thorough: bool = True) -> list[Check]:
         if modality.kind in of_kind:
             checks.append(of_kind[modality.kind](examples, name))
     checks.append(check_leakage(examples, thorough))
-    return [check for check in checks if check.values]
+    checks = [check for check in checks if check.values]
+    for check in checks if shortened else ():
+        check.values["checked"] = f"the first {MOST_CHECKED:,} examples of {' and '.join(shortened)}"
+        check.note = f"Of {check.values['checked']}. {check.note}"
+    return checks
 
 
 def safe_checks(data: Dataset) -> list[Check]:

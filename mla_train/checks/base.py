@@ -1,7 +1,7 @@
 """A check of prepared data, and the examples that it looks at."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ from torch import Tensor
 
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
+from mla_train.heads.unlabelled import Unlabelled
 
 SHOWN = 20  # examples of a check in the report
+MOST_CHECKED = 100_000  # examples of a split that is larger than the memory may be
 
 
 @dataclass
@@ -49,6 +51,17 @@ def plain_values(checks: Iterable[Check]) -> dict[str, Any]:
     return {check.name: check.values | {"problems": check.problems} for check in checks}
 
 
+def first_of_large(data: Dataset) -> tuple[Dataset, list[str]]:
+    """The data with the first examples of splits that may be larger than the memory, and the names of these splits."""
+    parts = {split: getattr(data, split) for split in SPLITS}
+    shortened = {
+        split: part.first(MOST_CHECKED)
+        for split, part in parts.items()
+        if any(column.is_large for column in part.columns.values())
+    }
+    return replace(data, **shortened), list(shortened)
+
+
 class LoadedExamples:
     """The examples of all splits behind each other.
 
@@ -77,7 +90,9 @@ class LoadedExamples:
         return torch.cat([column.images for column in self.columns(name)])
 
     def targets(self) -> list[Any]:
-        """Targets; those of several labels as tuples, generated texts as text."""
+        """Targets; those of several labels as tuples, generated texts as text, None where there are no labels."""
+        if issubclass(self.data.spec.head, Unlabelled):
+            return [None] * len(self.split)
         targets = [target for split in SPLITS for target in getattr(self.data, split).targets]
         kind = self.data.spec.head.kind
         if kind == "generation":

@@ -68,7 +68,7 @@ def cached(function: Callable[..., Any], ignore: Sequence[str] = (), kind: type 
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        folder = _folder() if _is_on else None
+        folder = cache_folder() if _is_on else None
         if folder is None:
             return function(*arguments)
         known = [
@@ -77,7 +77,7 @@ def cached(function: Callable[..., Any], ignore: Sequence[str] = (), kind: type 
         try:
             file = folder / f"{function.__name__}-{_key(function, known)}.npz"
         except TypeError as error:  # an argument of a kind that has no hash
-            _say(f"{function.__name__} is not cached: it is given {error}")
+            say_once(f"{function.__name__} is not cached: it is given {error}")
             return function(*arguments)
         try:
             stored = _read(file)
@@ -85,21 +85,21 @@ def cached(function: Callable[..., Any], ignore: Sequence[str] = (), kind: type 
         except FileNotFoundError:
             pass
         except Exception as error:  # a damaged file raises errors of many kinds
-            _say(f"{file} is damaged and computed anew ({error})")
+            say_once(f"{file} is damaged and computed anew ({error})")
         time.sleep(TICK)
         result = function(*arguments)
         try:
             _write(file, result if kind is None else vars(result))
         except OSError as error:
-            _say(f"{folder} cannot be written, so results are computed anew next time ({error.strerror})")
+            say_once(f"{folder} cannot be written, so results are computed anew next time ({error.strerror})")
         except TypeError as error:
-            _say(f"{function.__name__} is not cached: it returns {error}")
+            say_once(f"{function.__name__} is not cached: it returns {error}")
         return result
 
     return call
 
 
-def _folder() -> Path | None:
+def cache_folder() -> Path | None:
     """The folder of the entries, which nobody but the user can read or write; None where there cannot be one."""
     try:
         named = os.environ.get("MLA_TRAIN_CACHE")
@@ -107,12 +107,12 @@ def _folder() -> Path | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            _say(f"{folder} is not a folder of yours, so nothing is cached")
+            say_once(f"{folder} is not a folder of yours, so nothing is cached")
             return None
         if status.st_mode & 0o077:
             folder.chmod(0o700)
     except (OSError, RuntimeError) as error:  # it is a file, cannot be made, or there is no home
-        _say(f"nothing is cached: {error}; $MLA_TRAIN_CACHE names another folder")
+        say_once(f"nothing is cached: {error}; $MLA_TRAIN_CACHE names another folder")
         return None
     return folder
 
@@ -210,7 +210,7 @@ def _remove_old(folder: Path) -> None:
                 os.unlink(path)
 
 
-def _say(message: str) -> None:
+def say_once(message: str) -> None:
     """Prints a line once."""
     if message not in _said:
         _said.add(message)

@@ -62,14 +62,18 @@ class RawData:
         notes: Lines for the user: what was read, left out, guessed.
         classes: Names of classes that are given as numbers; None takes labels as they are.
         columns: Column of the training table that each input was read from.
+        most_share: Largest share of train that is cut off for val, and for test, where the user names none.
     """
 
     splits: dict[str, Examples]
     notes: list[str] = field(default_factory=list)
     classes: list[str] | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    most_share: float = 1.0
 
 
-def selected(values: Any, places: np.ndarray) -> Any:
-    """Some of an array, a tensor or a list."""
-    return values[places] if hasattr(values, "shape") else [values[place] for place in places]
+def selected(values: Any, places: Any) -> Any:
+    """Some of an array, a tensor, a list, or of what selects by itself."""
+    if hasattr(values, "shape"):
+        return values[places]
+    return values.select(places) if hasattr(values, "select") else [values[place] for place in places]

@@ -1,7 +1,7 @@
 """From tables to raw examples: which column is which input, where images lie, what the label is."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,8 +92,13 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
 
 
 def read_texts(
-    cells: Sequence[Any], where: str, places: Sequence[str], notes: list[str], options: TableOptions | None = None
-) -> list[str | None]:
+    cells: Sequence[Any],
+    where: str,
+    places: Sequence[str],
+    notes: list[str],
+    options: TableOptions | None = None,
+    kind: Callable[[Iterator[str | None]], Any] = list,
+) -> Any:
     """Cells as texts, None where there is none.
 
     Args:
@@ -102,21 +107,25 @@ def read_texts(
         places: Place of each cell in the file.
         notes: Lines for the user; the number of damaged texts is added.
         options: Encoding of bytes, and what the user says to mean a missing text.
+        kind: Kind of sequence that is made of the texts.
 
     Raises:
         UserError: A cell is no text.
     """
-    texts: list[str | None] = []
-    options = options or TableOptions()
-    for cell, place in zip(cells, places, strict=True):
-        try:
-            texts.append(None if is_missing(cell, options.na_values, TEXT_WORDS) else as_text(cell, options.encoding))
-        except TypeError as error:
-            raise UserError(f"{where}: {error} ({place})") from error
-    replaced = sum(
-        text is not None and "\N{REPLACEMENT CHARACTER}" in text and not _is_whole(cell, options.encoding)
-        for text, cell in zip(texts, cells, strict=True)
-    )
+    options, replaced = options or TableOptions(), 0
+
+    def read() -> Iterator[str | None]:
+        nonlocal replaced
+        for cell, place in zip(cells, places, strict=True):
+            try:
+                text = None if is_missing(cell, options.na_values, TEXT_WORDS) else as_text(cell, options.encoding)
+            except TypeError as error:
+                raise UserError(f"{where}: {error} ({place})") from error
+            if text is not None and "\N{REPLACEMENT CHARACTER}" in text:
+                replaced += not _is_whole(cell, options.encoding)
+            yield text
+
+    texts = kind(read())
     if replaced:
         notes.append(
             f"{where}: {replaced:,} texts hold halves of characters or bytes that are not UTF-8, which became "

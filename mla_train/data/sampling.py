@@ -1,6 +1,5 @@
 """Which examples are in which batch, on which process, in which order: pure functions of (seed, epoch)."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -157,14 +156,14 @@ class TrainSampler(Sampler[list[SampleIndex]]):
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         """Micro-batches from the position to the end of its epoch."""
         epoch, start = self.position.epoch, self.position.start
-        pieces = [piece.tolist() for batch in self.schedule(epoch) for piece in np.array_split(batch, self.parts)]
-        drawn: Counter[int] = Counter()
-        for number, piece in enumerate(pieces):
+        batches = self.schedule(epoch)
+        last = max(int(batch.max(initial=0)) for batch in batches)
+        drawn = np.zeros(last + 1, np.int32)  # how often each example was, so far
+        for number, places in enumerate(piece for batch in batches for piece in np.array_split(batch, self.parts)):
             if number % self.world_size == self.rank and number // self.world_size >= start:
-                yield [
-                    self._sample(epoch, index, drawn[index] + piece[:i].count(index)) for i, index in enumerate(piece)
-                ]
-            drawn.update(piece)
+                before, piece = drawn[places].tolist(), places.tolist()
+                yield [self._sample(epoch, index, before[i] + piece[:i].count(index)) for i, index in enumerate(piece)]
+            np.add.at(drawn, places, 1)
 
     def _sample(self, epoch: int, index: int, repeat: int) -> SampleIndex:
         """An example with its seed, which differs where an epoch repeats it."""

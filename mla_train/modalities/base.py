@@ -30,10 +30,12 @@ class Column(ABC):
         broken: Places of values that cannot be read; a mapping says of each what is wrong.
         known: Spec of the input in a run that this one starts from, whose `carried` values are not learned anew; None where
             all is learned.
+        is_large: Whether the values may be more than the memory holds, so that none but the network walks over all of them.
     """
 
     broken: Sequence[int] | Mapping[int, str] = ()
     known: Any = None
+    is_large: ClassVar[bool] = False
 
     @abstractmethod
     def __len__(self) -> int: ...

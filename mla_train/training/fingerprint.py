@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from mla_train.data.ragged import PIECE, Ragged
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
@@ -101,7 +102,11 @@ def _bytes(value: Any) -> Iterator[bytes]:
     if isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
-    elif isinstance(value, list | tuple | np.ndarray):
+    elif isinstance(value, Ragged) and value.is_large:
+        yield from _bytes(value.lengths)
+        for start in range(0, len(value), PIECE):
+            yield np.concatenate(value[start : start + PIECE]).tobytes()
+    elif isinstance(value, np.ndarray) or (isinstance(value, Sequence) and not isinstance(value, str | bytes)):
         yield f"{len(value)}".encode()
         for each in value:
             yield from _bytes(each)

@@ -30,7 +30,23 @@ def byte_baselines(data: Dataset) -> Baselines:
 
 def bytes_of(split: Split, table: list[bytes]) -> list[bytes]:
     """The bytes of each piece of a split, from those of each token."""
-    return [b"".join(table[token] for token in tokens.tolist()) for tokens in split.targets]
+    return [_written(tokens, table) for tokens in split.targets]
+
+
+def last_bytes(split: Split, table: list[bytes], most: int) -> bytes:
+    """The last bytes of a split, from those of each token."""
+    pieces: list[bytes] = []
+    size = 0
+    for place in range(len(split.targets) - 1, -1, -1):
+        if size >= most:
+            break
+        pieces.append(_written(split.targets[place], table))
+        size += len(pieces[-1])
+    return b"".join(reversed(pieces))[-most:]
+
+
+def _written(tokens: np.ndarray, table: list[bytes]) -> bytes:
+    return b"".join(table[token] for token in tokens.tolist())
 
 
 class Counts:
@@ -89,8 +105,8 @@ def _looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.n
 
 
 def _ngram(data: Dataset, limit: Limit) -> Baseline:
-    train, val, test = _bytes_of_splits(data)
-    counts = Counts(b"".join(train)[-MOST_BYTES:])
+    train, val, test = _bytes_of_splits(data, MOST_BYTES)
+    counts = Counts(train)
     of_val, of_test = (counts.found(b"".join(each)) for each in (val, test))
     candidates = [(order, discount) for order in ORDERS for discount in DISCOUNTS]
     order, discount = min(candidates, key=lambda each: -np.log(chances(of_val, *each)).sum())
@@ -106,8 +122,7 @@ def _by_piece(pieces: list[bytes], losses: np.ndarray) -> Predictions:
 
 def _compressor(data: Dataset, name: str, limit: Limit) -> Baseline:
     compress, most = COMPRESSORS[name]
-    train, val, test = _bytes_of_splits(data)
-    read = b"".join(train)[-most:]
+    read, val, test = _bytes_of_splits(data, most)
     before = len(compress(read))
 
     def columns(pieces: list[bytes]) -> Predictions:
@@ -119,7 +134,8 @@ def _compressor(data: Dataset, name: str, limit: Limit) -> Baseline:
     return Baseline(columns(val), columns(test), {"training bytes": len(read)})
 
 
-def _bytes_of_splits(data: Dataset) -> list[list[bytes]]:
+def _bytes_of_splits(data: Dataset, most: int) -> tuple[bytes, list[bytes], list[bytes]]:
+    """The last bytes of train, and those of each piece of val and test."""
     text = data.spec.inputs["text"]
     table = token_bytes(text.tokenizer)  # type: ignore[attr-defined]
-    return [bytes_of(split, table) for split in (data.train, data.val, data.test)]
+    return last_bytes(data.train, table, most), bytes_of(data.val, table), bytes_of(data.test, table)

@@ -1,6 +1,7 @@
 """Texts without labels: each token is foreseen from those before it, and new texts are continued."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 
 from mla_train.baselines import Baselines
 from mla_train.data.examples import RawData
+from mla_train.data.mapped import Mapped
 from mla_train.data.splits import SPLITS
-from mla_train.data.tokenizers import END_ID, START_ID
+from mla_train.data.tokenizers import START_ID
 from mla_train.dataset import Dataset, Split, raw_batch
 from mla_train.heads import Predictions
 from mla_train.heads.next_tokens import NextTokens
-from mla_train.modalities.text import ExactText, TextColumn
+from mla_train.modalities.text import ExactText, PieceColumn, TextColumn
+from mla_train.modalities.text.pieces import count_tokens, decoded
 from mla_train.model import Model
 from mla_train.preparation import prepare_unlabelled
 from mla_train.safe_files import write_atomically
@@ -37,7 +40,7 @@ class CausalLM(Task):
         text = data.spec.inputs[TEXT]
         assert isinstance(text, ExactText)
         train, val, test = (pieces(getattr(data, split), text) for split in SPLITS)
-        counts = [sum(map(len, split.targets)) for split in (train, val, test)]
+        counts = [count_tokens(split.columns[TEXT]) for split in (train, val, test)]
         note = "{:,} training, {:,} validation and {:,} test tokens".format(*counts)
         return replace(data, train=train, val=val, test=test, notes=[*data.notes, note])
 
@@ -73,21 +76,18 @@ def pieces(split: Split, text: ExactText) -> Split:
 
     A piece begins with a start token; that of the end stands behind the last of a text. Intervals draw whole texts.
     """
-    column: TextColumn = split.columns[TEXT]
-    size = text.spec.max_length
-    read, following, names, groups = [], [], [], []
-    for place, tokens in enumerate(column.tokens):
-        whole = np.append(tokens, np.int32(END_ID)).astype(np.int32)
-        for start in range(0, len(whole), size):
-            piece = whole[start : start + size]
-            following.append(piece)
-            read.append(np.append(np.int32(START_ID), piece[:-1]).astype(np.int32))
-            names += split.names[place : place + 1]
-            groups.append(place)
-    texts = [text.tokenizer.decode(each.tolist()) or " " for each in following]
-    own = split.groups[groups] if split.groups is not None else np.array(groups)
+    following, places = split.columns[TEXT].tokens.cut(text.spec.max_length)
+    texts = Mapped(partial(decoded, tokenizer=text.tokenizer), following)
+    column = PieceColumn(texts, tokens=Mapped(_read_before, following), pieces=following)
+    names = [split.names[place] for place in places] if split.names else []
+    own = places if split.groups is None else split.groups[places]
     is_alone = len(np.unique(own)) == len(own)
-    return Split({TEXT: TextColumn(texts, [], read)}, following, names, groups=None if is_alone else own)
+    return Split({TEXT: column}, following, names, groups=None if is_alone else own)
+
+
+def _read_before(piece: np.ndarray) -> np.ndarray:
+    """What is read where the tokens of a piece follow: a start token, and all but the last."""
+    return np.append(np.int32(START_ID), piece[:-1]).astype(np.int32)
 
 
 def _quoted(text: str) -> list[str]:

@@ -29,7 +29,7 @@ class Counts:
     def __init__(self, data: Dataset) -> None:
         tokens = data.train.columns[TEXT].tokens
         self.size = data.spec.inputs[TEXT].spec.vocab_size
-        ends = np.cumsum([len(each) for each in tokens])
+        ends = np.cumsum(data.train.columns[TEXT].lengths())
         kept = tokens[: max(1, int(np.searchsorted(ends, MOST_TOKENS)))]
         # A zero, which is no token, stands before and behind each text.
         self.row = np.concatenate([piece for each in kept for piece in (each, [0])]).astype(np.int64)

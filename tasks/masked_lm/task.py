@@ -13,13 +13,16 @@ import numpy as np
 from mla_train.baselines import Baselines
 from mla_train.config import LongTexts
 from mla_train.data.examples import RawData
+from mla_train.data.mapped import Mapped
+from mla_train.data.ragged import Ragged
 from mla_train.data.splits import SPLITS
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.dataset import Dataset, Split
 from mla_train.heads import Predictions
 from mla_train.heads.masked_tokens import MaskedTokens, MaskedTokenSpec, hidden_split, hide_batch, word_starts
 from mla_train.modalities import Text
-from mla_train.modalities.text import TextColumn, clean
+from mla_train.modalities.text import PieceColumn, TextColumn, clean
+from mla_train.modalities.text.pieces import count_tokens, decoded
 from mla_train.model import Model
 from mla_train.preparation import prepare_unlabelled
 from mla_train.safe_files import write_atomically
@@ -65,7 +68,7 @@ class MaskedLM(Task):
             column: TextColumn = splits[split].columns[TEXT]
             read, hidden = hidden_split(column.tokens, starts, spec)
             splits[split] = replace(splits[split], columns={TEXT: replace(column, tokens=read)}, targets=hidden)
-        counts = [sum(map(len, splits[split].columns[TEXT].tokens)) for split in SPLITS]
+        counts = [count_tokens(splits[split].columns[TEXT]) for split in SPLITS]
         text.spec = replace(text.spec, long_texts=LongTexts.head.value)
         notes = [note for note in data.notes if "windows" not in note]
         notes.append("{:,} training, {:,} validation and {:,} test tokens".format(*counts))
@@ -94,16 +97,18 @@ class MaskedLM(Task):
 def _pieces(split: Split, text: GapText) -> Split:
     """The texts of a split in pieces of at most `max_length` tokens, without what is empty."""
     column: TextColumn = split.columns[TEXT]
-    values: list[str] = []
-    tokens: list[np.ndarray] = []
-    names: list[str] = []
-    for place, (whole, numbers) in enumerate(zip(column.texts, column.tokens, strict=True)):
-        count = max(1, -(-len(numbers) // text.spec.max_length))
-        for piece in np.array_split(numbers, count) if len(numbers) else ():
-            values.append(whole if count == 1 else text.tokenizer.decode(piece.tolist()))
-            tokens.append(piece)
-            names += split.names[place : place + 1]
-    return Split({TEXT: TextColumn([value or " " for value in values], [], tokens)}, tokens, names)
+    size = text.spec.max_length
+    pieces, places = cast(Ragged, column.tokens).cut(size, even=True)
+    written = partial(_text_of, pieces=pieces, places=places, whole=column, size=size, tokenizer=text.tokenizer)
+    names = [split.names[place] for place in places] if split.names else []
+    values = Mapped(written, range(len(pieces)))
+    return Split({TEXT: PieceColumn(values, tokens=pieces, pieces=pieces)}, pieces, names)
+
+
+def _text_of(number: int, pieces: Ragged, places: np.ndarray, whole: TextColumn, size: int, tokenizer: Any) -> str:
+    """The text of a piece: the whole text where it is not cut, else what its tokens say."""
+    place = places[number]
+    return (whole.texts[place] or " ") if len(whole.tokens[place]) <= size else decoded(pieces[number], tokenizer)
 
 
 def _filled(head: MaskedTokens, predictions: Predictions, place: int, split: Split) -> str:

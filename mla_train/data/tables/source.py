@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -89,7 +90,7 @@ def is_packed(path: str) -> bool:
     return path == "-" or is_packed_name(path)
 
 
-def read_lines(path: str, name: str, encoding: str | None = None, newline: str = "\n") -> Iterator[str]:
+def read_lines(path: str, name: str, encoding: str | None = None, newline: str = "\n", most: int = -1) -> Iterator[str]:
     r"""Lines of a text with their ends; signs inside sentences that Unicode calls line ends do not count.
 
     Args:
@@ -98,6 +99,7 @@ def read_lines(path: str, name: str, encoding: str | None = None, newline: str =
         encoding: Encoding; None is UTF-8, or the one that the first bytes tell. Bytes of another one do not stop, see
             `is_undecoded`.
         newline: End of a line; "" is any of \n, \r and \r\n.
+        most: Characters of a line that are held in memory; one of more is given in pieces of `most + 1`. -1 is all.
 
     Raises:
         UserError: The text cannot be read.
@@ -106,7 +108,8 @@ def read_lines(path: str, name: str, encoding: str | None = None, newline: str =
         with open_bytes(path) as stream:
             first = stream.peek(FIRST)[:FIRST] if hasattr(stream, "peek") else b""
             lines = io.TextIOWrapper(stream, encoding or encoding_of(first), errors="surrogateescape", newline=newline)
-            clean = (line.lstrip("\ufeff") for line in lines)  # also of files that were put together
+            each = lines if most < 0 else iter(partial(lines.readline, most + 1), "")
+            clean = (line.lstrip("\ufeff") for line in each)  # also of files that were put together
             yield from check_lines(clean, check_regular(path), name) if path != "-" and is_packed(path) else clean
     except LookupError as error:
         raise UserError(f"data.encoding={encoding}: unknown; write utf-8, utf-16, cp1252, latin-1, ...") from error

@@ -1,12 +1,14 @@
 """A table in memory, column by column."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mla_train.config import TableOptions
+from mla_train.data.examples import selected
+from mla_train.data.mapped import Joined
 from mla_train.data.packed import check_cells
 from mla_train.data.tables import open_source
 from mla_train.data.tables.cells import is_empty
@@ -42,8 +44,8 @@ class Table:
 
     Attributes:
         file: Name of the file or data set, for messages.
-        cells: Cells of each column; columns without a name are not there.
-        places: Where each row stands in the file, such as "line 7".
+        cells: Cells of each column, a list or another sequence; columns without a name are not there.
+        places: Where each row stands in the file, such as "line 7", a sequence of the same kind.
         broken: Rows that could not be read: where, and why.
         class_names: Names of the classes of columns that hold them as numbers, as data sets of the hub keep them.
         notes: Lines for the user: what was guessed.
@@ -52,12 +54,12 @@ class Table:
     """
 
     file: Path
-    cells: dict[str, list[Any]]
-    places: list[str]
+    cells: dict[str, Any]
+    places: Any
     broken: list[str] = field(default_factory=list)
     class_names: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    files: list[tuple[str, str]] = field(default_factory=list)
+    files: Sequence[tuple[str, str]] = ()
     index: list[Any] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -77,13 +79,13 @@ class Table:
         """Some of the rows; notes on the whole table are left out."""
         return Table(
             self.file,
-            {name: [cells[row] for row in rows] for name, cells in self.cells.items()},
-            [self.places[row] for row in rows],
+            {name: selected(cells, rows) for name, cells in self.cells.items()},
+            selected(self.places, rows),
             class_names=self.class_names,
-            files=[self.origins[row] for row in rows] if self.files else [],
+            files=[self.origins[row] for row in rows] if self.files else (),
         )
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: str) -> Any:
         """The cells of a column; a UserError that lists those that exist where there is none, or where there are two."""
         if name not in self.cells:
             hint = did_you_mean(name, self.cells) if len(self.cells) > 8 else ""
@@ -103,17 +105,20 @@ def read_table(file: Path, options: TableOptions | None = None) -> Table:
     return collect(open_source(file, options=options))
 
 
-def collect(source: Source) -> Table:
+def collect(source: Source, kind: Callable[[], Any] = list) -> Table:
     """All rows of a source.
+
+    Args:
+        source: The source.
+        kind: Makes an empty sequence for the cells of a column.
 
     Raises:
         UserError: It has no rows, or so many different columns that it does not fit into the memory.
     """
-    cells: dict[str, list[Any]] = {name: [] for name in source.columns if not UNNAMED.fullmatch(name)}
+    cells = {name: kind() for name in source.columns if not UNNAMED.fullmatch(name)}
     index: list[Any] = []
     nameless: set[str] = set()
-    places: list[str] = []
-    broken = []
+    places, broken = kind(), []
     for row in source.rows:
         if row.error:
             broken.append(f"{source.name} {row.error}")
@@ -128,7 +133,7 @@ def collect(source: Source) -> Table:
                         index += [None] * (len(places) - len(index))
                         index.append(cell)
                     continue
-                column = cells[name] = []
+                column = cells[name] = kind()
             if len(column) < len(places):  # earlier rows lack it
                 column += [None] * (len(places) - len(column))
             column.append(cell)
@@ -170,11 +175,14 @@ def concatenate(tables: Sequence[Table], name: str) -> Table:
             )
     return Table(
         Path(name),
-        {column: [cell for table in tables for cell in table.cells[column]] for column in first.columns},
-        [f"{Path(table.file).name} {place}" for table in tables for place in table.places],
+        {
+            name: type(cells)(cell for table in tables for cell in table.cells[name])
+            for name, cells in first.cells.items()
+        },
+        type(first.places)(f"{Path(table.file).name} {place}" for table in tables for place in table.places),
         [place for table in tables for place in table.broken],
         first.class_names,
         [note for table in tables for note in table.notes],
-        [origin for table in tables for origin in table.origins],
+        Joined([table.origins for table in tables]),
         [cell for table in tables for cell in table.index],
     )

@@ -9,7 +9,7 @@ import numpy as np
 from mla_train.config import TextOptions, TokenizerKind
 from mla_train.data.cache import cached
 from mla_train.data.tables.cells import as_text
-from mla_train.data.tokenizers import START_ID, learn_exact_tokenizer
+from mla_train.data.tokenizers import END_ID, START_ID, learn_exact_tokenizer
 from mla_train.errors import require
 from mla_train.modalities.text.preprocess import Text, TextColumn, tokenize
 from mla_train.modalities.text.spec import TextSpec
@@ -18,14 +18,13 @@ from mla_train.modalities.text.spec import TextSpec
 class ExactText(Text):
     """Texts as they are, in pieces of words down to bytes; new ones are beginnings that are continued.
 
-    Columns that `prepare` gives hold all tokens of a text: the task cuts them into pieces, which begin with a start token.
+    Columns that `prepare` gives hold all tokens of a text and an end token: the task cuts them into pieces.
     """
 
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> TextColumn:
         """Texts as they are; blanks alone are no text."""
-        texts = ["" if value is None else as_text(value) for value in values]
-        return TextColumn([text if text.strip() else "" for text in texts])
+        return TextColumn.of(values, _whole)
 
     @classmethod
     def fit(cls, train: TextColumn, options: TextOptions) -> Self:
@@ -38,15 +37,18 @@ class ExactText(Text):
             options.kmer is None,
             f"data.kmer={options.kmer}: a text is not restored from pieces that overlap; leave it out",
         )
-        texts = [text for text in train.texts if text]
-        tokenizer, size = cached(learn_vocabulary)(texts, options.vocab_size, options.lowercase, options.min_frequency)
+        texts, note = train.to_learn_from()
+        learn = learn_vocabulary if note else cached(learn_vocabulary)  # so many texts would be hashed as one
+        tokenizer, size = learn(texts, options.vocab_size, options.lowercase, options.min_frequency)
         text = cls(TextSpec(size, tokenizer, options.max_length, end_token=True))
-        text.fit_notes = ["texts are in lower case (data.lowercase)"] if options.lowercase else []
+        text.fit_notes = list(
+            filter(None, (note, "texts are in lower case (data.lowercase)" if options.lowercase else ""))
+        )
         return text
 
     def prepare(self, column: TextColumn, notes: list[str]) -> TextColumn:
-        """Computes all tokens of texts."""
-        return replace(column, tokens=tokenize(column.texts, self.tokenizer))
+        """Computes all tokens of texts, with an end token behind each."""
+        return replace(column, tokens=tokenize(column.texts, self.tokenizer, END_ID))
 
     def preprocess(self, values: Sequence[Any]) -> TextColumn:
         """Reads beginnings of texts: a start token, and the last tokens that a piece has room for."""
@@ -57,6 +59,12 @@ class ExactText(Text):
 
     def _clean(self, text: str) -> str:
         return as_text(text)
+
+
+def _whole(value: Any) -> str:
+    """A raw text as it is; blanks alone are none."""
+    text = "" if value is None else as_text(value)
+    return text if text.strip() else ""
 
 
 def learn_vocabulary(texts: Sequence[str], vocab_size: int, lowercase: bool, min_frequency: int) -> tuple[str, int]:

@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -14,8 +15,11 @@ from mla_train.config import Augmentation, TextOptions, Texts, TokenizerKind
 from mla_train.data.batch import pad_stack
 from mla_train.data.cache import cached
 from mla_train.data.choose_tokens import choose_tokens
+from mla_train.data.examples import selected
+from mla_train.data.mapped import Mapped
 from mla_train.data.ragged import Ragged
 from mla_train.data.tables.cells import as_text
+from mla_train.data.text_store import TextStore
 from mla_train.data.texts import PIECE, in_batches, in_pieces, join_texts, with_single_blanks
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
@@ -34,6 +38,10 @@ if TYPE_CHECKING:  # scipy is loaded only where there are TF-IDF features
 
 MANY_UNKNOWN = 0.25
 """Share of unknown tokens that is reported."""
+LEARNED_BYTES = 200_000_000
+"""Bytes of the texts of a corpus that a vocabulary is learned from."""
+PART = 4_000_000
+"""Characters, or tokens, that are worked on at a time."""
 
 
 def clean(text: str) -> str:
@@ -52,6 +60,16 @@ def in_kmers(text: str, size: int) -> str:
         for count in [max(1, len(word) - size + 1)]
         for start in range(0, count, PIECE)
     )
+
+
+def _cleaned(value: Any, kmer: int) -> str:
+    """A raw text, cleaned; an empty text where it is missing."""
+    return "" if value is None else in_kmers(clean(str(value)), kmer)
+
+
+def hashed(text: str) -> int:
+    """A number of 64 bits that equal texts share, 0 for an empty one."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") or 1 if text else 0
 
 
 class TextExample(NamedTuple):
@@ -75,15 +93,41 @@ class TextColumn(ListColumn):
     Attributes:
         tokens: Token numbers of each text.
         tfidf: TF-IDF weights, `(texts, features)`.
+        hashes: Hash of each text, 0 of an empty one, by which those of a corpus are compared; None compares the texts.
     """
 
+    values: Any
     tokens: Sequence[np.ndarray] = ()
     tfidf: "scipy.sparse.csr_matrix | None" = None
+    hashes: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[Any], clean: Callable[[Any], str]) -> "TextColumn":
+        """The column of raw texts, which are cleaned when they are asked for where they are those of a corpus."""
+        if not isinstance(values, TextStore):
+            return cls([clean(value) for value in values])
+        texts = Mapped(clean, values)
+        return cls(texts, hashes=np.fromiter(map(hashed, texts), np.uint64, len(texts)))
 
     @property
-    def texts(self) -> list[str]:
+    def texts(self) -> Sequence[str]:
         """The cleaned texts."""
         return self.values
+
+    def is_missing(self) -> np.ndarray:
+        """True where a text is empty, `(texts,)`."""
+        return super().is_missing() if self.hashes is None else self.hashes == 0
+
+    def to_learn_from(self) -> tuple[list[str], str]:
+        """Texts of which a vocabulary is learned, and a note where they are some of a large corpus."""
+        source = getattr(self.values, "source", None)
+        if not isinstance(source, TextStore) or source.size <= LEARNED_BYTES:
+            return [text for text in self.values if text], ""
+        count = max(1, int(len(source) * LEARNED_BYTES / source.size))
+        places = np.linspace(0, len(source) - 1, count).astype(int)
+        return [text for text in selected(self.values, places) if text], (
+            f"the vocabulary is learned from {count:,} of {len(source):,} training texts, evenly spaced"
+        )
 
     def __getitem__(self, index: int) -> TextExample | None:
         """One text; None where there is none."""
@@ -97,16 +141,22 @@ class TextColumn(ListColumn):
 
     def select(self, index: np.ndarray) -> Self:
         """Some of the texts."""
-        tokens = Ragged(self.tokens[i] for i in index) if self.tokens else ()
-        return replace(super().select(index), tokens=tokens, tfidf=None if self.tfidf is None else self.tfidf[index])
+        return replace(
+            self,
+            values=selected(self.values, index),
+            broken=[],
+            tokens=selected(self.tokens, index) if len(self.tokens) else (),
+            tfidf=None if self.tfidf is None else self.tfidf[index],
+            hashes=None if self.hashes is None else self.hashes[index],
+        )
 
     def lengths(self) -> np.ndarray:
         """Number of tokens of each text."""
         return np.array([len(tokens) for tokens in self.tokens])
 
-    def keys(self) -> list[str]:
-        """The texts."""
-        return self.values
+    def keys(self) -> Any:
+        """The texts, or their hashes."""
+        return self.values if self.hashes is None else self.hashes
 
 
 class Text(Modality[TextSpec]):
@@ -119,16 +169,16 @@ class Text(Modality[TextSpec]):
     @classmethod
     def load(cls, values: Sequence[Any], names: Sequence[str], options: Any, notes: list[str]) -> TextColumn:
         """Cleans texts."""
-        size = getattr(options, "kmer", None) or 0
-        return TextColumn(["" if value is None else in_kmers(clean(str(value)), size) for value in values])
+        return TextColumn.of(values, partial(_cleaned, kmer=getattr(options, "kmer", None) or 0))
 
     @classmethod
     def fit(cls, train: TextColumn, options: TextOptions) -> Self:
         """Learns the vocabulary and the TF-IDF features."""
-        texts, kind, note, known = [text for text in train.texts if text], options.tokens, "", train.known
+        (texts, sample_note), kind, note, known = train.to_learn_from(), options.tokens, "", train.known
         if kind is TokenizerKind.auto and known is None:
             kind, note = choose_tokens(texts, options.min_frequency, options.lowercase)
-        tokenizer, tfidf, tfidf_size = cached(learn_vocabulary)(
+        learn = learn_vocabulary if sample_note else cached(learn_vocabulary)  # so many texts would be hashed as one
+        tokenizer, tfidf, tfidf_size = learn(
             texts,
             kind,
             options.vocab_size,
@@ -146,7 +196,7 @@ class Text(Modality[TextSpec]):
             size, tokenizer, options.max_length, tfidf_size, tfidf, ends, long_texts, **several, kmer=options.kmer or 0
         )
         text = cls(spec)
-        text.fit_notes = [note] if note else []
+        text.fit_notes = list(filter(None, (sample_note, note)))
         return text
 
     @cached_property
@@ -175,7 +225,7 @@ class Text(Modality[TextSpec]):
                 f"cut {len(cut):,} texts {off} at {self.spec.max_length} tokens, {len(cut) / len(tokens):.1%} of the texts and "
                 f"{cut.sum() / count:.1%} of all tokens (data.max_length, data.long_texts)"
             )
-        unknown = int((tokens.values == UNK_ID).sum())
+        unknown = sum(int((tokens.values[i : i + PART] == UNK_ID).sum()) for i in range(0, count, PART))
         if unknown > MANY_UNKNOWN * count:
             notes.append(
                 f"{unknown / count:.0%} of the tokens of {len(tokens):,} texts are unknown, the encoder does not see them: "
@@ -303,8 +353,14 @@ def weigh_texts(texts: Sequence[str], tfidf: str) -> "scipy.sparse.csr_matrix":
     return features.matrix(texts)
 
 
-def tokenize(texts: Sequence[str], tokenizer: Any) -> Ragged:
-    """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none."""
+def tokenize(texts: Sequence[str], tokenizer: Any, end: int | None = None) -> Ragged:
+    """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none.
+
+    Args:
+        texts: Cleaned texts.
+        tokenizer: Tokenizer.
+        end: Token that stands behind those of each text; None is none.
+    """
 
     def tokens() -> Iterator[np.ndarray]:
         for batch in in_batches(texts):
@@ -314,7 +370,7 @@ def tokenize(texts: Sequence[str], tokenizer: Any) -> Ragged:
             else:
                 numbers = [np.array(encoding.ids, np.int32) for encoding in tokenizer.encode_batch_fast(batch)]
             for text, each in zip(batch, numbers, strict=True):
-                is_unknown = text and not len(each)
-                yield np.array([UNK_ID], np.int32) if is_unknown else each[: None if text else 0]
+                known = (each if len(each) else np.array([UNK_ID], np.int32)) if text else each[:0]
+                yield known if end is None else np.append(known, np.int32(end))
 
     return Ragged(tokens())

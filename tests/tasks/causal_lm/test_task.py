@@ -21,7 +21,7 @@ from mla_train.heads.next_tokens import metrics_of_sums
 from mla_train.heads.streamed_text import StreamedText
 from mla_train.nn.generation import penalized, sharpened
 from mla_train.task import build_task
-from tasks.causal_lm.baselines import Counts, bytes_of, chances
+from tasks.causal_lm.baselines import Counts, bytes_of, chances, last_bytes
 from tasks.causal_lm.config import PythonSourcesConfig
 from tasks.causal_lm.python_sources import read_python_sources
 from tests.helpers import SMALL, check_report, config, python, randomize, read_jsonl, train
@@ -300,6 +300,14 @@ def test_ngrams_count_as_a_naive_count_does():
     for order in (1, 2, 3, 5):
         expected = [naive(place, order) for place in range(len(text))]
         np.testing.assert_allclose(chances(found, order, discount), expected)
+
+
+def test_the_last_bytes_are_those_of_all_pieces_joined(tmp_path):
+    data = load(tmp_path, "data.max_length=7")[1]
+    table = token_bytes(data.spec.inputs["text"].tokenizer)
+    whole = b"".join(bytes_of(data.train, table))
+    for most in (1, 20, 333, len(whole), 10**6):
+        assert last_bytes(data.train, table, most) == whole[-most:]
 
 
 def test_baselines_are_measured_on_the_same_bytes(tmp_path):
