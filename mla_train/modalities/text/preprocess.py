@@ -1,8 +1,7 @@
 """From texts to token numbers and TF-IDF weights."""
 
-import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -30,6 +29,7 @@ from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide
 from mla_train.modalities.text.embed import TextEmbedding
 from mla_train.modalities.text.explain import explain_text
 from mla_train.modalities.text.spec import TextSpec, TextTensors
+from mla_train.modalities.text.tokenize import PART, tokenize
 
 if TYPE_CHECKING:  # scipy is loaded only where there are TF-IDF features
     import scipy.sparse
@@ -41,10 +41,6 @@ MANY_UNKNOWN = 0.25
 """Share of unknown tokens that is reported."""
 LEARNED_BYTES = 200_000_000
 """Bytes of the texts of a corpus that a vocabulary is learned from."""
-PART = 4_000_000
-"""Characters, or tokens, that are worked on at a time."""
-BETWEEN_WORDS = re.compile(r"(?<=[^\W\d_]) (?=[^\W\d_])")
-"""A blank before which a text can be cut: what is before and behind it has the same tokens alone."""
 
 
 def clean(text: str) -> str:
@@ -349,49 +345,3 @@ def weigh_texts(texts: Sequence[str], tfidf: str) -> "scipy.sparse.csr_matrix":
     features = read_tfidf(tfidf)
     assert features is not None
     return features.matrix(texts)
-
-
-def tokenize(texts: Sequence[str], tokenizer: Any, end: int | None = None) -> Ragged:
-    """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none.
-
-    Args:
-        texts: Cleaned texts.
-        tokenizer: Tokenizer.
-        end: Token that stands behind those of each text; None is none.
-    """
-    behind = [] if end is None else [end]
-
-    def tokens() -> Iterator[np.ndarray]:
-        for batch in _batches(texts):
-            if len(batch[0]) > PART:  # it is alone
-                parts = [np.array(tokenizer.encode(part).ids, np.int32) for part in _parts(batch[0])]
-                ids = np.concatenate(parts)
-                yield np.append(ids if len(ids) else np.int32(UNK_ID), behind).astype(np.int32)
-                continue
-            for text, encoding in zip(batch, tokenizer.encode_batch_fast(batch), strict=True):
-                yield np.array(((encoding.ids or [UNK_ID]) if text else []) + behind, dtype=np.int32)
-
-    return Ragged(tokens())
-
-
-def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Texts by the thousand, or fewer that are long."""
-    batch: list[str] = []
-    characters = 0
-    for text in texts:
-        characters += len(text)
-        if batch and (len(batch) == 1000 or characters > PART):
-            yield batch
-            batch, characters = [], len(text)
-        batch.append(text)
-    if batch:
-        yield batch
-
-
-def _parts(text: str) -> Iterator[str]:
-    """A long text in parts whose tokens are those of the whole."""
-    start = 0
-    while blank := BETWEEN_WORDS.search(text, start + PART):
-        yield text[start : blank.start()]
-        start = blank.start()
-    yield text[start:]
