@@ -18,7 +18,7 @@ from mla_train.errors import require
 from mla_train.heads.base import Columns, Head, Inputs, Kinds, RawTargets
 from mla_train.modalities.base import Modality
 from mla_train.modalities.text import TextSpec, clean
-from mla_train.modalities.text.preprocess import tokenize
+from mla_train.modalities.text.tokenize import tokenize
 
 
 @dataclass

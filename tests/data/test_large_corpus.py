@@ -16,7 +16,7 @@ from mla_train.data.sampling import DataPosition
 from mla_train.data.tokenizers import learn_exact_tokenizer, learn_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.text import preprocess
-from mla_train.modalities.text.preprocess import tokenize
+from mla_train.modalities.text.tokenize import tokenize
 from mla_train.task import build_task
 from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loaders import train_loader
@@ -73,7 +73,7 @@ def spilled(monkeypatch, tmp_path):
         monkeypatch.setattr(buffer, "MOST_IN_MEMORY", 100)
         monkeypatch.setattr("mla_train.data.text_store.PIECE", 64)
         monkeypatch.setattr("mla_train.data.ragged.PIECE", 7)
-        monkeypatch.setattr(preprocess, "PART", 40)
+        monkeypatch.setattr("mla_train.modalities.text.tokenize.PART", 40)
 
     return lower
 
@@ -228,7 +228,7 @@ def test_a_long_text_has_the_tokens_that_it_has_as_a_whole(kind, monkeypatch):
     )
     whole = [each.tolist() for each in tokenize(texts, tokenizer, end=3)]
     for part in (1, 7, 50):
-        monkeypatch.setattr(preprocess, "PART", part)
+        monkeypatch.setattr("mla_train.modalities.text.tokenize.PART", part)
         assert [each.tolist() for each in tokenize(texts, tokenizer, end=3)] == whole
 
 

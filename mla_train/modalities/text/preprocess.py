@@ -1,7 +1,7 @@
 """From texts to token numbers and TF-IDF weights."""
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from mla_train.data.mapped import Mapped
 from mla_train.data.ragged import Ragged
 from mla_train.data.tables.cells import as_text
 from mla_train.data.text_store import TextStore
-from mla_train.data.texts import PIECE, in_batches, in_pieces, join_texts, with_single_blanks
+from mla_train.data.texts import PIECE, join_texts, with_single_blanks
 from mla_train.data.tokenizers import END_ID, UNK_ID, learn_tokenizer, read_tokenizer
 from mla_train.errors import UserError
 from mla_train.modalities.base import ListColumn, Modality
@@ -29,6 +29,7 @@ from mla_train.modalities.text.augment import DROPPED, HIDDEN, drop_tokens, hide
 from mla_train.modalities.text.embed import TextEmbedding
 from mla_train.modalities.text.explain import explain_text
 from mla_train.modalities.text.spec import TextSpec, TextTensors
+from mla_train.modalities.text.tokenize import PART, tokenize
 
 if TYPE_CHECKING:  # scipy is loaded only where there are TF-IDF features
     import scipy.sparse
@@ -40,8 +41,6 @@ MANY_UNKNOWN = 0.25
 """Share of unknown tokens that is reported."""
 LEARNED_BYTES = 200_000_000
 """Bytes of the texts of a corpus that a vocabulary is learned from."""
-PART = 4_000_000
-"""Characters, or tokens, that are worked on at a time."""
 
 
 def clean(text: str) -> str:
@@ -351,26 +350,3 @@ def weigh_texts(texts: Sequence[str], tfidf: str) -> "scipy.sparse.csr_matrix":
     features = read_tfidf(tfidf)
     assert features is not None
     return features.matrix(texts)
-
-
-def tokenize(texts: Sequence[str], tokenizer: Any, end: int | None = None) -> Ragged:
-    """Token numbers of each text; a text without a token of the vocabulary is one unknown token, an empty one none.
-
-    Args:
-        texts: Cleaned texts.
-        tokenizer: Tokenizer.
-        end: Token that stands behind those of each text; None is none.
-    """
-
-    def tokens() -> Iterator[np.ndarray]:
-        for batch in in_batches(texts):
-            if len(batch) == 1:
-                parts = [np.array(tokenizer.encode_batch_fast([each])[0].ids, np.int32) for each in in_pieces(batch[0])]
-                numbers = [np.concatenate(parts)]
-            else:
-                numbers = [np.array(encoding.ids, np.int32) for encoding in tokenizer.encode_batch_fast(batch)]
-            for text, each in zip(batch, numbers, strict=True):
-                known = (each if len(each) else np.array([UNK_ID], np.int32)) if text else each[:0]
-                yield known if end is None else np.append(known, np.int32(end))
-
-    return Ragged(tokens())
