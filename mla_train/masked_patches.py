@@ -1,4 +1,4 @@
-"""Pretraining without labels on images or series: hidden patches are filled in (tasks masked_image and masked_series)."""
+"""Pretraining without labels on images or series: hidden patches are filled in (tasks masked_image, masked_series, masked_windows)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +31,18 @@ class MaskedPatchTask(Task):
     def prepare(self, raw: RawData) -> Dataset:
         """Splits without labels; val and test hide the same patches each time."""
         data = prepare_unlabelled(raw, dict(self.inputs), MaskedPatches, self.head_of_labels(raw), self.config)
-        options = cast(MaskedPatchOptions, self.config.task)
         (name,) = self.inputs
-        notes = [*data.notes, f"{options.mask_rate:.0%} of the patches are hidden (task.mask_rate)"]
-        return replace(data, spec=replace(data.spec, target=MaskedPatchSpec(name, options.mask_rate)), notes=notes)
+        return self.with_target(data, MaskedPatchSpec(name, self.options.mask_rate))
+
+    @property
+    def options(self) -> MaskedPatchOptions:
+        """Options of the task."""
+        return cast(MaskedPatchOptions, self.config.task)
+
+    def with_target(self, data: Dataset, target: MaskedPatchSpec) -> Dataset:
+        """Splits of which is known what is hidden; a note says so."""
+        notes = [*data.notes, f"{target.rate:.0%} of the patches are hidden (task.mask_rate)"]
+        return replace(data, spec=replace(data.spec, target=target), notes=notes)
 
     def baselines(self, data: Dataset) -> Baselines:
         """The mean, the numbers near by, and the best linear guess."""

@@ -261,6 +261,7 @@ class Embedding(nn.Module):
         linear_width: Most outputs of a linear model that a side path can hold; 0 is none.
         reconstruction_size: Size of what `encoder.masked_modeling` predicts of a token: of the vocabulary, or number of
             values.
+        patch: Side of a token that is a patch, in steps or pixels.
     """
 
     side_paths: nn.ModuleDict
@@ -269,6 +270,7 @@ class Embedding(nn.Module):
     side_dim: int = 0
     linear_width: int = 0
     reconstruction_size: int
+    patch: int
 
     def init_from_data(self, train: Any) -> None:
         """Sets weights that are computed from the training column, before the first step."""

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Channels, ForecastOptions, TrainConfig
+from mla_train.config import Channels, TrainConfig, WindowNetworkOptions
 from mla_train.modalities.base import Embedding, ModalityFeatures
 from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors
-from mla_train.nn import ReconstructionTarget
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 SLOW = 0.01  # what starts as a closed-form solution moves this much as fast as the rest
 
@@ -70,8 +70,9 @@ class WindowEmbedding(Embedding):
 
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
         super().__init__()
-        options, dim = config.task, config.encoder.dim
-        assert isinstance(options, ForecastOptions)
+        options: Any = config.task
+        assert isinstance(config.task, WindowNetworkOptions)
+        dim = config.encoder.dim
         self.spec, self.calendar = spec, options.calendar
         self.patch = self.reconstruction_size = options.patch
         self.mixing, self.use_encoder = options.channels is Channels.mixing, getattr(options, "use_encoder", True)
@@ -179,15 +180,42 @@ class WindowEmbedding(Embedding):
                 path: Any = self.side_paths[name]
                 path.start.copy_(torch.from_numpy(values))
 
-    def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
-        """Patches of the past without its cycle, of mean 0 and deviation 1; what is read of the future was forecast."""
+    def reconstruction_input(self) -> ReconstructionInput:
+        """Windows without their cycle, of mean 0 and deviation 1."""
+        return ReconstructionInput(self.reconstruction_size, self._standardized_target)
+
+    def _standardized_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
         context = self.closed_form(tensors)
         past = (context.x - context.x.mean(-1, keepdim=True)) / context.spread
-        behind = (0, 0, 0, self.future_patches)
-        values = F.pad(self._patches(past.detach().unsqueeze(-1), front=True), behind)
-        known = F.pad(self._patches(tensors.real.unsqueeze(-1), front=True), behind)
-        tokens = (1, 2) if self.mixing else (0, 1)
-        return ReconstructionTarget(values.flatten(*tokens), known.flatten(*tokens))
+        return ReconstructionTarget(self.cut(past.detach()), self.cut(tensors.real))
+
+    def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
+        """Steps of the past that were measured, each once, scaled by the training rows."""
+        real = F.pad(tensors.real, (-self.spec.look_back % self.patch, 0))
+        return ReconstructionTarget(self.cut(tensors.past), self.cut(real))
+
+    def hide(self, tensors: SeriesTensors, hidden: Tensor) -> SeriesTensors:
+        """Windows whose hidden steps are gaps, with the last visible value before them or else the first one behind them.
+
+        So are gaps, which held a value that may be hidden now. A series of which nothing is visible is 0.
+        """
+        visible = tensors.real & (self.join(hidden.unsqueeze(-1).expand(-1, -1, self.patch)) == 0)
+        steps = torch.arange(self.spec.look_back, device=visible.device)
+        last = torch.where(visible, steps, -1).cummax(-1).values
+        first = visible.to(torch.uint8).argmax(-1, keepdim=True)
+        past = tensors.past.gather(-1, torch.where(last < 0, first, last))
+        return replace(tensors, past=past.masked_fill(~visible.any(-1, keepdim=True), 0), real=visible)
+
+    def cut(self, values: Tensor) -> Tensor:
+        """Steps of the past as patches, and zeros as those of the steps to be forecast; see `forward`."""
+        patches = F.pad(self._patches(values.unsqueeze(-1), front=True), (0, 0, 0, self.future_patches))
+        return patches.flatten(*((1, 2) if self.mixing else (0, 1)))
+
+    def join(self, values: Tensor) -> Tensor:
+        """Patches as steps of the past, `(batch, channels, look_back)`."""
+        length = self.past_patches + self.future_patches
+        past = values.reshape(-1, len(self.spec.names), length, self.patch)[:, :, : self.past_patches]
+        return past.flatten(2)[..., -self.spec.look_back :]
 
     def count_tokens(self, tensors: SeriesTensors) -> int:
         """Number of patches."""
