@@ -110,7 +110,7 @@ def example_data(task):
     from mla_train.data.splits import SPLITS
     from mla_train.modalities.series.tables import SeriesTable
 
-    if task.config.task.name == "forecasting":
+    if task.config.task.name in ("forecasting", "masked_windows"):
         hours = np.arange(max(1000, *map(int, task.config.data.split)))
         turn = hours / 24 * 2 * np.pi
         times = pd.date_range("2024-01-01", periods=len(hours), freq="1h")

@@ -154,15 +154,13 @@ def _smooth(x: Tensor, axis: int, width: float) -> Tensor:
 def _linear(patches: Any, limit: Limit) -> Baseline | None:
     """The expected numbers given all visible ones, as if rows were drawn from one normal distribution.
 
-    Its mean and covariance are those of the training rows without gaps; None where these are less than half.
+    Its mean and covariance are those of the training rows with their gaps as the network reads them.
     """
     train, val, test = patches()
-    occur = train.known.any(0).flatten()  # steps to be forecast never do
-    whole = train.known.flatten(1)[:, occur].all(1)
     alike = len({each.values.shape[1:] for each in (train, val, test)}) == 1
-    if not alike or 2 * whole.sum() < len(whole) or occur.sum() > MOST_NUMBERS:
+    if not alike or train.known.any(0).sum() > MOST_NUMBERS:  # steps to be forecast are never known
         return None
-    rows = train.values.flatten(1)[whole].double()
+    rows = train.values.flatten(1).double()
     mean = rows.mean(0)
     covariance = (rows - mean).T @ (rows - mean) / max(1, len(rows) - 1)
     few, best = val.first(CHOSEN_BY), PENALTIES[0]
