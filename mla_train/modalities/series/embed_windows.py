@@ -197,14 +197,18 @@ class WindowEmbedding(Embedding):
     def hide(self, tensors: SeriesTensors, hidden: Tensor) -> SeriesTensors:
         """Windows whose hidden steps are gaps, with the last visible value before them or else the first one behind them.
 
-        So are gaps, which held a value that may be hidden now. A series of which nothing is visible is 0.
+        So are gaps, which held a value that may be hidden now. A series of which nothing is visible is 0. What is observed
+        together with the series is hidden, too.
         """
-        visible = tensors.real & (self.join(hidden.unsqueeze(-1).expand(-1, -1, self.patch)) == 0)
-        steps = torch.arange(self.spec.look_back, device=visible.device)
-        last = torch.where(visible, steps, -1).cummax(-1).values
+        steps = self.join(hidden.unsqueeze(-1).expand(-1, -1, self.patch))
+        visible = tensors.real & ~steps
+        places = torch.arange(self.spec.look_back, device=visible.device)
+        last = torch.where(visible, places, -1).cummax(-1).values
         first = visible.to(torch.uint8).argmax(-1, keepdim=True)
         past = tensors.past.gather(-1, torch.where(last < 0, first, last))
-        return replace(tensors, past=past.masked_fill(~visible.any(-1, keepdim=True), 0), real=visible)
+        past = past.masked_fill(~visible.any(-1, keepdim=True), 0)
+        observed = tensors.observed.masked_fill(steps.unsqueeze(-1), 0)
+        return replace(tensors, past=past, real=visible, observed=observed)
 
     def cut(self, values: Tensor) -> Tensor:
         """Steps of the past as patches, and zeros as those of the steps to be forecast; see `forward`."""

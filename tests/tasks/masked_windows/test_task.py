@@ -66,9 +66,12 @@ def test_hidden_steps_are_not_read(words, split):
     first = model(batch)
     hidden = embedding.join(first.patches.unsqueeze(-1).expand(-1, -1, 8)) > 0
     assert 0.3 < hidden.float().mean() < 0.7
+    # What is observed together with both series, and what both hide.
+    observed = tensors.observed + 5 * hidden.all(1, keepdim=True).unsqueeze(-1)
 
     def outputs(past):
-        return model(Batch(batch.index, {"series": replace(tensors, past=past)}, batch.targets, batch.sequence))
+        changed = replace(tensors, past=past, observed=observed)
+        return model(Batch(batch.index, {"series": changed}, batch.targets, batch.sequence))
 
     # Gaps hold the value before them, which may be hidden.
     second = outputs(
