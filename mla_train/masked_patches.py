@@ -1,5 +1,6 @@
 """Pretraining without labels on images or series: hidden patches are filled in (tasks masked_image, masked_series, masked_windows)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from torch import Tensor
 from mla_train.baselines import Baselines
 from mla_train.config import MaskedPatchOptions
 from mla_train.data.examples import RawData
-from mla_train.dataset import Dataset
+from mla_train.dataset import Dataset, Split
 from mla_train.figures import save_figure
 from mla_train.heads import Predictions
 from mla_train.heads.masked_patches import Filled, MaskedPatches, MaskedPatchSpec
@@ -49,7 +50,11 @@ class MaskedPatchTask(Task):
         from mla_train.baselines.filling import filling_baselines
 
         (modality,) = data.spec.inputs.values()
-        return filling_baselines(data, modality.embedding(self.config))
+        return filling_baselines(data, modality.embedding(self.config), **self.fillers(data))
+
+    def fillers(self, data: Dataset) -> dict[str, Callable[[Split], Tensor]]:
+        """Further baselines that suit the input, by name: what fills the inputs of a split, in their shape."""
+        return {}
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """Some examples of test: as they are, what the network reads of them, what it fills in."""

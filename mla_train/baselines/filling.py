@@ -1,6 +1,7 @@
 """What fills hidden numbers without a network: their mean, the numbers near by, and the best linear guess from all others."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -26,18 +27,20 @@ PENALTIES = (1e-3, 1e-2, 1e-1)
 """Added to the variances, as shares of the mean one."""
 
 
-def filling_baselines(data: Dataset, embedding: Any) -> Baselines:
-    """Three ways to fill hidden patches.
+def filling_baselines(data: Dataset, embedding: Any, **more: Callable[[Split], Tensor]) -> Baselines:
+    """Three ways to fill hidden patches, and others by name.
 
     Args:
         data: Splits with one input.
         embedding: Embedding of the input, which cuts it into patches.
+        more: What fills the inputs of a split, in their shape, `(examples, channels, ...)`.
     """
     patches = cache(partial(_patches, data, embedding))
     return {
         "mean": partial(_mean, patches),
         "neighbours": partial(_neighbours, patches, embedding),
         "linear": partial(_linear, patches),
+        **{name: partial(_given, patches, data, embedding, filler) for name, filler in more.items()},
     }
 
 
@@ -119,6 +122,14 @@ def _mean(patches: Any, limit: Limit) -> Baseline:
         return F.pad(mean, (0, 0, 0, max(0, lacking)))[: split.values.size(1)].expand_as(split.values)
 
     return Baseline(val.scored(filled(val)), test.scored(filled(test)))
+
+
+def _given(patches: Any, data: Dataset, embedding: Any, filler: Callable[[Split], Tensor], limit: Limit) -> Baseline:
+    _, val, test = patches()
+    of_val, of_test = (
+        each.scored(embedding.cut(filler(split))) for each, split in ((val, data.val), (test, data.test))
+    )
+    return Baseline(of_val, of_test)
 
 
 def _neighbours(patches: Any, embedding: Any, limit: Limit) -> Baseline:

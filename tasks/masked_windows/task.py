@@ -1,9 +1,12 @@
 """Windows of series whose hidden patches are filled in."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset, Split
@@ -13,6 +16,7 @@ from mla_train.heads.masked_windows import MaskedWindows as Head
 from mla_train.heads.masked_windows import MaskedWindowSpec
 from mla_train.masked_patches import MaskedPatchTask
 from mla_train.modalities import Series
+from mla_train.modalities.series.windows import cycle_profile
 from mla_train.model import Model
 from mla_train.window_dataset import INPUT, prepare_windows
 
@@ -40,6 +44,17 @@ class MaskedWindows(MaskedPatchTask):
             )
             column = column.select(np.arange(before, len(column)))
         return Split({INPUT: column}, Head.prepare_targets(None, None, name, None, {INPUT: column}, []))
+
+    def fillers(self, data: Dataset) -> dict[str, Callable[[Split], Tensor]]:
+        """The mean of the training rows at each place of the cycle."""
+        train, period = data.train.columns[INPUT], data.spec.inputs[INPUT].spec.period
+        profile = cycle_profile(train.series, train.end, period)
+
+        def cycle(split: Split) -> Tensor:
+            column = split.columns[INPUT]
+            return torch.from_numpy(profile[column.places(period)[:, : column.look_back]]).transpose(1, 2)
+
+        return {"cycle": cycle}
 
     def prediction_rows(self, model: Model, predictions: Predictions, data: Dataset) -> list[dict[str, Any]]:
         """Rows with the time at which each window begins."""

@@ -174,7 +174,7 @@ def test_baselines_are_those_of_naive_sums():
     task, data = load(raw=table(gaps=False))
     spec = data.spec.inputs["series"]
     embedding = spec.embedding(task.config)
-    baselines = {name: make(Limit()) for name, make in filling_baselines(data, embedding).items()}
+    baselines = {name: make(Limit()) for name, make in task.baselines(data).items()}
 
     def windows(split):
         batch = some(data, range(data.count(split)), split)
@@ -188,6 +188,12 @@ def test_baselines_are_those_of_naive_sums():
     past, hidden = windows("val")
     errors = ((past - train_past.mean(0)) ** 2 * hidden).reshape(data.count("val"), -1).sum(1)
     np.testing.assert_allclose(baselines["mean"].val["error"], errors, rtol=1e-4)
+    values = data.val.columns["series"].series.values
+    day = np.stack([values[place:700:24].mean(0) for place in range(24)])
+    starts = np.array([window.now - 50 for window in (data.val.columns["series"][i] for i in range(data.count("val")))])
+    cycle = day[(starts[:, None] + np.arange(50)) % 24].transpose(0, 2, 1).reshape(-1, 50)
+    errors = ((past - cycle) ** 2 * hidden).reshape(data.count("val"), -1).sum(1)
+    np.testing.assert_allclose(baselines["cycle"].val["error"], errors, rtol=1e-4)
     covariance = np.cov(train_past.T)
     among = covariance + baselines["linear"].chosen["penalty"] * covariance.diagonal().mean() * np.eye(50)
     total = 0
@@ -256,7 +262,7 @@ def pretrained(tmp_path_factory):
 
 def test_a_run_leaves_what_others_leave(pretrained):
     results = json.loads((pretrained / "windows" / "results.json").read_text())
-    assert results["baselines"].keys() == {"mean", "neighbours", "linear"}
+    assert results["baselines"].keys() == {"mean", "neighbours", "linear", "cycle"}
     assert results["metrics"]["test"].keys() == {"loss", "mse", "r2"}
     assert "50% of the patches are hidden (task.mask_rate)" in results["notes"]
     assert "not complete" not in (pretrained / "windows" / "log.txt").read_text()
