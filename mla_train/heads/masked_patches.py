@@ -47,6 +47,7 @@ class Hidden:
         positions: Positions of all patches, as `ModalityFeatures.positions`.
         padding: True where there is no patch, `(batch, patches)`.
         embedded: Embedded patches, of which those that are hidden say what is known of their places.
+        scale: Mean and standard deviation of the numbers of each patch, as `Embedding.scale_of`.
     """
 
     target: ReconstructionTarget
@@ -56,6 +57,7 @@ class Hidden:
     positions: Tensor
     padding: Tensor
     embedded: ModalityFeatures
+    scale: tuple[Tensor, Tensor] | None
 
 
 @dataclass
@@ -134,6 +136,7 @@ class MaskedPatches(Unlabelled):
         seeds = [0] * len(batch) if batch.targets is None else batch.targets.tolist()
         hidden = hidden_patches(seeds, target.known.any(-1), self.spec.rate)
         features: ModalityFeatures = embedding(embedding.hide(tensors, hidden))
+        scale = embedding.scale_of(features)
         tokens = features.tokens
         assert tokens is not None
         padding = features.padding
@@ -142,7 +145,9 @@ class MaskedPatches(Unlabelled):
         if positions is None:
             positions = torch.arange(tokens.size(1), device=tokens.device)
         if not self.leaves_out:
-            return replace(features, context=Hidden(target, hidden, ~padding, None, positions, padding, features))
+            return replace(
+                features, context=Hidden(target, hidden, ~padding, None, positions, padding, features, scale)
+            )
         visible = ~(hidden | padding)
         order = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         return replace(
@@ -150,7 +155,7 @@ class MaskedPatches(Unlabelled):
             tokens=tokens.gather(1, order.unsqueeze(-1).expand(-1, -1, tokens.size(-1))),
             padding=~visible.gather(1, order),
             positions=positions[order],
-            context=Hidden(target, hidden, visible, order, positions, padding, features),
+            context=Hidden(target, hidden, visible, order, positions, padding, features, scale),
         )
 
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Filled:
@@ -168,15 +173,15 @@ class MaskedPatches(Unlabelled):
         decoded = self.decoder(x, hidden.positions, hidden.padding if bool(hidden.padding.any()) else None)
         true, known = hidden.target.values, hidden.target.known
         some = hidden.patches
-        return Filled(self.scaled(self.project(decoded[some]), hidden), true[some], known[some], some)
+        values = self.project(decoded[some])
+        if hidden.scale is not None:
+            mean, std = hidden.scale
+            values = values * std[some] + mean[some]
+        return Filled(values, true[some], known[some], some)
 
     def places(self, hidden: Hidden) -> Tensor:
         """What the decoder reads where a patch is hidden, `(batch, patches, dim)`."""
         return self.hidden.expand(*hidden.patches.shape, -1)
-
-    def scaled(self, values: Tensor, hidden: Hidden) -> Tensor:
-        """Numbers of the hidden patches, `(hidden, size)`, in units of the data's standard deviation."""
-        return values
 
     def loss(self, outputs: Filled, batch: Batch) -> tuple[Tensor, Tensor]:
         """Squared error, and how many numbers were hidden."""

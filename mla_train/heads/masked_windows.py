@@ -25,8 +25,7 @@ class MaskedWindowSpec(MaskedPatchSpec):
 class MaskedWindows(MaskedPatches):
     """Numbers of hidden patches of windows, in units of the standard deviation of the training rows; squared error.
 
-    The decoder knows calendar and series of a hidden patch; it writes numbers about the mean of what is visible of the
-    window, in its standard deviations.
+    The decoder knows calendar and series of a hidden patch; what it writes is scaled by what is visible of the window.
     """
 
     spec_class = MaskedWindowSpec
@@ -49,13 +48,3 @@ class MaskedWindows(MaskedPatches):
         tokens = hidden.embedded.tokens
         assert tokens is not None
         return tokens + self.hidden
-
-    def scaled(self, values: Tensor, hidden: Hidden) -> Tensor:
-        """Numbers of the hidden patches, `(hidden, size)`, about the mean of their window."""
-        context = hidden.embedded.context
-        patches = hidden.patches.numel() // context.spread.numel()
-
-        def by_patch(each: Tensor) -> Tensor:
-            return each.expand(-1, -1, patches).reshape(hidden.patches.shape)[hidden.patches].unsqueeze(-1)
-
-        return values * by_patch(context.spread) + by_patch(context.x.mean(-1, keepdim=True))

@@ -295,6 +295,13 @@ class Embedding(nn.Module):
         """Tensors whose hidden tokens, `(batch, length)`, cannot be told from what is left."""
         raise NotImplementedError
 
+    def scale_of(self, features: ModalityFeatures) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation by which the numbers of each token were scaled, `(batch, length, reconstruction_size)`.
+
+        None where all examples have those of the data.
+        """
+        return None
+
     def cut(self, values: Tensor) -> Tensor:
         """Values in the shape of the input, `(batch, channels, ...)`, as those of tokens, `(batch, length, reconstruction_size)`."""
         raise NotImplementedError

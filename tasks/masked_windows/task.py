@@ -45,14 +45,19 @@ class MaskedWindows(MaskedPatchTask):
             column = column.select(np.arange(before, len(column)))
         return Split({INPUT: column}, Head.prepare_targets(None, None, name, None, {INPUT: column}, []))
 
+    def init_from_data(self, model: Model, data: Dataset) -> str:
+        """Sets the cycle to the mean at each of its places."""
+        embedding: Any = model.embeddings[INPUT]
+        embedding.set_closed_form(None, profile_of(data))
+        return super().init_from_data(model, data)
+
     def fillers(self, data: Dataset) -> dict[str, Callable[[Split], Tensor]]:
         """The mean of the training rows at each place of the cycle."""
-        train, period = data.train.columns[INPUT], data.spec.inputs[INPUT].spec.period
-        profile = cycle_profile(train.series, train.end, period)
+        profile = profile_of(data)
 
         def cycle(split: Split) -> Tensor:
             column = split.columns[INPUT]
-            return torch.from_numpy(profile[column.places(period)[:, : column.look_back]]).transpose(1, 2)
+            return torch.from_numpy(profile[column.places(len(profile))[:, : column.look_back]]).transpose(1, 2)
 
         return {"cycle": cycle}
 
@@ -62,3 +67,9 @@ class MaskedWindows(MaskedPatchTask):
         times = column.series.table.times
         starts = [str(times[now - column.look_back]) for now in predictions["now"]]
         return [{"index": row.pop("index"), "from": start, **row} for row, start in zip(rows, starts, strict=True)]
+
+
+def profile_of(data: Dataset) -> np.ndarray:
+    """Mean of the training rows at each place of the cycle, `(period, series)`."""
+    train: Any = data.train.columns[INPUT]
+    return cycle_profile(train.series, train.end, data.spec.inputs[INPUT].spec.period)

@@ -61,6 +61,7 @@ CHOICES = [
 def test_hidden_steps_are_not_read(words, split):
     task, data = load(*words)
     model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
     batch = some(data, (0, 30, 262) if split == "train" else (0, 1, 40), split)  # 262: walk has no value until step 48
     tensors, embedding = batch.inputs["series"], model.embeddings["series"]
     first = model(batch)
@@ -83,6 +84,31 @@ def test_hidden_steps_are_not_read(words, split):
     outputs(past).values.sum().backward()
     assert not past.grad[hidden].any()
     assert past.grad[~hidden & tensors.real].any()
+
+
+@torch.no_grad()
+def test_what_is_written_is_added_to_the_cycle_and_the_visible_mean():
+    task, data = load(raw=table(gaps=False))
+    model = task.build_model(data.spec).eval()
+    task.init_from_data(model, data)
+    for weight in model.head.project.parameters():
+        weight.zero_()
+    batch, embedding = some(data), model.embeddings["series"]
+    outputs, past = model(batch), batch.inputs["series"].past.numpy()
+    hidden = embedding.join(outputs.patches.unsqueeze(-1).expand(-1, -1, 8)).numpy()
+    values = data.train.columns["series"].series.values[:700]
+    day = np.stack([values[place::24].mean(0) for place in range(24)])
+    filled = embedding.cut(torch.full((3, 2, 50), torch.nan))
+    filled[outputs.patches] = outputs.values
+    filled = embedding.join(filled).numpy()
+    for row, now in enumerate(batch.targets.tolist()):
+        cycle = day[np.arange(now - 50, now) % 24].T
+        for series in range(2):
+            visible = np.flatnonzero(~hidden[row, series])
+            last = [max(visible[visible <= step], default=visible[0]) for step in range(50)]
+            mean = (past - cycle)[row, series, last].mean()
+            gone = hidden[row, series]
+            np.testing.assert_allclose(filled[row, series, gone], (cycle[series] + mean)[gone], atol=1e-5)
 
 
 def test_hidden_steps_and_gaps_hold_the_last_visible_value():
