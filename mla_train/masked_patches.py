@@ -1,5 +1,6 @@
-"""Pretraining without labels on images or series: hidden patches are filled in (tasks masked_image and masked_series)."""
+"""Pretraining without labels on images or series: hidden patches are filled in (tasks masked_image, masked_series, masked_windows)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from torch import Tensor
 from mla_train.baselines import Baselines
 from mla_train.config import MaskedPatchOptions
 from mla_train.data.examples import RawData
-from mla_train.dataset import Dataset
+from mla_train.dataset import Dataset, Split
 from mla_train.figures import save_figure
 from mla_train.heads import Predictions
 from mla_train.heads.masked_patches import Filled, MaskedPatches, MaskedPatchSpec
@@ -31,17 +32,29 @@ class MaskedPatchTask(Task):
     def prepare(self, raw: RawData) -> Dataset:
         """Splits without labels; val and test hide the same patches each time."""
         data = prepare_unlabelled(raw, dict(self.inputs), MaskedPatches, self.head_of_labels(raw), self.config)
-        options = cast(MaskedPatchOptions, self.config.task)
         (name,) = self.inputs
-        notes = [*data.notes, f"{options.mask_rate:.0%} of the patches are hidden (task.mask_rate)"]
-        return replace(data, spec=replace(data.spec, target=MaskedPatchSpec(name, options.mask_rate)), notes=notes)
+        return self.with_target(data, MaskedPatchSpec(name, self.options.mask_rate))
+
+    @property
+    def options(self) -> MaskedPatchOptions:
+        """Options of the task."""
+        return cast(MaskedPatchOptions, self.config.task)
+
+    def with_target(self, data: Dataset, target: MaskedPatchSpec) -> Dataset:
+        """Splits of which is known what is hidden; a note says so."""
+        notes = [*data.notes, f"{target.rate:.0%} of the patches are hidden (task.mask_rate)"]
+        return replace(data, spec=replace(data.spec, target=target), notes=notes)
 
     def baselines(self, data: Dataset) -> Baselines:
         """The mean, the numbers near by, and the best linear guess."""
         from mla_train.baselines.filling import filling_baselines
 
         (modality,) = data.spec.inputs.values()
-        return filling_baselines(data, modality.embedding(self.config))
+        return filling_baselines(data, modality.embedding(self.config), **self.fillers(data))
+
+    def fillers(self, data: Dataset) -> dict[str, Callable[[Split], Tensor]]:
+        """Further baselines that suit the input, by name: what fills the inputs of a split, in their shape."""
+        return {}
 
     def figures(self, model: Model, predictions: Predictions, data: Dataset, folder: Path) -> None:
         """Some examples of test: as they are, what the network reads of them, what it fills in."""

@@ -49,9 +49,10 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         )
     table = _with_categories_of_train(table, a, notes)
     real, asked = ~np.isnan(table.values), config.task.transform
+    is_nonnegative = getattr(config.task, "nonnegative", None)  # of a forecast
     transform = table.transform if asked is None else asked.value
     if asked is None and transform != "none":
-        notes.append(f"series are forecast after {transform}, as suits this data (task.transform)")
+        notes.append(f"series are read after {transform}, as suits this data (task.transform)")
     train_values = transformed_values(table, transform)[:a]
     mean, std, still = mean_and_std(train_values)
     constant = [name for name, value in zip(table.names, still, strict=True) if value]
@@ -112,8 +113,8 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
         spec.mean,
         spec.std,
         naive_error,
-        _nonnegative(table, a, config.task.nonnegative) if transform != "log" else [False] * len(table.names),
-        nonnegative_point=bool(config.task.nonnegative) and transform != "log",
+        _nonnegative(table, a, is_nonnegative) if transform != "log" else [False] * len(table.names),
+        nonnegative_point=bool(is_nonnegative) and transform != "log",
         transform=transform,
     )
     splits = {}
@@ -125,6 +126,11 @@ def prepare_windows(table: SeriesTable, config: TrainConfig) -> Dataset:
                 f"(data.most_values={options.most_values})"
             )
             column = thinned
+        elif split == "train" and options.train_examples is not None and options.train_examples < len(column):
+            notes.append(
+                f"train: the newest {options.train_examples:,} of {len(column):,} windows are used (data.train_examples)"
+            )
+            column = column.select(np.arange(len(column) - options.train_examples, len(column)))
         splits[split] = Split({INPUT: column}, targets=column)
     model_spec = ModelSpec({INPUT: Series(spec)}, Forecast, target)
     vary = partial(_vary, augmentation=config.regularization.augmentation)

@@ -110,8 +110,9 @@ def example_data(task):
     from mla_train.data.splits import SPLITS
     from mla_train.modalities.series.tables import SeriesTable
 
-    if task.config.task.name == "forecasting":
-        hours = np.arange(max(1000, *map(int, task.config.data.split)))
+    if task.config.task.name in ("forecasting", "masked_windows"):
+        least = 1000 if task.config.task.name == "forecasting" else 2000  # val holds whole windows
+        hours = np.arange(max(least, *map(int, task.config.data.split)))
         turn = hours / 24 * 2 * np.pi
         times = pd.date_range("2024-01-01", periods=len(hours), freq="1h")
         frame = pd.DataFrame({"rise": np.sin(turn) + 0.01 * hours, "wave": np.cos(turn)}, index=times)

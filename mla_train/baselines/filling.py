@@ -1,7 +1,7 @@
 """What fills hidden numbers without a network: their mean, the numbers near by, and the best linear guess from all others."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -27,18 +27,20 @@ PENALTIES = (1e-3, 1e-2, 1e-1)
 """Added to the variances, as shares of the mean one."""
 
 
-def filling_baselines(data: Dataset, embedding: Any) -> Baselines:
-    """Three ways to fill hidden patches.
+def filling_baselines(data: Dataset, embedding: Any, **more: Callable[[Split], Tensor]) -> Baselines:
+    """Three ways to fill hidden patches, and others by name.
 
     Args:
         data: Splits with one input.
         embedding: Embedding of the input, which cuts it into patches.
+        more: What fills the inputs of a split, in their shape, `(examples, channels, ...)`.
     """
     patches = cache(partial(_patches, data, embedding))
     return {
         "mean": partial(_mean, patches),
         "neighbours": partial(_neighbours, patches, embedding),
         "linear": partial(_linear, patches),
+        **{name: partial(_given, patches, data, embedding, filler) for name, filler in more.items()},
     }
 
 
@@ -47,30 +49,29 @@ class Patches:
     """A split in patches.
 
     Attributes:
-        values: Numbers of all patches, in units of the standard deviation, `(examples, patches, size)`.
+        values: Numbers of all patches, in units of the standard deviation, `(rows, patches, size)`.
         known: True where there is a number, of the same shape.
-        hidden: True where a patch is hidden, `(examples, patches)`.
+        hidden: True where a patch is hidden, `(rows, patches)`.
+        count: Number of examples, each of which has as many rows.
     """
 
     values: Tensor
     known: Tensor
     hidden: Tensor
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all examples have all numbers."""
-        return bool(self.known.all())
+    count: int
 
     def first(self, count: int) -> "Patches":
         """The first examples."""
-        return Patches(self.values[:count], self.known[:count], self.hidden[:count])
+        count = min(count, self.count)
+        rows = count * (len(self.values) // self.count)
+        return Patches(self.values[:rows], self.known[:rows], self.hidden[:rows], count)
 
     def scored(self, filled: Tensor) -> Predictions:
-        """The columns of `MaskedPatches.predict` for numbers `(examples, patches, size)` in all places."""
+        """The columns of `MaskedPatches.predict` for numbers `(rows, patches, size)` in all places."""
         counted = self.known & self.hidden.unsqueeze(-1)
 
         def summed(values: Tensor) -> np.ndarray:
-            return values.masked_fill(~counted, 0).double().sum((1, 2)).numpy()
+            return values.masked_fill(~counted, 0).double().sum((1, 2)).view(self.count, -1).sum(1).numpy()
 
         errors = (filled - self.values).square()
         return {"numbers": summed(counted), "error": summed(errors), "size": summed(self.values.square())}
@@ -86,7 +87,7 @@ def _split(data: Dataset, name: str, embedding: Any) -> Patches:
     split: Split = getattr(data, name)
     (key,) = data.spec.inputs
     count = len(split.targets)
-    step = max(1, int(count * 4 * np.prod(_size(data, embedding)) / MOST_BYTES)) if name == "train" else 1
+    step = max(1, int(count * 4 * _size(data, embedding) / MOST_BYTES)) if name == "train" else 1
     parts = []
     places = np.arange(0, count, step)
     for some in np.array_split(places, max(1, -(-len(places) // BATCH))):
@@ -101,13 +102,14 @@ def _split(data: Dataset, name: str, embedding: Any) -> Patches:
     values, known = (torch.cat([padded(part[i]) for part in parts]) for i in (0, 1))
     rate = data.spec.target.rate
     hidden = hidden_patches(torch.cat([part[2] for part in parts]).tolist(), known.any(-1), rate)
-    return Patches(values.float(), known, hidden)
+    return Patches(values.float(), known, hidden, len(places))
 
 
-def _size(data: Dataset, embedding: Any) -> Sequence[int]:
+def _size(data: Dataset, embedding: Any) -> int:
+    """Number of numbers of the first training example."""
     (key,) = data.spec.inputs
     tensors = data.spec.inputs[key].collate([data.train.columns[key][0]])
-    return embedding.reconstruction_target(tensors).values.shape[1:]
+    return embedding.reconstruction_target(tensors).values.numel()
 
 
 def _mean(patches: Any, limit: Limit) -> Baseline:
@@ -120,6 +122,14 @@ def _mean(patches: Any, limit: Limit) -> Baseline:
         return F.pad(mean, (0, 0, 0, max(0, lacking)))[: split.values.size(1)].expand_as(split.values)
 
     return Baseline(val.scored(filled(val)), test.scored(filled(test)))
+
+
+def _given(patches: Any, data: Dataset, embedding: Any, filler: Callable[[Split], Tensor], limit: Limit) -> Baseline:
+    _, val, test = patches()
+    of_val, of_test = (
+        each.scored(embedding.cut(filler(split))) for each, split in ((val, data.val), (test, data.test))
+    )
+    return Baseline(of_val, of_test)
 
 
 def _neighbours(patches: Any, embedding: Any, limit: Limit) -> Baseline:
@@ -140,9 +150,8 @@ def near_mean(split: Patches, embedding: Any, width: float) -> Tensor:
     visible = split.known & ~split.hidden.unsqueeze(-1)
     values, weight = (embedding.join(each) for each in (split.values * visible, visible.float()))
     axes = values.dim() - 2
-    side = round(split.values.size(-1) / values.size(1)) ** (1 / axes)
     for axis in range(2, 2 + axes):
-        values, weight = (_smooth(each, axis, width * side) for each in (values, weight))
+        values, weight = (_smooth(each, axis, width * embedding.patch) for each in (values, weight))
     return embedding.cut(values / weight.clamp(min=1e-12))
 
 
@@ -154,11 +163,13 @@ def _smooth(x: Tensor, axis: int, width: float) -> Tensor:
 
 
 def _linear(patches: Any, limit: Limit) -> Baseline | None:
-    """The expected numbers given all visible ones, as if examples were drawn from one normal distribution."""
+    """The expected numbers given all visible ones, as if rows were drawn from one normal distribution.
+
+    Its mean and covariance are those of the training rows with their gaps as the network reads them.
+    """
     train, val, test = patches()
-    numbers = int(np.prod(train.values.shape[1:]))
-    whole = train.is_whole and val.is_whole and test.is_whole
-    if not whole or numbers > MOST_NUMBERS or len({each.values.shape[1:] for each in (train, val, test)}) > 1:
+    alike = len({each.values.shape[1:] for each in (train, val, test)}) == 1
+    if not alike or train.known.any(0).sum() > MOST_NUMBERS:  # steps to be forecast are never known
         return None
     rows = train.values.flatten(1).double()
     mean = rows.mean(0)
@@ -179,13 +190,13 @@ def _linear(patches: Any, limit: Limit) -> Baseline | None:
 
 
 def _expected(split: Patches, mean: Tensor, covariance: Tensor, penalty: float) -> Tensor:
-    """The expected numbers of each example given its visible ones, `(examples, patches, size)`."""
-    size = split.values.size(-1)
+    """The expected numbers of each row given its visible ones, `(rows, patches, size)`."""
     added = penalty * covariance.diagonal().mean()
     filled = split.values.flatten(1).double()
-    for row, hidden in enumerate(tqdm(split.hidden.tolist(), desc="linear", leave=False, disable=None)):
-        is_hidden = torch.tensor(hidden).repeat_interleave(size)
-        seen, unseen = (~is_hidden).nonzero().squeeze(1), is_hidden.nonzero().squeeze(1)
+    visible = (split.known & ~split.hidden.unsqueeze(-1)).flatten(1)
+    wanted = (split.known & split.hidden.unsqueeze(-1)).flatten(1)
+    for row in tqdm(range(len(filled)), desc="linear", leave=False, disable=None):
+        seen, unseen = visible[row].nonzero().squeeze(1), wanted[row].nonzero().squeeze(1)
         among = covariance[seen][:, seen]
         among.diagonal().add_(added)
         factor = torch.linalg.cholesky(among)

@@ -8,13 +8,14 @@ from mla_train.checks.inputs import check_images, check_inputs, check_labels, ch
 from mla_train.checks.leakage import check_leakage
 from mla_train.checks.series import check_series
 from mla_train.dataset import Dataset
+from mla_train.modalities.series.windows import WindowColumn
 
 __all__ = ["Check", "LoadedExamples", "check_data", "plain_values", "problems_of", "safe_checks"]
 
 
 def check_data(data: Dataset, thorough: bool = True) -> list[Check]:
     """All checks but that of label errors; those that are not `thorough` take about a second."""
-    if data.spec.head.kind == "forecast":
+    if any(isinstance(column, WindowColumn) for column in data.train.columns.values()):
         return [check_series(data)]
     data, shortened = first_of_large(data)
     examples = LoadedExamples(data)

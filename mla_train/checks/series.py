@@ -1,4 +1,4 @@
-"""Tables of series that are forecast: gaps, still stretches, series that are the same, covariates that know the future."""
+"""Tables of series that windows are cut out of: gaps, still stretches, series that are the same, covariates that know the future."""
 
 from typing import Any
 

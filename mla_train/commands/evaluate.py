@@ -3,8 +3,8 @@
     python scripts/evaluate.py --run runs/mine
     python scripts/evaluate.py --run runs/mine --input labelled.csv --by country --output evaluation
 
-The input is a table as scripts/predict.py reads it, with a column of labels; of a forecaster, a table of measured series, of
-which every window is forecast. --output names a folder for evaluation.json,
+The input is a table as scripts/predict.py reads it, with a column of labels; of a model that reads windows, such as a
+forecaster, a table of measured series, of which every window is evaluated. --output names a folder for evaluation.json,
 figures and the worst mistakes.
 """
 
@@ -63,7 +63,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     head = predictor.network.head
     if arguments.input is None:
         labelled = Labelled(predictor.task.load_data().test)
-    elif head.kind == "forecast":
+    elif predictor.reads_windows:
         labelled = read_measured(predictor, arguments.input)
     else:
         labelled = read_labelled(predictor, arguments.input, columns, arguments.label)

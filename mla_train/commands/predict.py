@@ -245,6 +245,10 @@ def predict(arguments: argparse.Namespace) -> None:
         )
     elif arguments.start is not None or arguments.backtest:
         raise UserError("--from and --backtest belong to forecasts; this model makes none")
+    elif predictor.reads_windows:
+        from mla_train.inference.windows import predict_windows
+
+        summary = predict_windows(predictor, arguments.input, arguments.output, asked or "csv")
     else:
         from mla_train.inference.examples import open_examples
         from mla_train.inference.predict import predict_file

@@ -35,6 +35,8 @@ class WindowOptions(DataOptions):
             if need be, the row at which it ends; or the dates of these borders.
         most_values: Greatest number of values that val, and test, forecast: windows times series times steps. Every n-th
             window is scored where there are more.
+        train_examples: Number of training windows that are used, the newest; scale, gaps and cycle stay those of all training
+            rows. null is all.
     """
 
     look_back: int = number(96, least=2)
@@ -42,6 +44,7 @@ class WindowOptions(DataOptions):
     period: int | None = number(None, least=2)
     split: list[Any] = field(default_factory=lambda: [0.7, 0.1])
     most_values: int = number(60_000_000, least=1)
+    train_examples: int | None = number(None, least=1)
 
     def check(self) -> None:
         """Raises UserError where a value cannot be meant."""

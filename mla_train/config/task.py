@@ -171,29 +171,38 @@ class SeriesNetworkOptions:
 
 
 @dataclass
-class ForecastOptions(SeriesNetworkOptions):
+class WindowNetworkOptions(SeriesNetworkOptions):
+    """How a window of a table of series becomes tokens.
+
+    Attributes:
+        calendar: Whether the encoder sees hour, weekday, season and other covariates that are known ahead.
+        channels: Whether series see each other.
+        transform: What is done to series before they are scaled; log1p suits counts and sales that differ widely, log what is
+            always above zero, such as variances; null is that of the data set, none unless its README says otherwise.
+    """
+
+    calendar: bool = True
+    channels: Channels = Channels.independent
+    transform: Transform | None = None
+
+
+@dataclass
+class ForecastOptions(WindowNetworkOptions):
     """A forecast as a sum of parts, each of which can be left out so that its worth is measured.
 
     Attributes:
         ridge: Whether a linear path beside the encoder starts as the ridge regression of the training windows.
         cycle: Whether a learned profile of the daily or weekly cycle is subtracted first and added again.
-        calendar: Whether the encoder sees hour, weekday, season and other covariates that are known ahead.
-        channels: Whether series see each other.
         loss: Loss of the point forecast, in scaled units.
         quantiles: Levels of the quantiles that are forecast beside the point; [] is none.
-        transform: What is done to series before they are scaled; log1p suits counts and sales that differ widely, log what is
-            always above zero, such as variances; null is that of the data set, none unless its README says otherwise.
         nonnegative: Whether forecasts and quantiles are not below zero; null binds the quantiles of those series alone that
             are never below zero in train.
     """
 
     ridge: bool = True
     cycle: bool = True
-    calendar: bool = True
-    channels: Channels = Channels.independent
     loss: PointLoss = PointLoss.huber
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.5, 0.9])
-    transform: Transform | None = None
     nonnegative: bool | None = None
 
     def check(self) -> None:

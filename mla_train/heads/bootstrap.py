@@ -48,10 +48,11 @@ def drawn_places(head: Head, predictions: Predictions, draws: int, seed: int = 0
 
 
 def _windows_apart(head: Head, predictions: Predictions) -> int:
-    """Number of windows from one to the next that shares no step with it; 0 where examples are no windows."""
+    """Number of windows from one to the next that is scored on other steps; 0 where examples are no windows."""
     now = predictions.get("now", ())
     apart = max(1, int(np.abs(np.diff(now)).min())) if len(now) > 1 else 1
-    return -(-getattr(head.spec, "horizon", 0) // apart)
+    scored = getattr(head.spec, "horizon", 0) or getattr(head.spec, "look_back", 0)
+    return -(-scored // apart)
 
 
 def block_places(count: int, horizon: int, generator: np.random.Generator) -> np.ndarray:

@@ -46,6 +46,8 @@ class Hidden:
         order: Place of each token that the encoder read, `(batch, read)`; None where it read all.
         positions: Positions of all patches, as `ModalityFeatures.positions`.
         padding: True where there is no patch, `(batch, patches)`.
+        embedded: Embedded patches, of which those that are hidden say what is known of their places.
+        scale: Mean and standard deviation of the numbers of each patch, as `Embedding.scale_of`.
     """
 
     target: ReconstructionTarget
@@ -54,6 +56,8 @@ class Hidden:
     order: Tensor | None
     positions: Tensor
     padding: Tensor
+    embedded: ModalityFeatures
+    scale: tuple[Tensor, Tensor] | None
 
 
 @dataclass
@@ -74,7 +78,10 @@ class Filled:
 
 
 class MaskedPatches(Unlabelled):
-    """Numbers of hidden patches, in units of the data's standard deviation; squared error."""
+    """Numbers of hidden patches, in units of the data's standard deviation; squared error.
+
+    An example may have several rows of tokens, as a window of several series has.
+    """
 
     kind = "masked_patches"
     spec_class = MaskedPatchSpec
@@ -126,9 +133,10 @@ class MaskedPatches(Unlabelled):
         """Tokens of the patches that the encoder reads, `(batch, read, dim)`."""
         tensors = batch.inputs[name]
         target = embedding.reconstruction_target(tensors)
-        seeds = [0] * len(target.known) if batch.targets is None else batch.targets.tolist()
+        seeds = [0] * len(batch) if batch.targets is None else batch.targets.tolist()
         hidden = hidden_patches(seeds, target.known.any(-1), self.spec.rate)
         features: ModalityFeatures = embedding(embedding.hide(tensors, hidden))
+        scale = embedding.scale_of(features)
         tokens = features.tokens
         assert tokens is not None
         padding = features.padding
@@ -137,7 +145,9 @@ class MaskedPatches(Unlabelled):
         if positions is None:
             positions = torch.arange(tokens.size(1), device=tokens.device)
         if not self.leaves_out:
-            return replace(features, context=Hidden(target, hidden, ~padding, None, positions, padding))
+            return replace(
+                features, context=Hidden(target, hidden, ~padding, None, positions, padding, features, scale)
+            )
         visible = ~(hidden | padding)
         order = (~visible).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, int(visible.sum(1).max()))]
         return replace(
@@ -145,7 +155,7 @@ class MaskedPatches(Unlabelled):
             tokens=tokens.gather(1, order.unsqueeze(-1).expand(-1, -1, tokens.size(-1))),
             padding=~visible.gather(1, order),
             positions=positions[order],
-            context=Hidden(target, hidden, visible, order, positions, padding),
+            context=Hidden(target, hidden, visible, order, positions, padding, features, scale),
         )
 
     def forward(self, features: dict[str, ModalityFeatures], batch: Batch) -> Filled:
@@ -153,7 +163,7 @@ class MaskedPatches(Unlabelled):
         each = features[self.spec.input]
         tokens, hidden = each.tokens, each.context
         assert tokens is not None
-        places = self.hidden.to(tokens.dtype).expand(*hidden.patches.shape, -1)
+        places = self.places(hidden).to(tokens.dtype)
         if hidden.order is None:
             x = tokens + places * hidden.patches.unsqueeze(-1)
         else:
@@ -163,7 +173,15 @@ class MaskedPatches(Unlabelled):
         decoded = self.decoder(x, hidden.positions, hidden.padding if bool(hidden.padding.any()) else None)
         true, known = hidden.target.values, hidden.target.known
         some = hidden.patches
-        return Filled(self.project(decoded[some]), true[some], known[some], some)
+        values = self.project(decoded[some])
+        if hidden.scale is not None:
+            mean, std = hidden.scale
+            values = values * std[some] + mean[some]
+        return Filled(values, true[some], known[some], some)
+
+    def places(self, hidden: Hidden) -> Tensor:
+        """What the decoder reads where a patch is hidden, `(batch, patches, dim)`."""
+        return self.hidden.expand(*hidden.patches.shape, -1)
 
     def loss(self, outputs: Filled, batch: Batch) -> tuple[Tensor, Tensor]:
         """Squared error, and how many numbers were hidden."""
@@ -184,7 +202,8 @@ class MaskedPatches(Unlabelled):
         error = (outputs.values.float() - true).square()
 
         def summed(values: Tensor) -> np.ndarray:
-            return sums_by_example(values.masked_fill(~known, 0).double().sum(1), outputs.patches)
+            rows = sums_by_example(values.masked_fill(~known, 0).double().sum(1), outputs.patches)
+            return rows.reshape(len(batch), -1).sum(1)
 
         return {"numbers": summed(known), "error": summed(error), "size": summed(true.square())}
 
@@ -221,13 +240,14 @@ def hidden_patches(seeds: Sequence[int], present: Tensor, rate: float) -> Tensor
 
     Args:
         seeds: Number of each example, which alone decides what is hidden, `(batch,)`.
-        present: True where there is a patch, `(batch, patches)`.
+        present: True where there is a patch, `(rows, patches)`; each example has as many rows.
         rate: Share of the patches that are hidden.
 
     Returns:
-        True at hidden patches, `(batch, patches)`.
+        True at hidden patches, `(rows, patches)`.
     """
-    drawn = np.stack([np.random.default_rng(seed).random(present.size(1)) for seed in seeds])
+    rows = [(seed, row) for seed in seeds for row in range(len(present) // len(seeds))]
+    drawn = np.stack([np.random.default_rng(row).random(present.size(1)) for row in rows])
     chance = torch.from_numpy(drawn).to(present.device).masked_fill(~present, 2.0)
     total = present.sum(1)
     count = (total * rate).round().clamp(min=1).minimum(total - 1)

@@ -146,10 +146,10 @@ def _targets(cell: Any, label: str, kind: str, options: Any) -> list[Any]:
 
 
 def read_measured(predictor: Predictor, path: str) -> Labelled:
-    """Every window of a table of series whose steps to be forecast lie in its measured rows.
+    """Every window of a table of series that lies in its measured rows, with the steps behind it that are forecast.
 
     Args:
-        predictor: Trained forecaster.
+        predictor: Trained model that reads windows.
         path: Table.
 
     Raises:
@@ -159,7 +159,9 @@ def read_measured(predictor: Predictor, path: str) -> Labelled:
     (last,) = read_windows(Path(path), modality.spec, backtest=1, all_measured=False)
     look_back, horizon = modality.spec.look_back, modality.spec.horizon
     column = WindowColumn(last.series, look_back, last.now - look_back + 1, look_back, horizon)
-    return Labelled(Split({name: column}, column), notes=last.series.table.notes)
+    notes, inputs, spec = last.series.table.notes, predictor.spec.inputs, predictor.spec
+    targets = spec.head.prepare_targets(spec.target, column, "evaluation", inputs, {name: column}, notes)
+    return Labelled(Split({name: column}, targets), notes=notes)
 
 
 @torch.inference_mode()

@@ -29,6 +29,11 @@ class Predictor:
         self.config, self.task, self.network = artifact.config, artifact.task, artifact.model
         self.spec = self.network.spec
 
+    @property
+    def reads_windows(self) -> bool:
+        """Whether examples are windows of a table of series."""
+        return any(each.kind == "series" and each.spec.horizon for each in self.spec.inputs.values())
+
     def predict(self, examples: Sequence[Any], batch_size: int = 64) -> list[dict[str, Any]]:
         """Predicts from raw examples.
 

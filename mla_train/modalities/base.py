@@ -263,6 +263,7 @@ class Embedding(nn.Module):
         linear_width: Most outputs of a linear model that a side path can hold; 0 is none.
         reconstruction_size: Size of what `encoder.masked_modeling` predicts of a token: of the vocabulary, or number of
             values.
+        patch: Side of a token that is a patch, in steps or pixels.
     """
 
     side_paths: nn.ModuleDict
@@ -271,6 +272,7 @@ class Embedding(nn.Module):
     side_dim: int = 0
     linear_width: int = 0
     reconstruction_size: int
+    patch: int
 
     def init_from_data(self, train: Any) -> None:
         """Sets weights that are computed from the training column, before the first step."""
@@ -294,6 +296,13 @@ class Embedding(nn.Module):
     def hide(self, tensors: Any, hidden: Tensor) -> Any:
         """Tensors whose hidden tokens, `(batch, length)`, cannot be told from what is left."""
         raise NotImplementedError
+
+    def scale_of(self, features: ModalityFeatures) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation by which the numbers of each token were scaled, `(batch, length, reconstruction_size)`.
+
+        None where all examples have those of the data.
+        """
+        return None
 
     def cut(self, values: Tensor) -> Tensor:
         """Values in the shape of the input, `(batch, channels, ...)`, as those of tokens, `(batch, length, reconstruction_size)`."""

@@ -94,8 +94,7 @@ def difference_interval(
 
 def drawn_differences(head: Head, predictions: Predictions, others: Predictions, metric: str) -> np.ndarray:
     """A metric of some predictions minus that of others in each draw, `(draws,)`; empty where draws take too long."""
-    if "group" in predictions:  # the same examples are drawn
-        others = others | {"group": predictions["group"]}
+    others = others | {name: predictions[name] for name in ("group", "now") if name in predictions}  # the same draws
     draws = min(affordable(head, each) for each in (predictions, others))
     drawn, drawn_of_others = (drawn_metrics(head, each, draws) for each in (predictions, others))
     if metric not in drawn or metric not in drawn_of_others:

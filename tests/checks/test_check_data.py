@@ -25,6 +25,7 @@ TASKS = [
     ["task=text_classification", "data.tfidf_features=1000"],
     ["task=translation", "data.train_size=1500", "data.val_size=50", "data.test_size=50"],
     ["task=forecasting"],
+    ["task=masked_windows"],
     ["task=multimodal_sentiment"],
     ["task=series_classification"],
     ["task=speech_classification"],

@@ -14,14 +14,17 @@ from mla_train.task import build_task
 from tests.helpers import SMALL, config, example_data, randomize
 
 TASKS = (
-    "text_classification", "image_classification", "series_classification", "forecasting", "multimodal_sentiment",
+    "text_classification", "image_classification", "series_classification", "forecasting", "masked_windows",
+    "multimodal_sentiment",
     "translation", "speech_classification", "image_captioning", "recommendation", "summarization",
 )  # fmt: skip
+
+WINDOWS = ("forecasting", "masked_windows")  # of a table
 
 
 def random_predictor(task):
     """A model of a task."""
-    words = ["data.look_back=48", "data.horizon=6", "data.period=24"] if task == "forecasting" else []
+    words = ["data.look_back=48", "data.horizon=6", "data.period=24"] if task in WINDOWS else []
     words += ["task.beams=1"] if task in ("translation", "image_captioning", "summarization") else []
     settings = config(f"task={task}", *SMALL, *words)
     kind = build_task(settings)
@@ -72,7 +75,7 @@ def as_json(task, number=0):
         "image_captioning": {"image": base64.b64encode(png(number=number)).decode()},
         "multimodal_sentiment": {"text": f"good film {number}", "image": base64.b64encode(png(number=number)).decode()},
         "series_classification": {"series": [[i / 7, number] for i in range(30)]},
-        "forecasting": {"series": series_csv(60 + number)},
+        **{each: {"series": series_csv(60 + number)} for each in WINDOWS},
     }[task]
 
 
@@ -83,7 +86,7 @@ def as_raw(task, folder, number=0):
         example["image"] = png(number=number)
     if "audio" in example:
         example["audio"] = wav(number=number)
-    if task == "forecasting":
+    if task in WINDOWS:
         example["series"] = folder / "table.csv"
         example["series"].write_text(series_csv(60 + number))
     return example

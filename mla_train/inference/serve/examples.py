@@ -170,8 +170,8 @@ def input_type(modality: Modality, limits: Limits) -> Any:
         covariates = table_columns([*spec.known, *spec.observed], spec.categories)
         text = (
             f"A table as CSV text or as a list of rows, with a column of times and {', '.join(spec.names)}"
-            f"{''.join(f', {name}' for name in covariates)}. The {spec.horizon} steps behind the last "
-            f"row with a value are forecast from the {spec.look_back} steps before them."
+            f"{''.join(f', {name}' for name in covariates)}. The last {spec.look_back} steps up to the "
+            f"last row with a value are read; a forecast is of the {spec.horizon} steps behind them."
         )
         return Annotated[
             str | Annotated[list[dict[str, Number | str | None]], Field(fail_fast=True)], Field(description=text)

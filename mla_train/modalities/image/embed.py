@@ -82,7 +82,8 @@ class ImageEmbedding(Embedding):
         else:
             norm = network.tokenizer is ImageTokenizer.conv_norm
             self.tokenizer = ConvTokenizer(spec.channels, dim, size, log2, norm)
-        self.reconstruction_size = spec.channels * self.tokenizer.side**2
+        self.patch = self.tokenizer.side
+        self.reconstruction_size = spec.channels * self.patch**2
         rows, columns = self.tokenizer.grid
         rotary = network.positions is Positions.rotary
         self.rotary_axes = 2 if rotary else 0

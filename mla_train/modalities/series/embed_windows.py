@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mla_train.config import Channels, ForecastOptions, TrainConfig
+from mla_train.config import Channels, TrainConfig, WindowNetworkOptions
 from mla_train.modalities.base import Embedding, ModalityFeatures
 from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors
-from mla_train.nn import ReconstructionTarget
+from mla_train.nn import ReconstructionInput, ReconstructionTarget
 
 SLOW = 0.01  # what starts as a closed-form solution moves this much as fast as the rest
 
@@ -38,6 +38,7 @@ class WindowContext:
 
     Attributes:
         x: Past without its cycle, `(batch, channels, look_back)`.
+        past_cycle: The cycle in the past, `(batch, channels, look_back)`.
         spread: Standard deviation of x, `(batch, channels, 1)`.
         linear: Linear forecast of what follows x, `(batch, channels, horizon)`.
         cycle: The cycle in the steps to be forecast, `(batch, channels, horizon)`.
@@ -47,6 +48,7 @@ class WindowContext:
     """
 
     x: Tensor
+    past_cycle: Tensor
     spread: Tensor
     linear: Tensor
     cycle: Tensor
@@ -70,8 +72,9 @@ class WindowEmbedding(Embedding):
 
     def __init__(self, config: TrainConfig, spec: SeriesSpec) -> None:
         super().__init__()
-        options, dim = config.task, config.encoder.dim
-        assert isinstance(options, ForecastOptions)
+        options: Any = config.task
+        assert isinstance(config.task, WindowNetworkOptions)
+        dim = config.encoder.dim
         self.spec, self.calendar = spec, options.calendar
         self.patch = self.reconstruction_size = options.patch
         self.mixing, self.use_encoder = options.channels is Channels.mixing, getattr(options, "use_encoder", True)
@@ -116,19 +119,25 @@ class WindowEmbedding(Embedding):
 
     def closed_form(self, tensors: SeriesTensors) -> WindowContext:
         """Cycle and linear forecast."""
-        past, look_back, horizon = tensors.past, self.spec.look_back, self.spec.horizon
-        cycle, ahead = torch.zeros_like(past), past.new_zeros(*past.shape[:2], horizon)
-        if "cycle" in self.side_paths:
-            steps = tensors.phase.unsqueeze(1) + torch.arange(look_back + horizon, device=past.device)
-            whole = self.side_paths["cycle"]()[steps % self.spec.period].transpose(1, 2)
-            cycle, ahead = whole.split([look_back, horizon], -1)
+        past, horizon = tensors.past, self.spec.horizon
+        cycle, ahead = self.cycle(tensors)
         x = past - cycle
         linear = x[..., -1:].expand(-1, -1, horizon)
         if "ridge" in self.side_paths:
             mean = x.mean(-1, keepdim=True)
             linear = (x - mean) @ self.side_paths["ridge"]() + mean
         spread, size = (part.std(-1, keepdim=True) + 1e-2 for part in (x, past))
-        return WindowContext(x, spread, linear, ahead, size)
+        return WindowContext(x, cycle, spread, linear, ahead, size)
+
+    def cycle(self, tensors: SeriesTensors) -> tuple[Tensor, Tensor]:
+        """The cycle in the past and in the steps to be forecast, `(batch, channels, steps)`; zeros without its path."""
+        past, lengths = tensors.past, [self.spec.look_back, self.spec.horizon]
+        if "cycle" not in self.side_paths:
+            return torch.zeros_like(past), past.new_zeros(*past.shape[:2], self.spec.horizon)
+        steps = tensors.phase.unsqueeze(1) + torch.arange(sum(lengths), device=past.device)
+        whole = self.side_paths["cycle"]()[steps % self.spec.period].transpose(1, 2)
+        past_cycle, ahead = whole.split(lengths, -1)
+        return past_cycle, ahead
 
     def _tokens(self, tensors: SeriesTensors, context: WindowContext) -> tuple[Tensor, Tensor]:
         """Tokens `(batch, channels, length, dim)`, and the vectors of the steps to be forecast."""
@@ -179,15 +188,53 @@ class WindowEmbedding(Embedding):
                 path: Any = self.side_paths[name]
                 path.start.copy_(torch.from_numpy(values))
 
-    def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
-        """Patches of the past without its cycle, of mean 0 and deviation 1; what is read of the future was forecast."""
+    def reconstruction_input(self) -> ReconstructionInput:
+        """Windows without their cycle, of mean 0 and deviation 1."""
+        return ReconstructionInput(self.reconstruction_size, self._standardized_target)
+
+    def _standardized_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
         context = self.closed_form(tensors)
         past = (context.x - context.x.mean(-1, keepdim=True)) / context.spread
-        behind = (0, 0, 0, self.future_patches)
-        values = F.pad(self._patches(past.detach().unsqueeze(-1), front=True), behind)
-        known = F.pad(self._patches(tensors.real.unsqueeze(-1), front=True), behind)
-        tokens = (1, 2) if self.mixing else (0, 1)
-        return ReconstructionTarget(values.flatten(*tokens), known.flatten(*tokens))
+        return ReconstructionTarget(self.cut(past.detach()), self.cut(tensors.real))
+
+    def reconstruction_target(self, tensors: SeriesTensors) -> ReconstructionTarget:
+        """Steps of the past that were measured, each once, scaled by the training rows."""
+        real = F.pad(tensors.real, (-self.spec.look_back % self.patch, 0))
+        return ReconstructionTarget(self.cut(tensors.past), self.cut(real))
+
+    def scale_of(self, features: ModalityFeatures) -> tuple[Tensor, Tensor]:
+        """Cycle and mean, and standard deviation, of the past of each window."""
+        context: WindowContext = features.context
+        mean = context.past_cycle + context.x.mean(-1, keepdim=True)
+        return self.cut(mean), self.cut(context.spread.expand_as(mean))
+
+    def hide(self, tensors: SeriesTensors, hidden: Tensor) -> SeriesTensors:
+        """Windows whose hidden steps are gaps.
+
+        Without the cycle they hold the last visible value before them, or else the first one behind them. So do gaps, which held a value that may be hidden now. A series of which nothing is visible is its cycle, or 0. What is
+        observed together with the series is hidden, too.
+        """
+        steps = self.join(hidden.unsqueeze(-1).expand(-1, -1, self.patch))
+        visible = tensors.real & ~steps
+        places = torch.arange(self.spec.look_back, device=visible.device)
+        last = torch.where(visible, places, -1).cummax(-1).values
+        first = visible.to(torch.uint8).argmax(-1, keepdim=True)
+        cycle, _ = self.cycle(tensors)
+        x = (tensors.past - cycle).gather(-1, torch.where(last < 0, first, last))
+        past = cycle + x.masked_fill(~visible.any(-1, keepdim=True), 0)
+        observed = tensors.observed.masked_fill(steps.unsqueeze(-1), 0)
+        return replace(tensors, past=past, real=visible, observed=observed)
+
+    def cut(self, values: Tensor) -> Tensor:
+        """Steps of the past as patches, and zeros as those of the steps to be forecast; see `forward`."""
+        patches = F.pad(self._patches(values.unsqueeze(-1), front=True), (0, 0, 0, self.future_patches))
+        return patches.flatten(*((1, 2) if self.mixing else (0, 1)))
+
+    def join(self, values: Tensor) -> Tensor:
+        """Patches as steps of the past, `(batch, channels, look_back)`."""
+        length = self.past_patches + self.future_patches
+        past = values.reshape(-1, len(self.spec.names), length, self.patch)[:, :, : self.past_patches]
+        return past.flatten(2)[..., -self.spec.look_back :]
 
     def count_tokens(self, tensors: SeriesTensors) -> int:
         """Number of patches."""

@@ -99,7 +99,7 @@ def read_series_table(options: SeriesTableOptions) -> SeriesTable:
     if numeric.own:
         notes.append(f"{listed(numeric.own)}: each series has its own")
     if len(targets) > 1:
-        notes.append(f"{len(targets):,} series are forecast: {listed(targets)}")
+        notes.append(f"{len(targets):,} series are read: {listed(targets)}")
     return SeriesTable(
         frame,
         targets,

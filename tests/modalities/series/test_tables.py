@@ -51,7 +51,7 @@ def test_counters_and_constants_are_left_out_and_said(tmp_path, first):
     notes = " ".join(data.notes)
     assert "store, number: not forecast" in notes
     assert "data.targets=[load,price,store,number,almost]" in notes
-    assert "3 series are forecast: load, price, almost" in notes
+    assert "3 series are read: load, price, almost" in notes
     assert spec(read(tmp_path, frame, "data.targets=[number,store]")).names == ["number", "store"]
 
 

@@ -69,7 +69,7 @@ def test_weeks_of_stocks(prices):
     data = load("task=forecasting", "data=stock_volatility")
     spec = data.spec.inputs["series"].spec
     np.testing.assert_allclose(spec.mean[0], np.log(table.values[:210, 0]).mean(), rtol=1e-6)
-    assert "series are forecast after log, as suits this data (task.transform)" in data.notes
+    assert "series are read after log, as suits this data (task.transform)" in data.notes
 
 
 def test_errors_name_the_way_out(monkeypatch):
