@@ -53,7 +53,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if before["examples"].get(split) != count
     ]
     changed = {
-        kind: [name for name, each in now[kind].items() if before.get(kind, now[kind]).get(name) != each]
+        kind: [name for name, each in now.get(kind, {}).items() if before.get(kind, now[kind]).get(name) != each]
         for kind in CHANGES
     }
     return changes + [CHANGES[kind].format(", ".join(names)) for kind, names in changed.items() if names]
