@@ -55,6 +55,11 @@ def open_examples(
     if all(each.kind != Series.kind for each in inputs.values()):
         files = next((FILE_KINDS[each.kind] for each in inputs.values() if each.kind in FILE_KINDS), IMAGES)
         source = open_input(path, kind, table_options(options), files)
+        folder = getattr(options, "images", None)
+        if folder and source.format not in ("files", "txt", "npz"):
+            source.notes.append(
+                f"paths are relative to {source.folder}, and to data.images={folder} in the training data"
+            )
         if source.format == "npz":
             return _arrays(source, list(inputs))
         (name, modality), *_ = inputs.items()

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import mla_train
 from mla_train.commands.evaluate import main
 from mla_train.errors import UserError
 from mla_train.inference.evaluate import intervals, slices
+from mla_train.inference.examples import open_examples
 from tests.helpers import (
     hourly_table,
     number_pairs,
@@ -131,6 +133,15 @@ def test_labels_are_read_from_the_column_and_as_the_numbers_of_the_training_data
     assert "has no column Class, the labels of the training data: column label is read" in bare[0].err
     assert "label has numbers without a unit, which are read in kg, as in the training data" in bare[0].err
     assert "labels of the training data" not in of_both[0].err
+
+
+def test_images_of_captions_lie_beside_the_table_which_is_said_where_they_did_not_in_training(tmp_path):
+    (tmp_path / "a.csv").write_text("image,caption\n1.png,a cat\n")
+    data = SimpleNamespace(images="elsewhere")
+    inputs = {"image": SimpleNamespace(kind="image")}
+    predictor = SimpleNamespace(spec=SimpleNamespace(inputs=inputs), config=SimpleNamespace(data=data))
+    source = open_examples(predictor, str(tmp_path / "a.csv"))
+    assert source.notes == [f"paths are relative to {tmp_path}, and to data.images=elsewhere in the training data"]
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_examples(text_run):
