@@ -19,6 +19,7 @@ from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
 from mla_train.heads.bootstrap import DRAWS, bounds_of, drawn_metrics
+from mla_train.heads.unlabelled import Unlabelled
 from mla_train.inference.columns import Files, find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.histories import NEXT
@@ -57,6 +58,8 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         UserError: A column is missing, or no row can be used.
     """
     spec, options = predictor.spec, predictor.config.data
+    if issubclass(spec.head, Unlabelled):
+        spec.head.read_targets(spec.target, (), options, [])  # which says why there is nothing to read
     source = open_examples(predictor, path, label=label, columns=columns, is_labelled=True)
     notes: list[str] = []
     where = {} if source.has_values else find_columns(predictor, source.columns, columns, source.name, notes)

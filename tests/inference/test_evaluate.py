@@ -11,7 +11,8 @@ import pytest
 import mla_train
 from mla_train.commands.evaluate import main
 from mla_train.errors import UserError
-from mla_train.inference.evaluate import intervals, slices
+from mla_train.heads.token_scores import TokenScores
+from mla_train.inference.evaluate import intervals, read_labelled, slices
 from mla_train.inference.examples import open_examples
 from tests.helpers import (
     hourly_table,
@@ -133,6 +134,13 @@ def test_labels_are_read_from_the_column_and_as_the_numbers_of_the_training_data
     assert "has no column Class, the labels of the training data: column label is read" in bare[0].err
     assert "label has numbers without a unit, which are read in kg, as in the training data" in bare[0].err
     assert "labels of the training data" not in of_both[0].err
+
+
+def test_models_without_labels_have_nothing_to_compare_with(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "new"}\n')
+    spec = SimpleNamespace(head=TokenScores, target=None, inputs={})
+    with pytest.raises(UserError, match="no labels to compare with: results.json"):
+        read_labelled(SimpleNamespace(spec=spec, config=SimpleNamespace(data=None)), str(tmp_path / "a.jsonl"), {})
 
 
 def test_images_of_captions_lie_beside_the_table_which_is_said_where_they_did_not_in_training(tmp_path):
