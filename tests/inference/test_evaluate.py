@@ -139,7 +139,7 @@ def test_labels_are_read_from_the_column_and_as_the_numbers_of_the_training_data
 def test_models_without_labels_have_nothing_to_compare_with(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "new"}\n')
     spec = SimpleNamespace(head=TokenScores, target=None, inputs={})
-    with pytest.raises(UserError, match="no labels to compare with: results.json"):
+    with pytest.raises(UserError, match="no labels to compare with"):
         read_labelled(SimpleNamespace(spec=spec, config=SimpleNamespace(data=None)), str(tmp_path / "a.jsonl"), {})
 
 
