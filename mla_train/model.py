@@ -27,7 +27,7 @@ class ModelSpec:
         head: Kind of answer.
         target: Spec of the targets.
         sequences: Whether examples form ordered sequences, such as the utterances of a video.
-        columns: Column of the training table that each input was read from.
+        columns: Column of the training table that each input was read from, and that of the labels, see `RawData`.
     """
 
     inputs: dict[str, Modality]

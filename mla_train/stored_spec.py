@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from mla_train.data.examples import LABEL
 from mla_train.errors import UserError, require
 from mla_train.heads.base import Head
 from mla_train.modalities.base import Modality
@@ -35,7 +36,9 @@ def read_spec(
     sequences = stored.get("sequences", False)
     require(isinstance(sequences, bool), f"{key}: sequences must be true or false")
     columns = stored.get("columns", {})
-    require(_is(columns, dict[str, str]) and columns.keys() <= read.keys(), f"{key}: columns must name those of inputs")
+    require(
+        _is(columns, dict[str, str]) and columns.keys() <= {*read, LABEL}, f"{key}: columns must name those of inputs"
+    )
     return ModelSpec(read, head, target, sequences, columns)
 
 

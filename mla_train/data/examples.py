@@ -41,6 +41,10 @@ class Examples:
         )
 
 
+LABEL = "label"
+"""Name of the column of labels, or of texts to be written, among those of inputs."""
+
+
 class TableSeries(np.ndarray):
     """A series that knows the columns of its table.
 
@@ -61,7 +65,7 @@ class RawData:
         splits: Examples of "train", and of "val" and "test" where the data brings them.
         notes: Lines for the user: what was read, left out, guessed.
         classes: Names of classes that are given as numbers; None takes labels as they are.
-        columns: Column of the training table that each input was read from.
+            columns: Column of the training table that each input was read from, and that of the labels as `LABEL`.
         most_share: Largest share of train that is cut off for val, and for test, where the user names none.
     """
 

@@ -1,18 +1,28 @@
 """From tables to raw examples: which column is which input, where images lie, what the label is."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 from mla_train.config import OnError, TableOptions
-from mla_train.data.examples import Examples, RawData
+from mla_train.data.examples import LABEL, Examples, RawData
 from mla_train.data.file_cells import find_files
 from mla_train.data.file_kinds import FILE_KINDS
 from mla_train.data.rows import Labels, note_unused, row_keys, row_names
-from mla_train.data.tables.cells import TEXT_WORDS, as_text, is_missing, is_written_object, written_list
+from mla_train.data.tables.cells import (
+    EMPTY_WORDS,
+    NUMBER_WORDS,
+    TEXT_WORDS,
+    as_text,
+    is_missing,
+    is_written_object,
+    written_list,
+)
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table
 from mla_train.data.texts import join_texts
@@ -83,6 +93,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             else:
                 values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes, options)
         if split == "train":
+            chosen |= {LABEL: label_column} if label_column else {}
             note_unused(table, used, options, notes)
         names = row_names(table, options, notes, beside)
         splits[split] = Examples(values, labels, names, **row_keys(table, options))
@@ -112,7 +123,8 @@ def read_texts(
     Raises:
         UserError: A cell is no text.
     """
-    options, replaced = options or TableOptions(), 0
+    options, replaced, words = options or TableOptions(), 0, {*EMPTY_WORDS, "na"}
+    odd: list[str] = []
 
     def read() -> Iterator[str | None]:
         nonlocal replaced
@@ -123,15 +135,28 @@ def read_texts(
                 raise UserError(f"{where}: {error} ({place})") from error
             if text is not None and "\N{REPLACEMENT CHARACTER}" in text:
                 replaced += not _is_whole(cell, options.encoding)
+            if text is not None and len(text) < 8 and text.strip().lower() in words:
+                odd.append(text)
             yield text
 
     texts = kind(read())
+    _note_words(odd, words, where, "data.na_values= names it", notes)
     if replaced:
         notes.append(
             f"{where}: {replaced:,} texts hold halves of characters or bytes that are not UTF-8, which became "
             "\N{REPLACEMENT CHARACTER}; where bytes are of another encoding, data.encoding=cp1252 or the like"
         )
     return texts
+
+
+def _note_words(cells: Iterable[Any], words: Collection[str], where: str, remedy: str, notes: list[str]) -> None:
+    """A note on texts or labels that may mean a missing one, as R writes NA, and SQL Server NULL."""
+    short = (each.strip() for each in cells if isinstance(each, str) and len(each) < 8)
+    counts = Counter(each for each in short if each.lower() in words)
+    if counts:
+        notes.append(
+            f"{where}: {counts.total():,} cells are {few(list(counts))}: where that means a missing value, {remedy}"
+        )
 
 
 def with_target_texts(
@@ -234,6 +259,13 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
                     f"{labels.places[place]}: {column} is a list that is written as text, {label:.80}: several labels are read from "
                     "it with data.label_separator=','"
                 )
+    _note_words(labels, NUMBER_WORDS, f"{table.file} column {column}", "remove these rows", notes)
+    dates = [place for place, label in zip(labels.places, labels, strict=True) if isinstance(label, date)]
+    if 0 < len(dates) < len(labels):
+        notes.append(
+            f"{len(dates):,} labels are dates and others are not, the first is in {dates[0]}: spreadsheets make dates of labels such as "
+            "1-2"
+        )
     return column, labels
 
 

@@ -145,13 +145,13 @@ class Head(nn.Module):
         """
 
     @classmethod
-    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
-        """Targets of new examples, and True where the trained model knows them, `(examples,)`.
+    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any, notes: list[str]) -> tuple[Any, np.ndarray]:
+        """Targets of new examples, and True where the trained model knows them, `(examples,)`; notes say how they were read.
 
         Raises:
             UserError: Targets are not what this head predicts.
         """
-        return cls.load_targets({"train": targets}, options, [])[1]["train"], np.ones(len(targets), dtype=bool)
+        return cls.load_targets({"train": targets}, options, notes)[1]["train"], np.ones(len(targets), dtype=bool)
 
     @classmethod
     def fit_targets(cls, spec: Any, train: Any) -> Any:

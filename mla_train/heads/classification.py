@@ -78,7 +78,9 @@ class Classification(ClassHead):
         return spec, arrays
 
     @classmethod
-    def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
+    def read_targets(
+        cls, spec: ClassSpec, targets: Sequence[Any], options: Any, notes: list[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, -1 where the class is unknown."""
         labels = [as_label(label) for label in targets]
         numbers = spec.numbers_of(labels)

@@ -56,7 +56,9 @@ class MultilabelClassification(ClassHead):
         return spec, arrays
 
     @classmethod
-    def read_targets(cls, spec: ClassSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
+    def read_targets(
+        cls, spec: ClassSpec, targets: Sequence[Any], options: Any, notes: list[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Which labels each example has, `(examples, labels)`."""
         is_vector = _vector_width(targets) == len(spec.classes) and not {"0", "1"} & set(spec.classes)
         sets = _label_sets(targets, options, is_vector)

@@ -62,10 +62,12 @@ class Regression(PooledHead):
         return cls._read(targets, options, notes)
 
     @classmethod
-    def read_targets(cls, spec: NumberSpec, targets: Sequence[Any], options: Any) -> tuple[np.ndarray, np.ndarray]:
+    def read_targets(
+        cls, spec: NumberSpec, targets: Sequence[Any], options: Any, notes: list[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Numbers in the signs of the training data."""
         known = NumberFormat(*spec.signs[:3]) if spec.signs else None
-        return cls._read({"train": targets}, options, [], known)[1]["train"], np.ones(len(targets), dtype=bool)
+        return cls._read({"train": targets}, options, notes, known)[1]["train"], np.ones(len(targets), dtype=bool)
 
     @classmethod
     def _read(

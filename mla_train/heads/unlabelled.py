@@ -23,7 +23,7 @@ class Unlabelled(Head):
         return cls.spec_class(), {split: np.zeros(len(values), np.int64) for split, values in targets.items()}
 
     @classmethod
-    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any) -> tuple[Any, np.ndarray]:
+    def read_targets(cls, spec: Any, targets: Sequence[Any], options: Any, notes: list[str]) -> tuple[Any, np.ndarray]:
         """There are none in new examples."""
         raise UserError("new examples have no labels to compare with: results.json has the scores of the test split")
 

@@ -9,14 +9,17 @@ import numpy as np
 import torch
 
 from mla_train.data.batch import Batch
+from mla_train.data.examples import LABEL
 from mla_train.data.file_kinds import FILE_KINDS
 from mla_train.data.readers import LABEL_NAMES, TARGET_NAMES
 from mla_train.data.sampling import evaluation_batches
 from mla_train.data.tables.cells import LABEL_WORDS, TEXT_WORDS, as_text, is_empty, is_missing
+from mla_train.data.tables.source import Source
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, merge
 from mla_train.heads.bootstrap import DRAWS, bounds_of, drawn_metrics
+from mla_train.heads.unlabelled import Unlabelled
 from mla_train.inference.columns import Files, find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
 from mla_train.inference.histories import NEXT
@@ -55,17 +58,13 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         UserError: A column is missing, or no row can be used.
     """
     spec, options = predictor.spec, predictor.config.data
+    if issubclass(spec.head, Unlabelled):
+        spec.head.read_targets(spec.target, (), options, [])  # which says why there is nothing to read
     source = open_examples(predictor, path, label=label, columns=columns, is_labelled=True)
     notes: list[str] = []
     where = {} if source.has_values else find_columns(predictor, source.columns, columns, source.name, notes)
     kept = TARGET_NAMES if spec.head.kind == "generation" else LABEL_NAMES
-    usual = [label or getattr(options, "label_column", None) or getattr(options, "target_column", None), *kept, NEXT]
-    label = next((name for name in usual[: 1 if label else None] if name in source.columns), None)
-    if label is None:
-        raise UserError(
-            f"{source.name} has no column {usual[0] or usual[1]} of labels; there are {', '.join(source.columns)}. Name it "
-            "with --label COLUMN"
-        )
+    label = _label_column(predictor, source, label, kept, notes)
     meanings = {str(number): name for number, name in enumerate(source.class_names.get(label, ()))}
     pairs = zip(getattr(spec.target, "written", ()), getattr(spec.target, "names", ()), strict=False)
     odd = next(((number, name) for number, name in pairs if meanings.get(number, name) != name), None)
@@ -105,7 +104,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     notes = [*source.notes, *notes]
     if faults:
         notes.append(f"left out {len(faults):,} rows that cannot be read, the first: {faults[0]}")
-    targets, known = spec.head.read_targets(spec.target, labels, options)
+    targets, known = spec.head.read_targets(spec.target, labels, options, notes)
     if not known.all():
         strange = sorted({str(each) for each, is_known in zip(labels, known, strict=True) if not is_known})
         shown = ", ".join(strange[:5]) + (", ..." if len(strange) > 5 else "")
@@ -119,6 +118,26 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
     prepared = spec.head.prepare_targets(spec.target, chosen, "evaluation", spec.inputs, inputs, notes)
     split = Split(inputs, prepared, [names[place] for place in places])
     return Labelled(split, [rows[place] for place in places], notes)
+
+
+def _label_column(
+    predictor: Predictor, source: Source, asked: str | None, kept: Sequence[str], notes: list[str]
+) -> str:
+    """Column of the labels: the one that is asked for, else that of the training data, else one of a usual name, as notes say."""
+    options = predictor.config.data
+    trained = getattr(options, "label_column", None) or getattr(options, "target_column", None)
+    trained = trained or predictor.spec.columns.get(LABEL)
+    usual = [asked] if asked else [*([trained] if trained else []), *kept, NEXT]
+    plain = {name.strip().lower(): name for name in source.columns}
+    there = (name for name in usual if name in source.columns)
+    label = next(there, None) or next((plain[name.lower()] for name in usual if name.lower() in plain), None)
+    if label is None:
+        raise UserError(
+            f"{source.name} has no column {usual[0]} of labels; there are {', '.join(source.columns)}. Name it with --label COLUMN"
+        )
+    if not asked and trained and label != trained:
+        notes.append(f"{source.name} has no column {trained}, the labels of the training data: column {label} is read")
+    return label
 
 
 def _targets(cell: Any, label: str, kind: str, options: Any) -> list[Any]:

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import TableOptions
-from mla_train.data.file_kinds import FILE_KINDS, IMAGES
+from mla_train.data.file_kinds import FILE_KINDS, IMAGES, FileKind
+from mla_train.data.image_files import LeftOut, without_thumbnails
 from mla_train.data.readers import LABEL_NAMES
 from mla_train.data.series_archives import is_archive, is_number, read_archive_file
 from mla_train.data.series_columns import Formats, first_of, known_columns
@@ -54,19 +55,24 @@ def open_examples(
     if all(each.kind != Series.kind for each in inputs.values()):
         files = next((FILE_KINDS[each.kind] for each in inputs.values() if each.kind in FILE_KINDS), IMAGES)
         source = open_input(path, kind, table_options(options), files)
+        folder = getattr(options, "images", None)
+        if folder and source.format not in ("files", "txt", "npz"):
+            source.notes.append(
+                f"paths are relative to {source.folder}, and to data.images={folder} in the training data"
+            )
         if source.format == "npz":
             return _arrays(source, list(inputs))
         (name, modality), *_ = inputs.items()
         events = event_options(options, columns or {})
         if modality.kind == Items.kind and name not in (columns or {}) and has_events(source, events, name):
-            return from_events(source, events, name, modality.spec.gaps, is_labelled)
-        return _labelled_by_folder(source) if is_labelled and source.format == "files" else source
+            return from_events(source, events, name, modality.spec, is_labelled)
+        return _labelled_by_folder(source, files) if is_labelled and source.format == "files" else source
     spec = next(each.spec for each in inputs.values() if each.kind == Series.kind)
     formats = {name: NumberFormat(*signs) if signs else None for name, signs in spec.formats.items()}
     return _open_series(options, formats, spec.time_format, path, kind, label)
 
 
-def _labelled_by_folder(source: Source) -> Source:
+def _labelled_by_folder(source: Source, files: FileKind) -> Source:
     """A folder of files with the name of the folder of each as its label, as data sets of class folders have them."""
     column = source.columns[0]
 
@@ -77,8 +83,17 @@ def _labelled_by_folder(source: Source) -> Source:
             cells={**row.cells, "label": label}, error=row.error or ("" if below else "in no folder of a class")
         )
 
-    source.notes.append(f"labels are the names of the folders in {source.name}")
-    return replace(source, columns=[*source.columns, "label"], rows=map(labelled, source.rows))
+    of_folder: dict[str, list[Row]] = {}
+    for row in source.rows:
+        of_folder.setdefault(Path(row.cells[column]).parts[0], []).append(row)
+    rows, left_out = list[Row](), LeftOut(files.name)
+    for name, those in of_folder.items():  # as in training
+        kept = set(
+            without_thumbnails([source.folder / row.cells[column] for row in those], source.folder / name, left_out)
+        )
+        rows += [row for row in those if source.folder / row.cells[column] in kept]
+    notes = [*source.notes, *left_out.notes(source.folder), f"labels are the names of the folders in {source.name}"]
+    return replace(source, columns=[*source.columns, "label"], rows=map(labelled, rows), size=len(rows), notes=notes)
 
 
 def _arrays(source: Source, inputs: Sequence[str]) -> Source:

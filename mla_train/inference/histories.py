@@ -11,6 +11,7 @@ from mla_train.data.tables.source import Row, Source
 from mla_train.data.tables.table import collect
 from mla_train.errors import UserError
 from mla_train.modalities.items.events import ITEM_NAMES, USER_NAMES, histories_of, read_events
+from mla_train.modalities.items.spec import ItemSpec
 
 NEXT = "next_item"  # column of the label where events are evaluated
 
@@ -35,29 +36,31 @@ def has_events(source: Source, options: EventTableOptions, history: str) -> bool
     return has_both and history not in source.columns
 
 
-def from_events(source: Source, options: EventTableOptions, name: str, gaps: bool, holds_out: bool) -> Source:
+def from_events(source: Source, options: EventTableOptions, name: str, spec: ItemSpec, holds_out: bool) -> Source:
     """A source of histories, a user each, from one of events.
 
     Args:
         source: Events.
         options: Their columns.
         name: Name of the input.
-        gaps: Whether the model reads times.
+        spec: Items that the model knows, by the names that they have there, and whether it reads times.
         holds_out: Whether the last item of each user is the label of those before it.
 
     Raises:
         UserError: A column is not there, a row cannot be read, or times are missing.
     """
     notes = source.notes
-    events = read_events(collect(source), options, gaps, notes, "--column {}")
-    if gaps and events.times is None:
+    events = read_events(collect(source), options, spec.gaps, notes, "--column {}", spec.catalogue)
+    if spec.gaps and events.times is None:
         raise UserError(
             f"{source.name} has no times, which this model reads (data.gaps=true): name --column time=COLUMN"
         )
     rows, histories = [], histories_of(events, notes)
+    if holds_out:
+        notes.append("the last item of each user is to be found, from the history of those before it")
     for user in dict.fromkeys(events.users):
         items = histories[user]
-        history = items if gaps else items[:, 0]
+        history = items if spec.gaps else items[:, 0]
         cells: dict[str, Any] = {"user": user}
         error = ""
         if holds_out:

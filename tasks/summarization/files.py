@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mla_train.data.examples import Examples, RawData
+from mla_train.data.examples import LABEL, Examples, RawData
 from mla_train.data.readers import INPUT_NAMES, TARGET_NAMES, find_column, read_texts
 from mla_train.data.rows import note_unused, row_keys, row_names
 from mla_train.data.splits import PART_NAMES
@@ -24,7 +24,7 @@ def read_summary_files(options: SummaryFilesConfig) -> RawData:
     splits = {split: _pairs(tables[split], split, options, notes) for split in PART_NAMES if split in tables}
     if "train" not in splits:
         raise UserError(f"there is no train split, only {', '.join(splits)}: name it with data.train=FILE")
-    return RawData(splits, notes, columns={"text": _columns(tables["train"], options)[0]})
+    return RawData(splits, notes, columns=dict(zip(("text", LABEL), _columns(tables["train"], options), strict=True)))
 
 
 def _columns(table: Table, options: SummaryFilesConfig) -> tuple[str, str]:

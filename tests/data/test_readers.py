@@ -251,3 +251,31 @@ def test_images_are_looked_for_beside_their_own_table(tmp_path):
     for split, part in raw.splits.items():
         assert part.inputs["image"][0] == tmp_path.resolve() / split / "images" / "0sad.png"
     assert json.dumps(os.fspath(part.inputs["image"][0]))
+
+
+@pytest.mark.parametrize("mark", ["\\N", "#NULL!", "#NV", "#N/A", "#REF!"])
+def test_marks_of_databases_and_spreadsheets_are_no_texts_and_no_labels(mark, tmp_path):
+    lines = [f"film {i}\t{'ab'[i % 2]}" for i in range(40)]
+    task = ["task=text_classification", "data=text_files", f"data.train={tmp_path / 'a.tsv'}"]
+    (tmp_path / "a.tsv").write_text("\n".join(["text\tlabel", *lines, f"{mark}\ta"]))
+    assert "left out 1 examples of train without text" in load(*task).notes
+    (tmp_path / "a.tsv").write_text("\n".join(["text\tlabel", *lines, f"film\t{mark}"]))
+    with pytest.raises(UserError, match="1 rows without label, the first is line 42"):
+        load(*task)
+
+
+def test_words_that_may_mean_nothing_are_said(tmp_path):
+    lines = [f"film {i},{'ab'[i % 2]}" for i in range(40)]
+    file = tmp_path / "{a}.csv"
+    file.write_text("\n".join(["text,label", *lines, "NULL,a", "so so,NA", "fine,NA"]))
+    notes = load("task=text_classification", "data=text_files", f"data.train='{file}'").notes
+    where = "where that means a missing value"
+    assert f"{file} column text: 1 cells are NULL: {where}, data.na_values= names it" in notes
+    assert f"{file} column label: 2 cells are NA: {where}, remove these rows" in notes
+
+
+def test_labels_that_a_spreadsheet_made_dates_are_said(tmp_path):
+    labels = ["1-2" if i % 2 else pd.Timestamp(2024, 2, 1) for i in range(40)]
+    pd.DataFrame({"text": [f"film {i}" for i in range(40)], "label": labels}).to_excel(tmp_path / "a.xlsx", index=False)
+    notes = load("task=text_classification", "data=text_files", f"data.train={tmp_path / 'a.xlsx'}").notes
+    assert any(note.startswith("20 labels are dates and others are not, the first is in") for note in notes)

@@ -265,7 +265,7 @@ def test_classes_that_train_lacks_are_mistakes_by_option(tmp_path):
     layer.figures(columns, tmp_path)
     write_mistakes(columns, ["one", "two", "three"], spec.names, tmp_path / "mistakes.md")
     assert "| b | z | two |" in (tmp_path / "mistakes.md").read_text()
-    numbers, known = Classification.read_targets(spec, ["z", "b", "q"], options)
+    numbers, known = Classification.read_targets(spec, ["z", "b", "q"], options, [])
     assert (numbers.tolist(), known.tolist()) == ([3, 0, -1], [True, True, False])
 
 
@@ -340,6 +340,6 @@ def test_figures_are_drawn_for_few_and_many_classes_with_and_without_mistakes(tm
 def test_labels_of_new_data_are_those_of_the_training_data_or_names_of_classes():
     spec = ClassSpec(["1", "2", "3"], unseen=["9"], written=["0", "1", "2", "8"])
     for labels in ([0, 1.0, "2", "8"], ["1", "2", "3", "9"]):
-        numbers, known = Classification.read_targets(spec, labels, None)
+        numbers, known = Classification.read_targets(spec, labels, None, [])
         assert numbers.tolist() == [0, 1, 2, 3]
         assert known.all()

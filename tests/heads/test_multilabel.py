@@ -156,7 +156,7 @@ def test_zeros_and_ones_are_asked_for_names():
     spec, targets = load(vectors, "data.labels=[sad,glad]")
     assert spec.classes == ["sad", "glad"]
     assert targets["train"].tolist() == vectors
-    found, known = MultilabelClassification.read_targets(spec, [[0, 1], [1, 0]], options())
+    found, known = MultilabelClassification.read_targets(spec, [[0, 1], [1, 0]], options(), [])
     assert (found.tolist(), known.tolist()) == ([[0, 1], [1, 0]], [True, True])
     assert load([[0, 1], [1]])[0].classes == ["0", "1"]  # of no one length
 
@@ -173,6 +173,6 @@ def test_named_labels_of_new_data_are_read_as_in_training():
     )
     assert spec.classes == ["good", "bad"]
     for labels in ([["0"], ["1", "0"], []], [["good"], ["bad", "good"], []]):
-        has_label, known = MultilabelClassification.read_targets(spec, labels, options("data.labels=[good,bad]"))
+        has_label, known = MultilabelClassification.read_targets(spec, labels, options("data.labels=[good,bad]"), [])
         assert has_label.tolist() == trained["train"].tolist() == [[1, 0], [1, 1], [0, 0]]
         assert known.all()

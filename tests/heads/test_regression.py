@@ -99,7 +99,7 @@ def test_the_figure_is_an_image(tmp_path):
 def test_labels_of_new_data_are_read_in_the_signs_of_the_training_data():
     spec, _ = load(["1.234", "2.5", "987"])
     assert spec.signs == [".", "", ""]
-    assert Regression.read_targets(spec, ["1.234", "987"], None)[0].tolist() == [1.234, 987]
+    assert Regression.read_targets(spec, ["1.234", "987"], None, [])[0].tolist() == [1.234, 987]
     assert load(["1.234", "987"])[1]["train"].tolist() == [1234, 987]  # what these alone would be taken for
     fitted = Regression.fit_targets(spec, np.array([1.0, 3.0]))
     assert (fitted.mean, fitted.std, fitted.signs) == (2, 1, spec.signs)

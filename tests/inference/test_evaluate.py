@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 import mla_train
 from mla_train.commands.evaluate import main
 from mla_train.errors import UserError
-from mla_train.inference.evaluate import intervals, slices
+from mla_train.heads.token_scores import TokenScores
+from mla_train.inference.evaluate import intervals, read_labelled, slices
+from mla_train.inference.examples import open_examples
 from tests.helpers import (
     hourly_table,
     number_pairs,
@@ -118,6 +121,37 @@ def test_what_cannot_be_evaluated_is_counted_and_named(text_run, evaluate, tmp_p
     )
 
 
+def test_labels_are_read_from_the_column_and_as_the_numbers_of_the_training_data(tmp_path, evaluate):
+    rows = [f"{'good ' * (i % 4)}film {i},{i % 4}" for i in range(60)]
+    (tmp_path / "train.csv").write_text("\n".join(["Text,Class", *(f"{row}.5 kg" for row in rows)]))
+    words = ["task=text_classification", "data=text_files", "task.head=regression", "epochs=1"]
+    run_here(tmp_path / "run", *words, f"data.train={tmp_path / 'train.csv'}")
+    (tmp_path / "a.csv").write_text("\n".join(["Text,Class,label", *(f"{row}.5 kg,9 kg" for row in rows)]))
+    (tmp_path / "b.csv").write_text("\n".join(["text,label", *(f"{row}.5" for row in rows)]))
+    of_both, bare = (evaluate("--run", tmp_path / "run", "--input", tmp_path / f"{name}.csv") for name in "ab")
+    assert values(of_both[1]) == values(bare[1])
+    assert values(bare[1])["mae"] < 3
+    assert "has no column Class, the labels of the training data: column label is read" in bare[0].err
+    assert "label has numbers without a unit, which are read in kg, as in the training data" in bare[0].err
+    assert "labels of the training data" not in of_both[0].err
+
+
+def test_models_without_labels_have_nothing_to_compare_with(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "new"}\n')
+    spec = SimpleNamespace(head=TokenScores, target=None, inputs={})
+    with pytest.raises(UserError, match="no labels to compare with"):
+        read_labelled(SimpleNamespace(spec=spec, config=SimpleNamespace(data=None)), str(tmp_path / "a.jsonl"), {})
+
+
+def test_images_of_captions_lie_beside_the_table_which_is_said_where_they_did_not_in_training(tmp_path):
+    (tmp_path / "a.csv").write_text("image,caption\n1.png,a cat\n")
+    data = SimpleNamespace(images="elsewhere")
+    inputs = {"image": SimpleNamespace(kind="image")}
+    predictor = SimpleNamespace(spec=SimpleNamespace(inputs=inputs), config=SimpleNamespace(data=data))
+    source = open_examples(predictor, str(tmp_path / "a.csv"))
+    assert source.notes == [f"paths are relative to {tmp_path}, and to data.images=elsewhere in the training data"]
+
+
 def test_intervals_hold_the_value_and_shrink_with_more_examples(text_run):
     model = mla_train.load(text_run / "run")
     head = model.network.head
@@ -202,8 +236,10 @@ def test_images_of_a_table_are_evaluated_and_broken_ones_counted(tmp_path, evalu
     assert written["slices"]["all"]["examples"] == 24
     assert "left out 2 rows that cannot be read" in said.err
     (tmp_path / "images" / "broken.png").unlink()
+    shutil.copytree(tmp_path / "images" / "cat", tmp_path / "images" / "dog" / "thumbs")
     said, of_folders = evaluate("--run", tmp_path / "run", "--input", tmp_path / "images")
     assert values(of_folders)["accuracy"] == values(written)["accuracy"]
+    assert "left out 12 thumbnails: dog/thumbs/0.png" in said.err
     assert f"labels are the names of the folders in {tmp_path / 'images'}" in said.err
     assert (
         "in no folder of a class"

@@ -1,6 +1,7 @@
 """Histories as users write them, the time between items, and item-kNN against its definition."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ SPEC = ItemSpec(["b", "a", "c"], [3, 2, 1], users=3, max_length=2)
         (["a", "b", "a"], ["a", "b"]),
         ("b|a|b| a", ["b", "a"]),
         ([["a", 3], ["b", 4], ["a", 9]], ["a", "b"]),
+        ([["a", 9], ["b", 4], ["c", 4], ["b", 3]], ["b", "c", "a"]),
+        ("['a', 'b|c']", ["a", "b|c"]),
+        ("[('a', 9), ('b', 4)]", ["b", "a"]),
     ],
 )
 def test_histories_of_all_forms_are_names(value, names):
@@ -68,8 +72,17 @@ def test_times_are_read_as_gaps_where_the_model_reads_them():
     column = items.preprocess([[("a", 100), ("zz", 100), ("b", 101), ("c", 101 + 2**9)]])
     assert column[0].gaps.tolist() == [0, 2, 10]
     assert gap_classes(np.array([0, 0, 1e30])).tolist() == [0, 1, 31]
+    newest_first = [[("c", 101 + 2**9), ("b", 101), ("zz", 100), ("a", 100)]]
+    assert items.preprocess(newest_first)[0].items.tolist() == column[0].items.tolist()
+    arrays = item_histories.read_histories(json.loads(json.dumps(newest_first)), asdict(items.spec))
+    assert arrays["items"].tolist() == [column[0].items.tolist()]
     with pytest.raises(UserError, match="write each item as a pair of name and time"):
         items.preprocess([["a"]])
+    milliseconds = [[["a", 1_600_000_000_000], ["b", 1_600_000_001_000]]]
+    with pytest.raises(UserError, match="milliseconds are divided by 1000"):
+        items.preprocess(milliseconds)
+    with pytest.raises(ValueError, match="milliseconds are divided by 1000"):
+        item_histories.read_histories(milliseconds, asdict(items.spec))
 
 
 @pytest.mark.parametrize("near", [0.0, 0.4, 1.0])

@@ -13,26 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-LABEL_WORDS = frozenset({"nan", "null", "none", "n/a", "#n/a", "<na>", "nat"})
-"""Labels that are missing, in any case; a text may consist of such a word."""
-NUMBER_WORDS = LABEL_WORDS | {
-    "na",
-    "-",
-    "--",
-    "?",
-    "#value!",
-    "#div/0!",
-    "#ref!",
-    "#num!",
-    "#name?",
-    "#null!",
-    "#nv",
-    "#wert!",
-    ".",
-}
+TEXT_WORDS = frozenset({
+    "\\n", "#n/a", "#n/d", "#nv", "#null!", "#value!", "#wert!", "#valeur!", "#div/0!", "#ref!", "#bezug!", "#num!", "#zahl!",
+    "#nombre!", "#name?", "#nom?", "#error!", "#spill!", "#calc!",
+})  # fmt: skip
+r"""What databases (\N) and spreadsheets write where there is no value, in any case."""
+EMPTY_WORDS = frozenset({"nan", "null", "none", "n/a", "<na>", "nat"})
+"""Words for nothing, of which a text may consist."""
+LABEL_WORDS = TEXT_WORDS | EMPTY_WORDS
+"""Labels that are missing."""
+NUMBER_WORDS = LABEL_WORDS | {"na", "-", "--", "?", "."}
 """Numbers that are missing; a label may be such a word."""
-TEXT_WORDS = frozenset[str]()
-"""No text is missing by what it says."""
 UNSEEN = "\0\u00ad\u200b\u200e\u200f\u2060\ufeff"
 """Signs that nobody sees; those that join letters or emojis are not among them."""
 INVISIBLE = re.compile(f"[{UNSEEN}]")

@@ -1,7 +1,7 @@
 """From events, who had what and when, to histories with the item that comes next, in three splits."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +81,12 @@ def read_event_files(options: Any) -> RawData:
 
 
 def read_events(
-    table: Table, options: EventTableOptions, gaps: bool, notes: list[str], option: str = "data.{}_column"
+    table: Table,
+    options: EventTableOptions,
+    gaps: bool,
+    notes: list[str],
+    option: str = "data.{}_column",
+    known: Collection[str] = (),
 ) -> Events:
     """The events of a table.
 
@@ -91,6 +96,7 @@ def read_events(
         gaps: Whether times are needed in seconds.
         notes: Lines for the user: what was guessed and left out.
         option: How the user names a column, for messages.
+        known: Names of the items of the training data.
 
     Raises:
         UserError: A column is not there, or a row cannot be read.
@@ -112,7 +118,7 @@ def read_events(
     if options.title_column is not None:
         columns["title"] = find_column(table, options.title_column, (), option.format("title"))
         titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
-        items = unique_titles(items, titles)
+        items = unique_titles(items, titles, set(known))
     barred = [item for item in dict.fromkeys(items) if SEPARATOR in item]
     if barred:
         notes.append(
@@ -181,13 +187,17 @@ def _times(table: Table, column: str, form: str | None, gaps: bool, notes: list[
     return seconds_of(order_of_times(numbers, str(table.file))[0])
 
 
-def unique_titles(items: Sequence[str], titles: Sequence[str]) -> list[str]:
-    """A name for each item: its title, behind which its identifier stands where several items have one title, or where it has none."""
+def unique_titles(items: Sequence[str], titles: Sequence[str], known: Collection[str] = ()) -> list[str]:
+    """A name for each item: its title, behind which its identifier stands where several items have one title, or where it has none.
+
+    So it does where it is `known` by that name, as several items of the training data have the title.
+    """
     first = dict(zip(reversed(items), reversed(titles), strict=True))  # the first title of an item, if it has several
     counts = Counter(first.values())
-    named = {
-        item: title if title and counts[title] == 1 else f"{title} [{item}]".strip() for item, title in first.items()
-    }
+    named = {}
+    for item, title in first.items():
+        numbered = f"{title} [{item}]".strip()
+        named[item] = title if title and counts[title] == 1 and numbered not in known else numbered
     return [named[item] for item in items]
 
 

@@ -20,6 +20,9 @@ from mla_train.modalities.items.embed import GAPS, ItemEmbedding
 from mla_train.modalities.items.events import SEPARATOR
 from mla_train.modalities.items.spec import PADDING, ItemSpec, ItemTensors
 
+LATEST = 1e11
+"""Seconds since 1970 of the year 5138: a later time is in another unit."""
+
 
 class ItemExample(NamedTuple):
     """A history as a batch is made of it.
@@ -123,6 +126,10 @@ class Items(Modality[ItemSpec]):
     def preprocess(self, values: Sequence[Any]) -> ItemColumn:
         """Reads histories; an empty one is that of a new user."""
         histories = [read_history(value) for value in values]
+        for history in histories if self.spec.gaps else ():
+            late = history[-1, 1] if history.ndim == 2 and len(history) else 0.0
+            if late > LATEST:
+                raise UserError(f"{late:.0f} is no time in seconds since 1970: milliseconds are divided by 1000")
         return ItemColumn(histories, [], [self._example(history) for history in histories])
 
     def collate(self, examples: Sequence[ItemExample | None]) -> ItemTensors:
@@ -199,6 +206,8 @@ def read_history(value: Any) -> np.ndarray:
     history = np.empty((len(value), 2) if pairs else len(value), dtype=object)
     for place, item in enumerate(value):
         history[place] = (_name(item[0]), _seconds(item[1])) if pairs else _name(item)
+    if pairs:  # also where the newest is the first
+        history = history[np.argsort(history[:, 1].astype(float), kind="stable")]
     first: dict[str, int] = {}
     for place, name in enumerate(names_of(history)):
         first.setdefault(name, place)

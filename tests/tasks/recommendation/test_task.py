@@ -14,9 +14,12 @@ from scipy.sparse import csr_matrix
 
 import mla_train
 from mla_train.baselines import Limit
+from mla_train.config import EventTableOptions
+from mla_train.data.tables import open_source
 from mla_train.errors import UserError
 from mla_train.heads.ranking_metrics import metrics_of
 from mla_train.inference.artifact import load_model
+from mla_train.inference.histories import from_events
 from mla_train.report.model_card import _example
 from mla_train.task import build_task
 from tasks.recommendation.baselines import ease, item_knn, ranking_baselines
@@ -110,6 +113,13 @@ def test_titles_name_items_and_those_of_several_items_keep_their_identifier(tmp_
     file = write(tmp_path / "e.csv", rows, ("customer_id", "product_id", "date", "name"))
     names = set(read(file, "data.title_column=name").spec.inputs["history"].spec.catalogue)
     assert {"Heat [i1]", "Heat [i2]", "film i3"} <= names
+    # New events of one of them alone call it as training did.
+    spec = read(file, "data.title_column=name").spec.inputs["history"].spec
+    new = write(
+        tmp_path / "new.csv", [("a", "i1", 1, "Heat"), ("a", "i3", 2, "film i3")], ("user", "item", "time", "name")
+    )
+    source = from_events(open_source(new), EventTableOptions(title_column="name"), "history", spec, holds_out=False)
+    assert [row.values["history"].tolist() for row in source.rows] == [["Heat [i1]", "film i3"]]
     assert not any("bar in their names" in note for note in read(file).notes)
     rows = [(*row[:3], row[3].replace("film ", "film|")) for row in rows]
     barred = read(
@@ -394,6 +404,7 @@ def test_events_are_histories_of_their_users_when_they_are_predicted_and_evaluat
     words = ["--input", "new_events.csv", "--column", "user=who", "--draws", "20", "--output", "scores"]
     done = python("scripts/evaluate.py", "--run", "mine", *words, cwd=run)
     assert "left out 1 rows that cannot be read, the first: user b has one event" in done.stderr
+    assert "the last item of each user is to be found" in done.stderr
     assert json.loads((run / "scores" / "evaluation.json").read_text())["slices"]["all"]["examples"] == 1
     # The last item of each user is what test asks for.
     python(

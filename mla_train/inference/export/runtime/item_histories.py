@@ -1,5 +1,6 @@
 """Histories of items as arrays that a graph reads, and its answer as a record: used by infer_onnx.py beside it."""
 
+import ast
 import json
 import re
 import unicodedata
@@ -9,25 +10,38 @@ from typing import Any
 
 import numpy as np
 
+LATEST = 1e11  # seconds since 1970 of the year 5138
+LONGEST_WRITTEN = 100_000  # characters of what is read as written in Python, which takes 200 times its size
 Arrays = dict[str, np.ndarray]
 Spec = dict[str, Any]
 
 
 def items_of(history: Any) -> list[Any]:
-    """Items of a history: a list of names, or of pairs of name and seconds, also as JSON, or a text with bars between names."""
+    """Items of a history: a list of names, or of pairs of name and seconds, the newest last, or such a list or names with bars as text."""
     if isinstance(history, str) and history.lstrip().startswith("["):
-        with suppress(ValueError):
-            history = json.loads(history)
+        history = _written(history.strip())
     items = [name for name in history.split("|") if name.strip()] if isinstance(history, str) else history or []
+    if items and all(
+        isinstance(item, list | tuple) and len(item) == 2 for item in items
+    ):  # also where the newest is the first
+        items = sorted(items, key=lambda item: float(item[1]))
     first: dict[str, Any] = {}
     for item in items:  # an item counts where it is first
         first.setdefault(name_of(item), item)
     return list(first.values())
 
 
+def _written(text: str) -> Any:
+    """The list that a text is as JSON or as Python writes it; the text where it is none."""
+    for read in (json.loads, ast.literal_eval) if len(text) <= LONGEST_WRITTEN else (json.loads,):
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            return read(text)
+    return text
+
+
 def name_of(item: Any) -> str:
     """Name of an item, or of a pair of name and seconds; 7, 7.0 and "7.0" are one."""
-    name = unicodedata.normalize("NFC", str(item[0] if isinstance(item, list) else item)).strip()
+    name = unicodedata.normalize("NFC", str(item[0] if isinstance(item, list | tuple) else item)).strip()
     return re.sub(r"^([-+]?(?:0|[1-9]\d*))\.0+$", r"\1", name)
 
 
@@ -40,11 +54,13 @@ def read_histories(values: Sequence[Any], spec: Spec) -> Arrays:
         known = [place for place, item in enumerate(items) if name_of(item) in numbers]
         rows.append([numbers[name_of(items[place])] for place in known])
         if spec["gaps"]:
-            if not all(isinstance(item, list) for item in items):
+            if not all(isinstance(item, list | tuple) for item in items):
                 raise ValueError("this model reads times: write each item as a pair of name and time in seconds")
             times = np.array([item[1] for item in items], float)
             if not np.isfinite(times).all():
                 raise ValueError("the time of an item is a number of seconds, and one of them is not finite")
+            if len(times) and times[-1] > LATEST:
+                raise ValueError(f"{times[-1]:.0f} is no time in seconds since 1970: milliseconds are divided by 1000")
             gaps = 1 + np.log2(1 + np.diff(times, prepend=times[:1]).clip(min=0)).astype(np.int64)
             gaps[:1] = 0
             classes.append(gaps.clip(max=31)[known][-spec["max_length"] :])
