@@ -4,10 +4,12 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from typing import Any
 
 from mla_train.masking import mask
 from mla_train.safe_files import finished_name
@@ -118,13 +120,28 @@ def close_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def run_script(command: Callable[[], object]) -> None:
-    """Runs a script: a UserError, and an error of a file, is one line and ends with 1, Ctrl-C ends with 130.
+@contextmanager
+def terminated_as_exit() -> Iterator[None]:
+    """Ends this process on SIGTERM with an exception, so that what it has started, or half written, ends with it."""
 
-    A reader of the standard output that has seen enough, such as `| head`, is no error to speak of.
+    def end(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_script(command: Callable[[], object]) -> None:
+    """Runs a script: a UserError, and an error of a file, is one line and ends with 1, Ctrl-C ends with 130, SIGTERM with 143.
+
+    Whichever ends it, files that are half written are removed. A reader of the standard output that has seen enough, such as
+    `| head`, is no error to speak of.
     """
     try:
-        with file_errors():
+        with file_errors(), terminated_as_exit():
             command()
             sys.stdout.flush()
     except UserError as error:

@@ -48,7 +48,10 @@ def atomic_path(file: Path, checked: bool = False, previous: Path | None = None)
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A new folder beside another to write to, which takes its place at the end; after an error or a kill the old one stays."""
+    """A new folder beside another to write to, which takes its place at the end; after an error the old one stays.
+
+    A kill between the two moves at the end leaves both, whole, under names that begin with `.unfinished.`.
+    """
     part = folder.with_name(f"{UNFINISHED}{token_hex(4)}.{folder.name}")
     part.mkdir(parents=True)
     try:

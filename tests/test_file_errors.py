@@ -1,12 +1,16 @@
 """An error of a disk, or of what lies where a file should be, is one line that names the file, and a closed pipe is none."""
 
 import errno
+import os
+import signal
 import sys
+import time
 
 import pytest
 
 from mla_train.commands import predict
 from mla_train.errors import UserError, file_errors, run_script
+from mla_train.safe_files import atomic_path
 
 
 def ended(command, capsys):
@@ -60,3 +64,17 @@ def test_answers_are_refused_a_place_before_the_first_prediction(tmp_path):
             predict.check_output(tmp_path / name, str(source))
     predict.check_output(tmp_path / "new.csv", str(source))
     predict.check_output(tmp_path / "new.csv", "-")
+
+
+def test_a_command_that_is_terminated_leaves_nothing_half_written(tmp_path, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def write():
+        with atomic_path(tmp_path / "answers.csv") as part:
+            part.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    assert ended(write, capsys) == (143, "")
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -34,14 +34,18 @@ if TYPE_CHECKING:  # options are checked before torch is loaded
 ATTENTION = "attention"
 
 
-def example(predictor: "Predictor", index: int | None, inputs: list[str]) -> dict[str, Any]:
+def example(predictor: "Predictor", run: Path, index: int | None, inputs: list[str]) -> dict[str, Any]:
     """The example that the options name: from --input, from the test split, or from the test split with inputs replaced."""
     if index is None and not inputs:
         raise UserError("name an example: --input, or --index for an example of the test split")
     given = parse_raw(inputs, predictor.task.raw_inputs(predictor.network.spec)) if inputs else {}
     if index is None:
         return given
-    data = predictor.task.load_data()
+    from mla_train.inference.own_test import read_own
+
+    data, notes = read_own(predictor, run)
+    for note in notes:
+        print(printable(note), file=sys.stderr)
     count = data.count("test")
     if not 0 <= index < count:
         raise UserError(f"--index {index}: the test split has examples 0 to {count - 1:,}")
@@ -78,7 +82,7 @@ def draw(options: argparse.Namespace) -> None:
     from mla_train.training.scores import attention_of_kept_start, read_kept_start
 
     model = predictor.network
-    explanation = predictor.task.explain(model, example(predictor, options.index, options.input))
+    explanation = predictor.task.explain(model, example(predictor, options.run, options.index, options.input))
     folder = options.out or options.run / "attention"
     if options.out is None and folder.is_symlink():
         raise UserError(f"{folder} is a link, which may lead anywhere: remove it, or name a folder with --out")

@@ -20,7 +20,7 @@ All other options are those of train.py, see its --help. Writes comparison.md, .
 import sys
 
 from mla_train.config.overrides import extend_import_path, quote_signs
-from mla_train.errors import UserError, file_errors, printable
+from mla_train.errors import UserError, file_errors, printable, terminated_as_exit
 from mla_train.masking import mask_command
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.variants import compose_variants, read_plan
@@ -45,7 +45,6 @@ def main() -> None:
         from mla_train.studies.compare import compare
         from mla_train.studies.comparison import conclusion
         from mla_train.studies.comparison_page import failures, summary, write_page
-        from mla_train.studies.launch import terminated_as_exit
         from mla_train.studies.parameter_matching import check_variants
 
         variants = check_variants(plan, configs, CONF)

@@ -59,10 +59,12 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
         slices,
         worst,
     )
+    from mla_train.inference.own_test import read_own
 
     head = predictor.network.head
     if arguments.input is None:
-        labelled = Labelled(predictor.task.load_data().test)
+        data, notes = read_own(predictor, arguments.run)
+        labelled = Labelled(data.test, notes=notes)
     elif predictor.reads_windows:
         labelled = read_measured(predictor, arguments.input)
     else:

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from mla_train.commands import add_run, command_parser, load_run
-from mla_train.errors import UserError, run_script
+from mla_train.errors import UserError, require, run_script
 from mla_train.hub import check_login, upload
 from mla_train.inference.export import FORMATS, check_format
 from mla_train.safe_files import atomic_folder, write_atomically
@@ -71,7 +71,7 @@ def export(arguments: argparse.Namespace) -> None:
     with atomic_folder(folder) as part:
         graphs = write_model(predictor.artifact, part, arguments.format)
         head, tested = predictor.network.head, "test" in results.get("metrics", {})
-        test = read_test(predictor) if tested or arguments.quantize else None
+        test = read_test(predictor, run) if tested or arguments.quantize else None
         bounds = {}
         if tested and test is not None:
             bounds = intervals(head, predict_split(predictor, test), DRAWS)
@@ -104,10 +104,14 @@ def results_of(run: Path) -> dict[str, Any]:
     return {}
 
 
-def read_test(predictor: "Predictor") -> "Split | None":
-    """The test split of a model's data; None where it cannot be read, which is said."""
+def read_test(predictor: "Predictor", run: Path) -> "Split | None":
+    """The test split of a model's data; None where it cannot be read or has changed, which is said."""
+    from mla_train.inference.own_test import read_own
+
     try:
-        return predictor.task.load_data().test
+        data, notes = read_own(predictor, run)
+        require(not notes, "; ".join(notes))
+        return data.test
     except UserError as error:
         print(f"the test split cannot be read, so nothing is measured on it: {error}")
         return None

@@ -38,7 +38,7 @@ from mla_train.config.overrides import (
     parse_overrides,
     quote_signs,
 )
-from mla_train.errors import UserError, close_output, did_you_mean, file_errors, printable, require
+from mla_train.errors import UserError, close_output, did_you_mean, file_errors, printable, require, terminated_as_exit
 from mla_train.masking import mask_command
 from mla_train.program import CONF, TRAIN, as_started, program
 from mla_train.studies.search_space import (
@@ -152,7 +152,7 @@ def sweep(command: Command) -> None:
 
     from mla_train.data.reading import import_object
     from mla_train.studies.jobs import group_overrides
-    from mla_train.studies.launch import Launcher, terminated_as_exit
+    from mla_train.studies.launch import Launcher
     from mla_train.studies.sweep import Sweep, goal_of
     from mla_train.studies.sweep_page import state, write_page, write_trials
     from mla_train.studies.sweep_results import best_recipe, best_trial, retrain, settings

@@ -18,24 +18,26 @@ class RowName(str):
         file: File of the row.
         row: Place of the row in the file, such as "line 17".
         id: Identifier that the user's table gives the row; empty where it gives none.
+        content: Checksum of its cells, by which it is known again; empty where it is no row of a table.
     """
 
-    __slots__ = ("file", "id", "row")
+    __slots__ = ("content", "file", "id", "row")
 
     file: str
     row: str
     id: str
+    content: str
 
-    def __new__(cls, file: str, row: str, identifier: str = "", note: str = "") -> "RowName":
+    def __new__(cls, file: str, row: str, identifier: str = "", note: str = "", content: str = "") -> "RowName":
         """A name of file and place, with a note behind them."""
         name = super().__new__(cls, " ".join(filter(None, (file, row, note))))
-        name.file, name.row, name.id = file, row, identifier
+        name.file, name.row, name.id, name.content = file, row, identifier, content
         return name
 
     def __reduce__(self) -> Any:
         """What a copy is made of."""
         note = self.removeprefix(f"{self.file} {self.row}".strip()).strip()
-        return RowName, (self.file, self.row, self.id, note)
+        return RowName, (self.file, self.row, self.id, note, self.content)
 
 
 class Labels(list[Any]):
@@ -79,7 +81,8 @@ def row_names(
     hints = [
         f"({cell})" if isinstance(cell, str) and not is_empty(cell) else "" for cell in beside or [""] * len(table)
     ]
-    return [RowName(file, row, each, hint) for (file, row), each, hint in zip(table.origins, ids, hints, strict=True)]
+    parts = zip(table.origins, ids, hints, table.checksums(), strict=True)
+    return [RowName(file, row, each, hint, content) for (file, row), each, hint, content in parts]
 
 
 def row_keys(table: Table, options: RowOptions) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from mla_train.escaping import spreadsheet_cell
 from mla_train.safe_files import atomic_path
 
 SPLITS_FILE = "data_splits.csv"
-COLUMNS = ("file", "row", "id", "split")
+COLUMNS = ("file", "row", "id", "split", "content")
+"""The last is a checksum of the row's cells, which a file of an earlier version lacks."""
 
 
 def write_splits(names: Mapping[str, Iterable[Any]], file: Path) -> None:
@@ -28,7 +29,7 @@ def write_splits(names: Mapping[str, Iterable[Any]], file: Path) -> None:
             writer.writerow(COLUMNS)
             for name, split in rows:
                 path = f"./{name.file}" if spreadsheet_cell(name.file) != name.file else name.file
-                writer.writerow((path, name.row, spreadsheet_cell(name.id), split))
+                writer.writerow((path, name.row, spreadsheet_cell(name.id), split, name.content))
 
 
 def is_splits_file(name: str) -> bool:
@@ -36,8 +37,8 @@ def is_splits_file(name: str) -> bool:
     return name.endswith(".csv") and Path(name).is_file()
 
 
-def read_splits(file: Path) -> dict[tuple[str, str], str]:
-    """The split of each row, by its file and its place there.
+def read_splits(file: Path) -> dict[tuple[str, str], tuple[str, str]]:
+    """The split of each row and the checksum of its cells, empty where it is not known, by its file and its place there.
 
     Raises:
         UserError: The file is none that `write_splits` has written.
@@ -45,11 +46,11 @@ def read_splits(file: Path) -> dict[tuple[str, str], str]:
     try:
         with file.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
+            if tuple(reader.fieldnames or ()) not in (COLUMNS, COLUMNS[:4]):
                 raise UserError(
-                    f"data.split_column={file}: a column, or the {SPLITS_FILE} of a run, with {', '.join(COLUMNS)}"
+                    f"data.split_column={file}: a column, or the {SPLITS_FILE} of a run, with {', '.join(COLUMNS[:4])}"
                 )
-            return {(resolved(row["file"]), row["row"]): row["split"] for row in reader}
+            return {(resolved(row["file"]), row["row"]): (row["split"], row.get("content") or "") for row in reader}
     except (OSError, UnicodeError, csv.Error) as error:
         raise UserError(f"data.split_column={file} cannot be read: {error}") from error
 

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from mla_train.config import TrainConfig
 from mla_train.config.stored import read_json
-from mla_train.errors import UserError
+from mla_train.errors import UserError, printable
+from mla_train.locks import is_locked, owner
 from mla_train.studies.launch import Launcher, available_threads
 from mla_train.training.run_folder import RunFolder, quoted
 
@@ -72,7 +73,12 @@ def run_jobs(jobs: Iterable[Job], train: Path, parallel: int = 1, threads: int |
     stop, finished = Event(), 0
 
     def run(job: Job) -> None:
-        if stop.is_set():
+        file = RunFolder(job.folder).lock
+        if is_locked(file):  # a comparison that was killed has left it: its run goes on
+            tqdm.write(printable(f"waiting for {job.folder}, which {owner(file)} trains"))
+        while is_locked(file) and not stop.is_set():
+            time.sleep(0.5)
+        if stop.is_set() or job.results is not None:
             return
         running = launcher.start(
             [*job.overrides, f"run_dir={quoted(job.folder)}", "resume=auto"], Path(f"{job.folder}.log")

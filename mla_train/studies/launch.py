@@ -13,8 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
@@ -129,20 +128,6 @@ def run_train(overrides: list[str], train: str, log: str) -> None:
     sys.argv = [train, *overrides]
     sys.path.insert(0, str(Path(train).parent))
     runpy.run_path(train, run_name="__main__")
-
-
-@contextmanager
-def terminated_as_exit() -> Iterator[None]:
-    """Ends this process on SIGTERM with an exception, so that the runs that it started are ended, too."""
-
-    def end(number: int, frame: Any) -> None:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _stop_with_parent(parent: int) -> None:

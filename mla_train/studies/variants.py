@@ -127,6 +127,13 @@ def read_plan(arguments: Sequence[str]) -> Plan:
         f"repeats={repeats} cuts folds anew: add folds=5, or give the number of seeds with seeds=",
     )
     require(not (folds and "seeds" in own), "seeds= and folds=: each fold is trained once; remove one of them")
+    given = {override.key_or_group for override in parse_overrides(parsed.overrides)}
+    chosen_here = {
+        "data.fold": bool(folds),
+        "data.split_seed": repeats > 1,
+    }  # given as well, runs would be others than they seem
+    for key in sorted(given & {key for key, is_chosen in chosen_here.items() if is_chosen}):
+        raise UserError(f"{key}= is chosen for each run of folds= and repeats=: remove it")
     if folds:
         fixed.append(f"data.folds={folds}")
     preset = own.get("preset")

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers import ROOT, SMALL
+from tests.helpers import ROOT, SMALL, write_captions, write_events, write_reviews
 from tests.warm import run_script
 
 pytestmark = pytest.mark.slow
@@ -28,6 +28,11 @@ TASKS = {
     "translations": ["task=translation", "data.train_size=300", "data.val_size=40", "data.test_size=30"],
     "multimodal": ["task=multimodal_sentiment"],
     "series": ["task=series_classification"],
+    "summaries": ["task=summarization", "data=summary_files", "data.train=tables/summaries.csv"],
+    "captions": ["task=image_captioning", "data=caption_files", "data.root=tables"],
+    "recommendations": ["task=recommendation", "data=event_files", "data.path=tables/events.csv"],
+    "languages": ["task=causal_lm", "data=text_lines", "data.train=tables/reviews.csv"],
+    "hidden pixels": ["task=masked_image", "data=image_files", "data.train=tables/Images"],
 }
 STAGES = [
     "mla_train.training.run_lock._write_config", "mla_train.training.run_folder.check_folder",
@@ -43,7 +48,18 @@ KINDS = ["write", "clock", "stage", "write", "full", "kill", "write", "term", "k
 def start(folder, threat, words, timeout=300):
     """train.py under a threat; how it ended."""
     script = ROOT / "tests" / "chaos" / "killed.py"
+    if not (folder / "tables").exists():
+        write_tables(folder / "tables")
     return run_script(script, [threat, *words, "run_dir=run", "resume=auto"], folder, timeout, pages=True)
+
+
+def write_tables(folder):
+    """Tables and images of the tasks whose bundled data is large."""
+    write_captions(folder, 60)
+    write_reviews(folder / "reviews.csv", 60)
+    write_events(folder / "events.csv")
+    lines = [f"the film number {i} is {'fine' if i % 2 else 'poor'} and long,number {i}" for i in range(120)]
+    (folder / "summaries.csv").write_text("\n".join(["text,summary", *lines]) + "\n")
 
 
 @cache

@@ -236,12 +236,28 @@ def test_splits_of_a_run_are_read_back(tmp_path):
     parts = {split: getattr(first, split).names for split in ("train", "val", "test")}
     write_splits(parts, tmp_path / "data_splits.csv")
     header, *written = (tmp_path / "data_splits.csv").read_text().splitlines()
-    assert header == "file,row,id,split"
+    assert header == "file,row,id,split,content"
     assert len(written) == 120
     again = files(tmp_path, f"data.split_column={tmp_path / 'data_splits.csv'}")
     assert {split: getattr(again, split).names for split in parts} == parts
     more = files(tmp_path, f"data.split_column={tmp_path / 'data_splits.csv'}", content=rows(125))
     assert any(note.startswith("left out 5 rows that") for note in more.notes)
+
+
+def test_splits_of_a_run_are_not_given_to_other_rows(tmp_path):
+    from mla_train.data.split_file import write_splits
+
+    first, file = files(tmp_path, "data.split_seed=7"), tmp_path / "data_splits.csv"
+    write_splits({split: getattr(first, split).names for split in ("train", "val", "test")}, file)
+    moved = [rows(125)[-1], *rows()]  # a row in front of the others
+    with pytest.raises(UserError) as error:
+        files(tmp_path, f"data.split_column={file}", content=moved)
+    assert "lists other rows than" in str(error.value)
+    assert "120 of 121 are not as they were" in str(error.value)
+    lines = [line.rpartition(",")[0] for line in file.read_text().splitlines()]  # as an earlier version wrote it
+    file.write_text("\n".join(lines) + "\n")
+    again = files(tmp_path, f"data.split_column={file}", content=moved)
+    assert sum(len(getattr(again, split).names) for split in ("train", "val", "test")) == 120
 
 
 MISTAKES = {

@@ -245,3 +245,34 @@ def test_images_of_a_table_are_evaluated_and_broken_ones_counted(tmp_path, evalu
         "in no folder of a class"
         in evaluate("--run", tmp_path / "run", "--input", tmp_path / "images" / "cat", fails=True)[0].err
     )
+
+
+def test_data_that_has_changed_since_is_not_taken_for_the_test_split_of_the_run(tmp_path, evaluate):
+    """Rows in another order would be cut into other splits, and their words have other numbers."""
+    table = tmp_path / "reviews.csv"
+    write_reviews(table, 40)
+    run_here(tmp_path / "run", "task=text_classification", "data=text_files", f"data.train={table}", "epochs=1")
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *reversed(rows)]) + "\n")
+    said = evaluate("--run", tmp_path / "run", fails=True)[0].err
+    assert "is not that with which" in said
+    assert "labels of" in said
+    assert "--input" in said
+    found = evaluate("--run", tmp_path / "run", "--input", table)[1]  # a file is another matter
+    assert found["slices"]["all"]["examples"] == len(rows)
+    (tmp_path / "run" / "results.json").unlink()  # of an exported folder less is known
+    table.write_text(
+        "\n".join([head, *(f"{row.partition(' ')[0]} newword{i} {row}" for i, row in enumerate(rows))]) + "\n"
+    )
+    assert "what was learned from it differs (text" in evaluate("--run", tmp_path / "run", fails=True)[0].err
+
+
+def test_values_that_differ_a_little_are_said(text_run, evaluate, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(text_run / "run", copy)
+    results = json.loads((copy / "results.json").read_text())
+    results["fingerprint"]["inputs"]["text of test"] = "other"
+    (copy / "results.json").write_text(json.dumps(results))
+    said, found = evaluate("--run", copy)
+    assert "NOT COMPARABLE: the data has changed" in said.err
+    assert "values of text of test differ" in found["notes"][0]

@@ -90,6 +90,8 @@ MISTAKES = {
     "folds=1": ["data.folds=1", "must be 2 or more"],
     "folds=3 seeds=2": ["seeds= and folds=", "remove one"],
     "attention=mla,mha repeats=2": ["repeats=2", "folds=5"],
+    "task=text_classification folds=3 repeats=2 data.split_seed=1": ["data.split_seed=", "remove it"],
+    "task=text_classification folds=3 data.fold=1": ["data.fold=", "remove it"],
     "task=text_classification folds=3": ["data.folds"],
     "": ["attention=mla,mha"],
     "attention=mla": ["attention=mla,mha"],

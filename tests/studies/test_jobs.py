@@ -1,12 +1,17 @@
 """Many runs: finished ones are skipped, failed ones are named, the others run."""
 
 import json
+import os
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from mla_train.errors import UserError
+from mla_train.locks import lock
 from mla_train.studies.jobs import NEEDED, Job, run_jobs
 
 WHOLE = {name: {} for name in NEEDED}
@@ -40,6 +45,27 @@ def test_runs_that_are_missing_are_run(tmp_path, parallel):
     program.write_text(FAKE.replace('"1"', '"9"'))
     assert run_jobs(jobs, program) == {}
     assert jobs[1].results is not None
+
+
+def test_a_run_that_goes_on_after_its_study_was_killed_is_waited_for(tmp_path, capsys):
+    """A run that chooses its hardware is a process of its own, which a kill of its parent does not end."""
+    program, job = tmp_path / "fake.py", Job(["seed=1"], tmp_path / "run")
+    program.write_text(FAKE)  # would fail
+    job.folder.mkdir()
+    held = threading.Event()
+
+    def train():
+        with lock(job.folder / ".lock"):
+            held.set()
+            time.sleep(1.5)
+            (job.folder / "results.json").write_text(json.dumps(WHOLE | {"mine": True}))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(train)
+        held.wait()
+        assert run_jobs([job], program) == {}
+    assert job.results == WHOLE | {"mine": True}
+    assert f"waiting for {job.folder}, which process {os.getpid()}" in capsys.readouterr().out
 
 
 def test_what_a_run_left_is_its_end_only_where_it_is_whole(tmp_path):

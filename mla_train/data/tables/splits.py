@@ -7,7 +7,7 @@ from typing import Any
 
 from mla_train.config import FileOptions, OnError, TableOptions
 from mla_train.data.image_files import files_below, note_links, shown
-from mla_train.data.split_file import is_splits_file, read_splits, resolved
+from mla_train.data.split_file import COLUMNS, is_splits_file, read_splits, resolved
 from mla_train.data.splits import PART_NAMES, split_of
 from mla_train.data.tables.source import FORMATS, format_of
 from mla_train.data.tables.table import Table, concatenate, read_table
@@ -111,10 +111,18 @@ def _splits_of_rows(table: Table, column: str) -> list[str]:
 
 def _listed_splits(table: Table, file: Path) -> list[str]:
     listed = read_splits(file)
-    splits = [listed.get((resolved(name), place), "") for name, place in table.origins]
-    if not any(splits):
+    known = [listed.get((resolved(name), place), ("", "")) for name, place in table.origins]
+    if not any(split for split, _ in known):
         raise UserError(f"{file} lists no row of {table.file}: it belongs to other files (data.split_column)")
-    return splits
+    now = zip(known, table.checksums(), table.origins, strict=True)
+    others = [" ".join(origin) for (_, then), content, origin in now if then not in ("", content)]
+    if others:  # rows were added or removed before them, or are in another order: test would be trained on
+        raise UserError(
+            f"{file} lists other rows than {table.file} has now: {len(others):,} of {len(known):,} are not as they were, {few(others)}. "
+            f"Restore the table, or remove the column {COLUMNS[-1]} of {file} to split the rows by their places all the same "
+            "(data.split_column)"
+        )
+    return [split for split, _ in known]
 
 
 def named_files(value: Any, split: str, notes: list[str] | None = None) -> list[Path]:

@@ -1,6 +1,7 @@
 """A table in memory, column by column."""
 
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,18 @@ class Table:
     def origins(self) -> Sequence[tuple[str, str]]:
         """File of each row, and its place there."""
         return self.files or OneFile(str(self.file), self.places)
+
+    def checksums(self) -> list[str]:
+        """A checksum of the cells of each row that are there, with the names of their columns: no spreadsheet takes it for a number."""
+        checksums = [0] * len(self)
+        for name in sorted(self.cells):
+            own = zlib.crc32(name.encode("utf-8", "surrogatepass"))
+            for row, cell in enumerate(self.cells[name]):
+                if cell is None:  # later rows may bring further columns
+                    continue
+                known = cell if isinstance(cell, bytes) else repr(cell).encode("utf-8", "surrogatepass")
+                checksums[row] = zlib.crc32(known, zlib.crc32(own.to_bytes(4), checksums[row]))
+        return [f"crc{each:08x}" for each in checksums]
 
     def select(self, rows: Sequence[int]) -> "Table":
         """Some of the rows; notes on the whole table are left out."""
