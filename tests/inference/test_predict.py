@@ -324,8 +324,9 @@ def test_texts_are_read_from_the_column_of_training(tmp_path, name, task):
     table = pd.DataFrame({name: [f"good film {i}" for i in range(40)], "label": ["a", "b"] * 20})
     table.to_csv(tmp_path / "a.csv", index=False)
     reader = reader_of(*f"task={task}".split(), f"data.train={tmp_path / 'a.csv'}")
-    assert reader.spec.columns == {"text": name}
-    assert reader.spec.to_dict()["columns"] == {"text": name}
+    labels = {"label": "label"} if "classification" in task else {}
+    assert reader.spec.columns == {"text": name} | labels
+    assert reader.spec.to_dict()["columns"] == {"text": name} | labels
     table.assign(text="another").to_csv(tmp_path / "b.csv", index=False)
     assert texts_of(reader, tmp_path / "b.csv")[0] == table[name].tolist()
     table.rename(columns={name: "text"}).to_csv(tmp_path / "c.csv", index=False)
