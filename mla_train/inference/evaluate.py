@@ -22,6 +22,7 @@ from mla_train.heads.bootstrap import DRAWS, bounds_of, drawn_metrics
 from mla_train.heads.unlabelled import Unlabelled
 from mla_train.inference.columns import Files, find_columns, located, named, raw_value
 from mla_train.inference.examples import open_examples
+from mla_train.inference.files import table_options
 from mla_train.inference.histories import NEXT
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import read_windows
@@ -175,7 +176,8 @@ def read_measured(predictor: Predictor, path: str) -> Labelled:
         UserError: The table does not fit the model.
     """
     ((name, modality),) = predictor.spec.inputs.items()
-    (last,) = read_windows(Path(path), modality.spec, backtest=1, all_measured=False)
+    written = table_options(predictor.config.data)
+    (last,) = read_windows(Path(path), modality.spec, backtest=1, all_measured=False, written=written)
     look_back, horizon = modality.spec.look_back, modality.spec.horizon
     column = WindowColumn(last.series, look_back, last.now - look_back + 1, look_back, horizon)
     notes, inputs, spec = last.series.table.notes, predictor.spec.inputs, predictor.spec

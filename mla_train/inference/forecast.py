@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 
 from mla_train.errors import UserError
-from mla_train.inference.files import Writer
+from mla_train.inference.files import Writer, table_options
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import has_past, read_windows
 from mla_train.modalities.series.spec import SeriesSpec
@@ -40,7 +40,8 @@ def forecast_file(
     if backtest < 0:
         raise UserError(f"--backtest {backtest}: must be 1 or more")
     (modality,) = predictor.spec.inputs.values()
-    windows = read_windows(Path(file), modality.spec, start, backtest, all_measured=False)
+    written = table_options(predictor.config.data)
+    windows = read_windows(Path(file), modality.spec, start, backtest, all_measured=False, written=written)
     records = predictor.predict([dict.fromkeys(predictor.spec.inputs, window) for window in windows])
     for window, record in zip(windows, records, strict=True):
         _leave_empty(window, record, modality.spec)

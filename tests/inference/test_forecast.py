@@ -190,6 +190,18 @@ def test_long_tables_with_parts_of_times_and_marks_are_read_as_in_training(tmp_p
     assert "no series b in column id" in said
 
 
+def test_new_tables_are_written_as_those_of_training(tmp_path, predict):
+    times = pd.date_range("2024-01-01", periods=300, freq="h")
+    frame = pd.DataFrame({"date": times, "Köln": np.random.default_rng(0).normal(size=300) + np.arange(300) % 24})
+    for name, encoding in (("a", "cp1252"), ("b", "utf-8")):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False, encoding=encoding)
+    words = [f"data.path={tmp_path / 'a.csv'}", "data.encoding=cp1252", *SIZES]
+    run_here(tmp_path / "run", "task=forecasting", "data=series_csv", *words)
+    rows = read(predict("--run", tmp_path / "run", "--input", tmp_path / "a.csv"))
+    assert set(rows["series"]) == {"Köln"}
+    assert "Köln" in predict("--run", tmp_path / "run", "--input", tmp_path / "b.csv", fails=True).err
+
+
 @pytest.fixture(scope="module")
 def two_run(tmp_path_factory):
     """A forecaster of two series one below the other."""

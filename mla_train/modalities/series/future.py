@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mla_train.config import Resample, SeriesTableOptions
+from mla_train.config import Resample, SeriesTableOptions, TableOptions
 from mla_train.data.tables.numbers import NumberFormat
 from mla_train.errors import UserError
 from mla_train.modalities.series.frequency import are_alike, following_times, frequency_of
@@ -18,7 +18,12 @@ from mla_train.modalities.series.windows import Window, scale
 
 
 def read_windows(
-    file: Path, spec: SeriesSpec, start: str | None = None, backtest: int = 0, all_measured: bool = True
+    file: Path,
+    spec: SeriesSpec,
+    start: str | None = None,
+    backtest: int = 0,
+    all_measured: bool = True,
+    written: TableOptions | None = None,
 ) -> list[Window]:
     """Windows of a csv or parquet table that end where forecasts are wanted, the earliest first.
 
@@ -30,13 +35,14 @@ def read_windows(
         start: Time of the first step that is forecast; None is the step behind the last measured row.
         backtest: Number of forecasts of measured steps, each a horizon before the next; 0 is the one forecast from `start`.
         all_measured: Whether each series needs a value in the rows that are read, see `has_past`; else one does.
+        written: What the user said of how tables are written, such as their encoding.
 
     Raises:
         UserError: The file or a column does not exist, a cell is no number, rows are too few or of another distance, a series
             has no value in the rows that are read, or a covariate that is known ahead has none in those that are forecast.
     """
     notes: list[str] = []
-    frame = _read(file, spec, notes)
+    frame = _read(file, spec, notes, written or TableOptions())
     times = pd.DatetimeIndex(frame.index)
     measured = frame[spec.names].notna().any(axis=1).to_numpy().nonzero()[0]
     if not len(measured):
@@ -93,7 +99,7 @@ def _note_gaps(file: Path, windows: Sequence[Window], spec: SeriesSpec, all_meas
         notes.append(f"{gaps:,} values are missing in the rows that are read: taken as the last value before them")
 
 
-def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
+def _read(file: Path, spec: SeriesSpec, notes: list[str], written: TableOptions) -> pd.DataFrame:
     """Numbers by their times, at the distance that the model has learned; rows that are missing are gaps."""
     formats = {name: NumberFormat(*signs) for name, signs in spec.formats.items() if signs}
     options = SeriesTableOptions(
@@ -103,7 +109,7 @@ def _read(file: Path, spec: SeriesSpec, notes: list[str]) -> pd.DataFrame:
         targets=[spec.value_column] if spec.series_column else spec.names,
         known=table_columns(spec.known, spec.categories),
         observed=table_columns(spec.observed, spec.categories),
-        na_values=spec.na_values,
+        **{**vars(written), "na_values": spec.na_values},
     )
     if spec.resample != Resample.refuse.value:
         options.resample, options.frequency = Resample(spec.resample), spec.frequency
