@@ -7,8 +7,8 @@ from typing import Any
 from mla_train.config.stored import read_json
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError, few
+from mla_train.fingerprint import differences, fingerprint
 from mla_train.inference.predictor import Predictor
-from mla_train.training.fingerprint import differences, fingerprint
 
 FITTED = ("classes", "tokenizer")
 """What is known of targets from the data, and not tuned on val."""

@@ -11,6 +11,7 @@ import yaml
 
 from mla_train.config.stored import read_stored
 from mla_train.errors import UserError, require
+from mla_train.fingerprint import differences, fingerprint
 from mla_train.inference.artifact import load_model
 from mla_train.locks import lock, owner
 from mla_train.masking import mask_options, mask_word
@@ -22,7 +23,6 @@ from mla_train.studies.launch import available_threads
 from mla_train.studies.parameter_matching import CheckedVariant
 from mla_train.studies.timing import inference_speeds
 from mla_train.studies.variants import Plan
-from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loaders import evaluation_loader
 
 CLAIM, LOCK = "comparison.yaml", ".lock"

@@ -26,6 +26,7 @@ from sqlalchemy.engine import make_url
 from mla_train.config import TrainConfig
 from mla_train.config.stored import read_json
 from mla_train.errors import UserError, few, require
+from mla_train.fingerprint import differences, fingerprint
 from mla_train.locks import is_locked, lock
 from mla_train.masking import mask_word
 from mla_train.safe_files import UNFINISHED
@@ -33,7 +34,6 @@ from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
 from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
 from mla_train.task import build_task
-from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import quoted
 from mla_train.training.scores import read_kept_start

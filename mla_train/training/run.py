@@ -22,6 +22,7 @@ from mla_train.data.split_file import SPLITS_FILE, write_splits
 from mla_train.data.splits import SPLITS
 from mla_train.dataset import Dataset
 from mla_train.errors import FILE_ERRORS, Interrupted, UserError, printable
+from mla_train.fingerprint import check_same_data, fingerprint
 from mla_train.inference.artifact import save_description, save_model
 from mla_train.masking import mask, mask_command
 from mla_train.model_files import SPEC, independent
@@ -41,7 +42,6 @@ from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.evaluation import choices, compute_baselines, evaluate, keeps_last
 from mla_train.training.factory import build_trainer, check_hardware
 from mla_train.training.fine_tuning import describe_frozen, freeze
-from mla_train.training.fingerprint import check_same_data, fingerprint
 from mla_train.training.launched import launched
 from mla_train.training.loaders import evaluation_loader, train_loader
 from mla_train.training.loggers import CsvLogger

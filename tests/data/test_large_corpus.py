@@ -15,10 +15,10 @@ from mla_train.data.corpus import read_corpus
 from mla_train.data.sampling import DataPosition
 from mla_train.data.tokenizers import learn_exact_tokenizer, learn_tokenizer
 from mla_train.errors import UserError
+from mla_train.fingerprint import differences, fingerprint
 from mla_train.modalities.text import preprocess
 from mla_train.modalities.text.tokenize import tokenize
 from mla_train.task import build_task
-from mla_train.training.fingerprint import differences, fingerprint
 from mla_train.training.loaders import train_loader
 from tests.helpers import ROOT, SMALL, config, train
 from tests.training.test_resume import assert_same_end, wait_for_step

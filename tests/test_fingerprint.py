@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from mla_train.errors import UserError
+from mla_train.fingerprint import _digest, check_same_data, differences, fingerprint
 from mla_train.task import build_task
 from mla_train.training.checkpoints import Checkpoints
-from mla_train.training.fingerprint import _digest, check_same_data, differences, fingerprint
 from tests.helpers import ROOT, config, example_data, load, run_here, stop_in_epoch, write_jsonl, write_pictures
 
 
