@@ -93,7 +93,7 @@ def test_other_pixels_of_the_same_labels_are_noticed(tmp_path):
 
 ORDER = """
 import json
-from tests.training.test_fingerprint import classes_and_fingerprints
+from tests.test_fingerprint import classes_and_fingerprints
 print(json.dumps(classes_and_fingerprints()))
 """
 
