@@ -129,7 +129,7 @@ def test_the_task_of_ones_own_trains_and_resumes(tmp_path):
     evaluated = python("scripts/evaluate.py", "--run", "run", "--config-dir", "mine", "--draws", "20", cwd=tmp_path)
     assert f"{results['metrics']['test']['accuracy']:.4f}" in evaluated.stdout
     wrong = train(*command[1:], "data.splt_seed=1", cwd=tmp_path, check=False)
-    assert "Did you mean split_seed" in wrong.stderr
+    assert "Did you mean data.split_seed" in wrong.stderr
     (tmp_path / "run" / "results.json").unlink()
     resumed = train("--config-dir", "mine", "resume=run", cwd=tmp_path)
     assert "resuming run" in resumed.stdout

@@ -238,7 +238,7 @@ def test_own_texts_are_learned_from_and_gaps_are_filled(tmp_path):
     assert rows[0]["prediction"][0] == "snow"  # the number behind it is a word that the vocabulary lacks, a gap too
     assert max(rows[0]["gaps"][0], key=rows[0]["gaps"][0].get) == "snow"
     done = python("scripts/evaluate.py", "--run", "mine", "--input", "new.jsonl", cwd=tmp_path, check=False)
-    assert "no column label" in done.stderr
+    assert "no labels to compare with" in done.stderr
 
 
 def test_labels_of_a_classification_are_not_read(tmp_path):
