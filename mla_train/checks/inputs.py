@@ -9,7 +9,7 @@ from mla_train.checks.base import Check, LoadedExamples
 from mla_train.data.splits import SPLITS
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.heads.masked_tokens import MaskedTokens
-from mla_train.modalities.text.preprocess import tokenize
+from mla_train.modalities.text.tokenize import tokenize
 
 IMBALANCE = 10  # size of the largest class by that of the smallest
 MANY_UNKNOWN, MANY_CUT = 0.25, 0.05

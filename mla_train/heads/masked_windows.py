@@ -13,7 +13,7 @@ from mla_train.heads.masked_patches import Hidden, MaskedPatches, MaskedPatchSpe
 
 @dataclass
 class MaskedWindowSpec(MaskedPatchSpec):
-    """What is hidden, and of what.
+    """How much of a window is hidden.
 
     Attributes:
         look_back: Number of steps of a window, of which some are hidden.

@@ -16,7 +16,7 @@ from mla_train.data.sampling import DataPosition
 from mla_train.data.tokenizers import learn_exact_tokenizer, learn_tokenizer
 from mla_train.errors import UserError
 from mla_train.fingerprint import differences, fingerprint
-from mla_train.modalities.text import preprocess
+from mla_train.modalities.text import column
 from mla_train.modalities.text.tokenize import tokenize
 from mla_train.task import build_task
 from mla_train.training.loaders import train_loader
@@ -188,7 +188,7 @@ def test_a_run_on_files_that_is_killed_ends_as_one_in_memory(folder, tmp_path):
 
 
 def test_a_vocabulary_is_learned_from_some_texts_of_a_large_corpus(folder, monkeypatch):
-    monkeypatch.setattr(preprocess, "LEARNED_BYTES", 2000)
+    monkeypatch.setattr(column, "LEARNED_BYTES", 2000)
     for task in TASKS:
         data = load(folder, task, "a.txt")[0]
         (note,) = [note for note in data.notes if "vocabulary is learned from" in note]

@@ -22,7 +22,8 @@ from mla_train.data.tokenizers import (
 )
 from mla_train.errors import UserError
 from mla_train.modalities.text import preprocess
-from mla_train.modalities.text.preprocess import in_kmers, tokenize
+from mla_train.modalities.text.preprocess import in_kmers
+from mla_train.modalities.text.tokenize import tokenize
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "ein Hund saß"] * 3
 REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10_000}

@@ -11,7 +11,8 @@ from mla_train.data.cache import cached
 from mla_train.data.tables.cells import as_text
 from mla_train.data.tokenizers import END_ID, START_ID, learn_exact_tokenizer
 from mla_train.errors import require
-from mla_train.modalities.text.preprocess import Text, TextColumn
+from mla_train.modalities.text.column import TextColumn
+from mla_train.modalities.text.preprocess import Text
 from mla_train.modalities.text.spec import TextSpec
 from mla_train.modalities.text.tokenize import tokenize
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mla_train.data.ragged import Ragged
-from mla_train.modalities.text.preprocess import TextColumn, TextExample
+from mla_train.modalities.text.column import TextColumn, TextExample
 
 
 @dataclass
