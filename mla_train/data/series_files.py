@@ -84,7 +84,7 @@ def _read_wide(table: Table, options: Any, known: Formats, form: str, notes: lis
         )
     columns, formats = _by_number(table, columns, formats, notes)
     _ask_for_steps(table, columns, labels, label_column)
-    if len({re.sub(r"\d+$", "", name) for name in columns}) > 1:  # not t1, t2, ...
+    if len({re.sub(r"\d+(\D*)$", r"\1", name) for name in columns}) > 1:  # not t1, t2, ...
         names = list(columns)
         notes.append(
             f"the {len(names)} steps of a series are the columns {few(names, 4)}{f' {names[-1]}' * (len(names) > 4)}"
@@ -97,8 +97,8 @@ def _by_number(
     table: Table, columns: dict[str, np.ndarray], formats: Formats, notes: list[str]
 ) -> tuple[dict[str, np.ndarray], Formats]:
     """Steps t0, t1, t10, t2, which programs sort as words, in the order of their numbers; any other order is noted."""
-    parts = [re.fullmatch(r"(\D*)(\d+)", name) for name in columns]
-    if not all(parts) or len({part[1] for part in parts if part}) > 1:
+    parts = [re.fullmatch(r"(\D*)\d+(\D*)", name) for name in columns]
+    if not all(parts) or len({part.groups() for part in parts if part}) > 1:
         return columns, formats
     ordered = sorted(columns, key=lambda name: int(re.sub(r"\D", "", name)))
     if list(columns) in (ordered, ordered[::-1]):

@@ -113,6 +113,15 @@ def test_validation_may_have_several_names(tmp_path):
     assert set(find_parts(tmp_path)) == {"train", "val", "test"}
 
 
+def test_signs_that_spreadsheets_write_by_their_number_are_read(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["text", "n_x000D_"], ["one_x000D_\ntwo _x005F_x0041_ _x41_", 1]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    assert read_table(tmp_path / "a.xlsx").cells == {"text": ["one\r\ntwo _x0041_ _x41_"], "n": [1]}
+
+
 def test_spreadsheets_arrays_and_arrow_files(tmp_path):
     frame = pd.DataFrame({"text": ["a", "b"], "n": [1, 2]})
     openpyxl = pytest.importorskip("openpyxl")

@@ -169,6 +169,12 @@ def test_recordings_that_cannot_be_read_say_why(tmp_path):
     for source, reason in cases.items():
         with pytest.raises(UnreadableError, match=reason):
             read_recording(source, RATE, 40, 10.0)
+    song = write(tmp_path / "whole.mp3", np.random.default_rng(0).normal(0, 0.1, 32_000))
+    (tmp_path / "cut.mp3").write_bytes(song.read_bytes()[: song.stat().st_size // 2])
+    with pytest.raises(UnreadableError, match=r"ends after .* samples: it is damaged"):
+        read_recording(tmp_path / "cut.mp3", RATE, 40, 10.0)
+    with pytest.raises(ValueError, match=r"ends after .* samples: it is damaged"):
+        infer_onnx.read_samples(str(tmp_path / "cut.mp3"), vars(SPEC))
     for source, reason in list(cases.items())[2:6]:
         with pytest.raises(UserError, match=reason):
             Audio(SPEC).preprocess([source])

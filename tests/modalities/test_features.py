@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from mla_train.errors import UserError
-from mla_train.modalities import Features
+from mla_train.inference.export.runtime import infer_onnx
+from mla_train.modalities import Features, Series
 from mla_train.modalities.features import FeatureSpec
+from mla_train.modalities.series.spec import SeriesSpec
 from tests.helpers import SMALL, config
 
 VALUES = [np.arange(6.0).reshape(3, 2), np.array([7.0, 8.0]), None, np.zeros((0, 2))]
@@ -83,3 +85,13 @@ def test_values_that_the_model_does_not_read_are_refused(value, message):
     modality = Features(FeatureSpec([0.0, 0.0], [1.0, 1.0]))
     with pytest.raises(UserError, match=message):
         modality.preprocess([value])
+    with pytest.raises(ValueError, match=message if "numbers" not in message else ""):
+        infer_onnx.read_features([value], {"mean": [0.0, 0.0]})
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], [[1.0], [2.0]], [[1.0, 2.0, 3.0]]])
+def test_series_of_another_number_of_channels_are_refused_and_not_repeated(value):
+    with pytest.raises(UserError, match="are given: this model reads 2 a step"):
+        Series(SeriesSpec(["a", "b"], [0.0, 0.0], [1.0, 1.0])).preprocess([value])
+    with pytest.raises(ValueError, match="are given: this model reads 2 a step"):
+        infer_onnx.read_series([value], {"horizon": 0, "mean": [0.0, 0.0], "patch": 1})

@@ -203,6 +203,8 @@ def _filled_rows(sheet: Any, file: Workbook) -> Iterator[tuple[int, tuple[Any, .
     Raises:
         UserError: Rows are further down or have more cells than they may: each cell names its place.
     """
+    from openpyxl.utils.escape import unescape  # of signs such as _x000D_, the first of the two that end a line
+
     sheet.reset_dimensions()
     count = file.held = 0
     for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
@@ -213,7 +215,7 @@ def _filled_rows(sheet: Any, file: Workbook) -> Iterator[tuple[int, tuple[Any, .
         count, file.held = count + len(row), 0
         check_cells(number, count // number, file.size, file.name, SHEET_CELL)
         if any(cell is not None and not is_empty(cell) for cell in row):
-            yield number, row
+            yield number, tuple(unescape(cell) if isinstance(cell, str) and "_x" in cell else cell for cell in row)
 
 
 def open_arrays(path: str, name: str, kind: str, options: TableOptions) -> Source:

@@ -26,7 +26,9 @@ LONGEST = 1_000
 NARROWER, MUCH_NARROWER = 10, 100
 """How much narrower the range of a column must be for a point to part thousands, and to be the decimal sign."""
 SENTINELS = [
-    float(f"{sign}{digits}") for sign in ("-", "") for digits in ("99", "999", "9999", "99999", "999999", "1e20")
+    sign * mark
+    for sign in (-1.0, 1.0)
+    for mark in (99, 999, 9999, 99999, 999999, 1e20, 99.9, 999.9, 9999.9, 99.99, 999.99, 32767, 32768)
 ]
 """Numbers that often mean a missing value."""
 

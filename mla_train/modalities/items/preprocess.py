@@ -195,7 +195,8 @@ def read_history(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = written_list(value) or value
+        written = written_list(value)
+        value = value if written is None else written
     if value is None or isinstance(value, str):
         value = [name for name in (value or "").split(SEPARATOR) if not is_empty(name)]
     if not isinstance(value, list | tuple):

@@ -25,7 +25,9 @@ MOST_LACKING = 0.05
 """Share of the steps that may have no row and are gaps, where all rows stand at whole steps."""
 UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 MOSTLY = 0.9
-"""Share of the rows that are no further off."""
+"""Share of the rows that are no further off, or of the steps that are sums of about as many values as usual."""
+WHOLE = 0.9
+"""Part of the usual number of values from which on a sum counts as whole; February has .9 of the days of a month."""
 
 
 def evenly_spaced(
@@ -56,7 +58,7 @@ def evenly_spaced(
     frequency = options.frequency or frequency_of(index, options.path)
     try:
         if is_calendar(frequency):
-            regular = _by_step(frame.resample(frequency), options)
+            regular = _by_step(frame.resample(frequency), options, notes)
         else:
             step = _length(frequency)
             _check_growth(index, step, options)
@@ -66,7 +68,7 @@ def evenly_spaced(
                     f"times are up to {_furthest(index, near)} off a distance of {frequency}: read as the nearest"
                 )
                 frame = frame.set_axis(near)
-            regular = _by_step(frame.resample(step, origin=origin), options)
+            regular = _by_step(frame.resample(step, origin=origin), options, notes)
     except (ValueError, ZeroDivisionError) as error:
         raise UserError(f"data.frequency={frequency}: {error}; write 15min, 1h, 1D, B or MS") from error
     gaps = int(regular.isna().all(axis=1).sum())
@@ -97,7 +99,7 @@ def _furthest(index: pd.DatetimeIndex, near: pd.DatetimeIndex) -> str:
     return f"{pd.Timedelta(np.abs((index - near).asi8).max()).total_seconds():.3g} s"
 
 
-def _by_step(steps: Any, options: SeriesTableOptions) -> pd.DataFrame:
+def _by_step(steps: Any, options: SeriesTableOptions, notes: list[str]) -> pd.DataFrame:
     """A row for each step of a resampler, as the options say; a step without values is a gap."""
     if options.resample is Resample.last:
         return steps.last()
@@ -105,7 +107,21 @@ def _by_step(steps: Any, options: SeriesTableOptions) -> pd.DataFrame:
     if options.resample is Resample.sum:
         summed = [name for name in regular.columns if name not in (*options.known, *options.observed)]
         regular[summed] = steps[summed].sum(min_count=1)
+        _note_parts(steps[summed].count(), notes)
     return regular
+
+
+def _note_parts(counts: pd.DataFrame, notes: list[str]) -> None:
+    """A note on sums of fewer values than usual, as of an hour that has not ended yet; none where numbers of values vary."""
+    counts = counts.where(counts > 0)
+    parts = counts < WHOLE * counts.median()
+    parts &= parts.mean() <= 1 - MOSTLY
+    for name in parts.columns[parts.any()][:1]:
+        last = parts.index[parts[name]][-1]
+        notes.append(
+            f"{parts.any(axis=1).sum():,} steps are sums of fewer values than usual, such as {last}, where {name} has "
+            f"{counts.at[last, name]:g} instead of {counts[name].median():g}: remove the rows of a step that has not ended yet"
+        )
 
 
 def _length(frequency: str) -> pd.Timedelta:

@@ -150,16 +150,18 @@ def ordered_numbers(values: pd.Series, where: str) -> np.ndarray:
     """Numbers that grow with time: those of a column as they are, but for months before years, as 12.2023, which are read.
 
     Raises:
-        UserError: The numbers may be dates whose year comes last, as 31122023.
+        UserError: The numbers may be dates whose year comes last, as 31122023 or 311223.
     """
     months = _as_decimal_years(values)
     if months is not None and months.form == "%m.%Y":
         return months.times.to_numpy()
-    if (values % 1 == 0).all() and values.between(1_01_1900, 31_12_2100).all():
-        for form in ("%d%m%Y", "%m%d%Y"):
+    if (values % 1 == 0).all() and values.between(1_01_00, 31_12_2100).all():
+        for form in ("%d%m%Y", "%m%d%Y", "%d%m%y", "%m%d%y"):
             texts = with_zeros(values.astype("int64").astype(str), form)
             times = pd.DatetimeIndex(pd.to_datetime(texts, format=form, errors="coerce"))
             if times.notna().all() and (times.year >= 1900).all() and (times.year <= 2100).all():
+                if form.endswith("y") and (values % 100).nunique() >= (values // 10_000).nunique():
+                    continue  # of years there are fewer than days: they are in front, as in 231130, or nowhere
                 raise UserError(
                     f"{where}: the numbers, such as {values.iloc[0]:.15g}, may be dates whose year comes last, and would be in another "
                     f"order as numbers: data.time_format={form} reads them so; write other numbers smaller, as counted from the first"

@@ -38,6 +38,23 @@ def test_means_of_longer_steps_are_not_moved(tmp_path):
     assert table_of(data).values[0, 0] == pytest.approx(frame["load"][:2].mean())
 
 
+@pytest.mark.parametrize("rows", [400, 397])
+def test_a_sum_of_a_part_of_a_step_is_said(tmp_path, rows):
+    frame = hourly_table().assign(date=pd.date_range("2024-01-01", periods=400, freq="15min"))[:rows]
+    data = read(tmp_path, frame, "data.resample=sum", "data.frequency=1h", "data.look_back=8", "data.horizon=2")
+    notes = [note for note in data.notes if "sums of fewer values than usual" in note]
+    assert len(notes) == (rows < 400)
+    assert all("1 steps are" in n and "such as 2024-01-05 03:00:00, where load has 1 instead of 4" in n for n in notes)
+
+
+def test_sums_of_numbers_of_values_that_vary_are_not_said(tmp_path):
+    days = pd.date_range("2024-01-01", periods=400, freq="B")
+    months = read(
+        tmp_path, hourly_table().assign(date=days), "data.resample=sum", "data.frequency=W", "data.look_back=8"
+    )
+    assert not any("fewer values" in note for note in months.notes)
+
+
 @pytest.mark.parametrize("frequency", ["2MS", "2ME", "4MS", "6MS", "6ME", "SMS", "SME", "2YS", "5YE", "QS-FEB"])
 def test_multiples_of_months_and_years(tmp_path, frequency):
     times = pd.date_range("1750-01-01", periods=60, freq=frequency)

@@ -290,17 +290,20 @@ def test_steps_of_val_and_test_are_those_of_train(tmp_path):
     assert any("in the order of the training data" in note for note in data.notes)
 
 
-def test_columns_that_are_sorted_as_words_are_steps_by_number(tmp_path):
-    rows = [{f"t{step}": step + i / 64 for step in range(12)} | {"label": "ab"[i % 2]} for i in range(40)]
-    pd.DataFrame(rows)[[*sorted(f"t{step}" for step in range(12)), "label"]].to_csv(tmp_path / "a.csv", index=False)
+@pytest.mark.parametrize(("before", "behind"), [("t", ""), ("", " min"), ("at ", "s")])
+def test_columns_that_are_sorted_as_words_are_steps_by_number(tmp_path, before, behind):
+    steps = [f"{before}{step}{behind}" for step in range(12)]
+    rows = [{name: step + i / 64 for step, name in enumerate(steps)} | {"label": "ab"[i % 2]} for i in range(40)]
+    pd.DataFrame(rows)[[*sorted(steps), "label"]].to_csv(tmp_path / "a.csv", index=False)
     words = ["task=series_classification", "data=series_files", f"data.train={tmp_path / 'a.csv'}"]
     data = build_task(config(*words)).read()
     series = data.splits["train"].inputs["series"]
     assert series[0].ravel().tolist() == list(range(12))
-    assert list(series[0].formats) == [f"t{step}" for step in range(12)]
-    assert any("in the order of their numbers, t0, t1, t2" in note for note in data.notes)
-    pd.DataFrame(rows)[["t1", "t0", "t2", "label"]].to_csv(tmp_path / "a.csv", index=False)
-    assert any("in the order of the file, t1, t0, t2" in note for note in build_task(config(*words)).read().notes)
+    assert list(series[0].formats) == steps
+    assert any(f"in the order of their numbers, {', '.join(steps[:3])}" in note for note in data.notes)
+    pd.DataFrame(rows)[[steps[1], steps[0], steps[2], "label"]].to_csv(tmp_path / "a.csv", index=False)
+    shown = ", ".join([steps[1], steps[0], steps[2]])
+    assert any(f"in the order of the file, {shown}" in note for note in build_task(config(*words)).read().notes)
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,8 @@ def read_samples(file: str, spec: Spec) -> np.ndarray:
             if min(whole, spec["max_seconds"] * rate) - wanted > rate / 100:
                 raise ValueError(f"{file} ends after {opened.frames:,} of {whole:,.0f} samples: it is damaged")
             samples = opened.read(wanted, dtype="float32", always_2d=True).mean(1)
+            if len(samples) < wanted:
+                raise ValueError(f"{file} ends after {len(samples):,} of {wanted:,} samples: it is damaged")
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"{file} cannot be read as a recording: {error}") from error
     if not len(samples) or not np.isfinite(samples).all():
@@ -415,6 +417,18 @@ def log_mel(samples: np.ndarray, spec: Spec) -> np.ndarray:
 # Arrays of numbers.
 
 
+def given(value: Any, width: int, dtype: Any) -> np.ndarray:
+    """The array of a list, which has no steps where nothing is given."""
+    return np.array(value, dtype) if value is not None and len(value) else np.zeros((0, width), dtype)
+
+
+def of_width(steps: np.ndarray, width: int) -> np.ndarray:
+    """Steps `(length, width)`; a ValueError where they have another width, which numpy would repeat if it is 1."""
+    if steps.shape[1:] != (width,):
+        raise ValueError(f"{steps.shape[-1]} features are given: this model reads {width} a step")
+    return steps
+
+
 def without_padding(steps: np.ndarray) -> np.ndarray:
     """A vector as one step, or steps without those of zeros at both ends, as in training."""
     if steps.ndim == 1:
@@ -432,9 +446,9 @@ def without_end(steps: np.ndarray) -> np.ndarray:
 def read_features(values: Sequence[Any], spec: Spec) -> Arrays:
     """Vectors `(width,)` or `(length, width)`."""
     width = len(spec["mean"])
-    rows = [
-        np.zeros((0, width)) if value is None else without_padding(np.asarray(value, np.float32)) for value in values
-    ]
+    rows = [of_width(without_padding(given(value, width, np.float32)), width) for value in values]
+    if any(not np.isfinite(row).all() for row in rows):
+        raise ValueError("features have a value that is no finite number")
     features, padding = pad(rows, np.float32, (width,))
     return {"values": features, "padding": padding}
 
@@ -447,10 +461,8 @@ def read_series(values: Sequence[Any], spec: Spec) -> Arrays:
         windows = [read_window(value, spec) for value in values]
         return {field: np.stack([window[field] for window in windows]) for field in windows[0]}
     channels = len(spec["mean"])
-    rows = [
-        np.zeros((0, channels)) if v is None else without_end(np.array(v, dtype=float).reshape(len(v), -1))
-        for v in values
-    ]
+    steps = [given(value, channels, float) for value in values]
+    rows = [without_end(of_width(each[:, None] if each.ndim == 1 else each, channels)) for each in steps]
     past, padding = pad(rows, float, (channels,), spec["patch"])
     real = np.isfinite(past) & ~padding[..., None]
     past = np.where(real, past, spec["mean"])
