@@ -44,7 +44,7 @@ class Split:
 
     columns: dict[str, Any]
     targets: Any
-    names: list[str] = field(default_factory=list)
+    names: Sequence[str] = ()
     sequences: list[np.ndarray] | None = None
     groups: np.ndarray | None = None
     augmentations: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Split:
         sequences = None if self.sequences is None else self.sequences[:count]
         places = np.arange(min(count, len(self.targets))) if sequences is None else np.concatenate(sequences)
         columns = {name: column.select(places) for name, column in self.columns.items()}
-        names = [self.names[place] for place in places] if self.names else []
+        names = selected(self.names, places) if self.names else ()
         if sequences is not None:
             sequences = np.split(np.arange(len(places)), np.cumsum([len(each) for each in sequences])[:-1])
         groups = None if self.groups is None else self.groups[places]

@@ -31,18 +31,12 @@ def fingerprint(data: Dataset) -> dict[str, Any]:
         # Under a name of their own: in runs of an earlier version their digests depended on the width of the terminal.
         "windows": {split: _digest(each) for split, each in targets.items() if isinstance(each, Column)},
         "inputs": {
-            f"{name} of {split}": _digest(_content(column))
+            f"{name} of {split}": _digest(column.recorded())
             for split in SPLITS
             for name, column in getattr(data, split).columns.items()
             if column is not getattr(data, split).targets
         },
     }
-
-
-def _content(column: Column) -> Any:
-    """What the examples are, whatever their files are called."""
-    contents = column.contents()
-    return column if contents is None else contents
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

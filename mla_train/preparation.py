@@ -49,7 +49,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     ends = np.cumsum([0, *(len(part.targets) for part in parts)])
     rows = {split: np.arange(ends[i], ends[i + 1]) for i, split in enumerate(raw.splits)}
     all_targets = _concatenated([targets_of[split] for split in raw.splits])
-    names = [name for part in parts for name in part.names]
+    names: Sequence[str] = Joined([part.names for part in parts]) if all(part.names for part in parts) else ()
     counted = {split: range(1, len(places) + 1) for split, places in rows.items()}
     shown = names or Joined([Mapped(f"{split} example {{}}".format, numbers) for split, numbers in counted.items()])
     all_columns = {
@@ -108,7 +108,7 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     for split in SPLITS:
         prepared = {name: inputs[name].prepare(column, notes) for name, column in columns[split].items()}
         split_targets = head.prepare_targets(target, targets[split], split, inputs, prepared, notes)
-        split_names = [names[place] for place in rows[split]] if names else []
+        split_names = selected(names, rows[split]) if names else ()
         sequences = None if sequence is None else _places_by_value(sequence[rows[split]])
         belong = keys.groups if keys.groups is not None else sequence
         split_groups = None if belong is None else belong[rows[split]]

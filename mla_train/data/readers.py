@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from mla_train.data.tables.cells import (
     written_list,
 )
 from mla_train.data.tables.splits import read_tables, report_broken
-from mla_train.data.tables.table import Table
+from mla_train.data.tables.table import Table, read_table
+from mla_train.data.text_store import TextStore
 from mla_train.data.texts import join_texts
 from mla_train.errors import UserError, few
 
@@ -52,7 +54,7 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     Raises:
         UserError: A file or a column does not exist, a row cannot be read or has no label.
     """
-    tables = read_tables(options, " and ".join(f"{name}s" for name in inputs))
+    tables = read_tables(options, " and ".join(f"{name}s" for name in inputs), partial(read_table, kind=TextStore))
     # A row that is broken as a whole cannot be kept without its image.
     on_error = OnError.skip if options.on_error is OnError.missing else options.on_error
     notes = report_broken(tables, on_error)
@@ -78,10 +80,10 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
                 used += columns
                 wheres = [f"{table.file} column {each}" for each in columns]
                 texts = [
-                    read_texts(table.column(each), where, table.places, notes, options)
+                    read_texts(table.column(each), where, table.places, notes, options, TextStore)
                     for each, where in zip(columns, wheres, strict=True)
                 ]
-                values[name] = [join_texts(row, options.texts) for row in zip(*texts, strict=True)]
+                values[name] = TextStore(join_texts(row, options.texts) for row in zip(*texts, strict=True))
                 continue
             column = find_column(table, asked, INPUT_NAMES[name], f"data.{option}")
             used.append(column)
@@ -91,7 +93,8 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
             if name in FILE_KINDS:
                 values[name], beside = find_files(cells, table.origins, FILE_KINDS[name], notes)
             else:
-                values[name] = read_texts(cells, f"{table.file} column {column}", table.places, notes, options)
+                where = f"{table.file} column {column}"
+                values[name] = read_texts(cells, where, table.places, notes, options, TextStore)
         if split == "train":
             chosen |= {LABEL: label_column} if label_column else {}
             note_unused(table, used, options, notes)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mla_train.config import RowOptions
+from mla_train.data.mapped import Lazy, Mapped
 from mla_train.data.tables.cells import as_label, is_empty, is_missing
 from mla_train.data.tables.fasta import COLUMNS
 from mla_train.data.tables.table import Table
@@ -49,18 +50,46 @@ class Labels(list[Any]):
     """
 
     def __init__(self, labels: Iterable[Any], origins: Sequence[tuple[str, str]]) -> None:
-        super().__init__(labels)
+        known: dict[str, str] = {}  # each text once, however many rows have it
+        super().__init__(known.setdefault(each, each) if type(each) is str else each for each in labels)
         self.origins = origins
 
     @property
-    def places(self) -> list[str]:
+    def places(self) -> Sequence[str]:
         """File and place of each label, as texts for messages."""
-        return [" ".join(origin) for origin in self.origins]
+        return Mapped(" ".join, self.origins)
 
 
-def row_names(
-    table: Table, options: RowOptions, notes: list[str], beside: Sequence[Any] | None = None
-) -> list[RowName]:
+class RowNames(Lazy):
+    """Names of rows.
+
+    Args:
+        origins: File and place of each row.
+        ids: Identifier of each row; None where the table gives none.
+        hints: What belongs into the names beside these; None where nothing does.
+        contents: Checksum of each row's cells.
+    """
+
+    def __init__(
+        self,
+        origins: Sequence[tuple[str, str]],
+        ids: Sequence[str] | None,
+        hints: Sequence[str] | None,
+        contents: Sequence[str],
+    ) -> None:
+        self.origins, self.ids, self.hints, self.contents = origins, ids, hints, contents
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    def value(self, place: int) -> RowName:
+        """See `Lazy`."""
+        file, row = self.origins[place]
+        own, hint = ("" if each is None else each[place] for each in (self.ids, self.hints))
+        return RowName(file, row, own, hint, self.contents[place])
+
+
+def row_names(table: Table, options: RowOptions, notes: list[str], beside: Sequence[Any] | None = None) -> RowNames:
     """Name of each row.
 
     Args:
@@ -70,19 +99,16 @@ def row_names(
         beside: Further cells that belong into the names, such as paths of images.
     """
     column = options.id_column
-    ids = [""] * len(table) if column is None else _identifiers(table, column)
-    counts = Counter(each for each in ids if each)
+    ids = None if column is None else _identifiers(table, column)
+    counts = Counter(each for each in ids or () if each)
     repeated = [each for each, count in counts.items() if count > 1]
     if repeated:
         shown = ", ".join(repeated[:5]) + (", ..." if len(repeated) > 5 else "")
         notes.append(
             f"{table.file}: {len(repeated):,} values of {column} name more than one row: {shown} (data.id_column)"
         )
-    hints = [
-        f"({cell})" if isinstance(cell, str) and not is_empty(cell) else "" for cell in beside or [""] * len(table)
-    ]
-    parts = zip(table.origins, ids, hints, table.checksums(), strict=True)
-    return [RowName(file, row, each, hint, content) for (file, row), each, hint, content in parts]
+    hints = beside and [f"({cell})" if isinstance(cell, str) and not is_empty(cell) else "" for cell in beside]
+    return RowNames(table.origins, ids, hints, table.checksums())
 
 
 def row_keys(table: Table, options: RowOptions) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The split of each row as a file, data_splits.csv, from which another run may take it."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ COLUMNS = ("file", "row", "id", "split", "content")
 """The last is a checksum of the row's cells, which a file of an earlier version lacks."""
 
 
-def write_splits(names: Mapping[str, Iterable[Any]], file: Path) -> None:
+def write_splits(names: Mapping[str, Sequence[Any]], file: Path) -> None:
     """Writes the split of each row; nothing is written where examples are no rows of files.
 
     Args:
         names: Names of the examples of each split.
         file: File that is written.
     """
-    rows = [(each, split) for split, those in names.items() for each in those if isinstance(each, RowName)]
-    if rows:
+    rows = ((each, split) for split, those in names.items() for each in those if isinstance(each, RowName))
+    if any(isinstance(each, RowName) for those in names.values() for each in those[:1]):
         with atomic_path(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(COLUMNS)

@@ -1,18 +1,21 @@
 """Texts of a corpus as bytes in one buffer, which may be in a file: a million texts take little more than their characters."""
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from copy import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from mla_train.data.buffer import Buffer, GrowingBuffer
+from mla_train.data.mapped import Lazy
 
 PIECE = 1 << 20  # bytes that are added to the buffer at a time
+READ = 1000  # texts that are read at a time
 
 
-class TextStore(Sequence[Any]):
+class TextStore(Lazy):
     """Texts, one behind the other; texts are added until the first is asked for.
 
     Args:
@@ -74,19 +77,21 @@ class TextStore(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._codes) if self._buffer is None else len(self.codes)
 
-    def __getitem__(self, index: Any) -> Any:
-        """One text; a list of those of a slice."""
-        numbers = self._finish().numbers
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        code = self.codes[index]
-        if code < 0:
-            return self._others[-code - 1]
-        start = self.starts[index]
-        return numbers[start : start + code].tobytes().decode("utf-8", "surrogatepass")
+    def value(self, place: int) -> Any:
+        """See `Lazy`."""
+        return next(self._read(slice(place, place + 1)))
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self._read(slice(at, at + READ)) for at in range(0, len(self), READ))
+
+    def _read(self, places: slice) -> Iterator[Any]:
+        content = self._finish().numbers.data
+        for start, code in zip(self.starts[places].tolist(), self.codes[places].tolist(), strict=True):
+            is_text = code >= 0
+            yield str(content[start : start + code], "utf-8", "surrogatepass") if is_text else self._others[-code - 1]
 
     def select(self, places: Any) -> "TextStore":
-        """Some of the texts; none is copied."""
+        """See `Lazy`."""
         self._finish()
         view = copy(self)
         view._codes = array("i")

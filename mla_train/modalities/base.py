@@ -68,6 +68,11 @@ class Column(ABC):
         """Values that are equal for equal examples, also for two files of one content; None where they are not compared."""
         return self.keys()
 
+    def recorded(self) -> Any:
+        """What the fingerprint of a run records: what the examples are, whatever their files are called."""
+        contents = self.contents()
+        return self if contents is None else contents
+
 
 @dataclass
 class ListColumn(Column):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mla_train.baselines import Baselines
-from mla_train.data.examples import RawData
+from mla_train.data.examples import RawData, selected
 from mla_train.data.mapped import Mapped
 from mla_train.data.splits import SPLITS
 from mla_train.data.tokenizers import START_ID
@@ -79,7 +79,7 @@ def pieces(split: Split, text: ExactText) -> Split:
     following, places = split.columns[TEXT].tokens.cut(text.spec.max_length)
     texts = Mapped(partial(decoded, tokenizer=text.tokenizer), following)
     column = PieceColumn(texts, tokens=Mapped(_read_before, following), pieces=following)
-    names = [split.names[place] for place in places] if split.names else []
+    names = selected(split.names, places) if split.names else ()
     own = places if split.groups is None else split.groups[places]
     is_alone = len(np.unique(own)) == len(own)
     return Split({TEXT: column}, following, names, groups=None if is_alone else own)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mla_train.baselines import Baselines
 from mla_train.config import LongTexts
-from mla_train.data.examples import RawData
+from mla_train.data.examples import RawData, selected
 from mla_train.data.mapped import Mapped
 from mla_train.data.ragged import Ragged
 from mla_train.data.splits import SPLITS
@@ -100,7 +100,7 @@ def _pieces(split: Split, text: GapText) -> Split:
     size = text.spec.max_length
     pieces, places = cast(Ragged, column.tokens).cut(size, even=True)
     written = partial(_text_of, pieces=pieces, places=places, whole=column, size=size, tokenizer=text.tokenizer)
-    names = [split.names[place] for place in places] if split.names else []
+    names = selected(split.names, places) if split.names else ()
     values = Mapped(written, range(len(pieces)))
     return Split({TEXT: PieceColumn(values, tokens=pieces, pieces=pieces)}, pieces, names)
 

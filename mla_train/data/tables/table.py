@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from mla_train.config import TableOptions
 from mla_train.data.examples import selected
-from mla_train.data.mapped import Joined
+from mla_train.data.mapped import Joined, Lazy, Mapped
 from mla_train.data.packed import check_cells
 from mla_train.data.tables import open_source
 from mla_train.data.tables.cells import is_empty
@@ -20,8 +21,8 @@ UNNAMED = re.compile(r"( \(\d+\))?")
 """Columns without a name, as `numbered` tells several apart."""
 
 
-class OneFile(Sequence[tuple[str, str]]):
-    """The file of all rows and the place of each, as pairs that are made when they are asked for.
+class OneFile(Lazy):
+    """The file of all rows and the place of each.
 
     Args:
         file: File.
@@ -34,9 +35,9 @@ class OneFile(Sequence[tuple[str, str]]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: Any) -> Any:
-        """One pair."""
-        return self.file, self.places[index]
+    def value(self, place: int) -> tuple[str, str]:
+        """See `Lazy`."""
+        return self.file, self.places[place]
 
 
 @dataclass
@@ -76,9 +77,9 @@ class Table:
         """File of each row, and its place there."""
         return self.files or OneFile(str(self.file), self.places)
 
-    def checksums(self) -> list[str]:
+    def checksums(self) -> Sequence[str]:
         """A checksum of the cells of each row that are there, with the names of their columns: no spreadsheet takes it for a number."""
-        checksums = [0] * len(self)
+        checksums = array("I", bytes(4 * len(self)))
         for name in sorted(self.cells):
             own = zlib.crc32(name.encode("utf-8", "surrogatepass"))
             for row, cell in enumerate(self.cells[name]):
@@ -86,7 +87,7 @@ class Table:
                     continue
                 known = cell if isinstance(cell, bytes) else repr(cell).encode("utf-8", "surrogatepass")
                 checksums[row] = zlib.crc32(known, zlib.crc32(own.to_bytes(4), checksums[row]))
-        return [f"crc{each:08x}" for each in checksums]
+        return Mapped("crc{:08x}".format, checksums)
 
     def select(self, rows: Sequence[int]) -> "Table":
         """Some of the rows; notes on the whole table are left out."""
@@ -109,13 +110,18 @@ class Table:
         return self.cells[name]
 
 
-def read_table(file: Path, options: TableOptions | None = None) -> Table:
+def read_table(file: Path, options: TableOptions | None = None, kind: Callable[[], Any] = list) -> Table:
     """Reads a file of any format as a whole; broken rows are noted, not raised.
+
+    Args:
+        file: File.
+        options: How it is written.
+        kind: Makes an empty sequence for the cells of a column.
 
     Raises:
         UserError: The file is not there, is of another kind or encoding, or has no rows.
     """
-    return collect(open_source(file, options=options))
+    return collect(open_source(file, options=options), kind)
 
 
 def collect(source: Source, kind: Callable[[], Any] = list) -> Table:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mla_train.data.examples import selected
 from mla_train.data.mapped import Mapped
+from mla_train.data.ragged import Ragged
 from mla_train.data.text_store import TextStore
 from mla_train.modalities.base import ListColumn
 
@@ -106,8 +107,14 @@ class TextColumn(ListColumn):
 
     def lengths(self) -> np.ndarray:
         """Number of tokens of each text."""
+        if isinstance(self.tokens, Ragged):
+            return self.tokens.lengths.astype(np.int64)
         return np.array([len(tokens) for tokens in self.tokens])
 
     def keys(self) -> Any:
         """The texts, or their hashes."""
         return self.values if self.hashes is None else self.hashes
+
+    def recorded(self) -> Any:
+        """The texts."""
+        return self.values

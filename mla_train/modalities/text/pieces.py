@@ -36,7 +36,7 @@ class PieceColumn(TextColumn):
         """Number of tokens of each piece."""
         return self.pieces.lengths.astype(np.int64)
 
-    def contents(self) -> Any:
+    def recorded(self) -> Any:
         """The texts; of many their lengths, as the targets say the rest."""
         return self.lengths() if self.is_large else self.values
 
