@@ -63,6 +63,8 @@ def describe_known(config: TrainConfig, inputs: Mapping[str, Modality], known: M
         if any(getattr(own, each) != getattr(spec, each) for each in (["tokenizer"] if is_text else spec.carried)):
             continue  # it does not fit: what is left of it is told with the weights
         what = f"read with the {spec.vocab_size:,} tokens of" if is_text else "scaled as in"
+        if inputs[name].kind == "items":
+            what = f"read with the catalogue of {len(spec.catalogue):,} items of"
         lines.append(f"{name} is {what} the run that {key} names")
     return lines
 
