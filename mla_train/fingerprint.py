@@ -79,6 +79,7 @@ CHANGES = {
     "targets": "labels of {} differ",
     "windows": "series of {} differ",
     "inputs": "values of {} differ",
+    "starts": "the run that {} names has other weights",
 }
 
 

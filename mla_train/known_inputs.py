@@ -16,20 +16,18 @@ Kinds = Mapping[str, type[Modality]]
 """Kind of each input, by name."""
 
 
-def known_specs(config: TrainConfig, kinds: Kinds, notes: list[str]) -> dict[str, Any]:
+def known_specs(config: TrainConfig, kinds: Kinds) -> dict[str, Any]:
     """Spec of each input that `init.from` or `data.tokenizer` gives, by its name in this run.
 
     Args:
         config: Full config of the run.
         kinds: Kind of each input of the run.
-        notes: Lines for the user; what is taken is added.
 
     Raises:
         UserError: There is no such model, or none of its inputs is a text where its tokenizer is asked for.
     """
-    key, path = "data.tokenizer", getattr(config.data, "tokenizer", None)
-    if config.init.takes(InitPart.embedding):
-        key, path = "init.from", config.init.source
+    key = _key(config)
+    path = config.init.source if key == "init.from" else getattr(config.data, key.removeprefix("data."), None)
     if path is None:
         return {}
     stored = _read_inputs(key, path, kinds)
@@ -43,14 +41,37 @@ def known_specs(config: TrainConfig, kinds: Kinds, notes: list[str]) -> dict[str
             not missing, f"{key}={path} has no tokenizer for {', '.join(missing)}: name a run that reads such a text"
         )
     specs = {name: stored[other].spec for name, other in matches.items() if getattr(stored[other].spec, "carried", ())}
-    for name, spec in specs.items():
-        if own[name] == "text":
-            stored[matches[name]].tokenizer  # type: ignore[attr-defined]  # noqa: B018 - raises an error where it is broken
-            notes.append(f"{name} is read with the {spec.vocab_size:,} tokens of {path} ({key})")
-        else:
-            notes.append(f"{name} is scaled as in {path} ({key})")
+    for name in (name for name in specs if own[name] == "text"):
+        stored[matches[name]].tokenizer  # type: ignore[attr-defined]  # noqa: B018 - raises an error where it is broken
     # An end token belongs to embeddings that were trained with it, not to the tokenizer.
     return specs if key == "init.from" else {name: replace(spec, end_token=False) for name, spec in specs.items()}
+
+
+def describe_known(config: TrainConfig, inputs: Mapping[str, Modality], known: Mapping[str, Any]) -> list[str]:
+    """What was taken of another run, as lines for the user.
+
+    They do not name the run: one that is resumed reads its own model in its place.
+
+    Args:
+        config: Full config of the run.
+        inputs: Inputs as they are read.
+        known: What `known_specs` gave.
+    """
+    lines, key = [], _key(config)
+    for name, spec in known.items():
+        is_text, own = inputs[name].kind == "text", inputs[name].spec
+        if any(getattr(own, each) != getattr(spec, each) for each in (["tokenizer"] if is_text else spec.carried)):
+            continue  # it does not fit: what is left of it is told with the weights
+        what = f"read with the {spec.vocab_size:,} tokens of" if is_text else "scaled as in"
+        if inputs[name].kind == "items":
+            what = f"read with the catalogue of {len(spec.catalogue):,} items of"
+        lines.append(f"{name} is {what} the run that {key} names")
+    return lines
+
+
+def _key(config: TrainConfig) -> str:
+    """The option that may name the run whose inputs are known."""
+    return "init.from" if config.init.takes(InitPart.embedding) else "data.tokenizer"
 
 
 def match_inputs(own: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:

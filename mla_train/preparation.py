@@ -20,7 +20,7 @@ from mla_train.data.text_store import TextStore
 from mla_train.dataset import Dataset, Split
 from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Head
-from mla_train.known_inputs import known_specs
+from mla_train.known_inputs import describe_known, known_specs
 from mla_train.modalities.base import Column, Modality
 from mla_train.model import ModelSpec
 from mla_train.repeats import cut_together, equal_inputs, has_repeats, leave_out_repeats
@@ -87,9 +87,11 @@ def prepare(raw: RawData, modalities: dict[str, type[Modality]], head: type[Head
     for name, column in columns["train"].items():
         if column.is_missing().all():
             raise UserError(f"no training example has {name}: leave it out of data.modalities, or give it")
-    for name, spec in known_specs(config, modalities, notes).items():
+    taken = known_specs(config, modalities)
+    for name, spec in taken.items():
         columns["train"][name].known = spec
     target, inputs = head.fit(target, targets["train"], modalities, columns["train"], options)
+    notes += describe_known(config, inputs, taken)
     notes += [note for modality in inputs.values() for note in modality.fit_notes]
     for split in ("train", "val"):
         dropped = head.is_dropped(target, targets[split], inputs, columns[split], options)

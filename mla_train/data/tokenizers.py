@@ -81,6 +81,17 @@ def learn_exact_tokenizer(
     return tokenizer
 
 
+def is_exact(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer does what those of `learn_exact_tokenizer` do."""
+    return any(_steps(tokenizer) == _steps(learn_exact_tokenizer((), 0, lowercase)) for lowercase in (False, True))
+
+
+def _steps(tokenizer: Tokenizer) -> list[Any]:
+    """What a tokenizer does besides its tokens."""
+    content = json.loads(tokenizer.to_str())
+    return [content[name] for name in STEPS]
+
+
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes of each token of a vocabulary of bytes; those of start, end and the like are empty."""
     written = [b""] * tokenizer.get_vocab_size()

@@ -122,7 +122,8 @@ class Ranking(Head):
         lacking = int((numbers == 0).sum())
         if lacking:
             notes.append(
-                f"{lacking:,} of {len(numbers):,} items to be found in {split} are in no training history: they count as missed"
+                f"{lacking:,} of {len(numbers):,} items to be found in {split} are not in the catalogue: they "
+                f"{'are not learned' if split == 'train' else 'count as missed'}"
             )
         return numbers
 

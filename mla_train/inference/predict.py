@@ -8,7 +8,7 @@ from mla_train.data.tables.source import Row, Source
 from mla_train.errors import UserError, printable
 from mla_train.inference.answers import Answers, answer_columns, flat
 from mla_train.inference.columns import Columns, Files, find_columns, located, named, raw_value
-from mla_train.inference.files import Writer, chunks
+from mla_train.inference.files import Writer, chunks, whole
 from mla_train.inference.predictor import Predictor
 
 
@@ -34,6 +34,9 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         held = list(source.rows)
         source.columns = list(dict.fromkeys([*source.columns, *(name for row in held for name in row.cells)]))
         source.rows = iter(held)
+    if kind == "parquet" and source.format in ("jsonl", "xlsx"):  # only all rows tell of what kind a column is
+        held = list(source.rows)
+        source.schema, source.rows = _schema(held, source), iter(held)
     where = {} if source.has_values else find_columns(predictor, source.columns, answers.columns, source.name, notes)
     for note in [*source.notes, *(notes if source.format not in ("txt", "files") else ())]:
         bar.write(printable(note), file=sys.stderr)
@@ -63,6 +66,26 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
         bar.write(printable(note), file=sys.stderr)
     summary = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
     return summary + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
+
+
+def _schema(rows: Sequence[Row], source: Source) -> Any:
+    """Type of each column of a source, for parquet.
+
+    Raises:
+        UserError: A column holds values of several kinds, such as numbers and texts.
+    """
+    import pyarrow
+
+    fields = []
+    for name in source.columns:
+        try:
+            fields.append((name, pyarrow.array([whole(row.cells.get(name)) for row in rows]).type))
+        except (pyarrow.ArrowException, OverflowError) as error:
+            raise UserError(
+                f"{source.name}: column {name} holds values of several kinds, or numbers too large, and one of parquet does "
+                f"not ({error}): let --output end in .csv or .jsonl"
+            ) from error
+    return pyarrow.schema(fields)
 
 
 def _refuse_hidden(own: Sequence[str], columns: Iterable[str], where: str) -> None:

@@ -24,6 +24,7 @@ from mla_train.studies.parameter_matching import CheckedVariant
 from mla_train.studies.timing import inference_speeds
 from mla_train.studies.variants import Plan
 from mla_train.training.loaders import evaluation_loader
+from mla_train.training.start_weights import start_fingerprint
 
 CLAIM, LOCK = "comparison.yaml", ".lock"
 TIMED_BATCHES = 32
@@ -91,9 +92,10 @@ def _changed_data(variants: Sequence[CheckedVariant], outcomes: Sequence[Variant
     changed: dict[str, list[str]] = {}
     now = {id(data): fingerprint(data) for data in {id(each.data): each.data for each in variants}.values()}
     for checked, outcome in zip(variants, outcomes, strict=True):
+        starts = start_fingerprint(checked.config)
         for seed, results in outcome.runs.items():
             known = {} if results.get("debug") or (plan.folds and seed) else results.get("fingerprint")
-            words = "; ".join(differences(known, now[id(checked.data)])) if known else ""
+            words = "; ".join(differences(known, now[id(checked.data)] | starts)) if known else ""
             if words:
                 changed.setdefault(words, []).append(str(checked.variant.job(plan.run_dir, seed).folder))
     return [

@@ -37,6 +37,7 @@ from mla_train.task import build_task
 from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import quoted
 from mla_train.training.scores import read_kept_start
+from mla_train.training.start_weights import start_fingerprint
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def goal_of(config: TrainConfig, objective: str | None) -> Goal:
     require(
         metric in modes, f"objective={metric}: must be a metric of the validation split: {', '.join(sorted(modes))}"
     )
-    return Goal(metric, modes[metric], fingerprint(data))
+    return Goal(metric, modes[metric], fingerprint(data) | start_fingerprint(config))
 
 
 class Grid(optuna.samplers.GridSampler):

@@ -52,7 +52,7 @@ from mla_train.training.resources import out_of_memory_reported, require_room
 from mla_train.training.results import draw_figures, read_results, show, write_results
 from mla_train.training.run_folder import RunFolder, is_child, require_config, resume_command
 from mla_train.training.run_lock import lock_run, require_owned
-from mla_train.training.start_weights import describe_start, load_start
+from mla_train.training.start_weights import describe_start, load_start, start_fingerprint
 
 
 class Tracker(Protocol):
@@ -179,6 +179,7 @@ def _train(
         if accepted := [*before.get("accepted", []), *accepted]:
             known["accepted"] = accepted  # for the next resumption, which finds the data as it is in this checkpoint
         taken = state.get("init", taken)
+        known |= {"starts": before["starts"]} if "starts" in before else {}
         require_config(state.get("config"), config, folder)
         data.notes.extend(known.get("accepted", []))
         require_kept(checkpoint, folder)
@@ -194,6 +195,7 @@ def _train(
     start = task.init_from_data(module.model, data) if last is None else ""
     if last is None and config.init.source is not None:
         taken = load_start(module.model, config)
+        known |= start_fingerprint(config)
     data.notes.extend([*describe_start(taken), *describe_frozen(module.model, config)])
     if not config.init.unfreeze_epochs:  # else before each step, as the optimizer has to know all weights
         freeze(module.model, config)

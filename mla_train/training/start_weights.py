@@ -1,6 +1,8 @@
 """Weights that a run takes from another one, `init.from`."""
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from mla_train.inference.artifact import load_model
 from mla_train.known_inputs import match_inputs
 from mla_train.modalities.base import Modality
 from mla_train.model import Model
-from mla_train.model_files import find_source, is_deepseek
+from mla_train.model_files import WEIGHTS, find_source, is_deepseek
 from mla_train.training.deepseek_checkpoint import deepseek_sizes, read_deepseek
 from mla_train.training.run_folder import plain
 from mla_train.training.scores import read_kept_start
@@ -75,6 +77,16 @@ def read_source(config: TrainConfig) -> Source:
         raise UserError(f"init.from={path}: {error}") from error
     names = source.config.task.name, source.config.data.name
     return Source(source.model.state_dict(), source.model.spec.inputs, _differing(config, source.config), *names)
+
+
+def start_fingerprint(config: TrainConfig) -> dict[str, Any]:
+    """Hash of the weights of the run that `init.from` names, for a fingerprint; empty where there are none."""
+    path = config.init.source
+    if path is None or is_deepseek(path):
+        return {}
+    with suppress(UserError), (find_source("init.from", path) / WEIGHTS).open("rb") as stream:
+        return {"starts": {"init.from": hashlib.file_digest(stream, "sha256").hexdigest()}}
+    return {}
 
 
 def load_start(model: Model, config: TrainConfig) -> dict[str, Any]:

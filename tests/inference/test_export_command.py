@@ -1,5 +1,6 @@
 """scripts/export.py: the folder, its card, 8-bit weights, and the Hugging Face Hub on the way out and in."""
 
+import contextlib
 import json
 import multiprocessing
 import resource
@@ -141,6 +142,11 @@ def test_what_cannot_be_exported_is_said(run, call, tmp_path, monkeypatch):
     assert "holds other things than an export (app.py), which would be removed: choose a new folder" in error
     (tmp_path / "link").symlink_to(tmp_path / "app")
     assert "is a link" in call("--run", run, "--format", "safetensors", "--output", tmp_path / "link", fails=True)
+    (tmp_path / "here").mkdir()
+    with contextlib.chdir(tmp_path / "here"):
+        for output in (".", tmp_path / "here"):
+            error = call("--run", run, "--format", "safetensors", "--output", output, fails=True)
+            assert "is the folder in which this runs: choose another with --output" in error
     shutil.copytree(run, tmp_path / "lost", ignore=shutil.ignore_patterns("model"))
     error = call("--run", tmp_path / "lost", "--format", "safetensors", fails=True)
     assert f"remove {tmp_path / 'lost' / 'results.json'} and write it again" in error

@@ -591,6 +591,31 @@ def test_columns_of_late_rows_are_kept(text_run, tmp_path, predict, ending):
     assert list(table.columns)[:2] == ["text", "note"]
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "xlsx"])
+def test_parquet_has_the_kind_of_all_values_of_a_column(ending, text_run, tmp_path, predict):
+    rows = [{"text": f"film {i}", "size": i, "later": None} for i in range(CHUNK)]
+    rows.append({"text": "good film", "size": 0.5, "later": 7})
+    file, output = tmp_path / f"a.{ending}", tmp_path / "b.parquet"
+    if ending == "xlsx":
+        pd.DataFrame(rows, dtype=object).to_excel(file, index=False)
+    else:
+        write_jsonl(file, rows)
+    predict("--run", text_run, "--input", file, "--output", output)
+    written = pd.read_parquet(output)
+    assert list(written["size"]) == [*range(CHUNK), 0.5]
+    assert written["later"].iloc[-1] == 7
+    assert written["prediction"].notna().all()
+    rows[-1]["size"] = "large"
+    write_jsonl(tmp_path / "c.jsonl", rows)
+    said = predict(
+        "--run", text_run, "--input", tmp_path / "c.jsonl", "--output", tmp_path / "d.parquet", fails=True
+    ).err
+    assert "column size holds values of several kinds" in said
+    assert "let --output end in .csv or .jsonl" in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "d.parquet").exists()
+
+
 def test_late_rows_with_a_name_twice_or_that_of_an_answer_are_refused(text_run, tmp_path, predict):
     rows = [json.dumps({"text": f"film {i}", "label": "a"}) for i in range(CHUNK + 5)]
     rows[-2] = '{"text": "good", "text": "bad", "label": "a"}'

@@ -13,14 +13,19 @@ from pathlib import Path
 import pytest
 
 from mla_train.commands import compare as script
-from mla_train.errors import UserError
+from mla_train.errors import Interrupted, UserError
+from mla_train.fingerprint import differences
 from mla_train.locks import lock
+from mla_train.studies.compare import _changed_data
+from mla_train.studies.comparison import VariantResults
 from mla_train.studies.launch import available_threads
-from mla_train.studies.parameter_matching import TOLERANCE, check_variants
-from mla_train.studies.variants import Match, Variant, compose_variants, read_plan
+from mla_train.studies.parameter_matching import TOLERANCE, CheckedVariant, check_variants
+from mla_train.studies.sweep import goal_of
+from mla_train.studies.variants import Match, Plan, Variant, compose_variants, read_plan
+from mla_train.task import build_task
 from mla_train.training.run import run
 from mla_train.training.run_folder import find_run
-from tests.helpers import ROOT, config
+from tests.helpers import ROOT, SMALL, config, run_here
 
 CONF = ROOT / "conf"
 
@@ -288,6 +293,28 @@ def test_data_that_changed_between_the_runs_is_noticed(tmp_path, monkeypatch, ca
     assert "NOT COMPARABLE: the data has changed since mine/0.001/0 was trained" in output
     assert "Remove it and run the comparison again" in output
     assert "NOT COMPARABLE" in Path("mine/comparison.html").read_text()
+
+
+def test_a_start_that_changed_between_the_runs_is_noticed(tmp_path):
+    """Also of a run that was interrupted after it had begun: it tells of the weights that it took."""
+    fixed = ["task=image_classification", *SMALL, "trainer.limit_train_batches=1", "baselines=none", "epochs=2"]
+    run_here(tmp_path / "source", *fixed, "task.start=none")
+    words = [*fixed, f"init.from={tmp_path / 'source'}", f"run_dir={tmp_path / 'mine'}"]
+    with pytest.raises(Interrupted):
+        run_here(tmp_path / "mine", *words, "hardware.max_minutes=0.00001")
+    settings = config(*words)
+    before = goal_of(settings, None).data
+    shutil.rmtree(tmp_path / "source")
+    run_here(tmp_path / "source", *fixed, "task.start=none", "seed=1")
+    results = run_here(tmp_path / "mine", *words, "resume=auto")
+    now = goal_of(settings, None).data
+    assert results["fingerprint"] == before
+    assert differences(before, now) == ["the run that init.from names has other weights"]
+    (variant,) = [CheckedVariant(Variant("mine", ()), settings, build_task(settings).load_data(), 0)]
+    plan = Plan("x", (variant.variant,), 1, Match.width, tmp_path, 1)
+    (sentence,) = _changed_data([variant], [VariantResults("mine", 0, {0: results})], plan)
+    assert "NOT COMPARABLE" in sentence
+    assert "has other weights" in sentence
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../up", "/", ".hidden"])

@@ -96,6 +96,27 @@ def test_a_tokenizer_alone_brings_no_weights(sources):
 
 
 @pytest.mark.parametrize("key", ["init.from", "data.tokenizer"])
+def test_a_language_model_reads_with_the_vocabulary_of_another(key, sources, tmp_path):
+    base = ["task=causal_lm", "data=text_lines", "data.min_frequency=1", "epochs=1"]
+    run_here(tmp_path / "first", *base, f"data.train={sources / 'a.csv'}")
+    words = [*SMALL, *base, f"data.train={sources / 'b.csv'}", f"{key}={tmp_path / 'first'}"]
+    settings = config(*words)
+    task = build_task(settings)
+    data = task.load_data()
+    spec = json.loads((tmp_path / "first" / "model" / "spec.json").read_text())["inputs"]["text"]
+    assert (
+        vars(data.spec.inputs["text"].spec).items()
+        >= {name: spec[name] for name in ("tokenizer", "vocab_size")}.items()
+    )
+    assert f"text is read with the {spec['vocab_size']:,} tokens of the run that {key} names" in data.notes
+    if key == "init.from":
+        assert set(load_start(task.build_model(data.spec), settings)["loaded"]) == {"encoder", "embedding"}
+    words[-1] = f"{key}={sources / 'texts'}"  # whose words have no blanks
+    with pytest.raises(UserError, match=r"does not restore a text exactly.*remove data\.tokenizer"):
+        build_task(config(*words)).load_data()
+
+
+@pytest.mark.parametrize("key", ["init.from", "data.tokenizer"])
 def test_a_finished_run_is_evaluated_where_its_source_is_gone(key, sources, tmp_path):
     shutil.copytree(sources / "texts", tmp_path / "source")
     run_here(tmp_path / "run", *TEXTS, f"data.train={sources / 'b.csv'}", f"{key}={tmp_path / 'source'}")
@@ -119,6 +140,7 @@ def test_a_run_is_resumed_where_its_source_is_gone(key, sources, tmp_path):
     resumed = run_here(tmp_path / "run", *words, "resume=auto")
     assert resumed["metrics"] == whole["metrics"]
     assert resumed["init"] == whole["init"]
+    assert resumed["notes"] == whole["notes"]
 
 
 def test_a_translator_gives_encoder_embedding_and_decoder(sources):

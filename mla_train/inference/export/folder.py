@@ -21,11 +21,13 @@ RUNTIME = Path(__file__).parent / "runtime"
 
 
 def check_output(folder: Path) -> None:
-    """Raises UserError where a folder holds other things than an earlier export."""
+    """Raises UserError where a folder holds other things than an earlier export, or is the one in which the command runs."""
     if folder.is_symlink():
         raise UserError(f"{folder} is a link: name the folder itself with --output")
     if not folder.exists():
         return
+    if folder.samefile("."):  # another is moved into its place, and the shell would stay in none
+        raise UserError(f"{folder} is the folder in which this runs: choose another with --output")
     is_export = folder.is_dir() and (folder / SPEC).is_file() and (folder / CARD).is_file()
     written = (
         {CARD, CHECKSUMS, *(file.name for file in RUNTIME.glob("*.py")), *checksums(folder)} if is_export else set()

@@ -105,8 +105,8 @@ class Items(Modality[ItemSpec]):
         unknown = sum(len(each.unknown) for each in examples)
         if unknown:
             notes.append(
-                f"{unknown:,} of {sum(map(len, column.values)):,} items in histories of val or test are in no training history: "
-                "the network does not read them"
+                f"{unknown:,} of {sum(map(len, column.values)):,} items in histories are not in the catalogue: the network does not "
+                "read them"
             )
         return replace(column, examples=examples)
 

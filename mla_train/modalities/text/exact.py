@@ -9,7 +9,7 @@ import numpy as np
 from mla_train.config import TextOptions, TokenizerKind
 from mla_train.data.cache import cached
 from mla_train.data.tables.cells import as_text
-from mla_train.data.tokenizers import END_ID, START_ID, learn_exact_tokenizer
+from mla_train.data.tokenizers import END_ID, START_ID, is_exact, learn_exact_tokenizer, read_tokenizer
 from mla_train.errors import require
 from mla_train.modalities.text.column import TextColumn
 from mla_train.modalities.text.preprocess import Text
@@ -30,7 +30,11 @@ class ExactText(Text):
 
     @classmethod
     def fit(cls, train: TextColumn, options: TextOptions) -> Self:
-        """Learns the vocabulary."""
+        """Learns the vocabulary, or takes that of another run.
+
+        Raises:
+            UserError: Options, or that vocabulary, would change texts.
+        """
         require(
             options.tokens in (TokenizerKind.auto, TokenizerKind.bpe),
             f"data.tokens={options.tokens.value}: a text is restored exactly from pieces down to bytes alone; use data.tokens=bpe",
@@ -39,7 +43,14 @@ class ExactText(Text):
             options.kmer is None,
             f"data.kmer={options.kmer}: a text is not restored from pieces that overlap; leave it out",
         )
-        texts, note = train.to_learn_from()
+        (texts, note), known = train.to_learn_from(), train.known
+        if known is not None:
+            require(
+                is_exact(read_tokenizer(known.tokenizer)),
+                "the vocabulary of that run does not restore a text exactly, as task=causal_lm needs it: name a run of "
+                "task=causal_lm, remove data.tokenizer, or take the encoder alone with init.parts=[encoder]",
+            )
+            return cls(TextSpec(known.vocab_size, known.tokenizer, options.max_length, end_token=True))
         learn = learn_vocabulary if note else cached(learn_vocabulary)  # so many texts would be hashed as one
         tokenizer, size = learn(texts, options.vocab_size, options.lowercase, options.min_frequency)
         text = cls(TextSpec(size, tokenizer, options.max_length, end_token=True))
