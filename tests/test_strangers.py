@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from mla_train.config.stored import read_stored
+from mla_train.data.series_columns import known_columns
 from mla_train.data.tables.cells import as_label, written_list
 from mla_train.data.tables.dialect import announced_separator
 from mla_train.data.tfidf import TfidfFeatures
@@ -95,6 +96,9 @@ def test_a_stored_sweep_chooses_nothing_but_what_its_space_has(tmp_path):
     assert "has +hydra.job.env_set.PATH, which this search space does not have" in refused.stderr
 
 
+NAMES = [f"gene {place}" for place in range(30_000)]
+
+
 @pytest.mark.parametrize(
     "read",
     [
@@ -103,6 +107,7 @@ def test_a_stored_sweep_chooses_nothing_but_what_its_space_has(tmp_path):
         lambda: spreadsheet_cell("+" + "1" * 100_000 + "x"),
         lambda: mask("://a:" * 20_000),
         lambda: read_history([*map(str, range(100_000)), "1"]),
+        lambda: known_columns(dict.fromkeys(NAMES), NAMES, "new.csv", False, []),
     ],
 )
 def test_long_texts_do_not_take_long(read):
