@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import sqlite3
+import struct
 import time
 import tracemalloc
 import zipfile
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from mla_train.config.stored import read_stored
+from mla_train.data.series_columns import known_columns
 from mla_train.data.tables.cells import as_label, written_list
 from mla_train.data.tables.dialect import announced_separator
 from mla_train.data.tfidf import TfidfFeatures
@@ -32,12 +34,12 @@ from mla_train.modalities.series.times import times_of
 from mla_train.report.page import data_uri
 from mla_train.safe_files import checksums
 from mla_train.studies.launch import Launcher
-from mla_train.studies.sweep import _check_database
+from mla_train.studies.sweep_database import JOURNAL_END, check_database
 from mla_train.training.checkpoint_files import read_checkpoint
 from mla_train.training.loggers import read_curve
 from mla_train.training.results import read_results
 from mla_train.training.run import log_file
-from mla_train.training.run_folder import RunFolder
+from mla_train.training.run_folder import RunFolder, refuse_links
 from mla_train.training.run_lock import _write_config
 from mla_train.training.scores import read_kept_start
 from tests.helpers import ROOT, config, example_results, python, run_here
@@ -94,6 +96,9 @@ def test_a_stored_sweep_chooses_nothing_but_what_its_space_has(tmp_path):
     assert "has +hydra.job.env_set.PATH, which this search space does not have" in refused.stderr
 
 
+NAMES = [f"gene {place}" for place in range(30_000)]
+
+
 @pytest.mark.parametrize(
     "read",
     [
@@ -102,6 +107,7 @@ def test_a_stored_sweep_chooses_nothing_but_what_its_space_has(tmp_path):
         lambda: spreadsheet_cell("+" + "1" * 100_000 + "x"),
         lambda: mask("://a:" * 20_000),
         lambda: read_history([*map(str, range(100_000)), "1"]),
+        lambda: known_columns(dict.fromkeys(NAMES), NAMES, "new.csv", False, []),
     ],
 )
 def test_long_texts_do_not_take_long(read):
@@ -223,6 +229,23 @@ def _pack(file):
             archive.writestr(name, content)
 
 
+def _nest(file):
+    """A few lists that stand for 10**9 numbers, and a tensor of 10**9 numbers that are one."""
+    values = [0.0]
+    for _ in range(9):
+        values = [values] * 10
+    torch.save({"state_dict": {"a": values}}, file)
+
+
+def _expand(file):
+    torch.save({"state_dict": {"a": torch.zeros(1).expand(10**9)}}, file)
+
+
+def _share(file):
+    numbers = torch.zeros(100_000)
+    torch.save({"state_dict": {f"{place}": numbers for place in range(1000)}}, file)
+
+
 def _make_bytes(file):
     """A pickle of a few bytes that becomes many."""
     with zipfile.ZipFile(file) as archive:
@@ -233,7 +256,16 @@ def _make_bytes(file):
             archive.writestr(name, pickle.dumps(bytearray(10_000), 2) if is_pickle else content)
 
 
-@pytest.mark.parametrize(("change", "said"), [(_pack, "packed"), (_make_bytes, "makes bytes")])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_pack, "packed"),
+        (_make_bytes, "makes bytes"),
+        (_nest, "more than it has bytes"),
+        (_expand, "more than it has bytes"),
+        (_share, "more than it has bytes"),
+    ],
+)
 def test_a_checkpoint_of_a_stranger_takes_no_more_memory_than_it_has_bytes(change, said, tmp_path):
     file = tmp_path / "last.ckpt"
     torch.save({"state_dict": {"a": torch.zeros(100_000)}}, file)
@@ -257,17 +289,77 @@ def test_files_of_a_stranger_without_end_are_not_read_whole(tmp_path):
 
 def test_a_study_of_a_stranger_has_tables_alone(tmp_path):
     file = tmp_path / "study.db"
-    _check_database(file)
+    check_database(file)
     database = sqlite3.connect(file)
     database.execute("create table studies (id integer primary key)")
     database.commit()
-    _check_database(file)
+    check_database(file)
     database.execute(
         "create view trials as with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
     )
     database.commit()
     with pytest.raises(UserError, match=r"study\.db is no study: it has view"):
-        _check_database(file)
+        check_database(file)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table trials (a text, b text as (hex(zeroblob(900))))",
+        "create table trials (a text, b text as (a || a), c text as (b || b))",
+        "create table trials (a text default (hex(zeroblob(900))))",
+        "create table trials (a text, check /* key */ -- key\n (length(hex(zeroblob(900))) > 0))",
+        "create index b on studies (hex(zeroblob(study_id)))",
+        "create virtual table trials using fts5 (a)",
+    ],
+)
+def test_a_study_of_a_stranger_computes_nothing(statement, tmp_path):
+    file = tmp_path / "study.db"
+    optuna.create_study(storage=f"sqlite:///{file}")
+    check_database(file)
+    with sqlite3.connect(file) as database:
+        database.execute("drop table if exists trials")
+        database.execute(statement)
+    database.close()
+    with pytest.raises(UserError, match=r"study\.db is no study: .* computed"):
+        check_database(file)
+
+
+def test_a_journal_of_a_stranger_removes_no_file(tmp_path, victim):
+    """SQLite rolls back what a journal says, and then removes the journal of several databases that it names."""
+    own, file = tmp_path / "own.db", tmp_path / "study.db"
+    optuna.create_study(storage=f"sqlite:///{own}")
+    database = sqlite3.connect(own, isolation_level=None)
+    for statement in (
+        "pragma cache_size=1",
+        "begin",
+        "create table t (a)",
+        *["insert into t values (hex(zeroblob(500)))"] * 1000,
+    ):
+        database.execute(statement)
+    shutil.copy(own, file)
+    journal = (tmp_path / "own.db-journal").read_bytes()
+    database.close()
+    name = bytes(victim)
+    page = 0x40000000 // struct.unpack(">I", journal[24:28])[0] + 1
+    end = struct.pack(">I", page) + name + struct.pack(">II", len(name), sum(name)) + JOURNAL_END
+    (tmp_path / "study.db-journal").write_bytes(journal + end)
+    with pytest.raises(UserError, match=r"names a file that would be removed.*remove study\.db-journal"):
+        check_database(file)
+    (tmp_path / "study.db-journal").write_bytes(journal)  # of a sweep that was killed
+    check_database(file)
+    assert not (tmp_path / "study.db-journal").exists()
+
+
+def test_a_study_that_is_a_link_is_not_written_through(tmp_path, victim):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "study.db").symlink_to(victim)
+    with pytest.raises(UserError, match=r"holds links out of it \(study\.db\)"):
+        refuse_links(tmp_path / "sweep")
+    for script, words in (("sweep", ["sweep=quick", "trials=1"]), ("compare", ["seeds=1", "attention=mla,mha"])):
+        words = [f"scripts/{script}.py", "debug=fast", "baselines=none", "encoder=tiny", *words, "run_dir=sweep"]
+        done = python(*words, cwd=tmp_path, check=False)
+        assert "holds links out of it (study.db)" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -75,14 +75,15 @@ def known_columns(known: Formats, columns: Sequence[str], where: str, is_wide: b
     Raises:
         UserError: A column is missing, or occurs twice.
     """
-    there, lacking = [name for name in known if name in columns], [name for name in known if name not in columns]
+    given = set(columns)  # there may be tens of thousands
+    there, lacking = [name for name in known if name in given], [name for name in known if name not in given]
     kind = "steps" if is_wide else "channels"
     if not there or (lacking and not (is_wide and list(known)[: len(there)] == there)):
         raise UserError(
             f"{where} has no column {few(lacking)}, of which the model has learned {kind}: name the columns as in the training "
             f"data, {few(list(known))}"
         )
-    twice = next((name for name in there if f"{name} (2)" in columns), None)
+    twice = next((name for name in there if f"{name} (2)" in given), None)
     if twice is not None:
         raise UserError(f"{where} has several columns {twice}: give each a name of its own")
     if lacking:

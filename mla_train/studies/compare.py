@@ -24,6 +24,7 @@ from mla_train.studies.parameter_matching import CheckedVariant
 from mla_train.studies.timing import inference_speeds
 from mla_train.studies.variants import Plan
 from mla_train.training.loaders import evaluation_loader
+from mla_train.training.run_folder import refuse_links
 from mla_train.training.start_weights import start_fingerprint
 
 CLAIM, LOCK = "comparison.yaml", ".lock"
@@ -122,6 +123,7 @@ def _time_inference(
 def _is_begun(folder: Path, contents: Mapping[str, Any]) -> bool:
     """Whether a folder holds this comparison; an error where it holds another one, or something else."""
     file = folder / CLAIM
+    refuse_links(folder)
     try:
         if not file.is_file():
             if folder.is_dir() and not all(each.name.startswith((UNFINISHED, LOCK)) for each in folder.iterdir()):

@@ -5,12 +5,10 @@ Optuna's storage, so that the same command continues after any interruption.
 """
 
 import socket
-import sqlite3
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
@@ -21,7 +19,6 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.engine import make_url
 
 from mla_train.config import TrainConfig
 from mla_train.config.stored import read_json
@@ -33,9 +30,10 @@ from mla_train.safe_files import UNFINISHED
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
 from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
+from mla_train.studies.sweep_database import address_of, check_database
 from mla_train.task import build_task
 from mla_train.training.loggers import read_curve
-from mla_train.training.run_folder import quoted
+from mla_train.training.run_folder import quoted, refuse_links
 from mla_train.training.scores import read_kept_start
 from mla_train.training.start_weights import start_fingerprint
 
@@ -102,7 +100,7 @@ class Sweep:
     def open(self) -> optuna.Study:
         """The study in its storage: a new one, or the existing one, whose interrupted trials are marked as retired."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = self.options.storage or _database(self.folder / "study.db")
+        storage = self.options.storage or address_of(self.folder / "study.db")
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             return self._open(storage)
@@ -116,8 +114,9 @@ class Sweep:
 
     def _open(self, storage: Any) -> optuna.Study:
         direction = StudyDirection.MAXIMIZE if self.goal.mode == "max" else StudyDirection.MINIMIZE
+        refuse_links(self.folder)
         if not self.options.storage:
-            _check_database(self.folder / "study.db")
+            check_database(self.folder / "study.db")
         # A file of the sweep's own holds one study: the folder may have had another name when it was made.
         names = [] if self.options.storage else optuna.get_all_study_names(storage)
         study_name = names[0] if len(names) == 1 else self.folder.name
@@ -303,21 +302,6 @@ class Sweep:
         study._storage.set_trial_user_attr(trial._trial_id, "kept_start", read_kept_start(self._folder(trial)))
         study.tell(trial.number, score)
         return True, score
-
-
-def _database(file: Path) -> str:
-    """The address of a database in a file; a UserError where signs of its name mean something else in an address."""
-    address, path = f"sqlite:///{file.resolve()}", str(file.resolve())
-    require(make_url(address).database == path, f"run_dir={file.parent}: name a folder without ? and % in its path")
-    return address
-
-
-def _check_database(file: Path) -> None:
-    """Raises a UserError where a database has views or triggers, which Optuna never makes: a stranger's may have no end."""
-    if file.exists():
-        with closing(sqlite3.connect(file)) as database:
-            kinds = {kind for (kind,) in database.execute("select type from sqlite_master")}
-        require(kinds <= {"table", "index"}, f"{file} is no study: it has {few(sorted(kinds - {'table', 'index'}))}")
 
 
 def _has(choice: Choice, value: Any) -> bool:

@@ -19,6 +19,9 @@ from mla_train.training.run_folder import RunFolder
 GROWING = {"builtins bytearray", "__builtin__ bytearray", "_codecs encode"}
 """What a pickle of data may call, by which a few bytes of it become gigabytes."""
 
+MOST_TIMES = 3
+"""Times the bytes of a checkpoint that its tensors may have, of which some share their numbers."""
+
 
 class CheckpointFiles(TorchCheckpointIO):
     """Writes checkpoints beside their place, not by way of the temporary folder; the last.ckpt before becomes previous.ckpt."""
@@ -95,8 +98,10 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
     """Contents of a checkpoint; a UserError where it is damaged or holds more than data."""
     require_whole(checkpoint)
     try:
-        _check_content(checkpoint)
-        return torch.load(checkpoint, map_location="cpu", weights_only=True)
+        pickled = _check_content(checkpoint)
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        _check_sizes(content, pickled, MOST_TIMES * checkpoint.stat().st_size)
+        return content
     except Exception as error:  # a broken file raises errors of many kinds
         raise UserError(
             f"{checkpoint} cannot be read: it is broken or holds more than data. Remove {checkpoint.parent} to start this run "
@@ -104,8 +109,8 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
         ) from error
 
 
-def _check_content(checkpoint: Path) -> None:
-    """Raises a ValueError where a checkpoint could take more memory than it has bytes.
+def _check_content(checkpoint: Path) -> int:
+    """Bytes of the pickle of a checkpoint; a ValueError where it could take more memory than it has bytes.
 
     Its parts may be neither packed nor read twice, and its pickle may make no bytes of a number or of other bytes: torch writes no
     such for what a run keeps.
@@ -121,6 +126,23 @@ def _check_content(checkpoint: Path) -> None:
             operations = pickletools.genops(archive.read(part)) if part.filename.endswith("data.pkl") else ()
             if any(operation.name == "GLOBAL" and argument in GROWING for operation, argument, _ in operations):
                 raise ValueError("its pickle makes bytes")
+    return sum(part.file_size for part in parts if part.filename.endswith("data.pkl"))
+
+
+def _check_sizes(content: Any, most_values: int, most_bytes: int) -> None:
+    """Raises a ValueError where values of a checkpoint stand in it again and again: what copies them would have no end."""
+    values, size, left = 0, 0, [content]
+    while left:
+        value = left.pop()
+        values += 1
+        if isinstance(value, Mapping):
+            left += [*value, *value.values()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            left += value
+        elif isinstance(value, Tensor):
+            size += value.numel() * value.element_size()
+        if values + len(left) > most_values or size > most_bytes:
+            raise ValueError("its values are more than it has bytes")
 
 
 def check_fits(checkpoint: Mapping[str, Any], module: nn.Module) -> None:

@@ -168,15 +168,7 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
         return
     if not folder.path.is_dir():
         raise UserError(f"run_dir={folder.path} is a file; name a folder")
-    own, files = folder.path.resolve(), [*folder.path.glob("*"), *folder.path.glob("*/*")]
-    links = [
-        file.name for file in files if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(own)
-    ]  # realpath, as resolve raises an error where links lead to each other
-    if links:  # W&B's own stay within the folder
-        raise UserError(
-            f"run_dir={folder.path} holds links out of it ({few(links)}), which a run does not make and does not write through: "
-            "replace them by what they lead to"
-        )
+    refuse_links(folder.path)
     if folder.config.is_file():
         misplaced = _misplaced(folder.path)
         if misplaced:
@@ -188,6 +180,19 @@ def check_folder(folder: RunFolder, config: TrainConfig) -> None:
         _check_config(folder, config)
     elif not folder.is_empty():
         raise UserError(f"run_dir={folder.path} is not empty and holds no run; name an empty or a new folder")
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises a UserError where a folder of a run or of a study holds links out of it, which would be written through."""
+    own, files = folder.resolve(), [*folder.glob("*"), *folder.glob("*/*")]
+    links = [
+        file.name for file in files if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(own)
+    ]  # realpath, as resolve raises an error where links lead to each other
+    if links:  # W&B's own stay within the folder
+        raise UserError(
+            f"run_dir={folder} holds links out of it ({few(links)}), which a run does not make and does not write through: "
+            "replace them by what they lead to"
+        )
 
 
 def _fresh_run(config: TrainConfig) -> RunFolder:
