@@ -13,7 +13,7 @@ from mla_train.data.batch import Batch
 from mla_train.errors import UserError
 from mla_train.heads.base import Head, Predictions, padding_of
 from mla_train.modalities.base import Embedding, Modality, ModalityFeatures
-from mla_train.nn import Encoder, ReconstructionInput, ReconstructionTarget
+from mla_train.nn import Dropout, Encoder, ReconstructionInput, ReconstructionTarget
 from mla_train.nn.fusion import BottleneckFusion, CrossAttentionFusion
 from mla_train.nn.seq2seq import GruEncoder
 
@@ -83,7 +83,7 @@ class Model(nn.Module):
         self.head.take_encoder(self.encoder)
         self.head.choose_monitor(getattr(options, "monitor", None))
         rate, feature_dropout = config.regularization.dropout, getattr(options, "feature_dropout", None)
-        self.dropout = nn.Dropout(rate if feature_dropout is None or not rate else feature_dropout)
+        self.dropout = Dropout(rate if feature_dropout is None or not rate else feature_dropout)
         self.unimodal = bool(getattr(options, "unimodal_loss_weight", 0.0)) and several
 
     def forward(self, batch: Batch) -> Any:

@@ -19,7 +19,7 @@ from mla_train.heads.text_targets import GeneratedText, GenerationSpec, Generati
 from mla_train.modalities.base import ModalityFeatures
 from mla_train.modalities.text import clean
 from mla_train.modalities.text.augment import HIDDEN, hide_tokens
-from mla_train.nn import CopyAttention, Decoder, Hypothesis, beam_search, observe, sample
+from mla_train.nn import CopyAttention, Decoder, Dropout, Hypothesis, beam_search, observe, sample
 from mla_train.nn.seq2seq import GruDecoder
 
 if TYPE_CHECKING:  # a model that only writes needs no sacrebleu
@@ -63,7 +63,7 @@ class Generation(TextTargets):
         else:
             self.own_embedding = nn.Embedding(spec.vocab_size, dim)
             nn.init.normal_(self.own_embedding.weight, std=dim**-0.5)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.decoder: Decoder | GruDecoder
         if self.options.model is Architecture.seq2seq:
             self.decoder = GruDecoder(dim, dropout)

@@ -11,7 +11,7 @@ from mla_train.config import Fusion, Latent, Pooling, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.heads.base import Embeddings, Head
 from mla_train.modalities.base import ModalityFeatures, mean_of_windows
-from mla_train.nn import AttentionPooling, ClassToken, Encoder, MeanPooling
+from mla_train.nn import AttentionPooling, ClassToken, Dropout, Encoder, MeanPooling
 
 
 def build_pooling(kind: Pooling, dim: int) -> nn.Module:
@@ -52,7 +52,7 @@ class PooledHead(Head):
         self.context = SequenceContext(config, sum(widths.values()), outputs) if sequences else None
         dropout = getattr(options, "feature_dropout", None)
         # No call where nothing is dropped: dropping with probability 0 draws random numbers too.
-        self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout * bool(config.regularization.dropout))
+        self.dropout = nn.Identity() if dropout is None else Dropout(dropout * bool(config.regularization.dropout))
 
     @classmethod
     @abstractmethod

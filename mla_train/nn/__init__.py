@@ -16,6 +16,7 @@ from mla_train.nn.attention import (
 from mla_train.nn.copying import CopyAttention
 from mla_train.nn.decoder import Decoder, DecoderCache
 from mla_train.nn.deepseek import from_deepseek_v3, to_deepseek_v3
+from mla_train.nn.dropout import Dropout, dropout
 from mla_train.nn.encoder import Encoder, EncoderBlock
 from mla_train.nn.generation import Hypothesis, beam_search, sample
 from mla_train.nn.image_tokenizers import ConvTokenizer, FlattenedCells, PatchEmbedding, cells, default_downsample_log2

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mla_train.nn.dropout import Dropout
+
 FIRST_WIDTH = 32  # channels of the first convolution
 MOST_CELLS = 8  # a side that a layer reads at once
 
@@ -117,7 +119,7 @@ class FlattenedCells(nn.Module):
         rows, columns = (ceil(side / step) for side, step in zip(grid, kernel, strict=True))
         self.pool = nn.MaxPool2d(kernel, ceil_mode=True)
         self.layer = nn.Linear(dim * rows * columns, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """`(batch, rows * columns, dim)` to `(batch, width)`."""

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mla_train.config import Activation, Norm
+from mla_train.nn.dropout import dropout
 
 
 class RMSNorm(nn.RMSNorm):
@@ -71,7 +72,7 @@ class ResidualDropout(nn.Module):
         if not self.training:
             return branch
         if self.dropout > 0:
-            branch = F.dropout(branch, self.dropout)
+            branch = dropout(branch, self.dropout)
         if self.drop_path > 0:
             kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.drop_path
             branch = branch * (kept / (1 - self.drop_path)).to(branch.dtype)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from mla_train.nn.dropout import Dropout
+
 
 class GruEncoder(nn.Module):
     """A bidirectional GRU.
@@ -81,7 +83,7 @@ class GruDecoder(nn.Module):
         self.energy = nn.Linear(dim, 1, bias=False)
         self.gru = nn.GRU(3 * dim, dim, batch_first=True)
         self.output = nn.Linear(4 * dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def new_cache(self) -> GruCache:
         """The cache of a decoding that is about to begin."""

@@ -16,6 +16,7 @@ from mla_train.modalities.base import Embedding, ModalityFeatures, hold_linear
 from mla_train.modalities.image.spec import ImageSpec, ImageTensors
 from mla_train.nn import (
     ConvTokenizer,
+    Dropout,
     FlattenedCells,
     PatchEmbedding,
     ReconstructionTarget,
@@ -40,7 +41,7 @@ class VisualWordsEmbedding(nn.Module):
         self.words = VisualWords(spec.channels, size, count, min(PATCH, *size))
         self.project = nn.Linear(self.words.width, dim, bias=False)
         nn.init.normal_(self.project.weight, std=0.1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def init_from_data(self, images: Tensor) -> None:
         """Learns the words of training images, `(images, channels, height, width)`."""

@@ -14,7 +14,7 @@ from mla_train.modalities.base import Embedding, ModalityFeatures
 from mla_train.modalities.series.convolutions import FixedConvolutions
 from mla_train.modalities.series.spec import SeriesSpec, SeriesTensors, pad_series
 from mla_train.modalities.series.statistics import STATISTICS, summarize
-from mla_train.nn import ReconstructionTarget
+from mla_train.nn import Dropout, ReconstructionTarget
 
 BATCH = 256  # series whose features are computed at a time
 
@@ -50,7 +50,7 @@ class ScaledFeatures(nn.Module):
         self.features, self.width = features, features.width
         self.register_buffer("mean", torch.zeros(self.width))
         self.register_buffer("std", torch.ones(self.width))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @torch.no_grad()
     def init_from_data(self, train: list[SeriesTensors]) -> None:

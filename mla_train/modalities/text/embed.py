@@ -10,7 +10,7 @@ from mla_train.config import TrainConfig
 from mla_train.data.tokenizers import PAD_ID, UNK_ID
 from mla_train.modalities.base import Embedding, ModalityFeatures, hold_linear, mean_of_windows
 from mla_train.modalities.text.spec import TextSpec, TextTensors
-from mla_train.nn import ReconstructionTarget
+from mla_train.nn import Dropout, ReconstructionTarget
 
 
 class Convolutions(nn.Module):
@@ -49,7 +49,7 @@ class TfidfEmbedding(nn.Module):
         super().__init__()
         self.table = nn.EmbeddingBag(size, dim, mode="sum")
         nn.init.normal_(self.table.weight, std=0.1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tensors: TextTensors) -> Tensor:
         """`(batch, dim)`; zeros for a text without features."""
