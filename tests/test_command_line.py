@@ -144,7 +144,7 @@ def test_help_is_one_screen_and_explains_a_key(tmp_path):
     assert text.startswith("An option of data=event_files:\n  data.user_column=null")
     other = train("data.look_back=3", cwd=tmp_path, check=False).stderr
     assert "unknown key data.look_back: it is an option of data=series_csv" in other
-    assert "The options of data here: " in other
+    assert "; those of data here: " in other
     assert "split_seed" in other
     wrong = train("--help", "attention.patern", cwd=tmp_path, check=False)
     assert "Did you mean attention.pattern?" in wrong.stderr

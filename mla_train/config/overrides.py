@@ -113,7 +113,7 @@ def _explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterabl
             node = key.partition(".")[0]
             own = sorted(name.split(".")[1] for name in keys if name.startswith(f"{node}.") and "_target_" not in name)
             raise UserError(
-                f"unknown key {key}: it is an option of {listed_owners(key, owners)}. The options of {node} here: {', '.join(own)}"
+                f"unknown key {key}: it is an option of {listed_owners(key, owners)}; those of {node} here: {', '.join(own)}"
             )
     check_overrides(words_of_config, choices, keys)
 
