@@ -20,6 +20,8 @@ MISTAKES = {
     "data.rot=x": ["data.rot", "split_seed"],
     "encoder=tinny": ["Did you mean tiny? All: base, shallow, small, tiny."],
     "task=image_clasification": ["Did you mean image_classification?"],
+    "task=tickets": ["Choose from causal_lm, ", "translation.\n"],
+    "task.name=Wear (µm)": ["twice: 'key=\"a (b)\"'"],
     "regularization=[light,strnog]": ["Did you mean strong?"],
     "lr=abc": ["lr: Value 'abc' of type 'str' could not be converted to Float"],
     "task.pooling=men": ["task.pooling", "'men'", "[mean, cls, attention]"],
@@ -142,6 +144,8 @@ def test_help_is_one_screen_and_explains_a_key(tmp_path):
     assert text.startswith("An option of data=event_files:\n  data.user_column=null")
     other = train("data.look_back=3", cwd=tmp_path, check=False).stderr
     assert "unknown key data.look_back: it is an option of data=series_csv" in other
+    assert "; those of data here: " in other
+    assert "split_seed" in other
     wrong = train("--help", "attention.patern", cwd=tmp_path, check=False)
     assert "Did you mean attention.pattern?" in wrong.stderr
 

@@ -213,7 +213,9 @@ def predict(arguments: argparse.Namespace) -> None:
     answers = answers_of(arguments)
     is_one = any(getattr(arguments, name) is not None for name in ONE)
     if is_one == (arguments.input is not None):
-        raise UserError("name what is predicted: --input FILE, or one example with --text, --image or --audio")
+        raise UserError(
+            "name what is predicted: --input FILE (- for standard input), or one example with --text, --image or --audio"
+        )
     asked = format_of(Path(arguments.output)) if arguments.output != "-" else None
     if arguments.output != "-" and asked not in WRITTEN:
         raise UserError(f"--output {arguments.output}: must end in .{', .'.join(WRITTEN)}")

@@ -85,9 +85,14 @@ def _check_chosen(config_dir: Path, words: Sequence[str]) -> None:
         require(key != "sweep", f"sweep= belongs to another command: {' '.join(program('sweep'))} sweep=default")
         for name in _chosen_names(override) if key in choices and not override.is_delete() else ():
             if name not in choices[key]:
+                hint = did_you_mean(name, choices[key])
                 raise UserError(
-                    f"{key}={name[:100]}: there is no such {key}. {did_you_mean(name, choices[key])}"
-                    + (f" All: {', '.join(sorted(choices[key]))}." if len(choices[key]) > 1 else "")
+                    f"{key}={name[:100]}: there is no such {key}. {hint}"
+                    + (
+                        f" All: {', '.join(sorted(choices[key]))}."
+                        if "Choose" not in hint and len(choices[key]) > 1
+                        else ""
+                    )
                 )
 
 
@@ -105,7 +110,11 @@ def _explain_bad_override(config_dir: Path, words: Sequence[str], known: Iterabl
     keys = {*flatten(config), *known}  # type: ignore[arg-type]
     for key in (override.key_or_group for override in overrides):
         if key not in keys and (owners := owners_of(config_folders(config_dir, words), key)):
-            raise UserError(f"unknown key {key}: it is an option of {listed_owners(key, owners)}")
+            node = key.partition(".")[0]
+            own = sorted(name.split(".")[1] for name in keys if name.startswith(f"{node}.") and "_target_" not in name)
+            raise UserError(
+                f"unknown key {key}: it is an option of {listed_owners(key, owners)}; those of {node} here: {', '.join(own)}"
+            )
     check_overrides(words_of_config, choices, keys)
 
 
@@ -193,7 +202,8 @@ def parse_overrides(overrides: list[str]) -> list[Override]:
         try:
             parsed.append(parser.parse_override(word))
         except HydraException:
-            hint = "options are written key=value, such as epochs=10; quote values with spaces: 'key=\"a b\"'"
+            hint = "options are written key=value, such as epochs=10; quote values with spaces, brackets and the like, twice: "
+            hint += "'key=\"a (b)\"', 'key=[\"a (b)\",c]'"
             raise UserError(f"cannot read '{word}': {hint}") from None
     return parsed
 

@@ -1,6 +1,6 @@
 """Nested plain values and arrays as JSON with arrays beside it, without pickles."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def encode(value: Any, arrays: list[np.ndarray], name_file: Callable[[Path], str
     Args:
         value: None, numbers, texts, bytes, arrays, sparse matrices, tensors; lists, tuples and dictionaries of them.
         arrays: List that arrays are added to.
-        name_file: Text that stands for a file; also allows enums. Neither is decoded: they are for hashes.
+        name_file: Text that stands for a file; also allows enums and other sequences. None of these is decoded: they are for hashes.
 
     Raises:
         TypeError: The value is of another kind.
@@ -53,6 +53,8 @@ def encode(value: Any, arrays: list[np.ndarray], name_file: Callable[[Path], str
         return {"tensor": beside(value.numpy(force=True))}
     if name_file is not None and isinstance(value, Path):
         return {"file": name_file(value)}
+    if name_file is not None and isinstance(value, Sequence):  # one that makes its values when asked for them
+        return {"list": [encode(each, arrays, name_file) for each in value]}
     if name_file is not None and isinstance(value, Enum):
         return {"enum": str(value)}
     raise TypeError(f"a value of type {type(value).__name__}")

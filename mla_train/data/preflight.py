@@ -64,10 +64,10 @@ def _files(options: Any) -> Iterator[tuple[str, Path]]:
 
 def _check_columns(table: Table, split: str, options: Any) -> None:
     if isinstance(options, SeriesTableOptions):
-        times, series = options.time_column, options.series_column
-        named = [name for each in (times, series) for name in (each if isinstance(each, list) else [each]) if name]
-        for name in [*named, *(name for option in LISTS for name in getattr(options, option) or [])]:
-            table.column(name)
+        for option in ("time_column", "series_column", *LISTS):
+            named = getattr(options, option) or []
+            for name in named if isinstance(named, list) else [named]:
+                find_column(table, name, (), f"data.{option}")
         return
     inputs = getattr(options, "modalities", None)
     for name in COLUMNS:

@@ -112,7 +112,7 @@ def read_labelled(predictor: Predictor, path: str, columns: dict[str, str], labe
         notes.append(f"left out {int((~known).sum()):,} rows with labels that the model does not know: {shown}")
     places = np.flatnonzero(known)
     if not len(places):
-        raise UserError(f"{source.name} has no row that can be evaluated. {' '.join(notes)}")
+        raise UserError(f"{source.name} has no row that can be evaluated: {'; '.join(notes)}")
     taken = [values[place] for place in places]
     inputs = {name: each.preprocess([value.get(name) for value in taken]) for name, each in spec.inputs.items()}
     chosen = targets[places] if isinstance(targets, np.ndarray) else [targets[place] for place in places]

@@ -143,7 +143,11 @@ def advice(results: Mapping[str, Any]) -> str:
     score, monitor = read_score(results), results["monitor"]
     if score.gain is None or score.standing == "ahead of" or (score.difference_interval is None and score.gain > 0):
         return ""
+    if score.value == 1 and score.higher_is_better:
+        return ""  # nothing is better
     epochs, epoch = results.get("epochs", 0), monitor["epoch"]
+    if kept_start(results) and round(results["start"]["gain"], 4) == 0:
+        return "Try: training left the start as it was on val, so train longer (epochs=) or faster (lr=)."
     if kept_start(results) and results["start"]["gain"] < 0:
         return "Try: training made the start worse on val, so learn slower (lr=) or regularize more (regularization=strong)."
     if kept_start(results):

@@ -14,6 +14,7 @@ import torch
 
 from mla_train.data import cache
 from mla_train.data.cache import cached, stamp, use_cache
+from mla_train.data.mapped import Mapped
 from tests.helpers import config
 
 calls = []
@@ -28,6 +29,11 @@ class Fitted:
 def compute(value, *others):
     calls.append(value)
     return value
+
+
+def count(values):
+    calls.append(values)
+    return len(values)
 
 
 def fit(value):
@@ -241,6 +247,14 @@ def test_values_that_cannot_be_kept_are_computed(capsys):
     for value in (object(), [object()], np.array([object()])):
         assert cached(compute)(value) is value
     assert "is not cached" in capsys.readouterr().err
+
+
+def test_a_sequence_that_makes_its_values_is_known_by_them(capsys):
+    calls.clear()
+    for words in (["a", "b"], ["a", "b"], ["a", "c"]):
+        assert cached(count)(Mapped(str.upper, words)) == 2
+    assert len(calls) == 2
+    assert "is not cached" not in capsys.readouterr().err
 
 
 def test_old_entries_are_removed(folder, monkeypatch):

@@ -116,7 +116,7 @@ def test_what_cannot_be_evaluated_is_counted_and_named(text_run, evaluate, tmp_p
     assert found["slices"]["all"]["examples"] == 2
     (tmp_path / "c.csv").write_text("text,label\nfine,other\n")
     assert (
-        "no row that can be evaluated"
+        "no row that can be evaluated: left out 1 rows with labels that the model does not know: other"
         in evaluate("--run", text_run / "run", "--input", tmp_path / "c.csv", fails=True)[0].err
     )
 

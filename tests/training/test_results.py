@@ -41,6 +41,11 @@ def test_the_model_is_compared_to_the_best_baseline(mode, score, interval, diffe
         (6, None, "scripts/sweep.py"),
         (0, {"kept": True, "name": "linear_svm", "gain": 0.01, "standard_error": 0.02}, "on more data"),
         (0, {"kept": True, "name": "linear_svm", "gain": -0.01, "standard_error": 0.02}, "learn slower (lr=)"),
+        (
+            0,
+            {"kept": True, "name": "linear_svm", "gain": -0.0000001, "standard_error": 0.0},
+            "left the start as it was",
+        ),
     ],
 )
 def test_a_run_that_is_behind_says_what_to_try(epoch, start, remedy, tmp_path, capsys):
@@ -50,6 +55,11 @@ def test_a_run_that_is_behind_says_what_to_try(epoch, start, remedy, tmp_path, c
     printed = capsys.readouterr().out
     assert remedy in printed
     assert ("The start (linear_svm) is the model" in printed) == bool(start)
+
+
+def test_nothing_is_to_try_where_nothing_is_better(tmp_path, capsys):
+    show({**example_results(score=1.0, baselines={"linear": {"accuracy": 1.0}}), "debug": []}, tmp_path)
+    assert "Try: " not in capsys.readouterr().out
 
 
 def test_intervals_stand_below_the_scores(tmp_path, capsys):

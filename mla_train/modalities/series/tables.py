@@ -222,7 +222,10 @@ def _check_roles(
     roles = [*(options.targets or []), *options.known, *options.observed, *options.static]
     lacking = ", ".join(name for name in (*time_columns, *series_columns, *roles) if name not in table.columns)
     if lacking:
-        raise UserError(f"{options.path} has no column {lacking}; there are {', '.join(map(str, table.columns))}")
+        lists = {"time_column": time_columns, "series_column": series_columns, "targets": options.targets or []}
+        key = next((key for key, names in lists.items() if not {*names} <= {*table.columns}), "")
+        hint = f". Name the right one with data.{key}=" if key else ""
+        raise UserError(f"{options.path} has no column {lacking}; there are {', '.join(map(str, table.columns))}{hint}")
     twice = sorted({name for name in roles if roles.count(name) > 1})
     if twice:
         raise UserError(

@@ -354,7 +354,16 @@ def test_the_period_of_months_that_rise(tmp_path):
             [],
             "rows are usually an hour apart, but 1 is not; .*data.resample=mean",
         ),
-        (lambda t: t, ["data.targets=[lod]"], "has no column lod; there are date, load, price"),
+        (
+            lambda t: t,
+            ["data.targets=[lod]"],
+            "has no column lod; there are date, load, price. Name the right one with data.targets=",
+        ),
+        (
+            lambda t: t,
+            ["data.series_column=store"],
+            "there are date, load, price. Name the right one with data.series_column=",
+        ),
         (lambda t: t.drop(columns="date"), [], "has no column of times"),
         (lambda t: t[["date"]], [], "no column of numbers"),
         (lambda t: t, ["data.split=[0.9,0.2]"], "must leave something for test"),

@@ -167,6 +167,10 @@ def test_a_graph_reads_both_ends_and_refuses_windows(run, tmp_path):
     example = {"text": ["a red car, number 7", "the car is green and has number 7"]}
     command = [sys.executable, str(tmp_path / "graph" / "infer_onnx.py"), json.dumps(example)]
     record = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    (tmp_path / "a.csv").write_text("text\na red car\n")
+    for words in ([str(tmp_path / "a.csv")], ["--input", "a red car"]):  # are no texts
+        failed = subprocess.run([*command[:2], *words], capture_output=True, text=True)
+        assert failed.stderr.startswith(f"error: {words[0]}: files are read as .jsonl")
     expected = predictor.predict([example])[0]
     assert record["prediction"] == expected["prediction"]
     assert record["probability"] == pytest.approx(expected["probability"], abs=1e-3)

@@ -23,6 +23,7 @@ from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from math import ceil
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -499,7 +500,13 @@ def main() -> None:
         return
     try:
         examples = [example for argument in sys.argv[1:] for example in parse(argument)]
-        for record in Model(Path(__file__).parent).predict(examples):
+        model = Model(Path(__file__).parent)
+        files = [a for a in sys.argv[1:] if not a.endswith(".jsonl") and (a.startswith("--") or isfile(a))]
+        if files and {spec["kind"] for spec in model.inputs.values()} <= {"text", "items"}:  # its name is no text
+            raise ValueError(
+                f"{files[0]}: files are read as .jsonl, an example a line, and there are no options; tables are read by predict"
+            )
+        for record in model.predict(examples):
             print(json.dumps(record, ensure_ascii=False))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
