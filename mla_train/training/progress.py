@@ -118,6 +118,8 @@ class RunProgress(ProgressBar):
         if trainer.sanity_checking:
             print(f"before the first step: val {module.monitor} {scores[module.monitor]:.4f}", flush=True)
             return
+        if trainer.global_step >= trainer.estimated_stepping_batches:
+            self._last_line = -SECONDS_BETWEEN_LINES  # the last line is printed however soon it comes
         self._show(trainer, module)
         values = ", ".join(f"val/{name} {value:.4f}" for name, value in scores.items())
         speed = f"{self.examples_per_second:,.0f} examples/s, {self.tokens_per_second:,.0f} tokens/s"

@@ -72,7 +72,10 @@ def _read(options: FeatureTableConfig) -> tuple[Path, dict[str, Any]]:
         raise UserError(f"{file}: there is no such file ({file.resolve()})")
     kind = file.suffix.lower()
     if kind not in ENDINGS:
-        raise UserError(f"{file}: cannot read {kind or 'a file without ending'}; use {', '.join(ENDINGS)}")
+        raise UserError(
+            f"{file}: cannot read {kind or 'a file without ending'}; use {', '.join(ENDINGS)}, with an array for each of "
+            "data.modalities, which is a list of numbers in each cell of parquet"
+        )
     columns = (_read_npz if kind == ".npz" else _read_parquet)(file, roles)
     count = len(columns[options.label])
     for name, column in columns.items():

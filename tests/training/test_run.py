@@ -282,10 +282,13 @@ def test_the_last_epoch_is_the_model_where_it_is_asked_for(tmp_path, monkeypatch
     assert epochs == {"best": 1, "last": 3}
 
 
-def test_seconds_are_those_of_the_whole_run_whichever_epoch_was_best(tmp_path):
+def test_seconds_are_those_of_the_whole_run_whichever_epoch_was_best(tmp_path, capfd):
     results = go(tmp_path / "run", "epochs=3", "lr=1e-9", "regularization.ema_decay=0")
     with (tmp_path / "run" / "metrics.csv").open() as stream:
         last = list(csv.DictReader(stream))[-1]
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert lines[-1].startswith("epoch 3/3  step ")  # however short a run is
+    assert " val accuracy " in lines[-1]
     # Another rate is that of the last epoch's end: nothing was taken back when the best weights were loaded.
     assert results["speed"]["examples_per_second"] == pytest.approx(float(last["speed/examples_per_second"]), abs=0.1)
 

@@ -42,7 +42,10 @@ ITEM_NAMES = (
     "stockcode",
     "track_id",
 )
-TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "invoicedate", "created_at")
+TIME_NAMES = (
+    "time", "timestamp", "ts", "date", "datetime", "event_time", "unixreviewtime", "invoicedate", "order_date", "purchase_date",
+    "created_at", "ordered_at", "purchased_at", "bought_at", "rated_at", "viewed_at", "watched_at", "played_at",
+)  # fmt: skip
 SEPARATOR = "|"  # between the items of a history that is written as one text
 NO_TIME = "none"  # value of data.time_column
 

@@ -135,6 +135,8 @@ def test_dates_are_times(tmp_path):
     rows = [(user, item, f"2024-01-{1 + time % 1000:02} 10:00") for user, item, time in made_events()]
     plain = examples(read(write(tmp_path / "a.csv", made_events())), "test")
     assert examples(read(write(tmp_path / "b.csv", rows)), "test") == plain
+    bought = read(write(tmp_path / "c.csv", rows[::-1], ("user", "item", "bought_at")))
+    assert examples(bought, "test") == plain
 
 
 MOMENTS = {
