@@ -165,6 +165,9 @@ def write_images(folder):
     grades = {name: np.arange(20).reshape(-1, 1) % 5 if "labels" in name else value for name, value in arrays.items()}
     np.savez(folder / "retina.npz", **grades)
     voice, face = chance.normal(size=(60, 4)), chance.normal(size=(60, 3, 5))
+    table = pd.DataFrame({"width": voice[:, 0], "height": voice[:, 1], "label": ["bad", "good"] * 30})
+    table["measured"] = table[["width", "height"]].values.tolist()
+    table.to_parquet(folder / "parts.parquet")
     np.savez(folder / "clips.npz", voice=voice, face=face, label=np.arange(60) % 2)
 
 

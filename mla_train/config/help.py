@@ -16,9 +16,9 @@ from mla_train.errors import UserError, did_you_mean
 HEADER = """\
 Trains an attention model on a task and writes a run folder: metrics beside baselines, model, figures.
 
-  python train.py                                           digits, in a minute
+  python train.py                                           digits, in a few minutes
   python train.py data=image_folder data.root=my/images     your own images
-  python train.py task=text_classification                  languages of texts, in a minute
+  python train.py task=text_classification                  languages of texts, in a few minutes
   python train.py attention=mha encoder=tiny epochs=10      other choices
   python train.py run_dir=runs/mine resume=auto             continue an interrupted run
 """
