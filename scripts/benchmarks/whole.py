@@ -53,7 +53,14 @@ TRAININGS = {
         "images, width 128, 4 blocks",
         ["task=image_classification", "encoder=small", "batch_size=64"],
         {"image_timm": 1.3},
-        {"defaults": []},
+        {
+            "defaults": [],
+            "patches, no dropout or averaging": [
+                "task.tokenizer=patch",
+                "regularization.dropout=0",
+                "regularization.ema_decay=0",
+            ],
+        },
     ),
     "forecast": Training(
         "windows, width 64, 2 blocks",
