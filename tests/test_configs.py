@@ -94,7 +94,7 @@ def test_all_tasks_take_a_step_with_what_the_toolbox_has(task, words):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_all_tasks_take_a_step_of_two_passes(task):
-    torch.manual_seed(0)  # random weights may saturate all answers, which then do not differ
+    torch.manual_seed(1)  # random weights may saturate all answers, which then do not differ
     module, data = build("regularization=rdrop", f"task={task}", *SMALL)
     randomize(module.model)
     batch, head = batch_of(data), module.model.head

@@ -153,7 +153,7 @@ def advice(results: Mapping[str, Any]) -> str:
     if kept_start(results):
         return "Try: training bettered the start a little on val, so train longer (epochs=) or on more data."
     if epochs and epoch == epochs:
-        return "Try: the last epoch was the best on val, so train longer (epochs=)."
+        return "Try: the model is that of the last epoch, so train longer (epochs=)."
     if epochs and epoch <= epochs / 3:
         return "Try: an early epoch was the best on val, so regularize more (regularization=strong), or learn slower (lr=)."
     return "Try: a search of the usual options (scripts/sweep.py, same words); or use the baseline, which is cheaper."

@@ -135,7 +135,9 @@ def test_figures_are_drawn_by_the_network_at_rest_and_the_score_that_chose_is_ke
     monkeypatch.setattr(sys, "argv", ["train.py"])
     at_rest = []
     monkeypatch.setattr(Translation, "figures", lambda self, model, *_: at_rest.append(not model.training))
-    settings = config(*LEARN, "epochs=3", "task.val_sample=5", "encoder.dim=16", f"run_dir={tmp_path / 'run'}")
+    settings = config(
+        *LEARN, "epochs=3", "checkpoint.keep=best", "task.val_sample=5", "encoder.dim=16", f"run_dir={tmp_path / 'run'}"
+    )
     results = run_whole(settings, find_run(settings))
     assert at_rest == [True]
     with (tmp_path / "run" / "metrics.csv").open() as stream:
