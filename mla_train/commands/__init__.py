@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 if "OMP_WAIT_POLICY" not in os.environ:
-    # Threads of torch that wait for each other (GNU OpenMP) sleep after some microseconds in place of milliseconds: twice as fast on
-    # processors that other work uses too, as fast on free ones. It is read when torch is loaded.
+    # Threads of torch that wait for each other (GNU OpenMP) sleep early: faster on processors that other work uses too, and not slower
+    # on free ones (docs/performance.md). It is read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
