@@ -1,5 +1,6 @@
 """Locks that the kernel takes away from a process that ends, however it ends, so that none is ever left behind."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -9,10 +10,9 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from mla_train.safe_files import open_own
-
 TRIES = 5
-_HELD: set[int] = set()
+_HELD: dict[int, Path] = {}
+"""Handles of the locks of this process, and their files."""
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def lock(file: Path) -> Iterator[bool]:
     if handle is None:
         yield False
         return
-    _HELD.add(handle)
+    _HELD[handle] = file.absolute()
     try:
         os.truncate(handle, 0)
         os.write(
@@ -30,7 +30,7 @@ def lock(file: Path) -> Iterator[bool]:
         )
         yield True
     finally:
-        _HELD.discard(handle)
+        del _HELD[handle]
         with suppress(FileNotFoundError):
             if _is_open_as(
                 handle, file
@@ -56,6 +56,21 @@ def holds(file: Path) -> bool:
     with suppress(FileNotFoundError):
         return any(_is_open_as(handle, file) for handle in _HELD)
     return False
+
+
+def require_in_place(file: Path) -> None:
+    """Raises an OSError where a file stands in a folder that this process has locked, and that was moved away since.
+
+    Another process may have begun in its place, whose files would be written over.
+    """
+    folders = file.absolute().parents
+    if any(held.parent in folders and not holds(held) for held in _HELD.values()):
+        raise OSError(errno.ESTALE, "the folder was moved or removed while it was in use", str(file))
+
+
+def open_own(file: Path, flags: int) -> int:
+    """A handle of a file to write to, which is made if need be; OSError where it is a link, which may lead anywhere."""
+    return os.open(file, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def owner(file: Path) -> str:

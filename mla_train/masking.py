@@ -13,13 +13,30 @@ WORDS = r"(?:(?:api|access|secret|account)_?key|password|passwd|passphrase|pwd|s
 NAMED = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """Names of environment variables whose values are secrets."""
 SHORTEST = 8  # characters of such a value, lest a common word be hidden
-ADDRESS = re.compile(
-    r"(?<=http://)(?:[^\s/@:'\"<>]{0,200}:(?!\d+/)[^\s'\"<>]{0,300}|[^\s/@'\"<>]{1,300})@"
-    r"|(?<=https://)(?:[^\s/@:'\"<>]{0,200}:(?!\d+/)[^\s'\"<>]{0,300}|[^\s/@'\"<>]{1,300})@"
-    r"|(?<!http://)(?<!https://)(?<=://)(?:[^\s/@:'\"<>]{0,200}:[^\s'\"<>]{0,300}|[^\s/@'\"<>]{1,300})@"
+LONGEST = 4000  # signs of a password or token
+
+
+def _login(ends: str) -> re.Pattern[str]:
+    """User and password of an address, in which the signs `ends` do not stand.
+
+    Of a web address a number before the first slash is a port, and what follows is its path.
+    """
+    user, password = f"[^/:{ends}]{{0,{LONGEST}}}", f"[^{ends}]{{0,{LONGEST}}}"
+    return re.compile(
+        rf"(?:(?<=http://)|(?<=https://)){user}(?::(?!\d{{1,5}}/){password})?@"
+        rf"|(?<!http://)(?<!https://)(?<=://){user}(?::{password})?@",
+        re.DOTALL,
+    )
+
+
+LOGIN = _login(r'\s"<>')
+LOGIN_OF_VALUE = _login(r"\0")
+"""The same where nothing but the address is there, whose password may have blanks and quotes."""
+ADDRESS = re.compile(r"\s*[a-z][\w+.-]*://", re.IGNORECASE)
+QUERY = re.compile(
+    r"(?<=[?&;#])([\w-]*(?:key|key_?id|token|secret|password|passwd|pwd|signature|sig|credential|code|odbc_connect)=)[^\s&'\"<>]+",
+    re.IGNORECASE,
 )
-"""User and password; of a web address a number before the first slash is a port, and what follows is its path."""
-QUERY = re.compile(r"(?<=[?&])([\w-]*(?:key|token|secret|password|signature|sig)=)[^\s&'\"<>]+", re.IGNORECASE)
 VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.|'')*'|['"]?[^\s'"<>,;}]+)"""
 OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*){VALUE}", re.IGNORECASE)
 
@@ -27,12 +44,17 @@ OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*){VALUE}", re.IGNORECAS
 def mask(text: str) -> str:
     """A text in which passwords of addresses and secrets of the environment are hidden."""
     if "://" in text:
-        text = QUERY.sub(rf"\1{MASK}", ADDRESS.sub(f"{MASK}@", text))
+        text = QUERY.sub(rf"\1{MASK}", LOGIN.sub(f"{MASK}@", text))
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and NAMED.search(name):
             for form in {value, escape(value), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
                 text = text.replace(form, MASK)
     return text
+
+
+def _mask_value(value: str) -> str:
+    """As `mask`, of a value that may be an address and nothing else."""
+    return mask(LOGIN_OF_VALUE.sub(f"{MASK}@", value) if ADDRESS.match(value) else value)
 
 
 def mask_options(text: str) -> str:
@@ -44,7 +66,7 @@ def mask_word(word: str) -> str:
     """A word of a command, as `mask_options`; all that stands behind `password=` is its value."""
     name, sign, value = word.partition("=")
     is_secret = sign and re.search(f"{WORDS}$", name, re.IGNORECASE)
-    return f"{name}={MASK}" if is_secret and value else mask_options(word)
+    return f"{name}={MASK}" if is_secret and value else mask_options(f"{name}{sign}{_mask_value(value)}")
 
 
 def mask_command(words: Iterable[str]) -> str:
@@ -60,4 +82,4 @@ def mask_values(value: Any, name: str = "") -> Any:
         return [mask_values(each, name) for each in value]
     if not isinstance(value, str):
         return value
-    return MASK if re.search(f"{WORDS}$", name, re.IGNORECASE) else mask(value)
+    return MASK if re.search(f"{WORDS}$", name, re.IGNORECASE) else _mask_value(value)

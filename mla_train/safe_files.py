@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from mla_train.locks import require_in_place
+
 CHECKSUMS = "SHA256SUMS"
 """File beside checked files: one line for each content that a file may have, as `sha256sum` writes it."""
 UNFINISHED = ".unfinished."
@@ -28,7 +30,11 @@ def atomic_path(file: Path, checked: bool = False, previous: Path | None = None)
         file: File to write; the path to write to has the same ending.
         checked: Whether a checksum is kept, by which `is_whole` judges the file.
         previous: Name beside the file that its old content gets; None drops it.
+
+    Raises:
+        OSError: Its folder is locked by this process, and was moved away since.
     """
+    require_in_place(file)
     part = file.with_name(f"{UNFINISHED}{token_hex(4)}.{file.name}")
     try:
         yield part
@@ -37,6 +43,7 @@ def atomic_path(file: Path, checked: bool = False, previous: Path | None = None)
             _add_checksum(file, part, previous)
         if previous is not None and file.exists():
             _keep_as(previous, file)
+        require_in_place(file)
         os.replace(part, file)
     except BaseException:
         with suppress(OSError):
@@ -51,13 +58,18 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """A new folder beside another to write to, which takes its place at the end; after an error the old one stays.
 
     A kill between the two moves at the end leaves both, whole, under names that begin with `.unfinished.`.
+
+    Raises:
+        OSError: As in `atomic_path`.
     """
+    require_in_place(folder)
     part = folder.with_name(f"{UNFINISHED}{token_hex(4)}.{folder.name}")
     part.mkdir(parents=True)
     try:
         yield part
         for file in part.rglob("*"):
             _sync(file)
+        require_in_place(folder)
         old = folder.with_name(f"{UNFINISHED}{token_hex(4)}.{folder.name}")
         if folder.exists():  # moved before it is removed: a kill leaves no half of it in its place
             os.replace(folder, old)
@@ -84,11 +96,6 @@ def write_atomically(file: Path, content: str | bytes, checked: bool = False) ->
 def finished_name(path: str) -> str:
     """The path that a file has when it is written, for messages."""
     return re.sub(rf"{re.escape(UNFINISHED)}[0-9a-f]{{8}}\.", "", path)
-
-
-def open_own(file: Path, flags: int) -> int:
-    """A handle of a file to write to, which is made if need be; OSError where it is a link, which may lead anywhere."""
-    return os.open(file, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def remove_unfinished(folder: Path) -> None:

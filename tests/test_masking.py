@@ -50,6 +50,15 @@ def files_with(folder, text):
         f"https://{CANARY}@github.com/x",
         f"https://host/file?a=1&X-Amz-Signature={CANARY}&b=2",
         f"http://host/?access_token={CANARY}",
+        f"https://host/#access_token={CANARY}",
+        f"postgresql://user@server:{CANARY}@host/db",
+        f"postgresql://user:{'A' * 900}{CANARY}@host/db",
+        f"https://{'A' * 900}{CANARY}@host/x",
+        f"https://user:123456/{CANARY}@host/x",
+        f"mssql+pyodbc://host/?odbc_connect=UID%3Du%3BPWD%3D{CANARY}",
+        f"postgresql://host/db?user=u&passwd={CANARY}",
+        f"https://host/file?X-Amz-Credential={CANARY}&AWSAccessKeyId={CANARY}",
+        f"postgresql://user:it's{CANARY}@host/db",
     ],
 )
 def test_addresses_are_masked(text):
@@ -70,6 +79,18 @@ def test_addresses_are_masked(text):
 def test_named_options_are_masked(text):
     assert CANARY not in mask_options(text)
     assert CANARY not in mask_command(["train.py", text])
+
+
+@pytest.mark.parametrize("sign", ["'", '"', "<", " ", "/"])
+def test_a_password_with_odd_signs_is_masked(sign):
+    address = f"postgresql://user:p{sign}{CANARY}@host/db"
+    assert CANARY not in mask_command(["sweep.py", f"storage={address}"])
+    assert mask_values({"path": [address]}) == {"path": ["postgresql://(hidden)@host/db"]}
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/a@2.csv", "https://host:8080/me@home.csv", "https://host/me@home.csv"])
+def test_a_path_with_an_at_sign_stays(path):
+    assert mask_values(path) == mask(path) == path
 
 
 def test_the_value_of_a_word_is_masked_to_its_end():

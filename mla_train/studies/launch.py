@@ -19,8 +19,8 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
+from mla_train.locks import open_own
 from mla_train.masking import mask
-from mla_train.safe_files import open_own
 
 
 def available_threads() -> int:

@@ -153,6 +153,14 @@ def as_override(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def has(choice: Choice, value: Any) -> bool:
+    """Whether a parameter of a search space can have a value."""
+    try:
+        return bool(choice._contains(choice.to_internal_repr(value)))
+    except (ValueError, TypeError):
+        return False
+
+
 def first_settings(space: dict[str, Choice], config: dict[str, Any]) -> dict[str, Any]:
     """Values of the config of a run without the sweep for the keys of the search space, where they are in it."""
     configured, settings = flatten(config), {}
@@ -162,7 +170,7 @@ def first_settings(space: dict[str, Choice], config: dict[str, Any]) -> dict[str
             value = as_override(value)
             is_known = value in choice.choices
         else:
-            is_known = type(value) in (int, float) and choice.low <= value <= choice.high
+            is_known = type(value) in (int, float) and has(choice, value)
         if is_known:
             settings[name] = value
     return settings

@@ -29,7 +29,7 @@ from mla_train.masking import mask_word
 from mla_train.safe_files import UNFINISHED
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
-from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values
+from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values, has
 from mla_train.studies.sweep_database import address_of, check_database
 from mla_train.task import build_task
 from mla_train.training.loggers import read_curve
@@ -169,9 +169,10 @@ class Sweep:
         """Refuses a stored trial that chose something else than the search space has: its settings would be run as options."""
         for trial in study.get_trials(deepcopy=False):
             queued = trial.system_attrs.get("fixed_params", {})
-            strange = [name for name in [*trial.params, *queued] if name not in self.space]
-            strange += [
-                name for name, value in trial.params.items() if not strange and not _has(self.space[name], value)
+            strange = [
+                name
+                for name, value in [*trial.params.items(), *queued.items()]
+                if name not in self.space or not has(self.space[name], value)
             ]
             require(
                 not strange,
@@ -302,14 +303,6 @@ class Sweep:
         study._storage.set_trial_user_attr(trial._trial_id, "kept_start", read_kept_start(self._folder(trial)))
         study.tell(trial.number, score)
         return True, score
-
-
-def _has(choice: Choice, value: Any) -> bool:
-    """Whether a parameter of a search space can have a value."""
-    try:
-        return bool(choice._contains(choice.to_internal_repr(value)))
-    except (ValueError, TypeError):
-        return False
 
 
 def pruner(kind: Pruner, epochs: int = 0) -> optuna.pruners.BasePruner:

@@ -2,6 +2,7 @@
 
 import os
 import pickletools
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,12 @@ from mla_train.safe_files import CHECKSUMS, atomic_path, is_whole
 from mla_train.training.loggers import read_curve
 from mla_train.training.run_folder import RunFolder
 
-GROWING = {"builtins bytearray", "__builtin__ bytearray", "_codecs encode"}
-"""What a pickle of data may call, by which a few bytes of it become gigabytes."""
+CALLED = re.compile(
+    r"collections OrderedDict|torch._utils _rebuild_(tensor_v2|parameter)|torch [A-Z][a-z0-9A-Z]*Storage"
+)
+"""What the pickle of a checkpoint may call: what torch writes for tensors and their names."""
+NO_ARGUMENTS = ["EMPTY_TUPLE", "REDUCE"]
+"""How a pickle makes something of nothing, such as the empty hooks that end what a tensor is made of."""
 
 MOST_TIMES = 3
 """Times the bytes of a checkpoint that its tensors may have, of which some share their numbers."""
@@ -37,6 +42,13 @@ class CheckpointFiles(TorchCheckpointIO):
                 if "inline_container" not in str(error):  # torch's writer of files, which hides the system's error
                     raise
                 raise OSError("not all of it was written, the disk may be full") from error
+            try:
+                _check_content(part)
+            except ValueError as error:
+                raise UserError(
+                    f"a callback of trainer.callbacks keeps a value in the checkpoint that could not be read again ({error}): keep "
+                    "numbers, texts, lists, dicts and tensors"
+                ) from error
 
     def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Reads a checkpoint that is whole and holds only data."""
@@ -112,9 +124,13 @@ def read_checkpoint(checkpoint: Path) -> dict[str, Any]:
 def _check_content(checkpoint: Path) -> int:
     """Bytes of the pickle of a checkpoint; a ValueError where it could take more memory than it has bytes.
 
-    Its parts may be neither packed nor read twice, and its pickle may make no bytes of a number or of other bytes: torch writes no
-    such for what a run keeps.
+    Its parts may be neither packed nor read twice, there may be one pickle, whichever reader looks for it, and that calls nothing but
+    what makes tensors: a few bytes of another could become gigabytes.
     """
+    with checkpoint.open("rb") as stream:
+        begin, _ = stream.read(4), stream.seek(-22, os.SEEK_END)
+        if (begin, stream.read(4)) != (b"PK\3\4", b"PK\5\6"):
+            raise ValueError("it is no checkpoint")
     with zipfile.ZipFile(checkpoint) as archive:
         parts = archive.infolist()
         if (
@@ -122,11 +138,24 @@ def _check_content(checkpoint: Path) -> int:
             or sum(part.file_size for part in parts) > checkpoint.stat().st_size
         ):
             raise ValueError("it is packed")
-        for part in parts:
-            operations = pickletools.genops(archive.read(part)) if part.filename.endswith("data.pkl") else ()
-            if any(operation.name == "GLOBAL" and argument in GROWING for operation, argument, _ in operations):
-                raise ValueError("its pickle makes bytes")
-    return sum(part.file_size for part in parts if part.filename.endswith("data.pkl"))
+        (pickled,) = (part for part in parts if part.filename.lower().endswith("data.pkl"))
+        operations = [each for each in pickletools.genops(archive.read(pickled)) if "PUT" not in each[0].name]
+    names = [operation.name for operation, _, _ in operations]
+    for place, (name, (_, argument, _)) in enumerate(zip(names, operations, strict=True)):
+        if (name == "GLOBAL" and not CALLED.fullmatch(str(argument))) or name in (
+            "STACK_GLOBAL",
+            "INST",
+            "OBJ",
+            "NEWOBJ",
+        ):
+            raise ValueError(f"its pickle calls {argument}")
+        if (
+            name == "REDUCE"
+            and names[place - 1] != "EMPTY_TUPLE"
+            and names[place - 3 : place] != [*NO_ARGUMENTS, "TUPLE"]
+        ):
+            raise ValueError("its pickle calls something with values")
+    return pickled.file_size
 
 
 def _check_sizes(content: Any, most_values: int, most_bytes: int) -> None:

@@ -24,9 +24,10 @@ from mla_train.dataset import Dataset
 from mla_train.errors import FILE_ERRORS, Interrupted, UserError, printable
 from mla_train.fingerprint import check_same_data, fingerprint
 from mla_train.inference.artifact import save_description, save_model
+from mla_train.locks import open_own
 from mla_train.masking import mask, mask_command
 from mla_train.model_files import SPEC, independent
-from mla_train.safe_files import finished_name, open_own
+from mla_train.safe_files import finished_name
 from mla_train.task import build_task
 from mla_train.training.attention_callback import AttentionStatistics
 from mla_train.training.budget import Budget
@@ -259,6 +260,7 @@ def _train(
             report(finished)
         if tracker is not None:
             tracker.log_run(finished)
+        require_owned(folder)  # a page or a figure that could not be written is a note
         show(results, folder.path)
         return results
     finally:

@@ -343,6 +343,16 @@ def test_the_size_that_a_sheet_says_it_has_is_not_believed(tmp_path):
         read_table(file)
 
 
+def test_empty_rows_are_counted_over_all_sheets(tmp_path, monkeypatch):
+    monkeypatch.setattr("mla_train.data.tables.formats.MOST_ROWS", 100)
+    book, file = openpyxl.Workbook(), tmp_path / "a.xlsx"
+    for sheet in (book.active, book.create_sheet(), book.create_sheet()):
+        sheet["A60"].font = openpyxl.styles.Font(bold=True)
+    book.save(file)
+    with pytest.raises(UserError, match="save it as csv"):
+        read_table(file)
+
+
 def test_an_honest_file_may_unpack_to_a_multiple_of_its_size(tmp_path):
     limit_unpacking(1000)
     lines = "".join(f"{i},{i * 7 % 13}\n" for i in range(2000))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ import lightning as L
 import pytest
 import torch
 
-from mla_train.errors import UserError
+from mla_train.errors import Interrupted, UserError
 from tests.helpers import SMALL, config, run_here, train
 from tests.training.test_resume import assert_same_end
 
@@ -110,6 +111,18 @@ def test_after_the_training_signals_do_what_they_did_before(tmp_path):
     after = {}
     run_here(tmp_path / "run", "debug=fast", report=lambda _: after.update({n: signal.getsignal(n) for n in before}))
     assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_twice_ends_at_once_and_says_how_to_go_on(number, tmp_path, monkeypatch):
+    def stop_twice(*arguments):
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("mla_train.training.progress.RunProgress.on_train_batch_end", stop_twice)
+    with pytest.raises(Interrupted, match=r"Stopped at once\. Start again with the same command") as stopped:
+        run_here(tmp_path / "run", "epochs=1")
+    assert stopped.value.exit_code == 128 + number
 
 
 @pytest.mark.slow

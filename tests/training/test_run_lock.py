@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from contextlib import ExitStack, suppress
@@ -157,6 +158,13 @@ def test_an_error_leaves_what_somebody_else_has_put_into_the_new_folder(tmp_path
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run_here(folder, "epochs=1", "batch_size=256", "baselines=none", "seed=7")
+    return folder
+
+
 def test_a_run_whose_folder_was_moved_leaves_the_one_in_its_place_alone(tmp_path):
     settings = auto(tmp_path / "run")
     with suppress(KeyError), lock_run(find_run(settings), settings) as run:
@@ -173,6 +181,25 @@ def test_a_run_whose_folder_was_moved_leaves_the_one_in_its_place_alone(tmp_path
     assert (tmp_path / "run" / "config.yaml").is_file()
     assert (tmp_path / "run" / ".lock").is_file()
     assert not is_locked(tmp_path / "moved" / ".lock")
+
+
+@pytest.mark.parametrize("moment", ["on_train_batch_end", "on_validation_end", "compute_baselines"])
+def test_a_run_that_is_moved_writes_nothing_over_the_run_in_its_place(moment, finished, tmp_path, monkeypatch):
+    def exchange(*arguments, **options):
+        if not (tmp_path / "moved").exists():
+            (tmp_path / "run").rename(tmp_path / "moved")
+            shutil.copytree(finished, tmp_path / "run")
+        return {}
+
+    if moment == "compute_baselines":
+        monkeypatch.setattr("mla_train.training.run.compute_baselines", exchange)
+    else:
+        monkeypatch.setattr(f"mla_train.training.progress.RunProgress.{moment}", exchange)
+    with pytest.raises(UserError, match="was moved or removed while it was trained"):
+        run_here(tmp_path / "run", "epochs=1", "batch_size=256", "baselines=none", "seed=1")
+    for file in (file for file in finished.rglob("*") if file.is_file()):
+        assert file.read_bytes() == (tmp_path / "run" / file.relative_to(finished)).read_bytes()
+    assert not (tmp_path / "moved" / "results.json").exists()
 
 
 @pytest.mark.parametrize(

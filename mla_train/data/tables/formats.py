@@ -208,7 +208,8 @@ def _filled_rows(sheet: Any, file: Workbook) -> Iterator[tuple[int, tuple[Any, .
     sheet.reset_dimensions()
     count = file.held = 0
     for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-        if number > MOST_ROWS:
+        file.rows += 1
+        if file.rows > MOST_ROWS:
             raise UserError(
                 f"{file.name} has a cell below row {MOST_ROWS:,}, the last of a spreadsheet: save it as csv"
             )

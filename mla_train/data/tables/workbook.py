@@ -19,11 +19,12 @@ class Workbook(zipfile.ZipFile):
 
     Attributes:
         held: Bytes that the elements take in memory; whoever gives them up, such as after each row, sets it to 0.
+        rows: Rows that were read of all sheets.
     """
 
     def __init__(self, content: Any, size: int, name: str) -> None:
         super().__init__(content)
-        self.size, self.name, self.held = size, name, 0
+        self.size, self.name, self.held, self.rows = size, name, 0, 0
 
     def read(self, name: Any, pwd: bytes | None = None) -> bytes:
         """A whole part; a UserError where too much would be made of it."""
