@@ -37,9 +37,9 @@ def ratios_of(rows: Iterable[object], options: argparse.Namespace) -> None:
         assert isinstance(row, Ratio)
         measured.append(row)
         print(f"{row.case}, {row.peer}: {row.ratio:.2f}", file=sys.stderr, flush=True)
+        if options.save:
+            save([row], options.save)
     show(measured)
-    if options.save:
-        save(measured, options.save)
 
 
 def train(options: argparse.Namespace) -> None:

@@ -16,6 +16,8 @@ from mla_train.nn.encoder import EncoderBlock
 
 WIDTHS, LENGTHS = (128, 256, 512), (64, 256, 1024)
 SHARES = {128: 0.55, 256: 0.65, 512: 0.80}  # of the time that the matrix products would take alone
+IN_BF16 = ("nn.TransformerEncoderLayer, no dropout", "own mha")
+"""Peers that are compared in bfloat16 too, on processors that multiply in it."""
 TOKENS = 4096
 """Tokens of a batch, which holds as many sequences as they make."""
 
@@ -103,9 +105,11 @@ class XBlock(nn.Module):
         return self.encoder(x)
 
 
-def training_step(block: nn.Module, x: Tensor) -> None:
-    """Forward and backward pass."""
-    block(x).sum().backward()
+def training_step(block: nn.Module, x: Tensor, bf16: bool = False) -> None:
+    """Forward and backward pass, in bfloat16 where that is said."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        result = block(x)
+    result.float().sum().backward()
 
 
 class Products:
@@ -146,6 +150,9 @@ def train(rounds: int, widths: tuple[int, ...] = WIDTHS, lengths: tuple[int, ...
                 case = f"width {dim}, length {length}"
                 steps: list[Callable[[], Any]] = [partial(training_step, block, x) for block in (ours, peer)]
                 yield compare(("train", case, name), steps[0], steps[1], rounds, goal)
+                if name in IN_BF16 and torch.cpu._is_avx512_bf16_supported():
+                    steps = [partial(training_step, block, x, bf16=True) for block in (ours, peer)]
+                    yield compare(("train", case, f"{name}, bfloat16"), steps[0], steps[1], rounds)
         for length in lengths:
             x, block = torch.randn(TOKENS // length, length, dim, requires_grad=True), OurBlock(dim, 0.0)
             row = ("train", f"width {dim}, length {length}", "matrix products alone")

@@ -55,7 +55,7 @@ TRAININGS = {
         {"image_timm": 1.3},
         {
             "defaults": [],
-            "patches, no dropout or averaging": [
+            "patches without dropout and averaging": [
                 "task.tokenizer=patch",
                 "regularization.dropout=0",
                 "regularization.ema_decay=0",
@@ -65,7 +65,7 @@ TRAININGS = {
     "forecast": Training(
         "windows, width 64, 2 blocks",
         ["task=forecasting", "encoder=tiny", "batch_size=64"],
-        {"forecast_patchtst": 1.1},
+        {"forecast_patchtst": 1.1, "forecast_neuralforecast": 1.1},
         {"defaults": [], "encoder alone": ["task.side_paths=false", "regularization.ema_decay=0"]},
     ),
     "translation": Training(

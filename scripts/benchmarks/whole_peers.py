@@ -245,6 +245,38 @@ def forecast_patchtst(config: Any, data: Any, clock: Clock) -> None:
     fit(network, loss, loader, clock, config.lr)
 
 
+def forecast_neuralforecast(config: Any, data: Any, clock: Clock) -> None:
+    """NeuralForecast's PatchTST with its defaults but for the same sizes; its windows are of one series each."""
+    import pandas as pd
+    import pytorch_lightning
+    from neuralforecast import NeuralForecast
+    from neuralforecast.models import PatchTST
+
+    class Watch(pytorch_lightning.Callback):
+        def on_train_batch_end(self, trainer: Any, *other: Any) -> None:
+            trainer.should_stop = clock.step(config.batch_size)
+
+    encoder, options = config.encoder, config.data
+    (column,) = data.train.columns.values()
+    values = torch.as_tensor(column.series.values[: column.end])
+    steps, channels = values.shape
+    frame = pd.DataFrame(
+        {
+            "unique_id": torch.arange(channels).repeat_interleave(steps).numpy(),
+            "ds": torch.arange(steps).repeat(channels).numpy(),
+            "y": values.T.flatten().numpy(),
+        }
+    )
+    network = PatchTST(
+        h=options.horizon, input_size=options.look_back, patch_len=16, stride=8, hidden_size=encoder.dim,
+        encoder_layers=encoder.depth, n_heads=encoder.num_heads, linear_hidden_size=4 * encoder.dim, batch_size=channels,
+        windows_batch_size=config.batch_size * channels, max_steps=10**6, learning_rate=config.lr, callbacks=[Watch()],
+        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    NeuralForecast([network], freq=1).fit(frame)
+
+
 def translation_marian(config: Any, data: Any, clock: Clock) -> None:
     """Transformers' Marian of the same sizes, texts padded to the longest of a batch, in Lightning."""
     from transformers import MarianConfig, MarianMTModel
@@ -275,6 +307,7 @@ PEERS: dict[str, Callable[[Any, Any, Clock], None]] = {
         masked_lm_trainer,
         image_timm,
         forecast_patchtst,
+        forecast_neuralforecast,
         translation_marian,
     )
 }
