@@ -68,7 +68,7 @@ def test_marks_hold_for_texts_and_labels_alike(tmp_path):
         read_table_examples(options, ["text"])
 
 
-@pytest.mark.parametrize("written", ["['a', 'bad']", '["a", "bad"]', "('a', 'bad')", "{'a', 'bad'}"])
+@pytest.mark.parametrize("written", ["['a', 'bad']", '["a", "bad"]', "('a', 'bad')", "{'a', 'bad'}", "['a' 'bad']"])
 def test_lists_that_are_written_as_text_are_asked(written, tmp_path):
     cell = written.replace('"', '""')
     content = f'text,label\nx,"{cell}"\ny,[OTHER]\n'
