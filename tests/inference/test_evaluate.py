@@ -169,6 +169,26 @@ def test_rows_without_labels_are_examples_where_training_takes_them_so():
     assert _targets([], "label", "multilabel", lists) == [[]]
 
 
+def test_rare_classes_are_class_other_as_in_training(tmp_path, evaluate):
+    names = [*["good", "bad"] * 20, *["poor", "fine", "odd"] * 2]
+    for part in ("train", "test"):
+        write_jsonl(tmp_path / f"{part}.jsonl", [{"text": f"{n} {part} {i}", "label": n} for i, n in enumerate(names)])
+    words = [f"data.{part}={tmp_path / part}.jsonl" for part in ("train", "test")]
+    run_here(
+        tmp_path / "run",
+        "task=text_classification",
+        "data=text_files",
+        *words,
+        "data.rare=other",
+        "data.min_class_size=4",
+        "epochs=1",
+    )
+    _, split = evaluate("--run", tmp_path / "run")
+    said, file = evaluate("--run", tmp_path / "run", "--input", tmp_path / "test.jsonl")
+    assert values(file) == values(split)
+    assert "6 labels that are no class of the model count as class other: fine, odd, poor (data.rare)" in said.err
+
+
 def test_models_without_labels_have_nothing_to_compare_with(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "new"}\n')
     spec = SimpleNamespace(head=TokenScores, target=None, inputs={})

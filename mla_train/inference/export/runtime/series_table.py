@@ -69,7 +69,9 @@ def check_distance(file: str, times: np.ndarray, rows: np.ndarray, weekday: str 
     steps, days = np.sort(np.diff(rows)), (times // 86400 + 3) % 7  # 1970 began on a Thursday
     if spec["resample"] == "refuse":
         is_wrong = len(steps) > 0 and steps[(len(steps) - 1) // 2] > 1
-        is_working = spec["frequency"] in ("D", "1D") and len(rows) > 10 and days.max() < 5 and not (times % 86400).any()
+        is_working = (
+            spec["frequency"] in ("D", "1D") and len(rows) > 10 and days.max() < 5 and not (times % 86400).any()
+        )
     else:  # gaps are usual
         is_wrong, is_working = rows[-1] + 1 > MOST_GROWTH * len(rows), False
     if is_wrong or is_working or (weekday and WEEKDAYS[int(days[0])] != weekday):
@@ -108,7 +110,12 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
 
 
 def check_signs(
-    name: str, cells: Sequence[str], missing: Sequence[str], decimal: str | None = None, thousands: str = "", unit: str = ""
+    name: str,
+    cells: Sequence[str],
+    missing: Sequence[str],
+    decimal: str | None = None,
+    thousands: str = "",
+    unit: str = "",
 ) -> None:
     """Refuses a column whose points may part thousands, or that lacks the unit of the training data where that is a fraction."""
     numbers = [cell for cell in cells if not is_missing(cell, missing)]
