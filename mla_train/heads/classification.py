@@ -1,5 +1,6 @@
 """One class of several: cross-entropy, metrics of decisions and of rankings, the confusion matrix."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mla_train.config import TrainConfig
+from mla_train.config import Rare, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.tables.cells import as_label
 from mla_train.errors import UserError, require
@@ -81,9 +82,18 @@ class Classification(ClassHead):
     def read_targets(
         cls, spec: ClassSpec, targets: Sequence[Any], options: Any, notes: list[str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Class numbers, -1 where the class is unknown."""
+        """Class numbers, -1 where the class is unknown; with `data.rare=other` that is class other, as in training."""
         labels = [as_label(label) for label in targets]
         numbers = spec.numbers_of(labels)
+        other = spec.numbers_of(["other"]).get("other")
+        if getattr(options, "rare", None) is Rare.other and other is not None:
+            strange = Counter(label for label in labels if label not in numbers)
+            numbers |= dict.fromkeys(strange, other)
+            if strange:
+                shown = ", ".join(sorted(strange)[:5]) + (", ..." if len(strange) > 5 else "")
+                notes.append(
+                    f"{strange.total():,} labels that are no class of the model count as class other: {shown} (data.rare)"
+                )
         class_ids = np.array([numbers.get(label, -1) for label in labels], dtype=int)
         return class_ids, class_ids >= 0
 

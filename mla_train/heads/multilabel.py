@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mla_train.data.batch import Batch
-from mla_train.data.tables.cells import as_label, is_missing, written_list
+from mla_train.data.tables.cells import as_label, is_enclosed, is_missing, written_list
 from mla_train.errors import UserError
 from mla_train.heads.base import Explained, Predictions, RawTargets
 from mla_train.heads.class_metrics import Drawn, areas_under_curves, mean_of_known
@@ -165,7 +165,7 @@ def _label_sets(values: Sequence[Any], options: Any, are_vectors: bool) -> list[
 def _label_set(value: Any, separator: str | None, na_values: Sequence[str] = ()) -> set[str]:
     """The labels of a cell: a list, or a text with a separator; empty is none. A UserError where a list is nested."""
     if isinstance(value, str) and separator is not None:
-        value = written_list(value) or value.split(separator)
+        value = _separated(value, separator)
     if isinstance(value, LISTS):
         try:
             return {as_label(label) for label in value if not is_missing(label, na_values)}
@@ -174,6 +174,19 @@ def _label_set(value: Any, separator: str | None, na_values: Sequence[str] = ())
                 f"the label {value!r:.60} holds more than labels: an example has a list of words or numbers"
             ) from error
     return set() if is_missing(value, na_values) else {as_label(value)}
+
+
+def _separated(text: str, separator: str) -> list[Any]:
+    """The labels of a text: a list as programs write it, or labels with a separator."""
+    written = written_list(text)
+    if written is not None:
+        return written
+    if is_enclosed(text):
+        raise UserError(
+            f"the label {text!r:.60} stands in brackets and cannot be read as a list: write it as ['a', 'b'], or its labels without "
+            f"brackets and with {separator!r} between them, which is data.label_separator"
+        )
+    return text.split(separator)
 
 
 def _listed(value: Any) -> Any:

@@ -153,8 +153,8 @@ def _targets(cell: Any, label: str, kind: str, options: Any) -> list[Any]:
     Raises:
         UserError: The cell is no text, where one is needed.
     """
-    if kind == "multilabel":  # an empty cell is an example without any label
-        return [cell]
+    if kind == "multilabel" and getattr(options, "label_separator", None) is not None:
+        return [cell]  # an empty one is an example without any label
     is_text = kind == "generation"
     cells = list(cell) if is_text and isinstance(cell, list | tuple | np.ndarray) else [cell]
     words, na_values = TEXT_WORDS if is_text else LABEL_WORDS, getattr(options, "na_values", ())
@@ -238,21 +238,27 @@ def slices(rows: Sequence[dict[str, Any]], column: str) -> dict[str, np.ndarray]
     values = sorted(set(cells))
     if len(values) > SLICES:
         try:
-            numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+            numbers = np.array([float(cell or "nan") for cell in cells])
         except ValueError:
-            raise UserError(
-                f"--by {column}: it has {len(values):,} values; slices need {SLICES} at most, or numbers"
-            ) from None
-        edges = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
-        bins = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)
-        cells = [
-            f"{edges[place]:g} to {edges[place + 1]:g}" if cell else "" for cell, place in zip(cells, bins, strict=True)
-        ]
-        values = list(
-            dict.fromkeys(cell for _, cell in sorted(zip(numbers, cells, strict=True), key=lambda item: item[0]))
-        )
+            numbers = np.array([np.nan])
+        if not np.isfinite(numbers).any():
+            raise UserError(f"--by {column}: it has {len(values):,} values; slices need {SLICES} at most, or numbers")
+        cells, values = _ranges(numbers)
     array = np.array(cells)
     return {value or "(empty)": np.flatnonzero(array == value) for value in values}
+
+
+def _ranges(numbers: np.ndarray) -> tuple[list[str], list[str]]:
+    """The range of each number, of four of equal size, and those that occur in their order; that of NaN is empty."""
+    edges = np.quantile(numbers[np.isfinite(numbers)], [0, 0.25, 0.5, 0.75, 1])
+    edges[[0, -1]] = np.nanmin(numbers), np.nanmax(numbers)  # which may be infinite
+    edges = np.unique(edges)
+    written = ([f"{edge:.{digits}g}" for edge in edges] for digits in range(6, 18))
+    ends = next(each for each in written if len(set(each)) == len(edges))
+    names = [f"{low} to {high}" for low, high in zip(ends, ends[1:] or ends, strict=False)]
+    bins = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(names) - 1)
+    cells = ["" if np.isnan(number) else names[place] for number, place in zip(numbers, bins, strict=True)]
+    return cells, [name for name in ("", *names) if name in set(cells)]
 
 
 def worst(

@@ -68,7 +68,7 @@ def test_marks_hold_for_texts_and_labels_alike(tmp_path):
         read_table_examples(options, ["text"])
 
 
-@pytest.mark.parametrize("written", ["['a', 'bad']", '["a", "bad"]', "('a', 'bad')", "{'a', 'bad'}"])
+@pytest.mark.parametrize("written", ["['a', 'bad']", '["a", "bad"]', "('a', 'bad')", "{'a', 'bad'}", "['a' 'bad']"])
 def test_lists_that_are_written_as_text_are_asked(written, tmp_path):
     cell = written.replace('"', '""')
     content = f'text,label\nx,"{cell}"\ny,[OTHER]\n'
@@ -141,6 +141,17 @@ def test_numbers_to_predict_are_read_as_people_write_them(labels, numbers, note,
     )
     assert set(data.train.targets) == set(numbers)
     assert note in "\n".join(data.notes)
+
+
+def test_notes_on_numbers_of_several_files_do_not_contradict_each_other(tmp_path):
+    for name, cell in (("train", "1,5"), ("val", "2,5"), ("test", "1.500")):
+        (tmp_path / f"{name}.csv").write_text("text;label\n" + "".join(f"{name} {i};{cell}\n" for i in range(30)))
+    words = [f"data.{name}={tmp_path / name}.csv" for name in ("train", "val", "test")]
+    data = load("task=text_classification", "data=text_files", "encoder=tiny", "task.head=regression", *words)
+    assert set(data.test.targets) == {1500}
+    notes = "\n".join(data.notes)
+    assert "the point of 1.500 is the decimal sign, unless numbers of other files show" in notes
+    assert "thousands point and decimal comma" in notes
 
 
 def test_what_is_no_number_to_predict_is_named_by_file_and_line(tmp_path):

@@ -102,6 +102,20 @@ def test_sheets_with_titles_blanks_and_hidden_sheets(tmp_path):
     assert any("header is row 3" in note for note in table.notes)
 
 
+def test_a_sheet_with_a_title_alone_is_passed_over_and_a_sum_is_said(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Films of 2024"])
+    sheet = book.create_sheet("films")
+    for row in (["text", "label"], ["a", 4], ["b", 5], [None, None], ["Total:", 9]):
+        sheet.append(row)
+    book.save(tmp_path / "a.xlsx")
+    table = read_table(tmp_path / "a.xlsx")
+    assert table.cells == {"text": ["a", "b", "Total:"], "label": [4, 5, 9]}
+    assert any("films is read" in note for note in table.notes)
+    assert any("the last row, row 5, may be a sum and no example: Total:, 9" in note for note in table.notes)
+
+
 def test_missing_labels_of_arrays_are_missing(tmp_path):
     for kind in (np.float16, np.float32):
         np.savez(tmp_path / "a.npz", text=np.array(["a", "b"]), label=np.array([1, np.nan], kind))

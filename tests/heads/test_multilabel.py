@@ -43,7 +43,7 @@ def test_lists_and_separated_cells_are_the_same_labels():
         assert targets["train"].dtype == np.float32
 
 
-labels = st.text(st.characters(exclude_characters="|", exclude_categories=["Cs"]), min_size=1).filter(
+labels = st.text(st.characters(exclude_characters="|[{(", exclude_categories=["Cs"]), min_size=1).filter(
     lambda label: label == as_label(label) and not is_missing(label)
 )
 
@@ -165,6 +165,28 @@ def test_lists_written_as_text_are_read_with_a_separator():
     spec, targets = load(["['a', 'b']", '["c"]', "a,c"], "data.label_separator=','")
     assert spec.classes == ["a", "b", "c"]
     assert targets["train"].tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        *((empty, set()) for empty in ("[]", "()", "{}", "set()", "[ ]", "['']", "[null]")),
+        *((several, {"a", "b's"}) for several in ("['a' \"b's\"]", "['a'\n \"b's\"]", "['a',\"b's\"]")),
+        ("['a b' 'c, d' '' 'e']", {"a b", "c, d", "e"}),
+        ("(a),(b)", {"(a)", "(b)"}),
+        ("[a],[b]", {"[a]", "[b]"}),
+    ],
+)
+def test_lists_are_read_as_other_programs_write_them(cell, names):
+    assert _label_set(cell, ",") == names
+
+
+@pytest.mark.parametrize(
+    "cell", ["['a', nan]", "[nan]", "[1 2 3]", "{a,b}", "[a, b]", "[[a], [b]]", '{"choices": ["a"]}']
+)
+def test_what_stands_in_brackets_and_is_no_list_is_asked(cell):
+    with pytest.raises(UserError, match=r"in brackets and cannot be read as a list: .*data\.label_separator"):
+        load([cell, "a", "b"], "data.label_separator=','")
 
 
 def test_named_labels_of_new_data_are_read_as_in_training():

@@ -12,9 +12,10 @@ import mla_train
 from mla_train.commands.evaluate import main
 from mla_train.errors import UserError
 from mla_train.heads.token_scores import TokenScores
-from mla_train.inference.evaluate import intervals, read_labelled, slices
+from mla_train.inference.evaluate import _targets, intervals, read_labelled, slices
 from mla_train.inference.examples import open_examples
 from tests.helpers import (
+    config,
     hourly_table,
     number_pairs,
     read_jsonl,
@@ -103,6 +104,29 @@ def test_slices_are_evaluated_one_by_one(text_run, evaluate):
     )
 
 
+@pytest.mark.parametrize("word", ["NaN", "nan", None, float("nan"), ""])
+def test_numbers_that_are_missing_are_a_slice_of_their_own(word):
+    parts = slices([*({"x": str(value)} for value in range(100)), *({"x": word} for _ in range(30))], "x")
+    assert {name: len(places) for name, places in parts.items()} == {
+        "(empty)": 30, "0 to 24.75": 25, "24.75 to 49.5": 25, "49.5 to 74.25": 25, "74.25 to 99": 25,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sizes"),
+    [
+        (range(1_700_000_000, 1_700_000_100), [25] * 4),
+        ([*range(50), *range(10**9, 10**9 + 50)], [25] * 4),
+        ([*range(98), float("inf"), float("-inf")], [26, 24, 24, 26]),
+        (["1." + "0" * zeros for zeros in range(30)], [30]),
+    ],
+)
+def test_ranges_of_numbers_of_any_size_are_told_apart(numbers, sizes):
+    parts = slices([{"x": number} for number in numbers], "x")
+    assert [len(places) for places in parts.values()] == sizes
+    assert not any("nan" in name for name in parts)
+
+
 def test_what_cannot_be_evaluated_is_counted_and_named(text_run, evaluate, tmp_path):
     content = (text_run / "test.csv").read_text() + "a new film,great,here,1\n,good,here,1\nno label,,here,1\na,b,c\n"
     (tmp_path / "a.csv").write_text(content)
@@ -134,6 +158,35 @@ def test_labels_are_read_from_the_column_and_as_the_numbers_of_the_training_data
     assert "has no column Class, the labels of the training data: column label is read" in bare[0].err
     assert "label has numbers without a unit, which are read in kg, as in the training data" in bare[0].err
     assert "labels of the training data" not in of_both[0].err
+
+
+def test_rows_without_labels_are_examples_where_training_takes_them_so():
+    separated = config("task=text_classification", "data=text_files", "data.label_separator=|").data
+    lists = config("task=text_classification", "data=text_files").data
+    for cell in (None, "", "nan"):
+        assert _targets(cell, "label", "multilabel", separated) == [cell]
+        assert _targets(cell, "label", "multilabel", lists) == []
+    assert _targets([], "label", "multilabel", lists) == [[]]
+
+
+def test_rare_classes_are_class_other_as_in_training(tmp_path, evaluate):
+    names = [*["good", "bad"] * 20, *["poor", "fine", "odd"] * 2]
+    for part in ("train", "test"):
+        write_jsonl(tmp_path / f"{part}.jsonl", [{"text": f"{n} {part} {i}", "label": n} for i, n in enumerate(names)])
+    words = [f"data.{part}={tmp_path / part}.jsonl" for part in ("train", "test")]
+    run_here(
+        tmp_path / "run",
+        "task=text_classification",
+        "data=text_files",
+        *words,
+        "data.rare=other",
+        "data.min_class_size=4",
+        "epochs=1",
+    )
+    _, split = evaluate("--run", tmp_path / "run")
+    said, file = evaluate("--run", tmp_path / "run", "--input", tmp_path / "test.jsonl")
+    assert values(file) == values(split)
+    assert "6 labels that are no class of the model count as class other: fine, odd, poor (data.rare)" in said.err
 
 
 def test_models_without_labels_have_nothing_to_compare_with(tmp_path):
@@ -182,6 +235,11 @@ def test_numbers_labels_and_translations_are_evaluated(tmp_path, evaluate):
         _, found = evaluate("--run", tmp_path / kind, "--input", tmp_path / f"{kind}_test.jsonl")
         for name, value in values(found).items():
             assert value == pytest.approx(written[name], rel=1e-6), (kind, name)
+    lacking = [{"text": "no label"}, {"text": "no label", "label": None}, {"text": "no label", "label": "nan"}]
+    write_jsonl(tmp_path / "lacking.jsonl", [*read_jsonl(tmp_path / "lists_test.jsonl"), *lacking])
+    said, file = evaluate("--run", tmp_path / "lists", "--input", tmp_path / "lacking.jsonl")
+    assert "left out 3 rows that cannot be read" in said.err
+    assert values(file) == values(found)
     write_pairs(tmp_path / "pairs.csv", number_pairs(60))
     run_here(tmp_path / "t", "task=translation", "data=pair_files", f"data.train={tmp_path / 'pairs.csv'}", "epochs=1")
     _, found = evaluate("--run", tmp_path / "t", "--input", tmp_path / "pairs.csv")

@@ -14,14 +14,12 @@ import torch
 from PIL import Image
 
 import mla_train
-from mla_train.data.tables.numbers import NumberFormat
 from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, Artifact, save_model
 from mla_train.inference.export.folder import write_model
 from mla_train.inference.export.graphs import build_graphs
 from mla_train.inference.export.inputs import to_graph
-from mla_train.inference.export.runtime import series_table
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import MODALITIES
 from mla_train.safe_files import CHECKSUMS
@@ -46,56 +44,6 @@ TASKS = {
     "multilabel": ["task=text_classification", "task.convolutions=[3]", "task.pooling=cls"],
 }
 WRITTEN = ("translation", "captioning", "summary")  # texts, token by token
-
-
-@pytest.mark.parametrize("separator", [",", ";"])
-@pytest.mark.parametrize(
-    ("signs", "cell"),
-    [
-        ((".", ","), "1,002"), ((",", "."), "1.002"), ((",", "."), "-1.234.567,5"), ((".", ","), "1,234.5"), ((",", ""), "1,002"),
-        ((".", ""), "1.002"), ((",", ""), "1.5"), ((".", ","), "1002"), ((".", ""), "1,002"), ((",", ""), "1.002"),
-    ],
-)  # fmt: skip
-def test_exported_forecasts_read_numbers_in_the_signs_of_the_training_data(signs, cell, separator):
-    expected = NumberFormat(*signs).plain(cell)
-    if expected is None:
-        with pytest.raises(ValueError, match=f"the signs of the training data, a decimal {signs[0]}"):
-            series_table.to_number(cell, separator, [], *signs)
-    else:
-        assert series_table.to_number(cell, separator, [], *signs) == float(expected)
-
-
-@pytest.mark.parametrize("cell", ["1,029", "-12,345,678", "1_0"])
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_exported_forecasts_refuse_what_may_be_thousands(separator, cell):
-    with pytest.raises(ValueError, match="it needs"):
-        series_table.to_number(cell, separator, [])
-
-
-def test_exported_forecasts_read_times_with_a_zone_as_training_does():
-    days = ["2024-03-30 00:00:00+05:30", "2024-03-31T00:00:00+05:30"]
-    midnight = series_table.to_seconds(["2024-03-30", "2024-03-31"], "local")
-    assert series_table.to_seconds(days, "local").tolist() == midnight.tolist()
-    hours = ["2024-03-30 00:00:00+01:00", "2024-03-30 01:00:00+01:00"]
-    assert series_table.to_seconds(hours, "UTC").tolist() == [midnight[0] - 3600, midnight[0]]
-    with pytest.raises(ValueError, match="have a zone"):
-        series_table.to_seconds(hours, "local")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("date,load,load\n2024-01-01,1,2\n", "several columns load"),
-        ("day,load\n2024-01-01,1\n", "no column date"),
-        ("date,load\n2024-01-01,1,2\n", "row 1 has more or fewer cells"),
-        ("date,load\n2024-01-01\n", "row 1 has more or fewer cells"),
-    ],
-)
-def test_exported_forecasts_refuse_tables_of_other_columns(text, message, tmp_path):
-    (tmp_path / "a.csv").write_text(text)
-    spec = {"time_column": "date", "formats": {}, "na_values": [], "time_zone": "local"}
-    with pytest.raises(ValueError, match=message):
-        series_table.read_table(str(tmp_path / "a.csv"), ["load"], spec)
 
 
 def make_artifact(kind):

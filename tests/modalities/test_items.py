@@ -33,6 +33,7 @@ SPEC = ItemSpec(["b", "a", "c"], [3, 2, 1], users=3, max_length=2)
         ([["a", 9], ["b", 4], ["c", 4], ["b", 3]], ["b", "c", "a"]),
         ("['a', 'b|c']", ["a", "b|c"]),
         ("[('a', 9), ('b', 4)]", ["b", "a"]),
+        ("['a' \"b's\"\n 'c']", ["a", "b's", "c"]),  # as numpy writes it
     ],
 )
 def test_histories_of_all_forms_are_names(value, names):

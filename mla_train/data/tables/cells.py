@@ -34,6 +34,10 @@ LONGEST_WRITTEN = 100_000
 """Characters of what is read as written in Python, which takes 200 times its size in memory; JSON may be longer."""
 INTEGER = re.compile(r"([-+]?(?:0|[1-9]\d*))\.0+")
 """A whole number that is written with zeros behind the point."""
+WRITTEN_TEXT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(\s*(?=b?['"]))?""", re.DOTALL)
+"""A text in quotes, and the blanks before the next, with which numpy parts the texts of a list and Python joins them."""
+ENCLOSED = re.compile(r"\[(?![^\[]*\].).*\]|\{(?![^{]*\}.).*\}", re.DOTALL)
+"""A text that stands in brackets as a whole, unlike [a]|[b]."""
 
 
 def is_empty(cell: Any) -> bool:
@@ -137,9 +141,14 @@ _remembered_label = lru_cache(1 << 16, typed=True)(_label)
 
 
 def written_list(text: str) -> list[Any] | None:
-    """The list that a text is, as in `['a', 'b']`; None where it is none."""
+    """The list that a text is, as in `['a', 'b']`, `['a' 'b']` of numpy, `set()` and `{}`; None where it is none."""
     value = _written(text)
-    return list(value) if isinstance(value, list | tuple | set) else None
+    return list(value) if isinstance(value, list | tuple | set) or value == {} else None
+
+
+def is_enclosed(text: str) -> bool:
+    """Whether a text stands in square or curly brackets, as lists of other programs do."""
+    return ENCLOSED.fullmatch(text.strip()) is not None
 
 
 def is_written_object(text: str) -> bool:
@@ -150,14 +159,19 @@ def is_written_object(text: str) -> bool:
 def _written(text: str) -> Any:
     """What a text in brackets is as JSON or Python; None where it is neither."""
     text = text.strip()
-    if not text or text[0] + text[-1] not in ("[]", "()", "{}"):
+    if not text or (text[0] + text[-1] not in ("[]", "()", "{}") and text != "set()"):
         return None
-    for read in (json.loads, ast.literal_eval) if len(text) <= LONGEST_WRITTEN else (json.loads,):
+    for read in (json.loads, _of_python) if len(text) <= LONGEST_WRITTEN else (json.loads,):
         try:
             return read(text)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
     return None
+
+
+def _of_python(text: str) -> Any:
+    """What a text is as Python or numpy writes it."""
+    return ast.literal_eval(WRITTEN_TEXT.sub(lambda found: found[1] + ("," if found[2] is not None else ""), text))
 
 
 ROW_NUMBER = re.compile(

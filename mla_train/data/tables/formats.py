@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import BytesIO
 from itertools import chain, islice
@@ -22,6 +22,7 @@ from mla_train.data.tables.source import (
     Source,
     is_packed,
     is_undecoded,
+    note_sum,
     numbered,
     open_bytes,
     read_lines,
@@ -134,7 +135,7 @@ def _arrow_table(path: str, packed: bool, name: str) -> Any:
 
 
 def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source:
-    """The first sheet of a spreadsheet that is seen.
+    """The first sheet of a spreadsheet that is seen and has rows.
 
     The names of the columns are in its first row with several cells; where rows have one cell, in the first that is not empty.
     """
@@ -159,10 +160,10 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
     if not sheets:
         raise UserError(f"{name} has no sheet with cells: write the table as the first sheet, or save it as csv")
-    for sheet in sheets:  # some begin with an empty one
+    for sheet in sheets:  # some begin with an empty one, or with a title alone
         filled = _filled_rows(sheet, reader.archive)
         first = list(islice(filled, TITLES))
-        if first:
+        if len(first) > (options.header is not False):
             break
     notes = [f"{name} has {len(book.worksheets)} sheets: {sheet.title} is read"] if len(book.worksheets) > 1 else []
     if formulas := _formulas_without_result(content):
@@ -179,11 +180,20 @@ def open_sheet(path: str, name: str, kind: str, options: TableOptions) -> Source
             notes.append(f"{name}: the header is row {first[titles][0]}")
         head = first[titles][1] if first else ()
         columns = numbered(["" if cell is None else str(cell).strip() for cell in _padded(head, width)])
-    rows = (
-        Row(dict(zip(columns, _padded(row, width), strict=False)), "", f"row {number}")
-        for number, row in chain(first[titles + 1 :], filled)
-    )
-    return Source(name, kind, columns, rows, notes=notes)
+    source = Source(name, kind, columns, iter(()), notes=notes)
+    source.rows = _sheet_rows(chain(first[titles + 1 :], filled), source, width, options.header is not False)
+    return source
+
+
+def _sheet_rows(
+    rows: Iterable[tuple[int, tuple[Any, ...]]], source: Source, width: int, has_header: bool
+) -> Iterator[Row]:
+    row: tuple[Any, ...] = ()
+    number = 0
+    for number, row in rows:
+        yield Row(dict(zip(source.columns, _padded(row, width), strict=False)), "", f"row {number}")
+    if has_header:
+        note_sum(source, row, f"row {number}")
 
 
 def _formulas_without_result(content: str | BytesIO) -> int:

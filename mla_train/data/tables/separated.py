@@ -11,7 +11,16 @@ from mla_train.data.tables.cells import ROW_NUMBER
 from mla_train.data.tables.dialect import NAMES, Dialect, announced_separator, find_dialect
 from mla_train.data.tables.numbers import GROUPED
 from mla_train.data.tables.records import Record, Shape, read_records
-from mla_train.data.tables.source import OTHER_ENCODING, Row, Source, is_undecoded, numbered, read_lines, readable
+from mla_train.data.tables.source import (
+    OTHER_ENCODING,
+    Row,
+    Source,
+    is_undecoded,
+    note_sum,
+    numbered,
+    read_lines,
+    readable,
+)
 from mla_train.errors import UserError
 
 SAMPLE = 10_000
@@ -22,20 +31,6 @@ RULE = re.compile(r"[\s|+:=-]*")
 """Cells of a line that is drawn between rows."""
 UNIT = re.compile(r"([(\[<].*[)\]>])?")
 """Cells of a line of units below the header, without blanks around them."""
-SUMS = {
-    "total",
-    "totals",
-    "grand total",
-    "subtotal",
-    "sum",
-    "average",
-    "mean",
-    "summe",
-    "gesamt",
-    "mittelwert",
-    "moyenne",
-}
-"""First cells of a line that sums rows up."""
 
 
 def open_separated(path: str, name: str, kind: str, options: TableOptions) -> Source:
@@ -127,8 +122,8 @@ def _note_points(rows: Sequence[Record], names: Sequence[str], source: Source) -
     for name, cells in zip(names, zip(*(row.cells for row in rows), strict=False), strict=False):
         if all(GROUPED["."].fullmatch(cell.strip()) for cell in cells):
             source.notes.append(
-                f"{source.name} column {name}: the point of {cells[0].strip()} is read as the decimal sign; if it parts "
-                "thousands, data.thousands='.'"
+                f"{source.name} column {name}: the point of {cells[0].strip()} is the decimal sign, unless numbers of "
+                "other files show that it parts thousands; data.thousands='.' or data.decimal='.' says which"
             )
 
 
@@ -164,7 +159,5 @@ def _rows(records: Iterable[Record], source: Source, header: Sequence[str], doub
     source.notes += [words.format(f"{len(each):,}", source.name, each[0]) for each, words in said if each]
     if rules:
         source.notes.append(f"left out {rules:,} lines of {source.name} that are drawn between rows")
-    if header and next(filter(None, (cell.strip().lower().rstrip(":") for cell in cells)), "") in SUMS:
-        source.notes.append(
-            f"{source.name}: the last row, line {line}, may be a sum and no example: {', '.join(cells)}. It is read as one"
-        )
+    if header:
+        note_sum(source, cells, f"line {line}")

@@ -22,6 +22,10 @@ ENDINGS = {
 """Other endings of a format."""
 STDIN = "standard input"
 """Name of a source that is no file."""
+SUMS = frozenset({
+    "total", "totals", "grand total", "subtotal", "sum", "average", "mean", "summe", "gesamt", "mittelwert", "moyenne",
+})  # fmt: skip
+"""First cells of a row that sums others up."""
 
 
 class Row(NamedTuple):
@@ -141,3 +145,12 @@ def numbered(names: Sequence[str]) -> list[str]:
             candidate = f"{name} ({counts[name] + 1})"
         unique[candidate] = None
     return list(unique)
+
+
+def note_sum(source: Source, cells: Sequence[Any], place: str) -> None:
+    """A note on a last row that seems to sum the others up."""
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    if next(filter(None, (text.strip().lower().rstrip(":") for text in texts)), "") in SUMS:
+        source.notes.append(
+            f"{source.name}: the last row, {place}, may be a sum and no example: {', '.join(texts)}. It is read as one"
+        )

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import SeriesTableOptions
-from mla_train.data.tables.cells import as_text, is_empty
+from mla_train.data.tables.cells import as_text, is_empty, is_missing
 from mla_train.data.tables.numbers import NumberFormat, read_numbers
 from mla_train.data.tables.splits import named_files
 from mla_train.data.tables.table import concatenate, read_table
@@ -61,7 +61,8 @@ def read_series_frame(
     named_texts = [*texts, *as_list(options.series_column), *as_list(options.time_column)]
     for name, cells in table.cells.items():
         if name in named_texts and not _are_times(cells):
-            columns[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells])
+            na_values = () if name in as_list(options.time_column) else options.na_values  # 0 may be an hour
+            columns[name] = pd.Series(["" if is_missing(cell, na_values, ()) else str(cell).strip() for cell in cells])
             continue
         column_numbers = read_numbers(
             f"{options.path} column {name}", cells, options, notes, table.places, known.get(name)

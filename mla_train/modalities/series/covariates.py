@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.config import SeriesTableOptions
-from mla_train.data.tables.cells import is_empty
+from mla_train.data.tables.cells import is_missing
 from mla_train.errors import UserError
 from mla_train.modalities.series.spec import Categories, column_of, mean_and_std
 
@@ -17,7 +17,7 @@ MOST_CATEGORIES = 50
 def texts_as_numbers(
     table: pd.DataFrame, options: SeriesTableOptions, known: Categories | None, notes: list[str]
 ) -> tuple[pd.DataFrame, SeriesTableOptions, Categories]:
-    """Replaces covariates of texts by a column for each category: 1 in its rows, else 0; NaN where the cell is empty.
+    """Replaces covariates of texts by a column for each category: 1 in its rows, else 0; NaN where the cell is missing.
 
     Args:
         table: Table as it was read.
@@ -38,7 +38,7 @@ def texts_as_numbers(
     categories: dict[str, list[str]] = {}
     for name in texts:
         columns, categories[name] = one_hot(
-            table[name], None if known is None else known[name], f"{options.path} {name}"
+            table[name], None if known is None else known[name], f"{options.path} {name}", options.na_values
         )
         strange = int((columns.sum(axis=1, skipna=False) == 0).sum())
         if strange:
@@ -51,9 +51,11 @@ def texts_as_numbers(
     return table, replace(options, known=known_ahead, observed=observed), categories
 
 
-def one_hot(column: pd.Series, categories: list[str] | None, where: str) -> tuple[pd.DataFrame, list[str]]:
+def one_hot(
+    column: pd.Series, categories: list[str] | None, where: str, na_values: Sequence[str]
+) -> tuple[pd.DataFrame, list[str]]:
     """A column for each category of a column of texts, and the categories; None finds them."""
-    texts = column.map(lambda cell: None if is_empty(cell) else str(cell).strip()).astype(object)
+    texts = column.map(lambda cell: None if is_missing(cell, na_values, ()) else str(cell).strip()).astype(object)
     if categories is None:
         categories = sorted(set(texts.dropna()))
         if len(categories) > MOST_CATEGORIES:
@@ -71,21 +73,21 @@ def _expanded(name: str, categories: Categories) -> list[str]:
     return [column_of(each, name) for each in categories[name]] if name in categories else [name]
 
 
-def static_covariates(table: pd.DataFrame, names: Sequence[str], series: pd.Series, path: str | None) -> pd.DataFrame:
+def static_covariates(table: pd.DataFrame, options: SeriesTableOptions, series: pd.Series) -> pd.DataFrame:
     """What stays the same in each series as numbers: a row for each series, by its name.
 
     Args:
         table: Table as it was read.
-        names: Columns of the covariates, numbers or texts.
+        options: Its roles; `static` names the columns of the covariates, numbers or texts.
         series: Name of the series of each row.
-        path: File of the table, for messages.
 
     Raises:
         UserError: A column differs within a series.
     """
-    columns = []
-    for name in names:
-        each = table[name].where(~table[name].map(is_empty)).groupby(series.to_numpy(), sort=False)
+    columns, path, na_values = [], options.path, options.na_values
+    for name in options.static:
+        missing = table[name].map(lambda cell: is_missing(cell, na_values, ()))
+        each = table[name].where(~missing).groupby(series.to_numpy(), sort=False)
         differing = each.nunique() > 1
         if differing.any():
             raise UserError(
@@ -94,7 +96,9 @@ def static_covariates(table: pd.DataFrame, names: Sequence[str], series: pd.Seri
             )
         values = each.first()
         is_number = pd.api.types.is_numeric_dtype(table[name])
-        columns.append(values.to_frame(name) if is_number else one_hot(values.rename(name), None, f"{path} {name}")[0])
+        columns.append(
+            values.to_frame(name) if is_number else one_hot(values.rename(name), None, f"{path} {name}", na_values)[0]
+        )
     return pd.concat(columns, axis=1)
 
 

@@ -206,7 +206,7 @@ def read_numeric_table(
                 "series apart, too, belong to data.series_column=[NAME,NAME]"
             )
         series = series_names(table, series_columns, path)
-        static = static_covariates(table, options.static, series, path) if options.static else None
+        static = static_covariates(table, options, series) if options.static else None
         wide, own = one_column_each(frame, series, values[0], options)
         return NumericTable(wide, options, categories, static, reading.form, said, None, own, zone, formats)
     if not times.is_unique:

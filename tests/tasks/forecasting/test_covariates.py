@@ -75,6 +75,23 @@ def test_a_table_to_forecast_is_read_with_the_categories_of_training(tmp_path):
         read_windows(tmp_path / "c.csv", spec(data))
 
 
+def test_marks_of_missing_values_are_no_categories(tmp_path):
+    frame = weather_table()
+    frame.loc[20:24, "weather"], frame.loc[30:34, "mood"] = "unknown", "Unknown"
+    marked = load(tmp_path, frame, *COLUMNS, "data.na_values=[unknown]")
+    (window,) = read_windows(tmp_path / "a.csv", spec(marked), backtest=1)
+    frame = frame.replace(["unknown", "Unknown"], None)
+    empty = load(tmp_path, frame, *COLUMNS)
+    assert spec(marked).categories == spec(empty).categories
+    for series in (series_of(marked), window.series):
+        np.testing.assert_array_equal(series.known, series_of(empty).known)
+        np.testing.assert_array_equal(series.observed, series_of(empty).observed)
+    static = stores()
+    static["kind"] = static["kind"].fillna("unknown")
+    marked, empty = (load(tmp_path, each, *LONG, "data.na_values=[unknown]") for each in (static, stores()))
+    assert spec(marked).static == spec(empty).static
+
+
 def test_texts_that_are_no_categories_are_named(tmp_path):
     frame = hourly_table(note=[f"row {i}" for i in range(400)])
     with pytest.raises(UserError, match=r"note has 400 different texts, such as 'row 0'; .* at most 50"):

@@ -31,6 +31,10 @@ def series_of(data):
     return data.train.columns["series"].series
 
 
+def spec_of(data):
+    return data.spec.inputs["series"].spec
+
+
 def test_a_long_table_is_its_wide_form(tmp_path):
     frame = panel()
     long = read(tmp_path, frame, *LONG)
@@ -40,6 +44,15 @@ def test_a_long_table_is_its_wide_form(tmp_path):
     assert [len(getattr(long, split)) for split in ("train", "val", "test")] == [
         len(getattr(wide, split)) for split in ("train", "val", "test")
     ]
+
+
+def test_marks_of_missing_values_name_no_series(tmp_path):
+    with pytest.raises(UserError, match=r"line 402: there is no name in column id"):
+        read(tmp_path, panel().replace("s1", "unknown"), *LONG, "data.na_values=[Unknown]")
+    frame = panel().assign(hour=lambda each: pd.to_datetime(each["date"]).dt.hour)
+    frame["date"] = pd.to_datetime(frame["date"]).dt.strftime("%Y-%m-%d")
+    columns = ["data.time_column=[date,hour]", "data.na_values=[0]"]  # which is an hour, too
+    assert spec_of(read(tmp_path, frame, *LONG, *columns)).names == ["s0", "s1"]
 
 
 def test_series_of_other_spans_share_the_dates_of_the_splits(tmp_path):

@@ -12,6 +12,9 @@ import numpy as np
 
 LATEST = 1e11  # seconds since 1970 of the year 5138
 LONGEST_WRITTEN = 100_000  # characters of what is read as written in Python, which takes 200 times its size
+WRITTEN_TEXT = re.compile(
+    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(\s*(?=b?['"]))?""", re.DOTALL
+)  # numpy writes ['a' 'b']
 Arrays = dict[str, np.ndarray]
 Spec = dict[str, Any]
 
@@ -32,11 +35,15 @@ def items_of(history: Any) -> list[Any]:
 
 
 def _written(text: str) -> Any:
-    """The list that a text is as JSON or as Python writes it; the text where it is none."""
-    for read in (json.loads, ast.literal_eval) if len(text) <= LONGEST_WRITTEN else (json.loads,):
+    """The list that a text is as JSON or as Python or numpy writes it; the text where it is none."""
+    for read in (json.loads, _of_python) if len(text) <= LONGEST_WRITTEN else (json.loads,):
         with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             return read(text)
     return text
+
+
+def _of_python(text: str) -> Any:
+    return ast.literal_eval(WRITTEN_TEXT.sub(lambda found: found[1] + ("," if found[2] is not None else ""), text))
 
 
 def name_of(item: Any) -> str:

@@ -6,6 +6,7 @@ Rows are in order and evenly spaced, seconds to weeks apart; missing ones are ga
 
 import csv
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from typing import Any
@@ -15,6 +16,9 @@ import numpy as np
 TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds")
 EMPTY_CELLS = ("", "na", "n/a", "#n/a", "<na>", "null", "none", "nan")
 SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 7 * 86400}
+WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+MOST_GROWTH = 20  # steps of a row, at most, where gaps are usual
+GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")  # whose point may part thousands
 RESTORE: dict[str, Any] = {"none": np.array, "log": np.exp, "log1p": np.expm1, "asinh": np.sinh}
 Spec = dict[str, Any]
 
@@ -27,13 +31,14 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
         raise ValueError(f"covariates that are texts need mla_train.load: {', '.join(spec['categories'])}")
     names = [*spec["names"], *spec["known"], *spec["observed"]]
     times, cells = read_table(file, names, spec)
-    frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(-\w+)?", spec["frequency"])
+    frequency = re.fullmatch(r"(\d*)(s|min|h|D|W)(?:-(\w+))?", spec["frequency"])
     if frequency is None:
         raise ValueError(f"rows that are {spec['frequency']} apart need mla_train.load")
     step = int(frequency[1] or 1) * SECONDS[frequency[2]]
     rows = ((times - times[0]) / step).round().astype(int)
     if (rows * step != times - times[0]).any() or (np.diff(rows) < 1).any():
         raise ValueError(f"{file}: rows must be in order and {spec['frequency']} apart")
+    check_distance(file, times, rows, frequency[3], spec)
     table = np.full((rows[-1] + 1 + spec["horizon"], len(names)), np.nan)
     table[rows] = cells
     series = len(spec["names"])
@@ -59,6 +64,22 @@ def read_window(file: str, spec: Spec) -> dict[str, np.ndarray]:
     }
 
 
+def check_distance(file: str, times: np.ndarray, rows: np.ndarray, weekday: str | None, spec: Spec) -> None:
+    """Refuses rows that are usually several steps apart, on working days alone, or on another weekday."""
+    steps, days = np.sort(np.diff(rows)), (times // 86400 + 3) % 7  # 1970 began on a Thursday
+    if spec["resample"] == "refuse":
+        is_wrong = len(steps) > 0 and steps[(len(steps) - 1) // 2] > 1
+        is_working = (
+            spec["frequency"] in ("D", "1D") and len(rows) > 10 and days.max() < 5 and not (times % 86400).any()
+        )
+    else:  # gaps are usual
+        is_wrong, is_working = rows[-1] + 1 > MOST_GROWTH * len(rows), False
+    if is_wrong or is_working or (weekday and WEEKDAYS[int(days[0])] != weekday):
+        raise ValueError(
+            f"{file}: rows have another distance or weekday than {spec['frequency']}, from which this model has learned"
+        )
+
+
 def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray, np.ndarray]:
     """Seconds since 1970 of each row, and columns of numbers `(rows, names)`, NaN where a cell is empty."""
     with open(file, encoding="utf-8-sig", newline="") as stream:
@@ -78,7 +99,9 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
     twice = [name for name in (moment, *names) if first.count(name) > 1]
     if twice:
         raise ValueError(f"{file} has several columns {twice[0]}: give each a name of its own")
-    signs = [(spec["formats"].get(name) or [None, ""])[:2] for name in names]
+    signs = [spec["formats"].get(name) or [None, "", ""] for name in names]
+    for name, each in zip(names, signs, strict=True):
+        check_signs(name, [row[name].strip() for row in rows], spec["na_values"], *each)
     cells = [
         [to_number(row[name], separator, spec["na_values"], *each) for name, each in zip(names, signs, strict=True)]
         for row in rows
@@ -86,14 +109,50 @@ def read_table(file: str, names: Sequence[str], spec: Spec) -> tuple[np.ndarray,
     return to_seconds([row[moment] for row in rows], spec["time_zone"]), np.array(cells)
 
 
+def check_signs(
+    name: str,
+    cells: Sequence[str],
+    missing: Sequence[str],
+    decimal: str | None = None,
+    thousands: str = "",
+    unit: str = "",
+) -> None:
+    """Refuses a column whose points may part thousands, or that lacks the unit of the training data where that is a fraction."""
+    numbers = [cell for cell in cells if not is_missing(cell, missing)]
+    pointed = [cell for cell in numbers if "." in cell]
+    if not decimal and 0 < len(pointed) < len(numbers) and all(map(GROUPED.fullmatch, pointed)):
+        raise ValueError(f"{name}: {pointed[0]} may be written in thousands: it needs mla_train.load")
+    if not unit or not numbers or any(unit in cell for cell in numbers):
+        return
+    if unit in "%‰":
+        raise ValueError(f"{name} is not in {unit}, as in the training data: write it as there, as in 33.1{unit}")
+    print(f"{name} has numbers without a unit, which are read in {unit}, as in the training data", file=sys.stderr)
+
+
+def is_missing(cell: str, missing: Sequence[str]) -> bool:
+    """Whether a cell is empty, a word for a missing value, or such a number in any form."""
+    text = cell.strip().casefold()
+    if text in EMPTY_CELLS or any(text == each.strip().casefold() for each in missing):
+        return True
+    number = as_number(text) if missing else None
+    return number is not None and any(number == as_number(each) for each in missing)
+
+
+def as_number(text: str) -> float | None:
+    """The number of a text, with point or comma; three digits behind a comma may be thousands, which are left alone."""
+    try:
+        return float(text if re.search(r",\d{3}$", text) else text.replace(",", "."))
+    except ValueError:
+        return None
+
+
 def to_number(
-    cell: str, separator: str, missing: Sequence[str], decimal: str | None = None, thousands: str = ""
+    cell: str, separator: str, missing: Sequence[str], decimal: str | None = None, thousands: str = "", unit: str = ""
 ) -> float:
-    """A cell as a number, with the signs of the training data; NaN where it is empty, infinite or a word for a missing value."""
-    if cell.strip() in missing or re.sub(r"[.,]0+$", "", cell.strip()) in missing:
+    """A cell as a number, with the signs of the training data; NaN where it is missing or infinite."""
+    if is_missing(cell, missing):
         return np.nan
-    if (text := cell.strip()).lower() in EMPTY_CELLS:
-        return np.nan
+    text = cell.strip().removeprefix(unit).removesuffix(unit).strip()
     other = "." if decimal == "," else ","
     if decimal and other in text:
         if re.fullmatch(rf"[-+]?\d{{1,3}}({re.escape(other)}\d{{3}})+", text.partition(decimal)[0]):
