@@ -9,22 +9,26 @@ from html import escape
 from typing import Any
 
 MASK = "(hidden)"
-WORDS = r"(?:(?:api|access|secret|account)_?key|password|passwd|passphrase|pwd|secret|(?:auth|access|hf|hub)_?token)"
+WORDS = (
+    r"(?:(?:api|access|secret|account|private)_?key|passwords?|passwd|passphrase|pwd|secret|credentials|"
+    r"(?:auth|access|hf|hub|bearer)_?token)"
+)
 NAMED = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 """Names of environment variables whose values are secrets."""
 SHORTEST = 8  # characters of such a value, lest a common word be hidden
-LONGEST = 4000  # signs of a password or token
+LONGEST = 2000  # signs of a password or token
 
 
 def _login(ends: str) -> re.Pattern[str]:
     """User and password of an address, in which the signs `ends` do not stand.
 
-    Of a web address a number before the first slash is a port, and what follows is its path.
+    Of a web address a number before the first slash is a port, and what follows is its path. A path that was made of an address has
+    one slash in place of two.
     """
     user, password = f"[^/:{ends}]{{0,{LONGEST}}}", f"[^{ends}]{{0,{LONGEST}}}"
     return re.compile(
-        rf"(?:(?<=http://)|(?<=https://)){user}(?::(?!\d{{1,5}}/){password})?@"
-        rf"|(?<!http://)(?<!https://)(?<=://){user}(?::{password})?@",
+        rf"(?:(?<=http:/)|(?<=http://)|(?<=https:/)|(?<=https://)){user}(?::(?!\d{{1,5}}/){password})?@"
+        rf"|(?<!http:/)(?<!http://)(?<!https:/)(?<!https://)(?:(?<=:/)|(?<=://)){user}(?::{password})?@",
         re.DOTALL,
     )
 
@@ -32,9 +36,9 @@ def _login(ends: str) -> re.Pattern[str]:
 LOGIN = _login(r'\s"<>')
 LOGIN_OF_VALUE = _login(r"\0")
 """The same where nothing but the address is there, whose password may have blanks and quotes."""
-ADDRESS = re.compile(r"\s*[a-z][\w+.-]*://", re.IGNORECASE)
+ADDRESS = re.compile(r"\s*[a-z][\w+.-]*:/", re.IGNORECASE)
 QUERY = re.compile(
-    r"(?<=[?&;#])([\w-]*(?:key|key_?id|token|secret|password|passwd|pwd|signature|sig|credential|code|odbc_connect)=)[^\s&'\"<>]+",
+    r"(?<=[?&;#])([\w-]*(?:key|key_?id|token|secret|password|passwd|pwd|signature|sig|credential|code|auth|jwt|pass|odbc_connect)=)[^\s&'\"<>]+",
     re.IGNORECASE,
 )
 VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.|'')*'|['"]?[^\s'"<>,;}]+)"""
@@ -43,8 +47,8 @@ OPTION = re.compile(rf"(?<![a-z])({WORDS}['\"]?\s*[=:]\s*){VALUE}", re.IGNORECAS
 
 def mask(text: str) -> str:
     """A text in which passwords of addresses and secrets of the environment are hidden."""
-    if "://" in text:
-        text = QUERY.sub(rf"\1{MASK}", LOGIN.sub(f"{MASK}@", text))
+    if ":/" in text:
+        text = QUERY.sub(rf"\1{MASK}", LOGIN.sub(f"{MASK}@", text) if "@" in text else text)
     for name, value in os.environ.items():
         if len(value) >= SHORTEST and NAMED.search(name):
             for form in {value, escape(value), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:

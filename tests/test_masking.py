@@ -51,6 +51,8 @@ def files_with(folder, text):
         f"https://host/file?a=1&X-Amz-Signature={CANARY}&b=2",
         f"http://host/?access_token={CANARY}",
         f"https://host/#access_token={CANARY}",
+        f"{Path(f'https://user:{CANARY}@host/x.csv')}: no such file",
+        f"https://host/file?jwt={CANARY}",
         f"postgresql://user@server:{CANARY}@host/db",
         f"postgresql://user:{'A' * 900}{CANARY}@host/db",
         f"https://{'A' * 900}{CANARY}@host/x",

@@ -278,6 +278,17 @@ def _storage(file):
     _with_pickle(file, b"\x80\x02ctorch\nFloatStorage\nJ\x10\x27\x00\x00\x85R.")
 
 
+def _make_sets(file):
+    _with_pickle(file, b"\x80\x04(" + b"\x8f" * 1000 + b"t.")
+
+
+def _two_directories(file):
+    """Zipfile looks for the table of contents before its end, torch where the end says that it is."""
+    content = file.read_bytes()
+    torch.save({"state_dict": {"a": torch.zeros(10)}}, file)
+    file.write_bytes(content + file.read_bytes())
+
+
 def _legacy(file):
     """Pickles one after the other, as torch wrote before, and a zip of nothing behind them."""
     torch.save({"state_dict": {"a": torch.zeros(10)}}, file, _use_new_zipfile_serialization=False)
@@ -294,6 +305,8 @@ def _legacy(file):
         (_count, "calls collections Counter"),
         (_name_rows, "calls something with values"),
         (_storage, "calls something with values"),
+        (_make_sets, "calls None"),
+        (_two_directories, "table"),
         (_legacy, "no checkpoint"),
         (_nest, "more than it has bytes"),
         (_expand, "more than it has bytes"),
@@ -319,6 +332,22 @@ def test_files_of_a_stranger_without_end_are_not_read_whole(tmp_path):
     tracemalloc.stop()
     with pytest.raises(UserError, match=r"metrics\.csv cannot be read: it is larger than"):
         read_curve(tmp_path / "metrics.csv", "val/loss")
+
+
+def test_a_study_whose_pages_stand_in_it_twice_is_refused(tmp_path):
+    file = tmp_path / "study.db"
+    database = sqlite3.connect(file)
+    database.execute("create table studies (study_id integer primary key, name text)")
+    database.executemany("insert into studies (name) values (?)", [("x" * 100,)] * 1000)
+    database.commit()
+    check_database(file)
+    (size,) = database.execute("pragma page_size").fetchone()
+    database.close()
+    content = bytearray(file.read_bytes())
+    content[3 * size : 4 * size] = content[2 * size : 3 * size]
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"study\.db is damaged: restore it"):
+        check_database(file)
 
 
 def test_a_study_of_a_stranger_has_tables_alone(tmp_path):
@@ -402,6 +431,7 @@ def test_a_study_that_is_a_link_is_not_written_through(tmp_path, victim):
     "read",
     [
         lambda: written_list("(" + "1," * 1_000_000 + "1)"),
+        lambda: written_list("[" + "\\'" * 49_000 + "]"),
         lambda: [as_label(f"{place} " + "x" * 100_000) for place in range(500)],
         lambda: FEATURES.matrix(["x" * 300_000, "x" * 300_001]),
     ],

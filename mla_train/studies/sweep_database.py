@@ -45,6 +45,13 @@ def check_database(file: Path) -> None:
         return
     with closing(sqlite3.connect(file)) as database:
         schema = database.execute("select type, name, coalesce(sql, '') from sqlite_master").fetchall()
+        _check_schema(schema, file)
+        (state,) = database.execute("pragma quick_check(1)").fetchone()  # pages that stand in it twice have no end
+    require(state == "ok", f"{file} is damaged: restore it, or name another run_dir")
+
+
+def _check_schema(schema: list[tuple[str, str, str]], file: Path) -> None:
+    """Raises a UserError where a database has more than plain tables and their indexes."""
     kinds = {kind for kind, _, _ in schema}
     require(kinds <= {"table", "index"}, f"{file} is no study: it has {few(sorted(kinds - {'table', 'index'}))}")
     computed = [

@@ -3,7 +3,9 @@
 import os
 import pickletools
 import re
+import struct
 import zipfile
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,11 @@ CALLED = re.compile(
 """What the pickle of a checkpoint may call: what torch writes for tensors and their names."""
 NO_ARGUMENTS = ["EMPTY_TUPLE", "REDUCE"]
 """How a pickle makes something of nothing, such as the empty hooks that end what a tensor is made of."""
+
+REFUSED = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EMPTY_SET", "FROZENSET"}
+"""What else makes something, or hundreds of bytes of one."""
+WIDE = 0xFFFFFFFF
+"""What stands for a number in a table of contents that is too large for it."""
 
 MOST_TIMES = 3
 """Times the bytes of a checkpoint that its tensors may have, of which some share their numbers."""
@@ -127,10 +134,7 @@ def _check_content(checkpoint: Path) -> int:
     Its parts may be neither packed nor read twice, there may be one pickle, whichever reader looks for it, and that calls nothing but
     what makes tensors: a few bytes of another could become gigabytes.
     """
-    with checkpoint.open("rb") as stream:
-        begin, _ = stream.read(4), stream.seek(-22, os.SEEK_END)
-        if (begin, stream.read(4)) != (b"PK\3\4", b"PK\5\6"):
-            raise ValueError("it is no checkpoint")
+    _check_directory(checkpoint)
     with zipfile.ZipFile(checkpoint) as archive:
         parts = archive.infolist()
         if (
@@ -139,23 +143,42 @@ def _check_content(checkpoint: Path) -> int:
         ):
             raise ValueError("it is packed")
         (pickled,) = (part for part in parts if part.filename.lower().endswith("data.pkl"))
-        operations = [each for each in pickletools.genops(archive.read(pickled)) if "PUT" not in each[0].name]
-    names = [operation.name for operation, _, _ in operations]
-    for place, (name, (_, argument, _)) in enumerate(zip(names, operations, strict=True)):
-        if (name == "GLOBAL" and not CALLED.fullmatch(str(argument))) or name in (
-            "STACK_GLOBAL",
-            "INST",
-            "OBJ",
-            "NEWOBJ",
-        ):
-            raise ValueError(f"its pickle calls {argument}")
-        if (
-            name == "REDUCE"
-            and names[place - 1] != "EMPTY_TUPLE"
-            and names[place - 3 : place] != [*NO_ARGUMENTS, "TUPLE"]
-        ):
-            raise ValueError("its pickle calls something with values")
+        before = deque([""] * 3, maxlen=3)
+        for operation, argument, _ in pickletools.genops(archive.read(pickled)):
+            name = operation.name
+            if (name == "GLOBAL" and not CALLED.fullmatch(str(argument))) or name in REFUSED:
+                raise ValueError(f"its pickle calls {argument}")
+            if name == "REDUCE" and before[2] != "EMPTY_TUPLE" and [*before] != [*NO_ARGUMENTS, "TUPLE"]:
+                raise ValueError("its pickle calls something with values")
+            if "PUT" not in name:
+                before.append(name)
     return pickled.file_size
+
+
+def _check_directory(checkpoint: Path) -> None:
+    """Raises a ValueError where another reader than zipfile could find another table of contents, at another place of the file."""
+    size = checkpoint.stat().st_size
+    with checkpoint.open("rb") as stream:
+        begin = stream.read(4)
+        stream.seek(max(0, size - 98))
+        end = stream.read()
+    if begin != b"PK\3\4" or len(end) < 98 or end[-22:-18] != b"PK\5\6":
+        raise ValueError("it is no checkpoint")
+    length, start = struct.unpack("<2L", end[-10:-2])
+    behind = size - 22
+    if end[-42:-38] == b"PK\6\7":
+        (wide_end,) = struct.unpack("<Q", end[-34:-26])
+        wide_length, wide_start = struct.unpack("<2Q", end[40:56])
+        behind = size - 98
+        if (
+            wide_end != behind
+            or not {length, wide_length} <= {wide_length, WIDE}
+            or not {start, wide_start} <= {wide_start, WIDE}
+        ):
+            raise ValueError("it has two tables of contents")
+        length, start = wide_length, wide_start
+    if start + length != behind:
+        raise ValueError("its table of contents is not at its end")
 
 
 def _check_sizes(content: Any, most_values: int, most_bytes: int) -> None:

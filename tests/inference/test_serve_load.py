@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -70,33 +71,57 @@ def test_a_thousand_bad_clients_do_not_keep_others_waiting(tmp_path):
         assert process.poll() is None
 
 
-def test_a_client_that_sends_no_request_is_cut_off(monkeypatch):
-    monkeypatch.setattr(connections, "SILENCE_SECONDS", 0.5)
+@asynccontextmanager
+async def served():
+    """Port of a server that says ok."""
 
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 
+    options = {"http": connections.PatientProtocol, "lifespan": "off", "log_level": "critical", "port": 0}
+    server = uvicorn.Server(uvicorn.Config(app, **options))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await task
+
+
+def test_a_client_that_sends_no_request_is_cut_off(monkeypatch):
+    monkeypatch.setattr(connections, "SILENCE_SECONDS", 0.5)
+
     async def speak():
-        options = {"http": connections.PatientProtocol, "lifespan": "off", "log_level": "critical", "port": 0}
-        server = uvicorn.Server(uvicorn.Config(app, **options))
-        task = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        silent, _ = await asyncio.open_connection("127.0.0.1", port)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
-        assert await asyncio.wait_for(silent.read(), 10) == b""  # closed
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(4):  # one that sends requests is not
-            await asyncio.sleep(0.2)
+        async with served() as port:
+            silent, _ = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
-        writer.write(b"GET / HT")  # half of a further one
-        assert await asyncio.wait_for(reader.read(), 10) == b""
-        server.should_exit = True
-        await task
+            assert await asyncio.wait_for(silent.read(), 10) == b""  # closed
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for _ in range(4):  # one that sends requests is not
+                await asyncio.sleep(0.2)
+                writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+            writer.write(b"GET / HT")  # half of a further one
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+
+    asyncio.run(speak())
+
+
+@pytest.mark.parametrize("header", [b"a:b\r\n", b"a"])
+def test_a_client_whose_headers_have_no_end_is_cut_off(header):
+    async def speak():
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")  # a body is not counted
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n")
+            with suppress(ConnectionError):
+                for _ in range(1000):
+                    writer.write(header * 10_000)
+                    await writer.drain()
+                pytest.fail("all of them were taken")
 
     asyncio.run(speak())

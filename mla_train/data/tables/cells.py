@@ -34,7 +34,7 @@ LONGEST_WRITTEN = 100_000
 """Characters of what is read as written in Python, which takes 200 times its size in memory; JSON may be longer."""
 INTEGER = re.compile(r"([-+]?(?:0|[1-9]\d*))\.0+")
 """A whole number that is written with zeros behind the point."""
-WRITTEN_TEXT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(\s*(?=b?['"]))?""", re.DOTALL)
+WRITTEN_TEXT = re.compile(r"""('(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*(?=b?['"]))?""", re.DOTALL)
 """A text in quotes, and the blanks before the next, with which numpy parts the texts of a list and Python joins them."""
 ENCLOSED = re.compile(r"\[(?![^\[]*\].).*\]|\{(?![^{]*\}.).*\}", re.DOTALL)
 """A text that stands in brackets as a whole, unlike [a]|[b]."""

@@ -13,7 +13,7 @@ import numpy as np
 LATEST = 1e11  # seconds since 1970 of the year 5138
 LONGEST_WRITTEN = 100_000  # characters of what is read as written in Python, which takes 200 times its size
 WRITTEN_TEXT = re.compile(
-    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(\s*(?=b?['"]))?""", re.DOTALL
+    r"""('(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*(?=b?['"]))?""", re.DOTALL
 )  # numpy writes ['a' 'b']
 Arrays = dict[str, np.ndarray]
 Spec = dict[str, Any]
