@@ -3,6 +3,7 @@
 import csv
 import io
 from argparse import Namespace
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,10 @@ class CsvLogger(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Writes the rows that are not yet written."""
-        if self._rows:
-            self.save()
+        """Writes the rows that are not yet written; where the run failed, an error of this file does not hide its own."""
+        with nullcontext() if status == "success" else suppress(OSError):
+            if self._rows:
+                self.save()
 
     @property
     @rank_zero_experiment
