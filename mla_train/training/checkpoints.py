@@ -120,12 +120,9 @@ class Checkpoints(Checkpoint):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:  # asked twice: do not wait for the end of the step
-            kept = (self.folder / "last.ckpt").exists()
-            then = (
-                f"Continue from the last checkpoint with: {self.resume_command}"
-                if kept
-                else "Start again with the same command"
-            )
+            then = "Start again with the same command"
+            if (self.folder / "last.ckpt").exists():
+                then = f"Continue from the last checkpoint with: {self.resume_command}"
             raise Interrupted(f"Stopped at once. {then}", exit_code=128 + number)
         self._signal = number
         print("\nstopping after this step (Ctrl-C again to stop now) ...", file=sys.stderr, flush=True)

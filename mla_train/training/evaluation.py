@@ -67,7 +67,9 @@ def evaluate(
         )
     trainer.profiler = PassThroughProfiler()  # type: ignore[attr-defined]  # a profile is of the first training steps
     # Counters stand at the end of the training: they are not to be restored together with the selected weights.
-    trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, RunProgress)]  # type: ignore[attr-defined]
+    counting = (RunProgress, Checkpoints)
+    trainer.callbacks = [each for each in trainer.callbacks if not isinstance(each, counting)]  # type: ignore[attr-defined]
+    skipped_steps = module.skipped_steps
 
     def validate(checkpoint: Path | None) -> Evaluation:
         trainer.validate(module, val, ckpt_path=checkpoint, weights_only=True, verbose=False)
@@ -83,7 +85,6 @@ def evaluate(
         del before  # with all its predictions
         if not is_bettered:
             selected = validate(start)
-            # Only now: the checkpoint has brought the state of its own time along.
             checkpoints.best_epoch, checkpoints.best_score = 0, selected.metrics[module.monitor]
     if not config.debug.overfit and module.model.head.calibrate(selected.predictions):
         selected = validate(None)
@@ -92,6 +93,7 @@ def evaluate(
         test = evaluation_loader(data, config, "test", trainer.global_rank, trainer.world_size)
         trainer.test(module, test, verbose=False)
         evaluations["test"] = _complete(module, config, data, "test")
+    module.skipped_steps = skipped_steps
     return evaluations, begun
 
 

@@ -114,6 +114,18 @@ def test_what_other_callbacks_keep_is_not_taken_for_the_runs_own(whole, tmp_path
     assert run_here(tmp_path / "run", *words, "resume=auto")["metrics"] == whole["metrics"]
 
 
+class Collecting(L.Callback):
+    def state_dict(self):
+        return {"seen": {1, 2}}
+
+
+def test_what_could_not_be_read_again_is_refused_when_it_is_written(tmp_path):
+    with pytest.raises(UserError, match=r"callback of trainer\.callbacks keeps a value .* keep numbers, texts, lists"):
+        run_here(
+            tmp_path / "run", *WORDS, "trainer.callbacks=[{_target_: tests.training.test_checkpoint_files.Collecting}]"
+        )
+
+
 def test_epochs_whose_last_step_has_fewer_micro_batches_are_averaged_at_their_ends(tmp_path):
     averaged = ["regularization.ema_decay=0", "regularization.average_epochs=2"]
     run_here(tmp_path / "run", *WORDS, *averaged, "trainer.limit_train_batches=3", "hardware.accumulate_grad_batches=2")

@@ -22,6 +22,7 @@ from mla_train.heads import Classification
 from mla_train.inference.artifact import load_model
 from mla_train.locks import lock
 from mla_train.training.averaging import moving_average
+from mla_train.training.checkpoints import Checkpoints
 from mla_train.training.run import log_file
 from mla_train.training.run_folder import RunFolder, resume_command
 from mla_train.training.scores import read_score
@@ -103,6 +104,31 @@ def test_a_diverging_run_stops_with_step_and_rate_and_keeps_the_last_good_state(
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] >= 1
     assert not (folder / "results.json").exists()
+
+
+def test_results_count_the_whole_training_where_an_early_epoch_becomes_the_model(tmp_path, monkeypatch):
+    loss, offer = Classification.loss, Checkpoints._offer
+
+    def once_infinite(self, outputs, batch):
+        total, count = loss(self, outputs, batch)
+        return (total * float("nan") if torch.is_grad_enabled() and best else total), count
+
+    def offer_first(self, trainer, module):
+        if not best:
+            offer(self, trainer, module)
+        best.append(trainer.current_epoch)
+
+    monkeypatch.setattr(Classification, "loss", once_infinite)
+    monkeypatch.setattr(Checkpoints, "_offer", offer_first)
+    best = []
+    words = ("checkpoint.keep=best", "batch_size=256", "optimizer.skip_nonfinite=100")
+    results = go(tmp_path / "run", *words, "epochs=2")
+    assert results["monitor"]["epoch"] == 1
+    assert any(note.startswith("5 of 10 steps were left out") for note in results["notes"])
+    best = []
+    results = go(tmp_path / "timed", *words, "budget_minutes=0.02", "optimizer.skip_nonfinite=100000")
+    assert results["monitor"]["epoch"] == 1
+    assert results["epochs"] >= len(best) - 1 > 1  # the last may be validated twice, when its time is over
 
 
 def test_steps_whose_loss_is_not_finite_are_left_out_as_often_as_is_allowed(tmp_path, monkeypatch, capsys):
