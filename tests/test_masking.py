@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import optuna
 import pytest
 
-from mla_train.commands import sweep, train
+from mla_train.commands import command_parser, sweep, train
 from mla_train.config import stored
 from mla_train.data.sampling import DataPosition
 from mla_train.errors import UserError
@@ -88,6 +88,14 @@ def test_a_password_with_odd_signs_is_masked(sign):
     address = f"postgresql://user:p{sign}{CANARY}@host/db"
     assert CANARY not in mask_command(["sweep.py", f"storage={address}"])
     assert mask_values({"path": [address]}) == {"path": ["postgresql://(hidden)@host/db"]}
+
+
+def test_words_that_a_command_does_not_know_are_masked(capsys):
+    with pytest.raises(SystemExit):
+        command_parser("Predicts.").parse_args([f"data.test=https://user:{CANARY}@host/x.csv", f"api_key={CANARY}"])
+    error = capsys.readouterr().err
+    assert "unrecognized arguments: data.test=https://(hidden)@host/x.csv" in error
+    assert CANARY not in error
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/a@2.csv", "https://host:8080/me@home.csv", "https://host/me@home.csv"])

@@ -4,8 +4,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from mla_train.masking import mask_options
 from mla_train.program import as_started, program
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(mask_options(message))  # it repeats words of the command
+
+
 def command_parser(doc: str | None) -> argparse.ArgumentParser:
     """A parser whose help is the docstring of the command's module."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=" ".join(program()),
         description=as_started(doc or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,

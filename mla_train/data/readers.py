@@ -28,7 +28,7 @@ from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table, read_table
 from mla_train.data.text_store import TextStore
 from mla_train.data.texts import join_texts
-from mla_train.errors import UserError, few
+from mla_train.errors import UserError, few, require
 
 LABEL_NAMES = (
     "label", "label_coarse_original", "label_coarse", "coarse_label", "fine_label", "labels", "class", "category",
@@ -143,7 +143,7 @@ def read_texts(
             yield text
 
     texts = kind(read())
-    _note_words(odd, words, where, "data.na_values= names it", notes)
+    note_words(odd, words, where, "data.na_values= names it", notes)
     if replaced:
         notes.append(
             f"{where}: {replaced:,} texts hold halves of characters or bytes that are not UTF-8, which became "
@@ -152,7 +152,7 @@ def read_texts(
     return texts
 
 
-def _note_words(cells: Iterable[Any], words: Collection[str], where: str, remedy: str, notes: list[str]) -> None:
+def note_words(cells: Iterable[Any], words: Collection[str], where: str, remedy: str, notes: list[str]) -> None:
     """A note on texts or labels that may mean a missing one, as R writes NA, and SQL Server NULL."""
     short = (each.strip() for each in cells if isinstance(each, str) and len(each) < 8)
     counts = Counter(each for each in short if each.lower() in words)
@@ -160,6 +160,16 @@ def _note_words(cells: Iterable[Any], words: Collection[str], where: str, remedy
         notes.append(
             f"{where}: {counts.total():,} cells are {few(list(counts))}: where that means a missing value, {remedy}"
         )
+
+
+def refuse_written_list(cell: Any, where: str) -> None:
+    """Raises a UserError where several texts stand in a cell as one, such as "['a', 'b']", which csv makes of a list."""
+    texts = written_list(cell) if isinstance(cell, str) else None
+    require(
+        not texts or not all(isinstance(text, str) for text in texts),
+        f"{where} is a list that is written as text, {str(cell)[:80]}: write each text in a row of its own, or a table in jsonl, whose "
+        "cells may be lists",
+    )
 
 
 def with_target_texts(
@@ -175,9 +185,11 @@ def with_target_texts(
         options: See `read_texts`.
 
     Raises:
-        UserError: A cell is no text.
+        UserError: A cell is no text, or is a list that is written as one.
     """
     cells = table.column(column)
+    for cell, place in zip(cells, table.places, strict=True):
+        refuse_written_list(cell, f"{table.file} {place}: {column}")
     lists = [list(cell) or [None] if isinstance(cell, list | tuple | np.ndarray) else None for cell in cells]
     several = sum(each is not None for each in lists)
     if several:
@@ -262,7 +274,7 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
                     f"{labels.places[place]}: {column} is a list that is written as text, {label:.80}: several labels are read from "
                     "it with data.label_separator=','"
                 )
-    _note_words(labels, NUMBER_WORDS, f"{table.file} column {column}", "remove these rows", notes)
+    note_words(labels, NUMBER_WORDS, f"{table.file} column {column}", "remove these rows", notes)
     dates = [place for place, label in zip(labels.places, labels, strict=True) if isinstance(label, date)]
     if 0 < len(dates) < len(labels):
         notes.append(

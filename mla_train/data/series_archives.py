@@ -12,11 +12,14 @@ from mla_train.data.packed import CELL, check_regular, check_unpacked
 from mla_train.data.rows import RowName
 from mla_train.data.series_steps import without_end
 from mla_train.data.splits import SPLITS
+from mla_train.data.tables.cells import ROW_NUMBER, is_row_number
 from mla_train.data.tables.source import is_undecoded, read_lines
-from mla_train.errors import UserError, did_you_mean
+from mla_train.errors import UserError, did_you_mean, few, require
 
-ATTRIBUTE = re.compile(r"\s*@attribute\s+(?:'[^']*'|\"[^\"]*\"|[^\s{]+)\s*(\{|\S+)", re.IGNORECASE)
-"""An attribute of an .arff file, and its kind."""
+ATTRIBUTE = re.compile(r"\s*@attribute\s+('[^']*'|\"[^\"]*\"|[^\s{]+)\s*(\{|\S+)", re.IGNORECASE)
+"""The name of an attribute of an .arff file, and its kind."""
+MISSING = ("?", "nan")
+"""Labels of series that have none."""
 
 
 def archive_files(root: Path) -> dict[str, Path]:
@@ -59,13 +62,19 @@ def read_archives(files: Mapping[str, Path], unlabelled: bool = False) -> RawDat
     splits = {split: read_archive_file(file) for split, file in files.items()}
     without = next((str(files[split]) for split, part in splits.items() if None in part.targets), None)
     if without is not None and not unlabelled:
-        raise UserError(f"{without} says @classLabel false, so that its series have no labels to learn from: add them")
-    notes = [
-        f"{file}: the first number of each line is taken for its label and is no step; series without labels are read from .csv and .ts"
-        for split, file in files.items()
-        if unlabelled and None not in splits[split].targets and file.suffix in (".tsv", ".txt")
-    ]
-    return RawData(splits, notes)
+        raise UserError(
+            f"{without}: series have no labels to learn from (@classLabel false, ? or NaN): add them, or remove these series"
+        )
+    notes = [note_label_place(file) for file in files.values()] if unlabelled else []
+    return RawData(splits, [note for note in notes if note])
+
+
+def note_label_place(file: Path) -> str:
+    """What a file whose series need no labels is read as; empty for .ts, which says whether it has some."""
+    if file.suffix == ".ts":
+        return ""
+    place = "last value" if file.suffix == ".arff" else "first number"
+    return f"{file}: the {place} of each line is taken for its label and is no step; series without labels are read from .csv and .ts"
 
 
 def is_archive(file: Path) -> bool:
@@ -79,10 +88,10 @@ def read_archive_file(file: Path) -> Examples:
     """Reads a .ts file, an .arff file (a relation holds a line for each channel), or a .tsv or .txt file with the label in front.
 
     Returns:
-        The series; their targets are None where a .ts file says that it has no labels.
+        The series; their targets are None where a .ts file says that it has no labels, or a label is missing.
 
     Raises:
-        UserError: The file does not exist, or a line is no series with a label.
+        UserError: The file does not exist, a line is no series with a label, or an attribute of an .arff file is no step.
     """
     if not file.is_file():
         raise UserError(f"{file}: there is no such file ({file.resolve()})")
@@ -91,7 +100,7 @@ def read_archive_file(file: Path) -> Examples:
     names: list[str] = []
     lines: list[list[str]] = []
     said: dict[str, bool] = {}
-    attributes = list[str]()
+    attributes = list[tuple[str, str]]()
     size, count = check_regular(file), 0
     for number, line in enumerate(read_lines(str(file), str(file), newline=""), 1):
         if is_undecoded(line):
@@ -110,7 +119,7 @@ def read_archive_file(file: Path) -> Examples:
             if match := re.match("@(class|target)label(true|false)", header):
                 said[match[1]] = match[2] == "true"
             if match := ATTRIBUTE.match(line):
-                attributes.append(match[1].lower())
+                attributes.append((match[1].strip("'\""), match[2].lower()))
             continue
         elif file.suffix == ".arff":
             relation, _, label = line.strip().rpartition(",")
@@ -135,7 +144,8 @@ def read_archive_file(file: Path) -> Examples:
         if np.isinf(steps).any():
             raise UserError(f"{file} line {number}: a value is infinite: correct it, or write NaN where it is missing")
         series.append(without_end(steps))
-        labels.append(label and _plain_label(label.strip(), file.suffix))
+        is_missing = label is None or label.strip().lower() in MISSING
+        labels.append(None if is_missing else _plain_label(str(label).strip(), file.suffix))
         names.append(RowName(str(file), f"line {number}"))
     if not series:
         raise UserError(f"{file} has no series")
@@ -144,20 +154,28 @@ def read_archive_file(file: Path) -> Examples:
             f"{file}: the first line counts columns, {lines[0][0]} to {lines[0][-1]}, and is no series: remove it, as with "
             "header=False in pandas"
         )
+    for place, (name, _) in enumerate(attributes[:-1]):
+        if ROW_NUMBER.fullmatch(name) and all(len(steps) > place for steps in series):
+            counts = is_row_number(name, np.array([steps[place, 0] for steps in series]))
+            require(not counts, f"{file}: attribute {name} counts rows and is no step: remove it")
     return Examples({"series": series}, labels, names)
 
 
-def _check_attributes(kinds: Sequence[str], values: str, where: str) -> None:
+def _check_attributes(attributes: Sequence[tuple[str, str]], values: str, where: str) -> None:
     """Refuses a line of an .arff file whose last value is not the class, or that has other values than the header has attributes.
 
     Args:
-        kinds: Kind of each attribute, those inside a relation among them.
+        attributes: Name and kind of each attribute, those inside a relation among them.
         values: The line without its last value.
         where: File and line.
     """
+    kinds = [kind for _, kind in attributes]
     is_named = any(kind.startswith("{") for kind in kinds)  # the class lists its values
     if is_named and not kinds[-1].startswith("{"):
         raise UserError(f"{where}: the class is not the last attribute, where it is read: move it there")
+    lists = [name for name, kind in attributes[:-1] if kind.startswith("{")]
+    if lists:
+        raise UserError(f"{where}: attribute {few(lists)} has names as values and is no step: remove it")
     count = values.count(",") + 2 if values else 1
     if count < 2 or (is_named and "relational" not in kinds and count != len(kinds)):
         raise UserError(f"{where} has {count:,} values with commas between, and the header {len(kinds):,} attributes")

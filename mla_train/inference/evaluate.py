@@ -11,7 +11,7 @@ import torch
 from mla_train.data.batch import Batch
 from mla_train.data.examples import LABEL
 from mla_train.data.file_kinds import FILE_KINDS
-from mla_train.data.readers import LABEL_NAMES, TARGET_NAMES
+from mla_train.data.readers import LABEL_NAMES, TARGET_NAMES, refuse_written_list
 from mla_train.data.sampling import evaluation_batches
 from mla_train.data.tables.cells import LABEL_WORDS, TEXT_WORDS, as_text, is_empty, is_missing
 from mla_train.data.tables.source import Source
@@ -151,11 +151,13 @@ def _targets(cell: Any, label: str, kind: str, options: Any) -> list[Any]:
         options: `data` options of the run.
 
     Raises:
-        UserError: The cell is no text, where one is needed.
+        UserError: The cell is no text, where one is needed, or is a list that is written as one.
     """
     if kind == "multilabel" and getattr(options, "label_separator", None) is not None:
         return [cell]  # an empty one is an example without any label
     is_text = kind == "generation"
+    if is_text:
+        refuse_written_list(cell, label)
     cells = list(cell) if is_text and isinstance(cell, list | tuple | np.ndarray) else [cell]
     words, na_values = TEXT_WORDS if is_text else LABEL_WORDS, getattr(options, "na_values", ())
     found = [each for each in cells if not is_missing(each, na_values, words)]

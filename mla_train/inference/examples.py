@@ -15,7 +15,7 @@ from mla_train.config import TableOptions
 from mla_train.data.file_kinds import FILE_KINDS, IMAGES, FileKind
 from mla_train.data.image_files import LeftOut, without_thumbnails
 from mla_train.data.readers import LABEL_NAMES
-from mla_train.data.series_archives import is_archive, is_number, read_archive_file
+from mla_train.data.series_archives import is_archive, is_number, note_label_place, read_archive_file
 from mla_train.data.series_columns import Formats, first_of, known_columns
 from mla_train.data.series_files import row_columns
 from mla_train.data.series_steps import repeated_step, rows_of_series, without_end
@@ -123,7 +123,8 @@ def _open_series(options: Any, known: Formats, form: str, path: str, kind: str |
             Row({"series": name, "label": label}, values={"series": series})
             for name, label, series in zip(names, examples.targets, examples.inputs["series"], strict=True)
         )
-        return Source(path, "series", ["series", "label"], rows, size=len(names), has_values=True)
+        notes = [note for note in [note_label_place(file)] if note]
+        return Source(path, "series", ["series", "label"], rows, size=len(names), has_values=True, notes=notes)
     source = open_input(path, kind, table_options(options))
     source.has_values = True
     label = label or getattr(options, "label_column", None)

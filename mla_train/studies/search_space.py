@@ -153,7 +153,7 @@ def as_override(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def has(choice: Choice, value: Any) -> bool:
+def allows(choice: Choice, value: Any) -> bool:
     """Whether a parameter of a search space can have a value."""
     try:
         return bool(choice._contains(choice.to_internal_repr(value)))
@@ -170,7 +170,7 @@ def first_settings(space: dict[str, Choice], config: dict[str, Any]) -> dict[str
             value = as_override(value)
             is_known = value in choice.choices
         else:
-            is_known = type(value) in (int, float) and has(choice, value)
+            is_known = type(value) in (int, float) and allows(choice, value)
         if is_known:
             settings[name] = value
     return settings

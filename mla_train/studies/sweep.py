@@ -29,7 +29,7 @@ from mla_train.masking import mask_word
 from mla_train.safe_files import UNFINISHED
 from mla_train.studies.jobs import STOP_TIMEOUT
 from mla_train.studies.launch import Launcher
-from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, as_override, grid_values, has
+from mla_train.studies.search_space import Choice, Pruner, Sampler, SweepOptions, allows, as_override, grid_values
 from mla_train.studies.sweep_database import address_of, check_database
 from mla_train.task import build_task
 from mla_train.training.loggers import read_curve
@@ -172,7 +172,7 @@ class Sweep:
             strange = [
                 name
                 for name, value in [*trial.params.items(), *queued.items()]
-                if name not in self.space or not has(self.space[name], value)
+                if name not in self.space or not allows(self.space[name], value)
             ]
             require(
                 not strange,

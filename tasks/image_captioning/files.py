@@ -17,7 +17,7 @@ from mla_train.data.readers import INPUT_NAMES, find_column, with_target_texts
 from mla_train.data.rows import note_unused, row_keys, row_names
 from mla_train.data.splits import split_of
 from mla_train.data.tables import open_source
-from mla_train.data.tables.cells import is_empty, written_list
+from mla_train.data.tables.cells import is_empty
 from mla_train.data.tables.source import format_of, read_lines
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table, collect, read_table
@@ -111,12 +111,6 @@ def _captioned(split: str, table: Table, options: CaptionFilesConfig, notes: lis
     folders = {file: _images_of(Path(file), options) for file, _ in table.origins}
     notes += [f"{file}: images are read from {each}" for file, each in folders.items() if each != Path(file).parent]
     images, shown = find_files(table.column(image), table.origins, IMAGES, notes, folders)
-    for cell, place in zip(table.column(caption), table.places, strict=True):
-        require(
-            not isinstance(cell, str) or written_list(cell) is None,
-            f"{table.file} {place}: {caption} is a list that is written as text, {str(cell)[:80]}: write each caption in a row of "
-            "its own, or a table in jsonl, whose cells may be lists",
-        )
     examples = Examples({"image": images}, [], row_names(table, options, notes, shown), **row_keys(table, options))
     examples = with_target_texts(examples, table, caption, notes, options)
     kept = [place for place, text in enumerate(examples.targets) if not is_empty(text)]

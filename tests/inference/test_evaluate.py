@@ -169,6 +169,13 @@ def test_rows_without_labels_are_examples_where_training_takes_them_so():
     assert _targets([], "label", "multilabel", lists) == [[]]
 
 
+def test_references_that_are_written_as_one_text_are_refused():
+    options = config("task=translation", "data=pair_files").data
+    assert _targets(["a", "b"], "target", "generation", options) == ["a", "b"]
+    with pytest.raises(UserError, match="target is a list that is written as text"):
+        _targets("['a', 'b']", "target", "generation", options)
+
+
 def test_rare_classes_are_class_other_as_in_training(tmp_path, evaluate):
     names = [*["good", "bad"] * 20, *["poor", "fine", "odd"] * 2]
     for part in ("train", "test"):

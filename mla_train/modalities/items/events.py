@@ -11,9 +11,9 @@ import pandas as pd
 
 from mla_train.config import EventTableOptions, HistorySplit, OnError
 from mla_train.data.examples import Examples, RawData
-from mla_train.data.readers import find_column
+from mla_train.data.readers import find_column, note_words
 from mla_train.data.splits import SPLITS
-from mla_train.data.tables.cells import as_label, is_missing, written_list
+from mla_train.data.tables.cells import NUMBER_WORDS, as_label, is_missing, written_list
 from mla_train.data.tables.splits import named_files, report_broken
 from mla_train.data.tables.table import Table, concatenate, read_table
 from mla_train.errors import UserError, few, require
@@ -111,6 +111,8 @@ def read_events(
     }
     table = _without_empty(table, list(columns.values()), options, notes)
     users, items = (_names(table, column) for column in columns.values())
+    for column, names in zip(list(columns.values()), (users, items), strict=True):
+        note_words(names, NUMBER_WORDS, f"{table.file} column {column}", "data.na_values= names it", notes)
     has_time = options.time_column != NO_TIME
     plain = {name.strip().lower(): name for name in table.columns}
     time = options.time_column or next((plain[name] for name in TIME_NAMES if name in plain), None)

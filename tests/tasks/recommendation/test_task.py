@@ -251,6 +251,13 @@ def test_rows_without_user_or_item_are_left_out_if_asked(tmp_path):
     assert any("they are left out" in note for note in read(file, "data.on_error=skip").notes)
 
 
+def test_a_user_or_an_item_that_may_be_missing_is_said(tmp_path):
+    file = write(tmp_path / "e.csv", [*made_events(), ("NA", "i1", 5), ("u1", "NA", 9)])
+    notes = read(file).notes
+    for column in ("user", "item"):
+        assert any(f"column {column}: 1 cells are NA" in note and "data.na_values=" in note for note in notes)
+
+
 # MovieLens, and its pickle.
 
 

@@ -11,6 +11,7 @@ import torch
 from mla_train.baselines.start import begin_as_linear
 from mla_train.data.series_archives import read_archive_file
 from mla_train.errors import UserError
+from mla_train.inference.examples import _open_series
 from mla_train.modalities import Series
 from mla_train.modalities.series.spec import SeriesSpec
 from mla_train.modalities.series.statistics import STATISTICS, summarize
@@ -90,6 +91,17 @@ def test_arff_and_ts_files_are_the_same_series(channels, tmp_path):
         ),
         (["x numeric", "'y z' numeric", "target { a,b}"], "1,2,3,a", "has 4 values .* the header 3 attributes"),
         (["x numeric", "y numeric", "target {a,b}"], "1,inf,a", "line 5: a value is infinite"),
+        (
+            ["sex {0,1}", "y numeric", "target {a,b}"],
+            "0,2,a",
+            "attribute sex has names as values and is no step: remove it",
+        ),
+        (
+            ["id numeric", "y numeric", "target {a,b}"],
+            "1,2,a\n2,2,b",
+            "attribute id counts rows and is no step: remove it",
+        ),
+        (["x numeric", "y numeric", "target {a,b}"], "1,2,a\n1,2,?", r"no labels to learn from .*\? or NaN"),
     ],
 )
 def test_arff_files_that_would_be_read_otherwise_are_refused(attributes, line, message, tmp_path):
@@ -104,6 +116,21 @@ def test_the_first_number_of_series_without_labels_is_said_to_be_left_out(tmp_pa
     words = ["task=masked_series", "data=series_files", f"data.train={tmp_path / 'a.tsv'}", "data.label_column=none"]
     notes = build_task(config(*words)).load_data().notes
     assert any("the first number of each line is taken for its label and is no step" in note for note in notes)
+
+
+@pytest.mark.parametrize("label", ["?", "NaN"])
+@pytest.mark.parametrize(("name", "line"), [("a.tsv", "{}\t1\t2"), ("a.arff", "1,2,{}"), ("a.ts", "1,2:{}")])
+def test_a_missing_label_is_no_class(name, line, label, tmp_path):
+    (tmp_path / name).write_text("\n".join(line.format(each) for each in ("1", "2", label)) + "\n")
+    assert read_archive_file(tmp_path / name).targets == ["1", "2", None]
+
+
+@pytest.mark.parametrize(("name", "place"), [("a.tsv", "first number"), ("a.arff", "last value")])
+def test_prediction_says_which_value_is_no_step(name, place, tmp_path):
+    lines = {"a.tsv": "1\t2\t3", "a.arff": "1,2,3"}
+    (tmp_path / name).write_text(lines[name] + "\n")
+    (note,) = _open_series(None, {}, "wide", str(tmp_path / name), None, None).notes
+    assert f"the {place} of each line is taken for its label and is no step" in note
 
 
 def write_archive(root, write, ending, name="ECG200"):

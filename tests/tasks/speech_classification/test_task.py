@@ -90,6 +90,21 @@ def test_the_lists_of_speech_commands_are_its_splits(commands):
     assert "left out 2 recordings of _background_noise_, which is no class" in data.notes
 
 
+def test_lists_beside_the_folder_of_recordings_are_its_splits(commands, tmp_path):
+    for name in ("validation_list.txt", "testing_list.txt"):
+        shutil.move(commands / name, tmp_path)
+    data = folder(commands)
+    assert [len(part) for part in (data.train, data.val, data.test)] == [10, 4, 6]
+
+
+def test_noise_is_no_class_without_lists(commands):
+    for name in ("validation_list.txt", "testing_list.txt"):
+        (commands / name).unlink()
+    data = folder(commands)
+    assert data.spec.target.classes == ["high", "low"]
+    assert "left out 2 recordings of _background_noise_, which is no class" in data.notes
+
+
 def write_table(folder, lines, header="path,label"):
     write_words(folder / "words")
     (folder / "a.csv").write_text("\n".join([header, *lines]) + "\n")

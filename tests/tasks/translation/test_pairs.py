@@ -262,6 +262,14 @@ def test_lists_of_targets_are_references(tmp_path, ending):
     ]
 
 
+def test_a_list_of_targets_that_is_written_as_text_is_refused(tmp_path):
+    train = write_pairs(tmp_path / "train.csv", [*number_pairs(40), ("ten", "['zehn', 'zehne']")])
+    with pytest.raises(UserError, match=r"line 42: target is a list that is written as text.*jsonl"):
+        read(f"data.train={train}")
+    data = read(f"data.train={write_pairs(tmp_path / 'ok.csv', [*number_pairs(40), ('one', '[1]'), ('two', '[...]')])}")
+    assert len(data.train) + len(data.val) + len(data.test) == 42
+
+
 @pytest.mark.parametrize(
     ("parts", "ending"), [(1, "csv"), (2, "csv"), (3, "csv"), (2, "jsonl"), (2, "tsv"), (2, "csv.gz")]
 )
