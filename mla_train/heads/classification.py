@@ -14,7 +14,7 @@ from torch import Tensor
 from mla_train.config import Rare, TrainConfig
 from mla_train.data.batch import Batch
 from mla_train.data.tables.cells import as_label
-from mla_train.errors import UserError, require
+from mla_train.errors import UserError, few, require
 from mla_train.heads.base import Embeddings, Explained, Predictions, RawTargets
 from mla_train.heads.calibration import brier_score, calibration_error, confidence_of
 from mla_train.heads.class_metrics import Drawn, above_threshold, best_threshold, count_metrics, ranking_metrics
@@ -90,9 +90,8 @@ class Classification(ClassHead):
             strange = Counter(label for label in labels if label not in numbers)
             numbers |= dict.fromkeys(strange, other)
             if strange:
-                shown = ", ".join(sorted(strange)[:5]) + (", ..." if len(strange) > 5 else "")
                 notes.append(
-                    f"{strange.total():,} labels that are no class of the model count as class other: {shown} (data.rare)"
+                    f"{strange.total():,} labels that are no class of the model count as class other: {few(sorted(strange))} (data.rare)"
                 )
         class_ids = np.array([numbers.get(label, -1) for label in labels], dtype=int)
         return class_ids, class_ids >= 0
