@@ -1,4 +1,4 @@
-"""Labelled series in the files of the UCR and UEA archives: .ts, .arff, .tsv and .txt."""
+"""Labelled series in the files of the UCR and UEA archives: .ts, .arff, .tsv, .txt, and those of 2015, without an ending."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,22 @@ from mla_train.errors import UserError, did_you_mean, few, require
 
 ATTRIBUTE = re.compile(r"\s*@attribute\s+('[^']*'|\"[^\"]*\"|[^\s{]+)\s*(\{|\S+)", re.IGNORECASE)
 """The name of an attribute of an .arff file, and its kind."""
+LABEL_IN_FRONT = (".tsv", ".txt", "")
+"""Endings of files whose lines are a label and values."""
 MISSING = ("?", "nan")
 """Labels of series that have none."""
 
 
 def archive_files(root: Path) -> dict[str, Path]:
-    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv, .arff or .txt.
+    """Files of a folder NAME that holds NAME_TRAIN.ts and NAME_TEST.ts, or .tsv, .arff, .txt or no ending.
 
     Raises:
         UserError: There are several, and none has the name of the folder.
     """
     files = {}
     for split in SPLITS:
-        for ending in (".txt", ".arff", ".tsv", ".ts"):
-            named = sorted(root.glob(f"*_{split.upper()}{ending}"))
+        for ending in ("", ".txt", ".arff", ".tsv", ".ts"):
+            named = sorted(file for file in root.glob(f"*_{split.upper()}{ending}") if file.is_file())
             own = root / f"{root.resolve().name}_{split.upper()}{ending}"
             if len(named) > 1 and own not in named:
                 raise UserError(f"{root} has several {split} files: name one with data.{split}=FILE")
@@ -78,14 +80,21 @@ def note_label_place(file: Path) -> str:
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file is a .ts or .arff, or a .tsv or .txt whose first line is numbers and no header."""
-    if file.suffix in (".tsv", ".txt") and file.is_file():
-        return all(is_number(cell) for cell in next(read_lines(str(file), str(file)), "").split())
+    """Whether a file is a .ts or .arff, or a .tsv, .txt or one without ending whose first line is numbers and no header."""
+    if file.suffix in LABEL_IN_FRONT and file.is_file():
+        return all(is_number(cell) for cell in _cells(next(read_lines(str(file), str(file)), ""), file))
     return file.suffix in (".ts", ".arff")
 
 
+def _cells(line: str, file: Path) -> list[str]:
+    """Label and values of a line: between tabs in .tsv, else between commas or blanks."""
+    if file.suffix == ".tsv":
+        return line.strip(" \r\n").split("\t")
+    return line.strip(" \r\n").split(",") if "," in line else line.split()
+
+
 def read_archive_file(file: Path) -> Examples:
-    """Reads a .ts file, an .arff file (a relation holds a line for each channel), or a .tsv or .txt file with the label in front.
+    """Reads a .ts file, an .arff file (a relation holds a line for each channel), or another with the label in front.
 
     Returns:
         The series; their targets are None where a .ts file says that it has no labels, or a label is missing.
@@ -108,8 +117,8 @@ def read_archive_file(file: Path) -> Examples:
         label: str | None = None
         if not line.strip():
             continue
-        if file.suffix in (".tsv", ".txt"):
-            label, *values = line.strip(" \r\n").split("\t") if file.suffix == ".tsv" else line.split()
+        if file.suffix in LABEL_IN_FRONT:
+            label, *values = _cells(line, file)
             channels = [values]
             lines.append([label, *values])
         elif line.lstrip().startswith(("#", "@", "%")):
@@ -182,8 +191,8 @@ def _check_attributes(attributes: Sequence[tuple[str, str]], values: str, where:
 
 
 def _plain_label(label: str, ending: str) -> str:
-    """A label; in .txt files, which hold numbers alone, 2.0000000e+00 is 2."""
-    if ending != ".txt" or not is_number(label) or not abs(number := float(label)) < 2**53:
+    """A label; in files that hold numbers alone, 2.0000000e+00 is 2."""
+    if ending not in (".txt", "") or not is_number(label) or not abs(number := float(label)) < 2**53:
         return label
     return str(int(number)) if number.is_integer() else repr(number)
 

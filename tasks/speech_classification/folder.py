@@ -1,6 +1,6 @@
 """Recordings in a folder for each class, also as Speech Commands (Warden 2018) lays them out; no torch here."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -38,7 +38,8 @@ def read_folder(options: AudioFolderConfig) -> RawData:
     rest = set(range(len(examples.targets)))
     splits = {}
     for split, file in lists.items():
-        names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        lines = [line.strip().replace("\\", "/") for line in file.read_text("utf-8").splitlines()]
+        names = [str(PurePosixPath(line)) for line in lines if line]
         lacking = [name for name in names if name not in place_of]
         if lacking:
             raise UserError(

@@ -167,7 +167,8 @@ def _table_pairs(table: Table, split: str, options: PairFilesConfig, notes: list
     if all(
         isinstance(cell, dict) for cell in nested
     ):  # sets on the hub often hold {"translation": {"en": ..., "de": ...}}
-        table = replace(table, cells={language: [cell.get(language) for cell in nested] for language in nested[0]})
+        languages = dict.fromkeys(language for cell in nested for language in cell)
+        table = replace(table, cells={language: [cell.get(language) for cell in nested] for language in languages})
     columns = [
         find_column(table, getattr(options, option), (), f"data.{option}")
         for option in ("source_column", "target_column")

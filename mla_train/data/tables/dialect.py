@@ -27,6 +27,7 @@ STANDS_FOR_SEVERAL = "\x1f"
 """Sign that is read in place of a separator of several signs."""
 ANNOUNCED = re.compile(r"\"?sep\s*=\s*(.)\"?[;,\t]*\s*", re.IGNORECASE)
 LONGEST_ANNOUNCED = 60  # characters: longer lines are rows, on which the expression would take long
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 QUOTED = re.compile(r'\s+".*"')
 """A cell with quotes that were not seen as such, for the blanks before them."""
 TESTED = 1000
@@ -117,8 +118,8 @@ def find_dialect(lines: Sequence[str], kind: str, options: TableOptions) -> Dial
     while comment and len(comment) == 1 and len(lines) > skip + 1 and lines[skip].startswith(comment):
         skip += 1
     rest = [line for line in islice(lines, skip, None) if line.strip()][:TESTED]
-    if given is None and not any(separator in line for line in rest[:1]):
-        separator = _odd_separator(rest) or separator
+    if given is None and not any(separator in line for line in rest[:1]) and (odd := _odd_separator(rest)):
+        separator, has_header = odd, False  # but for usual names, which are looked for below
     dialect = _with_quotes(Dialect(separator or ",", skip), rest)
     if options.header is None:
         dialect = _behind_titles(dialect, lines)
@@ -156,11 +157,18 @@ def _sniffed(lines: Sequence[str], separator: str | None) -> tuple[str, int, boo
 
 
 def _odd_separator(lines: Sequence[str]) -> str | None:
-    """Signs that part every line into as many cells as the header, which has a usual name among its own."""
+    """Signs that part every line into as many cells as the first, a header with a usual name or, as all others, numbers."""
     for sign in dict.fromkeys(re.findall(r"[^\w\"'.\-\s]+|[\x01\x1e\x1f]| ", lines[0] if lines else "")):
         names = [name.strip().lower() for name in lines[0].split(sign)]
-        is_header = all(names) and len(names) > 1 and HEADER_WORDS & set(names)
-        if is_header and len(lines) > 1 and all(line.count(sign) == len(names) - 1 for line in lines):
+        if (
+            not all(names)
+            or min(len(names), len(lines)) < 2
+            or any(line.count(sign) != len(names) - 1 for line in lines)
+        ):
+            continue
+        if HEADER_WORDS & set(names) or all(
+            NUMBER.fullmatch(cell.strip()) for line in lines for cell in line.split(sign)
+        ):
             return sign
     return None
 

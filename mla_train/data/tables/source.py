@@ -16,7 +16,7 @@ from mla_train.errors import UserError
 
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx", "npz", "txt", "fasta")
 ENDINGS = {
-    "feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv",
+    "feather": "arrow", "ndjson": "jsonl", "pq": "parquet", "tab": "tsv", "dat": "csv", "data": "csv", "psv": "csv",
     "fa": "fasta", "fas": "fasta", "fsa": "fasta", "fna": "fasta", "ffn": "fasta", "faa": "fasta", "frn": "fasta",
 }  # fmt: skip
 """Other endings of a format."""

@@ -109,17 +109,15 @@ def read_events(
         "user": find_column(table, options.user_column, USER_NAMES, option.format("user")),
         "item": find_column(table, options.item_column, ITEM_NAMES, option.format("item")),
     }
-    table = _without_empty(table, list(columns.values()), options, notes)
-    users, items = (_names(table, column) for column in columns.values())
-    for column, names in zip(list(columns.values()), (users, items), strict=True):
-        note_words(names, NUMBER_WORDS, f"{table.file} column {column}", "data.na_values= names it", notes)
-    has_time = options.time_column != NO_TIME
     plain = {name.strip().lower(): name for name in table.columns}
     time = options.time_column or next((plain[name] for name in TIME_NAMES if name in plain), None)
-    times = None
-    if has_time and time is not None:
+    if time is not None and options.time_column != NO_TIME:
         columns["time"] = find_column(table, time, (), option.format("time"))
-        times = _times(table, columns["time"], options.time_format, gaps, notes)
+    table = _without_empty(table, list(columns.values()), options, notes)
+    users, items = (_names(table, columns[what]) for what in ("user", "item"))
+    for column, names in zip(columns.values(), (users, items), strict=False):
+        note_words(names, NUMBER_WORDS, f"{table.file} column {column}", "data.na_values= names it", notes)
+    times = _times(table, columns["time"], options.time_format, gaps, notes) if "time" in columns else None
     if options.title_column is not None:
         columns["title"] = find_column(table, options.title_column, (), option.format("title"))
         titles = ["" if is_missing(cell) else as_label(cell) for cell in table.column(columns["title"])]
@@ -138,7 +136,7 @@ def read_events(
 
 
 def _without_empty(table: Table, columns: Sequence[str], options: Any, notes: list[str]) -> Table:
-    """The rows that have a user and an item."""
+    """The rows that have a user, an item and, where there are times, a time."""
     cells = [table.column(name) for name in columns]
     empty = [
         row

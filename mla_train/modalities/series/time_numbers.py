@@ -150,8 +150,9 @@ def ordered_numbers(values: pd.Series, where: str) -> np.ndarray:
     """Numbers that grow with time: those of a column as they are, but for months before years, as 12.2023, which are read.
 
     Raises:
-        UserError: The numbers may be dates whose year comes last, as 31122023 or 311223.
+        UserError: The numbers may be dates whose year comes last, as 31122023 or 311223, or count several units.
     """
+    _check_one_unit(values, where)
     months = _as_decimal_years(values)
     if months is not None and months.form == "%m.%Y":
         return months.times.to_numpy()
@@ -167,6 +168,26 @@ def ordered_numbers(values: pd.Series, where: str) -> np.ndarray:
                     f"order as numbers: data.time_format={form} reads them so; write other numbers smaller, as counted from the first"
                 )
     return values.to_numpy(float)
+
+
+def _check_one_unit(values: pd.Series, where: str) -> None:
+    """Refuses times since 1970 of which some count seconds and others milliseconds, or are 0."""
+    units = {}
+    rest = values
+    for unit in ("s", "ms", "us", "ns"):
+        first, last = (pd.Timestamp(f"{year}-01-01").value / pd.Timedelta(1, unit).value for year in (1973, 2050))
+        believed = rest.between(first, last)
+        if believed.any():
+            units[COUNTS[unit].said] = rest[believed].iloc[0]
+        rest = rest[~believed]
+    if units and len(rest) and (rest == 0).all():
+        raise UserError(
+            f"{where} {rest.index[0]}: 0 is no time where others are {next(iter(units))}: correct it, or say that it is a missing one "
+            "with data.na_values=[0]"
+        )
+    if len(units) > 1 and not len(rest):
+        kinds = " and others ".join(f"{said}, as {value:.15g}" for said, value in units.items())
+        raise UserError(f"{where}: some numbers are {kinds}: write all in one unit")
 
 
 def digits_of(form: str) -> int:

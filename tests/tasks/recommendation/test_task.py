@@ -217,7 +217,7 @@ def test_gaps_are_seconds_whatever_the_numbers_count(tmp_path, times, gap):
             [*ROWS, ("", "x", 3)],
             HEADER,
             [],
-            r"1 rows of .* lack user or item, the first is line 13.*data.on_error=skip",
+            r"1 rows of .* lack user or item or time, the first is line 13.*data.on_error=skip",
         ),
         ([("a", "x", 1), ("b", "x", 2)], HEADER, [], "users with events of four items or more"),
         ([*ROWS, ("e", "x", "soon")], HEADER, [], r"line 13: time is 'soon', and most times are numbers: correct"),
@@ -233,6 +233,18 @@ def test_gaps_are_seconds_whatever_the_numbers_count(tmp_path, times, gap):
             [],
             r"line 13: time is '9+, and most times are numbers: correct or remove the row",
         ),
+        (
+            [*((user, item, 1_700_000_000 + time) for user, item, time in ROWS), ("e", "x", 1_700_000_000_000)],
+            HEADER,
+            [],
+            r"some numbers are seconds since 1970, as 1700000003 and others milliseconds since 1970, as 17.*write all in one unit",
+        ),
+        (
+            [*((user, item, 1_700_000_000 + time) for user, item, time in ROWS), ("e", "x", 0)],
+            HEADER,
+            [],
+            r"line 13: 0 is no time where others are seconds since 1970: .* with data.na_values=\[0\]",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(tmp_path, rows, header, words, message):
@@ -246,9 +258,23 @@ def test_no_file_is_named():
         load("task=recommendation", "data=event_files")
 
 
-def test_rows_without_user_or_item_are_left_out_if_asked(tmp_path):
-    file = write(tmp_path / "e.csv", [*made_events(), ("u1", "", 5)])
+@pytest.mark.parametrize("row", [("u1", "", 5), ("", "i1", 5), ("u1", "i1", "")])
+def test_rows_without_user_item_or_time_are_left_out_if_asked(tmp_path, row):
+    file = write(tmp_path / "e.csv", [*made_events(), row])
     assert any("they are left out" in note for note in read(file, "data.on_error=skip").notes)
+
+
+def test_files_without_a_header_and_with_two_colons_are_events(tmp_path):
+    """As MovieLens has them."""
+    plain = examples(read(write(tmp_path / "e.csv", made_events())), "test")
+    rows = [(user.removeprefix("u"), item.removeprefix("i"), 5, time) for user, item, time in made_events()]
+    words = [f"data.{name}_column=column_{place}" for name, place in (("user", 1), ("item", 2), ("time", 4))]
+    for name, separator in (("ratings.dat", "::"), ("u.data", "\t")):
+        file = tmp_path / name
+        file.write_text("".join(separator.join(map(str, row)) + "\n" for row in rows))
+        read_so = examples(read(file, *words), "test")
+        named = {f"u{user}": ([f"i{item}" for item in items], f"i{last}") for user, (items, last) in read_so.items()}
+        assert named == {user: (list(items), last) for user, (items, last) in plain.items()}
 
 
 def test_a_user_or_an_item_that_may_be_missing_is_said(tmp_path):

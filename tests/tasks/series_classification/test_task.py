@@ -147,7 +147,14 @@ def write_tsv(file, examples):
     file.write_text("".join("\t".join(map(str, [y, *series[:, 0]])) + "\n" for series, y in examples))
 
 
-@pytest.mark.parametrize(("write", "ending"), [(write_ts, ".ts"), (write_tsv, ".tsv"), (write_arff, ".arff")])
+def write_commas(file, examples):
+    file.write_text("".join(",".join(map(str, [y, *series[:, 0]])) + "\n" for series, y in examples))
+
+
+@pytest.mark.parametrize(
+    ("write", "ending"),
+    [(write_ts, ".ts"), (write_tsv, ".tsv"), (write_arff, ".arff"), (write_commas, ""), (write_commas, ".txt")],
+)
 def test_data_sets_of_an_archive_by_name(write, ending, tmp_path):
     write_archive(tmp_path / "archive", write, ending)
     words = ["task=series_classification", f"data.root={tmp_path / 'archive'}"]

@@ -90,6 +90,14 @@ def test_the_lists_of_speech_commands_are_its_splits(commands):
     assert "left out 2 recordings of _background_noise_, which is no class" in data.notes
 
 
+def test_lists_may_write_paths_as_windows_does_or_from_here(commands):
+    plain = names_of(folder(commands))
+    for name, change in (("validation_list.txt", "./{}"), ("testing_list.txt", "{}")):
+        lines = (commands / name).read_text().split()
+        (commands / name).write_text("\n".join(change.format(line).replace("/", "\\") for line in lines))
+    assert names_of(folder(commands)) == plain
+
+
 def test_lists_beside_the_folder_of_recordings_are_its_splits(commands, tmp_path):
     for name in ("validation_list.txt", "testing_list.txt"):
         shutil.move(commands / name, tmp_path)

@@ -158,6 +158,14 @@ def test_pairs_as_the_hub_often_holds_them(tmp_path):
     assert len(data.train) + len(data.val) + len(data.test) == 40
 
 
+def test_a_pair_whose_first_row_lacks_a_language_is_refused_by_its_row(tmp_path):
+    pairs = [{"en": "one"}, *({"en": source, "de": target} for source, target in number_pairs(40))]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(json.dumps({"translation": pair}) + "\n" for pair in pairs))
+    data = read(f"data.train={file}", "data.source_column=en", "data.target_column=de")
+    assert len(data.train) + len(data.val) + len(data.test) == 40
+
+
 def test_signs_that_look_like_special_tokens_are_text(tmp_path):
     odd = ("one [PAD] two [END]", "eins [START] zwei [UNK]")
     data = read(
