@@ -1,5 +1,6 @@
 """From a data set to the loaders that a trainer reads."""
 
+import signal
 from functools import partial
 from typing import Any
 
@@ -103,4 +104,12 @@ def evaluation_loader(data: Dataset, config: TrainConfig, split: str, rank: int 
 def _workers(config: TrainConfig) -> dict[str, Any]:
     on_gpu = config.hardware.accelerator != "cpu" and torch.cuda.is_available()
     count = config.hardware.workers if config.hardware.workers is not None else 4 * on_gpu
-    return {"num_workers": count, "pin_memory": on_gpu, "persistent_workers": count > 0}
+    return {
+        "num_workers": count, "pin_memory": on_gpu, "persistent_workers": count > 0, "worker_init_fn": _leave_signals,
+    }  # fmt: skip
+
+
+def _leave_signals(worker: int) -> None:
+    """Lets a run alone answer Ctrl-C: it reaches all processes of a terminal, and the run ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)

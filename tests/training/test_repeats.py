@@ -1,10 +1,15 @@
 """A run repeats bit for bit: again, with processes that load data, with and without a cache."""
 
+import os
+import signal
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.helpers import run_here
+from mla_train.task import build_task
+from mla_train.training.loaders import evaluation_loader
+from tests.helpers import config, example_data, run_here
 
 SHORT = ("epochs=2", "task.start=none", "trainer.limit_train_batches=3", "baselines=none", "regularization=strong")
 TASKS = {
@@ -36,3 +41,12 @@ def test_another_seed_ends_with_other_bits(first, tmp_path):
     known, folder = first
     run_here(tmp_path / "run", *known, "seed=1")
     assert (folder / "predictions.jsonl").read_bytes() != (tmp_path / "run" / "predictions.jsonl").read_bytes()
+
+
+def test_ctrl_c_leaves_processes_that_load_data_to_their_run():
+    settings = config("task=image_classification", "hardware.workers=1", "data.image_size=28", "batch_size=1")
+    batches = iter(evaluation_loader(example_data(build_task(settings)), settings, "val"))
+    (worker,) = batches._workers
+    assert next(batches)
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) > 4  # more than are prepared already
