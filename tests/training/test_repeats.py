@@ -45,7 +45,7 @@ def test_another_seed_ends_with_other_bits(first, tmp_path):
 
 def test_ctrl_c_leaves_processes_that_load_data_to_their_run():
     settings = config("task=image_classification", "hardware.workers=1", "data.image_size=28", "batch_size=1")
-    batches = iter(evaluation_loader(example_data(build_task(settings)), settings, "val"))
+    batches = iter(evaluation_loader(example_data(build_task(settings)), settings, "train"))
     (worker,) = batches._workers
     assert next(batches)
     os.kill(worker.pid, signal.SIGINT)
