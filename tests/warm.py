@@ -10,15 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    [
-        "mla_train.commands.train",
-        "mla_train.training.run",
-        "mla_train.report.run_report",
-        "matplotlib.pyplot",
-        "sklearn.linear_model",
-    ]
-)
+SERVER.set_forkserver_preload(["tests.preloaded"])
 
 
 def run_script(file, words, cwd, timeout, pages=False):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mla_train.masking import mask_options
-from mla_train.program import as_started, program
+from mla_train.program import as_started, imports, program
 
 if TYPE_CHECKING:
     from mla_train.inference.predictor import Predictor
@@ -47,6 +47,7 @@ def load_run(arguments: argparse.Namespace) -> "Predictor":
     """
     if sys.stderr.isatty():
         print("loading the model ...", file=sys.stderr)
-    import mla_train
+    with imports():
+        from mla_train.inference.predictor import load
 
-    return mla_train.load(str(arguments.run), trust=arguments.config_dir)  # a repository of the Hub is no path
+    return load(str(arguments.run), trust=arguments.config_dir)  # a repository of the Hub is no path

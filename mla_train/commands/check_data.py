@@ -13,7 +13,7 @@ from pathlib import Path
 from mla_train.commands import command_parser
 from mla_train.config.overrides import compose_overrides, extend_import_path, quote_signs
 from mla_train.errors import printable, require, run_script
-from mla_train.program import CONF
+from mla_train.program import CONF, imports
 
 LABEL_ERRORS = (
     "look for labels that may be wrong; by default only if that takes less than about a minute "
@@ -46,10 +46,11 @@ def check(arguments: argparse.Namespace) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)  # an error comes before the work
     print("reading the data ...", flush=True)
 
-    from mla_train.checks import LoadedExamples, check_data, problems_of
-    from mla_train.checks.label_errors import check_label_errors, takes_long
-    from mla_train.report.data_report import write_data_report, write_listings
-    from mla_train.task import build_task
+    with imports():
+        from mla_train.checks import LoadedExamples, check_data, problems_of
+        from mla_train.checks.label_errors import check_label_errors, takes_long
+        from mla_train.report.data_report import write_data_report, write_listings
+        from mla_train.task import build_task
 
     data = build_task(config).load_data()
     kind = data.spec.head.kind

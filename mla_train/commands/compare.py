@@ -22,7 +22,7 @@ import sys
 from mla_train.config.overrides import extend_import_path, quote_signs
 from mla_train.errors import UserError, file_errors, printable, terminated_as_exit
 from mla_train.masking import mask_command
-from mla_train.program import CONF, TRAIN, as_started, program
+from mla_train.program import CONF, TRAIN, as_started, imports, program
 from mla_train.studies.variants import compose_variants, read_plan
 
 
@@ -41,11 +41,12 @@ def main() -> None:
         configs = compose_variants(plan, CONF)
         print("loading torch ...", flush=True)  # takes seconds; mistakes in options have been reported without it
 
-        from mla_train.report.tables import print_fitting, terminal
-        from mla_train.studies.compare import compare
-        from mla_train.studies.comparison import conclusion
-        from mla_train.studies.comparison_page import failures, summary, write_page
-        from mla_train.studies.parameter_matching import check_variants
+        with imports():
+            from mla_train.report.tables import print_fitting, terminal
+            from mla_train.studies.compare import compare
+            from mla_train.studies.comparison import conclusion
+            from mla_train.studies.comparison_page import failures, summary, write_page
+            from mla_train.studies.parameter_matching import check_variants
 
         variants = check_variants(plan, configs, CONF)
         runs = f"{plan.seeds} {'fold' if plan.folds else 'seed'}{'s' * (plan.seeds > 1)}"

@@ -40,7 +40,7 @@ from mla_train.config.overrides import (
 )
 from mla_train.errors import UserError, close_output, did_you_mean, file_errors, printable, require, terminated_as_exit
 from mla_train.masking import mask_command
-from mla_train.program import CONF, TRAIN, as_started, program
+from mla_train.program import CONF, TRAIN, as_started, imports, program
 from mla_train.studies.search_space import (
     OWN_KEYS,
     Choice,
@@ -150,12 +150,13 @@ def sweep(command: Command) -> None:
     """Runs a sweep until its budget is used up."""
     print("loading torch ...", flush=True)
 
-    from mla_train.data.reading import import_object
-    from mla_train.studies.jobs import group_overrides
-    from mla_train.studies.launch import Launcher
-    from mla_train.studies.sweep import Sweep, goal_of
-    from mla_train.studies.sweep_page import state, write_page, write_trials
-    from mla_train.studies.sweep_results import best_recipe, best_trial, retrain, settings
+    with imports():
+        from mla_train.data.reading import import_object
+        from mla_train.studies.jobs import group_overrides
+        from mla_train.studies.launch import Launcher
+        from mla_train.studies.sweep import Sweep, goal_of
+        from mla_train.studies.sweep_page import state, write_page, write_trials
+        from mla_train.studies.sweep_results import best_recipe, best_trial, retrain, settings
 
     config, options, folder = command.config, command.options, command.folder
     threads = config.hardware.threads or max(1, (os.cpu_count() or 1) // options.n_jobs)

@@ -31,7 +31,7 @@ from mla_train.config.overrides import (
 )
 from mla_train.config.stored import check_targets, read_stored
 from mla_train.errors import Interrupted, UserError, close_output, file_errors
-from mla_train.program import CONF, as_started, program
+from mla_train.program import CONF, as_started, imports, program
 from mla_train.training.launched import launched
 from mla_train.training.run_folder import CHOSEN, OF_COMMAND, RunFolder, find_run, is_child
 
@@ -176,9 +176,10 @@ def _train(config: TrainConfig, overrides: Sequence[str]) -> None:
 
 def _run(config: TrainConfig, folder: RunFolder) -> None:
     """Trains, and writes the report."""
-    from mla_train.report.run_report import report_run, write_report
-    from mla_train.report.runs import REPORT
-    from mla_train.training.run import run
+    with imports():
+        from mla_train.report.run_report import report_run, write_report
+        from mla_train.report.runs import REPORT
+        from mla_train.training.run import run
 
     tracker = None
     if config.logger.wandb is not None:

@@ -35,7 +35,7 @@ def available_threads() -> int:
     )
 
 
-PRELOADED = ["mla_train.training.run", "mla_train.commands.train", "matplotlib.pyplot"]
+PRELOADED = ["mla_train.studies.preloaded"]
 
 
 @dataclass

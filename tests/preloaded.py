@@ -1,0 +1,11 @@
+"""What the process loads whose forks are the scripts of tests, see `warm`."""
+
+from mla_train.program import imports
+
+with imports():
+    import matplotlib.pyplot  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
+
+    import mla_train.commands.train
+    import mla_train.report.run_report
+    import mla_train.training.run  # noqa: F401
