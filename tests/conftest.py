@@ -19,6 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 os.environ.pop("MLA_TRAIN_RUN_DIR", None)
+os.fsync = lambda handle: None  # nobody pulls the plug
 
 # rouge-score loads absl, whose handler closes the stream that it found, here pytest's own, when logging is configured anew, as
 # by uvicorn; it leaves the real one open.

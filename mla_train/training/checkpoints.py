@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from types import FrameType
 from typing import Any
 
@@ -86,8 +87,12 @@ class Checkpoints(Checkpoint):
             "data": self.data,
             "start": self.start,
             "init": mask_values(self.init),
-            "config": of_run(self.config),
+            "config": self._options,
         }
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        return of_run(self.config)  # takes longer than all else of a small checkpoint
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to the position in the data at which the checkpoint was written."""

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,10 +20,11 @@ from mla_train.dataset import raw_batch
 from mla_train.errors import UserError
 from mla_train.inference.artifact import CONFIG, SPEC, Artifact, save_model
 from mla_train.inference.export.folder import write_model
-from mla_train.inference.export.graphs import build_graphs
+from mla_train.inference.export.graphs import Graph, build_graphs
 from mla_train.inference.export.inputs import to_graph
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities import MODALITIES
+from mla_train.model import Model
 from mla_train.safe_files import CHECKSUMS
 from mla_train.task import build_task
 from tests.helpers import SMALL, build, config, forecasting_config, hourly_table, made_data, randomize
@@ -71,23 +74,26 @@ def kinds(*slow):
     return [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in TASKS]
 
 
-@pytest.fixture(scope="module", params=kinds("features", "multilabel", "ranking", "multimodal", *WRITTEN))
-def traced(request, tmp_path_factory):
-    """A model, its graphs, and raw examples."""
-    artifact, data = make_artifact(request.param)
-    examples = make_examples(request.param, data, tmp_path_factory.mktemp(request.param))
-    return request.param, artifact.model, build_graphs(artifact.model), examples
+class Exported(NamedTuple):
+    """A model and its graphs; a folder with it and its export in the format onnx; and raw examples."""
+
+    kind: str
+    model: Model
+    graphs: dict[str, Graph]
+    folder: Path
+    examples: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module", params=kinds(*TASKS.keys() - {"text"}))
 def exported(request, tmp_path_factory):
-    """A folder with a model and its export in the format onnx, and raw examples."""
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp(request.param)
     artifact, data = make_artifact(request.param)
     save_model(artifact.model.state_dict(), artifact.model.spec, artifact.config, folder / "model")
-    write_model(artifact, folder / "onnx", "onnx")
-    return request.param, folder, make_examples(request.param, data, folder)
+    graphs = build_graphs(artifact.model)
+    with mock.patch("mla_train.inference.export.folder.build_graphs", return_value=graphs):
+        write_model(artifact, folder / "onnx", "onnx")
+    return Exported(request.param, artifact.model, graphs, folder, make_examples(request.param, data, folder))
 
 
 def make_examples(kind, data, folder):
@@ -139,8 +145,8 @@ def assert_same(record, expected):
 
 
 @torch.inference_mode()
-def test_graphs_take_other_batches_and_lengths(traced, tmp_path):
-    kind, model, graphs, examples = traced
+def test_graphs_take_other_batches_and_lengths(exported, tmp_path):
+    kind, model, graphs, _, examples = exported
     programs = {}
     for name, graph in graphs.items():
         torch.export.save(graph.program, tmp_path / f"{name}.pt2")
@@ -191,7 +197,7 @@ def infer(folder, *arguments):
 
 
 def test_a_folder_predicts_without_torch(exported):
-    kind, folder, examples = exported
+    kind, _, _, folder, examples = exported
     plain = [
         {name: np.asarray(v).tolist() if isinstance(v, np.ndarray) else v for name, v in e.items()} for e in examples
     ]
@@ -211,7 +217,7 @@ def test_a_folder_predicts_without_torch(exported):
 
 
 def test_a_changed_file_of_a_folder_is_noticed(exported, tmp_path):
-    _, folder, _ = exported
+    folder = exported.folder
     copy = shutil.copytree(folder / "onnx", tmp_path / "onnx")
     for file in (copy / SPEC, next(copy.glob("*.onnx"))):
         whole = file.read_bytes()
@@ -225,7 +231,7 @@ def test_a_changed_file_of_a_folder_is_noticed(exported, tmp_path):
 
 
 def test_a_folder_has_what_belongs_to_the_model(exported):
-    kind, folder, _ = exported
+    kind, folder = exported.kind, exported.folder
     files = {file.name for file in (folder / "onnx").iterdir()} - {"__pycache__"}
     graphs = {"encoder.onnx", "decoder_step.onnx"} if kind in WRITTEN else {"model.onnx"}
     texts = {"tokenizer.json"} if kind in ("text", "multilabel", "multimodal", *WRITTEN) else set()
