@@ -1,6 +1,7 @@
 """Trains an attention model on a task: `python train.py --help`."""
 
 from mla_train.commands.train import main
+from mla_train.program import run_program
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

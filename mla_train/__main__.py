@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from mla_train.errors import did_you_mean
-from mla_train.program import COMMANDS
+from mla_train.program import COMMANDS, run_program
 
 NAMES = sorted(file.stem for file in COMMANDS.glob("[!_]*.py"))
 
@@ -29,7 +29,7 @@ def main() -> None:
         print(f"error: {name}: unknown command. {did_you_mean(name, NAMES)}", file=sys.stderr)
         sys.exit(2)
     sys.argv = [str(COMMANDS / f"{name}.py"), *sys.argv[2:]]
-    import_module(f"mla_train.commands.{name}").main()
+    run_program(import_module(f"mla_train.commands.{name}").main)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Lists runs: `python scripts/runs.py --help`."""
 
 from mla_train.commands.runs import main
+from mla_train.program import run_program
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -1,6 +1,7 @@
 """Searches for the best settings: `python scripts/sweep.py --help`."""
 
 from mla_train.commands.sweep import main
+from mla_train.program import run_program
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import os
 import sys
 
@@ -41,3 +42,11 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the data sets are not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+def pytest_collection():
+    gc.disable()
+
+
+def pytest_collection_finish():
+    gc.enable()

@@ -31,7 +31,7 @@ from mla_train.config.overrides import (
 )
 from mla_train.config.stored import check_targets, read_stored
 from mla_train.errors import Interrupted, UserError, close_output, file_errors
-from mla_train.program import CONF, as_started, imports, program
+from mla_train.program import CONF, as_started, imports, program, run_program
 from mla_train.training.launched import launched
 from mla_train.training.run_folder import CHOSEN, OF_COMMAND, RunFolder, find_run, is_child
 
@@ -215,4 +215,4 @@ def _stored_config(config: TrainConfig) -> TrainConfig:
 
 
 if __name__ == "__main__":  # a process of a run on several devices, or of a sweep
-    main()
+    run_program(main)
