@@ -10,6 +10,7 @@
 A step of writing is whatever changes the disk: a folder or a file that is made, synced, moved or removed.
 """
 
+import atexit
 import builtins
 import errno
 import importlib
@@ -105,9 +106,9 @@ def main():
     train = Path(__file__).resolve().parent.parent.parent / "train.py"
     sys.argv[0] = str(train)
     sys.path.insert(0, str(train.parent))
-    runpy.run_path(str(train), run_name="__main__")
     if threat == "count":
-        Path("steps").write_text(f"{steps.count} {time.monotonic() - begun}")
+        atexit.register(lambda: Path("steps").write_text(f"{steps.count} {time.monotonic() - begun}"))
+    runpy.run_path(str(train), run_name="__main__")
 
 
 if __name__ == "__main__":
