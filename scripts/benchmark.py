@@ -8,6 +8,7 @@
     python scripts/benchmark.py batches     batches of similar length
     python scripts/benchmark.py startup     until train.py has answered
     python scripts/benchmark.py grow        time and memory as the length of sequences grows
+    python scripts/benchmark.py rows        time and memory as rows are added to the data
     python scripts/benchmark.py gpu         encoders and decoding on a GPU, in bfloat16
     python scripts/benchmark.py page        docs/performance.md from docs/performance.json, and performance_gpu.json where there is one
     python scripts/benchmark.py quick       two minutes of train, beside the numbers of docs/performance.json
@@ -75,6 +76,13 @@ def grow(options: argparse.Namespace) -> None:
     from benchmarks.growth import show_growth
 
     show_growth(options.lengths)
+
+
+def rows(options: argparse.Namespace) -> None:
+    """Time and memory from a file to prepared data, as rows are added."""
+    from benchmarks.data_growth import show_data_growth
+
+    show_data_growth(options.kinds, options.rows)
 
 
 def decode(options: argparse.Namespace) -> None:
@@ -163,6 +171,10 @@ def main() -> None:
     add(startup)
     part = add(grow)
     part.add_argument("--lengths", type=int, nargs="+", default=[256, 1024, 4096, 16384], help="tokens of a sequence")
+    part = add(rows)
+    part.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000], help="rows of the tables")
+    kinds = ["texts", "pairs", "images", "series", "events"]
+    part.add_argument("--kinds", nargs="+", default=kinds, choices=kinds, help="kinds of data")
     add(gpu, saving)
     add(quick)
     add(page)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import islice
 
 # Two letters, then other codes and names in English, of languages whose words are cut in a way of their own.
 NAMES = """
@@ -43,13 +44,8 @@ def script(text: str) -> str:
 
     Texts with some Japanese syllables are KANA, though most of their letters may be Chinese.
     """
-    counts: Counter[str] = Counter()
-    for letter in text:
-        name = _script(letter)
-        counts[name] += bool(name)
-        if counts.total() >= FIRST_LETTERS:
-            break
-    if not counts.total():
+    counts = Counter(islice(filter(None, map(_script, text)), FIRST_LETTERS))
+    if not counts:
         return ""
     if counts["KANA"] and counts["CJK"] + counts["KANA"] > counts.total() / 2:
         return "KANA"

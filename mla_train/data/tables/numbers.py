@@ -129,13 +129,18 @@ def read_numbers(
         UserError: A cell is no number, though most are; a sign may be the decimal or the thousands sign; or numbers are
             not as those of the training data.
     """
-    if any(isinstance(cell, str | bytes) for cell in cells):
+    kinds = set(map(type, cells))
+    if any(issubclass(kind, str | bytes) for kind in kinds):
         try:
             numbers = _from_texts(name, cells, options, notes, places, known)
         except OverflowError as error:  # of a whole number of JSON
             raise UserError(f"{name} holds a number of more digits than can be read: {error}; correct it") from error
     else:
-        plain = [None if _is_missing(c, options) else float(c) if isinstance(c, Decimal) else c for c in cells]
+        plain = list(cells)
+        if (
+            options.na_values or not kinds <= {float, int} or all(cell != cell for cell in cells)
+        ):  # else none is missing but NaN
+            plain = [None if _is_missing(c, options) else float(c) if isinstance(c, Decimal) else c for c in cells]
         values = pd.Series(plain)
         if not pd.api.types.is_numeric_dtype(values.convert_dtypes()):
             return None

@@ -5,6 +5,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,8 @@ class Table:
         """A checksum of the cells of each row that are there, with the names of their columns: no spreadsheet takes it for a number."""
         checksums = array("I", bytes(4 * len(self)))
         for name in sorted(self.cells):
-            own = zlib.crc32(name.encode("utf-8", "surrogatepass"))
-            for row, cell in enumerate(self.cells[name]):
-                if cell is None:  # later rows may bring further columns
-                    continue
-                known = cell if isinstance(cell, bytes) else repr(cell).encode("utf-8", "surrogatepass")
-                checksums[row] = zlib.crc32(known, zlib.crc32(own.to_bytes(4), checksums[row]))
+            own = zlib.crc32(name.encode("utf-8", "surrogatepass")).to_bytes(4)
+            checksums = array("I", map(partial(_with_cell, own), checksums, self.cells[name]))
         return Mapped("crc{:08x}".format, checksums)
 
     def select(self, rows: Sequence[int]) -> "Table":
@@ -108,6 +105,13 @@ class Table:
         if f"{name} (2)" in self.cells:
             raise UserError(f"{self.file} has several columns {name}: give each a name of its own")
         return self.cells[name]
+
+
+def _with_cell(column: bytes, checksum: int, cell: Any) -> int:
+    if cell is None:  # later rows may bring further columns
+        return checksum
+    known = cell if isinstance(cell, bytes) else repr(cell).encode("utf-8", "surrogatepass")
+    return zlib.crc32(known, zlib.crc32(column, checksum))
 
 
 def read_table(file: Path, options: TableOptions | None = None, kind: Callable[[], Any] = list) -> Table:
