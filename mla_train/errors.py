@@ -100,6 +100,11 @@ def few(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
 
 
+def counted(count: int, thing: str) -> str:
+    """How many there are of something, such as "1 row" or "1,200 rows"."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
+
+
 @contextmanager
 def file_errors() -> Iterator[None]:
     """Turns an error of a disk, or of what lies where a file should be, into a UserError that names the file."""

@@ -61,12 +61,14 @@ SHORT = {
     "train": ["--lengths", "16", "--widths", "64", "--rounds", "1"],
     "infer": ["--lengths", "16", "--widths", "64", "--rounds", "1"],
     "grow": ["--lengths", "64"],
+    "rows": ["--rows", "300", "--kinds", "series", "events"],
 }
 SAID = {
     "whole": "whole",
     "train": "project is faster",
     "infer": "project is faster",
     "grow": "array",
+    "rows": "s of the processor",
 }
 
 

@@ -71,7 +71,10 @@ def export(arguments: argparse.Namespace) -> None:
     with atomic_folder(folder) as part:
         graphs = write_model(predictor.artifact, part, arguments.format)
         head, tested = predictor.network.head, "test" in results.get("metrics", {})
-        test = read_test(predictor, run) if tested or arguments.quantize else None
+        test = None
+        if tested or arguments.quantize:
+            print("measuring on the test split ...", flush=True)
+            test = read_test(predictor, run)
         bounds = {}
         if tested and test is not None:
             bounds = intervals(head, predict_split(predictor, test), DRAWS)

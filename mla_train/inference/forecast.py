@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from mla_train.errors import UserError
+from mla_train.errors import UserError, counted
 from mla_train.inference.files import Writer, table_options
 from mla_train.inference.predictor import Predictor
 from mla_train.modalities.series.future import has_past, read_windows
@@ -48,7 +48,7 @@ def forecast_file(
     rows = [row for window, record in zip(windows, records, strict=True) for row in _rows(window, record, backtest > 0)]
     with Writer(output, kind, list(rows[0])) as writer:
         writer.write(rows)
-    summary = "; ".join([*windows[0].series.table.notes, f"{len(rows):,} rows"])
+    summary = "; ".join([*windows[0].series.table.notes, counted(len(rows), "row")])
     if output == "-":
         return summary
     image_file = Path(output).with_suffix(".png")

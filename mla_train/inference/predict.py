@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mla_train.data.tables.source import Row, Source
-from mla_train.errors import UserError, printable
+from mla_train.errors import UserError, counted, printable
 from mla_train.inference.answers import Answers, answer_columns, flat
 from mla_train.inference.columns import Columns, Files, find_columns, located, named, raw_value
 from mla_train.inference.files import Writer, chunks, whole
@@ -64,7 +64,7 @@ def predict_file(predictor: Predictor, source: Source, output: str, kind: str, a
             count += len(rows)
     for note in source.notes[notes_before:]:  # of what the rows hold
         bar.write(printable(note), file=sys.stderr)
-    summary = f"{count:,} rows" + (f" to {output}" if output != "-" else "")
+    summary = counted(count, "row") + (f" to {output}" if output != "-" else "")
     return summary + (f"; {len(errors):,} with an error, the first: {errors[0]}" if errors else "")
 
 

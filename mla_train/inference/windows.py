@@ -1,6 +1,6 @@
 """From a table of series to a row for each of its windows."""
 
-from mla_train.errors import require
+from mla_train.errors import counted, require
 from mla_train.inference.evaluate import predict_split, read_measured
 from mla_train.inference.files import Writer
 from mla_train.inference.predictor import Predictor
@@ -32,4 +32,4 @@ def predict_windows(predictor: Predictor, file: str, output: str, kind: str) -> 
     ]
     with Writer(output, kind, list(rows[0])) as writer:
         writer.write(rows)
-    return "; ".join([*windows.notes, f"{len(rows):,} rows" + (f" to {output}" if output != "-" else "")])
+    return "; ".join([*windows.notes, counted(len(rows), "row") + (f" to {output}" if output != "-" else "")])
