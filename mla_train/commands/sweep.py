@@ -74,6 +74,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before the first trial
+        print("Interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:
         close_output()
         print(

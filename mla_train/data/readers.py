@@ -24,6 +24,7 @@ from mla_train.data.tables.cells import (
     is_written_object,
     written_list,
 )
+from mla_train.data.tables.source import format_of
 from mla_train.data.tables.splits import read_tables, report_broken
 from mla_train.data.tables.table import Table, read_table
 from mla_train.data.text_store import TextStore
@@ -44,6 +45,10 @@ INPUT_NAMES = {
 """Usual names of the column of each input; `data.NAME_column` names another."""
 
 
+LONG_NAME = 40
+"""Characters of a name of a column that is rather a cell."""
+
+
 def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     """Reads tables with inputs and a label in each row.
 
@@ -60,7 +65,8 @@ def read_table_examples(options: Any, inputs: Sequence[str]) -> RawData:
     notes = report_broken(tables, on_error)
     splits, classes = {}, None
     chosen: dict[str, str] = {}
-    for split, table in tables.items():
+    for split, whole in tables.items():
+        table = labelled_rows(whole, options, notes)
         label_column, labels = read_labels(table, options, notes)
         named = table.class_names.get(label_column, classes)
         if classes not in (None, named):
@@ -233,9 +239,26 @@ def find_column(table: Table, asked: str | None, usual: tuple[str, ...], option:
 
 
 def _other_way(table: Table) -> str:
-    """What to do about a table of one column whose name seems to hold several."""
+    """What to do about a table of one column whose name seems to hold several, or whose names seem to be cells."""
+    if table.columns == ["text"] and format_of(table.file) == "txt":
+        return "; a .txt is read as lines of text: rename a table to .csv or .tsv"
     parts = re.fullmatch(r"\w+\s*([^\w\s]+|\s)\s*\w+.*", table.columns[0]) if len(table.columns) == 1 else None
-    return f", or the sign between cells with data.separator='{parts[1]}'" if parts else ""
+    if parts:
+        return f", or the sign between cells with data.separator='{parts[1]}'"
+    are_cells = any(len(name) > LONG_NAME or re.search(r"\d{3}|\w[.!?]( |$)", name) for name in table.columns)
+    return "; if the first row is no header: data.header=false" if are_cells else ""
+
+
+def labelled_rows(table: Table, options: Any, notes: list[str]) -> Table:
+    """The rows that have a label, where data.on_error=skip leaves out the others; else all."""
+    if options.on_error is not OnError.skip or options.label_column == NO_LABELS or options.label_separator is not None:
+        return table
+    column = find_column(table, options.label_column, LABEL_NAMES, "data.label_column")
+    rows = [row for row, cell in enumerate(table.column(column)) if not is_missing(cell, options.na_values)]
+    if len(rows) == len(table):
+        return table
+    notes.append(f"left out {len(table) - len(rows):,} rows of {table.file} without {column}")
+    return table.select(rows)
 
 
 def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list[Any]]:
@@ -252,7 +275,8 @@ def read_labels(table: Table, options: Any, notes: list[str]) -> tuple[str, list
         notes.append(f"{len(empty):,} rows of {table.file} have an empty {column}: they are examples without any label")
     elif empty:
         raise UserError(
-            f"{table.file} has {len(empty)} rows without {column}, the first is {table.places[empty[0]]}: correct or remove them"
+            f"{table.file} has {len(empty)} rows without {column}, the first is {table.places[empty[0]]}: correct or remove them, or "
+            "leave them out with data.on_error=skip"
         )
     plain = set[str]()
     for place, label in enumerate(labels):

@@ -67,7 +67,7 @@ def read_archives(files: Mapping[str, Path], unlabelled: bool = False) -> RawDat
         raise UserError(
             f"{without}: series have no labels to learn from (@classLabel false, ? or NaN): add them, or remove these series"
         )
-    notes = [note_label_place(file) for file in files.values()] if unlabelled else []
+    notes = [note_label_place(file) for file in files.values() if unlabelled or file.suffix in (".txt", "")]
     return RawData(splits, [note for note in notes if note])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mla_train.data.examples import Examples, RawData, TableSeries
-from mla_train.data.readers import NO_LABELS, read_labels
+from mla_train.data.readers import NO_LABELS, labelled_rows, read_labels
 from mla_train.data.rows import RowName, refuse_row_options, row_keys, row_names
 from mla_train.data.series_archives import archive_files, is_archive, read_archives
 from mla_train.data.series_columns import Formats, read_columns
@@ -75,6 +75,7 @@ def _check_whole(splits: dict[str, Examples], column: str) -> None:
 
 def _read_wide(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
     """A row a series: numeric columns are its steps, in val and test those of train."""
+    table = labelled_rows(table, options, notes)
     label_column, labels = read_labels(table, options, notes)
     columns, formats = read_columns(table, [label_column, *row_columns(options)], options, known, notes)
     if not columns:
@@ -150,6 +151,7 @@ def _of_table(series: np.ndarray, formats: Formats, form: str = "") -> TableSeri
 
 def _read_long(table: Table, options: Any, known: Formats, form: str, notes: list[str]) -> Examples:
     """A row a step: rows of a series have the same value in `data.series_column`, and the same label."""
+    table = labelled_rows(table, options, notes)
     label_column, labels = read_labels(table, options, notes)
     roles = [options.series_column, label_column, *row_columns(options)]
     names, origins = table.column(options.series_column), list(map(" ".join, table.origins))

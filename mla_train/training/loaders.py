@@ -1,7 +1,10 @@
 """From a data set to the loaders that a trainer reads."""
 
+import os
 import signal
 from functools import partial
+from threading import Timer
+from types import FrameType
 from typing import Any
 
 import torch
@@ -22,6 +25,9 @@ from mla_train.data.sampling import (
 )
 from mla_train.dataset import Dataset
 from mla_train.errors import UserError
+
+PATIENCE = 60
+"""Seconds from a SIGTERM until a process that loads data ends by itself; its run ends it before."""
 
 
 class SeededDataset(TorchDataset):
@@ -110,6 +116,13 @@ def _workers(config: TrainConfig) -> dict[str, Any]:
 
 
 def _leave_signals(worker: int) -> None:
-    """Lets a run alone answer Ctrl-C: it reaches all processes of a terminal, and the run ends its workers."""
+    """Lets a run alone answer what reaches all its processes, as Ctrl-C and the time limit of a cluster: it ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    def end_later(number: int, frame: FrameType | None) -> None:
+        timer = Timer(PATIENCE, os._exit, (128 + number,))
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, end_later)

@@ -36,6 +36,34 @@ def png(value=100):
     return stream.getvalue()
 
 
+def test_rows_without_a_label_are_left_out_where_that_is_asked_for(tmp_path):
+    lacking = [{**row, "label": "-"} for row in rows(1, 9)]
+    file = write_jsonl(tmp_path / "a.jsonl", [*rows(), *lacking])
+    words = [f"data.train={file}", "data.na_values=[-]"]
+    with pytest.raises(UserError, match=r"2 rows without label, .* with data.on_error=skip"):
+        read(*words, inputs=["text"])
+    raw = read(*words, "data.on_error=skip", inputs=["text"])
+    assert raw.splits["train"].targets == [row["label"] for row in rows()]
+    assert any(note.startswith("left out 2 rows of") and note.endswith("without label") for note in raw.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [
+        (
+            "a.tsv",
+            "ham\tGo until jurong point, crazy. Available only.\nspam\tFree entry in 2 a wkly comp\n",
+            "data.header=false",
+        ),
+        ("a.txt", "text;label\na film;good\n", "rename a table to .csv or .tsv"),
+    ],
+)
+def test_what_is_read_otherwise_than_meant_says_how_it_would_be(tmp_path, name, text, hint):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=hint):
+        read(f"data.train={tmp_path / name}", "data.header=true", inputs=["text"])
+
+
 def test_a_folder_of_splits_is_read_as_it_stands(tmp_path):
     for split, count, start in (("train", 4, 0), ("dev", 1, 50), ("test", 2, 60)):
         write_jsonl(tmp_path / f"{split}.jsonl", rows(count, start))

@@ -539,6 +539,14 @@ def test_asked_to_stop_the_command_says_how_to_go_on(number, code, tmp_path, com
     assert (tmp_path / "s" / "sweep.html").is_file()
 
 
+def test_stopped_before_its_first_trial_a_sweep_has_nothing_to_go_on_with(command, monkeypatch):
+    def stopped(wanted):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mla_train.commands.sweep.sweep", stopped)
+    assert command("sweep=quick", *SMALL, code=130).err == "Interrupted\n"
+
+
 @pytest.mark.slow
 def test_when_no_trial_is_finished_the_reason_is_said(tmp_path, command):
     output = command(

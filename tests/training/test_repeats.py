@@ -43,10 +43,11 @@ def test_another_seed_ends_with_other_bits(first, tmp_path):
     assert (folder / "predictions.jsonl").read_bytes() != (tmp_path / "run" / "predictions.jsonl").read_bytes()
 
 
-def test_ctrl_c_leaves_processes_that_load_data_to_their_run():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_to_all_processes_leave_those_that_load_data_to_their_run(number):
     settings = config("task=image_classification", "hardware.workers=1", "data.image_size=28", "batch_size=1")
     batches = iter(evaluation_loader(example_data(build_task(settings)), settings, "train"))
     (worker,) = batches._workers
     assert next(batches)
-    os.kill(worker.pid, signal.SIGINT)
+    os.kill(worker.pid, number)
     assert len(list(batches)) > 4  # more than are prepared already

@@ -32,6 +32,7 @@ LONG = 200
 """Characters of a label above which its form is not remembered: a server would keep the long ones of all requests."""
 LONGEST_WRITTEN = 100_000
 """Characters of what is read as written in Python, which takes 200 times its size in memory; JSON may be longer."""
+POWER = re.compile(r"[-+]?\d\.\d+e[-+]\d{2,3}")
 INTEGER = re.compile(r"([-+]?(?:0|[1-9]\d*))\.0+")
 """A whole number that is written with zeros behind the point."""
 WRITTEN_TEXT = re.compile(r"""('(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*(?=b?['"]))?""", re.DOTALL)
@@ -133,6 +134,8 @@ def _label(label: Any) -> str:
     if not (text.isascii() and text.isprintable()):
         text = INVISIBLE.sub("", unicodedata.normalize("NFC", text)).strip(JOINERS)
     text = text.strip()
+    if POWER.fullmatch(text) and abs(number := float(text)) < 2**53:  # as numpy.savetxt writes numbers
+        text = repr(number)
     whole = INTEGER.fullmatch(text)
     return whole[1] if whole else text
 

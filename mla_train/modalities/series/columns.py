@@ -64,9 +64,15 @@ def read_series_frame(
             na_values = () if name in as_list(options.time_column) else options.na_values  # 0 may be an hour
             columns[name] = pd.Series(["" if is_missing(cell, na_values, ()) else str(cell).strip() for cell in cells])
             continue
-        column_numbers = read_numbers(
-            f"{options.path} column {name}", cells, options, notes, table.places, known.get(name)
-        )
+        is_used = options.targets is None or name in (*options.targets, *options.known, *options.observed)
+        try:
+            column_numbers = read_numbers(
+                f"{options.path} column {name}", cells, options, notes, table.places, known.get(name)
+            )
+        except UserError:
+            if is_used:
+                raise
+            column_numbers = None
         if column_numbers is None:
             columns[name] = pd.Series([as_text(cell) if isinstance(cell, str) else cell for cell in cells])
             continue

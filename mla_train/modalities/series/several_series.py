@@ -48,6 +48,8 @@ def refuse_repeated_times(
     roles = [*time_columns, *(options.targets or []), *options.known, *options.observed]
     others = [name for name in table.columns if name not in roles]
     parts = [name for name in others if _goes_on(table[name], times)]
+    if parts and is_time_of_day(table[parts[0]]):
+        parts = parts[:1]  # others are its end
     if parts and not pd.MultiIndex.from_arrays([times, *(table[name] for name in parts)]).has_duplicates:
         kind = "holds times of day" if is_time_of_day(table[parts[0]]) else f"seems to hold the {part_of(parts[0])}"
         raise UserError(

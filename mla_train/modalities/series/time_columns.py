@@ -105,6 +105,11 @@ def joined_times(
     parts = {part_of(name): name for name in names}
     if "year" in parts and "" not in parts and len(parts) == len(names):
         return Reading(_from_parts({part: texts[name] for part, name in parts.items()}, path), "", "")
+    of_day = [name for name, column in texts.items() if is_time_of_day(column)]
+    if len(of_day) > 1:
+        raise UserError(
+            f"columns {' and '.join(of_day)} each hold a time of day: name the one that counts in data.time_column="
+        )
     dates = [name for name in names if not is_time_of_day(texts[name]) and part_of(name) not in SECONDS]
     date = dates[0] if dates else names[0]
     reading = times_of(texts[date].str.removesuffix(" 00:00:00"), path, form, usual)

@@ -140,6 +140,25 @@ def test_days_are_not_averaged_unasked(tmp_path, resample):
         read(tmp_path, frame, f"data.resample={resample}")
 
 
+def test_a_row_that_says_when_it_ends_has_the_time_of_its_beginning(tmp_path):
+    """As markets of electricity and shifts have it."""
+    frame = split_times(hourly_table(), "%d.%m.%Y", "%H:%M").rename(columns={"Date": "Datum", "Time": "Anfang"})
+    frame["Ende"] = frame["Anfang"].shift(-1, fill_value="00:00")
+    with pytest.raises(UserError, match=r"Anfang holds times of day: data.time_column=\[Datum,Anfang\] joins them"):
+        read(tmp_path, frame)
+    with pytest.raises(UserError, match="columns Anfang and Ende each hold a time of day: name the one that counts"):
+        read(tmp_path, frame, "data.time_column=[Datum,Anfang,Ende]")
+    data = read(tmp_path, frame, "data.time_column=[Datum,Anfang]", "data.targets=[load,price]")
+    np.testing.assert_array_equal(table_of(data).times, hourly_table()["date"])
+
+
+def test_columns_that_nobody_asked_for_need_no_numbers(tmp_path):
+    frame = hourly_table().assign(holiday=["a" if row % 9 == 4 else "0" for row in range(len(hourly_table()))])
+    with pytest.raises(UserError, match=r"column holiday: 'a' in .* is no number"):
+        read(tmp_path, frame)
+    assert spec(read(tmp_path, frame, "data.targets=[load]")).names == ["load"]
+
+
 def test_parts_of_times_in_columns(tmp_path):
     times = hourly_table()["date"]
     parts = {"Year": times.dt.year, "month": times.dt.month, "day": times.dt.day, "hour": times.dt.hour}
