@@ -62,7 +62,9 @@ def read_series_frame(
     for name, cells in table.cells.items():
         if name in named_texts and not _are_times(cells):
             na_values = () if name in as_list(options.time_column) else options.na_values  # 0 may be an hour
-            columns[name] = pd.Series(["" if is_missing(cell, na_values, ()) else str(cell).strip() for cell in cells])
+            columns[name] = pd.Series(
+                ["" if is_missing(cell, na_values, ()) else as_text(str(cell)).strip() for cell in cells]
+            )
             continue
         is_used = options.targets is None or name in (*options.targets, *options.known, *options.observed)
         try:
@@ -95,7 +97,9 @@ def _keep_zeros(frame: pd.DataFrame, cells: Mapping[str, Sequence[Any]]) -> None
     with suppress(UserError):  # of which the reader of the times tells
         name = time_column_of(frame, None)
         if any(isinstance(cell, str) and re.match(r"\s*0\d", cell) for cell in cells.get(name, ())):
-            frame[name] = pd.Series(["" if is_empty(cell) else str(cell).strip() for cell in cells[name]], frame.index)
+            frame[name] = pd.Series(
+                ["" if is_empty(cell) else as_text(str(cell)).strip() for cell in cells[name]], frame.index
+            )
 
 
 def _has_times(frame: pd.DataFrame) -> bool:

@@ -1,5 +1,8 @@
 """Tables of series as people have them: nothing is lost or read as something else without a word."""
 
+import json
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,6 +153,20 @@ def test_a_row_that_says_when_it_ends_has_the_time_of_its_beginning(tmp_path):
         read(tmp_path, frame, "data.time_column=[Datum,Anfang,Ende]")
     data = read(tmp_path, frame, "data.time_column=[Datum,Anfang]", "data.targets=[load,price]")
     np.testing.assert_array_equal(table_of(data).times, hourly_table()["date"])
+
+
+@pytest.mark.parametrize("column", ["date", "shop"])
+def test_halves_of_characters_are_no_traceback(tmp_path, column):
+    """As a JSON file may hold them."""
+    rows = [{"date": f"{i % 20:02}012024", "shop": "ab"[i // 20], "load": i} for i in range(40)]
+    rows[3][column] = "\ud800"
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    options = SeriesTableOptions(path=str(tmp_path / "a.json"), series_column="shop", targets=["load"])
+    with suppress(UserError):
+        read_series_table(options)
+    options.series_column, options.time_column = None, None
+    with suppress(UserError):
+        read_series_table(options)
 
 
 def test_columns_that_nobody_asked_for_need_no_numbers(tmp_path):
