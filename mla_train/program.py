@@ -33,7 +33,7 @@ def program(name: str | None = None) -> list[str]:
 
 @contextmanager
 def imports() -> Iterator[None]:
-    """Imports in less time: of the million objects that torch makes none is garbage, so nobody looks for it, now or later."""
+    """Imports in less time: of the half million objects that are made none is garbage, so it is not collected, now or later."""
     gc.disable()
     try:
         yield
@@ -44,7 +44,7 @@ def imports() -> Iterator[None]:
 
 
 def run_program(main: Callable[[], object]) -> None:
-    """Runs a command and ends the process at once, as mypy does: to take a million objects apart takes seconds.
+    """Runs a command and ends the process at once, as mypy does: freeing half a million objects one by one takes seconds.
 
     What is registered for the end of the process is called. With an error, or a thread that still runs, it ends as always.
     """

@@ -33,6 +33,7 @@ LONG = 200
 LONGEST_WRITTEN = 100_000
 """Characters of what is read as written in Python, which takes 200 times its size in memory; JSON may be longer."""
 POWER = re.compile(r"[-+]?\d\.\d+e[-+]\d{2,3}")
+"""A number as C and numpy write it with a power of ten."""
 INTEGER = re.compile(r"([-+]?(?:0|[1-9]\d*))\.0+")
 """A whole number that is written with zeros behind the point."""
 WRITTEN_TEXT = re.compile(r"""('(?:[^'\\]|\\.)*(?:'|\\?\Z)|"(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*(?=b?['"]))?""", re.DOTALL)
